@@ -1,0 +1,37 @@
+# Everything a newcomer types. Each target sets up what it needs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# A CPU build of torch is enough; on a machine whose index serves CUDA builds, see README.md, "Installing".
+EXTRAS := worker,demo,dev
+
+.PHONY: help setup demo test lint bench
+
+help:
+	@echo "make demo    judge sample uploads with real workers, then add a category in words"
+	@echo "make test    set up, lint, type-check and run every test"
+	@echo "make lint    ruff, mypy and the import contracts alone"
+	@echo "make bench   the measurements of benchmarks/"
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	touch $@
+
+demo: setup
+	$(BIN)/moderate demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest
+
+bench: setup
+	$(BIN)/python benchmarks/classify_speed.py

@@ -1,0 +1,85 @@
+"""Every exception of the service, as a tree: the class decides about retries and the exit code."""
+
+from typing import ClassVar
+
+
+class ModerationError(Exception):
+    """Anything that goes wrong and that a person can act on: a message, and a hint at the way out."""
+
+    #: Exit code of the command line: 1 problems found, 2 wrong usage, 3 something needed is unreachable.
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class PermanentError(ModerationError):
+    """Trying again cannot help: the input or the configuration has to change."""
+
+
+class UnavailableError(ModerationError):
+    """Something the service needs is away; trying again later can help."""
+
+    exit_code = 3
+
+
+class UsageError(PermanentError):
+    """The command was called in a way it cannot serve."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """An environment variable has a value the service cannot use."""
+
+
+class InvalidSubmissionError(PermanentError):
+    """A submission, or the message that carries it, does not have the form it must have."""
+
+    exit_code = 2
+
+
+class UnknownPolicyError(PermanentError):
+    """A submission names a policy that is not in force here."""
+
+
+class InvalidPolicyError(PermanentError):
+    """A policy file has problems; the message lists all of them."""
+
+
+class SourceError(PermanentError):
+    """The picture's bytes cannot be had: missing, outside the root, or not the ones that were promised."""
+
+
+class SourceNotAllowedError(SourceError):
+    """The source points where this worker must not read."""
+
+
+class SourceMissingError(SourceError):
+    """There is nothing where the source points."""
+
+
+class UndecodablePictureError(PermanentError):
+    """The bytes are not a picture this service will judge: broken, too large, or of a kind it refuses."""
+
+
+class ModelError(PermanentError):
+    """The model cannot be loaded or is not a zero-shot image model."""
+
+    exit_code = 3
+
+
+class SchemaError(PermanentError):
+    """The database's tables are not those this version needs."""
+
+    exit_code = 3
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The database does not answer."""
+
+
+class BrokerUnavailableError(UnavailableError):
+    """The message broker does not answer."""

@@ -1,0 +1,71 @@
+"""Every environment variable of the service, once, read by nobody but the composition root."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from worker.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """How this process is configured; each field is the variable `MODERATION_` + its name."""
+
+    model_config = SettingsConfigDict(env_prefix="MODERATION_", frozen=True, extra="forbid")
+
+    database_url: str = Field(
+        "sqlite:///var/moderation.db",
+        description="Where decisions are kept: SQLite, or `postgresql://user:password@host/name`.",
+    )
+    broker_url: str = Field(
+        "redis://127.0.0.1:6379/0", description="Where jobs wait: the Redis that producers and workers share."
+    )
+    queue: str = Field(
+        "moderation", min_length=1, description="Queue of the jobs; producers and workers agree on it."
+    )
+    model: str = Field(
+        "demo", description="`demo` (the bundled sticker model), a folder, or a hub id with `@revision`."
+    )
+    policies: Path = Field(Path("policies"), description="Folder of the policy files.")
+    policy: str = Field(
+        "stickers",
+        description="Policy of a submission that names none; `stickers` goes with the bundled model.",
+    )
+    policy_reload_seconds: float = Field(
+        1.0, gt=0, le=60, description="How often the policy folder is looked at for saved files."
+    )
+    media_root: Path = Field(
+        Path("var/media"), description="Folder that submitted paths are relative to and cannot leave."
+    )
+    max_picture_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger files are refused unread.")
+    max_picture_pixels: int = Field(
+        50_000_000, gt=0, description="Pictures with more pixels are refused undecoded."
+    )
+    max_picture_side: int = Field(
+        16_384, gt=0, description="Pictures wider or higher than this are refused undecoded."
+    )
+    max_frames: int = Field(8, gt=0, le=64, description="Frames of an animated picture that are looked at.")
+    batch_size: int = Field(
+        16, gt=0, le=1024, description="Pictures that share one pass through the model, at most."
+    )
+    torch_threads: int = Field(
+        0, ge=0, le=1024, description="Threads of one pass through the model; 0 leaves the choice to PyTorch."
+    )
+    concurrency: int = Field(
+        16, gt=0, le=256, description="Jobs that one worker process holds in hand at once."
+    )
+
+    @classmethod
+    def read(cls, **overrides: Any) -> Self:
+        """Read the environment; SettingsError names every variable that does not fit."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            lines = [
+                f"MODERATION_{str(e['loc'][0]).upper()}: {e['msg']} (got {e['input']!r})"
+                for e in error.errors()
+            ]
+            raise SettingsError(
+                "\n".join(lines), hint="the variables and their defaults are in README.md"
+            ) from None
