@@ -1,0 +1,133 @@
+"""Thresholds become actions, and every action has its reason."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.domain.decision import decide, decide_undecodable, decide_unreadable
+from worker.domain.policy import Action, Label, Policy
+from worker.domain.review import needs_review, priority
+from worker.domain.scoring import LabelScore
+
+WEAPONS = Label("weapons", ("a handgun",), review=0.5, block=0.9, severity=4)
+ALCOHOL = Label("alcohol", ("a beer",), review=0.3, severity=2)
+POLICY = Policy("posts", ("a person",), (WEAPONS, ALCOHOL))
+
+
+def scored(label: str, value: float, frame: int = 0) -> LabelScore:
+    return LabelScore(label, value, f"a {label} prompt", 0.25, "a person", 0.21, frame)
+
+
+def decided(weapons: float, alcohol: float):
+    return decide(POLICY, [scored("weapons", weapons), scored("alcohol", alcohol)])
+
+
+def test_below_every_threshold_a_picture_is_allowed():
+    decision = decided(0.49, 0.29)
+    assert (decision.action, decision.flagged, decision.severity) == (Action.ALLOW, (), 0)
+    assert decision.reason == "no label reached its threshold; nearest weapons 0.49"
+
+
+def test_at_a_threshold_it_acts():
+    assert decided(0.5, 0).action is Action.REVIEW
+    assert decided(0.9, 0).action is Action.BLOCK
+    assert decided(0, 0.3).action is Action.REVIEW
+
+
+def test_without_a_block_threshold_nothing_is_blocked():
+    assert decided(0, 1).action is Action.REVIEW
+
+
+def test_all_scores_are_kept_in_the_order_of_the_policy():
+    assert [s.label for s in decided(0.1, 0.9).scores] == ["weapons", "alcohol"]
+
+
+def test_the_reason_names_phrases_scores_and_thresholds():
+    assert decided(0.93, 0).reason == (
+        'weapons 0.93 (block at 0.9): "a weapons prompt" beat "a person" by 0.040'
+    )
+    assert decided(0.6, 0.35).reason == (
+        'weapons 0.60 (review at 0.5): "a weapons prompt" beat "a person" by 0.040; '
+        'alcohol 0.35 (review at 0.3): "a alcohol prompt" beat "a person" by 0.040'
+    )
+
+
+def test_the_reason_names_the_frame_of_an_animation():
+    assert decide(POLICY, [scored("weapons", 0.6, frame=3)]).reason.endswith("by 0.040 in frame 3")
+
+
+def test_what_blocks_comes_before_what_is_more_severe():
+    strict = Label("tobacco", ("a cigarette",), review=0.5, block=0.6, severity=1)
+    policy = replace(POLICY, labels=(WEAPONS, strict))
+    decision = decide(policy, [scored("weapons", 0.7), scored("tobacco", 0.7)])
+    assert (decision.action, decision.flagged) == (Action.BLOCK, ("tobacco", "weapons"))
+    assert decision.severity == 4
+
+
+def test_of_equally_severe_labels_the_stronger_comes_first():
+    policy = replace(POLICY, labels=(WEAPONS, replace(ALCOHOL, severity=4)))
+    decision = decide(policy, [scored("weapons", 0.6), scored("alcohol", 0.7)])
+    assert decision.flagged == ("alcohol", "weapons")
+
+
+def test_a_policy_without_labels_allows_and_says_why():
+    decision = decide(replace(POLICY, labels=()), [])
+    assert (decision.action, decision.reason) == (Action.ALLOW, "the policy has no labels")
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_what_cannot_be_judged_is_decided_by_the_policy(action):
+    undecodable = decide_undecodable(replace(POLICY, on_undecodable=action), "the file is empty")
+    unreadable = decide_unreadable(replace(POLICY, on_error=action), "there is no such file")
+    assert (undecodable.action, unreadable.action) == (action, action)
+    assert undecodable.reason == "not judged, the file is empty"
+    assert unreadable.reason == "not judged, there is no such file"
+    assert undecodable.scores == unreadable.scores == ()
+
+
+LABELS = st.lists(
+    st.builds(
+        lambda name, low, high, severity: Label(
+            name, ("x",), review=low, block=max(low, high) if high is not None else None, severity=severity
+        ),
+        st.text("abcdef", min_size=1),
+        st.floats(0, 1),
+        st.none() | st.floats(0, 1),
+        st.integers(1, 5),
+    ),
+    max_size=5,
+    unique_by=lambda label: label.name,
+)
+
+
+@given(LABELS, st.data())
+def test_the_action_is_the_gravest_whose_threshold_is_reached(labels, data):
+    policy = Policy("p", ("a person",), tuple(labels))
+    scores = [scored(label.name, data.draw(st.floats(0, 1))) for label in labels]
+    decision = decide(policy, scores)
+    blocks = [
+        s.label
+        for s, label in zip(scores, labels, strict=True)
+        if label.block is not None and s.score >= label.block
+    ]
+    reviews = [s.label for s, label in zip(scores, labels, strict=True) if s.score >= label.review]
+    expected = Action.BLOCK if blocks else Action.REVIEW if reviews else Action.ALLOW
+    assert decision.action is expected
+    assert sorted(decision.flagged) == sorted(reviews)
+    assert set(decision.flagged[: len(blocks)]) == set(blocks)
+    assert decision.severity == max((policy.label(name).severity for name in reviews), default=0)
+    assert needs_review(decision) == (expected is Action.REVIEW)
+
+
+@given(LABELS, st.data())
+def test_the_order_of_labels_decides_nothing(labels, data):
+    scores = {label.name: scored(label.name, data.draw(st.floats(0, 1))) for label in labels}
+    decisions = [
+        decide(Policy("p", ("a person",), tuple(order)), [scores[label.name] for label in order])
+        for order in (labels, labels[::-1])
+    ]
+    assert decisions[0].action is decisions[1].action
+    assert sorted(decisions[0].flagged) == sorted(decisions[1].flagged)
+    assert priority(decisions[0]) == priority(decisions[1])

@@ -1,0 +1,186 @@
+"""The laws of the score, over policies, phrases and pictures of every kind."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.domain.policy import Label, Policy
+from worker.domain.scoring import PhraseVectors, rank_labels, score, score_pairs, sigmoid
+
+DIMENSION = 6
+PHRASES = [f"phrase {n}" for n in range(12)]
+#: CLIP's scale is 100; SigLIP's about 117.
+SCALES = st.floats(1, 150)
+
+
+def unit_vectors(rows):
+    """Return a strategy of unit vectors, shape (rows, DIMENSION); every other one is coarse, so that ties occur."""
+    return st.integers(0, 2**32 - 1).map(lambda seed: _unit_vectors(seed, rows))
+
+
+def _unit_vectors(seed, rows):
+    random = np.random.default_rng(seed)
+    matrix = random.integers(-1, 2, (rows, DIMENSION)) if seed % 2 else random.normal(size=(rows, DIMENSION))
+    matrix = np.where(matrix.any(axis=1, keepdims=True), matrix, 1.0)
+    return (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
+
+
+VECTORS = unit_vectors(len(PHRASES)).map(lambda matrix: PhraseVectors.of(PHRASES, matrix))
+EMBEDDINGS = st.integers(1, 4).flatmap(unit_vectors)
+SOME_PHRASES = st.lists(st.sampled_from(PHRASES), min_size=1, max_size=5).map(tuple)
+LABELS = st.lists(
+    st.builds(
+        Label,
+        name=st.text("abc", min_size=1),
+        prompts=SOME_PHRASES,
+        lookalikes=st.lists(st.sampled_from(PHRASES), max_size=3).map(tuple),
+    ),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda label: label.name,
+)
+POLICIES = st.builds(Policy, name=st.just("p"), background=SOME_PHRASES, labels=LABELS.map(tuple))
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
+def test_a_score_lies_between_0_and_1_and_has_the_side_of_its_margin(policy, embedding, vectors, scale):
+    for found in score(policy, embedding, vectors, scale):
+        assert 0 <= found.score <= 1
+        assert (found.score > 0.5) <= (found.margin > 0)
+        assert (found.score < 0.5) <= (found.margin < 0)
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
+def test_scores_come_in_the_order_of_the_labels(policy, embedding, vectors, scale):
+    names = [found.label for found in score(policy, embedding, vectors, scale)]
+    assert names == [label.name for label in policy.labels]
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES, SOME_PHRASES)
+def test_adding_or_removing_a_label_changes_no_other_score(policy, embedding, vectors, scale, prompts):
+    before = score(policy, embedding, vectors, scale)
+    added = replace(policy, labels=(Label("new", prompts), *policy.labels))
+    assert score(added, embedding, vectors, scale)[1:] == before
+    removed = replace(policy, labels=policy.labels[1:])
+    assert score(removed, embedding, vectors, scale) == before[1:]
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
+def test_renaming_a_label_changes_its_name_alone(policy, embedding, vectors, scale):
+    renamed = replace(policy, labels=(replace(policy.labels[0], name="new"), *policy.labels[1:]))
+    first, *others = score(policy, embedding, vectors, scale)
+    assert score(renamed, embedding, vectors, scale) == (replace(first, label="new"), *others)
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES, st.data())
+def test_a_duplicate_prompt_changes_nothing(policy, embedding, vectors, scale, data):
+    label = policy.labels[0]
+    again = (*label.prompts, data.draw(st.sampled_from(label.prompts)))
+    duplicated = replace(policy, labels=(replace(label, prompts=again), *policy.labels[1:]))
+    assert score(duplicated, embedding, vectors, scale) == score(policy, embedding, vectors, scale)
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES, st.data())
+def test_a_duplicate_background_phrase_changes_nothing(policy, embedding, vectors, scale, data):
+    again = (*policy.background, data.draw(st.sampled_from(policy.background)))
+    duplicated = replace(policy, background=again)
+    assert score(duplicated, embedding, vectors, scale) == score(policy, embedding, vectors, scale)
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES, st.sampled_from(PHRASES))
+def test_another_prompt_never_lowers_and_another_lookalike_never_raises_a_score(
+    policy, embedding, vectors, scale, phrase
+):
+    label = policy.labels[0]
+    before = score(policy, embedding, vectors, scale)[0].score
+    richer = replace(policy, labels=(replace(label, prompts=(*label.prompts, phrase)),))
+    guarded = replace(policy, labels=(replace(label, lookalikes=(*label.lookalikes, phrase)),))
+    assert score(richer, embedding, vectors, scale)[0].score >= before
+    assert score(guarded, embedding, vectors, scale)[0].score <= before
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
+def test_a_lookalike_guards_its_own_label_alone(policy, embedding, vectors, scale):
+    bare = replace(policy, labels=(replace(policy.labels[0], lookalikes=()), *policy.labels[1:]))
+    assert score(bare, embedding, vectors, scale)[1:] == score(policy, embedding, vectors, scale)[1:]
+
+
+@given(LABELS, EMBEDDINGS, VECTORS, SCALES)
+def test_where_the_background_wins_everywhere_no_label_is_forced_to(labels, embedding, vectors, scale):
+    everything = Policy(name="p", background=tuple(PHRASES), labels=tuple(labels))
+    assert all(found.score <= 0.5 for found in score(everything, embedding, vectors, scale))
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
+def test_a_picture_scores_as_its_strongest_frame(policy, embedding, vectors, scale):
+    frames = [score(policy, frame[None], vectors, scale) for frame in embedding]
+    for number, found in enumerate(score(policy, embedding, vectors, scale)):
+        assert found.score == pytest.approx(max(frame[number].score for frame in frames), abs=1e-4)
+        assert found.margin == pytest.approx(frames[found.frame][number].margin, abs=1e-5)
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
+def test_the_phrases_named_are_those_that_decided(policy, embedding, vectors, scale):
+    for label, found in zip(policy.labels, score(policy, embedding, vectors, scale), strict=True):
+        frame = embedding[found.frame]
+
+        def cosine(phrase, frame=frame):
+            return float(frame @ vectors.matrix[vectors.index[phrase]])
+
+        others = policy.background + label.lookalikes
+        assert found.prompt in label.prompts
+        assert found.background in others
+        assert found.prompt_cosine == pytest.approx(max(map(cosine, label.prompts)), abs=1e-5)
+        assert found.background_cosine == pytest.approx(max(map(cosine, others)), abs=1e-5)
+        assert found.score == pytest.approx(sigmoid(scale * found.margin), abs=1e-4)
+
+
+def test_the_score_is_the_two_way_comparison_of_the_design():
+    vectors = PhraseVectors.of(["a gun", "a person"], np.array([[0.24, 0], [0.20, 0]], np.float32))
+    policy = Policy("p", ("a person",), (Label("weapons", ("a gun",)),))
+    (found,) = score(policy, np.array([[1, 0]], np.float32), vectors, scale=100)
+    assert found.score == pytest.approx(1 / (1 + np.exp(-4)), abs=1e-4)
+    assert found.margin == pytest.approx(0.04, abs=1e-6)
+
+
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf])
+def test_a_vector_that_is_not_finite_is_an_error_and_not_a_low_score(spoilt):
+    vectors = PhraseVectors.of(["a gun", "a person"], np.eye(2, dtype=np.float32))
+    policy = Policy("p", ("a person",), (Label("weapons", ("a gun",)),))
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="not finite"):
+        score(policy, np.array([[spoilt, 1]], np.float32), vectors, scale=100)
+
+
+def test_phrases_and_vectors_must_be_as_many():
+    with pytest.raises(ValueError, match="2 phrases, but 3 vectors"):
+        PhraseVectors.of(["a", "b"], np.eye(3, dtype=np.float32))
+
+
+@given(st.floats(-1e6, 1e6))
+def test_the_sigmoid_never_overflows_and_is_symmetric(x):
+    assert 0 <= sigmoid(x) <= 1
+    assert sigmoid(x) + sigmoid(-x) == pytest.approx(1)
+
+
+@given(unit_vectors(1), unit_vectors(5), SCALES, st.floats(-20, 20))
+def test_a_ranking_sums_to_1_and_follows_the_cosines(embedding, labels, scale, bias):
+    ranked = rank_labels(embedding[0], labels, scale, bias)
+    assert ranked.sum() == pytest.approx(1, abs=1e-5)
+    best = int((labels @ embedding[0]).argmax())
+    assert ranked[best] == pytest.approx(ranked.max(), abs=1e-4)
+
+
+def test_a_ranking_of_huge_logits_does_not_overflow():
+    ranked = rank_labels(np.array([1, 0], np.float32), np.eye(2, dtype=np.float32), scale=1e5)
+    assert ranked.tolist() == [1, 0]
+
+
+def test_pairs_are_judged_one_by_one():
+    alone = score_pairs(np.array([1, 0], np.float32), np.array([[1, 0]], np.float32), scale=10, bias=-10)
+    both = score_pairs(np.array([1, 0], np.float32), np.eye(2, dtype=np.float32), scale=10, bias=-10)
+    assert alone.tolist() == [0.5]
+    assert both[0] == alone[0]
+    assert both[1] == pytest.approx(sigmoid(-10))

@@ -1,0 +1,374 @@
+"""A saved file goes live, a broken one never does, and what is in force stays in force."""
+
+import logging
+import os
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from worker.domain.scoring import PhraseVectors
+from worker.errors import InvalidPolicyError, SettingsError, UnavailableError, UnknownPolicyError
+from worker.policy_files import library as module
+from worker.policy_files.library import PolicyLibrary
+
+
+def policy_text(name: str, prompt: str = "a handgun") -> str:
+    return f"name: {name}\nbackground: [a person]\nlabels:\n  weapons:\n    prompts: [{prompt}]\n"
+
+
+def embed(policy):
+    phrases = list(dict.fromkeys(policy.phrases()))
+    return PhraseVectors.of(phrases, np.eye(len(phrases), dtype=np.float32))
+
+
+def prompt_in_force(library: PolicyLibrary, name: str = "posts") -> str:
+    return library.current(name).policy.labels[0].prompts[0]
+
+
+@pytest.fixture(autouse=True)
+def _no_time_to_settle(monkeypatch):
+    monkeypatch.setattr(module, "SETTLE_SECONDS", 0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "posts.yaml").write_text(policy_text("posts"), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def file(folder):
+    return folder / "posts.yaml"
+
+
+@pytest.fixture
+def library(folder):
+    library = PolicyLibrary(folder, embed)
+    library.load()
+    return library
+
+
+def test_loading_reads_every_policy_of_the_folder(folder):
+    (folder / "avatars.yml").write_text(policy_text("avatars"), encoding="utf-8")
+    (folder / "README.md").write_text("not a policy", encoding="utf-8")
+    (folder / ".posts.yaml.swp.yaml").write_text("an editor's", encoding="utf-8")
+    (folder / "cases.yaml").mkdir()
+    library = PolicyLibrary(folder, embed)
+    library.load()
+    assert library.names == ["avatars", "posts"]
+
+
+def test_what_is_in_force_comes_with_its_text_vectors_and_time(library):
+    live = library.current("posts")
+    assert live.text == policy_text("posts")
+    assert set(live.vectors.index) == set(live.policy.phrases())
+    assert timedelta(0) <= datetime.now(UTC) - live.loaded_at < timedelta(minutes=1)
+
+
+def test_loading_lists_all_problems_of_all_files(folder):
+    (folder / "a.yaml").write_text("name: a\n", encoding="utf-8")
+    (folder / "b.yaml").write_text("name: b\ntreshold: 1\n", encoding="utf-8")
+    with pytest.raises(InvalidPolicyError) as error:
+        PolicyLibrary(folder, embed).load()
+    assert error.value.message.count("a.yaml:1:1") == 2
+    assert error.value.message.count("b.yaml:1:1") == 2
+    assert 'b.yaml:2:1: unknown key "treshold"' in error.value.message
+
+
+def test_loading_refuses_two_files_for_one_policy(folder):
+    (folder / "posts.yml").write_text(policy_text("posts"), encoding="utf-8")
+    with pytest.raises(
+        InvalidPolicyError, match=r"posts\.yml: posts\.yaml is the policy of this name already"
+    ):
+        PolicyLibrary(folder, embed).load()
+
+
+def test_loading_from_no_folder_says_how_to_name_one(tmp_path):
+    with pytest.raises(SettingsError, match="there is no policy folder") as error:
+        PolicyLibrary(tmp_path / "nothing", embed).load()
+    assert "MODERATION_POLICIES" in error.value.hint
+
+
+def test_loading_from_a_folder_without_policies_says_so(tmp_path):
+    with pytest.raises(SettingsError, match=r"no file \*\.yaml"):
+        PolicyLibrary(tmp_path, embed).load()
+
+
+def test_an_unknown_policy_is_refused_with_the_known_ones_and_a_guess(library):
+    with pytest.raises(UnknownPolicyError, match=r'no policy "post" is in force; there are: posts') as error:
+        library.current("post")
+    assert error.value.hint == 'did you mean "posts"?'
+    with pytest.raises(UnknownPolicyError) as error:
+        library.current("avatars")
+    assert error.value.hint.startswith("a policy is a file of that name in ")
+
+
+def test_a_saved_file_goes_live(library, file):
+    before = library.current("posts")
+    file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    assert library.current("posts") is before
+    library.refresh()
+    assert prompt_in_force(library) == "a rifle"
+    assert prompt_in_force(library) in library.current("posts").vectors.index
+    assert before.policy.labels[0].prompts == ("a handgun",)
+
+
+def test_an_unchanged_file_is_left_alone(library, file):
+    before = library.current("posts")
+    os.utime(file)
+    library.refresh()
+    assert library.current("posts") is before
+
+
+def test_an_edit_that_leaves_time_and_size_as_they_were_goes_live(library, file):
+    stat = file.stat()
+    file.write_text(policy_text("posts", "a hangdun"), encoding="utf-8")
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (file.stat().st_mtime_ns, file.stat().st_size) == (stat.st_mtime_ns, stat.st_size)
+    library.refresh()
+    assert prompt_in_force(library) == "a hangdun"
+
+
+def test_a_file_saved_by_rename_goes_live(library, file):
+    new = file.with_suffix(".tmp")
+    new.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    new.replace(file)
+    library.refresh()
+    assert prompt_in_force(library) == "a rifle"
+
+
+def test_a_file_that_is_still_being_written_waits_for_the_next_look(library, file, monkeypatch):
+    file.write_text(policy_text("posts", "a ri"), encoding="utf-8")
+    finish = policy_text("posts", "a rifle")
+    monkeypatch.setattr(module.time, "sleep", lambda _: file.write_text(finish, encoding="utf-8"))
+    library.refresh()
+    assert prompt_in_force(library) == "a handgun"
+    library.refresh()
+    assert prompt_in_force(library) == "a rifle"
+
+
+def test_a_broken_file_is_refused_once_and_the_last_good_version_stays(library, file, caplog):
+    file.write_text(policy_text("posts", "no"), encoding="utf-8")
+    library.refresh()
+    library.refresh()
+    assert prompt_in_force(library) == "a handgun"
+    assert 'YAML reads "no" as true or false' in library.refusals[file]
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "the last good version stays in force" in record.message
+    assert library.refusals[file] in record.message
+
+
+def test_a_corrected_file_goes_live_and_is_no_longer_refused(library, file):
+    file.write_text("broken", encoding="utf-8")
+    library.refresh()
+    file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    library.refresh()
+    assert prompt_in_force(library) == "a rifle"
+    assert library.refusals == {}
+
+
+def test_a_file_put_back_as_it_was_is_no_longer_refused(library, file):
+    file.write_text("broken", encoding="utf-8")
+    library.refresh()
+    file.write_text(policy_text("posts"), encoding="utf-8")
+    library.refresh()
+    assert library.refusals == {}
+
+
+def test_a_new_file_adds_a_policy(library, folder):
+    (folder / "avatars.yaml").write_text(policy_text("avatars"), encoding="utf-8")
+    library.refresh()
+    assert library.names == ["avatars", "posts"]
+
+
+def test_a_new_broken_file_adds_none_and_the_refusal_is_the_hint(library, folder, caplog):
+    (folder / "avatars.yaml").write_text(policy_text("avatar"), encoding="utf-8")
+    library.refresh()
+    assert library.names == ["posts"]
+    assert "it is not in force" in caplog.text
+    with pytest.raises(UnknownPolicyError) as error:
+        library.current("avatars")
+    assert error.value.hint == f"its file has problems: moderate policy check {folder / 'avatars.yaml'}"
+
+
+def test_a_deleted_file_is_missed_once_and_its_policy_stays(library, file, caplog):
+    file.unlink()
+    library.refresh()
+    library.refresh()
+    assert prompt_in_force(library) == "a handgun"
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "is gone; its last version stays in force" in record.message
+
+
+def test_a_deleted_file_that_comes_back_goes_live(library, file):
+    file.unlink()
+    library.refresh()
+    file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    library.refresh()
+    assert prompt_in_force(library) == "a rifle"
+
+
+def test_a_deleted_broken_file_is_no_longer_refused(library, file):
+    file.write_text("broken", encoding="utf-8")
+    library.refresh()
+    file.unlink()
+    library.refresh()
+    assert library.refusals == {}
+    file.write_text("broken", encoding="utf-8")
+    library.refresh()
+    assert list(library.refusals) == [file]
+
+
+def test_a_folder_that_disappears_leaves_everything_in_force(library, folder, file):
+    file.unlink()
+    folder.rmdir()
+    library.refresh()
+    assert prompt_in_force(library) == "a handgun"
+
+
+def test_a_second_file_for_a_policy_is_refused_until_the_first_is_gone(library, file):
+    twin = file.with_suffix(".yml")
+    twin.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    library.refresh()
+    assert prompt_in_force(library) == "a handgun"
+    assert list(library.refusals) == [twin]
+    file.unlink()
+    library.refresh()
+    assert prompt_in_force(library) == "a rifle"
+    assert library.refusals == {}
+
+
+def test_a_file_that_another_stood_in_for_comes_back_into_force(library, file):
+    twin = file.with_suffix(".yml")
+    file.rename(twin)
+    library.refresh()
+    file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    library.refresh()
+    assert prompt_in_force(library) == "a rifle"
+    file.unlink()
+    library.refresh()
+    assert prompt_in_force(library) == "a handgun"
+    assert library.refusals == {}
+
+
+def test_a_file_that_vanishes_while_it_is_looked_at_is_no_refusal(library, file, monkeypatch):
+    monkeypatch.setattr(module, "_files", lambda _: [file])
+    file.unlink()
+    library.refresh()
+    assert library.refusals == {}
+
+
+class Embedder:
+    """Embeds, unless told to fail first."""
+
+    def __init__(self):
+        self.failures = []
+        self.calls = 0
+
+    def __call__(self, policy):
+        self.calls += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return embed(policy)
+
+
+@pytest.fixture
+def embedder(library):
+    library._embed = Embedder()
+    return library._embed
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("out of memory"), UnavailableError("model away")])
+def test_a_failure_to_embed_is_a_refusal_that_is_tried_again(library, file, embedder, failure, caplog):
+    file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    embedder.failures = [failure, failure]
+    library.refresh()
+    library.refresh()
+    assert prompt_in_force(library) == "a handgun"
+    assert "could not be embedded" in library.refusals[file]
+    assert len(caplog.records) == 1
+    library.refresh()
+    assert prompt_in_force(library) == "a rifle"
+    assert library.refusals == {}
+
+
+def test_a_phrase_the_model_refuses_is_a_refusal_until_the_file_changes(library, file, embedder):
+    file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    embedder.failures = [InvalidPolicyError("the phrase has 99 tokens")]
+    library.refresh()
+    library.refresh()
+    assert library.refusals == {file: "the phrase has 99 tokens"}
+    assert embedder.calls == 1
+
+
+def test_a_file_put_back_after_a_failure_to_embed_is_no_longer_refused(library, file, embedder):
+    good = file.read_text(encoding="utf-8")
+    file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    embedder.failures = [RuntimeError("out of memory")]
+    library.refresh()
+    file.write_text(good, encoding="utf-8")
+    library.refresh()
+    assert library.refusals == {}
+
+
+def test_jobs_go_on_under_the_old_version_while_the_new_one_is_embedded(library, file):
+    started, may_end = threading.Event(), threading.Event()
+
+    def slowly(policy):
+        started.set()
+        assert may_end.wait(30)
+        return embed(policy)
+
+    library._embed = slowly
+    file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    with library.watching(0.01):
+        assert started.wait(30)
+        assert prompt_in_force(library) == "a handgun"
+        may_end.set()
+        wait_until(lambda: prompt_in_force(library) == "a rifle")
+
+
+def test_a_watched_folder_is_followed_and_the_watcher_stops_with_its_context(library, file):
+    with library.watching(0.01):
+        file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+        wait_until(lambda: prompt_in_force(library) == "a rifle")
+    assert "policies" not in [thread.name for thread in threading.enumerate()]
+    file.write_text(policy_text("posts", "a shotgun"), encoding="utf-8")
+    time.sleep(0.1)
+    assert prompt_in_force(library) == "a rifle"
+
+
+def test_a_long_interval_does_not_delay_the_stop(library):
+    started = time.monotonic()
+    with library.watching(60):
+        pass
+    assert time.monotonic() - started < 5
+
+
+def test_the_watcher_survives_whatever_a_look_raises(library, file, monkeypatch, caplog):
+    looks = []
+
+    def failing(folder):
+        looks.append(folder)
+        raise OSError("stale file handle")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "_files", failing)
+        with library.watching(0.01):
+            wait_until(lambda: len(looks) >= 3)
+            broken.undo()
+            file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+            wait_until(lambda: prompt_in_force(library) == "a rifle")
+    assert "stale file handle" in caplog.text
+
+
+def wait_until(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)

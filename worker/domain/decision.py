@@ -1,0 +1,69 @@
+"""A decision: the action a policy takes on a picture, and the reason a person can read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from worker.domain.policy import Action, Label, Policy
+from worker.domain.scoring import LabelScore
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done with a picture and why."""
+
+    action: Action
+    #: One sentence for people; names phrases, scores and thresholds.
+    reason: str
+    #: Every label's score in the policy's order; empty where the picture could not be judged.
+    scores: tuple[LabelScore, ...] = ()
+    #: The labels at or above a threshold, gravest first.
+    flagged: tuple[str, ...] = ()
+    #: The gravest flagged label's severity, 1 to 5; 0 where nothing is flagged.
+    severity: int = 0
+
+
+def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
+    """Apply the thresholds of `policy` to the scores of its labels."""
+    flagged = [(policy.label(s.label), s) for s in scores if s.score >= policy.label(s.label).review]
+    if not flagged:
+        return Decision(Action.ALLOW, _nothing_found(scores), tuple(scores))
+    flagged.sort(key=lambda pair: (_action(*pair) is not Action.BLOCK, -pair[0].severity, -pair[1].score))
+    action = _action(*flagged[0])
+    return Decision(
+        action=action,
+        reason="; ".join(_explain(label, score) for label, score in flagged),
+        scores=tuple(scores),
+        flagged=tuple(label.name for label, _ in flagged),
+        severity=max(label.severity for label, _ in flagged),
+    )
+
+
+def decide_undecodable(policy: Policy, refusal: str) -> Decision:
+    """Decide about a file that is no picture we will judge; `refusal` says why not."""
+    return Decision(policy.on_undecodable, f"not judged, {refusal}")
+
+
+def decide_unreadable(policy: Policy, problem: str) -> Decision:
+    """Decide about a picture whose bytes could not be had; `problem` says why not."""
+    return Decision(policy.on_error, f"not judged, {problem}")
+
+
+def _action(label: Label, score: LabelScore) -> Action:
+    return Action.BLOCK if label.block is not None and score.score >= label.block else Action.REVIEW
+
+
+def _explain(label: Label, score: LabelScore) -> str:
+    blocked = _action(label, score) is Action.BLOCK
+    threshold = f"block at {label.block:g}" if blocked else f"review at {label.review:g}"
+    frame = f" in frame {score.frame}" if score.frame else ""
+    return (
+        f'{label.name} {score.score:.2f} ({threshold}): "{score.prompt}" beat "{score.background}" '
+        f"by {score.margin:.3f}{frame}"
+    )
+
+
+def _nothing_found(scores: Sequence[LabelScore]) -> str:
+    if not scores:
+        return "the policy has no labels"
+    nearest = max(scores, key=lambda s: s.score)
+    return f"no label reached its threshold; nearest {nearest.label} {nearest.score:.2f}"

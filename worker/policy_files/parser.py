@@ -1,0 +1,101 @@
+"""From the text of a policy file to a policy, or to everything that is wrong with it at once."""
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from worker.domain.policy import Label, Policy
+from worker.policy_files.document import read_document
+from worker.policy_files.problems import Problems
+from worker.policy_files.rules import check_rules
+from worker.policy_files.schema import LabelEntry, PolicyEntry
+from worker.policy_files.schema_errors import explain_schema_errors
+from worker.policy_files.syntax_errors import place_of
+
+MAX_FILE_BYTES: Final = 1024 * 1024
+
+
+def parse_policy(text: str, file: Path | str) -> Policy:
+    """Return the policy that `text` describes; `file` is where it stands, and says its name.
+
+    Raises InvalidPolicyError, whose message lists every problem with line, column and hint.
+    """
+    problems = Problems(str(file), text)
+    document = read_document(text, problems)
+    if document is not None:
+        check_rules(document, Path(file), problems)
+        try:
+            entry = PolicyEntry.model_validate(document.data)
+        except ValidationError as error:
+            explain_schema_errors(error.errors(include_url=False, include_input=False), document, problems)
+    problems.raise_if_any()
+    return _policy(entry)
+
+
+def read_policy(path: Path) -> tuple[Policy, str]:
+    """Return the policy of a file, and its text as it was; InvalidPolicyError as in `parse_policy`."""
+    text = _decode(_read(path), path)
+    return parse_policy(text, path), text
+
+
+def _read(path: Path) -> bytes:
+    problems = Problems(str(path))
+    data = b""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        problems.add_for_file(
+            "there is no such file", "check the spelling, and the folder the command runs in"
+        )
+    except IsADirectoryError:
+        problems.add_for_file("this is a folder", f"name the files in it: {path}/*.yaml")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        problems.add_for_file(f"the file cannot be read: {reason}", "check its permissions")
+    if len(data) > MAX_FILE_BYTES:
+        problems.add_for_file(f"the file is too large: a policy has at most {MAX_FILE_BYTES:,} bytes")
+    problems.raise_if_any()
+    return data
+
+
+def _decode(data: bytes, path: Path) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        text = data.decode("utf-8", errors="replace")
+        problems = Problems(str(path), text)
+        place = place_of(text, len(data[: error.start].decode("utf-8")))
+        problems.add(place, "the file is not encoded in UTF-8", 'save it as "UTF-8" in the editor')
+        problems.raise_if_any()
+        raise
+
+
+def _policy(entry: PolicyEntry) -> Policy:
+    return Policy(
+        name=entry.name,
+        description=entry.description.strip(),
+        templates=_unique(entry.templates),
+        background=_unique(entry.background),
+        labels=tuple(_label(name, label) for name, label in entry.labels.items()),
+        on_undecodable=entry.on_undecodable,
+        on_error=entry.on_error,
+    )
+
+
+def _label(name: str, entry: LabelEntry) -> Label:
+    return Label(
+        name=name,
+        description=entry.description.strip(),
+        prompts=_unique(entry.prompts),
+        lookalikes=_unique(entry.lookalikes),
+        review=entry.review,
+        block=entry.block,
+        severity=entry.severity,
+    )
+
+
+def _unique(phrases: list[str]) -> tuple[str, ...]:
+    """Return the phrases without repeats, their white space made single."""
+    return tuple(dict.fromkeys(" ".join(phrase.split()) for phrase in phrases))

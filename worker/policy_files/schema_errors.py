@@ -1,0 +1,133 @@
+"""What pydantic says about a policy that does not fit its schema, in the words of a policy editor."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final
+
+from pydantic_core import ErrorDetails
+from yaml import Node
+
+from worker.policy_files import value_errors
+from worker.policy_files.document import Document, Location
+from worker.policy_files.problems import Problems, quote
+from worker.policy_files.schema import LabelEntry, PolicyEntry
+from worker.policy_files.value_errors import EXAMPLES, Explanation
+
+#: Explains an error about what is at a location; the mapping holds the limits that it names.
+Explainer = Callable[[Location, Node, Mapping[str, Any]], Explanation]
+
+_POLICY_KEYS: Final = tuple(PolicyEntry.model_fields)
+_LABEL_KEYS: Final = tuple(LabelEntry.model_fields)
+#: What people write when they mean a key of ours.
+_SYNONYMS: Final = {
+    "categories": "labels",
+    "category": "labels",
+    "classes": "labels",
+    "exceptions": "lookalikes",
+    "exclude": "lookalikes",
+    "harmless": "background",
+    "negatives": "lookalikes",
+    "neutral": "background",
+    "phrases": "prompts",
+    "positives": "prompts",
+    "priority": "severity",
+    "threshold": "review",
+    "title": "name",
+}
+
+
+def explain_schema_errors(errors: Iterable[ErrorDetails], document: Document, problems: Problems) -> None:
+    """Note each error at the place of the value, or of the key, that it is about."""
+    # What is no proper YAML value has been explained; a second opinion about it would only confuse.
+    explained = problems.places()
+    for error in errors:
+        at, node = _subject(error, document)
+        mark = node.start_mark
+        if (mark.line, mark.column) in explained and error["type"] != "missing":
+            continue
+        explain = _EXPLAINERS.get(error["type"])
+        problems.add(mark, *(explain(at, node, error.get("ctx", {})) if explain else (error["msg"],)))
+
+
+def _subject(error: ErrorDetails, document: Document) -> tuple[Location, Node]:
+    """Return what the error is about: a key, a value, or, for what is missing, its owner."""
+    at = error["loc"]
+    match error["type"]:
+        case "extra_forbidden":
+            return at, document.keys[at]
+        case "missing":
+            return at, document.keys.get(at[:-1]) or document.values[at[:-1]]
+        case "string_pattern_mismatch" if at[-1] == "[key]":
+            return at[:-1], document.keys[at[:-1]]
+    return at, document.values[at]
+
+
+def _missing(at: Location, _: Node, __: Mapping[str, Any]) -> Explanation:
+    owner = f"label {quote(at[-2])}" if len(at) > 1 else "the policy"
+    return f"{owner} has no {quote(at[-1])}", EXAMPLES.get(str(at[-1]), "")
+
+
+def _unknown_key(at: Location, _: Node, __: Mapping[str, Any]) -> Explanation:
+    key, in_label = str(at[-1]), len(at) > 1
+    known, elsewhere = (_LABEL_KEYS, _POLICY_KEYS) if in_label else (_POLICY_KEYS, _LABEL_KEYS)
+    where = "to the policy, not to one label" if in_label else "to a label"
+    if key == "background":
+        hint = "for one label alone, harmless phrases are its lookalikes"
+    elif key in elsewhere:
+        hint = f"it belongs {where}: check the indentation"
+    elif word := _meant(key, known):
+        hint = f"did you mean {quote(word)}?"
+    elif word := _meant(key, elsewhere):
+        hint = f"did you mean {quote(word)}? That belongs {where}"
+    else:
+        hint = f"the keys here are {', '.join(known)}"
+    return f"unknown key {quote(key)}", hint
+
+
+def _meant(word: str, known: tuple[str, ...]) -> str | None:
+    words = {name: name for name in known} | {s: key for s, key in _SYNONYMS.items() if key in known}
+    close = get_close_matches(word.lower(), words, n=1, cutoff=0.7)
+    return words[close[0]] if close else None
+
+
+def _ill_formed(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
+    """Explain text of the wrong form: a name, a template, or a phrase that is all white space."""
+    written = str(node.value)
+    if at == ("name",) or (at[0] == "labels" and len(at) == 2):
+        slug = re.sub(r"[^a-z0-9]+", "_", written.lower()).strip("_")[:63]
+        example = f"; for example {slug}" if re.match("[a-z]", slug) else ""
+        rule = "lower-case letters, digits, - and _, starting with a letter"
+        return f"{quote(written)} is not a name", rule + example
+    if at[0] == "templates":
+        hint = 'a phrase takes the place of {}: "a photo of {}"'
+        return f"the template {quote(written)} needs {{}} once", hint
+    return "a phrase without words", "write one, or remove the line"
+
+
+def _not_a_mapping(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
+    if not at:
+        return value_errors.not_a_policy(node, _POLICY_KEYS)
+    if at == ("labels",):
+        return value_errors.not_labels(node)
+    return value_errors.not_a_label(str(at[-1]), node, _LABEL_KEYS)
+
+
+_EXPLAINERS: Final[Mapping[str, Explainer]] = {
+    "dict_type": _not_a_mapping,
+    "enum": value_errors.not_an_action,
+    "extra_forbidden": _unknown_key,
+    "finite_number": value_errors.not_a_number,
+    "float_type": value_errors.not_a_number,
+    "greater_than_equal": value_errors.not_a_number,
+    "int_type": value_errors.not_a_number,
+    "less_than_equal": value_errors.not_a_number,
+    "list_type": value_errors.not_a_list,
+    "missing": _missing,
+    "model_type": _not_a_mapping,
+    "string_pattern_mismatch": _ill_formed,
+    "string_too_long": value_errors.too_long,
+    "string_type": value_errors.not_text,
+    "too_long": value_errors.too_many,
+    "too_short": value_errors.too_few,
+}
