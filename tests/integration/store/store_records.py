@@ -1,0 +1,61 @@
+"""What a worker would record, for tests of the store."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from worker.domain.decision import Decision
+from worker.domain.picture import PictureFacts
+from worker.domain.policy import Action, Label, Policy
+from worker.domain.scoring import LabelScore, Matrix
+from worker.domain.submission import LocalFile, Submission
+from worker.store import decisions, embeddings, policy_versions, reviews, submissions
+from worker.store.database import Database
+
+MODEL_DIGEST = "c" * 64
+POLICY = Policy(
+    name="default",
+    background=("an everyday scene",),
+    labels=(Label("weapons", ("a handgun",), severity=4), Label("alcohol", ("a bottle of wine",))),
+)
+OTHER_VERSION = replace(POLICY, background=("an everyday scene", "a person"))
+FACTS = PictureFacts(sha256="a" * 64, format="PNG", width=640, height=480, frames=2)
+EMBEDDING: Matrix = np.array([[0.6, 0.8, 0.0], [0.0, 0.28, 0.96]], dtype=np.float16).astype(np.float32)
+WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "an everyday scene", 0.25, frame=1)
+ALCOHOL = LabelScore("alcohol", 0.125, "a bottle of wine", 0.1, "an everyday scene", 0.25)
+REVIEW = Decision(Action.REVIEW, "weapons 0.75", (WEAPONS, ALCOHOL), ("weapons",), severity=4)
+ALLOW = Decision(Action.ALLOW, "no label reached its threshold", (replace(WEAPONS, score=0.25), ALCOHOL))
+
+
+def submission(submission_id: str = "upload-1", reference: str = "post-42") -> Submission:
+    return Submission(submission_id, LocalFile("upload.png"), reference=reference)
+
+
+def record(
+    database: Database,
+    what: Submission,
+    *,
+    policy: Policy = POLICY,
+    decision: Decision = REVIEW,
+    facts: PictureFacts | None = FACTS,
+) -> int | None:
+    """Write what `ModerateImage` writes, in one transaction."""
+    with database.transaction() as session:
+        policy_versions.keep(session, policy, "name: default\n")
+        submissions.record(session, what, policy=policy.name, sha256=facts and facts.sha256)
+        decision_id = decisions.insert(
+            session,
+            submission=what,
+            policy=policy,
+            decision=decision,
+            model="demo",
+            model_digest=MODEL_DIGEST,
+            facts=facts,
+        )
+        if decision_id is None:
+            return None
+        if facts:
+            embeddings.keep(session, facts, MODEL_DIGEST, EMBEDDING)
+        if decision.action is Action.REVIEW:
+            reviews.open_for(session, decision_id, 4.75)
+    return decision_id

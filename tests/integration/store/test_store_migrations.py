@@ -1,0 +1,120 @@
+"""Every migration, up and down, with rows in the tables, on both databases."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import func, inspect, select
+from store_records import record, submission
+
+from worker import resources
+from worker.errors import SchemaError
+from worker.store import decisions, schema
+from worker.store.database import Database
+from worker.store.tables import Row
+
+REVISIONS = [
+    script.revision for script in ScriptDirectory.from_config(schema.configuration()).walk_revisions()
+]
+HEAD = REVISIONS[0]
+
+
+def migrate(database: Database, direction, revision: str) -> None:
+    with database.migrating() as connection:
+        direction(schema.configuration(connection), revision)
+
+
+def tables_of(database: Database) -> set[str]:
+    with database.reading() as session:
+        return set(inspect(session.connection()).get_table_names())
+
+
+def row_counts(database: Database) -> dict[str, int]:
+    with database.reading() as session:
+        return {
+            name: session.scalar(select(func.count()).select_from(table))
+            for name, table in Row.metadata.tables.items()
+        }
+
+
+def test_the_migrations_end_at_the_tables_of_the_code(database):
+    plugins = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"]
+    with database.reading() as session:
+        context = MigrationContext.configure(session.connection(), opts={"autogenerate_plugins": plugins})
+        assert compare_metadata(context, Row.metadata) == []
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_each_migration_can_be_taken_back_and_made_again(empty_database, revision):
+    migrate(empty_database, command.upgrade, revision)
+    before = tables_of(empty_database)
+    migrate(empty_database, command.downgrade, "-1")
+    assert tables_of(empty_database) != before
+    migrate(empty_database, command.upgrade, revision)
+    assert tables_of(empty_database) == before
+
+
+def test_all_migrations_can_be_taken_back_with_rows_in_every_table(database):
+    record(database, submission())
+    assert 0 not in row_counts(database).values()
+    migrate(database, command.downgrade, "base")
+    assert tables_of(database) <= {"alembic_version", "sqlite_sequence"}
+    schema.upgrade(database)
+    assert record(database, submission()) is not None
+
+
+@pytest.fixture
+def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Begin a migration after the last of ours, as a developer would; it is in force for this test."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(resources.folder("migrations"), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(schema, "folder", lambda _: folder)
+    script = command.revision(schema.configuration(), "make wine dearer", rev_id="9000")
+    return Path(script.path)
+
+
+def test_the_template_gives_a_migration_that_states_the_rule_and_runs(database, next_revision):
+    text = next_revision.read_text()
+    assert text.startswith('"""Make wine dearer.\n')
+    assert "may only expand" in text
+    assert f'down_revision = "{HEAD}"' in text
+    schema.upgrade(database)
+    schema.check(database)
+
+
+def test_check_names_both_revisions_where_the_tables_are_older(database, next_revision):
+    assert next_revision.exists()
+    with pytest.raises(
+        SchemaError, match=f"the tables are at revision {HEAD}, this version needs 9000"
+    ) as caught:
+        schema.check(database)
+    assert caught.value.hint == "run `moderate db upgrade`"
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(database, next_revision):
+    before = tables_of(database)
+    change = 'op.create_table("wines", sa.Column("id", sa.Integer))\n    raise ValueError("corked")'
+    next_revision.write_text(next_revision.read_text().replace("    pass", f"    {change}", 1))
+    with pytest.raises(ValueError, match="corked"):
+        schema.upgrade(database)
+    assert tables_of(database) == before
+
+
+def test_a_table_that_others_refer_to_can_be_rebuilt_without_losing_a_row(database, next_revision):
+    record(database, submission())
+    before = row_counts(database)
+    change = (
+        'with op.batch_alter_table("decisions", recreate="auto") as table:\n'
+        '        table.alter_column("model", nullable=True)'
+    )
+    next_revision.write_text(next_revision.read_text().replace("    pass", f"    {change}", 1))
+    schema.upgrade(database)
+    with database.reading() as session:
+        columns = inspect(session.connection()).get_columns("decisions")
+        assert {column["name"] for column in columns if column["nullable"]} >= {"model"}
+        assert [len(decision.scores) for decision in decisions.latest(session, limit=5)] == [2]
+    assert row_counts(database) == before

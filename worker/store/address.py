@@ -1,0 +1,69 @@
+"""Where the database is: the value of MODERATION_DATABASE_URL, understood."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from worker.errors import SettingsError
+
+_DRIVERS: Final = {
+    "sqlite": "sqlite+pysqlite",
+    "sqlite+pysqlite": "sqlite+pysqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+_FORMS: Final = (
+    "sqlite:///var/moderation.db, sqlite:////an/absolute/path.db, or postgresql://user:password@host/name, "
+    "where characters such as @ : / in a password are written as %40 %3A %2F"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The place of a SQLite file or a PostgreSQL database."""
+
+    url: URL
+    #: The file of a SQLite database; None for a server.
+    file: Path | None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Understand a database URL; SettingsError where it is none, or of a kind we do not use."""
+        try:
+            url = make_url(text)
+        except (ArgumentError, ValueError):
+            # The text is not repeated: it may hold a password.
+            raise SettingsError("MODERATION_DATABASE_URL is not a database URL", hint=_FORMS) from None
+        if url.drivername not in _DRIVERS:
+            raise SettingsError(
+                f"MODERATION_DATABASE_URL begins with {url.drivername!r}; we use SQLite and PostgreSQL",
+                hint=_FORMS,
+            )
+        url = url.set(drivername=_DRIVERS[url.drivername])
+        return cls(url, _file_of(url) if url.get_backend_name() == "sqlite" else None)
+
+    def __str__(self) -> str:
+        if self.file:
+            return f"SQLite {self.file}"
+        host = self.url.host or self.url.query.get("host") or "localhost"
+        port = f":{self.url.port}" if self.url.port else ""
+        return f"PostgreSQL {host}{port}/{self.url.database or self.url.username or ''}"
+
+
+def _file_of(url: URL) -> Path:
+    if url.host:
+        raise SettingsError(
+            f"MODERATION_DATABASE_URL names a host, {url.host!r}, where SQLite has none; a slash is missing",
+            hint=_FORMS,
+        )
+    name = url.database or ":memory:"
+    if name.startswith((":memory:", "file:")):
+        raise SettingsError(
+            f"MODERATION_DATABASE_URL says {name!r}, but workers share a database that lasts: name a file",
+            hint=_FORMS,
+        )
+    return Path(name)

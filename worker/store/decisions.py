@@ -1,0 +1,163 @@
+"""Decisions: written once for a submission and a policy version, then only read."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy import insert as bulk_insert
+from sqlalchemy.orm import Session
+
+from worker.domain.decision import Decision
+from worker.domain.picture import PictureFacts
+from worker.domain.policy import Action, Policy
+from worker.domain.scoring import LabelScore
+from worker.domain.submission import Submission
+from worker.store.inserting import insert_into
+from worker.store.tables import DecisionRow, LabelScoreRow, SubmissionRow
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDecision:
+    """A decision as the database holds it, with the scores it rests on."""
+
+    id: int
+    submission_id: str
+    reference: str
+    policy: str
+    policy_digest: str
+    model_digest: str
+    action: Action
+    #: The flagged labels, gravest first.
+    flagged: tuple[str, ...]
+    #: 1 to 5; 0 where nothing is flagged.
+    severity: int
+    reason: str
+    #: In UTC.
+    created_at: datetime
+    #: In the policy's order.
+    scores: tuple[LabelScore, ...]
+
+
+def find(session: Session, submission_id: str, policy_digest: str) -> int | None:
+    """Return the id of the decision on a submission under a policy version, if there is one."""
+    return session.scalar(
+        select(DecisionRow.id).where(
+            DecisionRow.submission_id == submission_id, DecisionRow.policy_digest == policy_digest
+        )
+    )
+
+
+def insert(  # noqa: PLR0913 - an argument for each fact, all by name
+    session: Session,
+    *,
+    submission: Submission,
+    policy: Policy,
+    decision: Decision,
+    model: str,
+    model_digest: str,
+    facts: PictureFacts | None,
+) -> int | None:
+    """Write a decision and its label scores; return its id, or None where another was first.
+
+    The submission and the policy version have to be there. `facts` is None for what could not be judged.
+    """
+    row = insert_into(
+        session,
+        DecisionRow,
+        submission_id=submission.id,
+        policy=policy.name,
+        policy_digest=policy.digest,
+        model=model,
+        model_digest=model_digest,
+        action=decision.action,
+        labels=list(decision.flagged),
+        severity=decision.severity,
+        reason=decision.reason,
+        **(asdict(facts) if facts else {}),
+    )
+    once = row.on_conflict_do_nothing(index_elements=[DecisionRow.submission_id, DecisionRow.policy_digest])
+    decision_id: int | None = session.scalar(once.returning(DecisionRow.id))
+    if decision_id is not None and decision.scores:
+        session.execute(bulk_insert(LabelScoreRow), list(_score_rows(decision_id, decision)))
+    return decision_id
+
+
+def latest(
+    session: Session, *, action: Action | None = None, label: str | None = None, limit: int
+) -> list[RecordedDecision]:
+    """Return at most `limit` decisions, newest first: all, or those of an action, or with a label flagged."""
+    query = _decisions().order_by(DecisionRow.created_at.desc(), DecisionRow.id.desc()).limit(limit)
+    if action is not None:
+        query = query.where(DecisionRow.action == action)
+    if label is not None:
+        flagged = select(LabelScoreRow.decision_id).where(LabelScoreRow.label == label, LabelScoreRow.flagged)
+        query = query.where(DecisionRow.id.in_(flagged))
+    return _read(session, query)
+
+
+def of_submissions(session: Session, ids: Sequence[str]) -> list[RecordedDecision]:
+    """Return every decision on these submissions, oldest first."""
+    return _read(session, _decisions().where(DecisionRow.submission_id.in_(ids)).order_by(DecisionRow.id))
+
+
+def count_by_action(session: Session) -> dict[Action, int]:
+    """Return how many decisions there are of each action that occurs."""
+    query = select(DecisionRow.action, func.count()).group_by(DecisionRow.action)
+    return dict(session.execute(query).all())
+
+
+def _score_rows(decision_id: int, decision: Decision) -> Iterable[dict[str, Any]]:
+    for position, score in enumerate(decision.scores):
+        flagged = score.label in decision.flagged
+        yield {"decision_id": decision_id, "position": position, "flagged": flagged, **asdict(score)}
+
+
+def _decisions() -> Select[DecisionRow, str]:
+    return select(DecisionRow, SubmissionRow.reference).join(
+        SubmissionRow, SubmissionRow.id == DecisionRow.submission_id
+    )
+
+
+def _read(session: Session, query: Select[DecisionRow, str]) -> list[RecordedDecision]:
+    found = session.execute(query).all()
+    scores = _scores(session, [row.id for row, _ in found])
+    return [_recorded(row, reference, tuple(scores.get(row.id, ()))) for row, reference in found]
+
+
+def _scores(session: Session, decision_ids: Sequence[int]) -> dict[int, list[LabelScore]]:
+    query = select(LabelScoreRow).where(LabelScoreRow.decision_id.in_(decision_ids))
+    scores: dict[int, list[LabelScore]] = {}
+    for row in session.scalars(query.order_by(LabelScoreRow.decision_id, LabelScoreRow.position)):
+        scores.setdefault(row.decision_id, []).append(_score(row))
+    return scores
+
+
+def _score(row: LabelScoreRow) -> LabelScore:
+    return LabelScore(
+        label=row.label,
+        score=row.score,
+        prompt=row.prompt,
+        prompt_cosine=row.prompt_cosine,
+        background=row.background,
+        background_cosine=row.background_cosine,
+        frame=row.frame,
+    )
+
+
+def _recorded(row: DecisionRow, reference: str, scores: tuple[LabelScore, ...]) -> RecordedDecision:
+    return RecordedDecision(
+        id=row.id,
+        submission_id=row.submission_id,
+        reference=reference,
+        policy=row.policy,
+        policy_digest=row.policy_digest,
+        model_digest=row.model_digest,
+        action=row.action,
+        flagged=tuple(row.labels),
+        severity=row.severity,
+        reason=row.reason,
+        created_at=row.created_at,
+        scores=scores,
+    )

@@ -1,0 +1,48 @@
+"""Embeddings: what a model saw in a picture, kept so that the same bytes are not embedded again."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from worker.domain.picture import PictureFacts
+from worker.domain.scoring import Matrix
+from worker.store import inserting
+from worker.store.tables import EmbeddingRow
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEmbedding:
+    """A picture's facts and one vector a frame: float32, shape (frames, dimension), exact to float16."""
+
+    facts: PictureFacts
+    embedding: Matrix
+
+
+def find(session: Session, sha256: str, model_digest: str) -> StoredEmbedding | None:
+    """Return what is known of the picture with these bytes under this model."""
+    row = session.get(EmbeddingRow, (sha256, model_digest))
+    if row is None:
+        return None
+    vectors = np.frombuffer(row.vectors, dtype="<f2").reshape(row.frames, row.dimension)
+    facts = PictureFacts(row.sha256, row.format, row.width, row.height, row.frames)
+    return StoredEmbedding(facts, vectors.astype(np.float32))
+
+
+def keep(session: Session, facts: PictureFacts, model_digest: str, embedding: Matrix) -> None:
+    """Keep a picture's embedding, shape (frames, dimension), unless it is there; rounds to float16.
+
+    ValueError where `embedding` does not have one vector a frame.
+    """
+    frames, dimension = embedding.shape
+    if frames != facts.frames:
+        raise ValueError(f"{facts.frames} frames, but {frames} vectors")
+    vectors = embedding.astype("<f2").tobytes()
+    inserting.keep(
+        session,
+        EmbeddingRow,
+        **asdict(facts),
+        model_digest=model_digest,
+        dimension=dimension,
+        vectors=vectors,
+    )

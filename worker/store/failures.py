@@ -1,0 +1,71 @@
+"""Turns what a driver raises when the database is away into our error, with the way out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from worker.errors import DatabaseUnavailableError
+from worker.store.address import Address
+
+_UPGRADE: Final = "run `moderate db upgrade`"
+#: By what SQLite says.
+_SQLITE_HINTS: Final = {
+    "not a database": f"the file is something else; let MODERATION_DATABASE_URL name another, and {_UPGRADE}",
+    "unable to open": "it has to be a file that this user can read and write, in a folder it can write",
+    "readonly": "this user has to be able to write the file and its folder",
+    "locked": "another process holds the file; PostgreSQL serves many writers at once",
+    "no such": _UPGRADE,
+    "has no column": _UPGRADE,
+}
+#: PostgreSQL's codes of what an operator can mend, though the driver files them under a program's mistakes.
+_SQLSTATE_HINTS: Final = {
+    "42P01": _UPGRADE,  # undefined table
+    "42703": _UPGRADE,  # undefined column
+    "3F000": _UPGRADE,  # undefined schema
+    "42501": "grant this user the right to read and write the tables, and to create them for an upgrade",
+    "25006": "this is a read-only replica; let MODERATION_DATABASE_URL name the primary",
+}
+_ELSEWHERE: Final = "see that the server runs and that MODERATION_DATABASE_URL is right"
+
+
+@contextmanager
+def named_failures(address: Address) -> Iterator[None]:
+    """Raise DatabaseUnavailableError for whatever a later try can survive; let every other error pass."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise DatabaseUnavailableError(
+            f"{address} is too slow: no connection became free in time",
+            hint="start fewer threads, or give the database more room",
+        ) from error
+    except DBAPIError as error:
+        if not _survivable(error):
+            raise
+        message = f"{address}: {_first_line(error)}"
+        raise DatabaseUnavailableError(message, hint=_hint(error, address)) from error
+
+
+def _survivable(error: DBAPIError) -> bool:
+    # SQLite's "file is not a database" is a plain DatabaseError; of its subclasses most blame our statement.
+    away = type(error) in {OperationalError, InterfaceError, DatabaseError}
+    never_connected = type(error) is ProgrammingError and error.statement is None
+    return away or never_connected or error.connection_invalidated or _sqlstate(error) in _SQLSTATE_HINTS
+
+
+def _hint(error: DBAPIError, address: Address) -> str:
+    if address.file is None:
+        return _SQLSTATE_HINTS.get(_sqlstate(error), _ELSEWHERE)
+    if not address.file.exists():
+        return f"there is no such file: {_UPGRADE}"
+    return next((hint for words, hint in _SQLITE_HINTS.items() if words in str(error.orig)), "")
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0] or type(error.orig).__name__

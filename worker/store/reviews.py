@@ -1,0 +1,11 @@
+"""Reviews: the queue of questions for people."""
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from worker.store.tables import ReviewRow
+
+
+def open_for(session: Session, decision_id: int, priority: float) -> None:
+    """Put a decision in the queue; a larger `priority` comes first."""
+    session.execute(insert(ReviewRow).values(decision_id=decision_id, state="open", priority=priority))

@@ -1,0 +1,159 @@
+"""The tables as this version reads and writes them; `migrations/` is how a database gets there."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from worker.domain.policy import Action
+from worker.store.column_types import ActionName, FreeText, Identifier, Names, UtcDateTime, utc_now
+
+#: Every constraint has a name, so that a later migration can name it too; a CHECK is given its own.
+_CONSTRAINT_NAMES: Final = {
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+}
+
+
+class Row(DeclarativeBase):
+    """A row of any table."""
+
+    metadata = MetaData(naming_convention=_CONSTRAINT_NAMES)
+    type_annotation_map = {datetime: UtcDateTime, str: FreeText, Action: ActionName}  # noqa: RUF012 - SQLAlchemy's form
+
+
+class SubmissionRow(Row):
+    """The ledger: every submission that reached a worker, once."""
+
+    __tablename__ = "submissions"
+    __table_args__ = (
+        CheckConstraint("state IN ('decided', 'refused')", name="ck_submissions_state"),
+        Index(None, "state", "updated_at"),
+    )
+
+    #: The producer's idempotency key.
+    id: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str]
+    #: None where the submission was refused before a policy was found.
+    policy: Mapped[str | None]
+    #: None where the bytes could not be had or judged.
+    sha256: Mapped[str | None]
+    state: Mapped[str]
+    #: Why it was refused; None where it was not.
+    error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class PolicyVersionRow(Row):
+    """The text of every policy that ever decided."""
+
+    __tablename__ = "policy_versions"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    text: Mapped[str]
+    first_seen_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class DecisionRow(Row):
+    """What was decided and why; rows are added, never changed."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        UniqueConstraint("submission_id", "policy_digest"),
+        CheckConstraint("action IN ('allow', 'review', 'block')", name="ck_decisions_action"),
+        CheckConstraint("severity BETWEEN 0 AND 5", name="ck_decisions_severity"),
+        Index(None, "created_at"),
+        Index(None, "action", "created_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id))
+    policy: Mapped[str]
+    policy_digest: Mapped[str] = mapped_column(ForeignKey(PolicyVersionRow.digest))
+    #: The model as it was configured, and the digest of its weights and preprocessing.
+    model: Mapped[str]
+    model_digest: Mapped[str]
+    action: Mapped[Action]
+    #: The flagged labels, gravest first.
+    labels: Mapped[list[str]] = mapped_column(Names)
+    #: The gravest flagged label's severity, 1 to 5; 0 where nothing is flagged.
+    severity: Mapped[int]
+    reason: Mapped[str]
+    #: The picture's facts; None where it could not be judged.
+    sha256: Mapped[str | None]
+    format: Mapped[str | None]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    frames: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class LabelScoreRow(Row):
+    """One label's score within a decision, and the two phrases that made it."""
+
+    __tablename__ = "label_scores"
+    __table_args__ = (
+        CheckConstraint("score BETWEEN 0 AND 1", name="ck_label_scores_score"),
+        # Few scores are flagged, and those are what people look for.
+        Index(
+            "ix_label_scores_flagged",
+            "label",
+            "decision_id",
+            sqlite_where=text("flagged = 1"),
+            postgresql_where=text("flagged"),
+        ),
+    )
+
+    decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), primary_key=True)
+    #: The label's place in the policy, from 0.
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    label: Mapped[str]
+    flagged: Mapped[bool]
+    score: Mapped[float]
+    prompt: Mapped[str]
+    prompt_cosine: Mapped[float]
+    background: Mapped[str]
+    background_cosine: Mapped[float]
+    frame: Mapped[int]
+
+
+class EmbeddingRow(Row):
+    """What a model saw in a picture: personal data, found by the digest of the bytes."""
+
+    __tablename__ = "embeddings"
+
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    model_digest: Mapped[str] = mapped_column(primary_key=True)
+    format: Mapped[str]
+    width: Mapped[int]
+    height: Mapped[int]
+    frames: Mapped[int]
+    dimension: Mapped[int]
+    #: float16, little-endian, shape (frames, dimension).
+    vectors: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+
+class ReviewRow(Row):
+    """An open question for a person; the queue."""
+
+    __tablename__ = "reviews"
+    __table_args__ = (
+        UniqueConstraint("decision_id"),
+        CheckConstraint("state IN ('open', 'settled')", name="ck_reviews_state"),
+        Index(None, "state", "priority"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id))
+    state: Mapped[str]
+    #: Larger first.
+    priority: Mapped[float]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
