@@ -1,0 +1,117 @@
+from threading import Barrier, Thread
+
+import numpy as np
+import pytest
+
+from worker.encoder.text_cache import TextCache
+
+
+class CountingEncoder:
+    name, digest, dimension = "counting", "d1", 2
+    scale, bias, pairwise = 10.0, -1.0, True
+
+    def __init__(self):
+        self.calls = []
+
+    def encode_texts(self, texts):
+        self.calls.append(list(texts))
+        return np.array([[len(text), 1] for text in texts], np.float32)
+
+    def encode_images(self, images):
+        return np.full((len(images), 2), 7, np.float32)
+
+
+@pytest.fixture
+def encoder():
+    return CountingEncoder()
+
+
+def test_no_text_is_encoded_twice(encoder):
+    cache = TextCache(encoder)
+
+    first = cache.encode_texts(["a", "bb"])
+    second = cache.encode_texts(["bb", "a"])
+
+    assert encoder.calls == [["a", "bb"]]
+    assert first.tolist() == [[1, 1], [2, 1]]
+    assert second.tolist() == [[2, 1], [1, 1]]
+
+
+def test_what_is_unknown_is_encoded_in_one_call_without_repeats(encoder):
+    cache = TextCache(encoder)
+    cache.encode_texts(["known"])
+
+    vectors = cache.encode_texts(["a", "known", "bb", "a"])
+
+    assert encoder.calls == [["known"], ["a", "bb"]]
+    assert vectors[:, 0].tolist() == [1, 5, 2, 1]
+    assert vectors.dtype == np.float32
+
+
+def test_no_texts_need_no_call_and_keep_their_shape(encoder):
+    assert TextCache(encoder).encode_texts([]).shape == (0, 2)
+    assert encoder.calls == []
+
+
+def test_the_text_that_was_longest_not_asked_for_is_forgotten_first(encoder):
+    cache = TextCache(encoder, capacity=2)
+    cache.encode_texts(["a", "bb"])
+    cache.encode_texts(["a"])
+    cache.encode_texts(["ccc"])
+
+    cache.encode_texts(["a", "ccc"])
+    cache.encode_texts(["bb"])
+
+    assert encoder.calls == [["a", "bb"], ["ccc"], ["bb"]]
+
+
+def test_more_texts_at_once_than_are_kept_all_get_their_vectors(encoder):
+    vectors = TextCache(encoder, capacity=2).encode_texts(["a", "bb", "ccc", "dddd"])
+
+    assert vectors[:, 0].tolist() == [1, 2, 3, 4]
+
+
+def test_changing_a_result_does_not_change_what_is_kept(encoder):
+    cache = TextCache(encoder)
+    cache.encode_texts(["a"])[:] = 99
+
+    assert cache.encode_texts(["a"]).tolist() == [[1, 1]]
+
+
+def test_threads_that_ask_for_the_same_text_at_once_encode_it_once(encoder):
+    cache, start = TextCache(encoder), Barrier(8)
+
+    def ask():
+        start.wait()
+        cache.encode_texts(["a", "bb"])
+
+    threads = [Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert encoder.calls == [["a", "bb"]]
+
+
+def test_a_text_that_failed_is_tried_again():
+    class FailingOnce(CountingEncoder):
+        def encode_texts(self, texts):
+            vectors = super().encode_texts(texts)
+            if len(self.calls) == 1:
+                raise RuntimeError("out of memory")
+            return vectors
+
+    cache = TextCache(FailingOnce())
+    with pytest.raises(RuntimeError):
+        cache.encode_texts(["a"])
+
+    assert cache.encode_texts(["a"]).tolist() == [[1, 1]]
+
+
+def test_everything_else_is_the_encoders_own(encoder):
+    cache = TextCache(encoder)
+
+    assert cache.encode_images([None]).tolist() == [[7, 7]]
+    assert (cache.name, cache.digest, cache.dimension) == ("counting", "d1", 2)
+    assert (cache.scale, cache.bias, cache.pairwise) == (10.0, -1.0, True)

@@ -1,0 +1,1 @@
+"""Turns pictures and phrases into unit vectors that can be compared."""

@@ -1,0 +1,42 @@
+"""What every encoder offers: pictures and phrases in, unit vectors of one space out."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from PIL import Image
+
+from worker.domain.scoring import Matrix
+
+
+class Encoder(Protocol):
+    """A zero-shot model's two towers. Safe to call from many threads."""
+
+    @property
+    def name(self) -> str:
+        """What the operator configured: `demo`, a folder or a hub id."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 that changes with the weights or the preprocessing."""
+
+    @property
+    def scale(self) -> float:
+        """The model's own factor on cosines."""
+
+    @property
+    def bias(self) -> float:
+        """What the model adds to scaled cosines (SigLIP's `logit_bias`); 0 where it has none."""
+
+    @property
+    def pairwise(self) -> bool:
+        """Whether the model was trained on pairs (SigLIP), so that each label has its own sigmoid."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Matrix:
+        """Return unit vectors of RGB pictures, shape (images, dimension), float32."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Matrix:
+        """Return unit vectors of phrases, shape (texts, dimension), float32."""

@@ -1,0 +1,51 @@
+"""Keeps the vectors of phrases, so that none is encoded twice."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from threading import Lock
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from worker.domain.scoring import Matrix, Vector
+from worker.encoder.protocol import Encoder
+
+#: At 768 numbers a vector this is 200 MB; a large policy has some thousands of texts.
+DEFAULT_CAPACITY: Final = 65_536
+
+
+class TextCache:
+    """An encoder before another; the texts that were longest not asked for are forgotten first."""
+
+    def __init__(self, encoder: Encoder, capacity: int = DEFAULT_CAPACITY) -> None:
+        self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
+        self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
+        self._encoder = encoder
+        self._capacity = capacity
+        self._vectors: OrderedDict[str, Vector] = OrderedDict()
+        # Held while encoding too: who asks for the same phrases meanwhile waits for these vectors.
+        self._lock = Lock()
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Matrix:
+        """Return unit vectors of RGB pictures, shape (images, dimension); none is kept."""
+        return self._encoder.encode_images(images)
+
+    def encode_texts(self, texts: Sequence[str]) -> Matrix:
+        """Return unit vectors of phrases, shape (texts, dimension); unknown ones are encoded in one call."""
+        with self._lock:
+            known = {text: self._vectors[text] for text in texts if text in self._vectors}
+            unknown = list(dict.fromkeys(text for text in texts if text not in known))
+            if unknown:
+                known |= zip(unknown, self._encoder.encode_texts(unknown), strict=True)
+            self._keep(known)
+        rows = [known[text] for text in texts]
+        return np.stack(rows) if rows else np.empty((0, self.dimension), np.float32)
+
+    def _keep(self, used: dict[str, Vector]) -> None:
+        for text, vector in used.items():
+            # A row of its own: a view would keep its whole batch alive.
+            self._vectors.setdefault(text, vector.copy())
+            self._vectors.move_to_end(text)
+        while len(self._vectors) > self._capacity:
+            self._vectors.popitem(last=False)

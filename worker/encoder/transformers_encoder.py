@@ -1,0 +1,178 @@
+"""Encodes pictures and phrases with a zero-shot image model in the format of transformers."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForZeroShotImageClassification, AutoTokenizer
+from transformers.utils import logging
+
+from worker.domain.scoring import Matrix
+from worker.encoder import model_files
+from worker.errors import ModelError
+
+#: Families whose score is the cosine of a picture's and a phrase's vector times a scale.
+FAMILIES: Final = frozenset({"align", "altclip", "chinese_clip", "clip", "metaclip_2", "siglip", "siglip2"})
+_PAIRWISE: Final = frozenset({"siglip", "siglip2"})
+#: SigLIP was trained on phrases padded to this many tokens.
+_SIGLIP_TOKENS: Final = 64
+#: Processors scale the shorter side to the model's and then crop: of a 16384 x 1 picture they would first
+#: make a strip of 800 million pixels. A longer picture is squeezed to this many times its shorter side.
+_MAX_ASPECT: Final = 32
+
+_OFFLINE: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
+
+
+class TransformersEncoder:
+    """A model in memory, in float32. Safe to call from many threads, which take turns at the towers."""
+
+    def __init__(self, name: str, folder: Path, model: Any, image_processor: Any, tokenizer: Any) -> None:
+        self.name = name
+        self.digest = model_files.digest(folder)
+        self._model, self._image_processor, self._tokenizer = model, image_processor, tokenizer
+        self.pairwise = model.config.model_type in _PAIRWISE
+        self.scale, self.bias = _scale(model), _bias(model)
+        self._window = _text_window(model, tokenizer, pairwise=self.pairwise)
+        # Tokenizers keep the padding of the last call, and towers use every core: threads gain nothing.
+        self._turn = Lock()
+        self.dimension = _check_towers(self, name)
+
+    @classmethod
+    def load(cls, name: str, *, threads: int = 0) -> Self:
+        """Load the model `name`: `demo`, a folder, or a hub id `org/name@revision`.
+
+        Only safetensors are read and no code of the model's is ever run. `threads` > 0 bounds those of
+        one pass. ModelError where it cannot be had, or is no zero-shot image model.
+        """
+        folder = model_files.find(name, FAMILIES)
+        if threads > 0:
+            torch.set_num_threads(threads)
+        with _quiet():
+            return cls(name, folder, *_load(folder, name))
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Matrix:
+        """Return unit vectors of RGB pictures, shape (images, dimension), float32."""
+        if not images:
+            return np.empty((0, self.dimension), np.float32)
+        # One by one: the processor copies a picture at full size several times.
+        prepared = [self._image_processor(images=[_bounded(image)], return_tensors="pt") for image in images]
+        inputs = {key: torch.cat([each[key] for each in prepared]) for key in prepared[0]}
+        with self._turn, torch.inference_mode():
+            return _unit(self._model.get_image_features(**inputs))
+
+    def encode_texts(self, texts: Sequence[str]) -> Matrix:
+        """Return unit vectors of phrases, shape (texts, dimension), float32.
+
+        Tokenised as transformers' zero-shot pipeline does. What a phrase says beyond the model's window
+        (CLIP 77 tokens, SigLIP 64) is cut off; for CLIP the pipeline fails there.
+        """
+        if not texts:
+            return np.empty((0, self.dimension), np.float32)
+        padding = "max_length" if self.pairwise else True
+        with self._turn, torch.inference_mode():
+            inputs = self._tokenizer(
+                list(texts), padding=padding, truncation=True, max_length=self._window, return_tensors="pt"
+            )
+            return _unit(self._model.get_text_features(**inputs))
+
+
+def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
+    """Return model, image processor and tokenizer."""
+    try:
+        model, report = AutoModelForZeroShotImageClassification.from_pretrained(
+            folder,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **_OFFLINE,
+        )
+        # The Pillow backend even where torchvision is installed: one picture, one vector, on every machine.
+        image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil", **_OFFLINE)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **_OFFLINE)
+    except Exception as problem:
+        # Broken files make transformers raise whatever the library below it raised.
+        raise ModelError(
+            f"the model {name!r} cannot be loaded: {model_files.first_line(problem)}",
+            hint="copy the model's files again",
+        ) from problem
+    _check_complete(report, name)
+    return model.requires_grad_(requires_grad=False), image_processor, tokenizer
+
+
+def _check_complete(report: dict[str, Any], name: str) -> None:
+    """Refuse what transformers would fill up with random numbers."""
+    missing, misshapen = sorted(report["missing_keys"]), sorted(key for key, *_ in report["mismatched_keys"])
+    if missing or misshapen:
+        raise ModelError(
+            f"the weights of the model {name!r} do not fit its configuration: {len(missing)} are missing and "
+            f"{len(misshapen)} have another shape, such as {[*missing, *misshapen][0]}",
+            hint="the model is incomplete, or was made for something else than zero-shot classification",
+        )
+
+
+def _check_towers(encoder: TransformersEncoder, name: str) -> int:
+    """Send something through both towers and return the length of their vectors."""
+    try:
+        picture = encoder.encode_images([Image.new("RGB", (64, 48), "grey")])
+        text = encoder.encode_texts(["a picture"])
+    except Exception as problem:
+        raise ModelError(
+            f"the model {name!r} fails at its first picture or phrase: {model_files.first_line(problem)}",
+            hint="its configuration, processor or tokenizer do not fit its weights",
+        ) from problem
+    if picture.shape != text.shape or not np.isfinite(picture).all() or not np.isfinite(text).all():
+        raise ModelError(
+            f"the model {name!r} gives no comparable vectors for pictures and phrases",
+            hint="its weights are damaged, or were made for something else",
+        )
+    return int(picture.shape[1])
+
+
+def _scale(model: Any) -> float:
+    """Return the factor on cosines: CLIP stores its logarithm, ALIGN its inverse."""
+    if hasattr(model, "logit_scale"):
+        return math.exp(model.logit_scale.item())
+    return 1 / model.temperature.item()
+
+
+def _bias(model: Any) -> float:
+    return model.logit_bias.item() if hasattr(model, "logit_bias") else 0.0
+
+
+def _text_window(model: Any, tokenizer: Any, *, pairwise: bool) -> int:
+    window = min(tokenizer.model_max_length, model.config.text_config.max_position_embeddings)
+    return min(window, _SIGLIP_TOKENS) if pairwise else window
+
+
+def _bounded(image: Image.Image) -> Image.Image:
+    shorter = min(image.size)
+    if max(image.size) <= _MAX_ASPECT * shorter:
+        return image
+    width, height = (min(side, _MAX_ASPECT * shorter) for side in image.size)
+    return image.resize((width, height))
+
+
+def _unit(output: Any) -> Matrix:
+    vectors = output.pooler_output
+    return (vectors / vectors.norm(p=2, dim=-1, keepdim=True)).numpy()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' remarks and progress bars from people's screens while a model loads."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

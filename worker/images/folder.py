@@ -1,0 +1,31 @@
+"""Finds the files that a person names on a command line, one by one or by the folder."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from worker.errors import UsageError
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the named files and those inside the named folders, sorted within a folder, none twice.
+
+    Hidden files inside folders are left out. UsageError names every path that is not there.
+    """
+    named = list(paths)
+    missing = [str(path) for path in named if not path.exists()]
+    if missing:
+        raise UsageError(f"no such file or folder: {', '.join(missing)}")
+    files = list(dict.fromkeys(file for path in named for file in _files_below(path)))
+    if not files:
+        raise UsageError(f"no files in {', '.join(map(str, named))}")
+    return files
+
+
+def _files_below(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    for entry in sorted(path.rglob("*")):
+        hidden = any(part.startswith(".") for part in entry.relative_to(path).parts)
+        if not hidden and entry.is_file():
+            yield entry

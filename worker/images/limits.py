@@ -1,0 +1,37 @@
+"""What one picture may cost: the bounds that are checked before anything is read or decoded."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from worker.errors import UndecodablePictureError
+
+#: An animation is decoded frame by frame up to its last one, so all its frames together may cost as much
+#: as this many of the largest still pictures.
+_ANIMATION_WORK: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A larger picture is refused, whatever it shows."""
+
+    #: Size of the encoded file.
+    max_bytes: int
+    #: Width times height. A 20 KiB PNG can hold 169 million pixels and take 800 MiB. Of an animation, the
+    #: frames that are looked at share this number. Pillow itself refuses beyond 178,956,970.
+    max_pixels: int
+    #: Longer of width and height.
+    max_side: int
+    #: Frames of an animation that are looked at; a longer one is sampled.
+    max_frames: int
+
+    @property
+    def max_animation_pixels(self) -> int:
+        """Pixels of all frames of an animation together, looked at or not."""
+        return _ANIMATION_WORK * self.max_pixels
+
+    def check_bytes(self, size: int) -> None:
+        """Raise UndecodablePictureError where an encoded picture of `size` bytes is too large."""
+        if size > self.max_bytes:
+            raise UndecodablePictureError(
+                f"the picture has {size:,} bytes; at most {self.max_bytes:,} are judged"
+            )
