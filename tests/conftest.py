@@ -1,11 +1,13 @@
-"""Databases for tests: real ones, fresh for every test."""
+"""What tests share: real databases, fresh for every test, a real Redis, and the command `moderate`."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.commands import Moderate
 from support.postgres import PostgresServer, running_postgres
 
+from worker.demo.redis_server import running_redis
 from worker.store import schema
 from worker.store.database import Database
 
@@ -57,3 +59,24 @@ def sqlite_database(sqlite_url: str) -> Iterator[Database]:
     schema.upgrade(database)
     yield database
     database.dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the URL of a real Redis; tests keep out of each other's way by the names of their queues."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def moderate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sqlite_url: str
+) -> Moderate:
+    """Return the command, by default with a database and a media root of its own and no Redis."""
+    for name, value in (
+        ("DATABASE_URL", sqlite_url),
+        ("MEDIA_ROOT", str(tmp_path / "media")),
+        ("BROKER_URL", "redis://127.0.0.1:1/0"),
+    ):
+        monkeypatch.setenv(f"MODERATION_{name}", value)
+    return Moderate(monkeypatch, capsys)

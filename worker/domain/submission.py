@@ -86,7 +86,7 @@ class Submission:
             )
         if len(self.reference) > MAX_REFERENCE_CHARACTERS:
             raise InvalidSubmissionError(
-                f"the reference has {len(self.reference):,} characters, at most {MAX_REFERENCE_CHARACTERS} fit"
+                f"a reference has at most {MAX_REFERENCE_CHARACTERS} characters, not {len(self.reference):,}"
             )
         _refuse_unstorable(self.reference, "a reference")
         if self.sha256 is not None and not SHA256_PATTERN.fullmatch(self.sha256):

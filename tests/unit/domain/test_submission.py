@@ -56,7 +56,7 @@ def test_a_policy_is_named_like_a_file(bad):
 
 def test_a_reference_has_its_limit():
     assert Submission("1", FILE, reference="x" * MAX_REFERENCE_CHARACTERS)
-    with pytest.raises(InvalidSubmissionError, match="the reference has 513 characters; at most 512"):
+    with pytest.raises(InvalidSubmissionError, match="a reference has at most 512 characters, not 513"):
         Submission("1", FILE, reference="x" * (MAX_REFERENCE_CHARACTERS + 1))
 
 

@@ -1,0 +1,169 @@
+"""The command line as people use it: what it prints, how it ends, and what it says when something is wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.models import make_model
+from support.pictures import drawing, encoded
+
+from worker import resources
+from worker.demo import stage
+
+PICTURES = stage.PICTURES
+POLICIES = resources.folder("policies")
+COMMANDS = (
+    ["classify"],
+    ["scan"],
+    ["submit"],
+    ["worker"],
+    ["decisions"],
+    ["policy", "check"],
+    ["db", "upgrade"],
+    ["demo"],
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_says_how_it_is_used_and_how_it_ends(moderate, command):
+    result = moderate(*command, "--help")
+    assert result.exit_code == 0
+    assert f"moderate {' '.join(command)}" in result.out
+    assert "Exit codes" in result.out
+
+
+def test_classify_ranks_labels(moderate):
+    result = moderate("classify", PICTURES / "pizza.jpg", "--labels", "pizza,owl,bicycle", "--json")
+    assert result.exit_code == 0
+    (picture,) = json.loads(result.out)
+    assert picture["file"].endswith("pizza.jpg")
+    scores = [entry["score"] for entry in picture["scores"]]
+    assert picture["scores"][0]["label"] == "pizza"
+    assert scores == sorted(scores, reverse=True)
+    assert sum(scores) == pytest.approx(1, abs=1e-4)
+
+
+def test_classify_prints_a_table_for_people(moderate):
+    result = moderate("classify", PICTURES / "pizza.jpg", PICTURES / "owl.jpg", "--labels", "pizza, owl")
+    assert result.exit_code == 0
+    assert "best label" in result.out
+    assert "pizza.jpg" in result.out
+
+
+def test_classify_goes_on_after_a_broken_picture_and_says_so(moderate):
+    broken, good = PICTURES / "broken-upload.jpg", PICTURES / "owl.jpg"
+    result = moderate("classify", broken, good, "--labels", "owl,pizza", "--json")
+    assert result.exit_code == 1
+    assert [bool(entry["scores"]) for entry in json.loads(result.out)] == [False, True]
+    assert "broken-upload.jpg: " in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["no-such.jpg", "--labels", "a,b"], "no such file or folder: no-such.jpg"),
+        ([PICTURES / "owl.jpg", "--labels", " , "], "there are no labels"),
+        ([PICTURES / "owl.jpg", "--labels", "a", "--template", "a photo"], "has no {}"),
+    ],
+)
+def test_classify_refuses_wrong_usage(moderate, arguments, words):
+    result = moderate("classify", *arguments)
+    assert (result.exit_code, result.out) == (2, "")
+    assert words in result.err
+
+
+def test_a_model_that_is_not_zero_shot_is_refused_with_its_name(moderate, tmp_path):
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
+    result = moderate("classify", PICTURES / "owl.jpg", "--labels", "a", "--model", tmp_path / "bert")
+    assert result.exit_code == 3
+    assert "bert" in result.err
+    assert "hint:" in result.err
+
+
+def test_another_family_of_models_is_loaded_by_the_same_command(moderate, tmp_path):
+    folder = make_model("siglip2", tmp_path / "siglip2")
+    result = moderate("classify", PICTURES / "owl.jpg", "--labels", "a,b", "--model", folder, "--json")
+    assert result.exit_code == 0
+    assert len(json.loads(result.out)[0]["scores"]) == 2
+
+
+def test_scan_judges_by_the_policy(moderate):
+    names = ["crossed-swords.webp", "pizza.jpg", "empty.png", "not-a-picture.jpg", "violin-that-is-a-png.jpg"]
+    result = moderate("scan", *(PICTURES / name for name in names), "--json", policies=POLICIES)
+    assert result.exit_code == 0
+    judged = {Path(entry["file"]).name: entry for entry in json.loads(result.out)}
+    assert list(judged) == names
+    assert "weapons" in judged["crossed-swords.webp"]["labels"]
+    assert judged["pizza.jpg"]["action"] == "allow"
+    assert (judged["empty.png"]["action"], judged["empty.png"]["scores"]) == ("review", [])
+    assert "not judged" in judged["not-a-picture.jpg"]["reason"]
+    assert judged["violin-that-is-a-png.jpg"]["scores"]
+
+
+def test_scan_prints_a_table_and_a_sum(moderate):
+    result = moderate("scan", PICTURES / "pizza.jpg", PICTURES / "empty.png", policies=POLICIES)
+    assert result.exit_code == 0
+    assert "1 allow, 1 review" in result.out
+
+
+def test_an_unknown_policy_is_named_with_those_there_are(moderate):
+    result = moderate("scan", PICTURES / "pizza.jpg", "--policy", "sticker", policies=POLICIES)
+    assert result.exit_code == 1
+    assert "sticker" in result.err
+    assert "stickers" in result.err
+
+
+def test_policy_check_shows_every_problem_with_its_place(moderate, tmp_path):
+    broken = tmp_path / "stickers.yaml"
+    text = (POLICIES / "stickers.yaml").read_text(encoding="utf-8")
+    broken.write_text(text.replace("review: 0.5", "treshold: 0.5").replace("severity: 5", "severity: 9"))
+    result = moderate("policy", "check", broken, POLICIES / "stickers.yaml")
+    assert result.exit_code == 1
+    assert 'unknown key "treshold"' in result.err
+    assert f"{broken}:" in result.err
+    assert "severity" in result.err
+    assert "stickers.yaml: no problems" in result.out
+
+
+def test_decisions_without_a_database_says_how_to_make_one(moderate):
+    result = moderate("decisions")
+    assert result.exit_code == 3
+    assert "moderate db upgrade" in result.err
+
+
+def test_an_unreachable_database_is_named_without_its_password(moderate):
+    result = moderate("decisions", database_url="postgresql://moderator:secret@127.0.0.1:1/uploads")
+    assert result.exit_code == 3
+    assert "127.0.0.1" in result.err
+    assert "secret" not in result.err
+
+
+def test_a_fresh_database_has_no_decisions(moderate):
+    assert moderate("db", "upgrade").exit_code == 0
+    assert "tables are up to date" in moderate("db", "upgrade").out
+    result = moderate("decisions")
+    assert result.exit_code == 0
+    assert "no decisions yet" in result.out
+
+
+def test_submit_without_redis_names_it_and_the_way_out(moderate, tmp_path):
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "a.png").write_bytes(encoded(drawing(), "PNG"))
+    result = moderate("submit", tmp_path / "media" / "a.png")
+    assert (result.exit_code, result.out) == (3, "")
+    assert "redis://127.0.0.1:1/0" in result.err
+    assert "MODERATION_BROKER_URL" in result.err
+
+
+def test_submit_refuses_a_file_outside_the_media_root(moderate, tmp_path):
+    (tmp_path / "media").mkdir()
+    result = moderate("submit", PICTURES / "owl.jpg")
+    assert result.exit_code == 2
+    assert "is not under the media root" in result.err
+
+
+def test_a_setting_that_does_not_fit_is_named(moderate):
+    result = moderate("scan", PICTURES, batch_size="lots")
+    assert result.exit_code == 2
+    assert "MODERATION_BATCH_SIZE" in result.err

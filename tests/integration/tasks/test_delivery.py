@@ -1,0 +1,171 @@
+"""From message to decision through a real Redis and a real worker process: one worker for the whole file."""
+
+from collections.abc import Iterator
+
+import pytest
+from celery import Celery
+from PIL import Image
+from support.deployment import Deployment, deploy, wait_for
+from support.pictures import drawing, encoded, png_header
+
+from worker.client import InlineBytes, LocalFile
+from worker.client.messages import TASK
+from worker.demo.stage import PICTURES
+from worker.policy_files.parser import read_policy
+from worker.store import decisions, submissions
+from worker.store.tables import EmbeddingRow
+
+PIZZA = (PICTURES / "pizza.jpg").read_bytes()
+SWORDS = (PICTURES / "crossed-swords.webp").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Deployment]:
+    made = deploy(tmp_path_factory.mktemp("deployment"), redis_url, max_picture_bytes=1_000_000)
+    with made.worker():
+        yield made
+    made.database.dispose()
+
+
+@pytest.fixture
+def submit(deployment):
+    """Submit pictures through the client and return the decisions, in order."""
+
+    def submit_all(*sources, **fields):
+        with deployment.client() as client:
+            ids = [client.submit(source, **fields) for source in sources]
+        found = {decision.submission_id: decision for decision in deployment.decided(ids)}
+        return [found[submission_id] for submission_id in ids]
+
+    return submit_all
+
+
+def send(deployment, arguments=(), **message):
+    """Send a message as a producer without our client would."""
+    with Celery(broker=deployment.settings.broker_url, set_as_current=False) as app:
+        app.send_task(TASK, args=arguments, kwargs=message, queue=deployment.settings.queue)
+
+
+def test_pictures_in_decisions_out(deployment, submit):
+    deployment.save_picture("swords.webp", SWORDS)
+    swords, pizza = submit(LocalFile("swords.webp"), InlineBytes(PIZZA), reference="post-42")
+    assert (swords.flagged[0], pizza.action, pizza.reference) == ("weapons", "allow", "post-42")
+    assert swords.action in {"review", "block"}
+    assert [score.label for score in pizza.scores] == [
+        label.name for label in read_policy(deployment.policy_file)[0].labels
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("broken.jpg", PIZZA[: len(PIZZA) // 2], "not judged"),
+        ("empty.png", b"", "empty"),
+        ("letter.jpg", b"Dear moderators, this is a letter.", "not judged"),
+        ("bomb.png", png_header(60_000, 60_000), "larger than"),
+        ("heavy.bmp", encoded(Image.new("RGB", (700, 700)), "BMP"), "1,000,000"),
+    ],
+)
+def test_what_is_no_picture_for_us_is_decided_with_the_reason(deployment, submit, name, data, words):
+    (decision,) = submit(LocalFile(deployment.save_picture(name, data)))
+    assert (decision.action, decision.scores) == ("review", ())
+    assert words in decision.reason
+
+
+def test_a_wrongly_named_picture_is_judged_by_its_content(deployment, submit):
+    (decision,) = submit(LocalFile(deployment.save_picture("really-a-png.jpg", encoded(drawing(), "PNG"))))
+    assert decision.scores
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("missing.jpg", "missing.jpg"), ("../policies/stickers.yaml", ".."), ("/etc/passwd", "/etc")],
+)
+def test_what_cannot_be_read_is_decided_with_the_reason(submit, path, words):
+    (decision,) = submit(LocalFile(path))
+    assert (decision.action, decision.scores) == ("review", ())
+    assert words in decision.reason
+
+
+def test_other_bytes_than_promised_are_not_judged(submit):
+    (decision,) = submit(InlineBytes(PIZZA), sha256="0" * 64)
+    assert decision.scores == ()
+
+
+def test_delivered_five_times_decided_once(deployment):
+    with deployment.client() as client:
+        for _ in range(5):
+            client.submit(InlineBytes(PIZZA), id="post-7")
+        last = client.submit(InlineBytes(PIZZA))
+    assert len(deployment.decided(["post-7", last])) == 2
+
+
+def test_the_same_bytes_are_embedded_once(deployment, submit):
+    picture = encoded(drawing(64, 64), "PNG")
+    submit(*[InlineBytes(picture)] * 3)
+    again = submit(InlineBytes(picture))[0]
+    with deployment.database.reading() as session:
+        rows = session.query(EmbeddingRow).filter_by(format="PNG", width=64, height=64).count()
+    assert rows == 1
+    assert again.scores
+
+
+def test_what_no_policy_can_decide_is_refused_and_shown(deployment):
+    before = len(refusals(deployment))
+    with deployment.client() as client:
+        unknown = client.submit(InlineBytes(PIZZA), policy="uploads")
+    send(deployment, id="extra-field", source={"kind": "file", "path": "a.jpg"}, colour="red")
+    send(deployment, id="wrong-type", source={"kind": "file", "path": 7})
+    send(deployment, ["cat.jpg"], id="positional")
+    send(deployment, source={"kind": "file", "path": "no-id.jpg"})
+    errors = deployment.refused(before + 4)
+    assert "uploads" in errors[unknown]
+    assert "stickers" in errors[unknown]
+    assert "unknown field 'colour'" in errors["extra-field"]
+    assert "field 'source.path' must be text, not a number" in errors["wrong-type"]
+    assert "positional" in errors["positional"]
+
+
+def test_a_refused_submission_is_decided_when_it_comes_again_in_order(deployment, submit):
+    send(deployment, id="second-try", source={"kind": "file"})
+    wait_for(lambda: "second-try" in refusals(deployment), what="the refusal")
+    (decision,) = submit(InlineBytes(PIZZA), id="second-try")
+    assert decision.action == "allow"
+    assert "second-try" not in refusals(deployment)
+
+
+def test_a_saved_policy_is_live_without_restart_and_a_broken_one_is_not(deployment, submit):
+    good = deployment.policy_file.read_text(encoding="utf-8")
+    try:
+        deployment.policy_file.write_text(good.replace("\nlabels:\n", "\nlabels:\n  weapons: [\n"))
+        log = deployment.folder / "worker.log"
+        wait_for(lambda: "stickers.yaml:" in log.read_text(), what="the refusal in the worker's log")
+        (decision,) = submit(InlineBytes(SWORDS))
+        assert "weapons" in decision.flagged
+        gambling = "\nlabels:\n  gambling:\n    prompts: [a slot machine, a game die]\n    review: 0.5\n"
+        deployment.policy_file.write_text(good.replace("\nlabels:\n", gambling))
+        wait_for(
+            lambda: "gambling" in labels_of(submit(InlineBytes(PIZZA))[0]), what="the new policy to be live"
+        )
+    finally:
+        deployment.policy_file.write_text(good)
+        wait_for(lambda: "gambling" not in labels_of(submit(InlineBytes(PIZZA))[0]), what="the old policy")
+
+
+def test_moderate_decisions_shows_what_was_decided(deployment, submit, moderate):
+    submit(InlineBytes(SWORDS), reference="duel.webp")
+    url = deployment.settings.database_url
+    table = moderate("decisions", "--label", "weapons", "--limit", 5, database_url=url)
+    assert "duel.webp" in table.out
+    assert "beat" in table.out
+    assert moderate("decisions", "--action", "allow", database_url=url).out.count("duel.webp") == 0
+    assert '"reference": "duel.webp"' in moderate("decisions", "--json", database_url=url).out
+
+
+def refusals(deployment):
+    with deployment.database.reading() as session:
+        return dict(submissions.refused(session, limit=100))
+
+
+def labels_of(decision: decisions.RecordedDecision) -> list[str]:
+    return [score.label for score in decision.scores]

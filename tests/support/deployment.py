@@ -1,0 +1,101 @@
+"""A deployment of a test's own: folders, tables, a queue, and the command `moderate` run in this process."""
+
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+from typing import TypeVar
+
+from worker import resources
+from worker.client import Client
+from worker.demo.stage import environment_of, running_worker
+from worker.settings import Settings
+from worker.store import decisions, schema, submissions
+from worker.store.database import Database
+
+Found = TypeVar("Found")
+
+PATIENCE_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Settings and what they name; nothing runs yet."""
+
+    settings: Settings
+    database: Database
+    folder: Path
+
+    @property
+    def policy_file(self) -> Path:
+        return self.settings.policies / f"{self.settings.policy}.yaml"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return environment_of(self.settings)
+
+    def save_picture(self, name: str, data: bytes) -> str:
+        (self.settings.media_root / name).write_bytes(data)
+        return name
+
+    def client(self) -> Client:
+        return Client(self.settings.broker_url, queue=self.settings.queue)
+
+    @contextmanager
+    def worker(self, name: str = "worker") -> Iterator[Popen[bytes]]:
+        with running_worker(self.settings, self.folder / f"{name}.log") as process:
+            yield process
+
+    def decided(self, ids: Sequence[str]) -> list[decisions.RecordedDecision]:
+        """Wait until each of the submissions has a decision, and return all decisions on them."""
+
+        def enough() -> list[decisions.RecordedDecision]:
+            with self.database.reading() as session:
+                found = decisions.of_submissions(session, ids)
+            return found if len({decision.submission_id for decision in found}) == len(set(ids)) else []
+
+        return wait_for(enough, what=f"decisions on {len(ids)} submissions, see {self.folder}")
+
+    def refused(self, count: int) -> dict[str, str]:
+        """Wait until so many submissions are refused, and return their errors by id."""
+
+        def enough() -> dict[str, str]:
+            with self.database.reading() as session:
+                found = dict(submissions.refused(session, limit=100))
+            return found if len(found) >= count else {}
+
+        return wait_for(enough, what=f"{count} refusals, see {self.folder}")
+
+
+def deploy(folder: Path, broker_url: str, database_url: str = "", **settings: object) -> Deployment:
+    """Prepare a deployment in `folder`: the stickers policy and tables, no picture yet."""
+    policies, media = folder / "policies", folder / "media"
+    policies.mkdir()
+    media.mkdir()
+    shutil.copy(resources.folder("policies") / "stickers.yaml", policies)
+    values = {
+        "broker_url": broker_url,
+        "queue": f"test-{secrets.token_hex(4)}",
+        "database_url": database_url or f"sqlite:///{folder / 'moderation.db'}",
+        "policies": policies,
+        "media_root": media,
+        "policy_reload_seconds": 0.2,
+    }
+    read = Settings.read(**(values | settings))
+    database = Database.connect(read.database_url)
+    schema.upgrade(database)
+    return Deployment(read, database, folder)
+
+
+def wait_for(look: Callable[[], Found], *, what: str, seconds: float = PATIENCE_SECONDS) -> Found:
+    """Return what `look` finds as soon as it finds something."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"waited {seconds:g} s in vain for {what}")

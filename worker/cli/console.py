@@ -1,0 +1,82 @@
+"""Where the command line writes: results to standard output, everything about the work to standard error."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from worker.domain.policy import Action
+from worker.errors import ModerationError
+
+Item = TypeVar("Item")
+
+ACTION_STYLES = {Action.ALLOW: "green", Action.REVIEW: "yellow", Action.BLOCK: "bold red"}
+
+
+def results() -> Console:
+    """Return the console of what was asked for; piped output is wide, so that nothing is cut."""
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+
+
+def messages() -> Console:
+    """Return the console of progress, notes and errors."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as indented JSON."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_error(error: ModerationError) -> None:
+    """Print what went wrong and the way out."""
+    console = messages()
+    console.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
+    if error.hint:
+        console.print(f"  [bold]hint:[/] {escape(error.hint)}", soft_wrap=True)
+
+
+def track(items: Iterable[Item], *, total: int, what: str) -> Iterator[Item]:
+    """Yield the items under a progress bar that leaves nothing behind; silent where nobody watches."""
+    with progress_bar() as progress:
+        yield from progress.track(items, total=total, description=what)
+
+
+def progress_bar() -> Progress:
+    """Return a progress bar on standard error, shown only on a terminal."""
+    console = messages()
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def plain_table(*columns: str) -> Table:
+    """Return an empty table in the style of every command; text cells are shown as they are."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def action_text(action: Action) -> str:
+    """Return the action in its colour, as rich markup."""
+    return f"[{ACTION_STYLES[action]}]{action.value}[/]"

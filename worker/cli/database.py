@@ -1,0 +1,27 @@
+"""`moderate db`: the database's tables."""
+
+import typer
+
+from worker.cli.console import results
+from worker.settings import Settings
+from worker.store import schema
+from worker.wiring import open_database
+
+app = typer.Typer(no_args_is_help=True, help="The database's tables.")
+
+EPILOG = """Examples:
+
+[bold]moderate db upgrade[/]
+
+Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."""
+
+
+@app.command(epilog=EPILOG)
+def upgrade() -> None:
+    """Create the tables, or bring them up to this version; safe to repeat, and to run in two places."""
+    database = open_database(Settings.read())
+    try:
+        schema.upgrade(database)
+        results().print(f"{database.describe}: tables are up to date")
+    finally:
+        database.dispose()

@@ -1,0 +1,94 @@
+"""`moderate decisions`: what was decided, newest first."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from worker.cli.console import action_text, messages, plain_table, print_json, results
+from worker.domain.policy import Action
+from worker.settings import Settings
+from worker.store import decisions as store
+from worker.store import schema, submissions
+from worker.wiring import open_database
+
+EPILOG = """Examples:
+
+[bold]moderate decisions --action review[/]
+
+[bold]moderate decisions --label weapons --limit 500 --json[/]
+
+Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."""
+
+
+def decisions(
+    action: Annotated[Action | None, typer.Option(help="Only this action.")] = None,
+    label: Annotated[str | None, typer.Option(help="Only pictures on which this label was flagged.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show decisions with their scores and reasons, newest first."""
+    database = open_database(Settings.read())
+    try:
+        schema.check(database)
+        with database.reading() as session:
+            found = store.latest(session, action=action, label=label, limit=limit)
+            counts = store.count_by_action(session)
+            refused = submissions.refused(session, limit=5)
+    finally:
+        database.dispose()
+    if as_json:
+        print_json([_as_json(decision) for decision in found])
+        return
+    print_table(found)
+    results().print(f"\n{len(found)} shown; in all: " + (_count_text(counts) or "no decisions yet"))
+    for submission_id, error in refused:
+        messages().print(
+            f"[bold red]refused:[/] submission {escape(submission_id)}: {escape(error)}", soft_wrap=True
+        )
+
+
+def print_table(found: list[store.RecordedDecision], *, times: bool = True) -> None:
+    """Print decisions as a table, by default with the time of each."""
+    table = plain_table(*(["decided"] if times else []), "reference", "action", "labels", "reason")
+    for decision in found:
+        table.add_row(
+            *([f"{decision.created_at:%Y-%m-%d %H:%M:%S}"] if times else []),
+            escape(decision.reference or decision.submission_id),
+            action_text(decision.action),
+            escape(", ".join(decision.flagged)),
+            escape(decision.reason),
+        )
+    results().print(table)
+
+
+def _count_text(counts: dict[Action, int]) -> str:
+    return ", ".join(f"{counts[action]} {action.value}" for action in Action if counts.get(action))
+
+
+def _as_json(decision: store.RecordedDecision) -> dict[str, Any]:
+    return {
+        "id": decision.id,
+        "submission": decision.submission_id,
+        "reference": decision.reference,
+        "policy": decision.policy,
+        "policy_digest": decision.policy_digest,
+        "model_digest": decision.model_digest,
+        "action": decision.action.value,
+        "labels": list(decision.flagged),
+        "severity": decision.severity,
+        "reason": decision.reason,
+        "decided_at": decision.created_at.isoformat(),
+        "scores": [
+            {
+                "label": s.label,
+                "score": s.score,
+                "prompt": s.prompt,
+                "prompt_cosine": s.prompt_cosine,
+                "background": s.background,
+                "background_cosine": s.background_cosine,
+                "frame": s.frame,
+            }
+            for s in decision.scores
+        ],
+    }

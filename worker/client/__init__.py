@@ -1,0 +1,12 @@
+"""All a producer needs to enqueue pictures: Celery and the standard library, nothing else.
+
+from worker.client import Client, LocalFile
+
+with Client("redis://127.0.0.1:6379/0") as client:
+    client.submit(LocalFile("uploads/cat.jpg"), reference="post-42")
+"""
+
+from worker.client.client import Client
+from worker.domain.submission import InlineBytes, LocalFile, Source, Submission
+
+__all__ = ["Client", "InlineBytes", "LocalFile", "Source", "Submission"]

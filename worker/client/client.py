@@ -1,0 +1,81 @@
+"""The producer's client: puts submissions on the queue and returns their ids."""
+
+from types import TracebackType
+from typing import Any, Final, Self
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from kombu.utils.url import maybe_sanitize_url
+
+from worker.client.messages import DEFAULT_QUEUE, TASK, to_message
+from worker.domain.submission import Source, Submission, new_submission_id
+from worker.errors import BrokerUnavailableError
+
+#: A producer must not hang on a broker that is away: about four seconds, then an error.
+_RETRY_POLICY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
+_TRANSPORT_OPTIONS: Final = {"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True}
+
+
+class Client:
+    """A connection to the queue. Safe to share between threads; close it, or use it in a `with`."""
+
+    def __init__(self, broker_url: str, *, queue: str = DEFAULT_QUEUE) -> None:
+        self._queue = queue
+        self._address = maybe_sanitize_url(broker_url)
+        self._app = Celery("moderation-client", broker=broker_url, set_as_current=False)
+        self._app.conf.update(
+            task_ignore_result=True,
+            task_serializer="json",
+            broker_transport_options=_TRANSPORT_OPTIONS,
+            broker_connection_timeout=5,
+        )
+
+    def submit(
+        self,
+        source: Source,
+        *,
+        policy: str | None = None,
+        reference: str = "",
+        id: str | None = None,  # noqa: A002 - the field's name on every face of the service
+        sha256: str | None = None,
+    ) -> str:
+        """Enqueue one picture and return the submission's id.
+
+        `id` is the idempotency key: submitting the same one again changes nothing. InvalidSubmissionError
+        before anything is sent if a field is malformed; BrokerUnavailableError if the broker is away.
+        """
+        submission = Submission(id or new_submission_id(), source, policy, reference, sha256)
+        self._send(to_message(submission))
+        return submission.id
+
+    def ping(self) -> None:
+        """Raise BrokerUnavailableError unless the broker answers within a few seconds."""
+        try:
+            with self._app.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
+        except (OperationalError, OSError) as error:
+            raise self._unavailable(error) from None
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._app.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._app.send_task(TASK, kwargs=message, queue=self._queue, retry_policy=_RETRY_POLICY)
+        except OperationalError as error:
+            raise self._unavailable(error) from None
+
+    def _unavailable(self, error: Exception) -> BrokerUnavailableError:
+        return BrokerUnavailableError(
+            f"the broker at {self._address} does not answer: {error}",
+            hint="start Redis, or set MODERATION_BROKER_URL to where it runs",
+        )

@@ -1,0 +1,110 @@
+"""The message that carries a submission: written by producers, read by workers, strict on both sides."""
+
+import base64
+import difflib
+from collections.abc import Mapping
+from typing import Any, Final, assert_never
+
+from worker.domain.submission import InlineBytes, LocalFile, Source, Submission
+from worker.errors import InvalidSubmissionError
+
+TASK: Final = "moderation.check"
+DEFAULT_QUEUE: Final = "moderation"
+
+_FIELDS: Final = ("id", "source", "policy", "reference", "sha256")
+#: The fields that each kind of source has beside `kind`.
+_SOURCE_FIELDS: Final = {"file": "path", "bytes": "base64"}
+
+Message = dict[str, Any]
+
+
+def to_message(submission: Submission) -> Message:
+    """Return the keyword arguments of the task `moderation.check`: JSON types only."""
+    return {
+        "id": submission.id,
+        "source": _source_to_message(submission.source),
+        "policy": submission.policy,
+        "reference": submission.reference,
+        "sha256": submission.sha256,
+    }
+
+
+def from_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -> Submission:
+    """Read the arguments of the task `moderation.check`.
+
+    InvalidSubmissionError names every problem at once: wrong types, missing and unknown fields.
+    """
+    problems = _form_problems(message, positional)
+    if problems:
+        raise InvalidSubmissionError("; ".join(problems), hint=f"the fields are {', '.join(_FIELDS)}")
+    return Submission(
+        id=message["id"],
+        source=_source_from_message(message["source"]),
+        policy=message.get("policy"),
+        reference=message.get("reference") or "",
+        sha256=message.get("sha256"),
+    )
+
+
+def _source_to_message(source: Source) -> Message:
+    match source:
+        case LocalFile(path):
+            return {"kind": "file", "path": path}
+        case InlineBytes(data):
+            return {"kind": "bytes", "base64": base64.b64encode(data).decode("ascii")}
+        case _:
+            assert_never(source)
+
+
+def _source_from_message(source: Mapping[str, str]) -> Source:
+    if source["kind"] == "file":
+        return LocalFile(source["path"])
+    try:
+        return InlineBytes(base64.b64decode(source["base64"], validate=True))
+    except ValueError:
+        raise InvalidSubmissionError("field 'source.base64' is not base64") from None
+
+
+def _form_problems(message: Mapping[str, Any], positional: tuple[Any, ...]) -> list[str]:
+    problems = ["positional arguments are not understood, pass keywords"] if positional else []
+    problems += _unknown_fields(message, _FIELDS, "")
+    problems += [f"field {name!r} is missing" for name in ("id", "source") if name not in message]
+    problems += [
+        f"field {name!r} must be text{'' if name == 'id' else ' or null'}, not {_kind(message[name])}"
+        for name in ("id", "policy", "reference", "sha256")
+        if name in message and not _is_text(message[name], null_allowed=name != "id")
+    ]
+    return problems + (_source_problems(message["source"]) if "source" in message else [])
+
+
+def _source_problems(source: object) -> list[str]:
+    if not isinstance(source, Mapping):
+        return [f"field 'source' must be an object, not {_kind(source)}"]
+    kind = source.get("kind")
+    if not isinstance(kind, str) or kind not in _SOURCE_FIELDS:
+        known = ", ".join(repr(name) for name in _SOURCE_FIELDS)
+        return [f"field 'source.kind' must be one of {known}, not {str(kind)[:40]!r}"]
+    field = _SOURCE_FIELDS[kind]
+    problems = _unknown_fields(source, ("kind", field), "source.")
+    if field not in source:
+        problems.append(f"field 'source.{field}' is missing")
+    elif not isinstance(source[field], str):
+        problems.append(f"field 'source.{field}' must be text, not {_kind(source[field])}")
+    return problems
+
+
+def _unknown_fields(found: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> list[str]:
+    problems = []
+    for name in sorted(str(name)[:80] for name in found if name not in known)[:5]:
+        near = difflib.get_close_matches(name, known, 1)
+        problems.append(f"unknown field '{prefix}{name}'" + (f", did you mean {near[0]!r}?" if near else ""))
+    return problems
+
+
+def _is_text(value: object, *, null_allowed: bool) -> bool:
+    return isinstance(value, str) or (null_allowed and value is None)
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", bool: "a Boolean", int: "a number", float: "a number"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)

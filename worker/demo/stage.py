@@ -1,0 +1,88 @@
+"""Sets the stage for `moderate demo`: a Redis, a database, copies of policies and pictures, a real worker."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker import resources
+from worker.demo.large_picture import twelve_megapixels
+from worker.demo.processes import running, wait_until
+from worker.demo.redis_server import running_redis
+from worker.settings import Settings
+from worker.store import schema
+from worker.store.database import Database
+from worker.wiring import open_database
+
+PICTURES = Path(__file__).parent / "pictures"
+POLICY = "stickers"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything the demo plays with."""
+
+    settings: Settings
+    database: Database
+    #: Whether the Redis is ours, and goes when we go.
+    own_redis: bool
+
+    @property
+    def policy_file(self) -> Path:
+        """The demo's own copy of the policy, to be edited freely."""
+        return self.settings.policies / f"{POLICY}.yaml"
+
+    def uploads(self) -> list[Path]:
+        """Return the sample pictures' files, by name."""
+        return sorted(path for path in self.settings.media_root.iterdir() if path.is_file())
+
+
+@contextmanager
+def set_stage(folder: Path) -> Iterator[Stage]:
+    """Prepare `folder` afresh, with a Redis beside it unless one is configured."""
+    configured = os.environ.get("MODERATION_BROKER_URL")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(PICTURES, folder / "media", ignore=shutil.ignore_patterns("*.csv", "*.md"))
+    shutil.copytree(resources.folder("policies"), folder / "policies")
+    twelve_megapixels(folder / "media")
+    with ExitStack() as stack:
+        broker_url = configured or stack.enter_context(running_redis(folder))
+        settings = Settings.read(
+            broker_url=broker_url,
+            # On a Redis that others use, our jobs must reach our worker alone.
+            queue=f"moderation-demo-{secrets.token_hex(4)}",
+            database_url=f"sqlite:///{(folder / 'moderation.db').as_posix()}",
+            policies=folder / "policies",
+            policy=POLICY,
+            media_root=folder / "media",
+            model="demo",
+        )
+        database = open_database(settings)
+        stack.callback(database.dispose)
+        schema.upgrade(database)
+        yield Stage(settings, database, own_redis=not configured)
+
+
+@contextmanager
+def running_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `moderate worker` as a process of its own; yields when it waits for jobs."""
+    command = [sys.executable, "-m", "worker", "worker"]
+    with running(command, log=log, environment=environment_of(settings)) as process:
+        wait_until(
+            lambda: b"ready." in log.read_bytes(),
+            process=process,
+            log=log,
+            what="the worker",
+            timeout_seconds=120,
+        )
+        yield process
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the variables that give another process the same settings."""
+    return {f"MODERATION_{name.upper()}": str(value) for name, value in settings.model_dump().items()}

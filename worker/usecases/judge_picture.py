@@ -1,0 +1,69 @@
+"""Judges a picture's bytes under a policy: decode, embed, score, decide; stores nothing."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from worker.domain.decision import Decision, decide, decide_undecodable
+from worker.domain.picture import PictureFacts
+from worker.domain.scoring import Matrix, score
+from worker.encoder.protocol import Encoder
+from worker.errors import UndecodablePictureError
+from worker.images.decoder import decode
+from worker.images.limits import Limits
+from worker.policy_files.library import LivePolicy
+
+#: Counts up whenever decoding, or what follows it, changes the vector of the same bytes.
+DECODING_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPicture:
+    """A picture as the model sees it: facts, and one unit vector a frame, shape (frames, dimension)."""
+
+    facts: PictureFacts
+    embedding: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A decision and what it rests on; `picture` is None where the bytes were refused."""
+
+    decision: Decision
+    picture: EmbeddedPicture | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgePicture:
+    """From bytes to a decision."""
+
+    encoder: Encoder
+    limits: Limits
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that lies between bytes and vector: weights, preprocessing, decoding, frames."""
+        parts = (self.encoder.digest, str(DECODING_VERSION), str(self.limits.max_frames))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def __call__(self, live: LivePolicy, data: bytes) -> Judgement:
+        """Judge a picture's bytes; what cannot be decoded is decided by the policy's `on_undecodable`."""
+        try:
+            picture = self.embed(data)
+        except UndecodablePictureError as refusal:
+            return Judgement(decide_undecodable(live.policy, refusal.message))
+        return self.judge(live, picture)
+
+    def judge(self, live: LivePolicy, picture: EmbeddedPicture) -> Judgement:
+        """Judge a picture whose embedding is known."""
+        scores = score(live.policy, picture.embedding, live.vectors, self.encoder.scale)
+        return Judgement(decide(live.policy, scores), picture)
+
+    def embed(self, data: bytes) -> EmbeddedPicture:
+        """Decode and embed a picture; UndecodablePictureError where it is none we judge."""
+        picture = decode(data, self.limits)
+        embedding = self.encoder.encode_images(picture.frames)
+        # Rounded as it is stored, so that the decision can be re-derived from the store to the last bit.
+        return EmbeddedPicture(picture.facts, embedding.astype(np.float16).astype(np.float32))

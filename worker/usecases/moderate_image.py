@@ -1,0 +1,99 @@
+"""The main way: a submission comes in, one decision per policy version goes to the database."""
+
+import hashlib
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from worker.domain.decision import Decision, decide_undecodable, decide_unreadable
+from worker.domain.review import needs_review, priority
+from worker.domain.submission import Submission
+from worker.errors import PermanentError, SourceError, UndecodablePictureError
+from worker.images.reader import ImageReader, verify_sha256
+from worker.policy_files.library import LivePolicy, PolicyLibrary
+from worker.store import decisions, embeddings, policy_versions, reviews, submissions
+from worker.store.database import Database
+from worker.usecases.judge_picture import EmbeddedPicture, Judgement, JudgePicture
+
+
+@dataclass(frozen=True, slots=True)
+class ModerateImage:
+    """Judge a submission and record the decision; safe to repeat, and safe to run twice at once."""
+
+    policies: PolicyLibrary
+    default_policy: str
+    reader: ImageReader
+    judge_picture: JudgePicture
+    database: Database
+
+    def __call__(self, submission: Submission) -> int | None:
+        """Decide `submission`; return the decision's id, or None where it was decided before.
+
+        UnknownPolicyError where the policy is not in force here; UnavailableError where the database
+        is away, and then nothing has been written.
+        """
+        # One version for the whole of this job, whatever is saved meanwhile.
+        live = self.policies.current(submission.policy or self.default_policy)
+        if self._is_decided(submission, live):
+            return None
+        return self._record(submission, live, self._judge(submission, live))
+
+    def give_up(self, submission: Submission, problem: str) -> int | None:
+        """Decide by the policy's `on_error` a submission that fails in a way nobody foresaw."""
+        live = self.policies.current(submission.policy or self.default_policy)
+        return self._record(submission, live, Judgement(decide_unreadable(live.policy, problem)))
+
+    def refuse(self, submission_id: str, error: PermanentError) -> None:
+        """Note a submission that no policy can decide, so that it is not lost in silence."""
+        with self.database.transaction() as session:
+            submissions.refuse(session, submission_id, error.message)
+
+    def _is_decided(self, submission: Submission, live: LivePolicy) -> bool:
+        with self.database.reading() as session:
+            return decisions.find(session, submission.id, live.policy.digest) is not None
+
+    def _judge(self, submission: Submission, live: LivePolicy) -> Judgement:
+        try:
+            data = self.reader.read(submission.source)
+            verify_sha256(data, submission.sha256)
+            return self.judge_picture.judge(live, self._known(data) or self.judge_picture.embed(data))
+        except SourceError as problem:
+            return Judgement(decide_unreadable(live.policy, problem.message))
+        except UndecodablePictureError as refusal:
+            return Judgement(decide_undecodable(live.policy, refusal.message))
+
+    def _known(self, data: bytes) -> EmbeddedPicture | None:
+        """Return the stored embedding of the same bytes under this model: no need to compute it again."""
+        digest = hashlib.sha256(data).hexdigest()
+        with self.database.reading() as session:
+            stored = embeddings.find(session, digest, self.judge_picture.digest)
+        return EmbeddedPicture(stored.facts, stored.embedding) if stored else None
+
+    def _record(self, submission: Submission, live: LivePolicy, judgement: Judgement) -> int | None:
+        """Write everything about a decision in one transaction; None where another was first."""
+        judge, decision, picture = self.judge_picture, judgement.decision, judgement.picture
+        facts = picture.facts if picture else None
+        with self.database.transaction() as session:
+            policy_versions.keep(session, live.policy, live.text)
+            sha256 = facts.sha256 if facts else None
+            submissions.record(session, submission, policy=live.policy.name, sha256=sha256)
+            decision_id = decisions.insert(
+                session,
+                submission=submission,
+                policy=live.policy,
+                decision=decision,
+                model=judge.encoder.name,
+                model_digest=judge.digest,
+                facts=facts,
+            )
+            if decision_id is None:
+                return None
+            if picture:
+                embeddings.keep(session, picture.facts, judge.digest, picture.embedding)
+            _open_review(session, decision_id, decision)
+        return decision_id
+
+
+def _open_review(session: Session, decision_id: int, decision: Decision) -> None:
+    if needs_review(decision):
+        reviews.open_for(session, decision_id, priority(decision))

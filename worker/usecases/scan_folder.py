@@ -1,0 +1,43 @@
+"""Judges files on this machine without broker or database, many at a time so that they share passes."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.domain.decision import decide_undecodable, decide_unreadable
+from worker.domain.submission import LocalFile
+from worker.errors import SourceError, UndecodablePictureError
+from worker.images.limits import Limits
+from worker.images.reader import ImageReader
+from worker.policy_files.library import LivePolicy
+from worker.usecases.judge_picture import Judgement, JudgePicture
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFolder:
+    """Judge files; nothing is stored."""
+
+    judge_picture: JudgePicture
+    limits: Limits
+    #: How many files are in hand at once; twice the batch keeps the model busy while others decode.
+    concurrency: int
+
+    def __call__(self, live: LivePolicy, files: Sequence[Path]) -> Iterator[tuple[Path, Judgement]]:
+        """Yield every file with its judgement, in the order given."""
+        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="scan") as pool:
+            yield from zip(files, pool.map(lambda file: self._judge(live, file), files), strict=True)
+
+    def _judge(self, live: LivePolicy, file: Path) -> Judgement:
+        try:
+            return self.judge_picture(live, read_named_file(file, self.limits))
+        except UndecodablePictureError as refusal:
+            return Judgement(decide_undecodable(live.policy, refusal.message))
+        except SourceError as problem:
+            return Judgement(decide_unreadable(live.policy, problem.message))
+
+
+def read_named_file(file: Path, limits: Limits) -> bytes:
+    """Read a file that a person named on this machine: under the limits, but under no media root."""
+    resolved = file.resolve()
+    return ImageReader(resolved.parent, limits).read(LocalFile(resolved.name))
