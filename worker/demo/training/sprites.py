@@ -1,0 +1,44 @@
+"""Draws every thing once from Debian's `fonts-noto-color-emoji`: the stickers that scenes are made of."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+
+from worker.errors import UnavailableError
+
+FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
+#: The one size at which the font carries its bitmaps.
+FONT_SIZE = 109
+SPRITE_SIDE = 96
+
+
+def draw_sprites(symbols: Iterable[str]) -> Tensor:
+    """Return the symbols as premultiplied RGBA, shape (symbols, 4, 96, 96), uint8."""
+    if not FONT.is_file():
+        raise UnavailableError(f"{FONT} is missing", hint="apt-get install fonts-noto-color-emoji")
+    font = ImageFont.truetype(FONT, FONT_SIZE)
+    return torch.stack([_resized(_draw(symbol, font)) for symbol in symbols])
+
+
+def _draw(symbol: str, font: ImageFont.FreeTypeFont) -> Image.Image:
+    """Return the symbol cut out and centred in a transparent square."""
+    canvas = Image.new("RGBA", (180, 180))
+    ImageDraw.Draw(canvas).text((20, 20), symbol, font=font, embedded_color=True)
+    cut = canvas.crop(canvas.getbbox())
+    side = max(cut.size)
+    square = Image.new("RGBA", (side, side))
+    square.paste(cut, ((side - cut.width) // 2, (side - cut.height) // 2))
+    return square
+
+
+def _resized(sprite: Image.Image) -> Tensor:
+    rgba = torch.from_numpy(np.asarray(sprite).astype(np.float32) / 255).permute(2, 0, 1)
+    premultiplied = torch.cat([rgba[:3] * rgba[3:], rgba[3:]])[None]
+    mode = "area" if sprite.width >= SPRITE_SIDE else "bilinear"
+    small = F.interpolate(premultiplied, (SPRITE_SIDE, SPRITE_SIDE), mode=mode)[0]
+    return (small * 255).round().clamp(0, 255).to(torch.uint8)
