@@ -40,6 +40,13 @@ def test_without_tables(deployment, tmp_path):
     assert "moderate db upgrade" in said
 
 
+def test_without_a_database(deployment):
+    code, said = run_worker(deployment, database_url="postgresql://moderator:secret@127.0.0.1:1/uploads")
+    assert code == 3
+    assert "127.0.0.1" in said
+    assert "secret" not in said
+
+
 def test_with_tables_of_another_version(deployment):
     with deployment.database.transaction() as session:
         session.execute(text("DROP TABLE reviews"))

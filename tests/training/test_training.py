@@ -107,7 +107,7 @@ def test_phrases_find_their_targets(material):
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Sums over several threads differ in the last bits from run to run."""
+    """Leave PyTorch one thread: sums over several differ in their last bits from run to run."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -15,10 +15,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from worker.demo.training.backgrounds import draw_backgrounds
-from worker.demo.training.sprites import FONT, FONT_SIZE, draw_sprites
+from worker.demo.training.sprites import cut_out, draw_sprites
 from worker.errors import ModerationError
 
 SEED = 3
@@ -133,10 +133,7 @@ def _scene(sample: Sample, background: Image.Image, rng: random.Random) -> Image
 
 
 def _sticker(symbol: str, side: int) -> Image.Image:
-    canvas = Image.new("RGBA", (180, 180))
-    font = ImageFont.truetype(FONT, FONT_SIZE)
-    ImageDraw.Draw(canvas).text((20, 20), symbol, font=font, embedded_color=True)
-    cut = canvas.crop(canvas.getbbox())
+    cut = cut_out(symbol)
     scale = side / max(cut.size)
     return cut.resize((round(cut.width * scale), round(cut.height * scale)), Image.Resampling.LANCZOS)
 

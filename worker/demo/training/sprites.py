@@ -19,26 +19,26 @@ SPRITE_SIDE = 96
 
 def draw_sprites(symbols: Iterable[str]) -> Tensor:
     """Return the symbols as premultiplied RGBA, shape (symbols, 4, 96, 96), uint8."""
+    return torch.stack([_sprite(cut_out(symbol)) for symbol in symbols])
+
+
+def cut_out(symbol: str) -> Image.Image:
+    """Return the symbol as the font draws it, without any margin; UnavailableError without the font."""
     if not FONT.is_file():
         raise UnavailableError(f"{FONT} is missing", hint="apt-get install fonts-noto-color-emoji")
-    font = ImageFont.truetype(FONT, FONT_SIZE)
-    return torch.stack([_resized(_draw(symbol, font)) for symbol in symbols])
-
-
-def _draw(symbol: str, font: ImageFont.FreeTypeFont) -> Image.Image:
-    """Return the symbol cut out and centred in a transparent square."""
     canvas = Image.new("RGBA", (180, 180))
+    font = ImageFont.truetype(FONT, FONT_SIZE)
     ImageDraw.Draw(canvas).text((20, 20), symbol, font=font, embedded_color=True)
-    cut = canvas.crop(canvas.getbbox())
+    return canvas.crop(canvas.getbbox())
+
+
+def _sprite(cut: Image.Image) -> Tensor:
+    """Centre a cut-out in a square, premultiply and resize it."""
     side = max(cut.size)
     square = Image.new("RGBA", (side, side))
     square.paste(cut, ((side - cut.width) // 2, (side - cut.height) // 2))
-    return square
-
-
-def _resized(sprite: Image.Image) -> Tensor:
-    rgba = torch.from_numpy(np.asarray(sprite).astype(np.float32) / 255).permute(2, 0, 1)
+    rgba = torch.from_numpy(np.asarray(square).astype(np.float32) / 255).permute(2, 0, 1)
     premultiplied = torch.cat([rgba[:3] * rgba[3:], rgba[3:]])[None]
-    mode = "area" if sprite.width >= SPRITE_SIDE else "bilinear"
+    mode = "area" if side >= SPRITE_SIDE else "bilinear"
     small = F.interpolate(premultiplied, (SPRITE_SIDE, SPRITE_SIDE), mode=mode)[0]
     return (small * 255).round().clamp(0, 255).to(torch.uint8)
