@@ -1,4 +1,4 @@
-"""Measure a sticker model on unseen scenes: names, the shipped policy's labels, words held out of training.
+"""Measure a sticker model on unseen scenes: names, the shipped policy's labels, words held out of pictures.
 
     python benchmarks/sticker_model.py [--rival FOLDER] [--out FILE.json]
 
@@ -34,7 +34,7 @@ from worker.domain.policy import Policy
 from worker.domain.scoring import PhraseVectors, score
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.transformers_encoder import TransformersEncoder
-from worker.errors import ModerationError
+from worker.errors import ModerationError, UsageError
 from worker.policy_files.parser import read_policy
 
 SEED = 990_001
@@ -111,7 +111,11 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
 ) -> None:
     """Print the figures of the model card."""
-    exam = set_exam(read_policy(policy or resources.folder("policies") / "stickers.yaml")[0])
+    judged_by, _ = read_policy(policy or resources.folder("policies") / "stickers.yaml")
+    unknown = {label.name for label in judged_by.labels} - LABEL_THINGS.keys()
+    if unknown:
+        raise UsageError(f"no pictures are known for: {', '.join(sorted(unknown))}", hint="see LABEL_THINGS")
+    exam = set_exam(judged_by)
     figures = {name: measure(name, exam) for name in (model, *([rival] if rival else []))}
     show(figures)
     if out:

@@ -1,18 +1,23 @@
 """Every environment variable of the service, once, read by nobody but the composition root."""
 
+import os
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from worker.errors import SettingsError
 
+_PREFIX: Final = "MODERATION_"
+
 
 class Settings(BaseSettings):
     """How this process is configured; each field is the variable `MODERATION_` + its name."""
 
-    model_config = SettingsConfigDict(env_prefix="MODERATION_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
     database_url: str = Field(
         "sqlite:///var/moderation.db",
@@ -58,7 +63,8 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:
-        """Read the environment; SettingsError names every variable that does not fit."""
+        """Read the environment; SettingsError names every variable that does not fit or is misspelt."""
+        _refuse_misspelt(cls.model_fields)
         try:
             return cls(**overrides)
         except ValidationError as error:
@@ -69,3 +75,14 @@ class Settings(BaseSettings):
             raise SettingsError(
                 "\n".join(lines), hint="the variables and their defaults are in README.md"
             ) from None
+
+
+def _refuse_misspelt(known: Collection[str]) -> None:
+    """Refuse a variable that nearly has a setting's name; others with our prefix are somebody else's."""
+    ours = [name.removeprefix(_PREFIX).lower() for name in os.environ if name.startswith(_PREFIX)]
+    near = {name: get_close_matches(name, known, 1, cutoff=0.75) for name in ours if name not in known}
+    lines = [
+        f"{_PREFIX}{name.upper()}: did you mean {_PREFIX}{m[0].upper()}?" for name, m in near.items() if m
+    ]
+    if lines:
+        raise SettingsError("\n".join(lines), hint="the variables and their defaults are in README.md")

@@ -10,7 +10,6 @@ from worker.encoder.batcher import Batcher
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
-from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.images.limits import Limits
 from worker.images.reader import ImageReader
 from worker.policy_files.library import PolicyLibrary
@@ -58,6 +57,9 @@ def open_service(settings: Settings) -> Iterator[Service]:
 @contextmanager
 def open_encoder(settings: Settings) -> Iterator[Encoder]:
     """Load the model; callers in many threads share its passes, and no phrase is encoded twice."""
+    # Torch takes seconds to import, and most commands need no model.
+    from worker.encoder.transformers_encoder import TransformersEncoder  # noqa: PLC0415
+
     batcher = Batcher(
         TransformersEncoder.load(settings.model, threads=settings.torch_threads), settings.batch_size
     )

@@ -1,6 +1,7 @@
 """The command line as people use it: what it prints, how it ends, and what it says when something is wrong."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,36 @@ def test_a_setting_that_does_not_fit_is_named(moderate):
     result = moderate("scan", PICTURES, batch_size="lots")
     assert result.exit_code == 2
     assert "MODERATION_BATCH_SIZE" in result.err
+
+
+@pytest.mark.parametrize("url", ["reids://127.0.0.1/0", "redis://localhost:637x", "localhost:6379", ""])
+def test_an_address_that_is_no_brokers_is_refused(moderate, tmp_path, url):
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "a.png").write_bytes(encoded(drawing(), "PNG"))
+    result = moderate("submit", tmp_path / "media", broker_url=url)
+    assert result.exit_code == 2
+    assert "is not a broker's address" in result.err
+
+
+def test_an_inline_file_that_is_too_large_is_named(moderate, tmp_path):
+    (tmp_path / "large.bmp").write_bytes(bytes(300_000))
+    result = moderate("submit", "--inline", tmp_path / "large.bmp")
+    assert result.exit_code == 2
+    assert "large.bmp: the picture has 300,000 bytes" in result.err
+
+
+def test_names_that_look_like_markup_or_are_no_unicode_are_shown(moderate, tmp_path):
+    for name in (b"[red]a.png", b"caf\xe9.png"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(encoded(drawing(), "PNG"))
+    result = moderate("scan", tmp_path, policies=POLICIES)
+    assert result.exit_code == 0
+    assert "[red]a.png" in result.out
+    assert moderate("classify", tmp_path, "--labels", "[/b],b").exit_code in {0, 1}
+
+
+def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(moderate, tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"precious")
+    result = moderate("demo", "--folder", tmp_path)
+    assert result.exit_code == 2
+    assert "is not empty" in result.err
+    assert (tmp_path / "holiday.jpg").read_bytes() == b"precious"

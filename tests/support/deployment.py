@@ -1,5 +1,7 @@
 """A deployment of a test's own: folders, tables, a queue, and the command `moderate` run in this process."""
 
+import base64
+import json
 import secrets
 import shutil
 import time
@@ -9,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 from typing import TypeVar
+
+import redis
 
 from worker import resources
 from worker.client import Client
@@ -59,6 +63,15 @@ class Deployment:
             return found if len({decision.submission_id for decision in found}) == len(set(ids)) else []
 
         return wait_for(enough, what=f"decisions on {len(ids)} submissions, see {self.folder}")
+
+    def unfinished(self) -> set[str]:
+        """Return the ids of the submissions that Redis still has: queued, or given out and unacknowledged."""
+        with redis.Redis.from_url(self.settings.broker_url) as connection:
+            queued = connection.lrange(self.settings.queue, 0, -1)
+            unacknowledged = [json.loads(entry)[0] for entry in connection.hvals("unacked")]
+        messages = [json.loads(message) for message in queued] + unacknowledged
+        ours = [m for m in messages if m["properties"]["delivery_info"]["routing_key"] == self.settings.queue]
+        return {json.loads(base64.b64decode(message["body"]))[1].get("id", "") for message in ours}
 
     def refused(self, count: int) -> dict[str, str]:
         """Wait until so many submissions are refused, and return their errors by id."""

@@ -34,3 +34,12 @@ def test_every_variable_that_does_not_fit_is_named(monkeypatch):
     assert "MODERATION_BATCH_SIZE: " in error.value.message
     assert "(got 'many')" in error.value.message
     assert "MODERATION_POLICY_RELOAD_SECONDS: " in error.value.message
+
+
+def test_a_misspelt_variable_is_named_and_a_strangers_is_not(monkeypatch):
+    monkeypatch.setenv("MODERATION_SERVICE_HOST", "10.0.0.1")
+    assert Settings.read()
+    monkeypatch.setenv("MODERATION_MODLE", "demo")
+    with pytest.raises(SettingsError) as error:
+        Settings.read()
+    assert error.value.message == "MODERATION_MODLE: did you mean MODERATION_MODEL?"

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.console import messages, plain_table, print_json, results, track
+from worker.cli.console import plain_table, print_error, print_json, results, track
+from worker.errors import ModerationError
 from worker.images.folder import find_files
 from worker.settings import Settings
 from worker.usecases.classify_pictures import DEFAULT_TEMPLATE, Ranking
@@ -46,7 +47,7 @@ def classify(
     _print_json(rankings) if as_json else _print_table(rankings)
     problems = [ranking for ranking in rankings if ranking.problem]
     for ranking in problems:
-        messages().print(f"[bold red]error:[/] {ranking.file}: {ranking.problem}", soft_wrap=True)
+        print_error(ModerationError(f"{ranking.file}: {ranking.problem}"))
     if problems:
         raise typer.Exit(1)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from worker.domain.policy import Action
 from worker.errors import ModerationError
@@ -26,13 +26,16 @@ ACTION_STYLES = {Action.ALLOW: "green", Action.REVIEW: "yellow", Action.BLOCK: "
 
 
 def results() -> Console:
-    """Return the console of what was asked for; piped output is wide, so that nothing is cut."""
-    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    """Return the console of what was asked for; piped output is wide, so that nothing is cut.
+
+    What is printed is shown as it is: names and phrases may hold brackets, so colour comes as `Text`.
+    """
+    return Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
 
 
 def messages() -> Console:
     """Return the console of progress, notes and errors."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, markup=False, highlight=False)
 
 
 def print_json(value: Any) -> None:
@@ -43,9 +46,9 @@ def print_json(value: Any) -> None:
 def print_error(error: ModerationError) -> None:
     """Print what went wrong and the way out."""
     console = messages()
-    console.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
+    console.print(Text.assemble(("error: ", "bold red"), error.message), soft_wrap=True)
     if error.hint:
-        console.print(f"  [bold]hint:[/] {escape(error.hint)}", soft_wrap=True)
+        console.print(Text.assemble(("  hint: ", "bold"), error.hint), soft_wrap=True)
 
 
 def track(items: Iterable[Item], *, total: int, what: str) -> Iterator[Item]:
@@ -77,6 +80,6 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
-def action_text(action: Action) -> str:
-    """Return the action in its colour, as rich markup."""
-    return f"[{ACTION_STYLES[action]}]{action.value}[/]"
+def action_text(action: Action) -> Text:
+    """Return the action in its colour."""
+    return Text(action.value, ACTION_STYLES[action])

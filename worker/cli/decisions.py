@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from worker.cli.console import action_text, messages, plain_table, print_json, results
 from worker.domain.policy import Action
@@ -43,9 +43,8 @@ def decisions(
     print_table(found)
     results().print(f"\n{len(found)} shown; in all: " + (_count_text(counts) or "no decisions yet"))
     for submission_id, error in refused:
-        messages().print(
-            f"[bold red]refused:[/] submission {escape(submission_id)}: {escape(error)}", soft_wrap=True
-        )
+        line = Text.assemble(("refused: ", "bold red"), f"submission {submission_id}: {error}")
+        messages().print(line, soft_wrap=True)
 
 
 def print_table(found: list[store.RecordedDecision], *, times: bool = True) -> None:
@@ -54,10 +53,10 @@ def print_table(found: list[store.RecordedDecision], *, times: bool = True) -> N
     for decision in found:
         table.add_row(
             *([f"{decision.created_at:%Y-%m-%d %H:%M:%S}"] if times else []),
-            escape(decision.reference or decision.submission_id),
+            decision.reference or decision.submission_id,
             action_text(decision.action),
-            escape(", ".join(decision.flagged)),
-            escape(decision.reason),
+            ", ".join(decision.flagged),
+            decision.reason,
         )
     results().print(table)
 

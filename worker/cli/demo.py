@@ -1,16 +1,19 @@
 """`moderate demo`: uploads judged by a real worker, then a category added in words while it runs."""
 
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.syntax import Syntax
+from rich.text import Text
 
 from worker.cli.console import progress_bar, results
 from worker.cli.decisions import print_table
@@ -41,116 +44,129 @@ def demo(
     ),
 ) -> None:
     """See uploads judged by a real worker through a real Redis, then add a category in words."""
-    console = results()
-    signal.signal(signal.SIGTERM, _leave)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     with set_stage(folder) as stage:
-        _show_stage(console, stage)
+        _show_stage(stage)
         started = time.monotonic()
-        with (
-            running_worker(stage.settings, folder / "worker.log") as process,
-            Client(stage.settings.broker_url, queue=stage.settings.queue) as client,
-        ):
-            console.print(
-                f"[bold]Worker[/]    process {process.pid}, ready after {time.monotonic() - started:.1f} s"
+        with running_worker(stage.settings, stage.log) as process:
+            _say("Worker", f"process {process.pid}, ready after {time.monotonic() - started:.1f} s")
+            with Client(stage.settings.broker_url, queue=stage.settings.queue) as client:
+                Tour(stage, client, process)()
+    _show_what_next(stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """What the demo shows while its worker runs."""
+
+    stage: Stage
+    client: Client
+    process: subprocess.Popen[bytes]
+
+    def __call__(self) -> None:
+        """Judge the uploads, add a category, and judge them again."""
+        self._first_round()
+        self._add_category()
+        found = self._judge_uploads("second")
+        _title("What the new category flags")
+        print_table([decision for decision in found if "gambling" in decision.flagged], times=False)
+        results().print(f"\nThe worker was never restarted: still process {self.process.pid}.")
+
+    def _first_round(self) -> None:
+        found = self._judge_uploads("first")
+        allowed = [decision for decision in found if decision.action is Action.ALLOW]
+        _title("What needs somebody's attention")
+        print_table([decision for decision in found if decision.action is not Action.ALLOW], times=False)
+        _title(f"Allowed: {len(allowed)}, of them")
+        print_table(allowed[:5], times=False)
+
+    def _add_category(self) -> None:
+        """Append the category to the policy's labels and wait until the worker decides by it."""
+        file = self.stage.policy_file
+        _title(f"A category that the policy does not have, saved to {file}")
+        head, labels, rest = file.read_text(encoding="utf-8").partition("\nlabels:")
+        file.write_text(head + labels + NEW_CATEGORY.rstrip() + rest, encoding="utf-8")
+        results().print(Syntax(NEW_CATEGORY.strip("\n"), "yaml", background_color="default"))
+        started = time.monotonic()
+        self._wait_for_version(read_policy(file)[0].digest)
+        results().print(f"\nLive {time.monotonic() - started:.1f} s after saving.")
+
+    def _wait_for_version(self, digest: str) -> None:
+        probe = self.stage.uploads()[0]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        for attempt in count():
+            submission = self.client.submit(
+                LocalFile(probe.name), id=f"probe:{attempt}", reference=probe.name
             )
-            _first_round(console, stage, client)
-            _add_category(console, stage, client)
-            _second_round(console, stage, client)
-            console.print(f"The worker was never restarted: still process {process.pid}.")
-    _show_what_next(console, stage)
+            if self._decided([submission])[0].policy_digest == digest:
+                return
+            if time.monotonic() > deadline:
+                raise UnavailableError(
+                    "the worker did not take the saved policy", hint=f"see {self.stage.log}"
+                )
+            time.sleep(0.3)
+
+    def _judge_uploads(self, batch: str) -> list[store.RecordedDecision]:
+        """Enqueue every upload and wait for its decision; return the gravest first."""
+        started = time.monotonic()
+        ids = [
+            self.client.submit(LocalFile(file.name), id=f"{batch}:{n}", reference=file.name)
+            for n, file in enumerate(self.stage.uploads())
+        ]
+        with progress_bar() as progress:
+            task = progress.add_task("judging uploads", total=len(ids))
+            found = self._decided(ids, lambda done: progress.update(task, completed=done))
+        counts = ", ".join(f"{sum(d.action is action for d in found)} {action.value}" for action in Action)
+        _say("Judged", f"{len(found)} uploads in {time.monotonic() - started:.1f} s: {counts}")
+        return sorted(found, key=lambda d: (d.action is not Action.BLOCK, -d.severity, d.reference))
+
+    def _decided(
+        self, ids: list[str], show: Callable[[int], None] = lambda _: None
+    ) -> list[store.RecordedDecision]:
+        """Wait until all of `ids` are decided; `show` is told how many are."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with self.stage.database.reading() as session:
+                found = store.of_submissions(session, ids)
+            show(len(found))
+            if len(found) == len(ids):
+                return found
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                what = f"only {len(found)} of {len(ids)} uploads were decided"
+                raise UnavailableError(what, hint=f"see what the worker says in {self.stage.log}")
+            time.sleep(0.1)
 
 
-def _show_stage(console: Console, stage: Stage) -> None:
+def _show_stage(stage: Stage) -> None:
     redis = "of our own" if stage.own_redis else "as configured"
-    console.print(f"[bold]Redis[/]     {redis}, queue {stage.settings.queue}")
-    console.print(f"[bold]Database[/]  {stage.database.describe}, tables created")
-    console.print(f"[bold]Policy[/]    {stage.policy_file}, model: the bundled sticker world")
+    _say("Redis", f"{redis}, queue {stage.settings.queue}")
+    _say("Database", f"{stage.database.describe}, tables created")
+    _say("Policy", f"{stage.policy_file}, model: the bundled sticker world")
 
 
-def _first_round(console: Console, stage: Stage, client: Client) -> None:
-    found = _judge_uploads(console, stage, client, "first")
-    flagged = [decision for decision in found if decision.action is not Action.ALLOW]
-    allowed = [decision for decision in found if decision.action is Action.ALLOW]
-    console.print("\n[bold]What needs somebody's attention[/]\n")
-    print_table(flagged, times=False)
-    console.print(f"\n[bold]Allowed[/]: {len(allowed)}, of them\n")
-    print_table(allowed[:5], times=False)
-
-
-def _add_category(console: Console, stage: Stage, client: Client) -> None:
-    """Append the category to the policy's labels and wait until the worker decides by it."""
-    console.print(f"\n[bold]A category that the policy does not have, saved to {stage.policy_file}:[/]")
-    text = stage.policy_file.read_text(encoding="utf-8")
-    head, labels, rest = text.partition("\nlabels:")
-    stage.policy_file.write_text(head + labels + NEW_CATEGORY.rstrip() + rest, encoding="utf-8")
-    console.print(Syntax(NEW_CATEGORY.strip("\n"), "yaml", background_color="default"))
-    policy, _ = read_policy(stage.policy_file)
-    started = time.monotonic()
-    probe = stage.uploads()[0]
-    for attempt in range(PATIENCE_SECONDS):
-        submission = client.submit(LocalFile(probe.name), id=f"probe:{attempt}", reference=probe.name)
-        (decision,) = _decided(stage, [submission])
-        if decision.policy_digest == policy.digest:
-            break
-        time.sleep(0.3)
-    console.print(f"\nLive {time.monotonic() - started:.1f} s after saving.")
-
-
-def _second_round(console: Console, stage: Stage, client: Client) -> None:
-    found = _judge_uploads(console, stage, client, "second")
-    console.print("\n[bold]What the new category flags[/]\n")
-    print_table([decision for decision in found if "gambling" in decision.flagged], times=False)
-    console.print()
-
-
-def _judge_uploads(
-    console: Console, stage: Stage, client: Client, batch: str
-) -> list[store.RecordedDecision]:
-    """Enqueue every upload and wait for its decision."""
-    started = time.monotonic()
-    ids = [
-        client.submit(LocalFile(file.name), id=f"{batch}:{n}", reference=file.name)
-        for n, file in _numbered(stage)
-    ]
-    with progress_bar() as progress:
-        task = progress.add_task("judging uploads", total=len(ids))
-        found = _decided(stage, ids, lambda done: progress.update(task, completed=done))
-    counts = ", ".join(f"{sum(d.action is action for d in found)} {action.value}" for action in Action)
-    console.print(f"[bold]Judged[/]    {len(found)} uploads in {time.monotonic() - started:.1f} s: {counts}")
-    return sorted(found, key=lambda d: (d.action is not Action.BLOCK, -d.severity, d.reference))
-
-
-def _numbered(stage: Stage) -> Iterator[tuple[int, Path]]:
-    return enumerate(stage.uploads())
-
-
-def _decided(
-    stage: Stage, ids: list[str], show: Callable[[int], None] = lambda _: None
-) -> list[store.RecordedDecision]:
-    """Wait until all of `ids` are decided; `show` is told how many are."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        with stage.database.reading() as session:
-            found = store.of_submissions(session, ids)
-        show(len(found))
-        if len(found) == len(ids):
-            return found
-        time.sleep(0.1)
-    raise UnavailableError(f"only {len(found)} of {len(ids)} uploads were decided in {PATIENCE_SECONDS} s")
-
-
-def _show_what_next(console: Console, stage: Stage) -> None:
-    database = f"MODERATION_DATABASE_URL={stage.settings.database_url}"
-    console.print("\n[bold]Try next[/]")
+def _show_what_next(stage: Stage) -> None:
+    """Show commands that can be pasted as they are."""
+    moderate = sys.argv[0] if Path(sys.argv[0]).name == "moderate" else f"{sys.executable} -m worker"
+    media = stage.settings.media_root
+    _title("Try next")
     for command in (
-        f"{database} moderate decisions --label gambling",
-        f"moderate scan {stage.settings.media_root} --json",
-        f'moderate classify {stage.settings.media_root} --labels "fox,bear,pistol,pizza"',
-        f"moderate policy check {stage.policy_file}",
+        f"MODERATION_DATABASE_URL={stage.settings.database_url} {moderate} decisions --label gambling",
+        f"MODERATION_POLICIES={stage.settings.policies} {moderate} scan {media}",
+        f'{moderate} classify {media}/owl.jpg {media}/pizza.jpg --labels "fox,bear,owl,pizza"',
+        f"{moderate} policy check {stage.policy_file}",
     ):
-        console.print(f"  {escape(command)}", soft_wrap=True)
+        results().print(f"  {command}", soft_wrap=True)
+
+
+def _say(what: str, text: str) -> None:
+    results().print(Text.assemble((f"{what:<10}", "bold"), text), soft_wrap=True)
+
+
+def _title(text: str) -> None:
+    results().print(Text(f"\n{text}\n", "bold"), soft_wrap=True)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Turn SIGTERM into an exception, so that every child is stopped on the way out."""
+    """Turn a signal into an exception, so that every child is stopped on the way out."""
     raise KeyboardInterrupt

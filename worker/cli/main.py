@@ -1,7 +1,7 @@
 """The command `moderate`: puts the commands together and turns errors into a line and an exit code."""
 
+import io
 import logging
-import os
 import sys
 from typing import Annotated
 
@@ -55,14 +55,12 @@ def _main(
 def run() -> None:
     """Run the command line and exit; an error a person can act on is a message, never a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file's name need not be valid Unicode; showing it must not fail.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except ModerationError as error:
         print_error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader (head, less) has left; Python must not complain while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)

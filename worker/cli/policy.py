@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from worker.cli.console import messages, results
 from worker.errors import InvalidPolicyError
@@ -29,13 +30,10 @@ def check(
             policy, _ = read_policy(file)
         except InvalidPolicyError as error:
             broken = True
-            messages().print(error.message, markup=False, soft_wrap=True)
+            messages().print(error.message, soft_wrap=True)
         else:
             phrases = len(set(policy.phrases()))
-            results().print(
-                f"[green]{file}: no problems[/] ({len(policy.labels)} labels, {phrases} phrases, "
-                f"version {policy.digest[:12]})",
-                soft_wrap=True,
-            )
+            facts = f"{len(policy.labels)} labels, {phrases} phrases, version {policy.digest[:12]}"
+            results().print(Text.assemble((f"{file}: no problems", "green"), f" ({facts})"), soft_wrap=True)
     if broken:
         raise typer.Exit(1)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from worker.cli.console import action_text, plain_table, print_json, results, track
 from worker.images.folder import find_files
@@ -59,7 +58,7 @@ def _print_table(judged: list[tuple[Path, Judgement]]) -> None:
     table = plain_table("file", "action", "reason")
     for file, judgement in judged:
         decision = judgement.decision
-        table.add_row(escape(str(file)), action_text(decision.action), escape(decision.reason))
+        table.add_row(str(file), action_text(decision.action), decision.reason)
     results().print(table)
     counts: dict[str, int] = {}
     for _, judgement in judged:

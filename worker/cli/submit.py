@@ -1,5 +1,6 @@
 """`moderate submit`: enqueue pictures for the workers."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -7,9 +8,12 @@ import typer
 
 from worker.cli.console import messages, track
 from worker.client import Client, InlineBytes, LocalFile, Source
-from worker.errors import UsageError
+from worker.domain.submission import MAX_INLINE_BYTES
+from worker.errors import PermanentError, UsageError
 from worker.images.folder import find_files
+from worker.images.reader import read_named_file
 from worker.settings import Settings
+from worker.wiring import limits_of
 
 EPILOG = """Examples:
 
@@ -39,7 +43,7 @@ def submit(
     """Enqueue pictures; workers judge them, [bold]moderate decisions[/] shows what they decided."""
     settings = Settings.read()
     files = find_files(paths)
-    sources = [_source(file, settings.media_root, inline=inline) for file in files]
+    sources = [_source(file, settings, inline=inline) for file in files]
     with Client(settings.broker_url, queue=settings.queue) as client:
         client.ping()
         pairs = track(list(zip(files, sources, strict=True)), total=len(files), what="enqueuing")
@@ -48,14 +52,18 @@ def submit(
     messages().print(f"{len(files)} enqueued on {settings.queue}; see them decided: moderate decisions")
 
 
-def _source(file: Path, media_root: Path, *, inline: bool) -> Source:
+def _source(file: Path, settings: Settings, *, inline: bool) -> Source:
     """Return where the workers find the file: by its path under the media root, or in the message."""
     if inline:
-        return InlineBytes(file.read_bytes())
-    resolved, root = file.resolve(), media_root.resolve()
+        limits = replace(limits_of(settings), max_bytes=MAX_INLINE_BYTES)
+        try:
+            return InlineBytes(read_named_file(file, limits))
+        except PermanentError as error:
+            raise UsageError(f"{file}: {error.message}", hint=error.hint) from None
+    resolved, root = file.resolve(), settings.media_root.resolve()
     if not resolved.is_relative_to(root):
         raise UsageError(
-            f"{file} is not under the media root {media_root}, where workers may read",
+            f"{file} is not under the media root {settings.media_root}, where workers may read",
             hint="set MODERATION_MEDIA_ROOT to a folder above it, or send small files with --inline",
         )
     return LocalFile(resolved.relative_to(root).as_posix())

@@ -1,6 +1,9 @@
 """`moderate worker`: run a worker process until it is told to stop."""
 
 import logging
+import os
+import socket
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -20,28 +23,40 @@ models.
 Exit codes: 0 stopped, 1 a policy has problems, 2 wrong usage, 3 broker, database or model is not usable."""
 
 
+class LogLevel(StrEnum):
+    """How much the log says."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 def worker(
     concurrency: Annotated[
-        int | None, typer.Option(help="Jobs in hand at once instead of MODERATION_CONCURRENCY.")
+        int | None, typer.Option(min=1, help="Jobs in hand at once instead of MODERATION_CONCURRENCY.")
     ] = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option(help="How much the log says.")] = LogLevel.INFO,
 ) -> None:
     """Judge what is enqueued, until stopped."""
     from worker.tasks import app  # noqa: PLC0415 - Celery's application is this command's alone
 
-    level = logging.getLevelNamesMapping().get(log_level.upper())
-    if level is None:
-        raise typer.BadParameter(f"{log_level!r} is not a level", param_hint="--log-level")
+    level = log_level.value.upper()
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
-    app.settings = Settings.read(**({"concurrency": concurrency} if concurrency else {}))
+    app.settings = Settings.read(**({} if concurrency is None else {"concurrency": concurrency}))
     with Client(app.settings.broker_url, queue=app.settings.queue) as client:
         client.ping()
     with messages().status(f"loading the model {app.settings.model}"):
         service = app.service
     messages().print(
         f"model {service.encoder.name}, policies {', '.join(service.policies.names)}, "
-        f"database {service.database.describe}; waiting for jobs on {app.settings.queue}"
+        f"database {service.database.describe}; waiting for jobs on {app.settings.queue}",
+        soft_wrap=True,
     )
-    app.worker_main(
-        ["worker", "--pool=threads", f"--loglevel={log_level}", "--without-gossip", "--without-mingle"]
+    # Several workers on one machine need names of their own.
+    name = f"moderation-{os.getpid()}@{socket.gethostname()}"
+    process = app.Worker(
+        pool_cls="threads", loglevel=level, hostname=name, without_gossip=True, without_mingle=True
     )
+    process.start()
+    raise typer.Exit(process.exitcode or 0)

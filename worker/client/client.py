@@ -2,27 +2,42 @@
 
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from celery import Celery
+from kombu import Connection
 from kombu.exceptions import OperationalError
+from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.url import maybe_sanitize_url
 
 from worker.client.messages import DEFAULT_QUEUE, TASK, to_message
 from worker.domain.submission import Source, Submission, new_submission_id
-from worker.errors import BrokerUnavailableError
+from worker.errors import BrokerUnavailableError, SettingsError
 
-#: A producer must not hang on a broker that is away: about four seconds, then an error.
+#: A producer must not hang on a broker that is away: seconds, then an error.
 _RETRY_POLICY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
 _TRANSPORT_OPTIONS: Final = {"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True}
+
+
+class _Producer(Celery):
+    """Celery, but faithful to the broker it was given: CELERY_BROKER_URL is the platform's own business."""
+
+    def __init__(self, broker_url: str) -> None:
+        super().__init__("moderation-client", broker=broker_url, set_as_current=False)
+        self._broker_url = broker_url
+
+    def connection_for_write(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
+        return super().connection_for_write(url or self._broker_url, *arguments, **options)
 
 
 class Client:
     """A connection to the queue. Safe to share between threads; close it, or use it in a `with`."""
 
     def __init__(self, broker_url: str, *, queue: str = DEFAULT_QUEUE) -> None:
+        """Take the address of the broker; SettingsError where it is none. Connects when first needed."""
         self._queue = queue
-        self._address = maybe_sanitize_url(broker_url)
-        self._app = Celery("moderation-client", broker=broker_url, set_as_current=False)
+        self._address = _address(broker_url)
+        self._app = _Producer(broker_url)
         self._app.conf.update(
             task_ignore_result=True,
             task_serializer="json",
@@ -79,3 +94,15 @@ class Client:
             f"the broker at {self._address} does not answer: {error}",
             hint="start Redis, or set MODERATION_BROKER_URL to where it runs",
         )
+
+
+def _address(broker_url: str) -> str:
+    """Return the URL without its password; SettingsError where Celery would misread it, or stumble later."""
+    try:
+        parts = urlsplit(broker_url)
+        if parts.scheme in TRANSPORT_ALIASES and parts.port != 0:
+            return str(maybe_sanitize_url(broker_url))
+    except ValueError:
+        pass
+    shown = broker_url.rpartition("@")[2]
+    raise SettingsError(f"{shown!r} is not a broker's address", hint="for example redis://127.0.0.1:6379/0")

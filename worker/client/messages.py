@@ -97,7 +97,7 @@ def _unknown_fields(found: Mapping[str, Any], known: tuple[str, ...], prefix: st
     problems = []
     for name in sorted(str(name)[:80] for name in found if name not in known)[:5]:
         near = difflib.get_close_matches(name, known, 1)
-        problems.append(f"unknown field '{prefix}{name}'" + (f", did you mean {near[0]!r}?" if near else ""))
+        problems.append(f"unknown field {prefix + name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
     return problems
 
 

@@ -14,6 +14,7 @@ from worker import resources
 from worker.demo.large_picture import twelve_megapixels
 from worker.demo.processes import running, wait_until
 from worker.demo.redis_server import running_redis
+from worker.errors import UsageError
 from worker.settings import Settings
 from worker.store import schema
 from worker.store.database import Database
@@ -21,6 +22,8 @@ from worker.wiring import open_database
 
 PICTURES = Path(__file__).parent / "pictures"
 POLICY = "stickers"
+#: A file that says that everything in the folder is the demo's, and may go.
+MARKER = ".moderate-demo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,11 @@ class Stage:
         """The demo's own copy of the policy, to be edited freely."""
         return self.settings.policies / f"{POLICY}.yaml"
 
+    @property
+    def log(self) -> Path:
+        """What the worker says."""
+        return self.settings.media_root.parent / "worker.log"
+
     def uploads(self) -> list[Path]:
         """Return the sample pictures' files, by name."""
         return sorted(path for path in self.settings.media_root.iterdir() if path.is_file())
@@ -46,10 +54,13 @@ class Stage:
 def set_stage(folder: Path) -> Iterator[Stage]:
     """Prepare `folder` afresh, with a Redis beside it unless one is configured."""
     configured = os.environ.get("MODERATION_BROKER_URL")
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(PICTURES, folder / "media", ignore=shutil.ignore_patterns("*.csv", "*.md"))
-    shutil.copytree(resources.folder("policies"), folder / "policies")
-    twelve_megapixels(folder / "media")
+    try:
+        _clear(folder)
+        shutil.copytree(PICTURES, folder / "media", ignore=shutil.ignore_patterns("*.csv", "*.md"))
+        shutil.copytree(resources.folder("policies"), folder / "policies")
+        twelve_megapixels(folder / "media")
+    except OSError as error:
+        raise UsageError(f"the demo cannot work in {folder}: {error}", hint="name another --folder") from None
     with ExitStack() as stack:
         broker_url = configured or stack.enter_context(running_redis(folder))
         settings = Settings.read(
@@ -66,6 +77,18 @@ def set_stage(folder: Path) -> Iterator[Stage]:
         stack.callback(database.dispose)
         schema.upgrade(database)
         yield Stage(settings, database, own_redis=not configured)
+
+
+def _clear(folder: Path) -> None:
+    """Make `folder` empty; UsageError where it holds anything that is not an earlier demo's."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).exists():
+        raise UsageError(
+            f"{folder} is not empty, and not a demo's", hint="name a new --folder, or an empty one"
+        )
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / MARKER).touch()
 
 
 @contextmanager

@@ -11,7 +11,13 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
     Hidden files inside folders are left out. UsageError names every path that is not there.
     """
-    named = list(paths)
+    try:
+        return _find(list(paths))
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from None
+
+
+def _find(named: list[Path]) -> list[Path]:
     missing = [str(path) for path in named if not path.exists()]
     if missing:
         raise UsageError(f"no such file or folder: {', '.join(missing)}")

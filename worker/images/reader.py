@@ -10,6 +10,7 @@ from typing import Final, assert_never
 
 from worker.domain.submission import InlineBytes, LocalFile, Source
 from worker.errors import (
+    InvalidSubmissionError,
     SourceError,
     SourceMissingError,
     SourceNotAllowedError,
@@ -85,6 +86,19 @@ class ImageReader:
             os.close(descriptor)
         self.limits.check_bytes(len(data))
         return data
+
+
+def read_named_file(file: Path, limits: Limits) -> bytes:
+    """Read a file that a person named on this machine: under the limits, but under no media root.
+
+    Raises as `ImageReader.read` does; SourceError where the name cannot be passed on.
+    """
+    resolved = file.resolve()
+    try:
+        source = LocalFile(resolved.name)
+    except InvalidSubmissionError as problem:
+        raise SourceError(problem.message) from None
+    return ImageReader(resolved.parent, limits).read(source)
 
 
 def verify_sha256(data: bytes, promised: str | None) -> None:

@@ -1,18 +1,22 @@
 """The Celery application: its settings, and the one service that all threads of a worker process share."""
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from celery import Celery
 from celery.signals import worker_init, worker_shutdown
+from kombu import Connection
 
 from worker.errors import ModerationError
 from worker.settings import Settings
 from worker.wiring import Service, open_service
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 #: A job still unacknowledged after this long is delivered to another worker; every job must end before.
 VISIBILITY_TIMEOUT_SECONDS: Final = 60
@@ -35,6 +39,14 @@ class ModerationApp(Celery):
     def _open(self) -> ExitStack:
         return ExitStack()
 
+    def connection_for_read(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
+        """Connect to the broker of the settings, whatever CELERY_BROKER_URL says."""
+        return super().connection_for_read(url or self.settings.broker_url, *arguments, **options)
+
+    def connection_for_write(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
+        """Connect to the broker of the settings, whatever CELERY_BROKER_URL says."""
+        return super().connection_for_write(url or self.settings.broker_url, *arguments, **options)
+
     def close_service(self) -> None:
         """Stop following the policy files and let go of the database."""
         self._open.close()
@@ -53,7 +65,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # A forked child hangs once its parent has run torch, and processes cannot share a forward pass.
         "worker_pool": "threads",
         "worker_concurrency": settings.concurrency,
-        "worker_prefetch_multiplier": 4,
+        # Few in hand beyond those at work: what waits here past the visibility timeout is delivered again.
+        "worker_prefetch_multiplier": 1,
         "worker_hijack_root_logger": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_connection_retry_on_startup": True,
@@ -74,8 +87,17 @@ def configuration(settings: Settings) -> dict[str, Any]:
 def create_app() -> ModerationApp:
     """Return the application; it reads the environment when Celery first asks for its configuration."""
     app = ModerationApp("moderation")
-    app.add_defaults(lambda: configuration(app.settings))
+    app.add_defaults(lambda: _or_leave(lambda: configuration(app.settings)))
     return app
+
+
+def _or_leave(work: Callable[[], Result]) -> Result:
+    """Do what a worker needs to start; where that fails, leave in one clear line."""
+    try:
+        return work()
+    except ModerationError as error:
+        hint = f"\n  hint: {error.hint}" if error.hint else ""
+        raise SystemExit(f"error: {error.message}{hint}") from None
 
 
 @worker_init.connect
@@ -83,11 +105,7 @@ def _open_service(sender: Any, **_: Any) -> None:
     """Load model and policies before the first job is claimed, and leave in one clear line if that fails."""
     if not isinstance(sender.app, ModerationApp):
         return
-    try:
-        service = sender.app.service
-    except ModerationError as error:
-        hint = f"\n  hint: {error.hint}" if error.hint else ""
-        raise SystemExit(f"error: {error.message}{hint}") from None
+    service = _or_leave(lambda: sender.app.service)
     log.info("model %s ready, policies %s", service.encoder.name, ", ".join(service.policies.names))
 
 

@@ -1,9 +1,11 @@
 """The public tasks: parse the message, call the use case, and let the error's class choose what follows."""
 
 import logging
+import time
 from typing import Any, Final
 
 from celery import Task
+from celery.exceptions import Reject
 
 from worker.client.messages import TASK, from_message
 from worker.domain.submission import SUBMISSION_ID_PATTERN, Submission
@@ -14,22 +16,21 @@ log = logging.getLogger(__name__)
 
 #: A failure nobody foresaw is tried again this often before the policy's `on_error` decides.
 MAX_SURPRISES: Final = 3
-#: Well below the visibility timeout: a waiting job is unacknowledged, and would be delivered twice.
-MAX_RETRY_SECONDS: Final = 20
+#: While something we need is away, each thread waits this long with its job, and takes nothing new.
+PAUSE_SECONDS: Final = 2.0
 
 app: ModerationApp = create_app()
 
 
 @app.task(name=TASK, bind=True, max_retries=None)
-def check(task: "Task[Any, Any]", *positional: Any, **message: Any) -> None:
+def check(task: "Task[Any, Any]", /, *positional: Any, **message: Any) -> None:
     """Decide one submission; the fields are those of `worker.client.messages`."""
     try:
-        submission = from_message(message, positional)
-        _decide(task, submission)
+        _decide(task, from_message(message, positional))
     except UnavailableError as error:
-        _retry(task, error)
+        raise _back_to_the_queue(error) from None
     except PermanentError as error:
-        _refuse(task, message.get("id"), error)
+        _refuse(message.get("id"), error)
 
 
 def _decide(task: "Task[Any, Any]", submission: Submission) -> None:
@@ -39,8 +40,9 @@ def _decide(task: "Task[Any, Any]", submission: Submission) -> None:
     except ModerationError:
         raise
     except Exception as error:
-        log.exception("submission %s failed, attempt %d", submission.id, task.request.retries + 1)
-        if task.request.retries + 1 < MAX_SURPRISES:
+        attempt = task.request.retries + 1
+        log.exception("submission %s failed, attempt %d of %d", submission.id, attempt, MAX_SURPRISES)
+        if attempt < MAX_SURPRISES:
             raise _again(task, error) from error
         decision_id = moderate_image.give_up(
             submission, f"judging it failed {MAX_SURPRISES} times: {error!r}"
@@ -51,7 +53,7 @@ def _decide(task: "Task[Any, Any]", submission: Submission) -> None:
         log.info("submission %s decided, decision %d", submission.id, decision_id)
 
 
-def _refuse(task: "Task[Any, Any]", submission_id: object, error: PermanentError) -> None:
+def _refuse(submission_id: object, error: PermanentError) -> None:
     """Keep a trace of what no policy can decide: in the log, and in the ledger where it has an id."""
     log.error("submission %.140r refused: %s", submission_id, error.message)
     if not isinstance(submission_id, str) or not SUBMISSION_ID_PATTERN.fullmatch(submission_id):
@@ -59,16 +61,25 @@ def _refuse(task: "Task[Any, Any]", submission_id: object, error: PermanentError
     try:
         app.service.moderate_image.refuse(submission_id, error)
     except UnavailableError as unavailable:
-        _retry(task, unavailable)
+        raise _back_to_the_queue(unavailable) from None
 
 
-def _retry(task: "Task[Any, Any]", error: Exception) -> None:
-    log.warning("tried again shortly: %s", error)
-    raise _again(task, error) from None
+def _back_to_the_queue(error: UnavailableError) -> Reject:
+    """Wait a little, then hand the message back as it came; raise the result.
+
+    Not `task.retry`: that publishes a copy, takes ever more jobs into memory while it waits, and drops the
+    message when the broker refuses the copy.
+    """
+    log.warning("waiting: %s", error.message)
+    time.sleep(PAUSE_SECONDS)
+    return Reject(error.message, requeue=True)
 
 
 def _again(task: "Task[Any, Any]", error: Exception) -> Exception:
-    """Return Celery's signal that the task is queued again; raise it."""
-    countdown = min(MAX_RETRY_SECONDS, 2**task.request.retries)
-    retry: Exception = task.retry(exc=error, countdown=countdown, throw=False)
+    """Return Celery's signal that the task is tried again shortly, counted; raise it."""
+    try:
+        retry: Exception = task.retry(exc=error, countdown=1, throw=False)
+    except Reject:
+        # The broker did not take the copy: keep the original.
+        return Reject(error, requeue=True)
     return retry

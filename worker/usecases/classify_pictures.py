@@ -10,7 +10,7 @@ from worker.encoder.protocol import Encoder
 from worker.errors import PermanentError, UsageError
 from worker.images.decoder import decode
 from worker.images.limits import Limits
-from worker.usecases.scan_folder import read_named_file
+from worker.images.reader import read_named_file
 
 #: transformers' own default, so that the figures are the same.
 DEFAULT_TEMPLATE = "This is a photo of {}."

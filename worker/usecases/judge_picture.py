@@ -33,6 +33,8 @@ class Judgement:
 
     decision: Decision
     picture: EmbeddedPicture | None = None
+    #: SHA-256 of the bytes; None where they could not be had.
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

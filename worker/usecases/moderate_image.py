@@ -1,7 +1,7 @@
 """The main way: a submission comes in, one decision per policy version goes to the database."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -56,17 +56,19 @@ class ModerateImage:
         try:
             data = self.reader.read(submission.source)
             verify_sha256(data, submission.sha256)
-            return self.judge_picture.judge(live, self._known(data) or self.judge_picture.embed(data))
         except SourceError as problem:
             return Judgement(decide_unreadable(live.policy, problem.message))
         except UndecodablePictureError as refusal:
             return Judgement(decide_undecodable(live.policy, refusal.message))
+        sha256 = hashlib.sha256(data).hexdigest()
+        known = self._known(sha256)
+        judgement = self.judge_picture.judge(live, known) if known else self.judge_picture(live, data)
+        return replace(judgement, sha256=sha256)
 
-    def _known(self, data: bytes) -> EmbeddedPicture | None:
+    def _known(self, sha256: str) -> EmbeddedPicture | None:
         """Return the stored embedding of the same bytes under this model: no need to compute it again."""
-        digest = hashlib.sha256(data).hexdigest()
         with self.database.reading() as session:
-            stored = embeddings.find(session, digest, self.judge_picture.digest)
+            stored = embeddings.find(session, sha256, self.judge_picture.digest)
         return EmbeddedPicture(stored.facts, stored.embedding) if stored else None
 
     def _record(self, submission: Submission, live: LivePolicy, judgement: Judgement) -> int | None:
@@ -75,8 +77,7 @@ class ModerateImage:
         facts = picture.facts if picture else None
         with self.database.transaction() as session:
             policy_versions.keep(session, live.policy, live.text)
-            sha256 = facts.sha256 if facts else None
-            submissions.record(session, submission, policy=live.policy.name, sha256=sha256)
+            submissions.record(session, submission, policy=live.policy.name, sha256=judgement.sha256)
             decision_id = decisions.insert(
                 session,
                 submission=submission,

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.domain.decision import decide_undecodable, decide_unreadable
-from worker.domain.submission import LocalFile
 from worker.errors import SourceError, UndecodablePictureError
 from worker.images.limits import Limits
-from worker.images.reader import ImageReader
+from worker.images.reader import read_named_file
 from worker.policy_files.library import LivePolicy
 from worker.usecases.judge_picture import Judgement, JudgePicture
 
@@ -35,9 +34,3 @@ class ScanFolder:
             return Judgement(decide_undecodable(live.policy, refusal.message))
         except SourceError as problem:
             return Judgement(decide_unreadable(live.policy, problem.message))
-
-
-def read_named_file(file: Path, limits: Limits) -> bytes:
-    """Read a file that a person named on this machine: under the limits, but under no media root."""
-    resolved = file.resolve()
-    return ImageReader(resolved.parent, limits).read(LocalFile(resolved.name))

@@ -1,10 +1,12 @@
 """From message to decision through a real Redis and a real worker process: one worker for the whole file."""
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
 from celery import Celery
 from PIL import Image
+from sqlalchemy import select, text
 from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded, png_header
 
@@ -96,18 +98,43 @@ def test_delivered_five_times_decided_once(deployment):
     with deployment.client() as client:
         for _ in range(5):
             client.submit(InlineBytes(PIZZA), id="post-7")
-        last = client.submit(InlineBytes(PIZZA))
-    assert len(deployment.decided(["post-7", last])) == 2
+    wait_for(lambda: not deployment.unfinished(), what="all five to be worked")
+    assert len(deployment.decided(["post-7"])) == 1
 
 
-def test_the_same_bytes_are_embedded_once(deployment, submit):
+def test_the_same_bytes_are_not_embedded_again(deployment, submit):
+    """Judged by what is stored: with the vectors of swords put under it, a drawing is swords."""
     picture = encoded(drawing(64, 64), "PNG")
-    submit(*[InlineBytes(picture)] * 3)
-    again = submit(InlineBytes(picture))[0]
-    with deployment.database.reading() as session:
-        rows = session.query(EmbeddingRow).filter_by(format="PNG", width=64, height=64).count()
-    assert rows == 1
-    assert again.scores
+    assert "weapons" not in submit(InlineBytes(picture))[0].flagged
+    submit(InlineBytes(SWORDS))
+    with deployment.database.transaction() as session:
+        vectors = {
+            digest: session.scalars(select(EmbeddingRow).where(EmbeddingRow.sha256 == digest)).one()
+            for digest in (hashlib.sha256(picture).hexdigest(), hashlib.sha256(SWORDS).hexdigest())
+        }
+        drawn, swords = vectors.values()
+        drawn.vectors = swords.vectors
+    assert "weapons" in submit(InlineBytes(picture))[0].flagged
+
+
+def test_while_the_tables_are_away_nothing_is_lost(deployment):
+    with deployment.client() as client:
+        with deployment.database.transaction() as session:
+            session.execute(text("ALTER TABLE decisions RENAME TO away"))
+        try:
+            ids = [client.submit(InlineBytes(PIZZA)) for _ in range(40)]
+            log = deployment.folder / "worker.log"
+            wait_for(lambda: "waiting: " in log.read_text(), what="the worker to say that it waits")
+            assert deployment.unfinished() == set(ids)
+        finally:
+            with deployment.database.transaction() as session:
+                session.execute(text("ALTER TABLE away RENAME TO decisions"))
+    assert len(deployment.decided(ids)) == 40
+
+
+def test_a_broker_that_belongs_to_the_platform_is_left_alone(submit, monkeypatch):
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")
+    assert submit(InlineBytes(PIZZA))[0].action == "allow"
 
 
 def test_what_no_policy_can_decide_is_refused_and_shown(deployment):
@@ -117,13 +144,17 @@ def test_what_no_policy_can_decide_is_refused_and_shown(deployment):
     send(deployment, id="extra-field", source={"kind": "file", "path": "a.jpg"}, colour="red")
     send(deployment, id="wrong-type", source={"kind": "file", "path": 7})
     send(deployment, ["cat.jpg"], id="positional")
+    send(deployment, id="named-task", task="x", source={"kind": "file", "path": "a.jpg"})
+    send(deployment, id="odd-name", **{"a\0b": 1}, source={"kind": "file", "path": "a.jpg"})
     send(deployment, source={"kind": "file", "path": "no-id.jpg"})
-    errors = deployment.refused(before + 4)
+    errors = deployment.refused(before + 6)
     assert "uploads" in errors[unknown]
     assert "stickers" in errors[unknown]
     assert "unknown field 'colour'" in errors["extra-field"]
     assert "field 'source.path' must be text, not a number" in errors["wrong-type"]
     assert "positional" in errors["positional"]
+    assert "unknown field 'task'" in errors["named-task"]
+    assert r"unknown field 'a\x00b'" in errors["odd-name"]
 
 
 def test_a_refused_submission_is_decided_when_it_comes_again_in_order(deployment, submit):

@@ -36,7 +36,7 @@ def main(
     """Train the model and write it in transformers' format; started again, it goes on where it was."""
     if threads:
         torch.set_num_threads(threads)
-    schedule = SMOKE if smoke else FULL
+    schedule, work = (SMOKE, work / "smoke") if smoke else (FULL, work / "full")
     train(prepare(schedule, SEED), schedule, work, out)
 
 
