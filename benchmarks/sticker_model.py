@@ -185,7 +185,7 @@ def measure(name: str, exam: Exam) -> Figures:
     return {
         "names": {strength: _name_figures(pictures @ names.T) for strength, pictures in singles.items()},
         "labels": labels | {"mean": _means(list(labels.values()))},
-        "harmless scenes flagged": {"by any label": float((harmless >= thresholds).any(1).mean())},
+        "harmless scenes": {"all": {"flagged by any label": float((harmless >= thresholds).any(1).mean())}},
         "held-out words": {"all": _word_figures(encoder, exam.world, singles["clean"])},
     }
 
