@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.commands import Moderate
 from support.postgres import PostgresServer, running_postgres
 
 from worker.demo.redis_server import running_redis
 from worker.store import schema
 from worker.store.database import Database
+
+# A busy machine must not fail a law.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -170,7 +170,7 @@ def test_a_name_that_no_file_can_have_is_refused(read, path):
         read(path)
 
 
-@pytest.mark.parametrize("name", ["\ud800.png", "a\nb.png", "\x1b[31m.png"])
+@pytest.mark.parametrize("name", ["a\nb.png", "\x1b[31m.png"])
 def test_an_error_shows_odd_names_in_one_line_of_plain_characters(read, name):
     with pytest.raises(SourceError) as refused:
         read(name)
