@@ -19,6 +19,14 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("MODERATION_")}
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heeded() -> Iterator[None]:
+    """Let children be interrupted as in a terminal: tests run in the background inherit that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def demo(folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """Run the demo; whatever the test finds, it does not outlive the block."""

@@ -45,7 +45,9 @@ def demo(
 ) -> None:
     """See uploads judged by a real worker through a real Redis, then add a category in words."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+        # What nohup or a shell has us ignore stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _leave)
     with set_stage(folder) as stage:
         _show_stage(stage)
         started = time.monotonic()
