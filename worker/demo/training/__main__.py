@@ -12,11 +12,12 @@ import torch
 import typer
 
 from worker.demo.training.checkpoints import run_stage
+from worker.demo.training.earlier_model import load, say
 from worker.demo.training.export import export
 from worker.demo.training.material import Material, prepare
 from worker.demo.training.model import build_model
 from worker.demo.training.picture_stage import PictureStage
-from worker.demo.training.schedule import FULL, SMOKE, Schedule
+from worker.demo.training.schedule import AGAIN, FULL, SMOKE, Schedule
 from worker.demo.training.tokenizer import train_tokenizer
 from worker.demo.training.word_stage import WordStage
 from worker.demo.training.world import NEUTRAL_PHRASES
@@ -31,27 +32,54 @@ def main(
     smoke: Annotated[
         bool, typer.Option("--smoke", help="A minute's run that proves every part works.")
     ] = False,
+    start: Annotated[
+        Path | None, typer.Option(help="Go on from this model, which an earlier run wrote.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of PyTorch; 0: its own choice.")] = 0,
 ) -> None:
     """Train the model and write it in transformers' format; started again, it goes on where it was."""
     if threads:
         torch.set_num_threads(threads)
-    schedule, work = (SMOKE, work / "smoke") if smoke else (FULL, work / "full")
-    train(prepare(schedule, SEED), schedule, work, out)
+    schedule = SMOKE if smoke else AGAIN if start else FULL
+    name = ("smoke" if smoke else "full") + ("-again" if start else "")
+    # Other seeds than the first run's: other backgrounds, scenes and compositions.
+    seed = SEED + 1 if start else SEED
+    train(prepare(schedule, seed), schedule, work / name, out, seed=seed, start=start)
 
 
-def train(material: Material, schedule: Schedule, work: Path, out: Path) -> None:
+def train(  # noqa: PLR0913 - each says where something comes from or goes to
+    material: Material,
+    schedule: Schedule,
+    work: Path,
+    out: Path,
+    *,
+    seed: int = SEED,
+    start: Path | None = None,
+) -> None:
     """Run both stages of `schedule`, with checkpoints in `work`, and write the model to `out`."""
     work.mkdir(parents=True, exist_ok=True)
     world = material.world
-    tokenizer = train_tokenizer(
-        [*world.words, *material.other_phrases, *NEUTRAL_PHRASES], schedule.vocabulary
-    )
-    torch.manual_seed(SEED)
-    model = build_model(tokenizer)
+    torch.manual_seed(seed)
+    if start:
+        model, tokenizer = earlier = load(start)
+    else:
+        tokenizer = train_tokenizer(
+            [*world.words, *material.other_phrases, *NEUTRAL_PHRASES], schedule.vocabulary
+        )
+        model, earlier = build_model(tokenizer), None
     pictures = PictureStage(
-        model, material.scenes, world.true, material.words, material.neutral, material.other, schedule, SEED
+        model,
+        material.scenes,
+        world.true,
+        material.words,
+        material.neutral,
+        material.other,
+        schedule,
+        seed,
+        bfloat16=torch.cpu._is_avx512_bf16_supported(),  # noqa: SLF001 - there is no public way to ask
     )
+    if earlier:
+        pictures.follow(say(earlier, [*world.words, *NEUTRAL_PHRASES, *material.other_phrases]))
     run_stage(pictures, schedule.picture_steps, work / "pictures.pt", "pictures")
     with torch.inference_mode():
         phrase_map = pictures.map.eval()
@@ -65,7 +93,7 @@ def train(material: Material, schedule: Schedule, work: Path, out: Path) -> None
         material.other_phrases,
         other_targets.clone(),
         schedule,
-        SEED,
+        seed,
     )
     run_stage(words, schedule.word_steps, work / "words.pt", "words")
     export(model, tokenizer, out)

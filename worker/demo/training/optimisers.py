@@ -18,7 +18,14 @@ CLIP_NORM = 5.0
 class Optimisers:
     """All optimisers of one stage, stepped together over a fixed number of steps."""
 
-    def __init__(self, modules: Iterable[nn.Module], steps: int, extra: Iterable[nn.Parameter] = ()) -> None:
+    def __init__(
+        self,
+        modules: Iterable[nn.Module],
+        steps: int,
+        extra: Iterable[nn.Parameter] = (),
+        rate: float = 1.0,
+    ) -> None:
+        """Take `rate` below 1 for what has learned before: the share of the usual learning rates."""
         named = [pair for module in modules for pair in module.named_parameters()]
         matrices = [p for name, p in named if ".layers." in name and p.dim() == 2]
         taken = {id(p) for p in matrices}
@@ -34,7 +41,7 @@ class Optimisers:
                 betas=(0.9, 0.97),
             ),
         ]
-        self._rates = (MUON_RATE, ADAMW_RATE)
+        self._rates = (MUON_RATE * rate, ADAMW_RATE * rate)
         self._steps = steps
 
     def step(self, loss: torch.Tensor, number: int) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 from transformers import CLIPModel
 
+from worker.demo.training.earlier_model import fit
 from worker.demo.training.losses import against_neutral, multi_positive, nothing_there, same_relations
 from worker.demo.training.model import DIMENSION, MAX_SCALE, PATCH
 from worker.demo.training.optimisers import Optimisers
@@ -39,10 +40,12 @@ class PictureStage:
         taught_nouns: Tensor,
         schedule: Schedule,
         seed: int,
+        *,
+        bfloat16: bool = False,
     ) -> None:
         """Take `true` of shape (words, things), names first, and the sentence model's vectors."""
         self.model, self.schedule = model, schedule
-        self.tower, self.map = PictureTower(model), PhraseMap()
+        self.tower, self.map = PictureTower(model, bfloat16=bfloat16), PhraseMap()
         self.things = true.shape[1]
         #: One vector a thing, a training aid: pictures find it sooner than they find words.
         self.prototypes = nn.Parameter(torch.randn(self.things, DIMENSION) * 0.09)
@@ -52,8 +55,17 @@ class PictureStage:
         self._weights[: self.things] *= NAME_WEIGHT
         self._words, self._neutral, self._nouns = taught_words, taught_neutral, taught_nouns
         self._optimisers = Optimisers(
-            [self.tower, self.map], schedule.picture_steps, extra=[self.prototypes, model.logit_scale]
+            [self.tower, self.map],
+            schedule.picture_steps,
+            extra=[self.prototypes, model.logit_scale],
+            rate=schedule.rate,
         )
+
+    def follow(self, said: Tensor) -> None:
+        """Start where an earlier text tower put the words, neutral phrases and nouns, in this order."""
+        taught = torch.cat([self._words, self._neutral, self._nouns])
+        fit(self.map, taught, said, seed=self._random.randrange(2**31))
+        self.prototypes.data.copy_(said[: self.things])
 
     def run(self) -> Iterator[dict[str, float]]:
         """Take every step that is left; yield the losses of each."""
@@ -149,9 +161,10 @@ class PictureStage:
         return [self._random.sample(range(self.things), count) for count in counts]
 
     def _strength(self) -> float:
-        """Distortion grows over the first part of the stage: easy pictures first."""
+        """Draw how much a batch is distorted; at first nothing is very much, unless it is known already."""
         share = self.step_number / self.schedule.picture_steps
-        return min(MAX_STRENGTH, MIN_STRENGTH + 2 * share)
+        most = MAX_STRENGTH if self.schedule.known else min(MAX_STRENGTH, MIN_STRENGTH + 2 * share)
+        return self._random.uniform(MIN_STRENGTH, most)
 
     def _choose_words(self, scenes: Scenes) -> Tensor:
         """Return rows of words to compare with: the names of all that is shown, and a random rest."""

@@ -31,6 +31,10 @@ class Schedule:
     #: Words that each step of the picture stage compares pictures with.
     words_per_step: int
     compositions: int
+    #: Share of the usual learning rates.
+    rate: float = 1.0
+    #: Whether the model has learned before: then nothing is held back as too hard to begin with.
+    known: bool = False
 
     @property
     def picture_steps(self) -> int:
@@ -61,6 +65,21 @@ FULL = Schedule(
     vocabulary=6000,
     words_per_step=1024,
     compositions=6000,
+)
+#: A second run, from the model that the first one left: scenes only, most of them with half the patches.
+AGAIN = Schedule(
+    phases=(
+        Phase("scenes, half the patches", 4200, 112, 96, MIXED, (0.28, 0.95), keep=36),
+        Phase("scenes", 2000, 96, 96, MIXED, (0.28, 0.95)),
+    ),
+    word_steps=1200,
+    word_batch=512,
+    backgrounds=3000,
+    vocabulary=6000,
+    words_per_step=1024,
+    compositions=6000,
+    rate=0.6,
+    known=True,
 )
 #: A minute on two cores: proves that every part works, not that it learns much.
 SMOKE = Schedule(

@@ -41,7 +41,9 @@ class WordStage:
         self._world = len(world_phrases)
         self._targets = torch.cat([world_targets, other_targets])
         self._random = random.Random(seed)
-        self._optimisers = Optimisers([model.text_model, model.text_projection], schedule.word_steps)
+        self._optimisers = Optimisers(
+            [model.text_model, model.text_projection], schedule.word_steps, rate=schedule.rate
+        )
 
     def run(self) -> Iterator[dict[str, float]]:
         """Take every step that is left; yield the losses of each."""
