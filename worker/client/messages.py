@@ -46,6 +46,11 @@ def from_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -
     )
 
 
+def source_record(source: Source) -> Message | None:
+    """Return where a picture is, as the ledger keeps it; None where it travels inside the message."""
+    return None if isinstance(source, InlineBytes) else _source_to_message(source)
+
+
 def _source_to_message(source: Source) -> Message:
     match source:
         case LocalFile(path):

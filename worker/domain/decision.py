@@ -1,7 +1,7 @@
 """A decision: the action a policy takes on a picture, and the reason a person can read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore
@@ -20,6 +20,8 @@ class Decision:
     flagged: tuple[str, ...] = ()
     #: The gravest flagged label's severity, 1 to 5; 0 where nothing is flagged.
     severity: int = 0
+    #: Whether it would have been a block, had the hour's automatic blocks not been used up.
+    held_back: bool = False
 
 
 def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
@@ -28,14 +30,23 @@ def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
     if not flagged:
         return Decision(Action.ALLOW, _nothing_found(scores), tuple(scores))
     flagged.sort(key=lambda pair: (_action(*pair) is not Action.BLOCK, -pair[0].severity, -pair[1].score))
-    action = _action(*flagged[0])
+    action, reason = _action(*flagged[0]), "; ".join(_explain(label, score) for label, score in flagged)
+    excluding = [label.name for label, _ in flagged if label.exclude_from_automatic_block]
+    if action is Action.BLOCK and excluding:
+        action, reason = Action.REVIEW, f"{reason}; not blocked at once because of {', '.join(excluding)}"
     return Decision(
         action=action,
-        reason="; ".join(_explain(label, score) for label, score in flagged),
+        reason=reason,
         scores=tuple(scores),
         flagged=tuple(label.name for label, _ in flagged),
         severity=max(label.severity for label, _ in flagged),
     )
+
+
+def hold_back(decision: Decision, limit: int) -> Decision:
+    """Turn a block into a review: `limit` automatic blocks have happened within the hour."""
+    reason = f"{decision.reason}; not blocked at once: the limit of {limit} an hour is reached"
+    return replace(decision, action=Action.REVIEW, reason=reason, held_back=True)
 
 
 def decide_undecodable(policy: Policy, refusal: str) -> Decision:

@@ -2,10 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Any, Final
+
+_WITHOUT_MEANING: Final = frozenset({"tests", "shadow"})
+#: Came after digests had been stored: where they say nothing, the digest is what it was without them.
+_LATER_DEFAULTS: Final[Mapping[str, object]] = {
+    "automatic_blocks_per_hour": None,
+    "share_of_allowed": 0.0,
+    "exclude_from_automatic_block": False,
+}
 
 #: Used where a policy says nothing: an average over ways to say it scores better than a bare noun.
 DEFAULT_TEMPLATES = ("a photo of {}", "a picture of {}")
@@ -34,6 +43,20 @@ class Label:
     block: float | None = None
     #: 1 (trifling) to 5 (grave); orders the review queue.
     severity: int = 3
+    #: A picture that shows this is never blocked at once, whatever else it shows: a person decides.
+    exclude_from_automatic_block: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTest:
+    """A picture of the policy's own, and what the policy must make of it."""
+
+    #: Relative to the folder of the policy file.
+    picture: str
+    #: None where any will do.
+    action: Action | None = None
+    #: Exactly the flagged labels, in any order; None where any will do.
+    labels: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,12 +72,28 @@ class Policy:
     on_undecodable: Action = Action.REVIEW
     #: What happens when the picture cannot be had at all.
     on_error: Action = Action.REVIEW
+    #: Beyond this many in an hour, what would be blocked goes to a person; None: no limit.
+    automatic_blocks_per_hour: int | None = None
+    #: The share, 0 to 1, of allowed pictures that people see all the same: it shows what is missed.
+    share_of_allowed: float = 0.0
+    #: Scored on every job beside the policies in force; decides nothing.
+    shadow: bool = False
+    #: What must hold before the policy is put in force.
+    tests: tuple[PolicyTest, ...] = ()
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the policy's meaning: comments, key order and layout of the file do not change it."""
-        meaning = asdict(self)
-        meaning["labels"] = sorted(meaning["labels"], key=lambda label: str(label["name"]))
+        """SHA-256 of the policy's meaning: comments, key order and layout of the file do not change it.
+
+        Neither do its tests, which decide nothing, nor whether it is a shadow: what a shadow would have
+        decided is what the same policy in force decides.
+        """
+        meaning = {key: value for key, value in asdict(self).items() if key not in _WITHOUT_MEANING}
+        meaning["labels"] = sorted(
+            (_without_later_defaults(label) for label in meaning["labels"]),
+            key=lambda label: str(label["name"]),
+        )
+        meaning = _without_later_defaults(meaning)
         text = json.dumps(meaning, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -71,3 +110,11 @@ class Policy:
             if label.name == name:
                 return label
         raise KeyError(name)
+
+
+def _without_later_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in values.items()
+        if key not in _LATER_DEFAULTS or value != _LATER_DEFAULTS[key]
+    }

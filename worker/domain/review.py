@@ -1,12 +1,25 @@
 """A review: an open question for a person, and its place in the queue."""
 
+from enum import StrEnum
+
 from worker.domain.decision import Decision
 from worker.domain.policy import Action
 
 
-def needs_review(decision: Decision) -> bool:
-    """Whether a person has to look."""
-    return decision.action is Action.REVIEW
+class ReviewKind(StrEnum):
+    """Why a person is asked."""
+
+    #: The policy says so.
+    DECISION = "decision"
+    #: The picture was allowed, and drawn for the audit.
+    AUDIT = "audit"
+
+
+def kind_of_review(decision: Decision, *, drawn: bool) -> ReviewKind | None:
+    """Why a person has to look at this decision, or None; `drawn` for the audit or not."""
+    if decision.action is Action.REVIEW:
+        return ReviewKind.DECISION
+    return ReviewKind.AUDIT if drawn else None
 
 
 def priority(decision: Decision) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Select, func, select
 from sqlalchemy import insert as bulk_insert
@@ -16,6 +16,9 @@ from worker.domain.scoring import LabelScore
 from worker.domain.submission import Submission
 from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, LabelScoreRow, SubmissionRow
+
+#: Any number that nobody else locks in this database.
+_BLOCKS_LOCK: Final = 712_026
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,12 @@ def insert(  # noqa: PLR0913 - an argument for each fact, all by name
     model: str,
     model_digest: str,
     facts: PictureFacts | None,
+    audit_probability: float | None = None,
 ) -> int | None:
     """Write a decision and its label scores; return its id, or None where another was first.
 
-    The submission and the policy version have to be there. `facts` is None for what could not be judged.
+    The submission and the policy version have to be there. `facts` is None for what could not be judged,
+    `audit_probability` for what the audit never draws.
     """
     row = insert_into(
         session,
@@ -75,6 +80,8 @@ def insert(  # noqa: PLR0913 - an argument for each fact, all by name
         labels=list(decision.flagged),
         severity=decision.severity,
         reason=decision.reason,
+        held_back=decision.held_back,
+        audit_probability=audit_probability,
         **(asdict(facts) if facts else {}),
     )
     once = row.on_conflict_do_nothing(index_elements=[DecisionRow.submission_id, DecisionRow.policy_digest])
@@ -106,6 +113,20 @@ def count_by_action(session: Session) -> dict[Action, int]:
     """Return how many decisions there are of each action that occurs."""
     query = select(DecisionRow.action, func.count()).group_by(DecisionRow.action)
     return dict(session.execute(query).all())
+
+
+def automatic_blocks(session: Session, policy: str, since: datetime) -> int:
+    """Return how many pictures a policy blocked since then; until the transaction ends it alone counts.
+
+    Two workers that block at the same moment would each see room for one more: on PostgreSQL the second
+    waits here for the first, on SQLite it waits for the transaction to begin.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(_BLOCKS_LOCK, func.hashtext(policy))))
+    query = select(func.count()).where(
+        DecisionRow.policy == policy, DecisionRow.action == Action.BLOCK, DecisionRow.created_at >= since
+    )
+    return session.scalar(query) or 0
 
 
 def _score_rows(decision_id: int, decision: Decision) -> Iterable[dict[str, Any]]:

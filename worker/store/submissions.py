@@ -1,6 +1,7 @@
 """Submissions: the ledger of what reached a worker and how it ended."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,16 +12,25 @@ from worker.store.inserting import insert_into
 from worker.store.tables import SubmissionRow
 
 
-def record(session: Session, submission: Submission, *, policy: str, sha256: str | None) -> None:
+def record(
+    session: Session,
+    submission: Submission,
+    *,
+    policy: str,
+    sha256: str | None,
+    source: Mapping[str, Any] | None,
+) -> None:
     """Note that `submission` is decided; one that was refused before is no longer.
 
-    `policy` is the name of the policy that decides, `sha256` the digest of the bytes where they could be had.
+    `policy` is the name of the policy that decides, `sha256` the digest of the bytes where they could be
+    had, `source` says where they are, None where they came with the message.
     """
     outcome = {
         "state": "decided",
         "reference": submission.reference,
         "policy": policy,
         "sha256": sha256,
+        "source": source,
         "error": None,
         "updated_at": utc_now(),
     }

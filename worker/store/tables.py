@@ -1,9 +1,18 @@
 """The tables as this version reads and writes them; `migrations/` is how a database gets there."""
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, MetaData, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from worker.domain.policy import Action
@@ -41,6 +50,8 @@ class SubmissionRow(Row):
     policy: Mapped[str | None]
     #: None where the bytes could not be had or judged.
     sha256: Mapped[str | None]
+    #: Where the picture is, as the message said it; None where it came inside the message.
+    source: Mapped[dict[str, Any] | None] = mapped_column(Names)
     state: Mapped[str]
     #: Why it was refused; None where it was not.
     error: Mapped[str | None]
@@ -57,6 +68,27 @@ class PolicyVersionRow(Row):
     name: Mapped[str]
     text: Mapped[str]
     first_seen_at: Mapped[datetime] = mapped_column(default=utc_now)
+    #: When a worker last put it in force; None where none did since this is noted.
+    last_in_force_at: Mapped[datetime | None]
+
+
+class PolicyStateRow(Row):
+    """What each worker process makes of each policy file; how `moderate policy status` knows."""
+
+    __tablename__ = "policy_states"
+
+    #: host:process-id:start.
+    process: Mapped[str] = mapped_column(primary_key=True)
+    policy: Mapped[str] = mapped_column(primary_key=True)
+    #: The version in force in this process; None where no version ever was good.
+    digest: Mapped[str | None]
+    shadow: Mapped[bool]
+    in_force_since: Mapped[datetime | None]
+    #: The file's latest version was refused: when and why; None where it was taken.
+    refused_at: Mapped[datetime | None]
+    refusal: Mapped[str | None]
+    #: The process was alive then.
+    seen_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class DecisionRow(Row):
@@ -91,6 +123,10 @@ class DecisionRow(Row):
     width: Mapped[int | None]
     height: Mapped[int | None]
     frames: Mapped[int | None]
+    #: Whether it would have been a block, had the hour's automatic blocks not been used up.
+    held_back: Mapped[bool] = mapped_column(server_default=false())
+    #: The chance with which this allowed picture was to be drawn for the audit; None where none was drawn.
+    audit_probability: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -147,13 +183,62 @@ class ReviewRow(Row):
     __table_args__ = (
         UniqueConstraint("decision_id"),
         CheckConstraint("state IN ('open', 'settled')", name="ck_reviews_state"),
+        CheckConstraint("kind IN ('decision', 'audit')", name="ck_reviews_kind"),
         Index(None, "state", "priority"),
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id))
+    #: Why a person is asked: the policy's decision, or the audit of what was allowed.
+    kind: Mapped[str] = mapped_column(server_default="decision")
     state: Mapped[str]
     #: Larger first.
     priority: Mapped[float]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ShadowDecisionRow(Row):
+    """What a shadow policy would have decided; kept apart, since nothing may act on it."""
+
+    __tablename__ = "shadow_decisions"
+    __table_args__ = (
+        UniqueConstraint("submission_id", "policy_digest"),
+        CheckConstraint("action IN ('allow', 'review', 'block')", name="ck_shadow_decisions_action"),
+        Index(None, "policy", "created_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id))
+    #: The decision that was made meanwhile, by the policy in force.
+    decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), index=True)
+    policy: Mapped[str]
+    policy_digest: Mapped[str] = mapped_column(ForeignKey(PolicyVersionRow.digest))
+    action: Mapped[Action]
+    #: The flagged labels, gravest first.
+    labels: Mapped[list[str]] = mapped_column(Names)
+    severity: Mapped[int]
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class VerdictRow(Row):
+    """A person's answer to a review: what the picture truly is."""
+
+    __tablename__ = "verdicts"
+    __table_args__ = (
+        CheckConstraint("action IN ('allow', 'block')", name="ck_verdicts_action"),
+        Index(None, "submission_id", "created_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id))
+    #: The decision that the person looked at.
+    decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), index=True)
+    action: Mapped[Action]
+    #: The labels that truly apply, those the model missed too.
+    labels: Mapped[list[str]] = mapped_column(Names)
+    reviewer: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)

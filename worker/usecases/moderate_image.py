@@ -2,11 +2,15 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from worker.domain.decision import Decision, decide_undecodable, decide_unreadable
-from worker.domain.review import needs_review, priority
+from worker.client.messages import source_record
+from worker.domain.audit import audit_probability, is_drawn
+from worker.domain.decision import Decision, decide_undecodable, decide_unreadable, hold_back
+from worker.domain.policy import Action, Policy
+from worker.domain.review import kind_of_review, priority
 from worker.domain.submission import Submission
 from worker.errors import PermanentError, SourceError, UndecodablePictureError
 from worker.images.reader import ImageReader, verify_sha256
@@ -77,7 +81,15 @@ class ModerateImage:
         facts = picture.facts if picture else None
         with self.database.transaction() as session:
             policy_versions.keep(session, live.policy, live.text)
-            submissions.record(session, submission, policy=live.policy.name, sha256=judgement.sha256)
+            submissions.record(
+                session,
+                submission,
+                policy=live.policy.name,
+                sha256=judgement.sha256,
+                source=source_record(submission.source),
+            )
+            decision = _within_limits(session, live.policy, decision)
+            probability = audit_probability(live.policy, decision)
             decision_id = decisions.insert(
                 session,
                 submission=submission,
@@ -86,15 +98,22 @@ class ModerateImage:
                 model=judge.encoder.name,
                 model_digest=judge.digest,
                 facts=facts,
+                audit_probability=probability,
             )
             if decision_id is None:
                 return None
             if picture:
                 embeddings.keep(session, picture.facts, judge.digest, picture.embedding)
-            _open_review(session, decision_id, decision)
+            drawn = is_drawn(live.policy.name, submission.id, probability)
+            if kind := kind_of_review(decision, drawn=drawn):
+                reviews.open_for(session, decision_id, priority(decision), kind)
         return decision_id
 
 
-def _open_review(session: Session, decision_id: int, decision: Decision) -> None:
-    if needs_review(decision):
-        reviews.open_for(session, decision_id, priority(decision))
+def _within_limits(session: Session, policy: Policy, decision: Decision) -> Decision:
+    """Return the decision, as a review where the policy has blocked all that it may within the hour."""
+    limit = policy.automatic_blocks_per_hour
+    if decision.action is not Action.BLOCK or limit is None:
+        return decision
+    blocked = decisions.automatic_blocks(session, policy.name, since=datetime.now(UTC) - timedelta(hours=1))
+    return hold_back(decision, limit) if blocked >= limit else decision

@@ -7,10 +7,13 @@ import numpy as np
 from worker.domain.decision import Decision
 from worker.domain.picture import PictureFacts
 from worker.domain.policy import Action, Label, Policy
+from worker.domain.review import ReviewKind
 from worker.domain.scoring import LabelScore, Matrix
 from worker.domain.submission import LocalFile, Submission
-from worker.store import decisions, embeddings, policy_versions, reviews, submissions
+from worker.store import decisions, embeddings, policy_versions, reviews, submissions, verdicts
+from worker.store.column_types import utc_now
 from worker.store.database import Database
+from worker.store.tables import PolicyStateRow, ShadowDecisionRow
 
 MODEL_DIGEST = "c" * 64
 POLICY = Policy(
@@ -42,7 +45,7 @@ def record(
     """Write what `ModerateImage` writes, in one transaction."""
     with database.transaction() as session:
         policy_versions.keep(session, policy, "name: default\n")
-        submissions.record(session, what, policy=policy.name, sha256=facts and facts.sha256)
+        submissions.record(session, what, policy=policy.name, sha256=facts and facts.sha256, source=None)
         decision_id = decisions.insert(
             session,
             submission=what,
@@ -57,5 +60,25 @@ def record(
         if facts:
             embeddings.keep(session, facts, MODEL_DIGEST, EMBEDDING)
         if decision.action is Action.REVIEW:
-            reviews.open_for(session, decision_id, 4.75)
+            reviews.open_for(session, decision_id, 4.75, ReviewKind.DECISION)
     return decision_id
+
+
+def record_everything(database: Database) -> None:
+    """Write a row into every table."""
+    decision_id = record(database, submission())
+    assert decision_id is not None
+    would_be = {"policy": "strict", "policy_digest": POLICY.digest, "labels": ["weapons"], "severity": 4}
+    with database.transaction() as session:
+        verdict = verdicts.Verdict("upload-1", Action.ALLOW, frozenset())
+        verdicts.record(session, verdict, decision_id=decision_id, reviewer="ada")
+        session.add(
+            ShadowDecisionRow(
+                submission_id="upload-1",
+                decision_id=decision_id,
+                action=Action.BLOCK,
+                reason="weapons 0.97",
+                **would_be,
+            )
+        )
+        session.add(PolicyStateRow(process="host:1:1", policy="default", shadow=False, seen_at=utc_now()))

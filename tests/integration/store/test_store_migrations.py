@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, inspect, select
-from store_records import record, submission
+from store_records import record, record_everything, submission
 
 from worker import resources
 from worker.errors import SchemaError
@@ -59,7 +59,7 @@ def test_each_migration_can_be_taken_back_and_made_again(empty_database, revisio
 
 
 def test_all_migrations_can_be_taken_back_with_rows_in_every_table(database):
-    record(database, submission())
+    record_everything(database)
     assert 0 not in row_counts(database).values()
     migrate(database, command.downgrade, "base")
     assert tables_of(database) <= {"alembic_version", "sqlite_sequence"}

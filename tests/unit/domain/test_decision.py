@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.decision import decide, decide_undecodable, decide_unreadable
+from worker.domain.decision import decide, decide_undecodable, decide_unreadable, hold_back
 from worker.domain.policy import Action, Label, Policy
-from worker.domain.review import needs_review, priority
+from worker.domain.review import ReviewKind, kind_of_review, priority
 from worker.domain.scoring import LabelScore
 
 WEAPONS = Label("weapons", ("a handgun",), review=0.5, block=0.9, severity=4)
@@ -38,6 +38,25 @@ def test_at_a_threshold_it_acts():
 
 def test_without_a_block_threshold_nothing_is_blocked():
     assert decided(0, 1).action is Action.REVIEW
+
+
+def test_a_label_that_excludes_it_keeps_every_label_from_blocking():
+    art = Label("art", ("a painting",), review=0.5, exclude_from_automatic_block=True)
+    policy = replace(POLICY, labels=(*POLICY.labels, art))
+
+    def with_art(score: float):
+        return decide(policy, [scored("weapons", 0.95), scored("alcohol", 0), scored("art", score)])
+
+    assert with_art(0.4).action is Action.BLOCK
+    assert with_art(0.6).action is Action.REVIEW
+    assert with_art(0.6).reason.endswith("; not blocked at once because of art")
+    assert with_art(0.6).flagged == ("weapons", "art")
+
+
+def test_a_block_that_is_held_back_is_a_review_and_says_so():
+    held = hold_back(decided(0.95, 0), limit=500)
+    assert (held.action, held.held_back, held.flagged) == (Action.REVIEW, True, ("weapons",))
+    assert held.reason.endswith("; not blocked at once: the limit of 500 an hour is reached")
 
 
 def test_all_scores_are_kept_in_the_order_of_the_policy():
@@ -118,7 +137,9 @@ def test_the_action_is_the_gravest_whose_threshold_is_reached(labels, data):
     assert sorted(decision.flagged) == sorted(reviews)
     assert set(decision.flagged[: len(blocks)]) == set(blocks)
     assert decision.severity == max((policy.label(name).severity for name in reviews), default=0)
-    assert needs_review(decision) == (expected is Action.REVIEW)
+    assert kind_of_review(decision, drawn=False) == (
+        ReviewKind.DECISION if expected is Action.REVIEW else None
+    )
 
 
 @given(LABELS, st.data())

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from worker.domain.policy import Action, Label, Policy
+from worker.domain.policy import Action, Label, Policy, PolicyTest
 
 POLICY = Policy(
     name="posts",
@@ -35,6 +35,8 @@ def test_an_equal_policy_has_the_same_digest():
         {"on_undecodable": Action.BLOCK},
         {"on_error": Action.ALLOW},
         {"labels": (WEAPONS,)},
+        {"automatic_blocks_per_hour": 500},
+        {"share_of_allowed": 0.01},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -52,6 +54,7 @@ def test_a_change_of_the_policy_changes_the_digest(change):
         {"review": 0.6},
         {"block": None},
         {"severity": 5},
+        {"exclude_from_automatic_block": True},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -81,3 +84,12 @@ def test_a_label_is_found_by_its_name():
 
 def test_actions_are_ordered_from_mild_to_grave_and_are_their_words():
     assert [str(action) for action in Action] == ["allow", "review", "block"]
+
+
+def test_its_tests_and_whether_it_is_a_shadow_do_not_change_the_digest():
+    tests = (PolicyTest("cases/pistol.png", Action.REVIEW, frozenset({"weapons"})),)
+    assert replace(POLICY, shadow=True, tests=tests).digest == POLICY.digest
+
+
+def test_digests_that_are_stored_already_stay_what_they_are():
+    assert POLICY.digest == "3fd6b104c394d4ceb25a8c0c002fdac84f98ba6a2bb9e5d1867eb3df2f7d5fe9"

@@ -2,7 +2,7 @@
 
 from worker.domain.decision import Decision
 from worker.domain.policy import Action
-from worker.domain.review import needs_review, priority
+from worker.domain.review import ReviewKind, kind_of_review, priority
 from worker.domain.scoring import LabelScore
 
 
@@ -13,7 +13,12 @@ def flagged(severity: int, *scores: float) -> Decision:
 
 
 def test_a_person_looks_at_what_is_to_be_reviewed_and_at_nothing_else():
-    assert [needs_review(Decision(action, "")) for action in Action] == [False, True, False]
+    kinds = [kind_of_review(Decision(action, ""), drawn=False) for action in Action]
+    assert kinds == [None, ReviewKind.DECISION, None]
+
+
+def test_a_person_looks_at_what_the_audit_drew():
+    assert kind_of_review(Decision(Action.ALLOW, ""), drawn=True) is ReviewKind.AUDIT
 
 
 def test_the_graver_comes_first_however_weak():
