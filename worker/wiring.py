@@ -17,6 +17,7 @@ from worker.settings import Settings
 from worker.store import schema
 from worker.store.database import Database
 from worker.usecases.classify_pictures import ClassifyPictures
+from worker.usecases.explain_decision import ExplainDecision
 from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.moderate_image import ModerateImage
 from worker.usecases.scan_folder import ScanFolder
@@ -94,6 +95,11 @@ def scan_folder(settings: Settings, encoder: Encoder) -> ScanFolder:
 def classify_pictures(settings: Settings, encoder: Encoder) -> ClassifyPictures:
     """Return the use case that ranks labels on pictures."""
     return ClassifyPictures(encoder, limits_of(settings), concurrency=2 * settings.batch_size)
+
+
+def explain_decision(settings: Settings, encoder: Encoder, database: Database) -> ExplainDecision:
+    """Return the use case that makes recorded decisions again."""
+    return ExplainDecision(database, encoder, JudgePicture(encoder, limits_of(settings)).digest)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -19,6 +19,7 @@ COMMANDS = (
     ["submit"],
     ["worker"],
     ["decisions"],
+    ["explain"],
     ["policy", "check"],
     ["db", "upgrade"],
     ["demo"],

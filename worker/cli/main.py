@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from worker import __version__
-from worker.cli import classify, database, decisions, demo, policy, scan, submit, worker
+from worker.cli import classify, database, decisions, demo, explain, policy, scan, submit, worker
 from worker.cli.console import print_error
 from worker.errors import ModerationError
 
@@ -32,6 +32,7 @@ app.command("scan", epilog=scan.EPILOG)(scan.scan)
 app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.command("worker", epilog=worker.EPILOG)(worker.worker)
 app.command("decisions", epilog=decisions.EPILOG)(decisions.decisions)
+app.command("explain", epilog=explain.EPILOG)(explain.explain)
 app.add_typer(policy.app, name="policy")
 app.add_typer(database.app, name="db")
 

@@ -37,6 +37,10 @@ class RecordedDecision:
     #: 1 to 5; 0 where nothing is flagged.
     severity: int
     reason: str
+    #: Whether it would have been a block, had the hour's automatic blocks not been used up.
+    held_back: bool
+    #: Of the bytes; None where they were not judged.
+    sha256: str | None
     #: In UTC.
     created_at: datetime
     #: In the policy's order.
@@ -179,6 +183,8 @@ def _recorded(row: DecisionRow, reference: str, scores: tuple[LabelScore, ...]) 
         flagged=tuple(row.labels),
         severity=row.severity,
         reason=row.reason,
+        held_back=row.held_back,
+        sha256=row.sha256,
         created_at=row.created_at,
         scores=scores,
     )

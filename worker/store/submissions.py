@@ -53,6 +53,19 @@ def refused(session: Session, limit: int) -> list[tuple[str, str]]:
     return [(submission_id, error or "") for submission_id, error in session.execute(query)]
 
 
+def named(session: Session, name: str, limit: int) -> list[str]:
+    """Return the submission with this id, else at most `limit` with this reference, newest first."""
+    if session.get(SubmissionRow, name):
+        return [name]
+    query = (
+        select(SubmissionRow.id)
+        .where(SubmissionRow.reference == name)
+        .order_by(SubmissionRow.created_at.desc())
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
 def _settle(session: Session, submission_id: str, outcome: Mapping[str, object]) -> None:
     row = {"reference": "", **outcome, "id": submission_id}
     session.execute(

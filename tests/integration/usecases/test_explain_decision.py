@@ -1,0 +1,101 @@
+"""Decisions made again from what is stored: the bundled model, both databases."""
+
+import json
+
+import pytest
+from sqlalchemy import update
+
+from worker import resources
+from worker.demo.stage import PICTURES
+from worker.domain.submission import InlineBytes, Submission
+from worker.settings import Settings
+from worker.store import schema
+from worker.store.tables import DecisionRow, EmbeddingRow, LabelScoreRow
+from worker.wiring import open_database, open_service
+
+SKULL = InlineBytes((PICTURES / "skull-and-candle.jpg").read_bytes())
+ANIMATION = InlineBytes((PICTURES / "animated-hen-house.gif").read_bytes())
+
+
+@pytest.fixture
+def decided(database_url):
+    """Judge three uploads, two of them with one reference, and yield the database."""
+    database = open_database(Settings.read(database_url=database_url))
+    schema.upgrade(database)
+    with open_service(
+        Settings.read(database_url=database_url, policies=resources.folder("policies"))
+    ) as service:
+        for submission_id, source, reference in (
+            ("skull", SKULL, "post-1"),
+            ("hens", ANIMATION, "post-2"),
+            ("letter", InlineBytes(b"a letter"), "post-2"),
+        ):
+            service.moderate_image(Submission(submission_id, source, reference=reference))
+    yield database
+    database.dispose()
+
+
+def explained(moderate, database_url, name, exit_code=0):
+    result = moderate("explain", name, "--json", database_url=database_url)
+    assert result.exit_code == exit_code, result.err
+    return json.loads(result.out)
+
+
+@pytest.mark.usefixtures("decided")
+@pytest.mark.parametrize("name", ["skull", "post-1", "hens"])
+def test_a_decision_comes_out_the_same(moderate, database_url, name):
+    (explanation,) = explained(moderate, database_url, name)
+    assert explanation["identical"], explanation["differences"]
+    assert len(explanation["scores"]) == 6
+
+
+@pytest.mark.usefixtures("decided")
+def test_people_see_phrases_scores_and_thresholds(moderate, database_url):
+    result = moderate("explain", "skull", database_url=database_url)
+    assert "best phrase" in result.out
+    assert "derived again from the policy's text and the stored embedding: identical" in result.out
+
+
+@pytest.mark.usefixtures("decided")
+def test_what_was_not_judged_says_why(moderate, database_url):
+    (explanation,) = explained(moderate, database_url, "letter")
+    assert not explanation["identical"]
+    assert explanation["obstacle"].startswith("the picture was not judged")
+
+
+def test_a_record_that_was_changed_is_found_out(moderate, database_url, decided):
+    with decided.transaction() as session:
+        session.execute(
+            update(DecisionRow).where(DecisionRow.submission_id == "skull").values(action="block")
+        )
+        session.execute(update(LabelScoreRow).where(LabelScoreRow.label == "drugs").values(score=0.99))
+    (explanation,) = explained(moderate, database_url, "skull", exit_code=1)
+    assert explanation["differences"][0].startswith("action: recorded block, now ")
+    assert any(line.startswith("label drugs: score recorded 0.9900") for line in explanation["differences"])
+
+
+def test_another_model_or_a_forgotten_embedding_is_said(moderate, database_url, decided):
+    with decided.transaction() as session:
+        session.execute(EmbeddingRow.__table__.delete())
+        session.execute(
+            update(DecisionRow).where(DecisionRow.submission_id == "hens").values(model_digest="b" * 64)
+        )
+    (skull,) = explained(moderate, database_url, "skull")
+    assert skull["obstacle"] == "the picture's embedding is no longer kept"
+    (hens,) = explained(moderate, database_url, "hens")
+    assert hens["obstacle"].startswith("another model decided: digest bbbbbbbbbbbb")
+
+
+@pytest.mark.usefixtures("decided")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("post-2", "2 submissions have the reference 'post-2'"),
+        ("nobody", "no decision on a submission 'nobody'"),
+    ],
+)
+def test_a_name_that_says_too_little_or_nothing(moderate, database_url, name, words):
+    result = moderate("explain", name, database_url=database_url)
+    assert (result.exit_code, result.out) == (2, "")
+    assert words in result.err
+    assert "hint: " in result.err
