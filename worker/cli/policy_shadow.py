@@ -109,9 +109,9 @@ def _report(
 ) -> ShadowReport:
     return ShadowReport(
         version,
-        shadow_decisions.actions(session, version.digest, since),
-        shadow_decisions.labels(session, version.digest, since),
-        shadow_decisions.differences(session, version.digest, since, limit),
+        shadow_decisions.actions(session, version, since),
+        shadow_decisions.labels(session, version, since),
+        shadow_decisions.differences(session, version, since, limit),
         now - version.first_at,
     )
 

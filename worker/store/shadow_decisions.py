@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from worker.domain.decision import Decision
@@ -84,32 +84,28 @@ def versions(session: Session, *, name: str | None, since: datetime) -> list[Sha
     return [ShadowVersion(*row) for row in session.execute(query)]
 
 
-def actions(session: Session, digest: str, since: datetime) -> dict[tuple[Action, Action], int]:
+def actions(session: Session, version: ShadowVersion, since: datetime) -> dict[tuple[Action, Action], int]:
     """Return how often each action was taken where the shadow would have taken which: taken, would be."""
     query = (
         select(DecisionRow.action, ShadowDecisionRow.action, func.count())
         .join(DecisionRow, DecisionRow.id == ShadowDecisionRow.decision_id)
-        .where(ShadowDecisionRow.policy_digest == digest, ShadowDecisionRow.created_at >= since)
+        .where(*_of(version, since))
         .group_by(DecisionRow.action, ShadowDecisionRow.action)
     )
     return {(taken, would_be): count for taken, would_be, count in session.execute(query)}
 
 
-def labels(session: Session, digest: str, since: datetime) -> Counter[str]:
+def labels(session: Session, version: ShadowVersion, since: datetime) -> Counter[str]:
     """Return on how many pictures the shadow would have flagged each label."""
     query = (
         select(ShadowDecisionRow.labels)
-        .where(
-            ShadowDecisionRow.policy_digest == digest,
-            ShadowDecisionRow.created_at >= since,
-            ShadowDecisionRow.severity > 0,
-        )
+        .where(*_of(version, since), ShadowDecisionRow.severity > 0)
         .execution_options(yield_per=1000)
     )
     return Counter(label for flagged in session.scalars(query) for label in flagged)
 
 
-def differences(session: Session, digest: str, since: datetime, limit: int) -> list[Difference]:
+def differences(session: Session, version: ShadowVersion, since: datetime, limit: int) -> list[Difference]:
     """Return at most `limit` submissions on which the shadow would have acted otherwise, newest first."""
     query = (
         select(
@@ -123,12 +119,17 @@ def differences(session: Session, digest: str, since: datetime, limit: int) -> l
         )
         .join(DecisionRow, DecisionRow.id == ShadowDecisionRow.decision_id)
         .join(SubmissionRow, SubmissionRow.id == ShadowDecisionRow.submission_id)
-        .where(
-            ShadowDecisionRow.policy_digest == digest,
-            ShadowDecisionRow.created_at >= since,
-            ShadowDecisionRow.action != DecisionRow.action,
-        )
+        .where(*_of(version, since), ShadowDecisionRow.action != DecisionRow.action)
         .order_by(ShadowDecisionRow.id.desc())
         .limit(limit)
     )
     return [Difference(*row) for row in session.execute(query)]
+
+
+def _of(version: ShadowVersion, since: datetime) -> tuple[ColumnElement[bool], ...]:
+    # The name too: the index has it.
+    return (
+        ShadowDecisionRow.policy == version.policy,
+        ShadowDecisionRow.policy_digest == version.digest,
+        ShadowDecisionRow.created_at >= since,
+    )
