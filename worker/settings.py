@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from worker.errors import SettingsError
 
 _PREFIX: Final = "MODERATION_"
+#: Kubernetes tells every pod where a service called "moderation" is, and would seem to misspell METRICS_HOST.
+_KUBERNETES: Final = ("service_", "port")
 
 
 class Settings(BaseSettings):
@@ -60,6 +62,12 @@ class Settings(BaseSettings):
     concurrency: int = Field(
         16, gt=0, le=256, description="Jobs that one worker process holds in hand at once."
     )
+    metrics_host: str = Field(
+        "127.0.0.1", min_length=1, description="Address at which a worker serves its metrics to Prometheus."
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of the metrics, one for each worker process; 0 serves none."
+    )
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:
@@ -80,7 +88,8 @@ class Settings(BaseSettings):
 def _refuse_misspelt(known: Collection[str]) -> None:
     """Refuse a variable that nearly has a setting's name; others with our prefix are somebody else's."""
     ours = [name.removeprefix(_PREFIX).lower() for name in os.environ if name.startswith(_PREFIX)]
-    near = {name: get_close_matches(name, known, 1, cutoff=0.75) for name in ours if name not in known}
+    strange = [name for name in ours if name not in known and not name.startswith(_KUBERNETES)]
+    near = {name: get_close_matches(name, known, 1, cutoff=0.75) for name in strange}
     lines = [
         f"{_PREFIX}{name.upper()}: did you mean {_PREFIX}{m[0].upper()}?" for name, m in near.items() if m
     ]

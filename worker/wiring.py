@@ -1,10 +1,12 @@
 """The composition root: from settings to the assembled service; the only file that names every adapter."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from worker.domain.policy import Policy
+from worker.domain.policy_state import PolicyState
 from worker.domain.scoring import PhraseVectors
 from worker.encoder.batcher import Batcher
 from worker.encoder.phrases import encode_phrases
@@ -12,14 +14,16 @@ from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
 from worker.images.limits import Limits
 from worker.images.reader import ImageReader
-from worker.policy_files.library import PolicyLibrary
+from worker.metrics import Metrics, PolicyReading
+from worker.policy_files.library import LastGood, PolicyLibrary, none_known
 from worker.settings import Settings
-from worker.store import schema
+from worker.store import policy_versions, schema
 from worker.store.database import Database
 from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.explain_decision import ExplainDecision
 from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
 from worker.usecases.scan_folder import ScanFolder
 
 
@@ -37,22 +41,27 @@ class Service:
 def open_service(settings: Settings) -> Iterator[Service]:
     """Assemble a worker's service, check all it needs, and follow the policy files while it is open.
 
-    Raises the ModerationError of whatever is missing: the database or its tables, the model, a policy.
+    Raises the ModerationError of whatever is missing: the database or its tables, the metrics' port, the
+    model, a policy.
     """
-    # The cheap checks first: nobody should wait for a model to learn that the database is away.
-    database = open_database(settings)
-    try:
+    metrics = Metrics()
+    with ExitStack() as stack:
+        # The cheap checks first: nobody should wait for a model to learn that the database is away.
+        database = open_database(settings)
+        stack.callback(database.dispose)
         schema.check(database)
-        with open_encoder(settings) as encoder:
-            policies = open_policies(settings, encoder)
-            policies.current(settings.policy)
-            judge_picture = JudgePicture(encoder, limits_of(settings))
-            reader = ImageReader(settings.media_root, limits_of(settings))
-            moderate_image = ModerateImage(policies, settings.policy, reader, judge_picture, database)
-            with policies.watching(settings.policy_reload_seconds):
-                yield Service(encoder, policies, database, moderate_image)
-    finally:
-        database.dispose()
+        stack.enter_context(metrics.served(settings.metrics_host, settings.metrics_port))
+        encoder = stack.enter_context(open_encoder(settings))
+        policies = open_policies(settings, encoder, last_good_in(database))
+        policies.current(settings.policy)
+        metrics.follow_policies(lambda: map(_reading, policies.states))
+        judge_picture = JudgePicture(encoder, limits_of(settings))
+        reader = ImageReader(settings.media_root, limits_of(settings))
+        moderate_image = ModerateImage(policies, settings.policy, reader, judge_picture, database, metrics)
+        reporter = PolicyReporter(ReportPolicies(database, process_name()), policies)
+        stack.enter_context(policies.watching(settings.policy_reload_seconds))
+        stack.enter_context(reporter.reporting())
+        yield Service(encoder, policies, database, moderate_image)
 
 
 @contextmanager
@@ -70,15 +79,28 @@ def open_encoder(settings: Settings) -> Iterator[Encoder]:
         batcher.close()
 
 
-def open_policies(settings: Settings, encoder: Encoder) -> PolicyLibrary:
-    """Read every policy file and compute its vectors; InvalidPolicyError lists all problems of all files."""
+def open_policies(settings: Settings, encoder: Encoder, last_good: LastGood = none_known) -> PolicyLibrary:
+    """Read every policy file and compute its vectors; InvalidPolicyError lists all problems of all files.
 
-    def embed(policy: Policy) -> PhraseVectors:
+    Where a file has problems, the text that `last_good` has of its policy stands in.
+    """
+
+    def prepare(policy: Policy, _file: Path, _text: str) -> PhraseVectors:
         return encode_phrases(encoder, list(policy.phrases()), policy.templates)
 
-    policies = PolicyLibrary(settings.policies, embed)
+    policies = PolicyLibrary(settings.policies, prepare, last_good, default=settings.policy)
     policies.load()
     return policies
+
+
+def last_good_in(database: Database) -> LastGood:
+    """Return what looks up the version of a policy that was last in force anywhere."""
+
+    def last_good(name: str) -> str | None:
+        with database.reading() as session:
+            return policy_versions.last_good(session, name)
+
+    return last_good
 
 
 def open_database(settings: Settings) -> Database:
@@ -109,4 +131,11 @@ def limits_of(settings: Settings) -> Limits:
         max_pixels=settings.max_picture_pixels,
         max_side=settings.max_picture_side,
         max_frames=settings.max_frames,
+    )
+
+
+def _reading(state: PolicyState) -> PolicyReading:
+    version = state.digest and state.digest[:12]
+    return PolicyReading(
+        state.policy, version, state.shadow, state.in_force_since, refused=state.refusal is not None
     )

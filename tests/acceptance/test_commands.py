@@ -21,6 +21,8 @@ COMMANDS = (
     ["decisions"],
     ["explain"],
     ["policy", "check"],
+    ["policy", "status"],
+    ["policy", "shadow"],
     ["db", "upgrade"],
     ["demo"],
 )
@@ -156,6 +158,28 @@ def test_submit_without_redis_names_it_and_the_way_out(moderate, tmp_path):
     assert (result.exit_code, result.out) == (3, "")
     assert "redis://127.0.0.1:1/0" in result.err
     assert "MODERATION_BROKER_URL" in result.err
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [("sticker", 'did you mean "stickers"?'), ("strict", 'the policy "strict" is a shadow')],
+)
+def test_submit_refuses_an_unknown_policy_and_a_shadow_before_it_sends_anything(
+    moderate, tmp_path, policy, words
+):
+    for name, end in (("stickers", ""), ("strict", "shadow: true\n")):
+        text = f"name: {name}\nbackground: [a person]\nlabels: {{weapons: {{prompts: [a gun]}}}}\n{end}"
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    # There is no Redis: trying it would end with 3.
+    result = moderate("submit", "--inline", PICTURES / "owl.jpg", "--policy", policy, policies=tmp_path)
+    assert (result.exit_code, result.out) == (2, "")
+    assert words in result.err
+    assert moderate("submit", "--inline", PICTURES / "owl.jpg", "--policy", "stickers").exit_code == 3
+
+
+def test_submit_leaves_the_policy_to_the_workers_where_their_folder_is_not_here(moderate, tmp_path):
+    arguments = ("submit", "--inline", PICTURES / "owl.jpg", "--policy", "uploads")
+    assert moderate(*arguments, policies=tmp_path / "elsewhere").exit_code == 3
 
 
 def test_submit_refuses_a_file_outside_the_media_root(moderate, tmp_path):

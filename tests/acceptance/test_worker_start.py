@@ -1,5 +1,6 @@
 """A worker that cannot work says why in one clear line and leaves, before it takes a job."""
 
+import socket
 import subprocess
 import sys
 
@@ -67,6 +68,25 @@ def test_with_a_default_policy_that_is_not_there(deployment):
     code, said = run_worker(deployment, policy="uploads")
     assert code == 1
     assert "uploads" in said
+
+
+def test_with_a_default_policy_that_is_a_shadow(deployment):
+    with deployment.policy_file.open("a", encoding="utf-8") as file:
+        file.write("\nshadow: true\n")
+    code, said = run_worker(deployment)
+    assert code == 2
+    assert "stickers.yaml: `shadow: true`, but the policy decides" in said
+
+
+def test_with_a_metrics_port_that_is_taken(deployment):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, said = run_worker(deployment, metrics_port=port)
+    assert code == 2
+    assert f"127.0.0.1:{port}" in said
+    assert "MODERATION_METRICS_PORT" in said
 
 
 def test_with_a_model_that_is_not_there(deployment, tmp_path):

@@ -6,11 +6,14 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from worker.cli import policy_shadow, policy_status
 from worker.cli.console import messages, results
 from worker.errors import InvalidPolicyError
 from worker.policy_files.parser import read_policy
 
 app = typer.Typer(no_args_is_help=True, help="Commands for those who write policies.")
+app.command("status", epilog=policy_status.EPILOG)(policy_status.status)
+app.command("shadow", epilog=policy_shadow.EPILOG)(policy_shadow.shadow)
 
 CHECK_EPILOG = """Examples:
 

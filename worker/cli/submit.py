@@ -12,6 +12,7 @@ from worker.domain.submission import MAX_INLINE_BYTES
 from worker.errors import PermanentError, UsageError
 from worker.images.folder import find_files
 from worker.images.reader import read_named_file
+from worker.policy_files.intake import require_policy
 from worker.settings import Settings
 from worker.wiring import limits_of
 
@@ -42,6 +43,8 @@ def submit(
 ) -> None:
     """Enqueue pictures; workers judge them, [bold]moderate decisions[/] shows what they decided."""
     settings = Settings.read()
+    if policy is not None:
+        require_policy(settings.policies, policy)
     files = find_files(paths)
     sources = [_source(file, settings, inline=inline) for file in files]
     with Client(settings.broker_url, queue=settings.queue) as client:

@@ -48,9 +48,11 @@ def worker(
         client.ping()
     with messages().status(f"loading the model {app.settings.model}"):
         service = app.service
+    shadows = ", ".join(shadow.policy.name for shadow in service.policies.shadows)
     messages().print(
         f"model {service.encoder.name}, policies {', '.join(service.policies.names)}, "
-        f"database {service.database.describe}; waiting for jobs on {app.settings.queue}",
+        + (f"shadows {shadows}, " if shadows else "")
+        + f"database {service.database.describe}; waiting for jobs on {app.settings.queue}",
         soft_wrap=True,
     )
     # Several workers on one machine need names of their own.

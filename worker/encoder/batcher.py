@@ -33,6 +33,7 @@ class Batcher:
     def __init__(self, encoder: Encoder, batch_size: int) -> None:
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
+        self.window = encoder.window
         self._encoder = encoder
         self._batch_size = batch_size
         self._waiting: deque[_Call] = deque()
@@ -57,6 +58,10 @@ class Batcher:
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return unit vectors of phrases, shape (texts, dimension); in the caller's thread."""
         return self._encoder.encode_texts(texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has; in the caller's thread."""
+        return self._encoder.count_tokens(texts)
 
     def close(self) -> None:
         """Finish the pass under way and turn away whoever waits for the next one."""

@@ -1,11 +1,36 @@
 """Turns a policy's phrases into vectors, each averaged over the ways to say it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from worker.domain.scoring import PhraseVectors
 from worker.encoder.protocol import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """A phrase that the model would not read to its end."""
+
+    tokens: int
+    window: int
+    #: The template in which it is longest.
+    template: str
+
+
+def phrases_beyond_window(
+    encoder: Encoder, phrases: Sequence[str], templates: Sequence[str]
+) -> Mapping[str, TooLong]:
+    """Return the phrases that have more tokens than the text tower sees, in any of the templates."""
+    distinct = list(dict.fromkeys(phrases))
+    counts = encoder.count_tokens([_stand_in(phrase, t) for phrase in distinct for t in templates])
+    too_long = {}
+    for number, phrase in enumerate(distinct):
+        own = counts[number * len(templates) : (number + 1) * len(templates)]
+        if max(own) > encoder.window:
+            too_long[phrase] = TooLong(max(own), encoder.window, templates[own.index(max(own))])
+    return too_long
 
 
 def encode_phrases(encoder: Encoder, phrases: Sequence[str], templates: Sequence[str]) -> PhraseVectors:
@@ -16,7 +41,11 @@ def encode_phrases(encoder: Encoder, phrases: Sequence[str], templates: Sequence
     Supervision", section 3.1.4.
     """
     distinct = list(dict.fromkeys(phrases))
-    texts = [template.replace("{}", phrase) for phrase in distinct for template in templates]
+    texts = [_stand_in(phrase, template) for phrase in distinct for template in templates]
     vectors = encoder.encode_texts(texts).reshape(len(distinct), len(templates), encoder.dimension)
     means = vectors.mean(axis=1)
     return PhraseVectors.of(distinct, means / np.linalg.norm(means, axis=1, keepdims=True))
+
+
+def _stand_in(phrase: str, template: str) -> str:
+    return template.replace("{}", phrase)

@@ -35,8 +35,15 @@ class Encoder(Protocol):
     def dimension(self) -> int:
         """Length of a vector."""
 
+    @property
+    def window(self) -> int:
+        """How many tokens of a phrase the text tower sees, special tokens included; the rest is cut off."""
+
     def encode_images(self, images: Sequence[Image.Image]) -> Matrix:
         """Return unit vectors of RGB pictures, shape (images, dimension), float32."""
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return unit vectors of phrases, shape (texts, dimension), float32."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, special tokens included, before anything is cut off."""

@@ -21,6 +21,7 @@ class TextCache:
     def __init__(self, encoder: Encoder, capacity: int = DEFAULT_CAPACITY) -> None:
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
+        self.window = encoder.window
         self._encoder = encoder
         self._capacity = capacity
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
@@ -41,6 +42,10 @@ class TextCache:
             self._keep(known)
         rows = [known[text] for text in texts]
         return np.stack(rows) if rows else np.empty((0, self.dimension), np.float32)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has; counting is cheap, and no count is kept."""
+        return self._encoder.count_tokens(texts)
 
     def _keep(self, used: dict[str, Vector]) -> None:
         for text, vector in used.items():

@@ -20,6 +20,8 @@ from worker.errors import ModelError
 #: Families whose score is the cosine of a picture's and a phrase's vector times a scale.
 FAMILIES: Final = frozenset({"align", "altclip", "chinese_clip", "clip", "metaclip_2", "siglip", "siglip2"})
 _PAIRWISE: Final = frozenset({"siglip", "siglip2"})
+#: Their text tower is RoBERTa's, whose first position is the one after the padding token's number.
+_PADDING_BEFORE_POSITIONS: Final = frozenset({"altclip"})
 #: SigLIP was trained on phrases padded to this many tokens.
 _SIGLIP_TOKENS: Final = 64
 #: Processors scale the shorter side to the model's and then crop: of a 16384 x 1 picture they would first
@@ -38,7 +40,7 @@ class TransformersEncoder:
         self._model, self._image_processor, self._tokenizer = model, image_processor, tokenizer
         self.pairwise = model.config.model_type in _PAIRWISE
         self.scale, self.bias = _scale(model), _bias(model)
-        self._window = _text_window(model, tokenizer, pairwise=self.pairwise)
+        self.window = _text_window(model, tokenizer, pairwise=self.pairwise)
         # Tokenizers keep the padding of the last call, and towers use every core: threads gain nothing.
         self._turn = Lock()
         self.dimension = _check_towers(self, name)
@@ -77,9 +79,18 @@ class TransformersEncoder:
         padding = "max_length" if self.pairwise else True
         with self._turn, torch.inference_mode():
             inputs = self._tokenizer(
-                list(texts), padding=padding, truncation=True, max_length=self._window, return_tensors="pt"
+                list(texts), padding=padding, truncation=True, max_length=self.window, return_tensors="pt"
             )
             return _unit(self._model.get_text_features(**inputs))
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, special tokens included, before anything is cut off."""
+        if not texts:
+            return []
+        with self._turn:
+            # Not verbose: a text beyond the window is what the caller wants to know about.
+            tokens = self._tokenizer(list(texts), padding=False, truncation=False, verbose=False)
+        return [len(ids) for ids in tokens["input_ids"]]
 
 
 def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
@@ -147,7 +158,15 @@ def _bias(model: Any) -> float:
 
 
 def _text_window(model: Any, tokenizer: Any, *, pairwise: bool) -> int:
-    window = min(tokenizer.model_max_length, model.config.text_config.max_position_embeddings)
+    """Return how many tokens the text tower has positions for.
+
+    The tokenizer's own maximum alone does not do: where nobody set one it is 10^30.
+    """
+    text = model.config.text_config
+    positions = text.max_position_embeddings
+    if model.config.model_type in _PADDING_BEFORE_POSITIONS:
+        positions -= text.pad_token_id + 1
+    window = min(tokenizer.model_max_length, positions)
     return min(window, _SIGLIP_TOKENS) if pairwise else window
 
 

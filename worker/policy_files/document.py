@@ -65,6 +65,11 @@ def describe(node: Node) -> str:
     return _WHAT_YAML_READS.get(str(node.tag).removeprefix(_TAG), "something else")
 
 
+def as_mapping(data: Any) -> Mapping[str, Any]:
+    """Return `data` where it is a mapping, and an empty one where something else was written."""
+    return data if isinstance(data, dict) else {}
+
+
 def is_blank(node: Node) -> bool:
     """Whether nothing was written where a value should be."""
     return isinstance(node, ScalarNode) and not node.value and node.style is None

@@ -5,25 +5,36 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from worker.domain.policy import Policy
+from worker.domain.policy_state import PolicyState
 from worker.domain.scoring import PhraseVectors
 from worker.errors import InvalidPolicyError, PermanentError, SettingsError, UnknownPolicyError
-from worker.policy_files.parser import MAX_FILE_BYTES, read_policy
+from worker.policy_files.folder import policy_files, twin_of
+from worker.policy_files.parser import MAX_FILE_BYTES, parse_policy, read_policy
 from worker.policy_files.problems import Problem, quote, render
 
 log = logging.getLogger(__name__)
 
-SUFFIXES: Final = (".yaml", ".yml")
 #: A file that was just saved is looked at again after this pause: half a file can be a valid policy too.
 SETTLE_SECONDS: Final = 0.1
 #: How long a stopping service waits for a look at the folder that is under way.
 STOP_SECONDS: Final = 5.0
+
+#: Makes a policy ready to be put in force: its vectors, or InvalidPolicyError to refuse it. Given are the
+#: policy, its file and the file's text.
+Prepare = Callable[[Policy, Path, str], PhraseVectors]
+#: The text of the latest good version of the policy of this name, if one is known.
+LastGood = Callable[[str], str | None]
+
+
+def none_known(_name: str) -> None:
+    """Know no earlier version: a `LastGood` for where nothing is remembered."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,73 +45,108 @@ class LivePolicy:
     vectors: PhraseVectors
     #: The file as it was.
     text: str
-    #: UTC.
+    #: Since when this version is in force here; UTC.
     loaded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the latest version of a file is not in force, and since when; UTC."""
+
+    why: str
+    at: datetime
 
 
 class PolicyLibrary:
     """The policies of a folder by name; `current` may be called from any thread and never waits.
 
     A saved file is in force after the next `refresh`. One that has problems is refused: the last good
-    version stays in force, until the file is right again. So it does when the file disappears.
+    version stays in force, until the file is right again, across a restart too. So it does when the file
+    disappears. A shadow is in force beside the others and decides nothing.
     """
 
-    def __init__(self, folder: Path, embed: Callable[[Policy], PhraseVectors]) -> None:
+    def __init__(
+        self, folder: Path, prepare: Prepare, last_good: LastGood = none_known, *, default: str = ""
+    ) -> None:
+        """Follow `folder`; the policy called `default` decides for all that name none, and is no shadow."""
         self._folder = folder
-        self._embed = embed
+        self._prepare = prepare
+        self._last_good = last_good
+        self._default = default
         # Replaced, never changed, so that readers need no lock.
         self._live: Mapping[str, LivePolicy] = {}
-        self._refusals: Mapping[Path, str] = {}
+        self._refusals: Mapping[Path, Refusal] = {}
         #: What was in each file when it was last taken or refused.
         self._seen: dict[Path, bytes] = {}
         self._refreshing = threading.Lock()
 
     @property
     def names(self) -> list[str]:
-        """The names of the policies in force, sorted."""
-        return sorted(self._live)
+        """The names of the policies that decide, sorted."""
+        return [live.policy.name for live in self.in_force if not live.policy.shadow]
+
+    @property
+    def shadows(self) -> tuple[LivePolicy, ...]:
+        """The shadows, by name."""
+        return tuple(live for live in self.in_force if live.policy.shadow)
+
+    @property
+    def in_force(self) -> tuple[LivePolicy, ...]:
+        """Every version in force, shadows too, by name."""
+        return tuple(live for _, live in sorted(self._live.items()))
 
     @property
     def refusals(self) -> Mapping[Path, str]:
         """The files whose latest version was refused, with what is wrong with it."""
-        return self._refusals
+        return {file: refusal.why for file, refusal in self._refusals.items()}
+
+    @property
+    def states(self) -> tuple[PolicyState, ...]:
+        """What is in force and what is refused now, by the policies' names."""
+        live, refused = self._live, self._refused_by_name()
+        return tuple(
+            _state(name, live.get(name), refused.get(name, [])) for name in sorted(live.keys() | refused)
+        )
 
     def current(self, name: str) -> LivePolicy:
-        """Return the version of the policy that is in force now; UnknownPolicyError where there is none."""
+        """Return the version that decides now; UnknownPolicyError where there is none, or a shadow only."""
         live = self._live.get(name)
         if live is None:
             raise UnknownPolicyError(
                 f"no policy {quote(name)} is in force; there are: {', '.join(self.names)}",
                 hint=self._hint(name),
             )
+        if live.policy.shadow:
+            raise UnknownPolicyError(
+                f"the policy {quote(name)} is a shadow, which decides nothing; "
+                f"there are: {', '.join(self.names)}",
+                hint="it decides once its file no longer says `shadow: true`",
+            )
         return live
 
     def load(self) -> None:
-        """Read every file of the folder; all or nothing.
+        """Read every file of the folder; one that has problems is refused if a last good version stands in.
 
-        Raises InvalidPolicyError with all problems of all files, and SettingsError where there are none.
+        Otherwise nothing is in force: raises InvalidPolicyError with all problems of all files, and
+        SettingsError where there are no files.
         """
-        read, problems = [], []
-        for file in self._files_or_error():
-            # Noted before it is read: what is saved in between is a change for the next refresh.
-            self._seen[file] = _content(file) or b""
-            try:
-                read.append(read_policy(file))
-            except InvalidPolicyError as error:
-                problems.append(error.message)
-            if twin := _twin_of(file):
-                problems.append(_twin_problem(file, twin))
-        if problems:
-            raise InvalidPolicyError("\n".join(problems))
-        self._live = {policy.name: self._embedded(policy, text) for policy, text in read}
+        refused: dict[Path, PermanentError] = {}
+        taken = self._prepared_all(self._read_all(refused), refused)
+        recovered = {file: self._recovered(file) for file in refused}
+        if not all(recovered.values()):
+            errors = list(refused.values())
+            raise errors[0] if len(errors) == 1 else InvalidPolicyError("\n".join(e.message for e in errors))
+        self._live = {live.policy.name: live for live in [*recovered.values(), *taken] if live}
+        for file, error in refused.items():
+            self._refuse(file, error.message)
 
     def refresh(self) -> None:
         """Look at the folder once: take what was saved, refuse what has problems, miss what is gone."""
         with self._refreshing:
-            files = _files(self._folder)
+            files = policy_files(self._folder)
             self._miss(set(self._seen).union(self._refusals).difference(files))
             for file in files:
-                if twin := _twin_of(file):
+                if twin := twin_of(file):
                     self._refuse_twin(file, twin)
                 else:
                     self._look_at(file)
@@ -135,27 +181,30 @@ class PolicyLibrary:
         # Noted only where another look would find the same: a failure that may pass is tried again.
         self._seen.pop(file, None)
         try:
-            self._take(file, self._embedded(*read_policy(file)))
+            self._take(file, self._prepared(file, *read_policy(file)))
             self._seen[file] = content
         except PermanentError as error:
             self._refuse(file, error.message)
             self._seen[file] = content
-        except Exception as error:  # noqa: BLE001 - whatever embedding runs into, the last good version stays
-            self._refuse(file, f"{file}: its phrases could not be embedded: {error!r}")
+        except Exception as error:  # noqa: BLE001 - whatever preparing runs into, the last good version stays
+            self._refuse(file, f"{file}: it could not be prepared: {error!r}")
 
     def _refuse_twin(self, file: Path, twin: Path) -> None:
         self._seen.pop(file, None)
         self._refuse(file, _twin_problem(file, twin))
 
     def _take(self, file: Path, live: LivePolicy) -> None:
+        before = self._live.get(live.policy.name)
+        if before and _is_same_version(before, live):
+            live = replace(live, loaded_at=before.loaded_at)
         self._live = {**self._live, live.policy.name: live}
         self._refusals = {path: why for path, why in self._refusals.items() if path != file}
         log.info("policy %s: version %s is in force", live.policy.name, live.policy.digest[:12])
 
     def _refuse(self, file: Path, why: str) -> None:
-        if self._refusals.get(file) == why:
+        if self.refusals.get(file) == why:
             return
-        self._refusals = {**self._refusals, file: why}
+        self._refusals = {**self._refusals, file: Refusal(why, datetime.now(UTC))}
         stays = "the last good version stays in force" if file.stem in self._live else "it is not in force"
         log.error("policy file %s refused, %s:\n%s", file, stays, why)
 
@@ -167,14 +216,70 @@ class PolicyLibrary:
             log.warning("policy file %s is gone%s", file, stays)
         self._refusals = {path: why for path, why in self._refusals.items() if path not in missing}
 
-    def _embedded(self, policy: Policy, text: str) -> LivePolicy:
-        return LivePolicy(policy, self._embed(policy), text, datetime.now(UTC))
+    def _read_all(self, refused: dict[Path, PermanentError]) -> list[tuple[Path, Policy, str]]:
+        """Return what can be read of the folder's files; what is wrong with the others goes to `refused`."""
+        read = []
+        for file in self._files_or_error():
+            # Noted before it is read: what is saved in between is a change for the next refresh.
+            self._seen[file] = _content(file) or b""
+            if twin := twin_of(file):
+                refused[file] = InvalidPolicyError(_twin_problem(file, twin))
+                continue
+            try:
+                read.append((file, *read_policy(file)))
+            except InvalidPolicyError as error:
+                refused[file] = error
+        return read
+
+    def _prepared_all(
+        self, read: list[tuple[Path, Policy, str]], refused: dict[Path, PermanentError]
+    ) -> list[LivePolicy]:
+        """Return what passes; why the others do not goes to `refused`."""
+        prepared: list[LivePolicy] = []
+        # Nobody should wait for the vectors of some to learn that another cannot be read.
+        if any(self._last_good(file.stem) is None for file in refused):
+            return prepared
+        for file, policy, text in read:
+            try:
+                prepared.append(self._prepared(file, policy, text))
+            except (InvalidPolicyError, SettingsError) as error:
+                refused[file] = error
+        return prepared
+
+    def _prepared(self, file: Path, policy: Policy, text: str) -> LivePolicy:
+        if policy.shadow and policy.name == self._default:
+            raise SettingsError(
+                f"{file}: `shadow: true`, but the policy decides for all submissions that name none",
+                hint="remove that line, or let MODERATION_POLICY name another policy",
+            )
+        return LivePolicy(policy, self._prepare(policy, file, text), text, datetime.now(UTC))
+
+    def _recovered(self, file: Path) -> LivePolicy | None:
+        """Return the last good version of the policy of this file, if one is known and still good.
+
+        Its tests have been passed once, and their pictures may be gone.
+        """
+        text = self._last_good(file.stem)
+        if text is None:
+            return None
+        try:
+            policy = replace(parse_policy(text, file), tests=())
+            return self._prepared(file, policy, text)
+        except (InvalidPolicyError, SettingsError) as error:
+            log.warning("policy %s: its last good version is none here:\n%s", file.stem, error.message)
+            return None
+
+    def _refused_by_name(self) -> dict[str, list[Refusal]]:
+        refused: dict[str, list[Refusal]] = {}
+        for file, refusal in sorted(self._refusals.items()):
+            refused.setdefault(file.stem, []).append(refusal)
+        return refused
 
     def _files_or_error(self) -> list[Path]:
         hint = "MODERATION_POLICIES names the folder of the policy files"
         if not self._folder.is_dir():
             raise SettingsError(f"there is no policy folder {self._folder}", hint=hint)
-        if not (files := _files(self._folder)):
+        if not (files := policy_files(self._folder)):
             raise SettingsError(f"there is no policy in {self._folder}: no file *.yaml", hint=hint)
         return files
 
@@ -188,16 +293,20 @@ class PolicyLibrary:
         )
 
 
-def _files(folder: Path) -> list[Path]:
-    """Return the policy files directly in `folder`, without the hidden ones that editors leave."""
-    found = (path for path in folder.glob("*") if path.suffix in SUFFIXES and not path.name.startswith("."))
-    return sorted(path for path in found if path.is_file())
+def _state(name: str, live: LivePolicy | None, refusals: list[Refusal]) -> PolicyState:
+    return PolicyState(
+        policy=name,
+        digest=live.policy.digest if live else None,
+        shadow=live.policy.shadow if live else False,
+        in_force_since=live.loaded_at if live else None,
+        refused_at=max((refusal.at for refusal in refusals), default=None),
+        refusal="\n".join(refusal.why for refusal in refusals) or None,
+    )
 
 
-def _twin_of(file: Path) -> Path | None:
-    """Return x.yaml for x.yml where there are both: one name, one policy."""
-    twin = file.with_suffix(SUFFIXES[0])
-    return twin if file != twin and twin.is_file() else None
+def _is_same_version(one: LivePolicy, other: LivePolicy) -> bool:
+    """Whether the two differ in nothing but comments, layout and tests."""
+    return (one.policy.digest, one.policy.shadow) == (other.policy.digest, other.policy.shadow)
 
 
 def _twin_problem(file: Path, twin: Path) -> str:

@@ -5,26 +5,29 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from worker.domain.policy import Label, Policy
+from worker.domain.policy import Label, Policy, PolicyTest
 from worker.policy_files.document import read_document
 from worker.policy_files.problems import Problems
 from worker.policy_files.rules import check_rules
-from worker.policy_files.schema import LabelEntry, PolicyEntry
+from worker.policy_files.rules_of_tests import check_tests
+from worker.policy_files.schema import LabelEntry, PolicyEntry, PolicyTestEntry
 from worker.policy_files.schema_errors import explain_schema_errors
 from worker.policy_files.syntax_errors import place_of
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 
 
-def parse_policy(text: str, file: Path | str) -> Policy:
+def parse_policy(text: str, file: Path | str, *, folder: Path | None = None) -> Policy:
     """Return the policy that `text` describes; `file` is where it stands, and says its name.
 
-    Raises InvalidPolicyError, whose message lists every problem with line, column and hint.
+    The pictures of its tests must be in `folder`; None does not look for them, as for a text that comes from
+    the database. Raises InvalidPolicyError, whose message lists every problem with line, column and hint.
     """
     problems = Problems(str(file), text)
     document = read_document(text, problems)
     if document is not None:
         check_rules(document, Path(file), problems)
+        check_tests(document, folder, problems)
         try:
             entry = PolicyEntry.model_validate(document.data)
         except ValidationError as error:
@@ -34,9 +37,12 @@ def parse_policy(text: str, file: Path | str) -> Policy:
 
 
 def read_policy(path: Path) -> tuple[Policy, str]:
-    """Return the policy of a file, and its text as it was; InvalidPolicyError as in `parse_policy`."""
+    """Return the policy of a file, and its text as it was; InvalidPolicyError as in `parse_policy`.
+
+    The pictures of its tests must be in the file's folder.
+    """
     text = _decode(_read(path), path)
-    return parse_policy(text, path), text
+    return parse_policy(text, path, folder=path.parent), text
 
 
 def _read(path: Path) -> bytes:
@@ -81,6 +87,10 @@ def _policy(entry: PolicyEntry) -> Policy:
         labels=tuple(_label(name, label) for name, label in entry.labels.items()),
         on_undecodable=entry.on_undecodable,
         on_error=entry.on_error,
+        automatic_blocks_per_hour=entry.limits.automatic_blocks_per_hour,
+        share_of_allowed=entry.audit.share_of_allowed,
+        shadow=entry.shadow,
+        tests=tuple(_test(test) for test in entry.tests),
     )
 
 
@@ -93,7 +103,13 @@ def _label(name: str, entry: LabelEntry) -> Label:
         review=entry.review,
         block=entry.block,
         severity=entry.severity,
+        exclude_from_automatic_block=entry.exclude_from_automatic_block,
     )
+
+
+def _test(entry: PolicyTestEntry) -> PolicyTest:
+    labels = entry.expect.labels
+    return PolicyTest(entry.picture, entry.expect.action, None if labels is None else frozenset(labels))
 
 
 def _unique(phrases: list[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from yaml import ScalarNode
 
 from worker.domain.submission import POLICY_NAME_PATTERN
-from worker.policy_files.document import Document, Location
+from worker.policy_files.document import Document, Location, as_mapping
 from worker.policy_files.problems import Problems, quote
 from worker.policy_files.schema import MAX_PHRASES
 
@@ -15,7 +15,7 @@ from worker.policy_files.schema import MAX_PHRASES
 def check_rules(document: Document, file: PurePath, problems: Problems) -> None:
     """Note every rule that the policy breaks; what the schema refuses is left to the schema."""
     _check_name(document, file, problems)
-    labels = _mapping(_mapping(document.data).get("labels"))
+    labels = as_mapping(as_mapping(document.data).get("labels"))
     background = dict(_phrases(document.data, ("background",)))
     phrases = list(background)
     for name, label in labels.items():
@@ -23,6 +23,7 @@ def check_rules(document: Document, file: PurePath, problems: Problems) -> None:
         lookalikes = dict(_phrases(label, (*at, "lookalikes")))
         prompts = dict(_phrases(label, (*at, "prompts")))
         _check_thresholds(label, at, document, problems)
+        _check_exclusion(label, at, document, problems)
         _check_contradictions(prompts, background | lookalikes, document, problems)
         phrases += [*lookalikes, *prompts]
     for place in phrases:
@@ -32,7 +33,7 @@ def check_rules(document: Document, file: PurePath, problems: Problems) -> None:
 
 
 def _check_name(document: Document, file: PurePath, problems: Problems) -> None:
-    name = _mapping(document.data).get("name")
+    name = as_mapping(document.data).get("name")
     if not isinstance(name, str) or not POLICY_NAME_PATTERN.fullmatch(name) or name == file.stem:
         return
     fits = POLICY_NAME_PATTERN.fullmatch(file.stem)
@@ -45,13 +46,25 @@ def _check_name(document: Document, file: PurePath, problems: Problems) -> None:
 
 
 def _check_thresholds(label: Any, at: Location, document: Document, problems: Problems) -> None:
-    review, block = _mapping(label).get("review", 0.5), _mapping(label).get("block")
+    review, block = as_mapping(label).get("review", 0.5), as_mapping(label).get("block")
     if not _is_number(review) or not _is_number(block) or block >= review:
         return
     problems.add(
         document.values[*at, "block"].start_mark,
         f"block ({block:g}) is below review ({review:g})",
         "block is the higher threshold: what is blocked at once needs no review",
+    )
+
+
+def _check_exclusion(label: Any, at: Location, document: Document, problems: Problems) -> None:
+    keys = as_mapping(label)
+    if keys.get("exclude_from_automatic_block") is not True or "block" not in keys:
+        return
+    line = document.keys[*at, "block"].start_mark.line + 1
+    problems.add(
+        document.keys[*at, "exclude_from_automatic_block"].start_mark,
+        f"label {quote(at[-1])} has a block threshold, and excludes every block",
+        f"a picture that shows it goes to a person: remove this line, or block on line {line}",
     )
 
 
@@ -86,14 +99,10 @@ def _check_one_line(place: Location, document: Document, problems: Problems) -> 
 
 def _phrases(data: Any, at: Location) -> Iterator[tuple[Location, str]]:
     """Yield the texts of the list `at[-1]` of `data`, with their places."""
-    items = _mapping(data).get(str(at[-1]))
+    items = as_mapping(data).get(str(at[-1]))
     for number, item in enumerate(items if isinstance(items, list) else []):
         if isinstance(item, str):
             yield (*at, number), item
-
-
-def _mapping(data: Any) -> Mapping[str, Any]:
-    return data if isinstance(data, dict) else {}
 
 
 def _is_number(value: Any) -> bool:

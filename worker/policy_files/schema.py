@@ -1,6 +1,6 @@
 """The format of a policy file: every key, its type and limits, and what it means."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,10 @@ MAX_PHRASES: Final = 10_000
 MAX_LABELS: Final = 1_000
 #: As many as CLIP's authors used for ImageNet.
 MAX_TEMPLATES: Final = 80
+#: Each of their pictures is judged whenever the file is saved.
+MAX_TESTS: Final = 500
+#: A path that begins at the root, or that climbs: a test's picture stays in the folder of its policy.
+LEAVES_THE_FOLDER: Final = r"^/|(^|/)\.\.(/|$)"
 
 Name = Annotated[str, Field(pattern=f"^{POLICY_NAME_PATTERN.pattern}$")]
 #: Something is in it besides white space.
@@ -31,8 +35,18 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+def _never_both(schema: dict[str, Any]) -> None:
+    """Say what `rules` checks too: a label cannot block at once and keep pictures from being blocked."""
+    schema["not"] = {
+        "required": ["block", "exclude_from_automatic_block"],
+        "properties": {"exclude_from_automatic_block": {"const": True}},
+    }
+
+
 class LabelEntry(_Entry):
-    """One label: a kind of content to look for."""
+    """A kind of content to look for."""
+
+    model_config = ConfigDict(json_schema_extra=_never_both)
 
     description: Text = Field("", description="What the label is for, for the people who review.")
     prompts: list[Phrase] = Field(
@@ -52,10 +66,65 @@ class LabelEntry(_Entry):
     severity: Annotated[int, Field(ge=1, le=5)] = Field(
         3, description="1 (trifling) to 5 (grave): graver pictures come first in the review queue."
     )
+    exclude_from_automatic_block: bool = Field(
+        False,
+        description="true: a picture that shows this is never blocked at once, whatever else it shows. "
+        "A person decides.",
+    )
+
+
+class LimitsEntry(_Entry):
+    """How much may happen without a person."""
+
+    automatic_blocks_per_hour: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="After this many automatic blocks within an hour, what would be blocked goes to a person "
+        "instead. Leave it out for no limit.",
+    )
+
+
+class AuditEntry(_Entry):
+    """Harmless-looking pictures that people see all the same."""
+
+    share_of_allowed: Score = Field(
+        0.0,
+        description="This share of the allowed pictures, 0 to 1, is shown to reviewers: it tells what is "
+        "missed. 0.01 is one in a hundred.",
+    )
+
+
+class ExpectationEntry(_Entry):
+    """What the policy must make of the picture: an action, the flagged labels, or both."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    action: ActionWord | None = Field(
+        None, description="allow, review or block. Leave it out where any will do."
+    )
+    labels: list[str] | None = Field(
+        None,
+        max_length=MAX_LABELS,
+        description="Exactly the labels that are flagged, in any order; [] for none. Leave it out where any "
+        "will do.",
+    )
+
+
+class PolicyTestEntry(_Entry):
+    """A picture, and what the policy must make of it."""
+
+    picture: Annotated[
+        str,
+        Field(
+            pattern=r"\S",
+            max_length=MAX_PHRASE_CHARACTERS,
+            json_schema_extra={"not": {"pattern": LEAVES_THE_FOLDER}},
+        ),
+    ] = Field(description="The picture's file, in the folder of the policy or in one below it.")
+    expect: ExpectationEntry = Field(description="What the policy must make of the picture.")
 
 
 class PolicyEntry(_Entry):
-    """A policy file as a whole."""
+    """Which pictures need attention, in words. policies/README.md explains it by example."""
 
     name: Name = Field(
         description="The policy's name, which is also the file's: `stickers` is in stickers.yaml."
@@ -81,4 +150,20 @@ class PolicyEntry(_Entry):
     )
     on_error: ActionWord = Field(
         Action.REVIEW, description="What happens when the picture cannot be had: allow, review or block."
+    )
+    limits: LimitsEntry = Field(
+        default_factory=LimitsEntry, description="How much may happen without a person."
+    )
+    audit: AuditEntry = Field(
+        default_factory=AuditEntry,
+        description="Which allowed pictures people see all the same, to learn what is missed.",
+    )
+    shadow: bool = Field(
+        False,
+        description="true: the policy is tried on every upload beside those in force, and decides nothing.",
+    )
+    tests: list[PolicyTestEntry] = Field(
+        [],
+        max_length=MAX_TESTS,
+        description="Pictures and what must come of them. A file whose tests fail is not put in force.",
     )

@@ -11,14 +11,45 @@ from yaml import Node
 from worker.policy_files import value_errors
 from worker.policy_files.document import Document, Location
 from worker.policy_files.problems import Problems, quote
-from worker.policy_files.schema import LabelEntry, PolicyEntry
+from worker.policy_files.schema import (
+    AuditEntry,
+    ExpectationEntry,
+    LabelEntry,
+    LimitsEntry,
+    PolicyEntry,
+    PolicyTestEntry,
+)
 from worker.policy_files.value_errors import EXAMPLES, Explanation
 
 #: Explains an error about what is at a location; the mapping holds the limits that it names.
 Explainer = Callable[[Location, Node, Mapping[str, Any]], Explanation]
 
-_POLICY_KEYS: Final = tuple(PolicyEntry.model_fields)
-_LABEL_KEYS: Final = tuple(LabelEntry.model_fields)
+#: The kinds of mapping in a policy, and the keys that each may have.
+_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "policy": tuple(PolicyEntry.model_fields),
+    "label": tuple(LabelEntry.model_fields),
+    "limits": tuple(LimitsEntry.model_fields),
+    "audit": tuple(AuditEntry.model_fields),
+    "test": tuple(PolicyTestEntry.model_fields),
+    "expect": tuple(ExpectationEntry.model_fields),
+}
+#: Where else a key may be meant to stand, likeliest first.
+_ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = {
+    "policy": ("label", "limits", "audit", "test", "expect"),
+    "label": ("policy", "limits", "audit"),
+    "limits": ("audit", "policy", "label"),
+    "audit": ("limits", "policy", "label"),
+    "test": ("expect",),
+    "expect": ("test",),
+}
+_BELONGS: Final[Mapping[str, str]] = {
+    "policy": "to the policy, not to one label",
+    "label": "to a label",
+    "limits": 'under "limits"',
+    "audit": 'under "audit"',
+    "test": "to a test",
+    "expect": 'under "expect"',
+}
 #: What people write when they mean a key of ours.
 _SYNONYMS: Final = {
     "categories": "labels",
@@ -34,6 +65,9 @@ _SYNONYMS: Final = {
     "priority": "severity",
     "threshold": "review",
     "title": "name",
+    "expected": "expect",
+    "file": "picture",
+    "image": "picture",
 }
 
 
@@ -63,26 +97,43 @@ def _subject(error: ErrorDetails, document: Document) -> tuple[Location, Node]:
     return at, document.values[at]
 
 
+def _kind(at: Location) -> str:
+    """Return which kind of mapping stands at a location."""
+    match at:
+        case ():
+            return "policy"
+        case ("labels", _):
+            return "label"
+        case ("tests", _):
+            return "test"
+        case _:
+            return str(at[-1])
+
+
 def _missing(at: Location, _: Node, __: Mapping[str, Any]) -> Explanation:
-    owner = f"label {quote(at[-2])}" if len(at) > 1 else "the policy"
+    owners = {"policy": "the policy", "test": "this test"}
+    owner = owners.get(_kind(at[:-1])) or f"label {quote(at[-2])}"
     return f"{owner} has no {quote(at[-1])}", EXAMPLES.get(str(at[-1]), "")
 
 
 def _unknown_key(at: Location, _: Node, __: Mapping[str, Any]) -> Explanation:
-    key, in_label = str(at[-1]), len(at) > 1
-    known, elsewhere = (_LABEL_KEYS, _POLICY_KEYS) if in_label else (_POLICY_KEYS, _LABEL_KEYS)
-    where = "to the policy, not to one label" if in_label else "to a label"
-    if key == "background":
+    key, kind = str(at[-1]), _kind(at[:-1])
+    if kind == "label" and key == "background":
         hint = "for one label alone, harmless phrases are its lookalikes"
-    elif key in elsewhere:
-        hint = f"it belongs {where}: check the indentation"
-    elif word := _meant(key, known):
-        hint = f"did you mean {quote(word)}?"
-    elif word := _meant(key, elsewhere):
-        hint = f"did you mean {quote(word)}? That belongs {where}"
+    elif place := next((other for other in _ELSEWHERE[kind] if key in _KEYS[other]), None):
+        hint = f"it belongs {_BELONGS[place]}: check the indentation"
     else:
-        hint = f"the keys here are {', '.join(known)}"
+        hint = _hint_at_meant(key, kind)
     return f"unknown key {quote(key)}", hint
+
+
+def _hint_at_meant(key: str, kind: str) -> str:
+    if word := _meant(key, _KEYS[kind]):
+        return f"did you mean {quote(word)}?"
+    for other in _ELSEWHERE[kind]:
+        if word := _meant(key, _KEYS[other]):
+            return f"did you mean {quote(word)}? That belongs {_BELONGS[other]}"
+    return f"the keys here are {', '.join(_KEYS[kind])}"
 
 
 def _meant(word: str, known: tuple[str, ...]) -> str | None:
@@ -102,18 +153,25 @@ def _ill_formed(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
     if at[0] == "templates":
         hint = 'a phrase takes the place of {}: "a photo of {}"'
         return f"the template {quote(written)} needs {{}} once", hint
+    if at[-1] == "picture":
+        return value_errors.no_value(at[-1], EXAMPLES["picture"])
     return "a phrase without words", "write one, or remove the line"
 
 
 def _not_a_mapping(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
-    if not at:
-        return value_errors.not_a_policy(node, _POLICY_KEYS)
     if at == ("labels",):
         return value_errors.not_labels(node)
-    return value_errors.not_a_label(str(at[-1]), node, _LABEL_KEYS)
+    match _kind(at):
+        case "policy":
+            return value_errors.not_a_policy(node, _KEYS["policy"])
+        case "label":
+            return value_errors.not_a_label(str(at[-1]), node, _KEYS["label"])
+        case kind:
+            return value_errors.not_keys(kind, node)
 
 
 _EXPLAINERS: Final[Mapping[str, Explainer]] = {
+    "bool_type": value_errors.not_true_or_false,
     "dict_type": _not_a_mapping,
     "enum": value_errors.not_an_action,
     "extra_forbidden": _unknown_key,

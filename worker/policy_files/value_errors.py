@@ -15,13 +15,24 @@ from worker.policy_files.problems import quote
 Explanation = tuple[str, str]
 
 EXAMPLES: Final = {
+    "audit": "write its key below it, indented: share_of_allowed: 0.01",
     "background": "say what harmless uploads show: background: [a person, an animal, a building]",
+    "expect": "say what must come of the picture: expect: {action: review, labels: [weapons]}",
     "labels": "name what to look for, with a colon, and give it prompts",
+    "limits": "write its key below it, indented: automatic_blocks_per_hour: 500",
     "name": "the first line of a file is its name: name: stickers",
+    "picture": "name a file in the policy's folder: picture: cases/pistol.png",
     "prompts": "say what it looks like: prompts: [a handgun, a rifle]",
     "templates": 'leave the key out, or write some: templates: ["a photo of {}"]',
 }
-_NEVER: Final = ("never", "no", "none", "off", "null", "~", "false")
+#: Keys of whole numbers, and which are allowed.
+_WHOLE_NUMBERS: Final = {
+    "severity": "a whole number from 1 to 5",
+    "automatic_blocks_per_hour": "a whole number, 0 or more",
+}
+#: Keys that set a limit by being there.
+_LEFT_OUT: Final = {"block": "never", "automatic_blocks_per_hour": "no limit"}
+_NEVER: Final = ("never", "no", "none", "off", "null", "~", "false", "unlimited")
 
 
 def not_text(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
@@ -29,7 +40,7 @@ def not_text(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
     if is_blank(node) and isinstance(at[-1], int):
         return "an empty list item", "write a phrase after the dash, or remove the line"
     if is_blank(node):
-        return f"{quote(at[-1])} has no value", "write one, or remove the line"
+        return no_value(at[-1], "write one, or remove the line")
     if isinstance(node, ScalarNode):
         return (
             f"YAML reads {quote(node.value)} as {describe(node)}",
@@ -40,6 +51,11 @@ def not_text(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
     if not node.value:
         return "YAML reads {} as an empty mapping", 'write it in quotes: "{}"'
     return "text is expected here, not a mapping", "a colon and a space make a key: write the text in quotes"
+
+
+def no_value(key: object, hint: str) -> Explanation:
+    """Explain a key with nothing after its colon."""
+    return f"{quote(key)} has no value", hint
 
 
 def not_a_list(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
@@ -83,12 +99,32 @@ def not_a_label(name: str, node: Node, keys: tuple[str, ...]) -> Explanation:
     )
 
 
-def not_a_number(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
-    """Explain a threshold or a severity that is no number or out of range."""
+def not_keys(what: str, node: Node) -> Explanation:
+    """Explain a value where keys belong: after `limits`, `audit` or `expect`, or a test that is none."""
+    if what == "test":
+        found = "an empty test" if is_blank(node) else f"a test has keys, and is not {describe(node)}"
+        return found, "write - picture: and below it expect:"
+    found = "is empty" if is_blank(node) else f"holds keys, not {describe(node)}"
+    return f"{quote(what)} {found}", EXAMPLES[what]
+
+
+def not_true_or_false(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
+    """Explain a value that should be true or false."""
     key = str(at[-1])
-    expected = "a whole number from 1 to 5" if key == "severity" else "a number from 0 to 1"
     if is_blank(node):
-        return f"{quote(key)} has no value", f"write {expected}, or remove the line"
+        return no_value(key, "write true or false, or remove the line")
+    written = str(node.value) if isinstance(node, ScalarNode) else ""
+    meant = {"true": "true", "yes": "true", "false": "false", "no": "false"}.get(written.lower())
+    hint = f"write {key}: {meant}" if meant else ""
+    return f"{quote(key)} is true or false, not {quote(written) if written else describe(node)}", hint
+
+
+def not_a_number(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
+    """Explain a threshold, a share, a severity or a limit that is no number or out of range."""
+    key = str(at[-1])
+    expected = _WHOLE_NUMBERS.get(key, "a number from 0 to 1")
+    if is_blank(node):
+        return no_value(key, f"write {expected}, or remove the line")
     written = str(node.value) if isinstance(node, ScalarNode) else ""
     found = quote(written) if written else describe(node)
     return f"{quote(key)} is {expected}, not {found}", _as_number(key, written)
@@ -96,8 +132,11 @@ def not_a_number(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
 
 def _as_number(key: str, written: str) -> str:
     """Return how to write what was meant: `0,5`, `50%`, `50` and `"0.5"` are all a half."""
-    if key == "block" and written.lower() in _NEVER:
-        return "for never, leave the key out"
+    if key in _LEFT_OUT and written.lower() in _NEVER:
+        return f"for {_LEFT_OUT[key]}, leave the key out"
+    if key == "automatic_blocks_per_hour":
+        whole = re.fullmatch(r"(\d{1,3}(?:[., ]\d{3}){0,3}|\d{1,15})(?:\.0)?", written)
+        return f"write {key}: {re.sub(r'[., ]', '', whole[1])}" if whole else ""
     number = re.fullmatch(r"(\d{1,3}(?:[.,]\d{1,6})?) ?(%?)", written)
     if number is None:
         return ""
@@ -112,7 +151,7 @@ def _as_number(key: str, written: str) -> str:
 def not_an_action(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
     """Explain a value that should be one of the actions."""
     if is_blank(node):
-        return f"{quote(at[-1])} has no value", "write allow, review or block, or remove the line"
+        return no_value(at[-1], "write allow, review or block, or remove the line")
     written = str(node.value) if isinstance(node, ScalarNode) else ""
     close = get_close_matches(written.lower(), list(Action), n=1)
     hint = f"did you mean {quote(close[0])}?" if close else ""

@@ -1,10 +1,12 @@
-"""Policy versions: the text behind every digest that a decision names."""
+"""Policy versions: the text behind every digest that a decision names, and when it was last in force."""
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from worker.domain.policy import Policy
 from worker.store import inserting
+from worker.store.column_types import utc_now
+from worker.store.inserting import insert_into
 from worker.store.tables import PolicyVersionRow
 
 
@@ -16,3 +18,27 @@ def keep(session: Session, policy: Policy, text: str) -> None:
 def text_of(session: Session, digest: str) -> str | None:
     """Return the file of the version with this digest as it was; None where none is known."""
     return session.scalar(select(PolicyVersionRow.text).where(PolicyVersionRow.digest == digest))
+
+
+def in_force(session: Session, policy: Policy, text: str) -> None:
+    """Note that a version was put in force just now, and keep its text as it is now.
+
+    Texts of one digest mean the same, but one may say that it is a shadow and the other not: the later
+    one is what a restart goes back to.
+    """
+    state = {"text": text, "last_in_force_at": utc_now()}
+    session.execute(
+        insert_into(
+            session, PolicyVersionRow, digest=policy.digest, name=policy.name, **state
+        ).on_conflict_do_update(index_elements=[PolicyVersionRow.digest], set_=state)
+    )
+
+
+def last_good(session: Session, name: str) -> str | None:
+    """Return the text of the version of this policy that was last put in force anywhere."""
+    # What decided before this was noted had been in force too.
+    moment = func.coalesce(PolicyVersionRow.last_in_force_at, PolicyVersionRow.first_seen_at)
+    query = (
+        select(PolicyVersionRow.text).where(PolicyVersionRow.name == name).order_by(moment.desc()).limit(1)
+    )
+    return session.scalar(query)

@@ -1,6 +1,8 @@
 """The main way: a submission comes in, one decision per policy version goes to the database."""
 
 import hashlib
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,10 +16,16 @@ from worker.domain.review import kind_of_review, priority
 from worker.domain.submission import Submission
 from worker.errors import PermanentError, SourceError, UndecodablePictureError
 from worker.images.reader import ImageReader, verify_sha256
+from worker.metrics import Metrics
 from worker.policy_files.library import LivePolicy, PolicyLibrary
-from worker.store import decisions, embeddings, policy_versions, reviews, submissions
+from worker.store import decisions, embeddings, policy_versions, reviews, shadow_decisions, submissions
 from worker.store.database import Database
 from worker.usecases.judge_picture import EmbeddedPicture, Judgement, JudgePicture
+
+log = logging.getLogger(__name__)
+
+#: A shadow, and what it would decide.
+ShadowDecision = tuple[LivePolicy, Decision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,7 @@ class ModerateImage:
     reader: ImageReader
     judge_picture: JudgePicture
     database: Database
+    metrics: Metrics
 
     def __call__(self, submission: Submission) -> int | None:
         """Decide `submission`; return the decision's id, or None where it was decided before.
@@ -77,37 +86,78 @@ class ModerateImage:
 
     def _record(self, submission: Submission, live: LivePolicy, judgement: Judgement) -> int | None:
         """Write everything about a decision in one transaction; None where another was first."""
-        judge, decision, picture = self.judge_picture, judgement.decision, judgement.picture
-        facts = picture.facts if picture else None
+        shadows = self._judge_by_shadows(judgement.picture)
         with self.database.transaction() as session:
-            policy_versions.keep(session, live.policy, live.text)
-            submissions.record(
-                session,
-                submission,
-                policy=live.policy.name,
-                sha256=judgement.sha256,
-                source=source_record(submission.source),
-            )
-            decision = _within_limits(session, live.policy, decision)
-            probability = audit_probability(live.policy, decision)
-            decision_id = decisions.insert(
-                session,
-                submission=submission,
-                policy=live.policy,
-                decision=decision,
-                model=judge.encoder.name,
-                model_digest=judge.digest,
-                facts=facts,
-                audit_probability=probability,
-            )
-            if decision_id is None:
-                return None
-            if picture:
-                embeddings.keep(session, picture.facts, judge.digest, picture.embedding)
-            drawn = is_drawn(live.policy.name, submission.id, probability)
-            if kind := kind_of_review(decision, drawn=drawn):
-                reviews.open_for(session, decision_id, priority(decision), kind)
+            decision = _within_limits(session, live.policy, judgement.decision)
+            decision_id = self._write(session, submission, live, replace(judgement, decision=decision))
+            if decision_id is not None:
+                _write_shadows(session, submission, decision_id, shadows)
+        if decision_id is not None:
+            self._count(live, decision, shadows)
         return decision_id
+
+    def _write(
+        self, session: Session, submission: Submission, live: LivePolicy, judgement: Judgement
+    ) -> int | None:
+        judge, decision, picture = self.judge_picture, judgement.decision, judgement.picture
+        policy_versions.keep(session, live.policy, live.text)
+        submissions.record(
+            session,
+            submission,
+            policy=live.policy.name,
+            sha256=judgement.sha256,
+            source=source_record(submission.source),
+        )
+        probability = audit_probability(live.policy, decision)
+        decision_id = decisions.insert(
+            session,
+            submission=submission,
+            policy=live.policy,
+            decision=decision,
+            model=judge.encoder.name,
+            model_digest=judge.digest,
+            facts=picture.facts if picture else None,
+            audit_probability=probability,
+        )
+        if decision_id is None:
+            return None
+        if picture:
+            embeddings.keep(session, picture.facts, judge.digest, picture.embedding)
+        drawn = is_drawn(live.policy.name, submission.id, probability)
+        if kind := kind_of_review(decision, drawn=drawn):
+            reviews.open_for(session, decision_id, priority(decision), kind)
+        return decision_id
+
+    def _judge_by_shadows(self, picture: EmbeddedPicture | None) -> list[ShadowDecision]:
+        """Return what each shadow would decide by the same embedding; one that fails is left out."""
+        judged: list[ShadowDecision] = []
+        if picture is None:
+            return judged
+        for shadow in self.policies.shadows:
+            try:
+                judged.append((shadow, self.judge_picture.judge(shadow, picture).decision))
+            except Exception:
+                log.exception("the shadow policy %s failed, the decision is none of its", shadow.policy.name)
+        return judged
+
+    def _count(self, live: LivePolicy, decision: Decision, shadows: Sequence[ShadowDecision]) -> None:
+        self.metrics.decided(live.policy.name, decision.action, held_back=decision.held_back)
+        for shadow, would_be in shadows:
+            self.metrics.shadow_decided(shadow.policy.name, would_be.action)
+
+
+def _write_shadows(
+    session: Session, submission: Submission, decision_id: int, shadows: Sequence[ShadowDecision]
+) -> None:
+    for shadow, would_be in shadows:
+        policy_versions.keep(session, shadow.policy, shadow.text)
+        shadow_decisions.keep(
+            session,
+            submission_id=submission.id,
+            decision_id=decision_id,
+            policy=shadow.policy,
+            would_be=would_be,
+        )
 
 
 def _within_limits(session: Session, policy: Policy, decision: Decision) -> Decision:

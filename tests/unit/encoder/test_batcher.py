@@ -14,7 +14,7 @@ class GatedEncoder:
     """Encodes the picture `n` as [n, 0]; every pass waits at a gate and is written down."""
 
     name, digest, dimension = "gated", "d1", 2
-    scale, bias, pairwise = 10.0, -1.0, True
+    scale, bias, pairwise, window = 10.0, -1.0, True, 7
 
     def __init__(self, *, gate_open):
         self.passes = []
@@ -33,6 +33,9 @@ class GatedEncoder:
 
     def encode_texts(self, texts):
         return np.full((len(texts), 2), 3, np.float32)
+
+    def count_tokens(self, texts):
+        return [len(text) for text in texts]
 
 
 @pytest.fixture
@@ -181,4 +184,5 @@ def test_everything_else_is_the_encoders_own(open_batcher):
 
     assert batcher.encode_texts(["a"]).tolist() == [[3, 3]]
     assert (batcher.name, batcher.digest, batcher.dimension) == ("gated", "d1", 2)
-    assert (batcher.scale, batcher.bias, batcher.pairwise) == (10.0, -1.0, True)
+    assert (batcher.scale, batcher.bias, batcher.pairwise, batcher.window) == (10.0, -1.0, True, 7)
+    assert batcher.count_tokens(["a", "bb"]) == [1, 2]

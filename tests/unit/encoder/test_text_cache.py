@@ -8,7 +8,7 @@ from worker.encoder.text_cache import TextCache
 
 class CountingEncoder:
     name, digest, dimension = "counting", "d1", 2
-    scale, bias, pairwise = 10.0, -1.0, True
+    scale, bias, pairwise, window = 10.0, -1.0, True, 7
 
     def __init__(self):
         self.calls = []
@@ -19,6 +19,9 @@ class CountingEncoder:
 
     def encode_images(self, images):
         return np.full((len(images), 2), 7, np.float32)
+
+    def count_tokens(self, texts):
+        return [len(text) for text in texts]
 
 
 @pytest.fixture
@@ -114,4 +117,5 @@ def test_everything_else_is_the_encoders_own(encoder):
 
     assert cache.encode_images([None]).tolist() == [[7, 7]]
     assert (cache.name, cache.digest, cache.dimension) == ("counting", "d1", 2)
-    assert (cache.scale, cache.bias, cache.pairwise) == (10.0, -1.0, True)
+    assert (cache.scale, cache.bias, cache.pairwise, cache.window) == (10.0, -1.0, True, 7)
+    assert cache.count_tokens(["a", "bb"]) == [1, 2]

@@ -19,7 +19,7 @@ def policy_text(name: str, prompt: str = "a handgun") -> str:
     return f"name: {name}\nbackground: [a person]\nlabels:\n  weapons:\n    prompts: [{prompt}]\n"
 
 
-def embed(policy):
+def embed(policy, _file=None, _text=""):
     phrases = list(dict.fromkeys(policy.phrases()))
     return PhraseVectors.of(phrases, np.eye(len(phrases), dtype=np.float32))
 
@@ -257,7 +257,7 @@ def test_a_file_that_another_stood_in_for_comes_back_into_force(library, file):
 
 
 def test_a_file_that_vanishes_while_it_is_looked_at_is_no_refusal(library, file, monkeypatch):
-    monkeypatch.setattr(module, "_files", lambda _: [file])
+    monkeypatch.setattr(module, "policy_files", lambda _: [file])
     file.unlink()
     library.refresh()
     assert library.refusals == {}
@@ -270,7 +270,7 @@ class Embedder:
         self.failures = []
         self.calls = 0
 
-    def __call__(self, policy):
+    def __call__(self, policy, _file, _text):
         self.calls += 1
         if self.failures:
             raise self.failures.pop(0)
@@ -279,8 +279,8 @@ class Embedder:
 
 @pytest.fixture
 def embedder(library):
-    library._embed = Embedder()
-    return library._embed
+    library._prepare = Embedder()
+    return library._prepare
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("out of memory"), UnavailableError("model away")])
@@ -290,7 +290,7 @@ def test_a_failure_to_embed_is_a_refusal_that_is_tried_again(library, file, embe
     library.refresh()
     library.refresh()
     assert prompt_in_force(library) == "a handgun"
-    assert "could not be embedded" in library.refusals[file]
+    assert "could not be prepared" in library.refusals[file]
     assert len(caplog.records) == 1
     library.refresh()
     assert prompt_in_force(library) == "a rifle"
@@ -319,12 +319,12 @@ def test_a_file_put_back_after_a_failure_to_embed_is_no_longer_refused(library, 
 def test_jobs_go_on_under_the_old_version_while_the_new_one_is_embedded(library, file):
     started, may_end = threading.Event(), threading.Event()
 
-    def slowly(policy):
+    def slowly(policy, *_):
         started.set()
         assert may_end.wait(30)
         return embed(policy)
 
-    library._embed = slowly
+    library._prepare = slowly
     file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
     with library.watching(0.01):
         assert started.wait(30)
@@ -358,7 +358,7 @@ def test_the_watcher_survives_whatever_a_look_raises(library, file, monkeypatch,
         raise OSError("stale file handle")
 
     with monkeypatch.context() as broken:
-        broken.setattr(module, "_files", failing)
+        broken.setattr(module, "policy_files", failing)
         with library.watching(0.01):
             wait_until(lambda: len(looks) >= 3)
             broken.undo()
@@ -372,3 +372,137 @@ def wait_until(condition, seconds=30.0):
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
+
+
+def shadow_text(name: str, prompt: str = "a handgun") -> str:
+    return policy_text(name, prompt) + "shadow: true\n"
+
+
+def test_a_broken_file_at_the_start_leaves_the_last_good_version_in_force(folder, file, caplog):
+    file.write_text("name: posts\ntreshold: 1\n", encoding="utf-8")
+    asked = []
+
+    def last_good(name):
+        asked.append(name)
+        return policy_text(name, "a rifle")
+
+    library = PolicyLibrary(folder, embed, last_good)
+    library.load()
+    assert set(asked) == {"posts"}
+    assert prompt_in_force(library) == "a rifle"
+    assert 'unknown key "treshold"' in library.refusals[file]
+    assert "the last good version stays in force" in caplog.text
+    file.write_text(policy_text("posts", "a shotgun"), encoding="utf-8")
+    library.refresh()
+    assert prompt_in_force(library) == "a shotgun"
+    assert library.refusals == {}
+
+
+def test_a_file_refused_by_its_own_tests_at_the_start_leaves_the_last_good_version_in_force(folder, file):
+    def prepare(policy, _file, _text):
+        if prompt(policy) == "a handgun":
+            raise InvalidPolicyError("1 of 3 tests failed")
+        assert policy.tests == ()
+        return embed(policy)
+
+    def prompt(policy):
+        return policy.labels[0].prompts[0]
+
+    library = PolicyLibrary(folder, prepare, lambda name: policy_text(name, "a rifle"))
+    library.load()
+    assert prompt_in_force(library) == "a rifle"
+    assert library.refusals == {file: "1 of 3 tests failed"}
+    with pytest.raises(InvalidPolicyError, match="1 of 3 tests failed"):
+        PolicyLibrary(folder, prepare).load()
+
+
+@pytest.mark.parametrize("text", [None, "no: policy\n", policy_text("another")])
+def test_without_a_last_good_version_a_broken_file_at_the_start_is_an_error(folder, file, text):
+    file.write_text("name: posts\ntreshold: 1\n", encoding="utf-8")
+    (folder / "avatars.yaml").write_text("name: avatars\n", encoding="utf-8")
+    good = {"avatars": policy_text("avatars"), "posts": text}
+    library = PolicyLibrary(folder, embed, good.get)
+    with pytest.raises(InvalidPolicyError) as error:
+        library.load()
+    assert "posts.yaml:2:1" in error.value.message
+    assert "avatars.yaml:1:1" in error.value.message
+    assert library.in_force == ()
+
+
+def test_a_second_file_for_a_policy_at_the_start_stands_behind_the_first(folder, file):
+    file.with_suffix(".yml").write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    library = PolicyLibrary(folder, embed, lambda name: policy_text(name, "a shotgun"))
+    library.load()
+    assert prompt_in_force(library) == "a handgun"
+    assert list(library.refusals) == [file.with_suffix(".yml")]
+
+
+def test_a_shadow_is_kept_apart_and_decides_nothing(folder):
+    (folder / "strict.yaml").write_text(shadow_text("strict"), encoding="utf-8")
+    library = PolicyLibrary(folder, embed)
+    library.load()
+    assert library.names == ["posts"]
+    assert [live.policy.name for live in library.shadows] == ["strict"]
+    assert [live.policy.name for live in library.in_force] == ["posts", "strict"]
+    with pytest.raises(UnknownPolicyError, match='"strict" is a shadow') as error:
+        library.current("strict")
+    assert "shadow: true" in error.value.hint
+
+
+def test_a_policy_becomes_a_shadow_and_comes_back_by_saving_the_file(library, file):
+    first = library.current("posts").loaded_at
+    file.write_text(shadow_text("posts"), encoding="utf-8")
+    library.refresh()
+    assert (library.names, len(library.shadows)) == ([], 1)
+    assert library.shadows[0].loaded_at > first
+    file.write_text(policy_text("posts"), encoding="utf-8")
+    library.refresh()
+    assert (library.names, library.shadows) == (["posts"], ())
+
+
+def test_the_default_policy_is_never_a_shadow(folder, file):
+    file.write_text(shadow_text("posts"), encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"posts\.yaml: `shadow: true`, but the policy decides"):
+        PolicyLibrary(folder, embed, default="posts").load()
+    file.write_text(policy_text("posts"), encoding="utf-8")
+    library = PolicyLibrary(folder, embed, default="posts")
+    library.load()
+    file.write_text(shadow_text("posts"), encoding="utf-8")
+    library.refresh()
+    assert library.names == ["posts"]
+    assert "`shadow: true`" in library.refusals[file]
+
+
+def test_the_states_say_what_is_in_force_and_what_was_refused(library, folder, file):
+    (folder / "strict.yaml").write_text(shadow_text("strict"), encoding="utf-8")
+    (folder / "avatars.yaml").write_text("broken", encoding="utf-8")
+    file.write_text("broken too", encoding="utf-8")
+    library.refresh()
+    avatars, posts, strict = library.states
+    live = library.current("posts")
+    assert (avatars.policy, avatars.digest, avatars.in_force_since) == ("avatars", None, None)
+    assert "avatars.yaml:1:1" in avatars.refusal
+    assert (posts.digest, posts.in_force_since) == (live.policy.digest, live.loaded_at)
+    assert "posts.yaml:1:1" in posts.refusal
+    assert posts.refused_at > live.loaded_at
+    assert (strict.shadow, strict.refusal, strict.refused_at) == (True, None, None)
+    before = library.states
+    library.refresh()
+    assert library.states == before
+
+
+def test_a_new_comment_does_not_make_a_new_version(library, file):
+    since = library.current("posts").loaded_at
+    file.write_text("# worded with care\n" + policy_text("posts"), encoding="utf-8")
+    library.refresh()
+    assert library.current("posts").text.startswith("# worded")
+    assert library.current("posts").loaded_at == since
+
+
+def test_the_vectors_of_a_version_are_computed_once_however_many_jobs_ask(library, file, embedder):
+    file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    library.refresh()
+    for _ in range(100):
+        library.current("posts")
+        library.refresh()
+    assert embedder.calls == 1

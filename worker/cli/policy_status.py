@@ -1,0 +1,198 @@
+"""`moderate policy status`: which version of which policy is in force where, and what was refused and why."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
+
+import typer
+from rich.text import Text
+
+from worker.cli.console import messages, plain_table, print_json, results
+from worker.settings import Settings
+from worker.store import policy_states, schema
+from worker.store.column_types import utc_now
+from worker.store.policy_states import ReportedState
+from worker.wiring import open_database
+
+EPILOG = """Examples:
+
+[bold]moderate policy status[/]
+
+[bold]moderate policy status --json[/]
+
+Workers report what they have in force to the database, at every change and every 30 seconds.
+Exit codes: 0 all is well, 1 a file is refused or workers disagree, 2 wrong usage, 3 the database is not
+usable."""
+
+#: Three heartbeats missed: the process is dead or cut off, and no longer counts.
+SILENT_AFTER: Final = timedelta(seconds=90)
+
+#: What a process has in force of a policy: the version's digest, None for none, and whether as a shadow.
+Version = tuple[str | None, bool]
+#: The policies that processes disagree about: who has which version.
+Disagreements = dict[str, dict[Version, list[str]]]
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show what is in force where, since when, what was refused and why, and which workers disagree."""
+    database = open_database(Settings.read())
+    try:
+        schema.check(database)
+        with database.reading() as session:
+            reports = policy_states.all_states(session)
+    finally:
+        database.dispose()
+    now = utc_now()
+    awake = [report for report in reports if not _is_silent(report, now)]
+    split = _disagreements(awake)
+    if as_json:
+        print_json(_as_json(reports, split, now))
+    else:
+        _print(reports, split, now)
+    if split or any(report.state.refusal for report in awake):
+        raise typer.Exit(1)
+
+
+def _disagreements(awake: Sequence[ReportedState]) -> Disagreements:
+    """Return the policies of which not every process that is awake has the same version."""
+    processes = {report.process for report in awake}
+    policies: Disagreements = defaultdict(lambda: defaultdict(list))
+    for report in awake:
+        policies[report.state.policy][_version(report)].append(report.process)
+    for holders in policies.values():
+        if missing := processes.difference(*holders.values()):
+            holders[None, False] += sorted(missing)
+    return {policy: holders for policy, holders in policies.items() if len(holders) > 1}
+
+
+def _print(reports: Sequence[ReportedState], split: Disagreements, now: datetime) -> None:
+    if not reports:
+        messages().print(
+            "no worker has reported to this database: start one with `moderate worker`, "
+            "or let MODERATION_DATABASE_URL name the database of those that run",
+            soft_wrap=True,
+        )
+        return
+    results().print(_table(reports, now))
+    for group in _grouped(reports, lambda r: (r.state.policy, _version(r), r.state.refusal)):
+        if group[0].state.refusal:
+            _print_refusal(group)
+    for policy, holders in split.items():
+        told = "; ".join(f"{_told(*version)} in {_names(where)}" for version, where in holders.items())
+        line = Text.assemble((f"{policy}: workers disagree: ", "bold red"), told)
+        results().print("\n", line, sep="", soft_wrap=True)
+    for process, seen_at in _silent(reports, now).items():
+        line = Text.assemble(
+            ("gone silent: ", "yellow"), f"{_short(process)}, last heard of {_time(seen_at)}"
+        )
+        results().print("\n", line, sep="", soft_wrap=True)
+
+
+def _table(reports: Sequence[ReportedState], now: datetime) -> Any:
+    table = plain_table("policy", "version", "kind", "in force since", "where")
+    for group in _grouped(reports, lambda r: (r.state.policy, _version(r))):
+        state = group[0].state
+        times = [r.state.in_force_since for r in group if r.state.in_force_since]
+        where = (_short(r.process) + (" (gone silent)" if _is_silent(r, now) else "") for r in group)
+        table.add_row(
+            state.policy,
+            state.digest[:12] if state.digest else "none",
+            _kind(group),
+            _time(min(times)) if times else "",
+            ", ".join(where),
+        )
+    return table
+
+
+def _print_refusal(group: Sequence[ReportedState]) -> None:
+    state = group[0].state
+    since = _time(min(r.state.refused_at for r in group if r.state.refused_at))
+    stays = f"{_told(*_version(group[0]))} stays in force" if state.digest else "no version is in force"
+    head = Text.assemble(
+        (f"{state.policy}: refused", "bold red"),
+        f" since {since} in {_names(r.process for r in group)}; {stays}",
+    )
+    results().print("\n", head, sep="", soft_wrap=True)
+    for line in (state.refusal or "").splitlines():
+        results().print(f"    {line}", soft_wrap=True)
+
+
+def _grouped(reports: Iterable[ReportedState], key: Any) -> list[list[ReportedState]]:
+    groups: dict[Any, list[ReportedState]] = defaultdict(list)
+    for report in reports:
+        groups[key(report)].append(report)
+    return list(groups.values())
+
+
+def _version(report: ReportedState) -> Version:
+    return report.state.digest, report.state.shadow
+
+
+def _told(digest: str | None, shadow: bool) -> str:
+    if digest is None:
+        return "no version"
+    return f"version {digest[:12]}" + (" as a shadow" if shadow else "")
+
+
+def _kind(group: Sequence[ReportedState]) -> str:
+    if group[0].state.digest is None:
+        return "refused"
+    return "shadow" if group[0].state.shadow else "decides"
+
+
+def _silent(reports: Iterable[ReportedState], now: datetime) -> dict[str, datetime]:
+    return {report.process: report.seen_at for report in reports if _is_silent(report, now)}
+
+
+def _is_silent(report: ReportedState, now: datetime) -> bool:
+    return now - report.seen_at > SILENT_AFTER
+
+
+def _short(process: str) -> str:
+    """Return host:process-id, without the start."""
+    return process.rpartition(":")[0] or process
+
+
+def _names(processes: Iterable[str]) -> str:
+    return ", ".join(map(_short, processes))
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _as_json(reports: Sequence[ReportedState], split: Disagreements, now: datetime) -> dict[str, Any]:
+    return {
+        "processes": [
+            {
+                "process": group[0].process,
+                "seen_at": group[0].seen_at.isoformat(),
+                "silent": _is_silent(group[0], now),
+                "policies": [_state_as_json(report) for report in group],
+            }
+            for group in _grouped(sorted(reports, key=lambda r: r.process), lambda r: r.process)
+        ],
+        "disagreements": [
+            {
+                "policy": policy,
+                "versions": [
+                    {"version": digest, "shadow": shadow, "processes": where}
+                    for (digest, shadow), where in holders.items()
+                ],
+            }
+            for policy, holders in split.items()
+        ],
+    }
+
+
+def _state_as_json(report: ReportedState) -> dict[str, Any]:
+    state = report.state
+    return {
+        "policy": state.policy,
+        "version": state.digest,
+        "shadow": state.shadow,
+        "in_force_since": state.in_force_since and state.in_force_since.isoformat(),
+        "refused_at": state.refused_at and state.refused_at.isoformat(),
+        "refusal": state.refusal,
+    }

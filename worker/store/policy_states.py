@@ -1,0 +1,58 @@
+"""Policy states: what each worker process said last about its policies."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from worker.domain.policy_state import PolicyState
+from worker.store.column_types import utc_now
+from worker.store.tables import PolicyStateRow
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedState:
+    """A policy's state in a process, and when the process was last heard of; UTC."""
+
+    process: str
+    state: PolicyState
+    seen_at: datetime
+
+
+def replace(session: Session, process: str, states: Sequence[PolicyState]) -> None:
+    """Let `states` be all that is known of a process, which is alive now."""
+    withdraw(session, process)
+    now = utc_now()
+    rows = [{"process": process, "seen_at": now, **asdict(state)} for state in states]
+    if rows:
+        session.execute(insert(PolicyStateRow), rows)
+
+
+def withdraw(session: Session, process: str) -> None:
+    """Remove a process that is gone."""
+    session.execute(delete(PolicyStateRow).where(PolicyStateRow.process == process))
+
+
+def forget_silent(session: Session, since: datetime) -> None:
+    """Remove the processes that were not heard of since then: they ended without a word."""
+    session.execute(delete(PolicyStateRow).where(PolicyStateRow.seen_at < since))
+
+
+def all_states(session: Session) -> list[ReportedState]:
+    """Return what every process says, by policy and process."""
+    query = select(PolicyStateRow).order_by(PolicyStateRow.policy, PolicyStateRow.process)
+    return [_reported(row) for row in session.scalars(query)]
+
+
+def _reported(row: PolicyStateRow) -> ReportedState:
+    state = PolicyState(
+        policy=row.policy,
+        digest=row.digest,
+        shadow=row.shadow,
+        in_force_since=row.in_force_since,
+        refused_at=row.refused_at,
+        refusal=row.refusal,
+    )
+    return ReportedState(row.process, state, row.seen_at)
