@@ -4,10 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from worker.domain.policy import Policy
-from worker.domain.scoring import PhraseVectors
 from worker.encoder.batcher import Batcher
-from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
 from worker.images.limits import Limits
@@ -18,7 +15,10 @@ from worker.store import schema
 from worker.store.database import Database
 from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.judge_picture import JudgePicture
+from worker.usecases.lint_policy import LintPolicy, newest_pictures
 from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.prepare_policy import PreparePolicy
+from worker.usecases.run_policy_tests import RunPolicyTests
 from worker.usecases.scan_folder import ScanFolder
 
 
@@ -70,14 +70,25 @@ def open_encoder(settings: Settings) -> Iterator[Encoder]:
 
 
 def open_policies(settings: Settings, encoder: Encoder) -> PolicyLibrary:
-    """Read every policy file and compute its vectors; InvalidPolicyError lists all problems of all files."""
-
-    def embed(policy: Policy) -> PhraseVectors:
-        return encode_phrases(encoder, list(policy.phrases()), policy.templates)
-
-    policies = PolicyLibrary(settings.policies, embed)
+    """Read every policy file, embed its phrases, run its tests; InvalidPolicyError where one has problems."""
+    policies = PolicyLibrary(settings.policies, PreparePolicy(run_policy_tests(settings, encoder)))
     policies.load()
     return policies
+
+
+def run_policy_tests(settings: Settings, encoder: Encoder) -> RunPolicyTests:
+    """Return the use case that judges the pictures of a policy's own tests."""
+    return RunPolicyTests(JudgePicture(encoder, limits_of(settings)))
+
+
+def lint_policy(settings: Settings, encoder: Encoder) -> LintPolicy:
+    """Return the use case that warns of phrases; it looks at uploads where the database can be reached."""
+    database = open_database(settings)
+    try:
+        pictures = newest_pictures(database, JudgePicture(encoder, limits_of(settings)).digest)
+    finally:
+        database.dispose()
+    return LintPolicy(encoder, pictures)
 
 
 def open_database(settings: Settings) -> Database:

@@ -20,6 +20,8 @@ COMMANDS = (
     ["worker"],
     ["decisions"],
     ["policy", "check"],
+    ["policy", "test"],
+    ["policy", "schema"],
     ["db", "upgrade"],
     ["demo"],
 )

@@ -45,9 +45,10 @@ class PolicyLibrary:
     version stays in force, until the file is right again. So it does when the file disappears.
     """
 
-    def __init__(self, folder: Path, embed: Callable[[Policy], PhraseVectors]) -> None:
+    def __init__(self, folder: Path, prepare: Callable[[Policy, Path, str], PhraseVectors]) -> None:
+        """`prepare` readies a policy, of a file, with a text; InvalidPolicyError refuses it."""
         self._folder = folder
-        self._embed = embed
+        self._prepare = prepare
         # Replaced, never changed, so that readers need no lock.
         self._live: Mapping[str, LivePolicy] = {}
         self._refusals: Mapping[Path, str] = {}
@@ -85,14 +86,14 @@ class PolicyLibrary:
             # Noted before it is read: what is saved in between is a change for the next refresh.
             self._seen[file] = _content(file) or b""
             try:
-                read.append(read_policy(file))
+                read.append((file, *read_policy(file)))
             except InvalidPolicyError as error:
                 problems.append(error.message)
             if twin := _twin_of(file):
                 problems.append(_twin_problem(file, twin))
         if problems:
             raise InvalidPolicyError("\n".join(problems))
-        self._live = {policy.name: self._embedded(policy, text) for policy, text in read}
+        self._live = {policy.name: self._prepared(file, policy, text) for file, policy, text in read}
 
     def refresh(self) -> None:
         """Look at the folder once: take what was saved, refuse what has problems, miss what is gone."""
@@ -135,7 +136,7 @@ class PolicyLibrary:
         # Noted only where another look would find the same: a failure that may pass is tried again.
         self._seen.pop(file, None)
         try:
-            self._take(file, self._embedded(*read_policy(file)))
+            self._take(file, self._prepared(file, *read_policy(file)))
             self._seen[file] = content
         except PermanentError as error:
             self._refuse(file, error.message)
@@ -167,8 +168,8 @@ class PolicyLibrary:
             log.warning("policy file %s is gone%s", file, stays)
         self._refusals = {path: why for path, why in self._refusals.items() if path not in missing}
 
-    def _embedded(self, policy: Policy, text: str) -> LivePolicy:
-        return LivePolicy(policy, self._embed(policy), text, datetime.now(UTC))
+    def _prepared(self, file: Path, policy: Policy, text: str) -> LivePolicy:
+        return LivePolicy(policy, self._prepare(policy, file, text), text, datetime.now(UTC))
 
     def _files_or_error(self) -> list[Path]:
         hint = "MODERATION_POLICIES names the folder of the policy files"

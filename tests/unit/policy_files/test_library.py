@@ -19,7 +19,7 @@ def policy_text(name: str, prompt: str = "a handgun") -> str:
     return f"name: {name}\nbackground: [a person]\nlabels:\n  weapons:\n    prompts: [{prompt}]\n"
 
 
-def embed(policy):
+def embed(policy, *_):
     phrases = list(dict.fromkeys(policy.phrases()))
     return PhraseVectors.of(phrases, np.eye(len(phrases), dtype=np.float32))
 
@@ -270,7 +270,7 @@ class Embedder:
         self.failures = []
         self.calls = 0
 
-    def __call__(self, policy):
+    def __call__(self, policy, *_):
         self.calls += 1
         if self.failures:
             raise self.failures.pop(0)
@@ -279,8 +279,8 @@ class Embedder:
 
 @pytest.fixture
 def embedder(library):
-    library._embed = Embedder()
-    return library._embed
+    library._prepare = Embedder()
+    return library._prepare
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("out of memory"), UnavailableError("model away")])
@@ -319,12 +319,12 @@ def test_a_file_put_back_after_a_failure_to_embed_is_no_longer_refused(library, 
 def test_jobs_go_on_under_the_old_version_while_the_new_one_is_embedded(library, file):
     started, may_end = threading.Event(), threading.Event()
 
-    def slowly(policy):
+    def slowly(policy, *_):
         started.set()
         assert may_end.wait(30)
         return embed(policy)
 
-    library._embed = slowly
+    library._prepare = slowly
     file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
     with library.watching(0.01):
         assert started.wait(30)
