@@ -10,10 +10,9 @@ import numpy as np
 from worker.domain.policy import Label, Policy
 from worker.domain.scoring import Matrix, PhraseVectors
 
-#: From this cosine on, two prompts are the same to the model. "a wine glass" and "a glass of wine" are at 0.99
-#: in the bundled model, "a gun" and "a handgun" in a small model of photographs; things that are only akin,
-#: such as "a gun" and "a rifle", stay below 0.92 in the one, and prompts of different labels of the shipped
-#: policies below 0.91 in both.
+#: From this cosine on, two prompts are the same to the model: in the bundled model "a wine glass" and "a glass
+#: of wine" are at 0.99, in a small model of photographs "a gun" and "a handgun". What is only akin, such as the
+#: nearest prompts of two labels of the shipped policies, stays below 0.91 in both.
 SAME: Final = 0.97
 #: From this cosine on, the model hardly tells a harmless phrase from a prompt. The nearest lookalike of the
 #: stickers is at 0.75 in the bundled model. In a small model of photographs the default policy has a handful
