@@ -10,8 +10,8 @@ import numpy as np
 from worker.domain.policy import Label, Policy
 from worker.domain.scoring import Matrix, PhraseVectors
 
-#: From this cosine on, two prompts are the same to the model: in the bundled model "a wine glass" and "a glass
-#: of wine" are at 0.99, in a small model of photographs "a gun" and "a handgun". What is only akin, such as the
+#: From this cosine on, two prompts are the same to the model: "a wine glass" and "a glass of wine" are at
+#: 0.99 in the bundled one, "a gun" and "a handgun" in a small one of photographs. What is akin, such as the
 #: nearest prompts of two labels of the shipped policies, stays below 0.91 in both.
 SAME: Final = 0.97
 #: From this cosine on, the model hardly tells a harmless phrase from a prompt. The nearest lookalike of the
