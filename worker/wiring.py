@@ -3,27 +3,29 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 
-from worker.domain.policy import Policy
 from worker.domain.policy_state import PolicyState
-from worker.domain.scoring import PhraseVectors
 from worker.encoder.batcher import Batcher
-from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
 from worker.images.limits import Limits
 from worker.images.reader import ImageReader
 from worker.metrics import Metrics, PolicyReading
-from worker.policy_files.library import LastGood, PolicyLibrary, none_known
+from worker.policy_files.folder import file_of
+from worker.policy_files.library import LastGood, LivePolicy, PolicyLibrary, none_known
+from worker.policy_files.parser import read_policy
 from worker.settings import Settings
 from worker.store import policy_versions, schema
 from worker.store.database import Database
 from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.explain_decision import ExplainDecision
 from worker.usecases.judge_picture import JudgePicture
+from worker.usecases.lint_policy import LintPolicy, newest_pictures
 from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.prepare_policy import PreparePolicy, embed_policy
 from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
+from worker.usecases.run_policy_tests import RunPolicyTests
 from worker.usecases.scan_folder import ScanFolder
 
 
@@ -80,17 +82,25 @@ def open_encoder(settings: Settings) -> Iterator[Encoder]:
 
 
 def open_policies(settings: Settings, encoder: Encoder, last_good: LastGood = none_known) -> PolicyLibrary:
-    """Read every policy file and compute its vectors; InvalidPolicyError lists all problems of all files.
+    """Read every policy file, embed its phrases, run its tests.
 
-    Where a file has problems, the text that `last_good` has of its policy stands in.
+    A file that is refused is stood in for by the text that `last_good` has of its policy. InvalidPolicyError
+    with all problems of all files where the default policy is not in force then.
     """
-
-    def prepare(policy: Policy, _file: Path, _text: str) -> PhraseVectors:
-        return encode_phrases(encoder, list(policy.phrases()), policy.templates)
-
+    prepare = PreparePolicy(run_policy_tests(settings, encoder))
     policies = PolicyLibrary(settings.policies, prepare, last_good, default=settings.policy)
     policies.load()
     return policies
+
+
+def open_policy(settings: Settings, encoder: Encoder, name: str) -> LivePolicy:
+    """Read one policy to try it out: its own tests need not pass, and the others are not looked at.
+
+    UsageError where there is none of this name, InvalidPolicyError with all that is wrong with it.
+    """
+    file = file_of(settings.policies, name)
+    policy, text = read_policy(file)
+    return LivePolicy(policy, embed_policy(encoder, policy, file, text), text, datetime.now(UTC))
 
 
 def last_good_in(database: Database) -> LastGood:
@@ -101,6 +111,21 @@ def last_good_in(database: Database) -> LastGood:
             return policy_versions.last_good(session, name)
 
     return last_good
+
+
+def run_policy_tests(settings: Settings, encoder: Encoder) -> RunPolicyTests:
+    """Return the use case that judges the pictures of a policy's own tests."""
+    return RunPolicyTests(JudgePicture(encoder, limits_of(settings)))
+
+
+def lint_policy(settings: Settings, encoder: Encoder) -> LintPolicy:
+    """Return the use case that warns of phrases; it looks at uploads where the database can be reached."""
+    database = open_database(settings)
+    try:
+        pictures = newest_pictures(database, JudgePicture(encoder, limits_of(settings)).digest)
+    finally:
+        database.dispose()
+    return LintPolicy(encoder, pictures)
 
 
 def open_database(settings: Settings) -> Database:

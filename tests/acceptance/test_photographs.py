@@ -32,6 +32,8 @@ def test_firearms_blades_alcohol_and_fire_are_found_among_everyday_things(
     with (PHOTOS / "labels.csv").open(newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["category"] != LEFT_OUT]
     deployment = deploy(tmp_path, redis_url, model=str(MODEL), media_root=PHOTOS, policy="photographs")
+    # The stickers' own tests fail under a model that knows no stickers.
+    (deployment.settings.policies / "stickers.yaml").unlink()
     shutil.copy(Path(__file__).parent / "photographs.yaml", deployment.settings.policies)
     with deployment.worker(), deployment.client() as client:
         files = {client.submit(LocalFile(row["file"])): row for row in rows}

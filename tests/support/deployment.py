@@ -90,6 +90,7 @@ def deploy(folder: Path, broker_url: str, database_url: str = "", **settings: ob
     policies.mkdir()
     media.mkdir()
     shutil.copy(resources.folder("policies") / "stickers.yaml", policies)
+    shutil.copytree(resources.folder("policies") / "cases", policies / "cases")
     values = {
         "broker_url": broker_url,
         "queue": f"test-{secrets.token_hex(4)}",

@@ -1,42 +1,12 @@
 """`moderate policy`: commands for those who write policies."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
-from rich.text import Text
 
-from worker.cli import policy_shadow, policy_status
-from worker.cli.console import messages, results
-from worker.errors import InvalidPolicyError
-from worker.policy_files.parser import read_policy
+from worker.cli import policy_check, policy_schema, policy_shadow, policy_status, policy_test
 
 app = typer.Typer(no_args_is_help=True, help="Commands for those who write policies.")
+app.command("check", epilog=policy_check.EPILOG)(policy_check.check)
+app.command("test", epilog=policy_test.EPILOG)(policy_test.run_own_tests)
+app.command("schema", epilog=policy_schema.EPILOG)(policy_schema.schema)
 app.command("status", epilog=policy_status.EPILOG)(policy_status.status)
 app.command("shadow", epilog=policy_shadow.EPILOG)(policy_shadow.shadow)
-
-CHECK_EPILOG = """Examples:
-
-[bold]moderate policy check policies/stickers.yaml[/]
-
-Exit codes: 0 no problems, 1 it found problems, 2 wrong usage."""
-
-
-@app.command(epilog=CHECK_EPILOG)
-def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files.")],
-) -> None:
-    """Read policy files and show every problem at once, each with its place and a hint."""
-    broken = False
-    for file in files:
-        try:
-            policy, _ = read_policy(file)
-        except InvalidPolicyError as error:
-            broken = True
-            messages().print(error.message, soft_wrap=True)
-        else:
-            phrases = len(set(policy.phrases()))
-            facts = f"{len(policy.labels)} labels, {phrases} phrases, version {policy.digest[:12]}"
-            results().print(Text.assemble((f"{file}: no problems", "green"), f" ({facts})"), soft_wrap=True)
-    if broken:
-        raise typer.Exit(1)

@@ -9,7 +9,7 @@ from worker.cli.console import action_text, plain_table, print_json, results, tr
 from worker.images.folder import find_files
 from worker.settings import Settings
 from worker.usecases.judge_picture import Judgement
-from worker.wiring import open_encoder, open_policies, scan_folder
+from worker.wiring import open_encoder, open_policy, scan_folder
 
 EPILOG = """Examples:
 
@@ -32,7 +32,7 @@ def scan(
     settings = Settings.read()
     files = find_files(paths)
     with open_encoder(settings) as encoder:
-        live = open_policies(settings, encoder).current(policy or settings.policy)
+        live = open_policy(settings, encoder, policy or settings.policy)
         judged = list(track(scan_folder(settings, encoder)(live, files), total=len(files), what="judging"))
     if as_json:
         print_json([_as_json(file, judgement) for file, judgement in judged])

@@ -99,10 +99,15 @@ class Policy:
 
     def phrases(self) -> Iterator[str]:
         """Yield every phrase that needs a vector, possibly more than once."""
-        yield from self.background
+        for _, phrases in self.phrase_lists():
+            yield from phrases
+
+    def phrase_lists(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Yield the phrases list by list, with the keys that lead there: ("labels", "weapons", "prompts")."""
+        yield ("background",), self.background
         for label in self.labels:
-            yield from label.prompts
-            yield from label.lookalikes
+            yield ("labels", label.name, "prompts"), label.prompts
+            yield ("labels", label.name, "lookalikes"), label.lookalikes
 
     def label(self, name: str) -> Label:
         """Return the label called `name`; KeyError where there is none."""

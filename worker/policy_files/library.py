@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: A file that was just saved is looked at again after this pause: half a file can be a valid policy too.
 SETTLE_SECONDS: Final = 0.1
+#: A file that was refused is tried again after this, even if nobody saved it.
+RETRY_SECONDS: Final = 10.0
 #: How long a stopping service waits for a look at the folder that is under way.
 STOP_SECONDS: Final = 5.0
 
@@ -78,6 +80,7 @@ class PolicyLibrary:
         self._refusals: Mapping[Path, Refusal] = {}
         #: What was in each file when it was last taken or refused.
         self._seen: dict[Path, bytes] = {}
+        self._tried_at: dict[Path, float] = {}
         self._refreshing = threading.Lock()
 
     @property
@@ -125,18 +128,20 @@ class PolicyLibrary:
         return live
 
     def load(self) -> None:
-        """Read every file of the folder; one that has problems is refused if a last good version stands in.
+        """Read every file of the folder; for one that is refused, the last good version stands in.
 
-        Otherwise nothing is in force: raises InvalidPolicyError with all problems of all files, and
-        SettingsError where there are no files.
+        Where none is known, the policy is not in force and the others are. Nothing is without the default
+        policy, or, where there is no default, without any of them: raises InvalidPolicyError with all
+        problems of all files. SettingsError where there are no files.
         """
         refused: dict[Path, PermanentError] = {}
         taken = self._prepared_all(self._read_all(refused), refused)
-        recovered = {file: self._recovered(file) for file in refused}
-        if not all(recovered.values()):
+        recovered = (self._recovered(file) for file in refused)
+        self._live = {live.policy.name: live for live in [*recovered, *taken] if live}
+        if any(self._is_needed(file) and file.stem not in self._live for file in refused):
+            self._live = {}
             errors = list(refused.values())
             raise errors[0] if len(errors) == 1 else InvalidPolicyError("\n".join(e.message for e in errors))
-        self._live = {live.policy.name: live for live in [*recovered.values(), *taken] if live}
         for file, error in refused.items():
             self._refuse(file, error.message)
 
@@ -173,13 +178,14 @@ class PolicyLibrary:
     def _look_at(self, file: Path) -> None:
         """Take or refuse what is in the file, if it is new."""
         content = _content(file)
-        if content is None or content == self._seen.get(file):
+        if content is None or (content == self._seen.get(file) and not self._may_have_passed(file)):
             return
         time.sleep(SETTLE_SECONDS)
         if _content(file) != content:
             return
         # Noted only where another look would find the same: a failure that may pass is tried again.
         self._seen.pop(file, None)
+        self._tried_at[file] = time.monotonic()
         try:
             self._take(file, self._prepared(file, *read_policy(file)))
             self._seen[file] = content
@@ -188,6 +194,10 @@ class PolicyLibrary:
             self._seen[file] = content
         except Exception as error:  # noqa: BLE001 - whatever preparing runs into, the last good version stays
             self._refuse(file, f"{file}: it could not be prepared: {error!r}")
+
+    def _may_have_passed(self, file: Path) -> bool:
+        """Whether to try a refused file again as it is: a test's picture may have been put there since."""
+        return file in self._refusals and time.monotonic() - self._tried_at.get(file, 0) >= RETRY_SECONDS
 
     def _refuse_twin(self, file: Path, twin: Path) -> None:
         self._seen.pop(file, None)
@@ -237,7 +247,7 @@ class PolicyLibrary:
         """Return what passes; why the others do not goes to `refused`."""
         prepared: list[LivePolicy] = []
         # Nobody should wait for the vectors of some to learn that another cannot be read.
-        if any(self._last_good(file.stem) is None for file in refused):
+        if any(self._is_needed(file) and self._last_good(file.stem) is None for file in refused):
             return prepared
         for file, policy, text in read:
             try:
@@ -245,6 +255,10 @@ class PolicyLibrary:
             except (InvalidPolicyError, SettingsError) as error:
                 refused[file] = error
         return prepared
+
+    def _is_needed(self, file: Path) -> bool:
+        """Whether nothing can be decided without the policy of this file."""
+        return self._default in {"", file.stem}
 
     def _prepared(self, file: Path, policy: Policy, text: str) -> LivePolicy:
         if policy.shadow and policy.name == self._default:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from worker.domain.picture import PictureFacts
@@ -27,6 +28,21 @@ def find(session: Session, sha256: str, model_digest: str) -> StoredEmbedding | 
     vectors = np.frombuffer(row.vectors, dtype="<f2").reshape(row.frames, row.dimension)
     facts = PictureFacts(row.sha256, row.format, row.width, row.height, row.frames)
     return StoredEmbedding(facts, vectors.astype(np.float32))
+
+
+def newest(session: Session, model_digest: str, limit: int) -> Matrix:
+    """Return the vectors of the pictures that were embedded last, at most `limit`.
+
+    Shape (pictures, dimension), float32; an animated picture is there with its first frame.
+    """
+    rows = session.execute(
+        select(EmbeddingRow.vectors, EmbeddingRow.dimension)
+        .where(EmbeddingRow.model_digest == model_digest)
+        .order_by(EmbeddingRow.created_at.desc())
+        .limit(limit)
+    )
+    vectors = [np.frombuffer(row.vectors, dtype="<f2", count=row.dimension) for row in rows]
+    return np.stack(vectors).astype(np.float32) if vectors else np.empty((0, 0), np.float32)
 
 
 def keep(session: Session, facts: PictureFacts, model_digest: str, embedding: Matrix) -> None:

@@ -19,7 +19,7 @@ def policy_text(name: str, prompt: str = "a handgun") -> str:
     return f"name: {name}\nbackground: [a person]\nlabels:\n  weapons:\n    prompts: [{prompt}]\n"
 
 
-def embed(policy, _file=None, _text=""):
+def embed(policy, *_):
     phrases = list(dict.fromkeys(policy.phrases()))
     return PhraseVectors.of(phrases, np.eye(len(phrases), dtype=np.float32))
 
@@ -270,7 +270,7 @@ class Embedder:
         self.failures = []
         self.calls = 0
 
-    def __call__(self, policy, _file, _text):
+    def __call__(self, policy, *_):
         self.calls += 1
         if self.failures:
             raise self.failures.pop(0)
@@ -297,7 +297,7 @@ def test_a_failure_to_embed_is_a_refusal_that_is_tried_again(library, file, embe
     assert library.refusals == {}
 
 
-def test_a_phrase_the_model_refuses_is_a_refusal_until_the_file_changes(library, file, embedder):
+def test_a_phrase_the_model_refuses_is_not_looked_at_again_at_once(library, file, embedder):
     file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
     embedder.failures = [InvalidPolicyError("the phrase has 99 tokens")]
     library.refresh()
@@ -506,3 +506,36 @@ def test_the_vectors_of_a_version_are_computed_once_however_many_jobs_ask(librar
         library.current("posts")
         library.refresh()
     assert embedder.calls == 1
+
+
+def test_a_broken_file_at_the_start_keeps_no_other_policy_from_deciding(folder, caplog):
+    (folder / "avatars.yaml").write_text("name: avatars\n", encoding="utf-8")
+    library = PolicyLibrary(folder, embed, default="posts")
+    library.load()
+    assert library.names == ["posts"]
+    assert [path.name for path in library.refusals] == ["avatars.yaml"]
+    assert "it is not in force" in caplog.text
+    with pytest.raises(UnknownPolicyError) as unknown:
+        library.current("avatars")
+    assert unknown.value.hint == f"its file has problems: moderate policy check {folder / 'avatars.yaml'}"
+
+
+def test_without_its_default_policy_nothing_starts_and_all_problems_are_told(folder):
+    (folder / "avatars.yaml").write_text("name: avatars\n", encoding="utf-8")
+    (folder / "posts.yaml").write_text("name: posts\n", encoding="utf-8")
+    library = PolicyLibrary(folder, embed, default="posts")
+    with pytest.raises(InvalidPolicyError, match=r"(?s)avatars\.yaml.*posts\.yaml"):
+        library.load()
+    assert library.names == []
+
+
+def test_what_its_own_pictures_refused_is_tried_again_unsaved(library, file, embedder, monkeypatch):
+    embedder.failures.append(InvalidPolicyError("the test of cases/cat.jpg fails"))
+    file.write_text(policy_text("posts", "a rifle"), encoding="utf-8")
+    library.refresh()
+    library.refresh()
+    assert prompt_in_force(library) == "a handgun"
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0)
+    library.refresh()
+    assert prompt_in_force(library) == "a rifle"
+    assert library.refusals == {}

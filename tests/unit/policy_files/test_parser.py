@@ -7,10 +7,19 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from worker.domain.policy import DEFAULT_TEMPLATES, Action, Label, Policy
+from worker.domain.policy import DEFAULT_TEMPLATES, Action, Label, Policy, PolicyTest
 from worker.errors import InvalidPolicyError
 from worker.policy_files.parser import MAX_FILE_BYTES, parse_policy, read_policy
-from worker.policy_files.schema import MAX_LABELS, MAX_PHRASES, LabelEntry, PolicyEntry
+from worker.policy_files.schema import (
+    MAX_LABELS,
+    MAX_PHRASES,
+    AuditEntry,
+    ExpectationEntry,
+    LabelEntry,
+    LimitsEntry,
+    PolicyEntry,
+    PolicyTestEntry,
+)
 
 POLICIES = Path(__file__).parents[3] / "policies"
 
@@ -60,9 +69,17 @@ def test_every_key_is_read():
         review: 0
         block: 1
         severity: 5
-      alcohol: {prompts: [a beer], review: .25}
+      alcohol: {prompts: [a beer], review: .25, exclude_from_automatic_block: yes}
     on_undecodable: block
     on_error: allow
+    limits: {automatic_blocks_per_hour: 0}
+    audit: {share_of_allowed: 1}
+    shadow: true
+    tests:
+      - picture: cases/a.png
+        expect: {action: review, labels: [alcohol, weapons]}
+      - {picture: b.png, expect: {labels: []}}
+      - {picture: c.png, expect: {action: allow}}
     """
     assert parse_policy(text, Path("policies/full.yaml")) == Policy(
         name="full",
@@ -71,11 +88,61 @@ def test_every_key_is_read():
         background=("a person", "no"),
         labels=(
             Label("weapons", ("a handgun", "a sword: sharp"), "Guns.", ("a toy",), 0.0, 1.0, 5),
-            Label("alcohol", ("a beer",), review=0.25),
+            Label("alcohol", ("a beer",), review=0.25, exclude_from_automatic_block=True),
         ),
         on_undecodable=Action.BLOCK,
         on_error=Action.ALLOW,
+        automatic_blocks_per_hour=0,
+        share_of_allowed=1.0,
+        shadow=True,
+        tests=(
+            PolicyTest("cases/a.png", Action.REVIEW, frozenset({"alcohol", "weapons"})),
+            PolicyTest("b.png", None, frozenset()),
+            PolicyTest("c.png", Action.ALLOW, None),
+        ),
     )
+
+
+TESTED = SMALL + "tests: [{picture: cases/a.png, expect: {action: allow}}]\n"
+
+
+def test_the_pictures_of_tests_are_looked_for_only_where_a_folder_is_given(tmp_path):
+    assert len(parse_policy(TESTED, "small.yaml").tests) == 1
+    with pytest.raises(InvalidPolicyError, match=r'the picture "cases/a\.png" is not there'):
+        parse_policy(TESTED, "small.yaml", folder=tmp_path)
+
+
+def test_a_file_that_is_read_must_have_the_pictures_of_its_tests_beside_it(tmp_path):
+    (tmp_path / "small.yaml").write_text(TESTED, encoding="utf-8")
+    with pytest.raises(
+        InvalidPolicyError, match=r'small\.yaml:7:19: the picture "cases/a\.png" is not there'
+    ):
+        read_policy(tmp_path / "small.yaml")
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "a.png").touch()
+    assert read_policy(tmp_path / "small.yaml")[0].tests[0].picture == "cases/a.png"
+
+
+def test_a_picture_may_be_a_link_inside_the_folder_but_not_out_of_it(tmp_path):
+    outside, folder = tmp_path / "outside.png", tmp_path / "policies"
+    (folder / "cases").mkdir(parents=True)
+    (folder / "real.png").touch()
+    outside.touch()
+    picture = folder / "cases" / "a.png"
+    picture.symlink_to(folder / "real.png")
+    parse_policy(TESTED, "small.yaml", folder=folder)
+    picture.unlink()
+    picture.symlink_to(outside)
+    with pytest.raises(InvalidPolicyError, match="is a link that leads out of the policy's folder"):
+        parse_policy(TESTED, "small.yaml", folder=folder)
+
+
+def test_a_picture_that_links_to_itself_or_has_no_possible_name_is_refused(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("loop", "x" * 300):
+        text = TESTED.replace("cases/a.png", name)
+        with pytest.raises(InvalidPolicyError, match=r"is not there|cannot be looked for"):
+            parse_policy(text, "small.yaml", folder=tmp_path)
 
 
 def test_numbers_become_the_types_of_the_domain():
@@ -189,7 +256,7 @@ def test_the_shipped_policies_leave_context_to_people():
 
 
 def test_every_key_of_the_format_says_what_it_is_for():
-    for entry in (PolicyEntry, LabelEntry):
+    for entry in (PolicyEntry, LabelEntry, LimitsEntry, AuditEntry, PolicyTestEntry, ExpectationEntry):
         for name, key in entry.model_fields.items():
             assert key.description, name
 
@@ -210,6 +277,7 @@ PIECES = st.sampled_from(
      "templates: ", "on_error: ", "description: ", "- ", "a handgun", "a person", "{}", "[", "]", "{", "}", ", ", ": ",
      ":", "\n", "\n  ", "\n    ", "\n      ", "\t", "#", "'", '"', "&a ", "*a", "!!str ", "!x ", "---\n", "...\n", "| ",
      "> ", "%YAML 1.2\n", "%TAG ! x\n", "? ", "<<: ", "~", "no", "1980", "0.5", ".nan", ".inf", "-1", "0x1F", "1:2",
+     "limits:", "audit: ", "shadow: ", "tests:", "  - picture: ", "    expect: ", "cases/a.png", "true", "allow",
      "2020-01-01", "\\", "\\U00110000", "\\ud800", "\ufeff", "\x00", "\x85", "\u2028", "é", "🔫", "\ud800", "[key]"]
 )  # fmt: skip
 

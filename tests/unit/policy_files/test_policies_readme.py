@@ -1,16 +1,39 @@
-"""policies/README.md is true: its example is a policy, its tables are the format, its message is the message."""
+"""policies/README.md is true: its examples are policies, its tables the format, its messages the messages."""
 
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from worker.domain.policy_lint import lint_phrases
+from worker.domain.scoring import PhraseVectors
 from worker.errors import InvalidPolicyError
+from worker.policy_files.findings import Findings
 from worker.policy_files.parser import parse_policy
-from worker.policy_files.schema import LabelEntry, PolicyEntry
+from worker.policy_files.schema import (
+    AuditEntry,
+    ExpectationEntry,
+    LabelEntry,
+    LimitsEntry,
+    PolicyEntry,
+    PolicyTestEntry,
+)
 
 README = (Path(__file__).parents[3] / "policies" / "README.md").read_text(encoding="utf-8")
-EXAMPLE, NEW_CATEGORY = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+EXAMPLE, NEW_CATEGORY, *ADDITIONS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+#: How the tables say what there is without a key.
+IN_WORDS = {
+    "description": "empty",
+    "lookalikes": "none",
+    "block": "never",
+    "tests": "none",
+    "limits": "no limit",
+    "audit": "none",
+    "automatic_blocks_per_hour": "no limit",
+    "action": "any will do",
+    "labels": "any will do",
+}
 
 
 def test_the_example_is_a_policy():
@@ -24,6 +47,13 @@ def test_three_lines_make_a_category():
     assert [label.name for label in policy.labels] == ["gambling", "weapons"]
 
 
+def test_all_that_it_adds_to_the_example_makes_one_policy():
+    label, *keys = ADDITIONS
+    policy = parse_policy(EXAMPLE + label + "\n" + "\n".join(keys), "avatars.yaml")
+    assert policy.label("self_harm").exclude_from_automatic_block
+    assert (policy.automatic_blocks_per_hour, policy.share_of_allowed, len(policy.tests)) == (500, 0.01, 2)
+
+
 def test_the_message_is_what_the_typo_gives():
     typo = EXAMPLE.replace("review: 0.5", "treshold: 0.5")
     with pytest.raises(InvalidPolicyError) as error:
@@ -31,7 +61,22 @@ def test_the_message_is_what_the_typo_gives():
     assert error.value.message in README
 
 
-@pytest.mark.parametrize("entry", [PolicyEntry, LabelEntry])
+def test_the_warning_is_what_a_lookalike_inside_a_label_gives():
+    policy, found = parse_policy(EXAMPLE, "avatars.yaml"), Findings(Path("policies/avatars.yaml"), EXAMPLE)
+    phrases = list(dict.fromkeys(policy.phrases()))
+    matrix = np.eye(len(phrases), dtype=np.float32)
+    matrix[phrases.index("a toy water pistol")] = (
+        0.95 * matrix[phrases.index("a handgun")] + 0.3 * matrix[phrases.index("a toy water pistol")]
+    )
+    for finding in lint_phrases(policy, PhraseVectors.of(phrases, matrix)):
+        found.add(finding.at, finding.message, finding.hint, phrase=finding.phrase)
+    (warning,) = found.warnings()
+    assert warning in README
+
+
+@pytest.mark.parametrize(
+    "entry", [PolicyEntry, LabelEntry, LimitsEntry, AuditEntry, PolicyTestEntry, ExpectationEntry]
+)
 def test_the_tables_list_every_key_with_its_default(entry):
     tables = [re.findall(r"\| `(\w+)` \|.*\| (.*) \|", table) for table in README.split("\n\n")]
     rows = next(dict(table) for table in tables if [key for key, _ in table] == list(entry.model_fields))
@@ -40,7 +85,8 @@ def test_the_tables_list_every_key_with_its_default(entry):
             assert rows[name] == "it must be there"
         elif name == "templates":
             assert rows[name] == " and ".join(f'"{template}"' for template in key.default)
+        elif isinstance(key.default, bool | str | int | float) and key.default != "":
+            value = str(key.default).lower().removesuffix(".0")
+            assert rows[name].strip("`") == value
         else:
-            words = {"": "empty", "[]": "none", "None": "never"}
-            default = str(key.default)
-            assert rows[name].strip("`") == words.get(default, default)
+            assert rows[name] == IN_WORDS[name]

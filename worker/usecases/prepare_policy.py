@@ -1,0 +1,62 @@
+"""Readies a policy to be put in force: embeds its phrases, and refuses what the model or its tests refuse."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.domain.expectation import decisive_scores, in_words
+from worker.domain.policy import Policy
+from worker.domain.scoring import PhraseVectors
+from worker.encoder.phrases import encode_phrases, phrases_beyond_window
+from worker.encoder.protocol import Encoder
+from worker.policy_files.findings import Findings
+from worker.policy_files.problems import quote
+from worker.usecases.run_policy_tests import Outcome, RunPolicyTests
+
+
+@dataclass(frozen=True, slots=True)
+class PreparePolicy:
+    """From a policy that was read to the vectors of its phrases, if it may be put in force."""
+
+    run_tests: RunPolicyTests
+
+    def __call__(self, policy: Policy, file: Path, text: str) -> PhraseVectors:
+        """Return the vectors of the policy that `text`, the content of `file`, describes.
+
+        Raises InvalidPolicyError with every phrase that the model would cut off, or with every test that
+        fails, each with its place in the text.
+        """
+        vectors = embed_policy(self.run_tests.judge_picture.encoder, policy, file, text)
+        failures = Findings(file, text)
+        for number, outcome in enumerate(self.run_tests(policy, file.parent, vectors)):
+            if not outcome.passed:
+                failures.add(("tests", number, "picture"), *_explain(policy, outcome, file))
+        failures.raise_if_any()
+        return vectors
+
+
+def embed_policy(encoder: Encoder, policy: Policy, file: Path, text: str) -> PhraseVectors:
+    """Return the vectors of a policy's phrases; InvalidPolicyError where the model would cut one off."""
+    too_long = phrases_beyond_window(encoder, list(policy.phrases()), policy.templates)
+    problems = Findings(file, text)
+    for at, phrases in policy.phrase_lists():
+        for phrase in filter(too_long.__contains__, phrases):
+            found = too_long[phrase]
+            message = (
+                f"this phrase has {found.tokens} tokens in the template {quote(found.template)}; the model "
+                f"reads {found.window}"
+            )
+            hint = "it would be cut off: say it in fewer words, or make several phrases of it"
+            problems.add(at, message, hint, phrase=phrase)
+    problems.raise_if_any()
+    return encode_phrases(encoder, list(policy.phrases()), policy.templates)
+
+
+def _explain(policy: Policy, outcome: Outcome, file: Path) -> tuple[str, str]:
+    test, decision = outcome.test, outcome.decision
+    message = f"the test of {quote(test.picture)} fails: expected {in_words(test.action, test.labels)}"
+    if decision is None:
+        return f"{message}; {outcome.problem}", "correct the name, or take the test out"
+    message += f"; got {in_words(decision.action, decision.flagged)}"
+    scores = decisive_scores(policy, test, decision)
+    why = "; ".join(map(str, scores)) or decision.reason
+    return f"{message}; {why}", f"moderate policy test {file} shows every test and its scores"

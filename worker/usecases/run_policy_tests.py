@@ -1,0 +1,60 @@
+"""Judges the pictures of a policy's own tests as it would uploads, and compares with what was expected."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from worker.domain.decision import Decision, decide_undecodable
+from worker.domain.expectation import meets
+from worker.domain.policy import Policy, PolicyTest
+from worker.domain.scoring import PhraseVectors
+from worker.domain.submission import LocalFile
+from worker.errors import InvalidSubmissionError, SourceError, UnavailableError, UndecodablePictureError
+from worker.images.reader import ImageReader
+from worker.policy_files.library import LivePolicy
+from worker.usecases.judge_picture import EmbeddedPicture, JudgePicture
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a test's picture."""
+
+    test: PolicyTest
+    #: None where the picture could not be read.
+    decision: Decision | None = None
+    #: Why it could not.
+    problem: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is what the test expects."""
+        return self.decision is not None and meets(self.test, self.decision)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPolicyTests:
+    """Run a policy's tests; a picture that was judged before is not embedded again."""
+
+    judge_picture: JudgePicture
+    #: By the SHA-256 of their bytes; two kilobytes for each picture that a test ever named.
+    known: dict[str, EmbeddedPicture] = field(default_factory=dict)
+
+    def __call__(self, policy: Policy, folder: Path, vectors: PhraseVectors) -> Iterator[Outcome]:
+        """Yield the outcome of every test, in the file's order; the pictures are in `folder`."""
+        live = LivePolicy(policy=policy, vectors=vectors, text="", loaded_at=datetime.now(UTC))
+        reader = ImageReader(folder, self.judge_picture.limits)
+        for test in policy.tests:
+            try:
+                yield Outcome(test, self._decide(live, reader.read(LocalFile(test.picture))))
+            except UndecodablePictureError as refusal:
+                yield Outcome(test, decide_undecodable(policy, refusal.message))
+            except (SourceError, InvalidSubmissionError, UnavailableError) as problem:
+                yield Outcome(test, problem=f"the picture cannot be read: {problem.message}")
+
+    def _decide(self, live: LivePolicy, data: bytes) -> Decision:
+        sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 not in self.known:
+            self.known[sha256] = self.judge_picture.embed(data)
+        return self.judge_picture.judge(live, self.known[sha256]).decision
