@@ -17,8 +17,11 @@ from worker.settings import Settings
 from worker.store import schema
 from worker.store.database import Database
 from worker.usecases.classify_pictures import ClassifyPictures
+from worker.usecases.compare_policies import ComparePolicies
+from worker.usecases.hunt_phrase import HuntPhrase
 from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.pick_policies import PickPolicies
 from worker.usecases.scan_folder import ScanFolder
 
 
@@ -46,8 +49,9 @@ def open_service(settings: Settings) -> Iterator[Service]:
             policies = open_policies(settings, encoder)
             policies.current(settings.policy)
             judge_picture = JudgePicture(encoder, limits_of(settings))
-            reader = ImageReader(settings.media_root, limits_of(settings))
-            moderate_image = ModerateImage(policies, settings.policy, reader, judge_picture, database)
+            moderate_image = ModerateImage(
+                policies, settings.policy, open_reader(settings), judge_picture, database
+            )
             with policies.watching(settings.policy_reload_seconds):
                 yield Service(encoder, policies, database, moderate_image)
     finally:
@@ -94,6 +98,26 @@ def scan_folder(settings: Settings, encoder: Encoder) -> ScanFolder:
 def classify_pictures(settings: Settings, encoder: Encoder) -> ClassifyPictures:
     """Return the use case that ranks labels on pictures."""
     return ClassifyPictures(encoder, limits_of(settings), concurrency=2 * settings.batch_size)
+
+
+def pick_policies(settings: Settings, database: Database) -> PickPolicies:
+    """Return the use case that finds the policies a person names."""
+    return PickPolicies(settings.policies, database)
+
+
+def compare_policies(settings: Settings, encoder: Encoder, database: Database) -> ComparePolicies:
+    """Return the use case that judges the archive under two policies."""
+    return ComparePolicies(encoder, JudgePicture(encoder, limits_of(settings)).digest, database)
+
+
+def hunt_phrase(settings: Settings, encoder: Encoder, database: Database) -> HuntPhrase:
+    """Return the use case that ranks the archive by a phrase."""
+    return HuntPhrase(encoder, JudgePicture(encoder, limits_of(settings)).digest, database)
+
+
+def open_reader(settings: Settings) -> ImageReader:
+    """Return what reads submitted pictures, under the media root and the limits of this deployment."""
+    return ImageReader(settings.media_root, limits_of(settings))
 
 
 def limits_of(settings: Settings) -> Limits:

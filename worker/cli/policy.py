@@ -6,11 +6,14 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from worker.cli import policy_compare, policy_hunt
 from worker.cli.console import messages, results
 from worker.errors import InvalidPolicyError
 from worker.policy_files.parser import read_policy
 
 app = typer.Typer(no_args_is_help=True, help="Commands for those who write policies.")
+app.command("compare", epilog=policy_compare.EPILOG)(policy_compare.compare)
+app.command("hunt", epilog=policy_hunt.EPILOG)(policy_hunt.hunt)
 
 CHECK_EPILOG = """Examples:
 
