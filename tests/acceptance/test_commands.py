@@ -20,6 +20,8 @@ COMMANDS = (
     ["worker"],
     ["decisions"],
     ["policy", "check"],
+    ["policy", "compare"],
+    ["policy", "hunt"],
     ["db", "upgrade"],
     ["demo"],
 )
