@@ -19,10 +19,13 @@ from worker.settings import Settings
 from worker.store import policy_versions, schema
 from worker.store.database import Database
 from worker.usecases.classify_pictures import ClassifyPictures
+from worker.usecases.compare_policies import ComparePolicies
 from worker.usecases.explain_decision import ExplainDecision
+from worker.usecases.hunt_phrase import HuntPhrase
 from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.lint_policy import LintPolicy, newest_pictures
 from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.pick_policies import PickPolicies
 from worker.usecases.prepare_policy import PreparePolicy, embed_policy
 from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
 from worker.usecases.run_policy_tests import RunPolicyTests
@@ -58,8 +61,9 @@ def open_service(settings: Settings) -> Iterator[Service]:
         policies.current(settings.policy)
         metrics.follow_policies(lambda: map(_reading, policies.states))
         judge_picture = JudgePicture(encoder, limits_of(settings))
-        reader = ImageReader(settings.media_root, limits_of(settings))
-        moderate_image = ModerateImage(policies, settings.policy, reader, judge_picture, database, metrics)
+        moderate_image = ModerateImage(
+            policies, settings.policy, open_reader(settings), judge_picture, database, metrics
+        )
         reporter = PolicyReporter(ReportPolicies(database, process_name()), policies)
         stack.enter_context(policies.watching(settings.policy_reload_seconds))
         stack.enter_context(reporter.reporting())
@@ -147,6 +151,26 @@ def classify_pictures(settings: Settings, encoder: Encoder) -> ClassifyPictures:
 def explain_decision(settings: Settings, encoder: Encoder, database: Database) -> ExplainDecision:
     """Return the use case that makes recorded decisions again."""
     return ExplainDecision(database, encoder, JudgePicture(encoder, limits_of(settings)).digest)
+
+
+def pick_policies(settings: Settings, database: Database) -> PickPolicies:
+    """Return the use case that finds the policies a person names."""
+    return PickPolicies(settings.policies, database)
+
+
+def compare_policies(settings: Settings, encoder: Encoder, database: Database) -> ComparePolicies:
+    """Return the use case that judges the archive under two policies."""
+    return ComparePolicies(encoder, JudgePicture(encoder, limits_of(settings)).digest, database)
+
+
+def hunt_phrase(settings: Settings, encoder: Encoder, database: Database) -> HuntPhrase:
+    """Return the use case that ranks the archive by a phrase."""
+    return HuntPhrase(encoder, JudgePicture(encoder, limits_of(settings)).digest, database)
+
+
+def open_reader(settings: Settings) -> ImageReader:
+    """Return what reads submitted pictures, under the media root and the limits of this deployment."""
+    return ImageReader(settings.media_root, limits_of(settings))
 
 
 def limits_of(settings: Settings) -> Limits:

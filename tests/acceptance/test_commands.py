@@ -25,6 +25,8 @@ COMMANDS = (
     ["policy", "shadow"],
     ["policy", "test"],
     ["policy", "schema"],
+    ["policy", "compare"],
+    ["policy", "hunt"],
     ["db", "upgrade"],
     ["demo"],
 )

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -55,6 +56,14 @@ def track(items: Iterable[Item], *, total: int, what: str) -> Iterator[Item]:
     """Yield the items under a progress bar that leaves nothing behind; silent where nobody watches."""
     with progress_bar() as progress:
         yield from progress.track(items, total=total, description=what)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield what a long task tells how much is done, and of how much; shows a progress bar meanwhile."""
+    with progress_bar() as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def progress_bar() -> Progress:

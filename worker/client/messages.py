@@ -51,6 +51,13 @@ def source_record(source: Source) -> Message | None:
     return None if isinstance(source, InlineBytes) else _source_to_message(source)
 
 
+def recorded_source(record: Mapping[str, Any] | None) -> Source | None:
+    """Return where the ledger says a picture is; None where it travelled inside the message."""
+    if record is None or _source_problems(record):
+        return None
+    return _source_from_message(record)
+
+
 def _source_to_message(source: Source) -> Message:
     match source:
         case LocalFile(path):

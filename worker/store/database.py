@@ -7,6 +7,8 @@ from pathlib import Path
 from sqlite3 import OperationalError
 from typing import Any, Final, Self
 
+from psycopg import ServerCursor
+from psycopg.pq import Format
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
@@ -113,7 +115,21 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql(url: URL) -> Engine:
     url = url.set(query={**POSTGRESQL_LIVENESS, **url.query})
-    return create_engine(url, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
+    engine = create_engine(url, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
+    event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+class _BinaryCursor(ServerCursor[Any]):
+    """A cursor on the server: what is long enough for one holds vectors, which as text are twice as long."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.format = Format.BINARY
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    connection.server_cursor_factory = _BinaryCursor
 
 
 @contextmanager

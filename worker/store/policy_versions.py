@@ -42,3 +42,9 @@ def last_good(session: Session, name: str) -> str | None:
         select(PolicyVersionRow.text).where(PolicyVersionRow.name == name).order_by(moment.desc()).limit(1)
     )
     return session.scalar(query)
+
+
+def starting_with(session: Session, prefix: str, limit: int) -> list[PolicyVersionRow]:
+    """Return at most `limit` versions whose digest begins so, the newest first; `prefix` is hexadecimal."""
+    query = select(PolicyVersionRow).where(PolicyVersionRow.digest.startswith(prefix, autoescape=True))
+    return list(session.scalars(query.order_by(PolicyVersionRow.first_seen_at.desc()).limit(limit)))

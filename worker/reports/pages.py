@@ -1,0 +1,110 @@
+"""Writes a comparison or a hunt as one HTML file that needs nothing beside it: no script, no network."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from worker.domain.backtest import ACTIONS
+from worker.errors import UsageError
+from worker.reports import charts, wording
+from worker.reports.figures import per_day
+from worker.reports.thumbnails import MOST, Thumbnails
+from worker.usecases.compare_policies import Comparison, Flip
+from worker.usecases.hunt_phrase import Hunt
+
+#: Told how many thumbnails are made, and of how many.
+Progress = Callable[[int, int], None]
+
+
+def comparison_page(comparison: Comparison, thumbnails: Thumbnails, progress: Progress) -> str:
+    """Return the page of a comparison."""
+    tally = comparison.tally
+    flips = comparison.flips
+    pictures = _pictures(
+        thumbnails, ((f.submission, f.sha256, _frame(f)) for f in flips), len(flips), progress
+    )
+    return _render(
+        "comparison.html",
+        comparison=comparison,
+        tally=tally,
+        actions=[action.value for action in ACTIONS],
+        moves=tally.moves.tolist(),
+        load=per_day(comparison),
+        days=charts.day_chart(tally),
+        histograms=[charts.histogram(label, comparison.old, comparison.new) for label in tally.labels],
+        flips=list(zip(flips, pictures, strict=True)),
+        charts=charts,
+    )
+
+
+def hunt_page(hunt: Hunt, thumbnails: Thumbnails, progress: Progress) -> str:
+    """Return the page of a hunt: a contact sheet."""
+    found = hunt.sightings
+    pictures = _pictures(
+        thumbnails, ((s.submission, s.sha256, s.score.frame) for s in found), len(found), progress
+    )
+    return _render("hunt.html", hunt=hunt, sightings=list(zip(found, pictures, strict=True)))
+
+
+def write_page(page: str, file: Path) -> None:
+    """Write `file` whole or not at all; UsageError where it cannot be written."""
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=file.parent, prefix=f".{file.name}.", delete=False
+        ) as opened:
+            temporary = Path(opened.name)
+            opened.write(page)
+        # As any other file that this user makes; a temporary one is closed to others.
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(file)
+    except OSError as problem:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+        raise UsageError(
+            f"{file} cannot be written: {(problem.strerror or str(problem)).lower()}",
+            hint="--html names a file in a folder that exists",
+        ) from problem
+
+
+def _pictures(
+    thumbnails: Thumbnails, wanted: Iterable[tuple[Any, str, int]], total: int, progress: Progress
+) -> list[str | None]:
+    made: list[str | None] = []
+    total = min(total, MOST)
+    for n, (submission, sha256, frame) in enumerate(wanted):
+        made.append(thumbnails(submission, sha256, frame) if n < MOST else None)
+        progress(min(n + 1, total), total)
+    return made
+
+
+def _frame(flip: Flip) -> int:
+    """Return which frame of the picture made it flip."""
+    scores = [label.new or label.old for label in flip.labels]
+    return next((found.frame for found in scores if found), 0)
+
+
+def _render(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(wording=wording, most_thumbnails=MOST, **values)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("worker.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,46 @@
+"""Small pictures for reports, where the uploads are still to be had, as addresses that carry their data."""
+
+import base64
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+from PIL import Image
+
+from worker.client.messages import recorded_source
+from worker.errors import ModerationError
+from worker.images.decoder import decode
+from worker.images.reader import ImageReader, verify_sha256
+from worker.store.archive import ArchivedSubmission
+
+SIDE: Final = 160
+#: Some kilobytes each; a report with more would be slow to open and hard to send.
+MOST: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnails:
+    """Makes thumbnails of submissions."""
+
+    reader: ImageReader
+
+    def __call__(self, submission: ArchivedSubmission, sha256: str, frame: int = 0) -> str | None:
+        """Return a `data:` address of the picture's frame; None where the same bytes are no longer there."""
+        source = recorded_source(submission.source)
+        if source is None:
+            return None
+        try:
+            data = self.reader.read(source)
+            verify_sha256(data, sha256)
+            frames = decode(data, self.reader.limits).frames
+        except ModerationError:
+            return None
+        return _address(frames[min(frame, len(frames) - 1)])
+
+
+def _address(picture: Image.Image) -> str:
+    small = picture.copy()
+    small.thumbnail((SIDE, SIDE))
+    file = BytesIO()
+    small.save(file, "WEBP", quality=75)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

@@ -1,0 +1,135 @@
+"""The sentences that the terminal and the HTML file share."""
+
+from datetime import datetime
+
+from worker.domain.backtest import ACTIONS
+from worker.domain.policy import Action, Policy
+from worker.store.archive import Span
+from worker.usecases.compare_policies import Comparison, Flip, LabelFlip
+from worker.usecases.hunt_phrase import Hunt
+
+
+def headline(comparison: Comparison) -> str:
+    """Say in one sentence what would change."""
+    tally = comparison.tally
+    what = f"{_of(tally.changed, tally.pictures)} would change"
+    return f"{what}: {', '.join(_moves(comparison))}." if tally.changed else f"{what}."
+
+
+def coverage(found: Comparison | Hunt) -> str:
+    """Say what was looked at, and how much could not be and why."""
+    looked_at = found.tally.pictures if isinstance(found, Comparison) else found.looked_at
+    text = f"{looked_at:,} {_submissions(looked_at)} decided {_within(found.span)}"
+    if found.undecoded:
+        text += f"; {found.undecoded:,} more had no picture that could be judged"
+    if found.of_other_models:
+        text += f"; of {found.of_other_models:,} more nothing is stored that the model {found.model} saw"
+    return f"{text}."
+
+
+def nothing(found: Comparison | Hunt) -> str:
+    """Say why there is nothing to show, and the way out; empty where there is something."""
+    looked_at = found.tally.pictures if isinstance(found, Comparison) else found.looked_at
+    if looked_at:
+        return ""
+    if found.of_other_models:
+        return (
+            f"{found.of_other_models:,} {_submissions(found.of_other_models)} decided {_within(found.span)}, "
+            f"but nothing is stored that the model {found.model} saw in them: they were judged by another "
+            "model, or what it saw was removed. Set MODERATION_MODEL to the model that judged them."
+        )
+    if found.undecoded:
+        return (
+            f"{found.undecoded:,} {_submissions(found.undecoded)} decided {_within(found.span)}, "
+            "and none of them had a picture that could be judged."
+        )
+    otherwise = ", or --all for every policy" if found.span.policy else ""
+    return f"Nothing was decided {_within(found.span)}. Try a longer --since{otherwise}."
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """Say what the figures leave out."""
+    old, new = comparison.old, comparison.new
+    said = ["Limits per hour are not simulated: a block counts as one, however many there are."]
+    if comparison.undecoded and (old.on_undecodable, old.on_error) != (new.on_undecodable, new.on_error):
+        said.append("What cannot be judged would be decided differently too; it is not in these figures.")
+    if comparison.tally.verdicts:
+        said.append(
+            "People mostly see what was flagged, so what both policies miss is missing here as well: read "
+            "recall as an upper bound."
+        )
+    return said
+
+
+def verdict_count(comparison: Comparison) -> str:
+    """Say how many verdicts precision and recall rest on."""
+    count = comparison.tally.verdicts
+    if not count:
+        return "no verdicts yet, so no precision and recall"
+    return f"measured against {count:,} {'verdict' if count == 1 else 'verdicts'}"
+
+
+def reasons(flip: Flip, new: Policy) -> list[str]:
+    """Say why a submission flips: the phrases of each label that does, or the new policy's own reason."""
+    return [_label_reason(label, new) for label in flip.labels] or [flip.new.reason]
+
+
+def version(policy: Policy) -> str:
+    """Name a version of a policy."""
+    return f"{policy.name} {policy.digest[:12]}"
+
+
+def moment(at: datetime) -> str:
+    """Write a time for people."""
+    return f"{at:%Y-%m-%d %H:%M}"
+
+
+def dash(share: float | None) -> str:
+    """Write a share, or a dash where there is none."""
+    return "–" if share is None else f"{share:.0%}"  # noqa: RUF001 - an en dash, as tables have it
+
+
+def _moves(comparison: Comparison) -> list[str]:
+    tally = comparison.tally
+    moves = [
+        f"{count:,} from {old.value} to {new.value}"
+        for row, old in zip(tally.moves.tolist(), ACTIONS, strict=True)
+        for count, new in zip(row, ACTIONS, strict=True)
+        if count and old is not new
+    ]
+    relabelled = tally.changed - int(tally.moves.sum() - tally.moves.trace())
+    return moves + ([f"{relabelled:,} in their labels alone"] if relabelled else [])
+
+
+def _label_reason(flip: LabelFlip, new: Policy) -> str:
+    shown = flip.new or flip.old
+    if shown is None:
+        return flip.label
+    winner, loser = shown.prompt, shown.background
+    if shown.margin < 0:
+        winner, loser = loser, winner
+    return f'{flip.label} {_scores(flip, new)}: "{winner}" beat "{loser}"'
+
+
+def _scores(flip: LabelFlip, new: Policy) -> str:
+    before, after = (None if found is None else f"{found.score:.2f}" for found in (flip.old, flip.new))
+    if after is None:
+        return f"{before}, no longer a label"
+    label = new.label(flip.label)
+    blocks = flip.new_action is Action.BLOCK and label.block is not None
+    threshold = f"block at {label.block:g}" if blocks else f"review at {label.review:g}"
+    moved = after if before in {None, after} else f"{before} → {after}"
+    return f"{moved} ({'new label, ' if before is None else ''}{threshold})"
+
+
+def _within(span: Span) -> str:
+    policy = f" under the policy {span.policy}" if span.policy else ""
+    return f"since {moment(span.since)} UTC{policy}"
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count or 'None'} of {total:,} {'submission' if total == 1 else 'submissions'}"
+
+
+def _submissions(count: int) -> str:
+    return "submission was" if count == 1 else "submissions were"

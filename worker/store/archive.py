@@ -1,0 +1,142 @@
+"""The archive: what was decided and what the model saw, streamed so that memory does not grow with it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Float, Select, String, and_, cast, exists, extract, func, select, text
+from sqlalchemy import type_coerce as read_as
+from sqlalchemy.orm import Session, aliased
+
+from worker.store.tables import DecisionRow, EmbeddingRow, SubmissionRow, VerdictRow
+
+#: Submissions that are in memory at once: 1 MiB of vectors of 512 numbers, 64 MiB if each has 64 frames.
+CHUNK: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which decisions are meant: those since a time, under the policies of one name or under all."""
+
+    since: datetime
+    #: None: whatever the policy.
+    policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class ArchiveChunk:
+    """Decided submissions, each once, with the vectors of those that have some under the model asked for."""
+
+    #: Of every submission in the chunk, also of those without vectors: why there are none.
+    undecoded: int
+    #: Judged, but what the model asked for saw in it is not stored.
+    of_other_models: int
+    #: From here on only those with vectors: the decision that counts, the newest.
+    decision_ids: Sequence[int]
+    submission_ids: Sequence[str]
+    #: Seconds since 1970 in UTC.
+    decided_at: NDArray[np.float64]
+    actions: Sequence[str]
+    sha256s: Sequence[str]
+    has_verdict: NDArray[np.bool_]
+    #: How many rows of `vectors` each submission has: one a frame.
+    frames: NDArray[np.intp]
+    #: float16, shape (sum of frames, dimension), read-only.
+    vectors: NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedSubmission:
+    """What is worth telling about one submission."""
+
+    id: str
+    reference: str
+    #: As the message said it; None where the picture came inside the message.
+    source: dict[str, Any] | None
+
+
+def count(session: Session, span: Span) -> int:
+    """Return how many decisions there are: no fewer than submissions, and cheap enough for a progress bar."""
+    return session.scalar(select(func.count()).select_from(DecisionRow).where(*_within(span))) or 0
+
+
+def stream(session: Session, span: Span, model_digest: str) -> Iterator[ArchiveChunk]:
+    """Yield every submission decided within the span, `CHUNK` at a time, in no particular order.
+
+    Of several decisions about a submission the newest counts. Other statements may run meanwhile.
+    """
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        # A cursor is planned for its first rows unless told that all of them will be read.
+        connection.execute(text("SET LOCAL cursor_tuple_fraction = 1"))
+    # Beside the session, whose rows cost half as much again.
+    result = connection.execute(_archived(span, model_digest), execution_options={"yield_per": CHUNK})
+    # No loop and no `partitions`, which would keep one chunk alive while the next is read.
+    return map(_chunk, iter(lambda: result.fetchmany(CHUNK), []))
+
+
+def tell(session: Session, submission_ids: Sequence[str]) -> dict[str, ArchivedSubmission]:
+    """Return what is known of each of these submissions."""
+    query = select(SubmissionRow.id, SubmissionRow.reference, SubmissionRow.source)
+    found: dict[str, ArchivedSubmission] = {}
+    for start in range(0, len(submission_ids), CHUNK):
+        ids = submission_ids[start : start + CHUNK]
+        for row in session.execute(query.where(SubmissionRow.id.in_(ids))):
+            found[row.id] = ArchivedSubmission(*row)
+    return found
+
+
+def _archived(span: Span, model_digest: str) -> Select[Any]:
+    later = aliased(DecisionRow)
+    superseded = exists().where(
+        later.submission_id == DecisionRow.submission_id, later.id > DecisionRow.id, *_of_policy(later, span)
+    )
+    judged = exists().where(VerdictRow.submission_id == DecisionRow.submission_id)
+    embedded = and_(EmbeddingRow.sha256 == DecisionRow.sha256, EmbeddingRow.model_digest == model_digest)
+    return (
+        select(
+            DecisionRow.id,
+            DecisionRow.submission_id,
+            cast(extract("epoch", DecisionRow.created_at), Float),
+            read_as(DecisionRow.action, String),
+            DecisionRow.sha256,
+            judged,
+            EmbeddingRow.frames,
+            EmbeddingRow.vectors,
+        )
+        .outerjoin(EmbeddingRow, embedded)
+        .where(*_within(span), ~superseded)
+    )
+
+
+def _within(span: Span) -> list[ColumnElement[bool]]:
+    return [DecisionRow.created_at >= span.since, *_of_policy(DecisionRow, span)]
+
+
+def _of_policy(decisions: type[DecisionRow], span: Span) -> list[ColumnElement[bool]]:
+    return [] if span.policy is None else [decisions.policy == span.policy]
+
+
+def _chunk(rows: Sequence[Any]) -> ArchiveChunk:
+    stored = [row for row in rows if row[7] is not None]
+    undecoded = sum(row[4] is None for row in rows)
+    ids, submission_ids, decided_at, actions, sha256s, has_verdict, frames, vectors = (
+        zip(*stored, strict=True) if stored else ((),) * 8
+    )
+    counts = np.array(frames, np.intp)
+    flat = np.frombuffer(b"".join(vectors), "<f2")
+    return ArchiveChunk(
+        undecoded=undecoded,
+        of_other_models=len(rows) - len(stored) - undecoded,
+        decision_ids=ids,
+        submission_ids=submission_ids,
+        decided_at=np.array(decided_at, np.float64),
+        actions=actions,
+        sha256s=sha256s,
+        has_verdict=np.array(has_verdict, np.bool_),
+        frames=counts,
+        vectors=flat.reshape(counts.sum(), -1) if stored else np.empty((0, 0), "<f2"),
+    )
