@@ -10,8 +10,13 @@ from worker.encoder.batcher import Batcher
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
+from worker.images.download import Download
 from worker.images.limits import Limits
+from worker.images.local_folder import LocalFolder
+from worker.images.object_store import ObjectStores
 from worker.images.reader import ImageReader
+from worker.network.address_guard import AddressGuard, AllowedHosts
+from worker.network.http import GuardedHttp
 from worker.policy_files.library import PolicyLibrary
 from worker.settings import Settings
 from worker.store import schema
@@ -43,11 +48,11 @@ def open_service(settings: Settings) -> Iterator[Service]:
     database = open_database(settings)
     try:
         schema.check(database)
+        reader = image_reader(settings)
         with open_encoder(settings) as encoder:
             policies = open_policies(settings, encoder)
             policies.current(settings.policy)
             judge_picture = JudgePicture(encoder, limits_of(settings))
-            reader = ImageReader(settings.media_root, limits_of(settings))
             moderate_image = ModerateImage(policies, settings.policy, reader, judge_picture, database)
             with policies.watching(settings.policy_reload_seconds):
                 yield Service(encoder, policies, database, moderate_image)
@@ -84,6 +89,18 @@ def open_policies(settings: Settings, encoder: Encoder) -> PolicyLibrary:
 def open_database(settings: Settings) -> Database:
     """Return the database of this deployment, not yet connected."""
     return Database.connect(settings.database_url)
+
+
+def image_reader(settings: Settings) -> ImageReader:
+    """Return what fetches submitted pictures; SettingsError where a host or a store's root is none."""
+    limits = limits_of(settings)
+    http = GuardedHttp(AddressGuard(AllowedHosts.parse(settings.url_hosts)))
+    return ImageReader(
+        LocalFolder(settings.media_root, limits),
+        Download(http, limits, settings.download_seconds),
+        ObjectStores.open(settings.object_stores, limits, settings.download_seconds),
+        limits,
+    )
 
 
 def scan_folder(settings: Settings, encoder: Encoder) -> ScanFolder:

@@ -67,6 +67,7 @@ def test_a_decision_comes_back_as_it_was_written(database):
         id=decision_id,
         submission_id="upload-1",
         reference="post-42",
+        context=None,
         policy="default",
         policy_digest=POLICY.digest,
         model_digest=MODEL_DIGEST,
