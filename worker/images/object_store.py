@@ -123,9 +123,10 @@ class _RemoteRoot:
         except OSError as problem:
             if problem.errno in _BUSY:
                 raise self._is_away(problem) from problem
+            reason = problem.strerror or problem
             if problem.errno in _PUZZLING:
-                raise RemoteUnavailableError(f"{what} cannot be read: {problem}") from problem
-            raise SourceError(f"{what} cannot be read: {problem}") from problem
+                raise RemoteUnavailableError(f"{what} cannot be read: {reason}") from problem
+            raise SourceError(f"{what} cannot be read: {reason}") from problem
 
     def _is_away(self, problem: Exception) -> UnavailableError:
         return UnavailableError(f"the object store {self.store} does not answer: {problem}")

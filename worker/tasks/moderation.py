@@ -103,17 +103,18 @@ def _decide(submission: Submission, attempt: int) -> None:
         decision_id = moderate_image(submission)
     except RemoteUnavailableError as error:
         log.warning("submission %s, attempt %d of %d: %s", submission.id, attempt, MAX_ATTEMPTS, error)
-        problem = f"{error.message}, {MAX_ATTEMPTS} times"
+        failure, problem = _TryAgainError(error.message), f"{error.message}, {MAX_ATTEMPTS} times"
     except ModerationError:
         raise
     except Exception as error:
         log.exception("submission %s failed, attempt %d of %d", submission.id, attempt, MAX_ATTEMPTS)
-        problem = without_queries(f"judging it failed {MAX_ATTEMPTS} times: {error!r}")
+        failure = _TryAgainError(without_queries(repr(error)))
+        problem = f"judging it failed {MAX_ATTEMPTS} times: {failure}"
     else:
         _log_decision(submission, decision_id)
         return
     if attempt < MAX_ATTEMPTS:
-        raise _TryAgainError(problem)
+        raise failure
     _log_decision(submission, moderate_image.give_up(submission, problem))
 
 

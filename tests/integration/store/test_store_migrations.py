@@ -8,14 +8,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, inspect, select, text
 from store_records import record, record_everything, submission
 
 from worker import resources
 from worker.errors import SchemaError
 from worker.store import decisions, schema
 from worker.store.database import Database
-from worker.store.tables import Row
+from worker.store.tables import Row, SubmissionRow
 
 REVISIONS = [
     script.revision for script in ScriptDirectory.from_config(schema.configuration()).walk_revisions()
@@ -74,6 +74,20 @@ def test_all_migrations_can_be_taken_back_with_rows_in_every_table(database):
     assert tables_of(database) <= {"alembic_version", "sqlite_sequence"}
     schema.upgrade(database)
     assert record(database, submission()) is not None
+
+
+def test_what_was_recorded_before_there_were_contexts_has_none(empty_database):
+    migrate(empty_database, command.upgrade, "0002")
+    with empty_database.transaction() as session:
+        session.execute(
+            text(
+                "INSERT INTO submissions (id, reference, state, created_at, updated_at)"
+                " VALUES ('upload-1', '', 'refused', '2026-07-01 12:00:00', '2026-07-01 12:00:00')"
+            )
+        )
+    schema.upgrade(empty_database)
+    with empty_database.reading() as session:
+        assert session.scalars(select(SubmissionRow.context)).all() == [None]
 
 
 @pytest.fixture
