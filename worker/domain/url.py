@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 MAX_URL_CHARACTERS: Final = 4096
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-#: Visible ASCII. A backslash is a slash to some parsers and none to others.
-_CHARACTERS: Final = re.compile(r"[!-\[\]-~]+")
+#: Visible ASCII but \ " < >: the first is a slash to some parsers, the others end a URL in a text.
+_CHARACTERS: Final = re.compile(r"[!#-;=?-\[\]-~]+")
 #: Host and port, nothing else. urlsplit alone reads `[::1]example.com` as `::1`.
 _AUTHORITY: Final = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*)\.?)"
@@ -19,7 +19,8 @@ _AUTHORITY: Final = re.compile(
 )
 #: What resolvers take for a number: 2130706433, 0177.0.0.1, 0x7f.1.
 _ENDS_IN_A_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
-_QUERY: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?#\"'<>]*)[?#][^\s\"'<>]*")
+#: In text of any kind, JSON with escaped slashes too; rather a quotation mark too much than a signature.
+_QUERY: Final = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]{0,20}:(?:\\*/){2}[^\s?#"<>]*+)[?#][^\s"<>]*+""")
 _CREDENTIALS: Final = re.compile(r"(?<=//)[^/?#]*@")
 
 
@@ -41,9 +42,7 @@ class Url:
         if not 0 < len(text) <= MAX_URL_CHARACTERS:
             raise ValueError(f"a URL has 1 to {MAX_URL_CHARACTERS:,} characters, not {len(text):,}")
         if not _CHARACTERS.fullmatch(text):
-            raise ValueError(
-                "a URL has visible ASCII characters only, and no backslash: percent-encode others"
-            )
+            raise ValueError(r'a URL has visible ASCII characters except \ " < >: percent-encode others')
         scheme = text.partition(":")[0].lower()
         if scheme not in _DEFAULT_PORTS:
             raise ValueError(f"a URL begins with https:// or http://, {without_query(text)[:80]!r} does not")

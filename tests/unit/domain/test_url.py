@@ -1,6 +1,7 @@
 """What is a URL for us, and what of it is shown."""
 
 import contextlib
+import json
 
 import pytest
 from hypothesis import given
@@ -50,7 +51,9 @@ def test_what_is_left_out_is_filled_in(text, port, target, authority):
         ("https://a.b@c.d/x", "cannot carry a user name"),
         ("https://a.b#@c.d/x", "no fragment"),
         ("https://a.b/x#", "no fragment"),
-        ("https://a.b\\@c.d/x", "no backslash"),
+        ("https://a.b\\@c.d/x", 'except \\ " < >'),
+        ('https://a.b/"', 'except \\ " < >'),
+        ("https://a.b/?<x>", 'except \\ " < >'),
         ("https://a.b/x y", "visible ASCII"),
         ("https://a.b/\tx", "visible ASCII"),
         ("https://a.b/\r\nX: y", "visible ASCII"),
@@ -98,11 +101,18 @@ def test_whatever_was_meant_as_a_url_is_shown_without_query_and_credentials():
 
 
 def test_text_loses_the_query_of_every_url_in_it():
-    text = f"GET {SIGNED} failed, '{SIGNED}' (s3://bucket/key?versionId=7) really?"
+    text = f"GET {SIGNED} failed, {{'url': '{SIGNED}'}} (s3://bucket/key?a='5ec7e7') really?"
     assert without_queries(text) == (
         "GET https://cdn.example.com/a%20b/cat.jpg failed, "
-        "'https://cdn.example.com/a%20b/cat.jpg' (s3://bucket/key really?"
+        "{'url': 'https://cdn.example.com/a%20b/cat.jpg (s3://bucket/key really?"
     )
+
+
+@pytest.mark.parametrize("dump", [json.dumps, lambda text: json.dumps(text).replace("/", r"\/"), repr])
+def test_a_dumped_message_loses_them_too(dump):
+    for text in (dump({"a": SIGNED, "b": [SIGNED]}), repr(dump({"a": SIGNED}))):
+        assert "cat.jpg" in without_queries(text)
+        assert "5ec7e7" not in without_queries(text)
 
 
 @given(st.text() | st.text("htps:/.@?#[]%\\0x1aé ").map("https://".__add__))
