@@ -25,6 +25,10 @@ class UnavailableError(ModerationError):
     exit_code = 3
 
 
+class RemoteUnavailableError(UnavailableError):
+    """Somebody else's server does not answer, or not in time: tried a few times more, then done without."""
+
+
 class UsageError(PermanentError):
     """The command was called in a way it cannot serve."""
 
@@ -59,6 +63,10 @@ class SourceNotAllowedError(SourceError):
 
 class SourceMissingError(SourceError):
     """There is nothing where the source points."""
+
+
+class AddressNotAllowedError(PermanentError):
+    """A URL leads to an address that this service must not talk to."""
 
 
 class UndecodablePictureError(PermanentError):

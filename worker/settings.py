@@ -1,19 +1,30 @@
 """Every environment variable of the service, once, read by nobody but the composition root."""
 
+import json
 import os
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from worker.errors import SettingsError
 
 _PREFIX: Final = "MODERATION_"
 #: Kubernetes tells every pod where a service called "moderation" is, and would seem to misspell METRICS_HOST.
 _KUBERNETES: Final = ("service_", "port")
+
+
+def _object(value: object) -> object:
+    """Return what JSON text means; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('not a JSON object, such as {"uploads": "s3://bucket/prefix"}') from None
 
 
 class Settings(BaseSettings):
@@ -44,6 +55,19 @@ class Settings(BaseSettings):
     )
     media_root: Path = Field(
         Path("var/media"), description="Folder that submitted paths are relative to and cannot leave."
+    )
+    url_hosts: str = Field(
+        "none",
+        description="Hosts that pictures are fetched from: names and `*.names` with commas between, "
+        "`any-public` or `none`.",
+    )
+    download_seconds: float = Field(
+        15.0, gt=0, le=45, description="Time for one picture from a URL or an object store, all in all."
+    )
+    object_stores: Annotated[dict[str, str], NoDecode, BeforeValidator(_object)] = Field(
+        {},
+        description='Object stores by name, as JSON: `{"uploads": "s3://bucket/prefix"}`; '
+        "a root can be `file://` too.",
     )
     max_picture_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger files are refused unread.")
     max_picture_pixels: int = Field(

@@ -9,9 +9,14 @@ from worker.domain.policy_state import PolicyState
 from worker.encoder.batcher import Batcher
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
+from worker.images.download import Download
 from worker.images.limits import Limits
+from worker.images.local_folder import LocalFolder
+from worker.images.object_store import ObjectStores
 from worker.images.reader import ImageReader
 from worker.metrics import Metrics, PolicyReading
+from worker.network.address_guard import AddressGuard, AllowedHosts
+from worker.network.http import GuardedHttp
 from worker.policy_files.folder import file_of
 from worker.policy_files.library import LastGood, LivePolicy, PolicyLibrary, none_known
 from worker.policy_files.parser import read_policy
@@ -55,15 +60,14 @@ def open_service(settings: Settings) -> Iterator[Service]:
         database = open_database(settings)
         stack.callback(database.dispose)
         schema.check(database)
+        reader = image_reader(settings)
         stack.enter_context(metrics.served(settings.metrics_host, settings.metrics_port))
         encoder = stack.enter_context(open_encoder(settings))
         policies = open_policies(settings, encoder, last_good_in(database))
         policies.current(settings.policy)
         metrics.follow_policies(lambda: map(_reading, policies.states))
         judge_picture = JudgePicture(encoder, limits_of(settings))
-        moderate_image = ModerateImage(
-            policies, settings.policy, open_reader(settings), judge_picture, database, metrics
-        )
+        moderate_image = ModerateImage(policies, settings.policy, reader, judge_picture, database, metrics)
         reporter = PolicyReporter(ReportPolicies(database, process_name()), policies)
         stack.enter_context(policies.watching(settings.policy_reload_seconds))
         stack.enter_context(reporter.reporting())
@@ -137,6 +141,18 @@ def open_database(settings: Settings) -> Database:
     return Database.connect(settings.database_url)
 
 
+def image_reader(settings: Settings) -> ImageReader:
+    """Return what fetches submitted pictures; SettingsError where a host or a store's root is none."""
+    limits = limits_of(settings)
+    http = GuardedHttp(AddressGuard(AllowedHosts.parse(settings.url_hosts)))
+    return ImageReader(
+        LocalFolder(settings.media_root, limits),
+        Download(http, limits, settings.download_seconds),
+        ObjectStores.open(settings.object_stores, limits, settings.download_seconds),
+        limits,
+    )
+
+
 def scan_folder(settings: Settings, encoder: Encoder) -> ScanFolder:
     """Return the use case that judges files without broker or database."""
     limits = limits_of(settings)
@@ -166,11 +182,6 @@ def compare_policies(settings: Settings, encoder: Encoder, database: Database) -
 def hunt_phrase(settings: Settings, encoder: Encoder, database: Database) -> HuntPhrase:
     """Return the use case that ranks the archive by a phrase."""
     return HuntPhrase(encoder, JudgePicture(encoder, limits_of(settings)).digest, database)
-
-
-def open_reader(settings: Settings) -> ImageReader:
-    """Return what reads submitted pictures, under the media root and the limits of this deployment."""
-    return ImageReader(settings.media_root, limits_of(settings))
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -1,5 +1,7 @@
 """The command line as people use it: what it prints, how it ends, and what it says when something is wrong."""
 
+import csv
+import io
 import json
 import os
 from pathlib import Path
@@ -115,6 +117,20 @@ def test_scan_prints_a_table_and_a_sum(moderate):
     assert "1 allow, 1 review" in result.out
 
 
+def test_scan_prints_values_for_spreadsheets(moderate, tmp_path, monkeypatch):
+    (tmp_path / "=HYPERLINK(1).png").write_bytes((PICTURES / "pizza.jpg").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    result = moderate("scan", "=HYPERLINK(1).png", PICTURES / "empty.png", "--csv", policies=POLICIES)
+    assert result.exit_code == 0
+    pizza, empty = csv.DictReader(io.StringIO(result.out))
+    assert (pizza["file"], pizza["action"], empty["action"]) == ("./=HYPERLINK(1).png", "allow", "review")
+    assert 0 <= float(pizza["weapons"]) <= 1
+    assert (empty["weapons"], empty["labels"]) == ("", "")
+    both = moderate("scan", PICTURES / "pizza.jpg", "--csv", "--json")
+    assert both.exit_code == 2
+    assert "--json and --csv" in both.err
+
+
 def test_an_unknown_policy_is_named_with_those_there_are(moderate):
     result = moderate("scan", PICTURES / "pizza.jpg", "--policy", "sticker", policies=POLICIES)
     assert result.exit_code == 2
@@ -191,6 +207,31 @@ def test_submit_refuses_a_file_outside_the_media_root(moderate, tmp_path):
     result = moderate("submit", PICTURES / "owl.jpg")
     assert result.exit_code == 2
     assert "is not under the media root" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["ftp://cdn.example.com/cat.jpg?5ec7e7"], "begins with https:// or http://"),
+        (["https://user:5ec7e7@cdn.example.com/"], "cannot carry a user name"),
+        (["https://cdn.example.com/", "no-such.jpg"], "no such file or folder: no-such.jpg"),
+        (["https://cdn.example.com/", "--context", "[1]"], "--context is not a JSON object"),
+        (["https://cdn.example.com/", "--context", "{"], "--context is not a JSON object"),
+        (["https://cdn.example.com/", "--context", '{"a": NaN}'], "an object of plain JSON"),
+        (["https://cdn.example.com/", "--policy", "No!"], "is not a policy name"),
+        (["--store", "s3://bucket", "cat.jpg"], "is not the name of a store"),
+        (["--store", "uploads", "../cat.jpg"], "an empty part, . or .."),
+        (["--store", "uploads", "--inline", "cat.jpg"], "either in a store or sent --inline"),
+    ],
+)
+def test_submit_refuses_what_no_worker_could_take_before_it_asks_for_redis(
+    moderate, tmp_path, arguments, words
+):
+    (tmp_path / "media").mkdir()
+    result = moderate("submit", *arguments)
+    assert (result.exit_code, result.out) == (2, "")
+    assert words in result.err
+    assert "5ec7e7" not in result.err
 
 
 def test_a_setting_that_does_not_fit_is_named(moderate):

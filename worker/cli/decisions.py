@@ -70,6 +70,7 @@ def _as_json(decision: store.RecordedDecision) -> dict[str, Any]:
         "id": decision.id,
         "submission": decision.submission_id,
         "reference": decision.reference,
+        "context": decision.context,
         "policy": decision.policy,
         "policy_digest": decision.policy_digest,
         "model_digest": decision.model_digest,

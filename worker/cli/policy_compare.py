@@ -21,7 +21,7 @@ from worker.store import schema
 from worker.store.archive import Span
 from worker.store.database import Database
 from worker.usecases.compare_policies import DEFAULT_KEPT, Comparison
-from worker.wiring import compare_policies, open_database, open_encoder, open_reader, pick_policies
+from worker.wiring import compare_policies, image_reader, open_database, open_encoder, pick_policies
 
 EPILOG = """OLD and NEW are each a policy file, or [bold]live[/] (the file of the other's name in
 MODERATION_POLICIES), or the first 6 or more characters of a version's digest.
@@ -87,7 +87,7 @@ def _compare(  # noqa: PLR0913, PLR0917 - all it takes
 
 def _write(comparison: Comparison, settings: Settings, file: Path) -> None:
     with counting("drawing") as progress:
-        page = comparison_page(comparison, Thumbnails(open_reader(settings)), progress)
+        page = comparison_page(comparison, Thumbnails(image_reader(settings)), progress)
     write_page(page, file)
     messages().print(f"report: {file}", soft_wrap=True)
 

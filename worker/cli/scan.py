@@ -1,11 +1,14 @@
 """`moderate scan`: judge files on this machine, without broker or database."""
 
+import csv
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from worker.cli.console import action_text, plain_table, print_json, results, track
+from worker.errors import UsageError
 from worker.images.folder import find_files
 from worker.settings import Settings
 from worker.usecases.judge_picture import Judgement
@@ -17,6 +20,8 @@ EPILOG = """Examples:
 
 [bold]moderate scan a.jpg b.png --policy default --json[/]
 
+[bold]moderate scan uploads/ --csv > scores.csv[/]
+
 Exit codes: 0 done, whatever was found, 1 a policy has problems, 2 wrong usage, 3 the model cannot be
 loaded."""
 
@@ -27,8 +32,13 @@ def scan(
         str | None, typer.Option(help="Policy to judge by instead of MODERATION_POLICY.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print comma-separated values, a column for each label's score.")
+    ] = False,
 ) -> None:
     """Judge files by a policy here and now; nothing is enqueued or stored."""
+    if as_json and as_csv:
+        raise UsageError("--json and --csv cannot both be printed")
     settings = Settings.read()
     files = find_files(paths)
     with open_encoder(settings) as encoder:
@@ -36,6 +46,8 @@ def scan(
         judged = list(track(scan_folder(settings, encoder)(live, files), total=len(files), what="judging"))
     if as_json:
         print_json([_as_json(file, judgement) for file, judgement in judged])
+    elif as_csv:
+        _print_csv(judged, [label.name for label in live.policy.labels])
     else:
         _print_table(judged)
 
@@ -52,6 +64,22 @@ def _as_json(file: Path, judgement: Judgement) -> dict[str, Any]:
             for s in decision.scores
         ],
     }
+
+
+def _print_csv(judged: list[tuple[Path, Judgement]], labels: list[str]) -> None:
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(["file", "action", "labels", "reason", *labels])
+    for file, judgement in judged:
+        decision = judgement.decision
+        scores = {score.label: f"{score.score:.4f}" for score in decision.scores}
+        flagged = " ".join(decision.flagged)
+        row = [_no_formula(file), decision.action.value, flagged, decision.reason]
+        table.writerow(row + [scores.get(label, "") for label in labels])
+
+
+def _no_formula(file: Path) -> str:
+    """Return the path in a form that no spreadsheet program takes for a formula and runs."""
+    return f"./{file}" if str(file).startswith(("=", "+", "-", "@")) else str(file)
 
 
 def _print_table(judged: list[tuple[Path, Judgement]]) -> None:

@@ -1,15 +1,18 @@
 """`moderate submit`: enqueue pictures for the workers."""
 
+import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from worker.cli.console import messages, track
-from worker.client import Client, InlineBytes, LocalFile, Source
-from worker.domain.submission import MAX_INLINE_BYTES
-from worker.errors import PermanentError, UsageError
+from worker.cli.console import messages, progress_bar
+from worker.client import Client, ImageUrl, InlineBytes, LocalFile, Source, StoredObject, Submission
+from worker.client.messages import MAX_SUBMISSIONS
+from worker.domain.submission import MAX_INLINE_BYTES, MAX_REFERENCE_CHARACTERS, new_submission_id
+from worker.errors import InvalidSubmissionError, PermanentError, UsageError
 from worker.images.folder import find_files
 from worker.images.reader import read_named_file
 from worker.policy_files.intake import require_policy
@@ -20,20 +23,35 @@ EPILOG = """Examples:
 
 [bold]moderate submit var/media/uploads/[/]
 
+[bold]moderate submit https://cdn.example.com/cat.jpg --context '{"post": 42}'[/]
+
+[bold]moderate submit --store uploads 2026/07/cat.jpg[/]
+
 [bold]moderate submit ~/Downloads/cat.jpg --inline --reference post-42[/]
 
 Prints the submissions' ids, one a line.
 Exit codes: 0 done, 2 wrong usage, 3 the broker is unreachable."""
 
 
-def submit(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, or folders of pictures.")],
+def submit(  # noqa: PLR0913, PLR0917 - an option each
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH|URL|DIR...", help="Pictures, folders of them, URLs; with --store, keys."
+        ),
+    ],
     policy: Annotated[
         str | None, typer.Option(help="Policy to judge by; the workers' default if left out.")
     ] = None,
     reference: Annotated[
-        str, typer.Option(help="What to find beside the decision; the file's path if left out.")
+        str, typer.Option(help="What to find beside the decision; where the picture is if left out.")
     ] = "",
+    context: Annotated[
+        str, typer.Option(metavar="JSON", help="A small JSON object to be given back beside the decision.")
+    ] = "",
+    store: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The pictures are keys in this object store.")
+    ] = None,
     inline: Annotated[
         bool,
         typer.Option(
@@ -45,17 +63,69 @@ def submit(
     settings = Settings.read()
     if policy is not None:
         require_policy(settings.policies, policy)
-    files = find_files(paths)
-    sources = [_source(file, settings, inline=inline) for file in files]
+    if store and inline:
+        raise UsageError("a picture is either in a store or sent --inline")
+    wanted = _context(context)
+    submissions = [
+        Submission(
+            new_submission_id(),
+            source,
+            policy,
+            reference or name[-MAX_REFERENCE_CHARACTERS:],
+            context=wanted,
+        )
+        for name, source in _sources(pictures, settings, store=store, inline=inline)
+    ]
     with Client(settings.broker_url, queue=settings.queue) as client:
         client.ping()
-        pairs = track(list(zip(files, sources, strict=True)), total=len(files), what="enqueuing")
-        for file, source in pairs:
-            typer.echo(client.submit(source, policy=policy, reference=reference or str(file)[-512:]))
-    messages().print(f"{len(files)} enqueued on {settings.queue}; see them decided: moderate decisions")
+        _enqueue(client, submissions)
+    messages().print(f"{len(submissions)} enqueued on {settings.queue}; see them decided: moderate decisions")
 
 
-def _source(file: Path, settings: Settings, *, inline: bool) -> Source:
+def _enqueue(client: Client, submissions: list[Submission]) -> None:
+    with progress_bar() as progress:
+        bar = progress.add_task("enqueuing", total=len(submissions))
+        for group in _groups(submissions):
+            if len(group) > 1:
+                client.submit_many(group)
+            else:
+                (one,) = group
+                client.submit(
+                    one.source, id=one.id, policy=one.policy, reference=one.reference, context=one.context
+                )
+            typer.echo("\n".join(submission.id for submission in group))
+            progress.advance(bar, len(group))
+
+
+def _groups(submissions: list[Submission]) -> Iterator[list[Submission]]:
+    """Yield what shares a message; pictures that travel along go alone."""
+    inline = any(isinstance(submission.source, InlineBytes) for submission in submissions)
+    size = 1 if inline else MAX_SUBMISSIONS
+    for start in range(0, len(submissions), size):
+        yield submissions[start : start + size]
+
+
+def _sources(
+    pictures: list[str], settings: Settings, *, store: str | None, inline: bool
+) -> Iterator[tuple[str, Source]]:
+    """Yield each picture's name and source."""
+    if store is not None:
+        yield from ((key, StoredObject(store, key)) for key in pictures)
+        return
+    for picture in pictures:
+        if "://" in picture:
+            source = ImageUrl(picture)
+            yield str(source), source
+    for file in _files(pictures):
+        yield str(file), _file_source(file, settings, inline=inline)
+
+
+def _files(pictures: list[str]) -> list[Path]:
+    paths = [Path(picture) for picture in pictures if "://" not in picture]
+    return find_files(paths) if paths else []
+
+
+def _file_source(file: Path, settings: Settings, *, inline: bool) -> Source:
     """Return where the workers find the file: by its path under the media root, or in the message."""
     if inline:
         limits = replace(limits_of(settings), max_bytes=MAX_INLINE_BYTES)
@@ -70,3 +140,15 @@ def _source(file: Path, settings: Settings, *, inline: bool) -> Source:
             hint="set MODERATION_MEDIA_ROOT to a folder above it, or send small files with --inline",
         )
     return LocalFile(resolved.relative_to(root).as_posix())
+
+
+def _context(text: str) -> dict[str, Any] | None:
+    if not text:
+        return None
+    try:
+        context = json.loads(text)
+    except (ValueError, RecursionError):
+        context = None
+    if not isinstance(context, dict):
+        raise InvalidSubmissionError("--context is not a JSON object", hint="""for example '{"post": 42}'""")
+    return context

@@ -7,6 +7,23 @@ with Client("redis://127.0.0.1:6379/0") as client:
 """
 
 from worker.client.client import Client
-from worker.domain.submission import InlineBytes, LocalFile, Source, Submission
+from worker.domain.submission import (
+    ImageUrl,
+    InlineBytes,
+    LocalFile,
+    Source,
+    StoredObject,
+    Submission,
+    new_submission_id,
+)
 
-__all__ = ["Client", "InlineBytes", "LocalFile", "Source", "Submission"]
+__all__ = [
+    "Client",
+    "ImageUrl",
+    "InlineBytes",
+    "LocalFile",
+    "Source",
+    "StoredObject",
+    "Submission",
+    "new_submission_id",
+]

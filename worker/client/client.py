@@ -1,5 +1,6 @@
 """The producer's client: puts submissions on the queue and returns their ids."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.url import maybe_sanitize_url
 
-from worker.client.messages import DEFAULT_QUEUE, TASK, to_message
+from worker.client.messages import DEFAULT_QUEUE, TASK, TASK_MANY, to_many_message, to_message
 from worker.domain.submission import Source, Submission, new_submission_id
 from worker.errors import BrokerUnavailableError, SettingsError
 
@@ -45,7 +46,7 @@ class Client:
             broker_connection_timeout=5,
         )
 
-    def submit(
+    def submit(  # noqa: PLR0913 - the fields of a submission, all by name
         self,
         source: Source,
         *,
@@ -53,15 +54,25 @@ class Client:
         reference: str = "",
         id: str | None = None,  # noqa: A002 - the field's name on every face of the service
         sha256: str | None = None,
+        context: dict[str, Any] | None = None,
     ) -> str:
         """Enqueue one picture and return the submission's id.
 
         `id` is the idempotency key: submitting the same one again changes nothing. InvalidSubmissionError
         before anything is sent if a field is malformed; BrokerUnavailableError if the broker is away.
         """
-        submission = Submission(id or new_submission_id(), source, policy, reference, sha256)
-        self._send(to_message(submission))
+        submission = Submission(id or new_submission_id(), source, policy, reference, sha256, context)
+        self._send(TASK, to_message(submission), [submission.id])
         return submission.id
+
+    def submit_many(self, submissions: Sequence[Submission]) -> list[str]:
+        """Enqueue up to 64 pictures in one message and return their ids; no source may be `InlineBytes`.
+
+        Each is decided on its own. Raises as `submit` does; sending the same submissions again is safe.
+        """
+        ids = [submission.id for submission in submissions]
+        self._send(TASK_MANY, to_many_message(submissions), ids)
+        return ids
 
     def ping(self) -> None:
         """Raise BrokerUnavailableError unless the broker answers within a few seconds."""
@@ -83,9 +94,16 @@ class Client:
     ) -> None:
         self.close()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, task: str, message: dict[str, Any], ids: list[str]) -> None:
         try:
-            self._app.send_task(TASK, kwargs=message, queue=self._queue, retry_policy=_RETRY_POLICY)
+            self._app.send_task(
+                task,
+                kwargs=message,
+                # What Celery's monitors and logs show of a message: nothing that may be signed.
+                kwargsrepr=", ".join(ids),
+                queue=self._queue,
+                retry_policy=_RETRY_POLICY,
+            )
         except OperationalError as error:
             raise self._unavailable(error) from None
 

@@ -2,18 +2,26 @@
 
 import base64
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, assert_never
 
-from worker.domain.submission import InlineBytes, LocalFile, Source, Submission
+from worker.domain.submission import ImageUrl, InlineBytes, LocalFile, Source, StoredObject, Submission
 from worker.errors import InvalidSubmissionError
 
 TASK: Final = "moderation.check"
+TASK_MANY: Final = "moderation.check_many"
+#: Submissions that one message of `moderation.check_many` carries at most.
+MAX_SUBMISSIONS: Final = 64
 DEFAULT_QUEUE: Final = "moderation"
 
-_FIELDS: Final = ("id", "source", "policy", "reference", "sha256")
+_FIELDS: Final = ("id", "source", "policy", "reference", "sha256", "context")
 #: The fields that each kind of source has beside `kind`.
-_SOURCE_FIELDS: Final = {"file": "path", "bytes": "base64"}
+_SOURCE_FIELDS: Final = {
+    "file": ("path",),
+    "bytes": ("base64",),
+    "url": ("url",),
+    "object": ("store", "key"),
+}
 
 Message = dict[str, Any]
 
@@ -26,7 +34,26 @@ def to_message(submission: Submission) -> Message:
         "policy": submission.policy,
         "reference": submission.reference,
         "sha256": submission.sha256,
+        "context": submission.context,
     }
+
+
+def to_many_message(submissions: Sequence[Submission]) -> Message:
+    """Return the keyword arguments of the task `moderation.check_many`.
+
+    InvalidSubmissionError where there are none or too many, or where one brings its picture along.
+    """
+    if not 0 < len(submissions) <= MAX_SUBMISSIONS:
+        raise InvalidSubmissionError(
+            f"one message carries 1 to {MAX_SUBMISSIONS} submissions, not {len(submissions):,}"
+        )
+    heavy = [submission.id for submission in submissions if isinstance(submission.source, InlineBytes)]
+    if heavy:
+        raise InvalidSubmissionError(
+            f"one message carries many references, but no pictures: {', '.join(heavy[:5])}",
+            hint="send pictures as bytes one by one",
+        )
+    return {"submissions": [to_message(submission) for submission in submissions]}
 
 
 def from_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -> Submission:
@@ -43,12 +70,40 @@ def from_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -
         policy=message.get("policy"),
         reference=message.get("reference") or "",
         sha256=message.get("sha256"),
+        context=message.get("context"),
     )
 
 
+def from_many_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -> list[Message]:
+    """Read the arguments of the task `moderation.check_many`: a list of messages, each still to be read.
+
+    InvalidSubmissionError where they are no such list, or too long a one.
+    """
+    problems = ["positional arguments are not understood, pass keywords"] if positional else []
+    problems += _unknown_fields(message, ("submissions",), "")
+    found = message.get("submissions")
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        problems.append("field 'submissions' must be a list of objects")
+    elif not 0 < len(found) <= MAX_SUBMISSIONS:
+        problems.append(f"field 'submissions' must have 1 to {MAX_SUBMISSIONS} entries, not {len(found):,}")
+    if problems:
+        raise InvalidSubmissionError("; ".join(problems))
+    return list(message["submissions"])
+
+
 def source_record(source: Source) -> Message | None:
-    """Return where a picture is, as the ledger keeps it; None where it travels inside the message."""
-    return None if isinstance(source, InlineBytes) else _source_to_message(source)
+    """Return where a picture is, as the ledger keeps it; None where it travels inside the message.
+
+    A URL is kept without its query, which may be a signature, and says so where it had one.
+    """
+    match source:
+        case InlineBytes():
+            return None
+        case ImageUrl(url):
+            removed = {"query": "removed"} if "?" in url else {}
+            return {"kind": "url", "url": str(source), **removed}
+        case _:
+            return _source_to_message(source)
 
 
 def recorded_source(record: Mapping[str, Any] | None) -> Source | None:
@@ -64,13 +119,22 @@ def _source_to_message(source: Source) -> Message:
             return {"kind": "file", "path": path}
         case InlineBytes(data):
             return {"kind": "bytes", "base64": base64.b64encode(data).decode("ascii")}
+        case ImageUrl(url):
+            return {"kind": "url", "url": url}
+        case StoredObject(store, key):
+            return {"kind": "object", "store": store, "key": key}
         case _:
             assert_never(source)
 
 
 def _source_from_message(source: Mapping[str, str]) -> Source:
-    if source["kind"] == "file":
-        return LocalFile(source["path"])
+    match source["kind"]:
+        case "file":
+            return LocalFile(source["path"])
+        case "url":
+            return ImageUrl(source["url"])
+        case "object":
+            return StoredObject(source["store"], source["key"])
     try:
         return InlineBytes(base64.b64decode(source["base64"], validate=True))
     except ValueError:
@@ -86,6 +150,8 @@ def _form_problems(message: Mapping[str, Any], positional: tuple[Any, ...]) -> l
         for name in ("id", "policy", "reference", "sha256")
         if name in message and not _is_text(message[name], null_allowed=name != "id")
     ]
+    if not isinstance(message.get("context"), dict | None):
+        problems.append(f"field 'context' must be an object or null, not {_kind(message['context'])}")
     return problems + (_source_problems(message["source"]) if "source" in message else [])
 
 
@@ -96,12 +162,12 @@ def _source_problems(source: object) -> list[str]:
     if not isinstance(kind, str) or kind not in _SOURCE_FIELDS:
         known = ", ".join(repr(name) for name in _SOURCE_FIELDS)
         return [f"field 'source.kind' must be one of {known}, not {str(kind)[:40]!r}"]
-    field = _SOURCE_FIELDS[kind]
-    problems = _unknown_fields(source, ("kind", field), "source.")
-    if field not in source:
-        problems.append(f"field 'source.{field}' is missing")
-    elif not isinstance(source[field], str):
-        problems.append(f"field 'source.{field}' must be text, not {_kind(source[field])}")
+    problems = _unknown_fields(source, ("kind", *_SOURCE_FIELDS[kind]), "source.")
+    for field in _SOURCE_FIELDS[kind]:
+        if field not in source:
+            problems.append(f"field 'source.{field}' is missing")
+        elif not isinstance(source[field], str):
+            problems.append(f"field 'source.{field}' must be text, not {_kind(source[field])}")
     return problems
 
 

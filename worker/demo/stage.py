@@ -1,5 +1,6 @@
 """Sets the stage for `moderate demo`: a Redis, a database, copies of policies and pictures, a real worker."""
 
+import json
 import os
 import secrets
 import shutil
@@ -108,4 +109,7 @@ def running_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """Return the variables that give another process the same settings."""
-    return {f"MODERATION_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+    return {
+        f"MODERATION_{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
+        for name, value in settings.model_dump().items()
+    }

@@ -1,20 +1,28 @@
 """What a platform hands over: a submission, and the source that says where its picture is."""
 
+import json
 import re
 import secrets
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+from worker.domain.url import Url, without_query
 from worker.errors import InvalidSubmissionError
 
 #: The producer's idempotency key: what a log line, a URL and a file name can carry unescaped.
 SUBMISSION_ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 POLICY_NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 SHA256_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
+STORE_NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 MAX_REFERENCE_CHARACTERS: Final = 512
 MAX_PATH_CHARACTERS: Final = 1024
 #: A larger picture makes the broker the bottleneck: pass a path instead.
 MAX_INLINE_BYTES: Final = 256 * 1024
+#: What S3 allows.
+MAX_KEY_BYTES: Final = 1024
+MAX_CONTEXT_BYTES: Final = 8 * 1024
+MAX_CONTEXT_DEPTH: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,58 @@ class InlineBytes:
         return f"{len(self.data):,} bytes sent with the message"
 
 
-Source = LocalFile | InlineBytes
+@dataclass(frozen=True, slots=True, repr=False)
+class ImageUrl:
+    """A picture that workers fetch where they may; its query can be a signature and is never shown."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is not plainly an http or https URL."""
+        try:
+            Url.parse(self.url)
+        except ValueError as problem:
+            raise InvalidSubmissionError(str(problem)) from None
+
+    def __str__(self) -> str:
+        return without_query(self.url)
+
+    def __repr__(self) -> str:
+        return f"ImageUrl({str(self)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A picture in an object store that the workers' operator configured by name."""
+
+    store: str
+    key: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is no name of a store, and keys that could mean something outside its root."""
+        if not STORE_NAME_PATTERN.fullmatch(self.store):
+            raise InvalidSubmissionError(
+                f"{self.store[:80]!r} is not the name of a store",
+                hint="workers know their stores by names of lower-case letters, digits, - and _",
+            )
+        _refuse_unstorable(self.key, "a key")
+        if not 0 < len(self.key.encode()) <= MAX_KEY_BYTES:
+            raise InvalidSubmissionError(
+                f"a key has 1 to {MAX_KEY_BYTES:,} bytes, not {len(self.key.encode()):,}"
+            )
+        if any(ord(character) < 32 or character == "\x7f" for character in self.key):
+            raise InvalidSubmissionError(f"the key {self.key[:80]!r} has control characters")
+        if {"", ".", ".."} & set(self.key.split("/")):
+            raise InvalidSubmissionError(
+                f"the key {self.key[:80]!r} has an empty part, . or ..",
+                hint="a key is relative to its store: uploads/cat.jpg",
+            )
+
+    def __str__(self) -> str:
+        return f"{self.key} in the store {self.store}"
+
+
+Source = LocalFile | InlineBytes | ImageUrl | StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +130,8 @@ class Submission:
     reference: str = ""
     #: Promised digest of the bytes, lower-case hexadecimal; checked before anything is judged.
     sha256: str | None = None
+    #: A small JSON object that the platform wants back beside the decision.
+    context: dict[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         """Check every field, so that no submission that exists is malformed."""
@@ -91,6 +152,49 @@ class Submission:
         _refuse_unstorable(self.reference, "a reference")
         if self.sha256 is not None and not SHA256_PATTERN.fullmatch(self.sha256):
             raise InvalidSubmissionError(f"{self.sha256[:80]!r} is not a SHA-256 in lower-case hexadecimal")
+        if self.context is not None:
+            _check_context(self.context)
+
+
+def _check_context(context: object) -> None:
+    """Refuse what would not come back as it was given, from any database."""
+    if not isinstance(context, dict) or not _is_plain_json(context):
+        raise InvalidSubmissionError(
+            "a context is an object of plain JSON",
+            hint="keys and texts without NUL, finite numbers, true, false, null, lists and objects",
+        )
+    size = len(json.dumps(context, ensure_ascii=False).encode())
+    if size > MAX_CONTEXT_BYTES:
+        raise InvalidSubmissionError(
+            f"a context has at most {MAX_CONTEXT_BYTES:,} bytes as JSON, not {size:,}",
+            hint="keep it on your side and find it by the reference",
+        )
+
+
+def _is_plain_json(context: object) -> bool:
+    try:
+        texts = list(_texts(context, MAX_CONTEXT_DEPTH))
+        if any("\0" in text for text in texts):
+            return False
+        "".join(texts).encode()  # no half of a character
+        return bool(json.loads(json.dumps(context, allow_nan=False)) == context)
+    except (TypeError, ValueError):
+        return False
+
+
+def _texts(value: object, depth: int) -> Iterator[str]:
+    """Yield every text in a JSON value; ValueError where it is nested deeper than `depth`."""
+    if depth < 0:
+        raise ValueError("nested too deep")
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(key, depth)
+            yield from _texts(inner, depth - 1)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner, depth - 1)
 
 
 def _refuse_unstorable(text: str, what: str) -> None:

@@ -1,104 +1,60 @@
 """Fetches a submitted picture's bytes from where its source says they are, and from nowhere else."""
 
-import errno
 import hashlib
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, assert_never
+from typing import assert_never
 
-from worker.domain.submission import InlineBytes, LocalFile, Source
-from worker.errors import (
-    InvalidSubmissionError,
-    SourceError,
-    SourceMissingError,
-    SourceNotAllowedError,
-    UnavailableError,
-)
+from worker.domain.submission import ImageUrl, InlineBytes, LocalFile, Source, StoredObject
+from worker.errors import InvalidSubmissionError, SourceError
+from worker.images.download import Download
 from worker.images.limits import Limits
-
-#: A FIFO opened without O_NONBLOCK waits for a writer for ever. Links were followed before, under our eyes.
-_OPEN_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
-_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
-
-#: Failures of this process, not of the picture: the same read can succeed later.
-_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+from worker.images.local_folder import LocalFolder
+from worker.images.object_store import ObjectStores
 
 
 @dataclass(frozen=True, slots=True)
 class ImageReader:
-    """Reads sources; a local one never leaves the media root."""
+    """Reads sources of every kind."""
 
-    media_root: Path
+    media: LocalFolder
+    download: Download
+    object_stores: ObjectStores
     limits: Limits
 
     def read(self, source: Source) -> bytes:
         """Return the encoded picture, at most `limits.max_bytes` long.
 
-        SourceNotAllowedError where the source points outside the media root or at no regular file,
-        SourceMissingError where there is nothing, SourceError where it cannot be read,
-        UndecodablePictureError where it is too large, UnavailableError where the media root is away.
+        SourceNotAllowedError where the source points where workers must not read, SourceMissingError where
+        there is nothing, SourceError where it cannot be read, UndecodablePictureError where it is too
+        large, RemoteUnavailableError where a stranger's server does not answer, UnavailableError where
+        the media root or a store of ours is away.
         """
         match source:
-            case LocalFile():
-                return self._read_file(source.path)
-            case InlineBytes():
-                self.limits.check_bytes(len(source.data))
-                return source.data
+            case LocalFile(path):
+                return self.media.read(path)
+            case InlineBytes(data):
+                self.limits.check_bytes(len(data))
+                return data
+            case ImageUrl(url):
+                return self.download(url)
+            case StoredObject(store, key):
+                return self.object_stores.read(store, key)
             case _:
                 assert_never(source)
-
-    def _read_file(self, path: str) -> bytes:
-        _check_relative(path)
-        root = self._resolved_root()
-        try:
-            return self._read_open(_open_beneath(root, _resolve_beneath(root, path)), path)
-        except OSError as problem:
-            raise _source_error(path, problem) from problem
-
-    def _resolved_root(self) -> Path:
-        # A disk that is not mounted must not decide about every upload that waits: retried, not refused.
-        try:
-            root = self.media_root.resolve(strict=True)
-        except (OSError, RuntimeError) as problem:
-            raise self._root_is_away() from problem
-        if not root.is_dir():
-            raise self._root_is_away()
-        return root
-
-    def _root_is_away(self) -> UnavailableError:
-        return UnavailableError(
-            f"the media root {self.media_root} is not there, or is no folder",
-            hint="create or mount it, or set MODERATION_MEDIA_ROOT to the folder that producers write to",
-        )
-
-    def _read_open(self, descriptor: int, path: str) -> bytes:
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise SourceNotAllowedError(f"{path!r} is not a regular file")
-            self.limits.check_bytes(status.st_size)
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                # One more than allowed: a file that grows while it is read is noticed.
-                data = file.read(self.limits.max_bytes + 1)
-        finally:
-            os.close(descriptor)
-        self.limits.check_bytes(len(data))
-        return data
 
 
 def read_named_file(file: Path, limits: Limits) -> bytes:
     """Read a file that a person named on this machine: under the limits, but under no media root.
 
-    Raises as `ImageReader.read` does; SourceError where the name cannot be passed on.
+    Raises as `LocalFolder.read` does; SourceError where the name cannot be passed on.
     """
     resolved = file.resolve()
     try:
         source = LocalFile(resolved.name)
     except InvalidSubmissionError as problem:
         raise SourceError(problem.message) from None
-    return ImageReader(resolved.parent, limits).read(source)
+    return LocalFolder(resolved.parent, limits).read(source.path)
 
 
 def verify_sha256(data: bytes, promised: str | None) -> None:
@@ -111,51 +67,3 @@ def verify_sha256(data: bytes, promised: str | None) -> None:
             f"the bytes are not the ones that were submitted: SHA-256 {found}, promised {promised}",
             hint="the file was replaced after it was submitted; submit it again",
         )
-
-
-def _check_relative(path: str) -> None:
-    parts = Path(path)
-    if parts.is_absolute():
-        raise SourceNotAllowedError(f"{path!r} is absolute; paths are relative to the media root")
-    if ".." in parts.parts:
-        raise SourceNotAllowedError(f"{path!r} climbs with '..'; paths stay below the media root")
-
-
-def _resolve_beneath(root: Path, path: str) -> Path:
-    """Follow the links of `path` and return where it ends, relative to `root`."""
-    try:
-        target = (root / path).resolve(strict=True)
-    except (RuntimeError, ValueError) as problem:
-        # Python 3.11 raises RuntimeError at a loop of links, and ValueError at a NUL or a lone surrogate.
-        raise SourceNotAllowedError(f"{path!r} names no file: {problem}") from problem
-    if not target.is_relative_to(root):
-        raise SourceNotAllowedError(f"{path!r} is a link that leads out of the media root")
-    return target.relative_to(root)
-
-
-def _open_beneath(root: Path, target: Path) -> int:
-    """Open `target` step by step below `root`, following no link, and return its descriptor.
-
-    A folder or file that somebody swaps for a link after it was checked makes this fail, not escape.
-    """
-    *folders, name = target.parts or (".",)
-    folder = os.open(root, _FOLDER_FLAGS)
-    try:
-        for part in folders:
-            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        return os.open(name, _OPEN_FLAGS, dir_fd=folder)
-    finally:
-        os.close(folder)
-
-
-def _source_error(path: str, problem: OSError) -> SourceError | UnavailableError:
-    reason = (problem.strerror or str(problem)).lower()
-    if problem.errno in _SHORTAGES:
-        return UnavailableError(f"{path!r} cannot be read now: {reason}")
-    if problem.errno in {errno.ENOENT, errno.ENOTDIR}:
-        return SourceMissingError(f"there is no file {path!r} below the media root")
-    if problem.errno in {errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}:
-        return SourceNotAllowedError(f"{path[:200]!r} is not a file that is read here: {reason}")
-    return SourceError(f"{path!r} cannot be read: {reason}")

@@ -12,8 +12,8 @@ from worker.domain.policy import Action
 
 #: A number that the database counts up; SQLite counts INTEGER only.
 Identifier: Final = BigInteger().with_variant(Integer(), "sqlite")
-#: A list of names, readable as it stands and searchable with each database's JSON functions.
-Names: Final = JSON().with_variant(JSONB(), "postgresql")
+#: A list of names, or an object with them: readable as it stands, and searchable with JSON functions.
+Names: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 #: An action by its value; the table's CHECK holds the set.
 ActionName: Final = Enum(Action, native_enum=False, length=16, values_callable=list)
 

@@ -28,6 +28,8 @@ class RecordedDecision:
     id: int
     submission_id: str
     reference: str
+    #: What the platform wanted back; None where it gave nothing.
+    context: dict[str, Any] | None
     policy: str
     policy_digest: str
     model_digest: str
@@ -139,16 +141,18 @@ def _score_rows(decision_id: int, decision: Decision) -> Iterable[dict[str, Any]
         yield {"decision_id": decision_id, "position": position, "flagged": flagged, **asdict(score)}
 
 
-def _decisions() -> Select[DecisionRow, str]:
-    return select(DecisionRow, SubmissionRow.reference).join(
+def _decisions() -> Select[DecisionRow, str, dict[str, Any] | None]:
+    return select(DecisionRow, SubmissionRow.reference, SubmissionRow.context).join(
         SubmissionRow, SubmissionRow.id == DecisionRow.submission_id
     )
 
 
-def _read(session: Session, query: Select[DecisionRow, str]) -> list[RecordedDecision]:
+def _read(session: Session, query: Select[DecisionRow, str, dict[str, Any] | None]) -> list[RecordedDecision]:
     found = session.execute(query).all()
-    scores = _scores(session, [row.id for row, _ in found])
-    return [_recorded(row, reference, tuple(scores.get(row.id, ()))) for row, reference in found]
+    scores = _scores(session, [row.id for row, *_ in found])
+    return [
+        _recorded(row, reference, context, tuple(scores.get(row.id, ()))) for row, reference, context in found
+    ]
 
 
 def _scores(session: Session, decision_ids: Sequence[int]) -> dict[int, list[LabelScore]]:
@@ -171,11 +175,14 @@ def _score(row: LabelScoreRow) -> LabelScore:
     )
 
 
-def _recorded(row: DecisionRow, reference: str, scores: tuple[LabelScore, ...]) -> RecordedDecision:
+def _recorded(
+    row: DecisionRow, reference: str, context: dict[str, Any] | None, scores: tuple[LabelScore, ...]
+) -> RecordedDecision:
     return RecordedDecision(
         id=row.id,
         submission_id=row.submission_id,
         reference=reference,
+        context=context,
         policy=row.policy,
         policy_digest=row.policy_digest,
         model_digest=row.model_digest,

@@ -31,6 +31,7 @@ def record(
         "policy": policy,
         "sha256": sha256,
         "source": source,
+        "context": submission.context,
         "error": None,
         "updated_at": utc_now(),
     }

@@ -52,6 +52,8 @@ class SubmissionRow(Row):
     sha256: Mapped[str | None]
     #: Where the picture is, as the message said it; None where it came inside the message.
     source: Mapped[dict[str, Any] | None] = mapped_column(Names)
+    #: What the platform wants back beside the decision; None where it gave nothing.
+    context: Mapped[dict[str, Any] | None] = mapped_column(Names)
     state: Mapped[str]
     #: Why it was refused; None where it was not.
     error: Mapped[str | None]

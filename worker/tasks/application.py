@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, Final, TypeVar
@@ -12,6 +13,7 @@ from kombu import Connection
 
 from worker.errors import ModerationError
 from worker.settings import Settings
+from worker.tasks.logs import hide_queries
 from worker.wiring import Service, open_service
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,11 @@ class ModerationApp(Celery):
     def service(self) -> Service:
         """The service of this process; closed with the worker."""
         return self._open.enter_context(open_service(self.settings))
+
+    @cached_property
+    def crew(self) -> ThreadPoolExecutor:
+        """The threads that work on messages of many submissions, shared by all such messages."""
+        return self._open.enter_context(ThreadPoolExecutor(self.settings.concurrency, "many"))
 
     @cached_property
     def _open(self) -> ExitStack:
@@ -105,6 +112,7 @@ def _open_service(sender: Any, **_: Any) -> None:
     """Load model and policies before the first job is claimed, and leave in one clear line if that fails."""
     if not isinstance(sender.app, ModerationApp):
         return
+    hide_queries()
     service = _or_leave(lambda: sender.app.service)
     log.info("model %s ready, policies %s", service.encoder.name, ", ".join(service.policies.names))
 

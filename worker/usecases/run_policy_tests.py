@@ -10,9 +10,8 @@ from worker.domain.decision import Decision, decide_undecodable
 from worker.domain.expectation import meets
 from worker.domain.policy import Policy, PolicyTest
 from worker.domain.scoring import PhraseVectors
-from worker.domain.submission import LocalFile
-from worker.errors import InvalidSubmissionError, SourceError, UnavailableError, UndecodablePictureError
-from worker.images.reader import ImageReader
+from worker.errors import SourceError, UnavailableError, UndecodablePictureError
+from worker.images.local_folder import LocalFolder
 from worker.policy_files.library import LivePolicy
 from worker.usecases.judge_picture import EmbeddedPicture, JudgePicture
 
@@ -44,13 +43,13 @@ class RunPolicyTests:
     def __call__(self, policy: Policy, folder: Path, vectors: PhraseVectors) -> Iterator[Outcome]:
         """Yield the outcome of every test, in the file's order; the pictures are in `folder`."""
         live = LivePolicy(policy=policy, vectors=vectors, text="", loaded_at=datetime.now(UTC))
-        reader = ImageReader(folder, self.judge_picture.limits)
+        pictures = LocalFolder(folder, self.judge_picture.limits, name="the policy's folder")
         for test in policy.tests:
             try:
-                yield Outcome(test, self._decide(live, reader.read(LocalFile(test.picture))))
+                yield Outcome(test, self._decide(live, pictures.read(test.picture)))
             except UndecodablePictureError as refusal:
                 yield Outcome(test, decide_undecodable(policy, refusal.message))
-            except (SourceError, InvalidSubmissionError, UnavailableError) as problem:
+            except (SourceError, UnavailableError) as problem:
                 yield Outcome(test, problem=f"the picture cannot be read: {problem.message}")
 
     def _decide(self, live: LivePolicy, data: bytes) -> Decision:

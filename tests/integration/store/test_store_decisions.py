@@ -1,6 +1,7 @@
 """Recording and reading decisions, on both databases."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
@@ -67,6 +68,7 @@ def test_a_decision_comes_back_as_it_was_written(database):
         id=decision_id,
         submission_id="upload-1",
         reference="post-42",
+        context=None,
         policy="default",
         policy_digest=POLICY.digest,
         model_digest=MODEL_DIGEST,
@@ -74,9 +76,24 @@ def test_a_decision_comes_back_as_it_was_written(database):
         flagged=("weapons",),
         severity=4,
         reason="weapons 0.75",
+        held_back=False,
+        sha256=FACTS.sha256,
         created_at=found.created_at,
         scores=(WEAPONS, ALCOHOL),
     )
+
+
+CONTEXT = {"post": 42, "tags": ["ü", None, True, 0.1, -(2**70)], "by": {"\u2028": "'; DROP TABLE decisions"}}
+
+
+@pytest.mark.parametrize("context", [CONTEXT, {}, None])
+def test_a_context_comes_back_as_it_was_given(database, context):
+    record(database, replace(submission(), context=context))
+    with database.reading() as session:
+        (found,) = decisions.latest(session, limit=10)
+        without = session.scalar(select(func.count()).where(SubmissionRow.context.is_(None)))
+    assert found.context == context
+    assert without == (context is None)
 
 
 def test_eight_threads_with_one_submission_make_one_decision(database):

@@ -8,14 +8,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, inspect, select, text
 from store_records import record, record_everything, submission
 
 from worker import resources
 from worker.errors import SchemaError
 from worker.store import decisions, schema
 from worker.store.database import Database
-from worker.store.tables import Row
+from worker.store.tables import Row, SubmissionRow
 
 REVISIONS = [
     script.revision for script in ScriptDirectory.from_config(schema.configuration()).walk_revisions()
@@ -31,6 +31,15 @@ def migrate(database: Database, direction, revision: str) -> None:
 def tables_of(database: Database) -> set[str]:
     with database.reading() as session:
         return set(inspect(session.connection()).get_table_names())
+
+
+def columns_of(database: Database) -> dict[str, set[str]]:
+    with database.reading() as session:
+        inspector = inspect(session.connection())
+        return {
+            table: {column["name"] for column in inspector.get_columns(table)}
+            for table in inspector.get_table_names()
+        }
 
 
 def row_counts(database: Database) -> dict[str, int]:
@@ -51,11 +60,11 @@ def test_the_migrations_end_at_the_tables_of_the_code(database):
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_each_migration_can_be_taken_back_and_made_again(empty_database, revision):
     migrate(empty_database, command.upgrade, revision)
-    before = tables_of(empty_database)
+    before = columns_of(empty_database)
     migrate(empty_database, command.downgrade, "-1")
-    assert tables_of(empty_database) != before
+    assert columns_of(empty_database) != before
     migrate(empty_database, command.upgrade, revision)
-    assert tables_of(empty_database) == before
+    assert columns_of(empty_database) == before
 
 
 def test_all_migrations_can_be_taken_back_with_rows_in_every_table(database):
@@ -65,6 +74,20 @@ def test_all_migrations_can_be_taken_back_with_rows_in_every_table(database):
     assert tables_of(database) <= {"alembic_version", "sqlite_sequence"}
     schema.upgrade(database)
     assert record(database, submission()) is not None
+
+
+def test_what_was_recorded_before_there_were_contexts_has_none(empty_database):
+    migrate(empty_database, command.upgrade, "0002")
+    with empty_database.transaction() as session:
+        session.execute(
+            text(
+                "INSERT INTO submissions (id, reference, state, created_at, updated_at)"
+                " VALUES ('upload-1', '', 'refused', '2026-07-01 12:00:00', '2026-07-01 12:00:00')"
+            )
+        )
+    schema.upgrade(empty_database)
+    with empty_database.reading() as session:
+        assert session.scalars(select(SubmissionRow.context)).all() == [None]
 
 
 @pytest.fixture

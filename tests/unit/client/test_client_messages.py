@@ -2,13 +2,21 @@
 
 import contextlib
 import json
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.client.messages import from_message, to_message
-from worker.domain.submission import InlineBytes, LocalFile, Submission
+from worker.client.messages import (
+    MAX_SUBMISSIONS,
+    from_many_message,
+    from_message,
+    source_record,
+    to_many_message,
+    to_message,
+)
+from worker.domain.submission import ImageUrl, InlineBytes, LocalFile, StoredObject, Submission
 from worker.errors import InvalidSubmissionError
 
 GOOD = {"id": "post-42", "source": {"kind": "file", "path": "cat.jpg"}}
@@ -19,9 +27,15 @@ _ANY_JSON = st.recursive(
 )
 
 
-@pytest.mark.parametrize("source", [LocalFile("a/b c/ü.jpg"), InlineBytes(b"\x89PNG\x00\xff")])
+SIGNED = ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [LocalFile("a/b c/ü.jpg"), InlineBytes(b"\x89PNG\x00\xff"), SIGNED, StoredObject("uploads", "a/ü.jpg")],
+)
 def test_a_submission_survives_the_way_as_json(source):
-    submission = Submission("post-42", source, "default", "answer to 41", "0" * 64)
+    submission = Submission("post-42", source, "default", "answer to 41", "0" * 64, {"post": [42]})
     assert from_message(json.loads(json.dumps(to_message(submission)))) == submission
 
 
@@ -57,7 +71,21 @@ def test_every_problem_is_named_at_once():
         ({"reference": "a\0b"}, "NUL"),
         ({"reference": "\ud800"}, "valid Unicode"),
         ({"source": "cat.jpg"}, "field 'source' must be an object, not str"),
-        ({"source": {"kind": "url", "url": "http://x"}}, "must be one of 'file', 'bytes', not 'url'"),
+        (
+            {"source": {"kind": "s3", "url": "s3://x"}},
+            "must be one of 'file', 'bytes', 'url', 'object', not 's3'",
+        ),
+        ({"source": {"kind": "url", "url": "file:///etc/passwd"}}, "begins with https:// or http://"),
+        ({"source": {"kind": "url", "url": "https://x/", "key": "y"}}, "unknown field 'source.key'"),
+        ({"source": {"kind": "object", "key": "y"}}, "field 'source.store' is missing"),
+        (
+            {"source": {"kind": "object", "store": "up", "key": 7}},
+            "field 'source.key' must be text, not a number",
+        ),
+        ({"source": {"kind": "object", "store": "up", "key": "../y"}}, "an empty part, . or .."),
+        ({"context": [1]}, "field 'context' must be an object or null, not a list"),
+        ({"context": {"a": float("nan")}}, "an object of plain JSON"),
+        ({"callback": "https://x/"}, "unknown field 'callback'"),
         ({"source": {"kind": "file", "path": ""}}, "a path has 1 to 1024 characters, not 0"),
         ({"source": {"kind": "file", "path": "a\0b"}}, "NUL"),
         ({"source": {"kind": "bytes", "base64": "%%%"}}, "'source.base64' is not base64"),
@@ -71,7 +99,103 @@ def test_a_wrong_field_is_refused_in_words(change, words):
     assert words in error.value.message
 
 
-@given(st.dictionaries(st.sampled_from(["id", "source", "policy", "reference", "sha256", "x"]), _ANY_JSON))
-def test_any_message_at_all_is_a_submission_or_one_named_error(message):
+_FIELD = st.sampled_from(
+    [
+        "id",
+        "source",
+        "policy",
+        "reference",
+        "sha256",
+        "context",
+        "kind",
+        "url",
+        "key",
+        "store",
+        "path",
+        "base64",
+        "x",
+    ]
+)
+_LIKELY = st.sampled_from(
+    [
+        "post-42",
+        "default",
+        "0" * 64,
+        "file",
+        "url",
+        "object",
+        "bytes",
+        "https://a.b/c?d",
+        "a/b",
+        "QUJD",
+        "..",
+        "\0",
+    ]
+)
+_NEARLY = st.dictionaries(_FIELD, _LIKELY | st.dictionaries(_FIELD, _LIKELY | _ANY_JSON) | _ANY_JSON)
+
+
+@settings(max_examples=500)
+@given(_NEARLY | _NEARLY.map(lambda found: GOOD | found), st.lists(_ANY_JSON, max_size=1).map(tuple))
+def test_any_message_at_all_is_a_submission_or_one_named_error(message, positional):
     with contextlib.suppress(InvalidSubmissionError):
-        assert isinstance(from_message(message), Submission)
+        submission = from_message(message, positional)
+        assert from_message(to_message(submission)) == submission
+
+
+@settings(max_examples=300)
+@given(
+    st.dictionaries(st.just("submissions") | st.text(max_size=3), st.lists(_NEARLY | _ANY_JSON) | _ANY_JSON)
+)
+def test_any_message_of_many_is_a_list_of_messages_or_one_named_error(message):
+    with contextlib.suppress(InvalidSubmissionError):
+        assert all(isinstance(one, dict) for one in from_many_message(message))
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({}, "field 'submissions' must be a list of objects"),
+        ({"submissions": "x"}, "must be a list of objects"),
+        ({"submissions": ["x"]}, "must be a list of objects"),
+        ({"submissions": []}, "must have 1 to 64 entries, not 0"),
+        ({"submissions": [GOOD] * 65}, "must have 1 to 64 entries, not 65"),
+        ({"submissions": [GOOD], "id": "x"}, "unknown field 'id'"),
+    ],
+)
+def test_a_message_of_many_that_is_none_is_refused_in_words(message, words):
+    with pytest.raises(InvalidSubmissionError) as error:
+        from_many_message(message)
+    assert words in error.value.message
+
+
+def test_many_submissions_survive_the_way_as_json():
+    submissions = [Submission(f"post-{n}", SIGNED) for n in range(MAX_SUBMISSIONS)]
+    entries = from_many_message(json.loads(json.dumps(to_many_message(submissions))))
+    assert [from_message(entry) for entry in entries] == submissions
+
+
+@pytest.mark.parametrize(
+    ("submissions", "words"),
+    [
+        ([], "1 to 64 submissions, not 0"),
+        ([Submission("1", SIGNED)] * 65, "1 to 64 submissions, not 65"),
+        ([Submission("1", SIGNED), Submission("two", InlineBytes(b"x"))], "no pictures: two"),
+    ],
+)
+def test_what_does_not_go_into_one_message_is_refused(submissions, words):
+    with pytest.raises(InvalidSubmissionError) as error:
+        to_many_message(submissions)
+    assert words in error.value.message
+
+
+def test_the_ledger_keeps_where_a_picture_is_but_no_signature():
+    assert source_record(SIGNED) == {
+        "kind": "url",
+        "url": "https://cdn.example.com/cat.jpg",
+        "query": "removed",
+    }
+    plain = replace(SIGNED, url="https://cdn.example.com/cat.jpg")
+    assert source_record(plain) == {"kind": "url", "url": "https://cdn.example.com/cat.jpg"}
+    assert source_record(StoredObject("up", "a")) == {"kind": "object", "store": "up", "key": "a"}
+    assert source_record(InlineBytes(b"x")) is None

@@ -5,12 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain.submission import (
+    MAX_CONTEXT_BYTES,
+    MAX_CONTEXT_DEPTH,
     MAX_INLINE_BYTES,
     MAX_PATH_CHARACTERS,
     MAX_REFERENCE_CHARACTERS,
     SUBMISSION_ID_PATTERN,
+    ImageUrl,
     InlineBytes,
     LocalFile,
+    StoredObject,
     Submission,
     new_submission_id,
 )
@@ -101,3 +105,98 @@ def test_a_new_id_is_a_valid_one_and_never_the_same():
     ids = {new_submission_id() for _ in range(100)}
     assert len(ids) == 100
     assert all(SUBMISSION_ID_PATTERN.fullmatch(id_) for id_ in ids)
+
+
+def test_a_url_is_shown_without_its_query():
+    source = ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7")
+    for shown in (str(source), repr(source), repr(Submission("1", source)), f"{source}"):
+        assert "https://cdn.example.com/cat.jpg" in shown
+        assert "5ec7e7" not in shown
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "cat.jpg", "file:///cat.jpg", "https://user:5ec7e7@a.b/", "ftp://a.b/?5ec7e7"]
+)
+def test_a_url_that_is_none_is_refused_without_showing_secrets(bad):
+    with pytest.raises(InvalidSubmissionError) as refused:
+        ImageUrl(bad)
+    assert "5ec7e7" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "key", ["a", "2026/07/cat.jpg", "ü .jpg", "a/..b/c..", "%2e%2e/a", "a:b*?[c]", "x" * 1024]
+)
+def test_a_key_is_taken_as_it_is(key):
+    assert str(StoredObject("uploads", key)) == f"{key} in the store uploads"
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("", "1 to 1,024 bytes, not 0"),
+        ("x" * 1025, "1 to 1,024 bytes"),
+        ("ü" * 513, "1 to 1,024 bytes, not 1,026"),
+        ("/etc/passwd", "an empty part, . or .."),
+        ("a//b", "an empty part, . or .."),
+        ("a/", "an empty part, . or .."),
+        ("..", "an empty part, . or .."),
+        ("../a", "an empty part, . or .."),
+        ("a/../../b", "an empty part, . or .."),
+        ("./a", "an empty part, . or .."),
+        ("a\0", "NUL"),
+        ("a\nb", "control characters"),
+        ("a\x7f", "control characters"),
+        ("\ud800", "valid Unicode"),
+    ],
+)
+def test_a_key_that_could_mean_something_else_is_refused(key, words):
+    with pytest.raises(InvalidSubmissionError) as refused:
+        StoredObject("uploads", key)
+    assert words in refused.value.message
+
+
+@pytest.mark.parametrize("store", ["", "Uploads", "s3://bucket", "a/b", "1st", "x" * 64])
+def test_a_store_is_a_name_and_never_an_address(store):
+    with pytest.raises(InvalidSubmissionError, match="is not the name of a store"):
+        StoredObject(store, "cat.jpg")
+
+
+@pytest.mark.parametrize("good", [{}, {"post": 42, "tags": ["a", None, True, 1.5, {"ü": "\u2028"}]}])
+def test_a_context_is_plain_json(good):
+    submission = Submission("1", FILE, context=good)
+    assert submission.context == good
+    assert hash(submission)
+
+
+def nested(depth):
+    return {"a": nested(depth - 1)} if depth else {}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [],
+        "text",
+        {1: 2},
+        {"a": (1,)},
+        {"a": {1, 2}},
+        {"a": b"x"},
+        {"a": float("nan")},
+        {"a": float("inf")},
+        {"a": 10**5000},
+        {"a": "\0"},
+        {"\0": 1},
+        {"a": "\ud800"},
+        nested(MAX_CONTEXT_DEPTH + 1),
+        nested(900),
+    ],
+)
+def test_a_context_that_would_not_come_back_is_refused(bad):
+    with pytest.raises(InvalidSubmissionError, match="is an object of plain JSON"):
+        Submission("1", FILE, context=bad)
+
+
+def test_a_context_has_its_limit():
+    assert Submission("1", FILE, context={"a": "x" * (MAX_CONTEXT_BYTES - 9)})
+    with pytest.raises(InvalidSubmissionError, match="at most 8,192 bytes as JSON, not 8,193"):
+        Submission("1", FILE, context={"a": "x" * (MAX_CONTEXT_BYTES - 8)})

@@ -1,0 +1,1 @@
+"""Reaches servers that strangers name: public addresses alone, within a deadline."""

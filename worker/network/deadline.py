@@ -1,0 +1,42 @@
+"""One end for the whole of a piece of work, however many waits it is made of."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+class Deadline:
+    """A moment from which on nothing more is waited for."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin to count."""
+        self.seconds = seconds
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def remaining(self) -> float:
+        """Return the seconds that are left, never 0; TimeoutError where none are."""
+        left = self._end - self._clock()
+        if left <= 0:
+            raise TimeoutError(f"not done within {self.seconds:g} seconds")
+        return left
+
+    def await_result(self, work: Callable[[], Result]) -> Result:
+        """Do work that knows no timeout of its own; TimeoutError where it takes too long.
+
+        Work that is overtaken goes on in its own thread until it ends by itself, and nobody looks at it.
+        """
+        future: Future[Result] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
+                future.set_exception(error)
+
+        Thread(target=run, name="within-deadline", daemon=True).start()
+        return future.result(self.remaining())

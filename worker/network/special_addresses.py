@@ -1,0 +1,79 @@
+"""Tells public addresses from all others, by the registries of special purposes and what they forget."""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final
+
+Address = IPv4Address | IPv6Address
+
+#: https://www.iana.org/assignments/iana-ipv4-special-registry, with those that anybody can reach: no picture
+#: is served there. Python's `is_global` lacks some of them, which ones depends on its version.
+_IPV4: Final[Mapping[IPv4Network, str]] = {
+    IPv4Network(network): kind
+    for network, kind in {
+        "0.0.0.0/8": "unspecified",
+        "10.0.0.0/8": "private",
+        "100.64.0.0/10": "shared by a provider's customers",
+        "127.0.0.0/8": "loopback",
+        "169.254.0.0/16": "link-local",
+        "172.16.0.0/12": "private",
+        "192.0.0.0/24": "reserved for protocols",
+        "192.0.2.0/24": "for documentation",
+        "192.31.196.0/24": "reserved for AS112",
+        "192.52.193.0/24": "reserved for AMT",
+        "192.88.99.0/24": "a 6to4 relay",
+        "192.168.0.0/16": "private",
+        "192.175.48.0/24": "reserved for AS112",
+        "198.18.0.0/15": "for benchmarks",
+        "198.51.100.0/24": "for documentation",
+        "203.0.113.0/24": "for documentation",
+        "224.0.0.0/4": "multicast",
+        "240.0.0.0/4": "reserved",
+        # In nobody's registry: inside Azure it answers every machine as the platform itself.
+        "168.63.129.16/32": "a cloud's own",
+    }.items()
+}
+#: All of IPv6 that is given out to the public so far; whatever is outside is special or nobody's.
+_IPV6_PUBLIC: Final = IPv6Network("2000::/3")
+_IPV6: Final[Mapping[IPv6Network, str]] = {
+    IPv6Network(network): kind
+    for network, kind in {
+        "2001::/23": "reserved for protocols",  # Teredo among them
+        "2001:db8::/32": "for documentation",
+        "2002::/16": "a 6to4 tunnel's",
+        "2620:4f:8000::/48": "reserved for AS112",
+        "3fff::/20": "for documentation",
+    }.items()
+}
+#: IPv6 spellings of IPv4 addresses that machines connect to as such: mapped, and a NAT64 gateway's.
+_IPV4_WITHIN: Final = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
+
+
+def what_is_special(address: Address) -> str:
+    """Return what makes an address no public one, in a word or two; "" where it is public."""
+    if isinstance(address, IPv4Address):
+        return _of_ipv4(address)
+    if address.scope_id is not None:
+        return "link-local"
+    if any(address in network for network in _IPV4_WITHIN):
+        return _of_ipv4(IPv4Address(int(address) & 0xFFFFFFFF))
+    return _of_ipv6(address)
+
+
+def _of_ipv4(address: IPv4Address) -> str:
+    kind = next((kind for network, kind in _IPV4.items() if address in network), "")
+    # A later Python may know of a range that was reserved after this was written.
+    return kind or ("" if address.is_global else "reserved")
+
+
+def _of_ipv6(address: IPv6Address) -> str:
+    kind = next((kind for network, kind in _IPV6.items() if address in network), "")
+    if kind:
+        return kind
+    if address.is_loopback:
+        return "loopback"
+    if address.is_multicast:
+        return "multicast"
+    if address.is_link_local:
+        return "link-local"
+    return "" if address in _IPV6_PUBLIC and address.is_global else "reserved or private"
