@@ -10,6 +10,7 @@ from worker.encoder.batcher import Batcher
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
+from worker.images.decoder_pool import DecoderPool
 from worker.images.limits import Limits
 from worker.images.reader import ImageReader
 from worker.policy_files.library import PolicyLibrary
@@ -18,7 +19,7 @@ from worker.store import schema
 from worker.store.database import Database
 from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.explain_decision import ExplainDecision
-from worker.usecases.judge_picture import JudgePicture
+from worker.usecases.judge_picture import JudgePicture, vector_digest
 from worker.usecases.moderate_image import ModerateImage
 from worker.usecases.scan_folder import ScanFolder
 
@@ -43,10 +44,12 @@ def open_service(settings: Settings) -> Iterator[Service]:
     database = open_database(settings)
     try:
         schema.check(database)
-        with open_encoder(settings) as encoder:
+        # The decoders start while the model loads.
+        with open_decoder(settings) as decoder, open_encoder(settings) as encoder:
             policies = open_policies(settings, encoder)
             policies.current(settings.policy)
-            judge_picture = JudgePicture(encoder, limits_of(settings))
+            decoder.wait_until_ready()
+            judge_picture = JudgePicture(encoder, decoder)
             reader = ImageReader(settings.media_root, limits_of(settings))
             moderate_image = ModerateImage(policies, settings.policy, reader, judge_picture, database)
             with policies.watching(settings.policy_reload_seconds):
@@ -70,6 +73,21 @@ def open_encoder(settings: Settings) -> Iterator[Encoder]:
         batcher.close()
 
 
+@contextmanager
+def open_decoder(settings: Settings) -> Iterator[DecoderPool]:
+    """Start the processes that decode; returns before they are ready."""
+    decoder = DecoderPool(
+        limits_of(settings),
+        processes=settings.decoder_processes,
+        seconds=settings.decode_seconds,
+        memory_bytes=settings.decoder_memory_bytes,
+    )
+    try:
+        yield decoder
+    finally:
+        decoder.close()
+
+
 def open_policies(settings: Settings, encoder: Encoder) -> PolicyLibrary:
     """Read every policy file and compute its vectors; InvalidPolicyError lists all problems of all files."""
 
@@ -86,20 +104,19 @@ def open_database(settings: Settings) -> Database:
     return Database.connect(settings.database_url)
 
 
-def scan_folder(settings: Settings, encoder: Encoder) -> ScanFolder:
+def scan_folder(settings: Settings, encoder: Encoder, decoder: DecoderPool) -> ScanFolder:
     """Return the use case that judges files without broker or database."""
-    limits = limits_of(settings)
-    return ScanFolder(JudgePicture(encoder, limits), limits, concurrency=2 * settings.batch_size)
+    return ScanFolder(JudgePicture(encoder, decoder), concurrency=2 * settings.batch_size)
 
 
-def classify_pictures(settings: Settings, encoder: Encoder) -> ClassifyPictures:
+def classify_pictures(settings: Settings, encoder: Encoder, decoder: DecoderPool) -> ClassifyPictures:
     """Return the use case that ranks labels on pictures."""
-    return ClassifyPictures(encoder, limits_of(settings), concurrency=2 * settings.batch_size)
+    return ClassifyPictures(encoder, decoder, concurrency=2 * settings.batch_size)
 
 
 def explain_decision(settings: Settings, encoder: Encoder, database: Database) -> ExplainDecision:
     """Return the use case that makes recorded decisions again."""
-    return ExplainDecision(database, encoder, JudgePicture(encoder, limits_of(settings)).digest)
+    return ExplainDecision(database, encoder, vector_digest(encoder, limits_of(settings)))
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -17,7 +17,7 @@ def outcome(file):
     except UndecodablePictureError as refused:
         return "refused" if "\n" not in refused.message else f"refused in several lines: {file}"
     assert all(frame.mode == "RGB" for frame in picture.frames), file
-    return picture.facts.format
+    return picture.format
 
 
 # As in a worker, where Pillow's warnings are ignored.

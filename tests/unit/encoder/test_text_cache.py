@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from worker.encoder.text_cache import TextCache
+from worker.images.preprocessing import Preprocessing
 
 
 class CountingEncoder:
     name, digest, dimension = "counting", "d1", 2
     scale, bias, pairwise = 10.0, -1.0, True
+    preprocessing = Preprocessing(3, width=32, height=32)
 
     def __init__(self):
         self.calls = []
@@ -115,3 +117,4 @@ def test_everything_else_is_the_encoders_own(encoder):
     assert cache.encode_images([None]).tolist() == [[7, 7]]
     assert (cache.name, cache.digest, cache.dimension) == ("counting", "d1", 2)
     assert (cache.scale, cache.bias, cache.pairwise) == (10.0, -1.0, True)
+    assert cache.preprocessing == CountingEncoder.preprocessing

@@ -1,5 +1,3 @@
-import hashlib
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +6,7 @@ from PIL import Image, ImageCms
 from support.pictures import BLUE, GREEN, RED, WHITE, animation, drawing, encoded, png_header
 
 from worker.errors import UndecodablePictureError
-from worker.images.decoder import decode
+from worker.images.decoder import FORMATS, decode
 from worker.images.limits import Limits
 
 # As in a worker, where Pillow's warnings are ignored.
@@ -39,9 +37,8 @@ def test_every_kind_of_picture_decodes_and_tells_its_facts(kind):
 
     picture = decode(data, LIMITS)
 
-    facts = picture.facts
-    assert (facts.format, facts.width, facts.height, facts.frames) == (kind, 120, 90, 1)
-    assert facts.sha256 == hashlib.sha256(data).hexdigest()
+    assert (picture.format, picture.width, picture.height) == (kind, 120, 90)
+    assert len(picture.frames) == 1
     assert close(picture.frames[0].getpixel((35, 25)), (200, 30, 40), tolerance=30)
 
 
@@ -65,9 +62,9 @@ def test_width_and_height_are_those_of_the_turned_picture():
     exif = Image.Exif()
     exif[0x0112] = 6
 
-    facts = decode(encoded(drawing(120, 90), "JPEG", exif=exif), LIMITS).facts
+    picture = decode(encoded(drawing(120, 90), "JPEG", exif=exif), LIMITS)
 
-    assert (facts.width, facts.height) == (90, 120)
+    assert (picture.width, picture.height) == (90, 120)
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0MM\0*\0\0\0\xff\xff", b"Exif\0\0", b"rubbish"])
@@ -201,8 +198,7 @@ def test_of_a_long_animation_first_last_and_evenly_between_are_looked_at(kind):
     picture = decode(animation(shades(20), kind), LIMITS)
 
     assert shades_seen(picture) == [0, 6, 13, 19]
-    assert picture.facts.frames == 4
-    assert picture.facts.format == kind
+    assert picture.format == kind
 
 
 @pytest.mark.parametrize("kind", ANIMATED)
@@ -289,9 +285,7 @@ def test_a_frame_that_enlarges_the_picture_meets_the_limits_too():
     [b"just words, renamed to .jpg", b"%PDF-1.7", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\0" * 100],
 )
 def test_what_is_no_picture_is_refused_by_its_content(data):
-    assert refusal(data) == (
-        "the bytes are no picture of a kind that is judged: JPEG, PNG, GIF, WEBP, AVIF, BMP"
-    )
+    assert refusal(data) == (f"the bytes are no picture of a kind that is judged: {', '.join(FORMATS)}")
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "ICO", "PPM", "TGA", "EPS"])
