@@ -58,8 +58,8 @@ class Settings(BaseSettings):
         10.0, gt=0, le=600, description="A picture that takes longer to decode is refused."
     )
     decoder_memory_bytes: int = Field(
-        1024 * 1024 * 1024,
-        ge=256 * 1024 * 1024,
+        2 * 1024 * 1024 * 1024,
+        ge=512 * 1024 * 1024,
         description="A picture whose decoding process would need more address space is refused.",
     )
     batch_size: int = Field(
