@@ -1,4 +1,4 @@
-"""Measure decoding: pictures a second here and in child processes, at full size and scaled, and transformers' way.
+"""Measure decoding: here and in child processes, at full size and scaled, and as transformers does it.
 
     python benchmarks/decoding.py [--out benchmarks/results/decoding.json]
 
@@ -65,7 +65,8 @@ def main(
     run = {
         "command": "python " + " ".join(sys.argv),
         "machine": machine(),
-        "pictures": f"{pictures} JPEGs of {SIZE[0]} x {SIZE[1]}, {sum(map(len, files)) // pictures:,} bytes each",
+        "pictures": f"{pictures} JPEGs of {SIZE[0]} x {SIZE[1]}",
+        "bytes each": sum(map(len, files)) // pictures,
         "decoder processes": pool.processes,
         "calling threads": THREADS,
         "rounds": rounds,

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -41,15 +42,20 @@ def main() -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _MAX_FILES)
-    limits = Limits(**settings["limits"])
-    send(connection, {"ready": True})
+    with suppress(EOFError, ConnectionError):
+        _serve(connection, Limits(**settings["limits"]), settings["seconds"])
+
+
+def _serve(connection: socket.socket, limits: Limits, seconds: float) -> None:
+    """Answer one request after another; an empty one, and being started, with an empty answer."""
+    send(connection, {})
     while True:
-        try:
-            request, data = receive(connection)
-        except (EOFError, ConnectionError):
-            return
-        _limit_processor_time(settings["seconds"])
-        send(connection, *_answer(request, bytes(data), limits))
+        request, data = receive(connection)
+        if request:
+            _limit_processor_time(seconds)
+            send(connection, *_answer(request, bytes(data), limits))
+        else:
+            send(connection, {})
 
 
 def _answer(request: dict[str, Any], data: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:

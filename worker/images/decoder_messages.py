@@ -11,8 +11,6 @@ from typing import Any, Final
 
 _LENGTHS: Final = struct.Struct("!II")
 _MAX_HEADER_BYTES: Final = 4096
-#: Far beyond every picture, and every answer about one.
-_MAX_BODY_BYTES: Final = 2**30
 
 
 class BrokenMessageError(Exception):
@@ -31,10 +29,15 @@ def send(connection: socket.socket, header: dict[str, Any], body: Any = b"", *, 
     connection.sendall(body)
 
 
-def receive(connection: socket.socket, *, deadline: float = 0) -> tuple[dict[str, Any], bytearray]:
-    """Return the next message; errors as `send`, EOFError at the end, BrokenMessageError at what is none."""
+def receive(
+    connection: socket.socket, *, most_bytes: int | None = None, deadline: float = 0
+) -> tuple[dict[str, Any], bytearray]:
+    """Return the next message; errors as `send`, EOFError at the end, BrokenMessageError at what is none.
+
+    More than `most_bytes` beside the header are none.
+    """
     header_bytes, body_bytes = _LENGTHS.unpack(_read(connection, _LENGTHS.size, deadline))
-    if header_bytes > _MAX_HEADER_BYTES or body_bytes > _MAX_BODY_BYTES:
+    if header_bytes > _MAX_HEADER_BYTES or (most_bytes is not None and body_bytes > most_bytes):
         raise BrokenMessageError
     try:
         header = json.loads(_read(connection, header_bytes, deadline))

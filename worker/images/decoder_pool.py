@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,10 +36,13 @@ log = logging.getLogger(__name__)
 PICTURES_A_CHILD: Final = 1000
 #: Importing Pillow and numpy, on a machine that is busy with other things.
 _START_SECONDS: Final = 60.0
+#: Saying that one is there, on such a machine.
+_ANSWER_SECONDS: Final = 10.0
 #: Between a child closing its end and the kernel knowing how it ended.
 _END_SECONDS: Final = 5.0
 _MOST_BY_DEFAULT: Final = 4
-_MAX_FORMAT: Final = 8
+_NUMBERS: Final = ("width", "height", "frames")
+_FORMAT: Final = re.compile(r"[A-Z]{1,8}", re.ASCII)
 _CHILD_MODULE: Final = "worker.images.decoder_child"
 #: All of our environment that a decoder needs; it must not know passwords.
 _VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
@@ -152,7 +156,7 @@ class DecoderPool:
             child = self._idle.pop()
         try:
             # One that died while it had nothing to do is no picture's fault.
-            if child is None or not child.is_alive():
+            if child is None or not child.answers():
                 child = self._replace(child)
             child.wait_until_ready()
         except BaseException:
@@ -196,16 +200,17 @@ class DecoderPool:
         """
         request = {"preprocessing": asdict(preprocessing), "scaled": scaled}
         try:
-            header, pixels = child.ask(request, data, self._seconds)
+            most_bytes = 2 * self.limits.max_frames * preprocessing.most_bytes
+            header, pixels = child.ask(request, data, most_bytes, self._seconds)
             if "refusal" in header:
-                return str(header["refusal"])
+                return _in_plain_characters(str(header["refusal"]))
             if "out_of_memory" not in header:
-                return _prepared(data, header, pixels, preprocessing)
+                return _prepared(_facts(data, header, self.limits), header, pixels, preprocessing)
         except TimeoutError:
             raise self._refused(child, self._too_slow()) from None
         except (EOFError, OSError):
             raise self._refused(child, self._how_it_ended(child)) from None
-        except (BrokenMessageError, LookupError, TypeError, ValueError):
+        except (BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError):
             raise self._refused(child, "its decoder gave an answer that makes no sense") from None
         raise self._refused(
             child, f"decoding it needed more memory than {self._memory_bytes / 2**20:,.0f} MiB"
@@ -259,14 +264,23 @@ class _Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
+    def answers(self) -> bool:
+        """Whether it is there; one that has yet to start counts as there."""
+        if not self._ready:
+            return True
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        try:
+            send(self._connection, {}, deadline=deadline)
+            receive(self._connection, most_bytes=0, deadline=deadline)
+        except (OSError, EOFError, BrokenMessageError):
+            return False
+        return True
 
     def wait_until_ready(self) -> None:
         if self._ready:
             return
         try:
-            receive(self._connection, deadline=time.monotonic() + _START_SECONDS)
+            receive(self._connection, most_bytes=0, deadline=time.monotonic() + _START_SECONDS)
         except (OSError, EOFError, BrokenMessageError) as problem:
             raise UnavailableError(
                 f"a decoding process does not start: {self._why_not(problem)}",
@@ -274,11 +288,13 @@ class _Child:
             ) from problem
         self._ready = True
 
-    def ask(self, request: dict[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], bytearray]:
+    def ask(
+        self, request: dict[str, Any], data: bytes, most_bytes: int, seconds: float
+    ) -> tuple[dict[str, Any], bytearray]:
         self.pictures += 1
         deadline = time.monotonic() + seconds
         send(self._connection, request, data, deadline=deadline)
-        return receive(self._connection, deadline=deadline)
+        return receive(self._connection, most_bytes=most_bytes, deadline=deadline)
 
     def exit_code(self) -> int:
         """Return how a child that no longer answers ended: minus the signal's number, or its exit code."""
@@ -317,21 +333,31 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _prepared(
-    data: bytes, header: dict[str, Any], pixels: bytearray, preprocessing: Preprocessing
-) -> PreparedPicture:
-    """Return what a child found out; an error of any kind where it makes no sense.
+def _facts(data: bytes, header: dict[str, Any], limits: Limits) -> PictureFacts:
+    """Return what a child says of a picture; an error of any kind where it makes no sense.
 
     The digest is ours, so that a child that was taken over cannot speak of another picture than its own.
     """
-    width, height, frames = (int(header[key]) for key in ("width", "height", "frames"))
-    views, rows, columns, _ = header["shape"]
-    if views not in {frames, 2 * frames} or not preprocessing.makes(columns, rows):
+    form, width, height, frames = header["format"], *(int(header[key]) for key in _NUMBERS)
+    sane = 0 < width <= limits.max_side and 0 < height <= limits.max_side and 0 < frames <= limits.max_frames
+    if not sane or not _FORMAT.fullmatch(form):
         raise BrokenMessageError
-    facts = PictureFacts(
-        hashlib.sha256(data).hexdigest(), str(header["format"])[:_MAX_FORMAT], width, height, frames
-    )
+    return PictureFacts(hashlib.sha256(data).hexdigest(), form, width, height, frames)
+
+
+def _prepared(
+    facts: PictureFacts, header: dict[str, Any], pixels: bytearray, preprocessing: Preprocessing
+) -> PreparedPicture:
+    """Return a picture whose shape is one that the model takes; an error of any kind where it is not."""
+    views, rows, columns, _ = header["shape"]
+    if views not in {facts.frames, 2 * facts.frames} or not preprocessing.makes(columns, rows):
+        raise BrokenMessageError
     return PreparedPicture(facts, np.frombuffer(pixels, np.uint8).reshape(views, rows, columns, 3))
+
+
+def _in_plain_characters(text: str) -> str:
+    """Return `text` so that a database, a log and a terminal take it: it may quote the picture's bytes."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _closed() -> UnavailableError:

@@ -55,6 +55,14 @@ class Preprocessing:
         """Return the width and height that the model gets of a picture of `size`."""
         return (self.crop_width, self.crop_height) if self.crop_width else self.resized(size)
 
+    @property
+    def most_bytes(self) -> int:
+        """Bytes of the largest prepared picture."""
+        if self.max_patches:
+            return 3 * self.max_patches * self.patch_side**2
+        width, height = self.final((1, 1))
+        return 3 * width * height
+
     def makes(self, width: int, height: int) -> bool:
         """Whether prepared pictures can have this size."""
         if self.max_patches:

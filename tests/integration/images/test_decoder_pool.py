@@ -36,7 +36,7 @@ def pool():
 
 @pytest.fixture
 def fragile():
-    with open_pool(child_module=POISONED, processes=1, seconds=1, memory_bytes=2**29) as opened:
+    with open_pool(child_module=POISONED, processes=1, seconds=3, memory_bytes=2**29) as opened:
         yield opened
 
 
@@ -113,8 +113,8 @@ def test_what_is_no_picture_is_refused_as_it_always_was_and_costs_no_child(pool,
         ("abort", "it crashed the decoder (signal 6)"),
         ("kill", "it crashed the decoder (signal 9)"),
         ("exit", "it ended the decoder (exit 0)"),
-        ("hang", "decoding it took more than 1 s"),
-        ("spin", "decoding it took more than 1 s"),
+        ("hang", "decoding it took more than 3 s"),
+        ("spin", "decoding it took more than 3 s"),
         ("bloat", "decoding it needed more memory than 512 MiB"),
         ("babble", "its decoder gave an answer that makes no sense"),
         ("boast", "its decoder gave an answer that makes no sense"),
@@ -169,12 +169,6 @@ def test_a_child_that_dies_with_nothing_to_do_is_no_pictures_fault(pool):
     pool.wait_until_ready()
     for pid in process_ids(pool):
         os.kill(pid, signal.SIGKILL)
-        wait_for(
-            lambda pid=pid: (
-                not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-            ),
-            what="a child to die",
-        )
 
     for _ in range(3):
         assert pool.decode(GOOD, SQUARE).facts.format == "PNG"
@@ -283,9 +277,24 @@ with open_pool(child_module=POISONED, seconds=600) as pool:
         {"frames": 0},
         {"width": "wide"},
         {"width": None},
+        {"width": 10**30},
+        {"height": 0},
+        {"height": float("inf")},
+        {"format": "PNG\0"},
+        {"format": 7},
     ],
 )
 def test_an_answer_that_makes_no_sense_is_noticed(changed):
     header = {"format": "PNG", "width": 5, "height": 5, "frames": 1, "shape": [1, 24, 32, 3]} | changed
-    with pytest.raises((BrokenMessageError, LookupError, TypeError, ValueError)):
-        decoder_pool._prepared(b"", header, bytearray(24 * 32 * 3), SQUARE)
+    with pytest.raises((BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError)):
+        decoder_pool._prepared(
+            decoder_pool._facts(b"", header, LIMITS), header, bytearray(24 * 32 * 3), SQUARE
+        )
+
+
+def test_a_refusal_that_quotes_the_pictures_bytes_is_fit_for_every_database(pool):
+    chunk = b"\0\0\0\x04\0\x1b\n?" + b"\0" * 8
+
+    message = refusal(pool, GOOD[:33] + chunk + GOOD[33:])
+
+    assert message.isprintable()
