@@ -25,6 +25,7 @@ from worker.images.limits import Limits
 
 #: Telephones' own format needs a package of its own, the extra `heic`.
 _HEIC: Final = ("HEIF",) if find_spec("pillow_heif") else ()
+_HEIC_BEGINNINGS: Final = (b"ftypheic", b"ftypheix", b"ftypmif1")
 #: What people upload and browsers show. Every further format is more code that hostile bytes can reach.
 FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", *_HEIC)
 #: The further pictures of an MPO or a HEIC (depth, gain map, other eye) are never shown: it counts as still.
@@ -101,7 +102,7 @@ def decode(data: bytes, limits: Limits, scaling: Scaling | None = None) -> Pictu
         raise
     except Exception as problem:
         # Hostile bytes have made Pillow raise a dozen kinds of exception; none may fail the job.
-        raise UndecodablePictureError(_reason(problem)) from problem
+        raise UndecodablePictureError(_reason(problem, data)) from problem
 
 
 def _decode(data: bytes, limits: Limits, scaling: Scaling | None) -> Picture:
@@ -267,7 +268,9 @@ def _is_ordinary(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> b
     return max(shift) <= _ORDINARY_SHIFT
 
 
-def _reason(problem: Exception) -> str:
+def _reason(problem: Exception, data: bytes) -> str:
+    if isinstance(problem, UnidentifiedImageError) and data[4:12] in _HEIC_BEGINNINGS and not _HEIC:
+        return "HEIC is judged only where the extra is installed: pip install 'moderation-worker[heic]'"
     if isinstance(problem, UnidentifiedImageError):
         return f"the bytes are no picture of a kind that is judged: {', '.join(FORMATS)}"
     if isinstance(problem, Image.DecompressionBombError):

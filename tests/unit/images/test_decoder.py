@@ -6,6 +6,7 @@ from PIL import Image, ImageCms
 from support.pictures import BLUE, GREEN, RED, WHITE, animation, drawing, encoded, png_header
 
 from worker.errors import UndecodablePictureError
+from worker.images import decoder
 from worker.images.decoder import FORMATS, decode
 from worker.images.limits import Limits
 
@@ -365,6 +366,13 @@ def test_a_frame_that_enlarges_the_picture_meets_the_limits_too():
 )
 def test_what_is_no_picture_is_refused_by_its_content(data):
     assert refusal(data) == (f"the bytes are no picture of a kind that is judged: {', '.join(FORMATS)}")
+
+
+def test_heic_without_its_extra_is_refused_with_the_way_out(monkeypatch):
+    monkeypatch.setattr(decoder, "_HEIC", ())
+    monkeypatch.setattr(decoder, "FORMATS", ("JPEG", "PNG"))
+
+    assert "pip install 'moderation-worker[heic]'" in refusal(b"\0\0\0\x18ftypheic" + b"\0" * 40)
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "ICO", "PPM", "TGA", "EPS"])
