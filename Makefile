@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # A CPU build of torch is enough; on a machine whose index serves CUDA builds, see README.md, "Installing".
-EXTRAS := worker,demo,dev
+EXTRAS := worker,heic,demo,dev
 
 .PHONY: help setup demo test lint bench
 

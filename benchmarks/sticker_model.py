@@ -35,6 +35,7 @@ from worker.domain.scoring import PhraseVectors, score
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.errors import ModerationError, UsageError
+from worker.images.preprocessing import prepare
 from worker.policy_files.parser import read_policy
 
 SEED = 990_001
@@ -192,7 +193,14 @@ def measure(name: str, exam: Exam) -> Figures:
 
 def _embed(encoder: TransformersEncoder, images: Sequence[Any], what: str) -> Matrix:
     starts = track(range(0, len(images), BATCH), description=what, transient=True)
-    return np.concatenate([encoder.encode_images(images[start : start + BATCH]) for start in starts])
+    return np.concatenate(
+        [
+            encoder.encode_images(
+                [prepare(image, encoder.preprocessing) for image in images[start : start + BATCH]]
+            )
+            for start in starts
+        ]
+    )
 
 
 def _scores(policy: Policy, pictures: Matrix, vectors: PhraseVectors, scale: float) -> NDArray[np.float64]:

@@ -77,6 +77,17 @@ class Settings(BaseSettings):
         16_384, gt=0, description="Pictures wider or higher than this are refused undecoded."
     )
     max_frames: int = Field(8, gt=0, le=64, description="Frames of an animated picture that are looked at.")
+    decoder_processes: int = Field(
+        0, ge=0, le=64, description="Processes that decode pictures; 0 means one a processor, four at most."
+    )
+    decode_seconds: float = Field(
+        10.0, gt=0, le=600, description="A picture that takes longer to decode is refused."
+    )
+    decoder_memory_bytes: int = Field(
+        2 * 1024 * 1024 * 1024,
+        ge=512 * 1024 * 1024,
+        description="A picture whose decoding process would need more address space is refused.",
+    )
     batch_size: int = Field(
         16, gt=0, le=1024, description="Pictures that share one pass through the model, at most."
     )

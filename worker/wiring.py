@@ -9,6 +9,7 @@ from worker.domain.policy_state import PolicyState
 from worker.encoder.batcher import Batcher
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
+from worker.images.decoder_pool import DecoderPool
 from worker.images.download import Download
 from worker.images.limits import Limits
 from worker.images.local_folder import LocalFolder
@@ -27,7 +28,7 @@ from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.compare_policies import ComparePolicies
 from worker.usecases.explain_decision import ExplainDecision
 from worker.usecases.hunt_phrase import HuntPhrase
-from worker.usecases.judge_picture import JudgePicture
+from worker.usecases.judge_picture import JudgePicture, vector_digest
 from worker.usecases.lint_policy import LintPolicy, newest_pictures
 from worker.usecases.moderate_image import ModerateImage
 from worker.usecases.pick_policies import PickPolicies
@@ -62,11 +63,14 @@ def open_service(settings: Settings) -> Iterator[Service]:
         schema.check(database)
         reader = image_reader(settings)
         stack.enter_context(metrics.served(settings.metrics_host, settings.metrics_port))
+        # The decoders start while the model loads.
+        decoder = stack.enter_context(open_decoder(settings))
         encoder = stack.enter_context(open_encoder(settings))
-        policies = open_policies(settings, encoder, last_good_in(database))
+        judge_picture = JudgePicture(encoder, decoder)
+        policies = open_policies(settings, judge_picture, last_good_in(database))
         policies.current(settings.policy)
         metrics.follow_policies(lambda: map(_reading, policies.states))
-        judge_picture = JudgePicture(encoder, limits_of(settings))
+        decoder.wait_until_ready()
         moderate_image = ModerateImage(policies, settings.policy, reader, judge_picture, database, metrics)
         reporter = PolicyReporter(ReportPolicies(database, process_name()), policies)
         stack.enter_context(policies.watching(settings.policy_reload_seconds))
@@ -89,13 +93,30 @@ def open_encoder(settings: Settings) -> Iterator[Encoder]:
         batcher.close()
 
 
-def open_policies(settings: Settings, encoder: Encoder, last_good: LastGood = none_known) -> PolicyLibrary:
+@contextmanager
+def open_decoder(settings: Settings) -> Iterator[DecoderPool]:
+    """Start the processes that decode; returns before they are ready."""
+    decoder = DecoderPool(
+        limits_of(settings),
+        processes=settings.decoder_processes,
+        seconds=settings.decode_seconds,
+        memory_bytes=settings.decoder_memory_bytes,
+    )
+    try:
+        yield decoder
+    finally:
+        decoder.close()
+
+
+def open_policies(
+    settings: Settings, judge_picture: JudgePicture, last_good: LastGood = none_known
+) -> PolicyLibrary:
     """Read every policy file, embed its phrases, run its tests.
 
     A file that is refused is stood in for by the text that `last_good` has of its policy. InvalidPolicyError
     with all problems of all files where the default policy is not in force then.
     """
-    prepare = PreparePolicy(run_policy_tests(settings, encoder))
+    prepare = PreparePolicy(RunPolicyTests(judge_picture))
     policies = PolicyLibrary(settings.policies, prepare, last_good, default=settings.policy)
     policies.load()
     return policies
@@ -121,16 +142,16 @@ def last_good_in(database: Database) -> LastGood:
     return last_good
 
 
-def run_policy_tests(settings: Settings, encoder: Encoder) -> RunPolicyTests:
+def run_policy_tests(encoder: Encoder, decoder: DecoderPool) -> RunPolicyTests:
     """Return the use case that judges the pictures of a policy's own tests."""
-    return RunPolicyTests(JudgePicture(encoder, limits_of(settings)))
+    return RunPolicyTests(JudgePicture(encoder, decoder))
 
 
 def lint_policy(settings: Settings, encoder: Encoder) -> LintPolicy:
     """Return the use case that warns of phrases; it looks at uploads where the database can be reached."""
     database = open_database(settings)
     try:
-        pictures = newest_pictures(database, JudgePicture(encoder, limits_of(settings)).digest)
+        pictures = newest_pictures(database, vector_digest(encoder, limits_of(settings)))
     finally:
         database.dispose()
     return LintPolicy(encoder, pictures)
@@ -153,20 +174,19 @@ def image_reader(settings: Settings) -> ImageReader:
     )
 
 
-def scan_folder(settings: Settings, encoder: Encoder) -> ScanFolder:
+def scan_folder(settings: Settings, encoder: Encoder, decoder: DecoderPool) -> ScanFolder:
     """Return the use case that judges files without broker or database."""
-    limits = limits_of(settings)
-    return ScanFolder(JudgePicture(encoder, limits), limits, concurrency=2 * settings.batch_size)
+    return ScanFolder(JudgePicture(encoder, decoder), concurrency=2 * settings.batch_size)
 
 
-def classify_pictures(settings: Settings, encoder: Encoder) -> ClassifyPictures:
+def classify_pictures(settings: Settings, encoder: Encoder, decoder: DecoderPool) -> ClassifyPictures:
     """Return the use case that ranks labels on pictures."""
-    return ClassifyPictures(encoder, limits_of(settings), concurrency=2 * settings.batch_size)
+    return ClassifyPictures(encoder, decoder, concurrency=2 * settings.batch_size)
 
 
 def explain_decision(settings: Settings, encoder: Encoder, database: Database) -> ExplainDecision:
     """Return the use case that makes recorded decisions again."""
-    return ExplainDecision(database, encoder, JudgePicture(encoder, limits_of(settings)).digest)
+    return ExplainDecision(database, encoder, vector_digest(encoder, limits_of(settings)))
 
 
 def pick_policies(settings: Settings, database: Database) -> PickPolicies:
@@ -176,12 +196,12 @@ def pick_policies(settings: Settings, database: Database) -> PickPolicies:
 
 def compare_policies(settings: Settings, encoder: Encoder, database: Database) -> ComparePolicies:
     """Return the use case that judges the archive under two policies."""
-    return ComparePolicies(encoder, JudgePicture(encoder, limits_of(settings)).digest, database)
+    return ComparePolicies(encoder, vector_digest(encoder, limits_of(settings)), database)
 
 
 def hunt_phrase(settings: Settings, encoder: Encoder, database: Database) -> HuntPhrase:
     """Return the use case that ranks the archive by a phrase."""
-    return HuntPhrase(encoder, JudgePicture(encoder, limits_of(settings)).digest, database)
+    return HuntPhrase(encoder, vector_digest(encoder, limits_of(settings)), database)
 
 
 def limits_of(settings: Settings) -> Limits:

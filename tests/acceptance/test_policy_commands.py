@@ -14,7 +14,7 @@ from worker.errors import InvalidPolicyError
 from worker.settings import Settings
 from worker.store import embeddings, schema
 from worker.store.database import Database
-from worker.usecases.judge_picture import JudgePicture
+from worker.usecases.judge_picture import vector_digest
 from worker.wiring import limits_of, open_encoder, open_policies
 
 POLICIES = resources.folder("policies")
@@ -88,7 +88,7 @@ def store_uploads(url: str, vectors) -> None:
     """Store so many embeddings as a worker under the bundled model would."""
     database = Database.connect(url)
     schema.upgrade(database)
-    digest = JudgePicture(TransformersEncoder.load("demo"), limits_of(Settings.read())).digest
+    digest = vector_digest(TransformersEncoder.load("demo"), limits_of(Settings.read()))
     with database.transaction() as session:
         for number, vector in enumerate(vectors):
             facts = PictureFacts(f"{number:064}", "PNG", 1, 1, 1)

@@ -7,6 +7,9 @@ from io import BytesIO
 
 from PIL import Image, ImageDraw
 
+from worker.encoder.protocol import Encoder
+from worker.images.preprocessing import Pixels, prepare
+
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
@@ -30,6 +33,11 @@ def drawing(width: int = 120, height: int = 90) -> Image.Image:
     pen.ellipse((width // 8, height // 8, width // 2, height // 2), fill=(200, 30, 40))
     pen.rectangle((width // 2, height // 3, width - 8, height - 8), fill=(30, 90, 210))
     return picture
+
+
+def prepared(encoder: Encoder, pictures: Sequence[Image.Image]) -> list[Pixels]:
+    """Return RGB pictures as the encoder's model wants them."""
+    return [prepare(picture, encoder.preprocessing) for picture in pictures]
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -10,7 +10,7 @@ from worker.errors import ModerationError
 from worker.images.folder import find_files
 from worker.settings import Settings
 from worker.usecases.classify_pictures import DEFAULT_TEMPLATE, Ranking
-from worker.wiring import classify_pictures, open_encoder
+from worker.wiring import classify_pictures, open_decoder, open_encoder
 
 EPILOG = """Examples:
 
@@ -36,10 +36,10 @@ def classify(
     settings = Settings.read(**({"model": model} if model else {}))
     files = find_files(images)
     names = [name.strip() for name in labels.split(",") if name.strip()]
-    with open_encoder(settings) as encoder:
+    with open_decoder(settings) as decoder, open_encoder(settings) as encoder:
         rankings = list(
             track(
-                classify_pictures(settings, encoder)(files, names, template),
+                classify_pictures(settings, encoder, decoder)(files, names, template),
                 total=len(files),
                 what="classifying",
             )

@@ -77,11 +77,16 @@ def _print_scores(policy: Policy | None, scores: tuple[LabelScore, ...]) -> None
             f"{score.score:.3f}",
             review,
             block,
-            f"{score.prompt}  {score.prompt_cosine:.3f}" + (f"  frame {score.frame}" if score.frame else ""),
+            f"{score.prompt}  {score.prompt_cosine:.3f}" + _where(score),
             f"{score.background}  {score.background_cosine:.3f}",
             f"{score.margin:+.3f}",
         )
     results().print(table)
+
+
+def _where(score: LabelScore) -> str:
+    frame = f"  frame {score.frame}" if score.frame else ""
+    return f"{frame}  on black" if score.on_black else frame
 
 
 def _thresholds(label: Label | None) -> tuple[str, str]:

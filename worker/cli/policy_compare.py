@@ -21,7 +21,14 @@ from worker.store import schema
 from worker.store.archive import Span
 from worker.store.database import Database
 from worker.usecases.compare_policies import DEFAULT_KEPT, Comparison
-from worker.wiring import compare_policies, image_reader, open_database, open_encoder, pick_policies
+from worker.wiring import (
+    compare_policies,
+    image_reader,
+    open_database,
+    open_decoder,
+    open_encoder,
+    pick_policies,
+)
 
 EPILOG = """OLD and NEW are each a policy file, or [bold]live[/] (the file of the other's name in
 MODERATION_POLICIES), or the first 6 or more characters of a version's digest.
@@ -86,8 +93,8 @@ def _compare(  # noqa: PLR0913, PLR0917 - all it takes
 
 
 def _write(comparison: Comparison, settings: Settings, file: Path) -> None:
-    with counting("drawing") as progress:
-        page = comparison_page(comparison, Thumbnails(image_reader(settings)), progress)
+    with open_decoder(settings) as decoder, counting("drawing") as progress:
+        page = comparison_page(comparison, Thumbnails(image_reader(settings), decoder), progress)
     write_page(page, file)
     messages().print(f"report: {file}", soft_wrap=True)
 

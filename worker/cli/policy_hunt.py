@@ -18,7 +18,7 @@ from worker.store import schema
 from worker.store.archive import Span
 from worker.store.database import Database
 from worker.usecases.hunt_phrase import Hunt
-from worker.wiring import hunt_phrase, image_reader, open_database, open_encoder, pick_policies
+from worker.wiring import hunt_phrase, image_reader, open_database, open_decoder, open_encoder, pick_policies
 
 EPILOG = """Examples:
 
@@ -69,8 +69,8 @@ def _hunt(  # noqa: PLR0913, PLR0917 - all it takes
 
 
 def _write(found: Hunt, settings: Settings, file: Path) -> None:
-    with counting("drawing") as progress:
-        page = hunt_page(found, Thumbnails(image_reader(settings)), progress)
+    with open_decoder(settings) as decoder, counting("drawing") as progress:
+        page = hunt_page(found, Thumbnails(image_reader(settings), decoder), progress)
     write_page(page, file)
     messages().print(f"contact sheet: {file}", soft_wrap=True)
 

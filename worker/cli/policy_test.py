@@ -13,7 +13,7 @@ from worker.policy_files.parser import read_policy
 from worker.settings import Settings
 from worker.usecases.prepare_policy import embed_policy
 from worker.usecases.run_policy_tests import Outcome
-from worker.wiring import open_encoder, run_policy_tests
+from worker.wiring import open_decoder, open_encoder, run_policy_tests
 
 EPILOG = """Examples:
 
@@ -44,9 +44,9 @@ def run_own_tests(
 
 def _run(policy: Policy, file: Path, text: str) -> list[Outcome]:
     settings = Settings.read()
-    with open_encoder(settings) as encoder:
+    with open_decoder(settings) as decoder, open_encoder(settings) as encoder:
         vectors = embed_policy(encoder, policy, file, text)
-        outcomes = run_policy_tests(settings, encoder)(policy, file.parent, vectors)
+        outcomes = run_policy_tests(encoder, decoder)(policy, file.parent, vectors)
         return list(track(outcomes, total=len(policy.tests), what="judging"))
 
 

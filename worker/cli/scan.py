@@ -12,7 +12,7 @@ from worker.errors import UsageError
 from worker.images.folder import find_files
 from worker.settings import Settings
 from worker.usecases.judge_picture import Judgement
-from worker.wiring import open_encoder, open_policy, scan_folder
+from worker.wiring import open_decoder, open_encoder, open_policy, scan_folder
 
 EPILOG = """Examples:
 
@@ -41,9 +41,10 @@ def scan(
         raise UsageError("--json and --csv cannot both be printed")
     settings = Settings.read()
     files = find_files(paths)
-    with open_encoder(settings) as encoder:
+    with open_decoder(settings) as decoder, open_encoder(settings) as encoder:
         live = open_policy(settings, encoder, policy or settings.policy)
-        judged = list(track(scan_folder(settings, encoder)(live, files), total=len(files), what="judging"))
+        scan_files = scan_folder(settings, encoder, decoder)
+        judged = list(track(scan_files(live, files), total=len(files), what="judging"))
     if as_json:
         print_json([_as_json(file, judgement) for file, judgement in judged])
     elif as_csv:
@@ -60,7 +61,13 @@ def _as_json(file: Path, judgement: Judgement) -> dict[str, Any]:
         "labels": list(decision.flagged),
         "reason": decision.reason,
         "scores": [
-            {"label": s.label, "score": s.score, "prompt": s.prompt, "frame": s.frame}
+            {
+                "label": s.label,
+                "score": s.score,
+                "prompt": s.prompt,
+                "frame": s.frame,
+                "on_black": s.on_black,
+            }
             for s in decision.scores
         ],
     }

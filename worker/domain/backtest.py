@@ -83,19 +83,19 @@ class Backtest:
         """How many vectors every picture is compared with."""
         return len(self._phrases)
 
-    def judge(self, vectors: NDArray[np.float16], frames: NDArray[np.intp]) -> list[Judged]:
+    def judge(self, vectors: NDArray[np.float16], views: NDArray[np.intp]) -> list[Judged]:
         """Judge pictures under each policy.
 
-        `vectors` holds one unit vector a frame, float16, shape (sum of `frames`, dimension); `frames`, at
+        `vectors` holds one unit vector a view, float16, shape (sum of `views`, dimension); `views`, at
         least 1 each, says how many of its rows belong to each picture, shape (pictures,). ValueError where
         a vector is not finite or no unit vector.
         """
-        scores = _sigmoid(self._scale * self.margins(vectors, frames).astype(np.float64))
+        scores = _sigmoid(self._scale * self.margins(vectors, views).astype(np.float64))
         pairs = zip(self.policies, self._rows_of, strict=True)
         return [_decide(policy, scores[rows]) for policy, rows in pairs]
 
-    def margins(self, vectors: NDArray[np.float16], frames: NDArray[np.intp]) -> Matrix:
-        """Return by how much cosine each distinct label won at most in any frame, shape (labels, pictures).
+    def margins(self, vectors: NDArray[np.float16], views: NDArray[np.intp]) -> Matrix:
+        """Return by how much cosine each distinct label won at most in any view, shape (labels, pictures).
 
         Labels of the same phrases count once, in the order of their first mention. Arguments and errors as
         in `judge`.
@@ -107,9 +107,9 @@ class Backtest:
             if not (cosines.max() < _NO_COSINE and cosines.min() > -_NO_COSINE):
                 raise ValueError("the embedding of a picture or of a phrase is not finite, or no unit vector")
             self._play(cosines, margins[:, start : start + len(rows)])
-        if len(frames) == len(vectors):
+        if len(views) == len(vectors):
             return margins
-        firsts = np.concatenate(([0], np.cumsum(frames)[:-1]))
+        firsts = np.concatenate(([0], np.cumsum(views)[:-1]))
         return np.maximum.reduceat(margins, firsts, axis=1)
 
     def _play(self, cosines: Matrix, margins: Matrix) -> None:

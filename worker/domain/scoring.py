@@ -6,7 +6,7 @@ has to win. A softmax over the labels breaks both and is for ranking only (`rank
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ class LabelScore:
     background_cosine: float
     #: Which frame of an animated picture this is about; 0 for a still one.
     frame: int = 0
+    #: Whether it shows on a black page and not so clearly on a white one; only transparent pictures differ.
+    on_black: bool = False
 
     @property
     def margin(self) -> float:
@@ -66,11 +68,14 @@ def sigmoid(x: float) -> float:
     return float(e / (1 + e))
 
 
-def score(policy: Policy, embedding: Matrix, vectors: PhraseVectors, scale: float) -> tuple[LabelScore, ...]:
+def score(
+    policy: Policy, embedding: Matrix, vectors: PhraseVectors, scale: float, frames: int | None = None
+) -> tuple[LabelScore, ...]:
     """Score every label of `policy`, in the policy's order.
 
-    `embedding` holds one unit vector a frame, shape (frames, dimension); `scale` is the model's own
-    factor on cosines (CLIP's `logit_scale.exp()`). A label's score is
+    `embedding` holds one unit vector a frame, shape (frames, dimension), or twice as many: all `frames` on
+    a white page, then all on a black one. `scale` is the model's own factor on cosines (CLIP's
+    `logit_scale.exp()`). A label's score is
     `sigmoid(scale * (best prompt cosine - best background cosine))`, the largest over the frames: a
     two-way comparison, one label against the background. The model's bias cancels out in it. ValueError
     where a vector is not finite.
@@ -79,7 +84,9 @@ def score(policy: Policy, embedding: Matrix, vectors: PhraseVectors, scale: floa
     if not np.isfinite(cosines).all():
         # NaN reaches no threshold: a model gone wrong would allow everything.
         raise ValueError("the embedding of the picture or of a phrase is not finite")
-    return tuple(_score_label(label, policy.background, cosines, vectors, scale) for label in policy.labels)
+    frames = frames or len(embedding)
+    scores = (_score_label(label, policy.background, cosines, vectors, scale) for label in policy.labels)
+    return tuple(replace(s, frame=s.frame % frames, on_black=s.frame >= frames) for s in scores)
 
 
 def _score_label(
@@ -89,17 +96,17 @@ def _score_label(
     prompt_cosines = cosines[:, [vectors.index[phrase] for phrase in prompts]]
     other_cosines = cosines[:, [vectors.index[phrase] for phrase in others]]
     margins = prompt_cosines.max(axis=1) - other_cosines.max(axis=1)
-    frame = int(margins.argmax())
-    best_prompt = int(prompt_cosines[frame].argmax())
-    best_other = int(other_cosines[frame].argmax())
+    view = int(margins.argmax())
+    best_prompt = int(prompt_cosines[view].argmax())
+    best_other = int(other_cosines[view].argmax())
     return LabelScore(
         label=label.name,
-        score=sigmoid(scale * float(margins[frame])),
+        score=sigmoid(scale * float(margins[view])),
         prompt=prompts[best_prompt],
-        prompt_cosine=float(prompt_cosines[frame, best_prompt]),
+        prompt_cosine=float(prompt_cosines[view, best_prompt]),
         background=others[best_other],
-        background_cosine=float(other_cosines[frame, best_other]),
-        frame=frame,
+        background_cosine=float(other_cosines[view, best_other]),
+        frame=view,
     )
 
 

@@ -8,18 +8,18 @@ from itertools import accumulate
 from threading import Condition, Thread
 
 import numpy as np
-from PIL import Image
 
 from worker.domain.scoring import Matrix
 from worker.encoder.protocol import Encoder
 from worker.errors import UnavailableError
+from worker.images.preprocessing import Pixels
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
     """Pictures that somebody waits for: at most one batch."""
 
-    images: Sequence[Image.Image]
+    images: Sequence[Pixels]
     vectors: "Future[Matrix]" = field(default_factory=Future)
 
 
@@ -34,6 +34,7 @@ class Batcher:
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
         self.window = encoder.window
+        self.preprocessing = encoder.preprocessing
         self._encoder = encoder
         self._batch_size = batch_size
         self._waiting: deque[_Call] = deque()
@@ -42,8 +43,8 @@ class Batcher:
         self._thread = Thread(target=self._run, name="encoder", daemon=True)
         self._thread.start()
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Matrix:
-        """Return unit vectors of RGB pictures, shape (images, dimension); UnavailableError once closed."""
+    def encode_images(self, images: Sequence[Pixels]) -> Matrix:
+        """Return unit vectors, shape (images, dimension); UnavailableError once closed."""
         starts = range(0, len(images), self._batch_size)
         calls = [_Call(images[start : start + self._batch_size]) for start in starts]
         with self._changed:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from PIL import Image
-
 from worker.domain.scoring import Matrix
+from worker.images.preprocessing import Pixels, Preprocessing
 
 
 class Encoder(Protocol):
@@ -39,8 +38,12 @@ class Encoder(Protocol):
     def window(self) -> int:
         """How many tokens of a phrase the text tower sees, special tokens included; the rest is cut off."""
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Matrix:
-        """Return unit vectors of RGB pictures, shape (images, dimension), float32."""
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How a picture becomes the pixels that `encode_images` takes."""
+
+    def encode_images(self, images: Sequence[Pixels]) -> Matrix:
+        """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return unit vectors of phrases, shape (texts, dimension), float32."""

@@ -6,10 +6,10 @@ from threading import Lock
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
 from worker.domain.scoring import Matrix, Vector
 from worker.encoder.protocol import Encoder
+from worker.images.preprocessing import Pixels
 
 #: At 768 numbers a vector this is 200 MB; a large policy has some thousands of texts.
 DEFAULT_CAPACITY: Final = 65_536
@@ -22,14 +22,15 @@ class TextCache:
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
         self.window = encoder.window
+        self.preprocessing = encoder.preprocessing
         self._encoder = encoder
         self._capacity = capacity
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
         # Held while encoding too: who asks for the same phrases meanwhile waits for these vectors.
         self._lock = Lock()
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Matrix:
-        """Return unit vectors of RGB pictures, shape (images, dimension); none is kept."""
+    def encode_images(self, images: Sequence[Pixels]) -> Matrix:
+        """Return unit vectors of prepared pictures, shape (images, dimension); none is kept."""
         return self._encoder.encode_images(images)
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:

@@ -9,13 +9,14 @@ from typing import Any, Final, Self
 
 import numpy as np
 import torch
-from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForZeroShotImageClassification, AutoTokenizer
 from transformers.utils import logging
 
 from worker.domain.scoring import Matrix
 from worker.encoder import model_files
+from worker.encoder.image_processor import ImageProcessor
 from worker.errors import ModelError
+from worker.images.preprocessing import Pixels
 
 #: Families whose score is the cosine of a picture's and a phrase's vector times a scale.
 FAMILIES: Final = frozenset({"align", "altclip", "chinese_clip", "clip", "metaclip_2", "siglip", "siglip2"})
@@ -24,9 +25,6 @@ _PAIRWISE: Final = frozenset({"siglip", "siglip2"})
 _PADDING_BEFORE_POSITIONS: Final = frozenset({"altclip"})
 #: SigLIP was trained on phrases padded to this many tokens.
 _SIGLIP_TOKENS: Final = 64
-#: Processors scale the shorter side to the model's and then crop: of a 16384 x 1 picture they would first
-#: make a strip of 800 million pixels. A longer picture is squeezed to this many times its shorter side.
-_MAX_ASPECT: Final = 32
 
 _OFFLINE: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
 
@@ -37,7 +35,9 @@ class TransformersEncoder:
     def __init__(self, name: str, folder: Path, model: Any, image_processor: Any, tokenizer: Any) -> None:
         self.name = name
         self.digest = model_files.digest(folder)
-        self._model, self._image_processor, self._tokenizer = model, image_processor, tokenizer
+        self._model, self._tokenizer = model, tokenizer
+        self._image_processor = ImageProcessor.describe(image_processor, name)
+        self.preprocessing = self._image_processor.preprocessing
         self.pairwise = model.config.model_type in _PAIRWISE
         self.scale, self.bias = _scale(model), _bias(model)
         self.window = _text_window(model, tokenizer, pairwise=self.pairwise)
@@ -58,15 +58,12 @@ class TransformersEncoder:
         with _quiet():
             return cls(name, folder, *_load(folder, name))
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Matrix:
-        """Return unit vectors of RGB pictures, shape (images, dimension), float32."""
-        if not images:
+    def encode_images(self, images: Sequence[Pixels]) -> Matrix:
+        """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""
+        if not len(images):
             return np.empty((0, self.dimension), np.float32)
-        # One by one: the processor copies a picture at full size several times.
-        prepared = [self._image_processor(images=[_bounded(image)], return_tensors="pt") for image in images]
-        inputs = {key: torch.cat([each[key] for each in prepared]) for key in prepared[0]}
         with self._turn, torch.inference_mode():
-            return _unit(self._model.get_image_features(**inputs))
+            return _unit(self._model.get_image_features(**self._image_processor.inputs(images)))
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return unit vectors of phrases, shape (texts, dimension), float32.
@@ -131,7 +128,8 @@ def _check_complete(report: dict[str, Any], name: str) -> None:
 def _check_towers(encoder: TransformersEncoder, name: str) -> int:
     """Send something through both towers and return the length of their vectors."""
     try:
-        picture = encoder.encode_images([Image.new("RGB", (64, 48), "grey")])
+        width, height = encoder.preprocessing.final((64, 48))
+        picture = encoder.encode_images([np.full((height, width, 3), 128, np.uint8)])
         text = encoder.encode_texts(["a picture"])
     except Exception as problem:
         raise ModelError(
@@ -168,14 +166,6 @@ def _text_window(model: Any, tokenizer: Any, *, pairwise: bool) -> int:
         positions -= text.pad_token_id + 1
     window = min(tokenizer.model_max_length, positions)
     return min(window, _SIGLIP_TOKENS) if pairwise else window
-
-
-def _bounded(image: Image.Image) -> Image.Image:
-    shorter = min(image.size)
-    if max(image.size) <= _MAX_ASPECT * shorter:
-        return image
-    width, height = (min(side, _MAX_ASPECT * shorter) for side in image.size)
-    return image.resize((width, height))
 
 
 def _unit(output: Any) -> Matrix:

@@ -9,11 +9,13 @@ from PIL import Image
 
 from worker.client.messages import recorded_source
 from worker.errors import ModerationError
-from worker.images.decoder import decode
+from worker.images.decoder_pool import DecoderPool
+from worker.images.preprocessing import Pixels, Preprocessing
 from worker.images.reader import ImageReader, verify_sha256
 from worker.store.archive import ArchivedSubmission
 
-SIDE: Final = 160
+#: In the picture's own shape, with as many pixels as a square of 160 has.
+THUMBNAIL: Final = Preprocessing(Image.Resampling.BICUBIC, patch_side=1, max_patches=160 * 160)
 #: Some kilobytes each; a report with more would be slow to open and hard to send.
 MOST: Final = 200
 
@@ -23,6 +25,7 @@ class Thumbnails:
     """Makes thumbnails of submissions."""
 
     reader: ImageReader
+    decoder: DecoderPool
 
     def __call__(self, submission: ArchivedSubmission, sha256: str, frame: int = 0) -> str | None:
         """Return a `data:` address of the picture's frame; None where the same bytes are no longer there."""
@@ -32,15 +35,13 @@ class Thumbnails:
         try:
             data = self.reader.read(source)
             verify_sha256(data, sha256)
-            frames = decode(data, self.reader.limits).frames
+            frames = self.decoder.decode(data, THUMBNAIL).pixels
         except ModerationError:
             return None
         return _address(frames[min(frame, len(frames) - 1)])
 
 
-def _address(picture: Image.Image) -> str:
-    small = picture.copy()
-    small.thumbnail((SIDE, SIDE))
+def _address(pixels: Pixels) -> str:
     file = BytesIO()
-    small.save(file, "WEBP", quality=75)
+    Image.fromarray(pixels).save(file, "WEBP", quality=75)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

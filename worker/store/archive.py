@@ -42,9 +42,11 @@ class ArchiveChunk:
     actions: Sequence[str]
     sha256s: Sequence[str]
     has_verdict: NDArray[np.bool_]
-    #: How many rows of `vectors` each submission has: one a frame.
-    frames: NDArray[np.intp]
-    #: float16, shape (sum of frames, dimension), read-only.
+    #: Of the decoded picture.
+    frames: Sequence[int]
+    #: How many rows of `vectors` each submission has: one a frame, or two where it was seen on two pages.
+    views: NDArray[np.intp]
+    #: float16, shape (sum of views, dimension), read-only.
     vectors: NDArray[np.float16]
 
 
@@ -105,6 +107,7 @@ def _archived(span: Span, model_digest: str) -> Select[Any]:
             DecisionRow.sha256,
             judged,
             EmbeddingRow.frames,
+            EmbeddingRow.dimension,
             EmbeddingRow.vectors,
         )
         .outerjoin(EmbeddingRow, embedded)
@@ -121,12 +124,12 @@ def _of_policy(decisions: type[DecisionRow], span: Span) -> list[ColumnElement[b
 
 
 def _chunk(rows: Sequence[Any]) -> ArchiveChunk:
-    stored = [row for row in rows if row[7] is not None]
+    stored = [row for row in rows if row[8] is not None]
     undecoded = sum(row[4] is None for row in rows)
-    ids, submission_ids, decided_at, actions, sha256s, has_verdict, frames, vectors = (
-        zip(*stored, strict=True) if stored else ((),) * 8
+    ids, submission_ids, decided_at, actions, sha256s, has_verdict, frames, dimensions, vectors = (
+        zip(*stored, strict=True) if stored else ((),) * 9
     )
-    counts = np.array(frames, np.intp)
+    sizes = np.fromiter(map(len, vectors), np.intp, len(vectors))
     flat = np.frombuffer(b"".join(vectors), "<f2")
     return ArchiveChunk(
         undecoded=undecoded,
@@ -137,6 +140,7 @@ def _chunk(rows: Sequence[Any]) -> ArchiveChunk:
         actions=actions,
         sha256s=sha256s,
         has_verdict=np.array(has_verdict, np.bool_),
-        frames=counts,
-        vectors=flat.reshape(counts.sum(), -1) if stored else np.empty((0, 0), "<f2"),
+        frames=frames,
+        views=sizes // (flat.itemsize * np.array(dimensions, np.intp)),
+        vectors=flat.reshape(-1, dimensions[0]) if stored else np.empty((0, 0), "<f2"),
     )

@@ -138,7 +138,10 @@ def automatic_blocks(session: Session, policy: str, since: datetime) -> int:
 def _score_rows(decision_id: int, decision: Decision) -> Iterable[dict[str, Any]]:
     for position, score in enumerate(decision.scores):
         flagged = score.label in decision.flagged
-        yield {"decision_id": decision_id, "position": position, "flagged": flagged, **asdict(score)}
+        columns = asdict(score)
+        # The reason tells it, and the embedding derives it again.
+        del columns["on_black"]
+        yield {"decision_id": decision_id, "position": position, "flagged": flagged, **columns}
 
 
 def _decisions() -> Select[DecisionRow, str, dict[str, Any] | None]:

@@ -14,7 +14,10 @@ from worker.store.tables import EmbeddingRow
 
 @dataclass(frozen=True, slots=True)
 class StoredEmbedding:
-    """A picture's facts and one vector a frame: float32, shape (frames, dimension), exact to float16."""
+    """A picture's facts and one vector a frame: float32, shape (frames, dimension), exact to float16.
+
+    Twice as many where the picture was looked at on two pages.
+    """
 
     facts: PictureFacts
     embedding: Matrix
@@ -25,7 +28,7 @@ def find(session: Session, sha256: str, model_digest: str) -> StoredEmbedding | 
     row = session.get(EmbeddingRow, (sha256, model_digest))
     if row is None:
         return None
-    vectors = np.frombuffer(row.vectors, dtype="<f2").reshape(row.frames, row.dimension)
+    vectors = np.frombuffer(row.vectors, dtype="<f2").reshape(-1, row.dimension)
     facts = PictureFacts(row.sha256, row.format, row.width, row.height, row.frames)
     return StoredEmbedding(facts, vectors.astype(np.float32))
 
@@ -48,11 +51,11 @@ def newest(session: Session, model_digest: str, limit: int) -> Matrix:
 def keep(session: Session, facts: PictureFacts, model_digest: str, embedding: Matrix) -> None:
     """Keep a picture's embedding, shape (frames, dimension), unless it is there; rounds to float16.
 
-    ValueError where `embedding` does not have one vector a frame.
+    ValueError where `embedding` has neither one vector a frame nor two.
     """
-    frames, dimension = embedding.shape
-    if frames != facts.frames:
-        raise ValueError(f"{facts.frames} frames, but {frames} vectors")
+    count, dimension = embedding.shape
+    if count not in {facts.frames, 2 * facts.frames}:
+        raise ValueError(f"{facts.frames} frames, but {count} vectors")
     vectors = embedding.astype("<f2").tobytes()
     inserting.keep(
         session,

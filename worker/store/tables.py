@@ -173,7 +173,7 @@ class EmbeddingRow(Row):
     height: Mapped[int]
     frames: Mapped[int]
     dimension: Mapped[int]
-    #: float16, little-endian, shape (frames, dimension).
+    #: float16, little-endian, shape (frames, dimension); twice the frames where two pages were looked at.
     vectors: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
 

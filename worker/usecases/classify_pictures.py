@@ -8,8 +8,7 @@ from pathlib import Path
 from worker.domain.scoring import rank_labels, score_pairs
 from worker.encoder.protocol import Encoder
 from worker.errors import PermanentError, UsageError
-from worker.images.decoder import decode
-from worker.images.limits import Limits
+from worker.images.decoder_pool import DecoderPool
 from worker.images.reader import read_named_file
 
 #: transformers' own default, so that the figures are the same.
@@ -30,7 +29,7 @@ class ClassifyPictures:
     """Rank labels on pictures, with no policy."""
 
     encoder: Encoder
-    limits: Limits
+    decoder: DecoderPool
     concurrency: int
 
     def __call__(
@@ -46,10 +45,12 @@ class ClassifyPictures:
 
         def classify(file: Path) -> Ranking:
             try:
-                picture = decode(read_named_file(file, self.limits), self.limits)
+                data = read_named_file(file, self.decoder.limits)
+                # As large as it is: these are the figures of transformers' pipeline, to the last digit shown.
+                picture = self.decoder.decode(data, self.encoder.preprocessing, scaled=False)
             except PermanentError as problem:
                 return Ranking(file, problem=problem.message)
-            embedding = self.encoder.encode_images(picture.frames[:1])[0]
+            embedding = self.encoder.encode_images([picture.pixels[0]])[0]
             probabilities = rank(embedding, vectors, self.encoder.scale, self.encoder.bias)
             ranked = sorted(zip(labels, map(float, probabilities), strict=True), key=lambda pair: -pair[1])
             return Ranking(file, tuple(ranked))

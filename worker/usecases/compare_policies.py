@@ -124,6 +124,7 @@ class _FoundFlip:
     submission_id: str
     sha256: str
     decided_at: float
+    frames: int
     vectors: NDArray[np.float16]
 
 
@@ -144,7 +145,7 @@ class _Counting:
         self.seen += len(chunk.submission_ids) + chunk.undecoded + chunk.of_other_models
         if not chunk.submission_ids:
             return
-        judged = self._backtest.judge(chunk.vectors, chunk.frames)
+        judged = self._backtest.judge(chunk.vectors, chunk.views)
         old, new = zip(self._backtest.policies, judged, strict=True)
         change = Change.between(old, new)
         self.tally.add(change, chunk.decided_at)
@@ -168,11 +169,17 @@ class _Counting:
         if len(self.kept) == self._most:
             larger = sizes > self.kept[0][0]
             flipped, sizes = flipped[larger], sizes[larger]
-        ends = np.cumsum(chunk.frames)
+        ends = np.cumsum(chunk.views)
         for n, size in zip(flipped.tolist(), sizes.tolist(), strict=True):
             # A copy: a view would keep the whole chunk alive.
-            vectors = chunk.vectors[ends[n] - chunk.frames[n] : ends[n]].copy()
-            flip = _FoundFlip(chunk.submission_ids[n], chunk.sha256s[n], float(chunk.decided_at[n]), vectors)
+            vectors = chunk.vectors[ends[n] - chunk.views[n] : ends[n]].copy()
+            flip = _FoundFlip(
+                chunk.submission_ids[n],
+                chunk.sha256s[n],
+                float(chunk.decided_at[n]),
+                chunk.frames[n],
+                vectors,
+            )
             heapq.heappush(self.kept, (size, chunk.decision_ids[n], flip))
             if len(self.kept) > self._most:
                 heapq.heappop(self.kept)
@@ -190,8 +197,8 @@ class _Explain:
 
     def __call__(self, flip: _FoundFlip, submission: ArchivedSubmission) -> Flip:
         embedding = flip.vectors.astype(np.float32)
-        old = decide(self.old, score(self.old, embedding, self.old_vectors, self.scale))
-        new = decide(self.new, score(self.new, embedding, self.new_vectors, self.scale))
+        old = decide(self.old, score(self.old, embedding, self.old_vectors, self.scale, flip.frames))
+        new = decide(self.new, score(self.new, embedding, self.new_vectors, self.scale, flip.frames))
         return Flip(
             submission=submission,
             sha256=flip.sha256,

@@ -95,7 +95,9 @@ class ExplainDecision:
 
     def _decide(self, policy: Policy, kept: StoredEmbedding, *, held_back: bool) -> Decision:
         vectors = encode_phrases(self.encoder, list(policy.phrases()), policy.templates)
-        decision = decide(policy, score(policy, kept.embedding, vectors, self.encoder.scale))
+        decision = decide(
+            policy, score(policy, kept.embedding, vectors, self.encoder.scale, kept.facts.frames)
+        )
         limit = policy.automatic_blocks_per_hour
         return hold_back(decision, limit) if held_back and limit is not None else decision
 

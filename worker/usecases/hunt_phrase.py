@@ -84,7 +84,9 @@ class HuntPhrase:
             told = archive.tell(session, [seen.submission_id for seen in found])
 
         def sighting(seen: "_Seen") -> Sighting:
-            (shown,) = score(asking, seen.vectors.astype(np.float32), vectors, self.encoder.scale)
+            (shown,) = score(
+                asking, seen.vectors.astype(np.float32), vectors, self.encoder.scale, seen.frames
+            )
             return Sighting(
                 submission=told[seen.submission_id],
                 sha256=seen.sha256,
@@ -122,6 +124,7 @@ def _asking(phrase: str, policy: Policy) -> Policy:
 class _Seen:
     sha256: str
     margin: float
+    frames: int
     vectors: NDArray[np.float16]
     submission_id: str
     decided_at: float
@@ -150,9 +153,9 @@ class _Ranking:
         self.seen += len(chunk.submission_ids) + chunk.undecoded + chunk.of_other_models
         if not chunk.submission_ids:
             return
-        margins = self._backtest.margins(chunk.vectors, chunk.frames)[0]
+        margins = self._backtest.margins(chunk.vectors, chunk.views)[0]
         least = self._heap[0][0] if len(self._heap) == self._top else -np.inf
-        ends = np.cumsum(chunk.frames)
+        ends = np.cumsum(chunk.views)
         for n in np.flatnonzero(margins >= least - _ROUNDING).tolist():
             self._note(chunk, n, float(margins[n]), ends[n])
 
@@ -163,8 +166,8 @@ class _Ranking:
             if len(self._heap) == self._top and margin <= self._heap[0][0]:
                 return
             # A copy: a view would keep the whole chunk alive.
-            vectors = chunk.vectors[end - chunk.frames[n] : end].copy()
-            seen = _Seen(sha256, margin, vectors, "", -np.inf, "")
+            vectors = chunk.vectors[end - chunk.views[n] : end].copy()
+            seen = _Seen(sha256, margin, chunk.frames[n], vectors, "", -np.inf, "")
             self.best[sha256] = seen
             heapq.heappush(self._heap, (margin, sha256))
             if len(self._heap) > self._top:

@@ -11,17 +11,26 @@ from worker.domain.picture import PictureFacts
 from worker.domain.scoring import Matrix, score
 from worker.encoder.protocol import Encoder
 from worker.errors import UndecodablePictureError
-from worker.images.decoder import decode
+from worker.images.decoder_pool import DecoderPool
 from worker.images.limits import Limits
 from worker.policy_files.library import LivePolicy
 
 #: Counts up whenever decoding, or what follows it, changes the vector of the same bytes.
-DECODING_VERSION: Final = 1
+DECODING_VERSION: Final = 2
+
+
+def vector_digest(encoder: Encoder, limits: Limits) -> str:
+    """Return the SHA-256 of what shapes a vector: weights, preprocessing, decoding, number of frames."""
+    parts = (encoder.digest, str(DECODING_VERSION), str(limits.max_frames))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPicture:
-    """A picture as the model sees it: facts, and one unit vector a frame, shape (frames, dimension)."""
+    """A picture as the model sees it: facts, and one unit vector a frame, shape (frames, dimension).
+
+    Twice as many where transparency shows: every frame on a white page, then every frame on a black one.
+    """
 
     facts: PictureFacts
     embedding: Matrix
@@ -42,13 +51,12 @@ class JudgePicture:
     """From bytes to a decision."""
 
     encoder: Encoder
-    limits: Limits
+    decoder: DecoderPool
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that lies between bytes and vector: weights, preprocessing, decoding, frames."""
-        parts = (self.encoder.digest, str(DECODING_VERSION), str(self.limits.max_frames))
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        """SHA-256 of all that lies between bytes and vector."""
+        return vector_digest(self.encoder, self.decoder.limits)
 
     def __call__(self, live: LivePolicy, data: bytes) -> Judgement:
         """Judge a picture's bytes; what cannot be decoded is decided by the policy's `on_undecodable`."""
@@ -60,12 +68,12 @@ class JudgePicture:
 
     def judge(self, live: LivePolicy, picture: EmbeddedPicture) -> Judgement:
         """Judge a picture whose embedding is known."""
-        scores = score(live.policy, picture.embedding, live.vectors, self.encoder.scale)
+        scores = score(live.policy, picture.embedding, live.vectors, self.encoder.scale, picture.facts.frames)
         return Judgement(decide(live.policy, scores), picture)
 
     def embed(self, data: bytes) -> EmbeddedPicture:
         """Decode and embed a picture; UndecodablePictureError where it is none we judge."""
-        picture = decode(data, self.limits)
-        embedding = self.encoder.encode_images(picture.frames)
+        picture = self.decoder.decode(data, self.encoder.preprocessing)
+        embedding = self.encoder.encode_images(list(picture.pixels))
         # Rounded as it is stored, so that the decision can be re-derived from the store to the last bit.
         return EmbeddedPicture(picture.facts, embedding.astype(np.float16).astype(np.float32))

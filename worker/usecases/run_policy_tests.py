@@ -43,7 +43,7 @@ class RunPolicyTests:
     def __call__(self, policy: Policy, folder: Path, vectors: PhraseVectors) -> Iterator[Outcome]:
         """Yield the outcome of every test, in the file's order; the pictures are in `folder`."""
         live = LivePolicy(policy=policy, vectors=vectors, text="", loaded_at=datetime.now(UTC))
-        pictures = LocalFolder(folder, self.judge_picture.limits, name="the policy's folder")
+        pictures = LocalFolder(folder, self.judge_picture.decoder.limits, name="the policy's folder")
         for test in policy.tests:
             try:
                 yield Outcome(test, self._decide(live, pictures.read(test.picture)))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from worker.domain.decision import decide_undecodable, decide_unreadable
 from worker.errors import SourceError, UndecodablePictureError
-from worker.images.limits import Limits
 from worker.images.reader import read_named_file
 from worker.policy_files.library import LivePolicy
 from worker.usecases.judge_picture import Judgement, JudgePicture
@@ -18,7 +17,6 @@ class ScanFolder:
     """Judge files; nothing is stored."""
 
     judge_picture: JudgePicture
-    limits: Limits
     #: How many files are in hand at once; twice the batch keeps the model busy while others decode.
     concurrency: int
 
@@ -29,7 +27,7 @@ class ScanFolder:
 
     def _judge(self, live: LivePolicy, file: Path) -> Judgement:
         try:
-            return self.judge_picture(live, read_named_file(file, self.limits))
+            return self.judge_picture(live, read_named_file(file, self.judge_picture.decoder.limits))
         except UndecodablePictureError as refusal:
             return Judgement(decide_undecodable(live.policy, refusal.message))
         except SourceError as problem:

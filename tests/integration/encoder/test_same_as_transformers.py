@@ -8,7 +8,7 @@ import torch
 import transformers
 from PIL import Image
 from support.models import FAMILIES, make_model
-from support.pictures import drawing
+from support.pictures import drawing, prepared
 
 import worker
 from worker.domain.scoring import rank_labels, score_pairs
@@ -35,7 +35,8 @@ LIMITS = Limits(max_bytes=20 * 2**20, max_pixels=50_000_000, max_side=16_384, ma
 def our_probabilities(encoder, pictures):
     texts = encoder.encode_texts([TEMPLATE.replace("{}", label) for label in LABELS])
     rank = score_pairs if encoder.pairwise else rank_labels
-    return [rank(vector, texts, encoder.scale, encoder.bias) for vector in encoder.encode_images(pictures)]
+    vectors = encoder.encode_images(prepared(encoder, pictures))
+    return [rank(vector, texts, encoder.scale, encoder.bias) for vector in vectors]
 
 
 def pipeline_probabilities(folder, pictures):

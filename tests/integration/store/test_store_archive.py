@@ -13,7 +13,7 @@ from store_records import ALLOW, EMBEDDING, FACTS, MODEL_DIGEST, OTHER_VERSION, 
 
 from worker.domain.decision import Decision
 from worker.domain.policy import Action
-from worker.store import archive, verdicts
+from worker.store import archive, embeddings, verdicts
 from worker.store.archive import ArchivedSubmission, Span
 from worker.store.database import Database
 from worker.store.tables import DecisionRow
@@ -58,9 +58,22 @@ def test_a_submission_comes_with_all_that_is_known(database):
 def test_every_frame_has_its_vector_as_it_was_stored(database):
     fill(database, 3)
     (chunk,) = read(database)
-    assert chunk.frames.tolist() == [2, 2, 2]
+    assert (list(chunk.frames), chunk.views.tolist()) == ([2, 2, 2], [2, 2, 2])
     assert chunk.vectors.dtype == np.float16
     np.testing.assert_array_equal(chunk.vectors.astype(np.float32), np.tile(EMBEDDING, (3, 1)))
+
+
+def test_a_picture_seen_on_two_pages_has_two_vectors_a_frame(database):
+    record(database, submission("upload-1"))
+    with database.transaction() as session:
+        seen_twice = replace(FACTS, sha256="b" * 64, frames=1)
+        embeddings.keep(session, seen_twice, MODEL_DIGEST, EMBEDDING)
+    record(database, submission("upload-2"), facts=seen_twice)
+    (chunk,) = read(database)
+    assert sorted(zip(chunk.submission_ids, chunk.frames, chunk.views.tolist(), strict=True)) == [
+        ("upload-1", 2, 2),
+        ("upload-2", 1, 2),
+    ]
 
 
 def test_an_empty_archive_has_no_chunks(database):

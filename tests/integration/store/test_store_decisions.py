@@ -198,10 +198,21 @@ def test_the_first_embedding_of_a_picture_stays(database):
         )
 
 
+def test_a_picture_that_was_looked_at_on_two_pages_has_two_vectors_a_frame(database):
+    one_frame = PictureFacts("c" * 64, "PNG", 1, 1, frames=1)
+    with database.transaction() as session:
+        embeddings.keep(session, one_frame, MODEL_DIGEST, EMBEDDING)
+
+    with database.reading() as session:
+        stored = embeddings.find(session, "c" * 64, MODEL_DIGEST)
+    assert stored.facts == one_frame
+    np.testing.assert_array_equal(stored.embedding, EMBEDDING)
+
+
 def test_an_embedding_has_a_vector_for_every_frame(database):
     one_frame = PictureFacts("b" * 64, "PNG", 1, 1, frames=1)
-    with database.transaction() as session, pytest.raises(ValueError, match="1 frames, but 2 vectors"):
-        embeddings.keep(session, one_frame, MODEL_DIGEST, EMBEDDING)
+    with database.transaction() as session, pytest.raises(ValueError, match="1 frames, but 4 vectors"):
+        embeddings.keep(session, one_frame, MODEL_DIGEST, np.concatenate([EMBEDDING, EMBEDDING]))
 
 
 def test_a_refused_submission_is_listed_until_it_is_decided(database):

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from PIL import Image
 from sqlalchemy import update
+from support.pictures import encoded
 
 from worker import resources
 from worker.demo.stage import PICTURES
@@ -14,6 +16,9 @@ from worker.store.tables import DecisionRow, EmbeddingRow, LabelScoreRow
 from worker.wiring import open_database, open_service
 
 SKULL = InlineBytes((PICTURES / "skull-and-candle.jpg").read_bytes())
+with Image.open(PICTURES / "skull-and-candle.jpg") as skull:
+    skull.putalpha(128)
+    TRANSPARENT = InlineBytes(encoded(skull, "WEBP"))
 ANIMATION = InlineBytes((PICTURES / "animated-hen-house.gif").read_bytes())
 
 
@@ -28,6 +33,7 @@ def decided(database_url):
         for submission_id, source, reference in (
             ("skull", SKULL, "post-1"),
             ("hens", ANIMATION, "post-2"),
+            ("ghost", TRANSPARENT, "post-3"),
             ("letter", InlineBytes(b"a letter"), "post-2"),
         ):
             service.moderate_image(Submission(submission_id, source, reference=reference))
@@ -42,7 +48,7 @@ def explained(moderate, database_url, name, exit_code=0):
 
 
 @pytest.mark.usefixtures("decided")
-@pytest.mark.parametrize("name", ["skull", "post-1", "hens"])
+@pytest.mark.parametrize("name", ["skull", "post-1", "hens", "ghost"])
 def test_a_decision_comes_out_the_same(moderate, database_url, name):
     (explanation,) = explained(moderate, database_url, name)
     assert explanation["identical"], explanation["differences"]

@@ -14,7 +14,6 @@ from support.pictures import drawing, encoded
 from worker.domain.audit import is_drawn
 from worker.domain.submission import InlineBytes, LocalFile, Submission
 from worker.encoder.phrases import encode_phrases
-from worker.images.reader import ImageReader
 from worker.metrics import Metrics
 from worker.policy_files import library as library_module
 from worker.policy_files.library import PolicyLibrary
@@ -22,7 +21,7 @@ from worker.settings import Settings
 from worker.store.tables import DecisionRow, LabelScoreRow, PolicyVersionRow, ReviewRow, ShadowDecisionRow
 from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.moderate_image import ModerateImage
-from worker.wiring import limits_of, open_encoder
+from worker.wiring import image_reader, open_decoder, open_encoder
 
 PICTURE = InlineBytes(encoded(drawing(), "PNG"))
 #: Every picture reaches a threshold of 0, and none can pass one of 1 by much less than certainty.
@@ -57,13 +56,19 @@ class CountingEncoder:
         return self._encoder.encode_texts(texts)
 
 
+@pytest.fixture(scope="module")
+def decoder():
+    with open_decoder(Settings.read(decoder_processes=1)) as opened:
+        yield opened
+
+
 @pytest.fixture
 def counting(encoder):
     return CountingEncoder(encoder)
 
 
 @pytest.fixture
-def put_in_force(counting, database, tmp_path, monkeypatch):
+def put_in_force(counting, decoder, database, tmp_path, monkeypatch):
     """Write policy files, and return what moderates by them; "posts" decides for all that name none."""
     monkeypatch.setattr(library_module, "SETTLE_SECONDS", 0)
 
@@ -76,9 +81,8 @@ def put_in_force(counting, database, tmp_path, monkeypatch):
             (tmp_path / f"{name}.yaml").write_text(head + text, encoding="utf-8")
         library = PolicyLibrary(tmp_path, prepare, default="posts")
         library.load()
-        limits = limits_of(Settings.read())
-        reader = ImageReader(tmp_path, limits)
-        return ModerateImage(library, "posts", reader, JudgePicture(counting, limits), database, Metrics())
+        reader = image_reader(Settings.read(media_root=tmp_path))
+        return ModerateImage(library, "posts", reader, JudgePicture(counting, decoder), database, Metrics())
 
     return moderate_by
 

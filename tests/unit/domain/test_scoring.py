@@ -115,6 +115,17 @@ def test_where_the_background_wins_everywhere_no_label_is_forced_to(labels, embe
 
 
 @given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
+def test_frames_on_a_black_page_count_like_the_others_and_are_told_apart(policy, embedding, vectors, scale):
+    frames = len(embedding)
+    on_two_pages = np.concatenate([embedding, -embedding])
+    told = score(policy, on_two_pages, vectors, scale, frames)
+    for found, plain in zip(told, score(policy, on_two_pages, vectors, scale), strict=True):
+        assert (found.frame + frames * found.on_black, found.score) == (plain.frame, plain.score)
+        assert found.frame < frames
+        assert not plain.on_black
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
 def test_a_picture_scores_as_its_strongest_frame(policy, embedding, vectors, scale):
     frames = [score(policy, frame[None], vectors, scale) for frame in embedding]
     for number, found in enumerate(score(policy, embedding, vectors, scale)):

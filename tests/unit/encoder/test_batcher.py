@@ -6,6 +6,7 @@ import pytest
 
 from worker.encoder.batcher import Batcher
 from worker.errors import UnavailableError
+from worker.images.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -15,6 +16,7 @@ class GatedEncoder:
 
     name, digest, dimension = "gated", "d1", 2
     scale, bias, pairwise, window = 10.0, -1.0, True, 7
+    preprocessing = Preprocessing(3, width=32, height=32)
 
     def __init__(self, *, gate_open):
         self.passes = []
@@ -186,3 +188,4 @@ def test_everything_else_is_the_encoders_own(open_batcher):
     assert (batcher.name, batcher.digest, batcher.dimension) == ("gated", "d1", 2)
     assert (batcher.scale, batcher.bias, batcher.pairwise, batcher.window) == (10.0, -1.0, True, 7)
     assert batcher.count_tokens(["a", "bb"]) == [1, 2]
+    assert batcher.preprocessing == GatedEncoder.preprocessing

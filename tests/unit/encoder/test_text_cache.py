@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from worker.encoder.text_cache import TextCache
+from worker.images.preprocessing import Preprocessing
 
 
 class CountingEncoder:
     name, digest, dimension = "counting", "d1", 2
     scale, bias, pairwise, window = 10.0, -1.0, True, 7
+    preprocessing = Preprocessing(3, width=32, height=32)
 
     def __init__(self):
         self.calls = []
@@ -119,3 +121,4 @@ def test_everything_else_is_the_encoders_own(encoder):
     assert (cache.name, cache.digest, cache.dimension) == ("counting", "d1", 2)
     assert (cache.scale, cache.bias, cache.pairwise, cache.window) == (10.0, -1.0, True, 7)
     assert cache.count_tokens(["a", "bb"]) == [1, 2]
+    assert cache.preprocessing == CountingEncoder.preprocessing

@@ -1,0 +1,170 @@
+"""Measure decoding: here and in child processes, at full size and scaled, and as transformers does it.
+
+    python benchmarks/decoding.py [--out benchmarks/results/decoding.json]
+
+Synthetic JPEGs of 1600 x 1200, for a model of 224 x 224. The ways take turns, round after round, on the same
+pictures; what is told is the median of the rounds, with the smallest and the largest. The ceiling of each is
+Pillow's decoder alone, in one thread for each process.
+"""
+
+import io
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from PIL import Image, ImageFilter
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from transformers import CLIPImageProcessorPil
+
+from worker.images.decoder import decode
+from worker.images.decoder_pool import DecoderPool
+from worker.images.limits import Limits
+from worker.images.preprocessing import Preprocessing, prepare
+from worker.settings import Settings
+
+SIZE = (1600, 1200)
+MODEL = Preprocessing(Image.Resampling.BICUBIC, shortest_edge=224, crop_width=224, crop_height=224)
+LIMITS = Limits(max_bytes=20 * 2**20, max_pixels=50_000_000, max_side=16_384, max_frames=8)
+THREADS = 16
+
+Way = Callable[[list[bytes]], object]
+
+
+def main(
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures in a round.")] = 48,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 7,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
+) -> None:
+    """Print pictures a second."""
+    files = [draw(seed) for seed in range(pictures)]
+    settings = Settings()
+    with ThreadPoolExecutor(THREADS) as threads:
+        pool = DecoderPool(
+            LIMITS,
+            processes=settings.decoder_processes,
+            seconds=settings.decode_seconds,
+            memory_bytes=settings.decoder_memory_bytes,
+        )
+        pool.wait_until_ready()
+        try:
+            figures = measure(ways(pool, threads), files, rounds)
+        finally:
+            pool.close()
+    run = {
+        "command": "python " + " ".join(sys.argv),
+        "machine": machine(),
+        "pictures": f"{pictures} JPEGs of {SIZE[0]} x {SIZE[1]}",
+        "bytes each": sum(map(len, files)) // pictures,
+        "decoder processes": pool.processes,
+        "calling threads": THREADS,
+        "rounds": rounds,
+        "pictures a second": figures,
+    }
+    show(run)
+    if out:
+        out.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+
+def draw(seed: int) -> bytes:
+    """Return a JPEG with edges and grain about as photographs have them."""
+    rng = np.random.default_rng(seed)
+    shapes = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).resize(
+        SIZE, Image.Resampling.BICUBIC
+    )
+    grain = rng.normal(0, 6, (SIZE[1], SIZE[0], 3))
+    pixels = np.clip(np.asarray(shapes.filter(ImageFilter.UnsharpMask(8))) + grain, 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+def ways(pool: DecoderPool, threads: ThreadPoolExecutor) -> dict[str, Way]:
+    """Return every way from a file to a model's pixels; the processor's go on to numbers around 0."""
+    processor = CLIPImageProcessorPil()
+
+    def pillow_alone(data: bytes) -> None:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+
+    def transformers(data: bytes) -> None:
+        with Image.open(io.BytesIO(data)) as image:
+            processor(images=[image.convert("RGB")], return_tensors="pt")
+
+    def here(data: bytes, *, scaled: bool) -> None:
+        picture = decode(data, LIMITS, MODEL.resized if scaled else None)
+        prepare(picture.frames[0], MODEL)
+
+    return {
+        "Pillow's decoder alone, one thread": lambda files: [pillow_alone(data) for data in files],
+        "transformers' processor, one thread": lambda files: [transformers(data) for data in files],
+        "ours, in this process, full size": lambda files: [here(data, scaled=False) for data in files],
+        "ours, in this process, scaled": lambda files: [here(data, scaled=True) for data in files],
+        "ours, in child processes, full size": lambda files: list(
+            threads.map(lambda data: pool.decode(data, MODEL, scaled=False), files)
+        ),
+        "ours, in child processes, scaled": lambda files: list(
+            threads.map(lambda data: pool.decode(data, MODEL), files)
+        ),
+    }
+
+
+def measure(ways: dict[str, Way], files: list[bytes], rounds: int) -> dict[str, Any]:
+    """Return median, smallest and largest number of pictures a second of each way."""
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for number in track(range(rounds + 1), description="decoding", transient=True):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way(files)
+            # The first round warms up.
+            if number:
+                rates[name].append(len(files) / (time.perf_counter() - start))
+    return {
+        name: {
+            "median": round(statistics.median(own), 1),
+            "min": round(min(own), 1),
+            "max": round(max(own), 1),
+        }
+        for name, own in rates.items()
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    info = Path("/proc/cpuinfo")
+    models = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+    return {
+        "processor": models[0] if models else platform.machine(),
+        "processors": os.cpu_count(),
+        "load when done": os.getloadavg()[0],
+        "pillow": version("pillow"),
+        "transformers": version("transformers"),
+    }
+
+
+def show(run: dict[str, Any]) -> None:
+    """Print the figures, each also as a share of what Pillow's decoder does alone."""
+    figures = run["pictures a second"]
+    ceiling = next(iter(figures.values()))["median"]
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("way", "pictures a second", "min", "max", "to Pillow's decoder"):
+        table.add_column(column)
+    for name, own in figures.items():
+        table.add_row(name, *(f"{own[key]:.1f}" for key in own), f"{own['median'] / ceiling:.2f}")
+    console = Console()
+    console.print({key: value for key, value in run.items() if key != "pictures a second"}, table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

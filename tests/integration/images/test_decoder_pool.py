@@ -1,0 +1,300 @@
+"""Whatever a picture does to its decoder, it ends one child at worst, and is named for it."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from support.decoders import LIMITS, MEMORY_BYTES, POISONED, open_pool, process_ids
+from support.deployment import wait_for
+from support.pictures import RED, WHITE, animation, drawing, encoded
+from support.poisoned_child import poisoned
+
+from worker.errors import UnavailableError, UndecodablePictureError
+from worker.images import decoder_pool
+from worker.images.decoder import decode
+from worker.images.decoder_messages import BrokenMessageError
+from worker.images.preprocessing import Preprocessing, prepare
+
+SQUARE = Preprocessing(Image.Resampling.BICUBIC, width=32, height=24)
+GOOD = encoded(drawing(), "PNG")
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with open_pool() as opened:
+        yield opened
+
+
+@pytest.fixture
+def fragile():
+    with open_pool(child_module=POISONED, processes=1, seconds=3, memory_bytes=2**29) as opened:
+        yield opened
+
+
+def refusal(pool, data):
+    with pytest.raises(UndecodablePictureError) as refused:
+        pool.decode(data, SQUARE)
+    return refused.value.message
+
+
+def test_a_picture_comes_back_at_its_models_size_with_its_facts(pool):
+    picture = pool.decode(GOOD, SQUARE)
+
+    assert picture.pixels.shape == (1, 24, 32, 3)
+    assert (picture.pixels[0] == prepare(drawing(), SQUARE)).all()
+    facts = picture.facts
+    assert (facts.format, facts.width, facts.height, facts.frames) == ("PNG", 120, 90, 1)
+    assert facts.sha256 == hashlib.sha256(GOOD).hexdigest()
+
+
+def test_every_frame_comes_back_in_order(pool):
+    frames = [Image.new("RGB", (20, 20), (20 * n, 0, 0)) for n in range(6)]
+
+    picture = pool.decode(animation(frames, "GIF"), SQUARE)
+
+    assert picture.facts.frames == 6
+    assert [round(int(frame[12, 16, 0]) / 20) for frame in picture.pixels] == list(range(6))
+
+
+def test_a_transparent_picture_is_looked_at_on_white_and_on_black(pool):
+    hidden = Image.new("RGBA", (40, 40), (255, 255, 255, 0))
+    hidden.paste((*WHITE, 255), (10, 10, 30, 30))
+
+    picture = pool.decode(encoded(hidden, "PNG"), SQUARE)
+
+    on_white, on_black = picture.pixels
+    assert picture.facts.frames == 1
+    assert on_white.min() == 255
+    assert (on_black[0, 0].tolist(), on_black[12, 16].tolist()) == ([0, 0, 0], [255, 255, 255])
+
+
+def test_frames_that_grow_come_back_in_one_shape_even_where_the_model_follows_the_pictures(pool):
+    small, large = (encoded(Image.new("1", size, 1), "GIF") for size in [(16, 16), (64, 16)])
+    grows = small[:-1] + large[large.index(b",\0\0\0\0") :]
+    patches = Preprocessing(Image.Resampling.BILINEAR, patch_side=8, max_patches=16)
+
+    assert pool.decode(grows, patches).pixels.shape == (2, 32, 32, 3)
+
+
+def test_a_large_jpeg_is_scaled_down_while_it_is_decoded_unless_it_must_not_be(pool):
+    data = encoded(drawing(1600, 1200), "JPEG", quality=95)
+
+    scaled, exact = (pool.decode(data, SQUARE, scaled=scaled) for scaled in (True, False))
+
+    assert scaled.facts == exact.facts
+    assert (exact.pixels[0] == prepare(decode(data, LIMITS).frames[0], SQUARE)).all()
+    assert (scaled.pixels != exact.pixels).any()
+    assert np.abs(scaled.pixels.astype(int) - exact.pixels).mean() < 1
+
+
+@pytest.mark.parametrize("data", [b"", b"a letter", GOOD[:200], b"x" * 30_000_000])
+def test_what_is_no_picture_is_refused_as_it_always_was_and_costs_no_child(pool, data):
+    before = process_ids(pool)
+    with pytest.raises(UndecodablePictureError) as expected:
+        decode(data, LIMITS)
+
+    assert refusal(pool, data) == expected.value.message
+    assert process_ids(pool) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("segfault", "it crashed the decoder (signal 11)"),
+        ("abort", "it crashed the decoder (signal 6)"),
+        ("kill", "it crashed the decoder (signal 9)"),
+        ("exit", "it ended the decoder (exit 0)"),
+        ("hang", "decoding it took more than 3 s"),
+        ("spin", "decoding it took more than 3 s"),
+        ("bloat", "decoding it needed more memory than 512 MiB"),
+        ("babble", "its decoder gave an answer that makes no sense"),
+        ("boast", "its decoder gave an answer that makes no sense"),
+    ],
+)
+def test_whatever_a_picture_does_to_its_decoder_is_said_of_it_and_the_next_one_is_decoded(
+    fragile, kind, said
+):
+    (before,) = process_ids(fragile)
+
+    assert refusal(fragile, poisoned(GOOD, kind)) == f"the picture was refused: {said}"
+
+    assert fragile.decode(GOOD, SQUARE).facts.format == "PNG"
+    (after,) = process_ids(fragile)
+    assert after != before
+    assert not psutil.pid_exists(before)
+
+
+def test_a_decoder_knows_no_password_and_imports_no_model(monkeypatch):
+    monkeypatch.setenv("MODERATION_DATABASE_URL", "postgresql://moderator:secret@host/name")
+    with open_pool(child_module=POISONED) as opened:
+        assert refusal(opened, poisoned(GOOD, "tell")) == "secrets: [], heavy: []"
+
+
+def test_a_real_picture_that_takes_too_long_is_refused():
+    data = encoded(Image.linear_gradient("L").resize((6000, 6000)), "PNG", compress_level=1)
+    with open_pool(seconds=0.01) as opened:
+        opened.wait_until_ready()
+
+        assert refusal(opened, data) == "the picture was refused: decoding it took more than 0.01 s"
+
+
+def test_a_real_picture_that_needs_too_much_memory_is_refused():
+    data = encoded(Image.new("RGBA", (7000, 7000), (*RED, 100)), "PNG")
+    with open_pool(memory_bytes=2**29) as opened:
+        assert refusal(opened, data).endswith("decoding it needed more memory than 512 MiB")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_kernel_holds_the_limits(pool):
+    pool.wait_until_ready()
+    for pid in process_ids(pool):
+        lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+        limits = {line[:25].strip(): line[25:].split()[0] for line in lines}
+        assert limits["Max address space"] == str(MEMORY_BYTES)
+        assert limits["Max file size"] == "0"
+        assert limits["Max core file size"] == "0"
+        assert int(limits["Max open files"]) <= 16
+
+
+def test_a_child_that_dies_with_nothing_to_do_is_no_pictures_fault(pool):
+    pool.wait_until_ready()
+    for pid in process_ids(pool):
+        os.kill(pid, signal.SIGKILL)
+
+    for _ in range(3):
+        assert pool.decode(GOOD, SQUARE).facts.format == "PNG"
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_a_terminal_or_a_supervisor_sends_to_all_ends_no_child(pool, signal_):
+    pool.wait_until_ready()
+    before = process_ids(pool)
+    for pid in before:
+        os.kill(pid, signal_)
+
+    assert pool.decode(GOOD, SQUARE).facts.format == "PNG"
+    assert process_ids(pool) == before
+
+
+def test_a_child_is_replaced_after_many_pictures(monkeypatch):
+    monkeypatch.setattr(decoder_pool, "PICTURES_A_CHILD", 3)
+    seen = set()
+    with open_pool(processes=1) as opened:
+        for _ in range(7):
+            seen |= process_ids(opened)
+            opened.decode(GOOD, SQUARE)
+
+    assert len(seen) == 3
+
+
+def test_sixteen_threads_get_their_own_pictures(pool):
+    pictures = [Image.new("RGB", (30 + n, 30), (n, 255 - n, n // 2)) for n in range(120)]
+    with ThreadPoolExecutor(16) as threads:
+        decoded = list(threads.map(lambda picture: pool.decode(encoded(picture, "PNG"), SQUARE), pictures))
+
+    assert [picture.facts.width for picture in decoded] == [30 + n for n in range(120)]
+    assert [picture.pixels[0, 0, 0, 0] for picture in decoded] == list(range(120))
+
+
+def test_a_decoder_that_cannot_start_says_why():
+    with (
+        open_pool(child_module="support.no_such_child") as opened,
+        pytest.raises(UnavailableError, match=r"does not start: .*No module named support\.no_such_child"),
+    ):
+        opened.wait_until_ready()
+
+
+def test_closing_ends_every_child_and_turns_everybody_away():
+    with (
+        open_pool(child_module=POISONED, processes=1, seconds=60) as opened,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        opened.wait_until_ready()
+        children = process_ids(opened)
+        # One is being decoded for ever, the other waits for a decoder.
+        calls = [threads.submit(opened.decode, poisoned(GOOD, "hang"), SQUARE) for _ in range(2)]
+        wait_for(lambda: not opened._idle, what="a picture in hand")
+        opened.close()
+        wait(calls)
+
+        assert [type(call.exception()) for call in calls] == [UnavailableError] * 2
+        assert not any(psutil.pid_exists(pid) for pid in children)
+        with pytest.raises(UnavailableError, match="shut down"):
+            opened.decode(GOOD, SQUARE)
+        opened.close()
+
+
+@pytest.mark.parametrize("kind", ["", "hang", "spin"])
+def test_no_child_outlives_a_parent_that_was_killed(kind):
+    script = f"""
+import sys
+from support.decoders import POISONED, open_pool, process_ids
+from support.pictures import drawing, encoded
+from support.poisoned_child import poisoned
+from worker.images.preprocessing import Preprocessing
+with open_pool(child_module=POISONED, seconds=600) as pool:
+    pool.wait_until_ready()
+    print(*process_ids(pool), flush=True)
+    data = encoded(drawing(), "PNG")
+    if {kind!r}:
+        pool.decode(poisoned(data, {kind!r}), Preprocessing(3, width=8, height=8))
+    sys.stdin.read()
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as parent:
+        children = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(children) == 2
+        parent.kill()
+
+    def gone(pid):
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return True
+
+    wait_for(lambda: all(map(gone, children)), what="the children to leave")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"shape": [1, 24, 33, 3]},
+        {"shape": [3, 24, 32, 3]},
+        {"shape": [-1, 24, 32, 3]},
+        {"shape": [1, 24, 32]},
+        {"shape": "1"},
+        {"frames": 2},
+        {"frames": 0},
+        {"width": "wide"},
+        {"width": None},
+        {"width": 10**30},
+        {"height": 0},
+        {"height": float("inf")},
+        {"format": "PNG\0"},
+        {"format": 7},
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_noticed(changed):
+    header = {"format": "PNG", "width": 5, "height": 5, "frames": 1, "shape": [1, 24, 32, 3]} | changed
+    with pytest.raises((BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError)):
+        decoder_pool._prepared(
+            decoder_pool._facts(b"", header, LIMITS), header, bytearray(24 * 32 * 3), SQUARE
+        )
+
+
+def test_a_refusal_that_quotes_the_pictures_bytes_is_fit_for_every_database(pool):
+    chunk = b"\0\0\0\x04\0\x1b\n?" + b"\0" * 8
+
+    message = refusal(pool, GOOD[:33] + chunk + GOOD[33:])
+
+    assert message.isprintable()

@@ -1,0 +1,364 @@
+"""Decodes pictures in child processes, so that a hostile one ends a child at worst, and only its own.
+
+A thread that has a picture takes an idle child, talks to it alone and waits until a deadline; there is no
+shared queue, lock or thread between children. Libraries were tried: `concurrent.futures` gives all pictures
+up where one child dies, and so does `pebble` 5.2 where the child that dies was idle.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Condition
+from typing import Any, Final
+
+import numpy as np
+
+from worker.domain.picture import PictureFacts
+from worker.errors import UnavailableError, UndecodablePictureError
+from worker.images.decoder_messages import BrokenMessageError, receive, send
+from worker.images.limits import Limits
+from worker.images.preprocessing import Pixels, Preprocessing
+
+log = logging.getLogger(__name__)
+
+#: So many pictures, and a child is replaced: leaks in decoders stay small.
+PICTURES_A_CHILD: Final = 1000
+#: Importing Pillow and numpy, on a machine that is busy with other things.
+_START_SECONDS: Final = 60.0
+#: Saying that one is there, on such a machine.
+_ANSWER_SECONDS: Final = 10.0
+#: Between a child closing its end and the kernel knowing how it ended.
+_END_SECONDS: Final = 5.0
+_MOST_BY_DEFAULT: Final = 4
+_NUMBERS: Final = ("width", "height", "frames")
+_FORMAT: Final = re.compile(r"[A-Z]{1,8}", re.ASCII)
+_CHILD_MODULE: Final = "worker.images.decoder_child"
+#: All of our environment that a decoder needs; it must not know passwords.
+_VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPicture:
+    """A decoded picture as its model wants it."""
+
+    facts: PictureFacts
+    #: Shape (frames or twice as many, height, width, 3): the frames as seen on a white page, and again on a
+    #: black one where transparency makes them look different there.
+    pixels: Pixels
+
+
+class DecoderPool:
+    """Child processes that decode; call it from as many threads as you like, each waits for its own picture.
+
+    `processes` 0 means as many as there are processors, but no more than four. A picture that takes longer
+    than `seconds`, or its child more address space than `memory_bytes`, is refused.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        processes: int,
+        seconds: float,
+        memory_bytes: int,
+        child_module: str = _CHILD_MODULE,
+    ) -> None:
+        self.limits = limits
+        self._seconds, self._memory_bytes = seconds, memory_bytes
+        settings = {"limits": asdict(limits), "seconds": seconds, "memory_bytes": memory_bytes}
+        self._command = [sys.executable, "-P", "-m", child_module, json.dumps(settings)]
+        self.processes = processes or min(_MOST_BY_DEFAULT, _processors())
+        self._changed = Condition()
+        self._closed = False
+        self._children: set[_Child] = set()
+        # Of an empty place the child has yet to be started.
+        self._idle: list[_Child | None] = [None] * self.processes
+        self._start_all()
+
+    def decode(self, data: bytes, preprocessing: Preprocessing, *, scaled: bool = True) -> PreparedPicture:
+        """Decode a picture and bring it to the size its model wants.
+
+        `scaled` lets a large JPEG be decoded at a fraction of its size, which is several times faster and
+        moves its embedding a little. UndecodablePictureError where it is no picture we judge, whatever it
+        did to its decoder; UnavailableError where there is no decoder.
+        """
+        self.limits.check_bytes(len(data))
+        child = self._take()
+        try:
+            answer = self._ask(child, data, preprocessing, scaled=scaled)
+        except BaseException:
+            self._discard(child)
+            raise
+        if child.pictures < PICTURES_A_CHILD:
+            self._give_back(child)
+        else:
+            self._discard(child)
+        if isinstance(answer, str):
+            raise UndecodablePictureError(answer)
+        return answer
+
+    def wait_until_ready(self) -> None:
+        """Return once every child can decode at once; UnavailableError where one does not start."""
+        children: list[_Child] = []
+        try:
+            while len(children) < self.processes:
+                children.append(self._take())
+        finally:
+            for child in children:
+                self._give_back(child)
+
+    def close(self) -> None:
+        """End every child; who waits for one gets UnavailableError. Closing twice is closing."""
+        with self._changed:
+            self._closed = True
+            idle, busy = [child for child in self._idle if child], set(self._children)
+            self._idle.clear()
+            self._changed.notify_all()
+        for child in idle:
+            self._end(child)
+        for child in busy.difference(idle):
+            # Whoever talks to it notices, and clears up.
+            child.stop()
+
+    def _start_all(self) -> None:
+        """Start every child without waiting for any; one that does not start is started when it is needed."""
+        with suppress(OSError):
+            for place in range(len(self._idle)):
+                self._idle[place] = self._start()
+
+    def _start(self) -> "_Child":
+        child = _Child(self._command)
+        with self._changed:
+            self._children.add(child)
+            closed = self._closed
+        if closed:
+            self._end(child)
+            raise _closed()
+        return child
+
+    def _take(self) -> "_Child":
+        """Return a child that is ready and nobody else's; wait until there is one."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._idle or self._closed)
+            if self._closed:
+                raise _closed()
+            child = self._idle.pop()
+        try:
+            # One that died while it had nothing to do is no picture's fault.
+            if child is None or not child.answers():
+                child = self._replace(child)
+            child.wait_until_ready()
+        except BaseException:
+            self._discard(child)
+            raise
+        return child
+
+    def _replace(self, dead: "_Child | None") -> "_Child":
+        if dead is not None:
+            self._end(dead)
+        try:
+            return self._start()
+        except OSError as problem:
+            raise UnavailableError(f"a decoding process does not start: {problem}") from problem
+
+    def _give_back(self, child: "_Child | None") -> None:
+        with self._changed:
+            self._idle.append(child)
+            self._changed.notify()
+
+    def _discard(self, child: "_Child | None") -> None:
+        """End a child and let another take its place."""
+        if child is not None:
+            self._end(child)
+        fresh = None
+        with suppress(OSError, UnavailableError):
+            fresh = None if self._closed else self._start()
+        self._give_back(fresh)
+
+    def _end(self, child: "_Child") -> None:
+        with self._changed:
+            self._children.discard(child)
+        child.close()
+
+    def _ask(
+        self, child: "_Child", data: bytes, preprocessing: Preprocessing, *, scaled: bool
+    ) -> PreparedPicture | str:
+        """Return what a child made of a picture, or why it refuses it.
+
+        UndecodablePictureError where the child cannot go on after it.
+        """
+        request = {"preprocessing": asdict(preprocessing), "scaled": scaled}
+        try:
+            most_bytes = 2 * self.limits.max_frames * preprocessing.most_bytes
+            header, pixels = child.ask(request, data, most_bytes, self._seconds)
+            if "refusal" in header:
+                return _in_plain_characters(str(header["refusal"]))
+            if "out_of_memory" not in header:
+                return _prepared(_facts(data, header, self.limits), header, pixels, preprocessing)
+        except TimeoutError:
+            raise self._refused(child, self._too_slow()) from None
+        except (EOFError, OSError):
+            raise self._refused(child, self._how_it_ended(child)) from None
+        except (BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError):
+            raise self._refused(child, "its decoder gave an answer that makes no sense") from None
+        raise self._refused(
+            child, f"decoding it needed more memory than {self._memory_bytes / 2**20:,.0f} MiB"
+        )
+
+    def _refused(self, child: "_Child", why: str) -> UndecodablePictureError | UnavailableError:
+        if self._closed:
+            return _closed()
+        log.info("decoder %d is replaced: %s", child.pid, why)
+        return UndecodablePictureError(f"the picture was refused: {why}")
+
+    def _how_it_ended(self, child: "_Child") -> str:
+        code = child.exit_code()
+        if code == -signal.SIGXCPU:
+            return self._too_slow()
+        return (
+            f"it crashed the decoder (signal {-code})" if code < 0 else f"it ended the decoder (exit {code})"
+        )
+
+    def _too_slow(self) -> str:
+        return f"decoding it took more than {self._seconds:g} s"
+
+
+class _Child:
+    """A process of ours that decodes, and our end of the line to it. Used by one thread at a time."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.pictures = 0
+        self._ready = False
+        self._connection, theirs = socket.socketpair()
+        # What it says when it cannot even start; it cannot write there once its limits stand.
+        self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module, by our own Python
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=self._last_words,
+                env=_environment(),
+                # Ctrl-C is for us.
+                start_new_session=True,
+            )
+        except OSError:
+            self._connection.close()
+            self._last_words.close()
+            raise
+        finally:
+            theirs.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def answers(self) -> bool:
+        """Whether it is there; one that has yet to start counts as there."""
+        if not self._ready:
+            return True
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        try:
+            send(self._connection, {}, deadline=deadline)
+            receive(self._connection, most_bytes=0, deadline=deadline)
+        except (OSError, EOFError, BrokenMessageError):
+            return False
+        return True
+
+    def wait_until_ready(self) -> None:
+        if self._ready:
+            return
+        try:
+            receive(self._connection, most_bytes=0, deadline=time.monotonic() + _START_SECONDS)
+        except (OSError, EOFError, BrokenMessageError) as problem:
+            raise UnavailableError(
+                f"a decoding process does not start: {self._why_not(problem)}",
+                hint="it imports Pillow and numpy within MODERATION_DECODER_MEMORY_BYTES",
+            ) from problem
+        self._ready = True
+
+    def ask(
+        self, request: dict[str, Any], data: bytes, most_bytes: int, seconds: float
+    ) -> tuple[dict[str, Any], bytearray]:
+        self.pictures += 1
+        deadline = time.monotonic() + seconds
+        send(self._connection, request, data, deadline=deadline)
+        return receive(self._connection, most_bytes=most_bytes, deadline=deadline)
+
+    def exit_code(self) -> int:
+        """Return how a child that no longer answers ended: minus the signal's number, or its exit code."""
+        try:
+            return self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            return self._process.returncode
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        self.stop()
+        self._connection.close()
+        self._last_words.close()
+
+    def _why_not(self, problem: Exception) -> str:
+        if isinstance(problem, TimeoutError):
+            return f"it was not ready after {_START_SECONDS:g} s"
+        code = self.exit_code()
+        self._last_words.seek(0)
+        said = self._last_words.read().decode(errors="replace").split("\n")
+        return next((line for line in reversed(said) if line.strip()), f"it left with exit code {code}")
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    return kept | threads | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _facts(data: bytes, header: dict[str, Any], limits: Limits) -> PictureFacts:
+    """Return what a child says of a picture; an error of any kind where it makes no sense.
+
+    The digest is ours, so that a child that was taken over cannot speak of another picture than its own.
+    """
+    form, width, height, frames = header["format"], *(int(header[key]) for key in _NUMBERS)
+    sane = 0 < width <= limits.max_side and 0 < height <= limits.max_side and 0 < frames <= limits.max_frames
+    if not sane or not _FORMAT.fullmatch(form):
+        raise BrokenMessageError
+    return PictureFacts(hashlib.sha256(data).hexdigest(), form, width, height, frames)
+
+
+def _prepared(
+    facts: PictureFacts, header: dict[str, Any], pixels: bytearray, preprocessing: Preprocessing
+) -> PreparedPicture:
+    """Return a picture whose shape is one that the model takes; an error of any kind where it is not."""
+    views, rows, columns, _ = header["shape"]
+    if views not in {facts.frames, 2 * facts.frames} or not preprocessing.makes(columns, rows):
+        raise BrokenMessageError
+    return PreparedPicture(facts, np.frombuffer(pixels, np.uint8).reshape(views, rows, columns, 3))
+
+
+def _in_plain_characters(text: str) -> str:
+    """Return `text` so that a database, a log and a terminal take it: it may quote the picture's bytes."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _closed() -> UnavailableError:
+    return UnavailableError("the decoders are being shut down", hint="try again with another worker")
