@@ -128,7 +128,7 @@ def open_policy(settings: Settings, encoder: Encoder, name: str) -> LivePolicy:
     UsageError where there is none of this name, InvalidPolicyError with all that is wrong with it.
     """
     file = file_of(settings.policies, name)
-    policy, text = read_policy(file)
+    policy, text = read_policy(file, with_pictures=False)
     return LivePolicy(policy, embed_policy(encoder, policy, file, text), text, datetime.now(UTC))
 
 

@@ -13,7 +13,7 @@ from worker.domain.policy import Action
 from worker.settings import Settings
 from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.scan_folder import ScanFolder
-from worker.wiring import open_encoder, open_policies
+from worker.wiring import open_encoder, open_policy
 
 GOOD = 200
 SECONDS = 5
@@ -39,7 +39,7 @@ def encoder():
 @pytest.fixture(scope="module")
 def live(encoder):
     settings = Settings.read(policies=resources.folder("policies"))
-    return open_policies(settings, encoder).current("stickers")
+    return open_policy(settings, encoder, "stickers")
 
 
 def draw_uploads(folder: Path) -> tuple[list[Path], dict[Path, str]]:

@@ -14,8 +14,8 @@ from worker.errors import InvalidPolicyError
 from worker.settings import Settings
 from worker.store import embeddings, schema
 from worker.store.database import Database
-from worker.usecases.judge_picture import vector_digest
-from worker.wiring import limits_of, open_encoder, open_policies
+from worker.usecases.judge_picture import JudgePicture, vector_digest
+from worker.wiring import limits_of, open_decoder, open_encoder, open_policies
 
 POLICIES = resources.folder("policies")
 TEXT = """name: small
@@ -168,6 +168,8 @@ def test_a_policy_whose_tests_fail_can_be_tried_out_but_not_put_in_force(moderat
     file.write_text(TEXT + TESTS.replace("{action: allow}", "{labels: [weapons]}"), encoding="utf-8")
     settings = {"policies": file.parent, "policy": "small"}
     assert moderate("scan", POLICIES / "cases" / "cat.jpg", **settings).exit_code == 0
-    with open_encoder(Settings.read(**settings)) as encoder, pytest.raises(InvalidPolicyError) as refused:
-        open_policies(Settings.read(**settings), encoder)
+    read = Settings.read(**settings)
+    with open_decoder(read) as decoder, open_encoder(read) as encoder:
+        with pytest.raises(InvalidPolicyError) as refused:
+            open_policies(read, JudgePicture(encoder, decoder))
     assert 'the test of "cases/cat.jpg" fails: expected weapons; got allow, no label' in refused.value.message

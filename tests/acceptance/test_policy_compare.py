@@ -16,7 +16,7 @@ from worker.settings import Settings
 from worker.store import decisions, schema, verdicts
 from worker.store.database import Database
 from worker.store.tables import DecisionRow
-from worker.wiring import open_encoder, open_policies, open_service, scan_folder
+from worker.wiring import open_decoder, open_encoder, open_policy, open_service, scan_folder
 
 STICKERS = resources.folder("policies") / "stickers.yaml"
 #: Harmless to the shipped policy; the last two are one upload of an animation and one that is no picture.
@@ -30,8 +30,7 @@ NAMES = (
     "animated-hen-house.gif",
     "not-a-picture.jpg",
 )
-GAMBLING = """
-  gambling:
+GAMBLING = """  gambling:
     prompts: [a slot machine, a playing card joker]
     review: 0.5
 """
@@ -44,6 +43,7 @@ def archive(tmp_path_factory):
     for name in ("media", "policies", "drafts"):
         (folder / name).mkdir()
     shutil.copy(STICKERS, folder / "policies")
+    shutil.copytree(STICKERS.parent / "cases", folder / "policies" / "cases")
     settings = Settings.read(**settings_of(folder))
     database = Database.connect(settings.database_url)
     schema.upgrade(database)
@@ -56,6 +56,10 @@ def archive(tmp_path_factory):
         again = InlineBytes((stage.PICTURES / "slot-machine.jpg").read_bytes())
         service.moderate_image(Submission("again", again))
     return folder
+
+
+def with_category(text):
+    return text.replace("\nlabels:\n", f"\nlabels:\n{GAMBLING}", 1)
 
 
 def settings_of(folder):
@@ -79,16 +83,16 @@ def ask(moderate, archive):
 def draft(archive):
     """Return a draft of the policy with a category more, in three lines."""
     file = archive / "drafts" / "stickers.yaml"
-    file.write_text(STICKERS.read_text(encoding="utf-8") + GAMBLING, encoding="utf-8")
+    file.write_text(with_category(STICKERS.read_text(encoding="utf-8")), encoding="utf-8")
     return file
 
 
 def judged_anew(archive, file):
     """Return what the ordinary way makes of every picture under the policy in `file`: action and labels."""
     settings = Settings.read(**settings_of(archive) | {"policies": file.parent})
-    with open_encoder(settings) as encoder:
-        live = open_policies(settings, encoder).current("stickers")
-        scan = scan_folder(settings, encoder)
+    with open_decoder(settings) as decoder, open_encoder(settings) as encoder:
+        live = open_policy(settings, encoder, "stickers")
+        scan = scan_folder(settings, encoder, decoder)
         files = sorted((archive / "media").iterdir())
         return {
             path.name: (judged.decision.action.value, set(judged.decision.flagged))
@@ -195,7 +199,7 @@ def test_a_stored_version_is_named_by_its_digest(ask, draft):
         (["compare", STICKERS, STICKERS, "--since", "yesterday"], "yesterday"),
         (["hunt", "  "], "there is no phrase to hunt for"),
         (["hunt", "an ordinary picture"], "is a background phrase of the policy stickers"),
-        (["hunt", "an owl", "--policy", "posts"], "no policy 'posts' is live"),
+        (["hunt", "an owl", "--policy", "posts"], 'there is no policy "posts"'),
     ],
 )
 def test_wrong_usage_is_said_and_exits_with_2(ask, arguments, words):

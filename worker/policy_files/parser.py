@@ -36,13 +36,13 @@ def parse_policy(text: str, file: Path | str, *, folder: Path | None = None) -> 
     return _policy(entry)
 
 
-def read_policy(path: Path) -> tuple[Policy, str]:
+def read_policy(path: Path, *, with_pictures: bool = True) -> tuple[Policy, str]:
     """Return the policy of a file, and its text as it was; InvalidPolicyError as in `parse_policy`.
 
-    The pictures of its tests must be in the file's folder.
+    The pictures of its tests must be in the file's folder, unless they are of no concern.
     """
     text = _decode(_read(path), path)
-    return parse_policy(text, path, folder=path.parent), text
+    return parse_policy(text, path, folder=path.parent if with_pictures else None), text
 
 
 def _read(path: Path) -> bytes:

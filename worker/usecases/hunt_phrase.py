@@ -126,9 +126,11 @@ class _Seen:
     margin: float
     frames: int
     vectors: NDArray[np.float16]
-    submission_id: str
-    decided_at: float
-    action: str
+    #: The latest upload, and how many there are.
+    decision_id: int = -1
+    submission_id: str = ""
+    decided_at: float = 0.0
+    action: str = ""
     uploads: int = 0
 
 
@@ -167,12 +169,12 @@ class _Ranking:
                 return
             # A copy: a view would keep the whole chunk alive.
             vectors = chunk.vectors[end - chunk.views[n] : end].copy()
-            seen = _Seen(sha256, margin, chunk.frames[n], vectors, "", -np.inf, "")
+            seen = _Seen(sha256, margin, chunk.frames[n], vectors)
             self.best[sha256] = seen
             heapq.heappush(self._heap, (margin, sha256))
             if len(self._heap) > self._top:
                 del self.best[heapq.heappop(self._heap)[1]]
         seen.uploads += 1
-        if chunk.decided_at[n] > seen.decided_at:
-            seen.decided_at = float(chunk.decided_at[n])
+        if chunk.decision_ids[n] > seen.decision_id:
+            seen.decision_id, seen.decided_at = chunk.decision_ids[n], float(chunk.decided_at[n])
             seen.submission_id, seen.action = chunk.submission_ids[n], chunk.actions[n]

@@ -40,12 +40,12 @@ class PickPolicies:
 
     def named(self, name: str) -> Policy:
         """Return the policy of this name as its file is now; errors as in `__call__`."""
-        return read_policy(file_of(self.folder, name))[0]
+        return _read(file_of(self.folder, name))
 
     def _pick(self, word: str) -> Policy:
         file = Path(word)
         if file.suffix in SUFFIXES or file.is_file():
-            return read_policy(file)[0]
+            return _read(file)
         if _DIGEST_PREFIX.fullmatch(word):
             return self._version(word)
         raise UsageError(
@@ -67,3 +67,8 @@ class PickPolicies:
             raise UsageError(f"several policy versions begin with {prefix}: {listed}", hint="name more of it")
         ((_, name, text, _),) = versions
         return parse_policy(text, f"{name}.yaml")
+
+
+def _read(file: Path) -> Policy:
+    # A draft in a folder of its own need not have the pictures of its tests beside it.
+    return read_policy(file, with_pictures=False)[0]

@@ -10,7 +10,7 @@ from worker.errors import InvalidPolicyError
 from worker.policy_files.parser import parse_policy, read_policy
 from worker.settings import Settings
 from worker.usecases.prepare_policy import PreparePolicy
-from worker.wiring import open_encoder, run_policy_tests
+from worker.wiring import open_decoder, open_encoder, run_policy_tests
 
 CASES = resources.folder("policies") / "cases"
 TEXT = """name: small
@@ -35,9 +35,15 @@ def encoder():
         yield opened
 
 
+@pytest.fixture(scope="module")
+def decoder():
+    with open_decoder(Settings.read(decoder_processes=1)) as opened:
+        yield opened
+
+
 @pytest.fixture
-def prepare(encoder):
-    return PreparePolicy(run_policy_tests(Settings.read(), encoder))
+def prepare(encoder, decoder):
+    return PreparePolicy(run_policy_tests(encoder, decoder))
 
 
 @pytest.fixture
