@@ -169,7 +169,10 @@ def test_a_policy_whose_tests_fail_can_be_tried_out_but_not_put_in_force(moderat
     settings = {"policies": file.parent, "policy": "small"}
     assert moderate("scan", POLICIES / "cases" / "cat.jpg", **settings).exit_code == 0
     read = Settings.read(**settings)
-    with open_decoder(read) as decoder, open_encoder(read) as encoder:
-        with pytest.raises(InvalidPolicyError) as refused:
-            open_policies(read, JudgePicture(encoder, decoder))
+    with (
+        open_decoder(read) as decoder,
+        open_encoder(read) as encoder,
+        pytest.raises(InvalidPolicyError) as refused,
+    ):
+        open_policies(read, JudgePicture(encoder, decoder))
     assert 'the test of "cases/cat.jpg" fails: expected weapons; got allow, no label' in refused.value.message

@@ -58,8 +58,9 @@ def archive(tmp_path_factory):
     return folder
 
 
-def with_category(text):
-    return text.replace("\nlabels:\n", f"\nlabels:\n{GAMBLING}", 1)
+def with_category(category=GAMBLING):
+    text = STICKERS.read_text(encoding="utf-8")
+    return text.replace("\nlabels:\n", f"\nlabels:\n{category}", 1)
 
 
 def settings_of(folder):
@@ -83,7 +84,7 @@ def ask(moderate, archive):
 def draft(archive):
     """Return a draft of the policy with a category more, in three lines."""
     file = archive / "drafts" / "stickers.yaml"
-    file.write_text(with_category(STICKERS.read_text(encoding="utf-8")), encoding="utf-8")
+    file.write_text(with_category(), encoding="utf-8")
     return file
 
 
@@ -310,7 +311,7 @@ def test_the_report_stands_alone_and_shows_what_is_still_there(ask, archive, dra
 def test_what_people_wrote_is_text_in_the_report(ask, archive, tmp_path):
     file = archive / "drafts" / "stickers.yaml"
     evil = GAMBLING.replace("a slot machine", "a <b>slot machine</b>")
-    file.write_text(STICKERS.read_text(encoding="utf-8") + evil, encoding="utf-8")
+    file.write_text(with_category(evil), encoding="utf-8")
     report = tmp_path / "report.html"
     assert ask("compare", "live", file, "--html", report).exit_code == 0
     assert ask("hunt", "an <i>owl</i>", "--html", tmp_path / "hunt.html").exit_code == 0
@@ -343,8 +344,7 @@ def test_hunt_shows_the_same_bytes_once_and_counts_them(ask):
 
 def test_hunt_scores_as_a_label_of_that_prompt_would(ask, draft):
     hunted = json.loads(ask("hunt", "a slot machine", "--top", 1, "--json").out)["found"][0]
-    text = STICKERS.read_text(encoding="utf-8") + GAMBLING.replace(", a playing card joker", "")
-    draft.write_text(text, encoding="utf-8")
+    draft.write_text(with_category(GAMBLING.replace(", a playing card joker", "")), encoding="utf-8")
     flips = json.loads(ask("compare", "live", draft, "--json").out)["flips"]
     scored = next(flip for flip in flips if flip["submission"] == "slot-machine.jpg")["labels"][0]["new"]
     assert hunted["score"] == pytest.approx(scored["score"], abs=1e-6)
