@@ -271,3 +271,14 @@ def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(moderate, tmp_path):
     assert result.exit_code == 2
     assert "is not empty" in result.err
     assert (tmp_path / "holiday.jpg").read_bytes() == b"precious"
+
+
+def test_scan_draws_a_contact_sheet(moderate, tmp_path):
+    sheet = tmp_path / "scan.html"
+    files = [PICTURES / name for name in ("kitchen-knife.jpg", "pizza.jpg", "empty.png")]
+    result = moderate("scan", *files, "--html", sheet, policies=POLICIES)
+    assert result.exit_code == 0, result.err
+    page = sheet.read_text(encoding="utf-8")
+    assert page.index("kitchen-knife.jpg") < page.index("pizza.jpg")
+    assert (page.count("data:image/webp;base64,"), page.count("not judged</div>")) == (2, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.html"]

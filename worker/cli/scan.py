@@ -7,12 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.console import action_text, plain_table, print_json, results, track
-from worker.errors import UsageError
+from worker.cli.console import (
+    action_text,
+    counting,
+    messages,
+    plain_table,
+    print_json,
+    results,
+    track,
+)
+from worker.domain.policy import Policy
+from worker.errors import PermanentError, UsageError
+from worker.images.decoder_pool import DecoderPool
 from worker.images.folder import find_files
+from worker.images.reader import read_named_file
+from worker.reports.pages import scan_page, write_page
+from worker.reports.thumbnails import thumbnail
 from worker.settings import Settings
 from worker.usecases.judge_picture import Judgement
 from worker.wiring import open_decoder, open_encoder, open_policy, scan_folder
+
+#: Files with what came of each.
+Judged = list[tuple[Path, Judgement]]
 
 EPILOG = """Examples:
 
@@ -21,6 +37,8 @@ EPILOG = """Examples:
 [bold]moderate scan a.jpg b.png --policy default --json[/]
 
 [bold]moderate scan uploads/ --csv > scores.csv[/]
+
+[bold]moderate scan uploads/ --html scan.html[/]
 
 Exit codes: 0 done, whatever was found, 1 a policy has problems, 2 wrong usage, 3 the model cannot be
 loaded."""
@@ -35,6 +53,9 @@ def scan(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print comma-separated values, a column for each label's score.")
     ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a contact sheet with the scores to this file.")
+    ] = None,
 ) -> None:
     """Judge files by a policy here and now; nothing is enqueued or stored."""
     if as_json and as_csv:
@@ -45,12 +66,27 @@ def scan(
         live = open_policy(settings, encoder, policy or settings.policy)
         scan_files = scan_folder(settings, encoder, decoder)
         judged = list(track(scan_files(live, files), total=len(files), what="judging"))
+        if html:
+            _write(live.policy, judged, decoder, html)
     if as_json:
         print_json([_as_json(file, judgement) for file, judgement in judged])
     elif as_csv:
         _print_csv(judged, [label.name for label in live.policy.labels])
     else:
         _print_table(judged)
+
+
+def _write(policy: Policy, judged: Judged, decoder: DecoderPool, html: Path) -> None:
+    def draw(file: Path, frame: int) -> str | None:
+        try:
+            return thumbnail(decoder, read_named_file(file, decoder.limits), frame)
+        except PermanentError:
+            return None
+
+    with counting("drawing") as progress:
+        page = scan_page(policy, judged, draw, progress)
+    write_page(page, html)
+    messages().print(f"contact sheet: {html}", soft_wrap=True)
 
 
 def _as_json(file: Path, judgement: Judgement) -> dict[str, Any]:
@@ -73,7 +109,7 @@ def _as_json(file: Path, judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def _print_csv(judged: list[tuple[Path, Judgement]], labels: list[str]) -> None:
+def _print_csv(judged: Judged, labels: list[str]) -> None:
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(["file", "action", "labels", "reason", *labels])
     for file, judgement in judged:
@@ -89,7 +125,7 @@ def _no_formula(file: Path) -> str:
     return f"./{file}" if str(file).startswith(("=", "+", "-", "@")) else str(file)
 
 
-def _print_table(judged: list[tuple[Path, Judgement]]) -> None:
+def _print_table(judged: Judged) -> None:
     table = plain_table("file", "action", "reason")
     for file, judgement in judged:
         decision = judgement.decision

@@ -1,8 +1,9 @@
-"""Writes a comparison or a hunt as one HTML file that needs nothing beside it: no script, no network."""
+"""Writes a comparison, a hunt or a scan as one HTML file: no script, no network, nothing beside it."""
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,20 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from worker.domain.backtest import ACTIONS
+from worker.domain.policy import Policy
+from worker.domain.review import priority
 from worker.errors import UsageError
 from worker.reports import charts, wording
 from worker.reports.figures import per_day
 from worker.reports.thumbnails import MOST, Thumbnails
 from worker.usecases.compare_policies import Comparison, Flip
 from worker.usecases.hunt_phrase import Hunt
+from worker.usecases.judge_picture import Judgement
 
 #: Told how many thumbnails are made, and of how many.
 Progress = Callable[[int, int], None]
+#: Returns the thumbnail of a file's frame as a `data:` address; None where it can no longer be had.
+Draw = Callable[[Path, int], str | None]
 
 
 def comparison_page(comparison: Comparison, thumbnails: Thumbnails, progress: Progress) -> str:
@@ -51,6 +57,19 @@ def hunt_page(hunt: Hunt, thumbnails: Thumbnails, progress: Progress) -> str:
     return _render("hunt.html", hunt=hunt, sightings=list(zip(found, pictures, strict=True)))
 
 
+def scan_page(
+    policy: Policy, judged: Sequence[tuple[Path, Judgement]], draw: Draw, progress: Progress
+) -> str:
+    """Return the page of a scan: a contact sheet with the scores, what needs attention first."""
+    found: list[tuple[tuple[Path, Judgement], str | None]] = []
+    for number, (file, judgement) in enumerate(sorted(judged, key=_attention)):
+        address = draw(file, _nearest_frame(judgement)) if judgement.picture and number < MOST else None
+        found.append(((file, judgement), address))
+        progress(number + 1, len(judged))
+    counts = Counter(judgement.decision.action.value for _, judgement in judged)
+    return _render("scan.html", policy=policy, found=found, counts=counts, actions=reversed(ACTIONS))
+
+
 def write_page(page: str, file: Path) -> None:
     """Write `file` whole or not at all; UsageError where it cannot be written."""
     temporary = None
@@ -81,6 +100,16 @@ def _pictures(
         made.append(thumbnails(submission, sha256, frame) if n < MOST else None)
         progress(min(n + 1, total), total)
     return made
+
+
+def _attention(judged: tuple[Path, Judgement]) -> tuple[int, float]:
+    decision = judged[1].decision
+    return -ACTIONS.index(decision.action), -priority(decision)
+
+
+def _nearest_frame(judgement: Judgement) -> int:
+    """Return which frame shows the strongest label."""
+    return max(judgement.decision.scores, key=lambda found: found.score).frame
 
 
 def _frame(flip: Flip) -> int:

@@ -20,6 +20,12 @@ THUMBNAIL: Final = Preprocessing(Image.Resampling.BICUBIC, patch_side=1, max_pat
 MOST: Final = 200
 
 
+def thumbnail(decoder: DecoderPool, data: bytes, frame: int = 0) -> str:
+    """Return a `data:` address of a picture's frame; UndecodablePictureError where the bytes are none."""
+    frames = decoder.decode(data, THUMBNAIL).pixels
+    return _address(frames[min(frame, len(frames) - 1)])
+
+
 @dataclass(frozen=True, slots=True)
 class Thumbnails:
     """Makes thumbnails of submissions."""
@@ -35,10 +41,9 @@ class Thumbnails:
         try:
             data = self.reader.read(source)
             verify_sha256(data, sha256)
-            frames = self.decoder.decode(data, THUMBNAIL).pixels
+            return thumbnail(self.decoder, data, frame)
         except ModerationError:
             return None
-        return _address(frames[min(frame, len(frames) - 1)])
 
 
 def _address(pixels: Pixels) -> str:

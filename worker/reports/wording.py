@@ -1,9 +1,11 @@
 """The sentences that the terminal and the HTML file share."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from worker.domain.backtest import ACTIONS
 from worker.domain.policy import Action, Policy
+from worker.domain.scoring import LabelScore
 from worker.store.archive import Span
 from worker.usecases.compare_policies import Comparison, Flip, LabelFlip
 from worker.usecases.hunt_phrase import Hunt
@@ -77,6 +79,11 @@ def reasons(flip: Flip, new: Policy) -> list[str]:
 def version(policy: Policy) -> str:
     """Name a version of a policy."""
     return f"{policy.name} {policy.digest[:12]}"
+
+
+def nearest(policy: Policy, scores: Sequence[LabelScore]) -> list[LabelScore]:
+    """Return the three labels that are nearest to a person's look or furthest beyond it."""
+    return sorted(scores, key=lambda found: policy.label(found.label).review - found.score)[:3]
 
 
 def moment(at: datetime) -> str:
