@@ -1,6 +1,8 @@
 """500 pictures, two producers, two workers, one of them killed: 500 decisions, none twice."""
 
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,20 +21,42 @@ from worker.store.tables import DecisionRow, LabelScoreRow, ReviewRow, Submissio
 PICTURES = 500
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def deployment(request, tmp_path, redis_url):
-    database_url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
+@pytest.fixture
+def deployment(database_url, tmp_path, redis_url):
     made = deploy(tmp_path, redis_url, database_url)
     yield made
     made.database.dispose()
 
 
+#: How a producer sends what it has: a message for each picture, or one for up to 64 of them.
+WAYS = {
+    "one by one": "for one in uploads: client.submit(one.source, id=one.id)",
+    "many at once": "for n in range(0, len(uploads), 64): client.submit_many(uploads[n : n + 64])",
+}
+PRODUCER = """
+import sys
+from pathlib import Path
+from worker.client import Client, LocalFile, Submission
+broker, queue, root, folder = sys.argv[1:]
+names = sorted(file.relative_to(root).as_posix() for file in Path(folder).iterdir())
+uploads = [Submission(name.replace("/", ":"), LocalFile(name)) for name in names]
+with Client(broker, queue=queue) as client:
+    {way}
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_killed_worker_loses_nothing_and_nothing_is_decided_twice(deployment: Deployment):
+@pytest.mark.parametrize(
+    ("database_url", "way"),
+    [("sqlite", "one by one"), ("postgresql", "many at once")],
+    indirect=["database_url"],
+    ids=["sqlite, one by one", "postgresql, many at once"],
+)
+def test_a_killed_worker_loses_nothing_and_nothing_is_decided_twice(deployment: Deployment, way: str):
     folders = draw_uploads(deployment.settings.media_root)
     with deployment.worker("first"), deployment.worker("second") as victim:
-        producers = [threading.Thread(target=produce, args=(deployment, folder)) for folder in folders]
+        producers = [threading.Thread(target=produce, args=(deployment, folder, way)) for folder in folders]
         for producer in producers:
             producer.start()
         for producer in producers:
@@ -44,7 +68,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_decided_twice(deployment: 
             seconds=240,
         )
         wait_for(lambda: not deployment.unfinished(), what="every message to be acknowledged")
-    assert received(deployment) > PICTURES, "the killed worker had nothing in hand: the test shows nothing"
+    assert received(deployment) > sent(way), "the killed worker had nothing in hand: the test shows nothing"
     assert count(deployment, DecisionRow.id) == PICTURES
     assert count(deployment, SubmissionRow.id) == PICTURES
     assert count(deployment, LabelScoreRow.decision_id) == PICTURES * 6
@@ -56,7 +80,12 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_decided_twice(deployment: 
 def received(deployment: Deployment) -> int:
     """Return how many messages both workers took together, by their logs."""
     logs = [(deployment.folder / f"{name}.log").read_text() for name in ("first", "second")]
-    return sum(log.count("Task moderation.check[") - log.count("] succeeded in") for log in logs)
+    return sum(len(re.findall(r"Task moderation\.check(?:_many)?\[\S+\] received", log)) for log in logs)
+
+
+def sent(way: str) -> int:
+    """Return how many messages the two producers send."""
+    return PICTURES if way == "one by one" else 2 * math.ceil(PICTURES / 2 / 64)
 
 
 def draw_uploads(root: Path) -> list[Path]:
@@ -71,9 +100,11 @@ def draw_uploads(root: Path) -> list[Path]:
     return folders
 
 
-def produce(deployment: Deployment, folder: Path) -> None:
+def produce(deployment: Deployment, folder: Path, way: str) -> None:
     """Enqueue a folder as a producer of its own process."""
-    command = [sys.executable, "-m", "worker", "submit", str(folder)]
+    settings = deployment.settings
+    arguments = (settings.broker_url, settings.queue, str(settings.media_root), str(folder))
+    command = [sys.executable, "-c", PRODUCER.format(way=WAYS[way]), *arguments]
     subprocess.run(command, env=deployment.environment, check=True, capture_output=True)
 
 

@@ -61,8 +61,6 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
 ) -> None:
     """Enqueue pictures; workers judge them, [bold]moderate decisions[/] shows what they decided."""
     settings = Settings.read()
-    if policy is not None:
-        require_policy(settings.policies, policy)
     if store and inline:
         raise UsageError("a picture is either in a store or sent --inline")
     wanted = _context(context)
@@ -76,6 +74,8 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
         )
         for name, source in _sources(pictures, settings, store=store, inline=inline)
     ]
+    if policy is not None:
+        require_policy(settings.policies, policy)
     with Client(settings.broker_url, queue=settings.queue) as client:
         client.ping()
         _enqueue(client, submissions)
