@@ -6,7 +6,7 @@ COPY worker ./worker
 COPY migrations ./migrations
 COPY policies ./policies
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu \
-        --constraint constraints.txt ".[worker]" \
+        --constraint constraints.txt ".[worker,s3]" \
     && useradd --create-home moderation
 USER moderation
 CMD ["moderate", "worker"]
