@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from worker.demo.training.__main__ import train
 from worker.demo.training.backgrounds import draw_backgrounds
+from worker.demo.training.earlier_model import load, say
 from worker.demo.training.material import Material
 from worker.demo.training.model import build_model
 from worker.demo.training.picture_stage import PictureStage
@@ -23,9 +24,14 @@ from worker.demo.training.tokenizer import train_tokenizer
 from worker.demo.training.word_stage import WordStage
 from worker.demo.training.world import Thing, World
 from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.images.preprocessing import prepare
 
 COLOURS = ("red", "green", "blue", "yellow")
 SHAPES = ("disc", "square", "triangle")
+#: One step of each stage, from what an earlier run left.
+AGAIN_BRIEFLY = replace(
+    SMOKE, phases=(replace(SMOKE.phases[0], steps=1),), word_steps=1, rate=0.1, known=True
+)
 
 
 @pytest.fixture
@@ -88,7 +94,19 @@ def test_it_writes_a_model_that_is_loaded_like_any_other(material, tmp_path):
     assert weights.stat().st_mode & 0o777 == 0o644
     encoder = TransformersEncoder.load(str(tmp_path / "model"))
     assert encoder.encode_texts(["a red disc"]).shape == (1, 256)
-    assert encoder.encode_images([Image.new("RGB", (50, 40))]).shape == (1, 256)
+    pixels = prepare(Image.new("RGB", (50, 40)), encoder.preprocessing)
+    assert encoder.encode_images([pixels]).shape == (1, 256)
+
+
+def test_a_second_run_goes_on_where_the_first_one_ended(material, tmp_path):
+    train(material, replace(SMOKE, word_steps=60), tmp_path / "work", tmp_path / "first")
+    first, phrases = load(tmp_path / "first"), [*material.world.words, *material.other_phrases]
+    said = say(first, phrases)
+    train(material, AGAIN_BRIEFLY, tmp_path / "again", tmp_path / "second", start=tmp_path / "first")
+    second = load(tmp_path / "second")
+    assert second.tokenizer.get_vocab() == first.tokenizer.get_vocab()
+    # One step of the words' stage moves what the first run says, but does not replace it.
+    assert F.cosine_similarity(say(second, phrases), said).mean() > 0.8
 
 
 def test_pictures_find_their_words(material):
