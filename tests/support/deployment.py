@@ -71,7 +71,8 @@ class Deployment:
             unacknowledged = [json.loads(entry)[0] for entry in connection.hvals("unacked")]
         messages = [json.loads(message) for message in queued] + unacknowledged
         ours = [m for m in messages if m["properties"]["delivery_info"]["routing_key"] == self.settings.queue]
-        return {json.loads(base64.b64decode(message["body"]))[1].get("id", "") for message in ours}
+        bodies = [json.loads(base64.b64decode(message["body"]))[1] for message in ours]
+        return {one.get("id", "") for body in bodies for one in body.get("submissions", [body])}
 
     def refused(self, count: int) -> dict[str, str]:
         """Wait until so many submissions are refused, and return their errors by id."""
