@@ -91,7 +91,9 @@ def accept(
 def find(session: Session, submission_id: str) -> LedgerEntry | None:
     """Return what is known about a submission."""
     row = session.get(SubmissionRow, submission_id)
-    return row and LedgerEntry(
+    if row is None:
+        return None
+    return LedgerEntry(
         id=row.id,
         reference=row.reference,
         policy=row.policy,
