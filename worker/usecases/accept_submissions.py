@@ -1,8 +1,10 @@
 """Intake over HTTP: what is accepted is a committed row, before the queue hears of it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -10,7 +12,13 @@ from sqlalchemy.orm import Session
 from worker.client.messages import source_record, to_message
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
-from worker.errors import PermanentError, SubmissionConflictError, UnknownPolicyError, UsageError
+from worker.errors import (
+    DatabaseUnavailableError,
+    PermanentError,
+    SubmissionConflictError,
+    UnknownPolicyError,
+    UsageError,
+)
 from worker.metrics import WebMetrics
 from worker.policy_files.intake import require_policy
 from worker.store import submissions as ledger
@@ -46,16 +54,14 @@ class AcceptSubmissions:
         is no error: what is accepted is published later.
         """
         unknown = self._unknown_policies(submissions)
+        outcomes: dict[int, Acceptance | PermanentError] = {}
+        # By their ids, so that two requests with the same ones never wait for each other.
+        order = sorted(enumerate(submissions), key=lambda pair: pair[1].id)
         with self.database.transaction() as session:
-            outcomes = [unknown.get(one.policy) or _accept(session, one) for one in submissions]
-        new = [
-            one
-            for one, outcome in zip(submissions, outcomes, strict=True)
-            if isinstance(outcome, Acceptance) and outcome.is_new
-        ]
-        self.metrics.accepted(len(new))
-        self._publish(new)
-        return outcomes
+            for n, one in order:
+                outcomes[n] = unknown.get(one.policy) or _accept(session, one)
+        self._publish_new(submissions, outcomes)
+        return [outcomes[n] for n in range(len(submissions))]
 
     def _unknown_policies(self, submissions: Sequence[Submission]) -> dict[str | None, PermanentError]:
         problems: dict[str | None, PermanentError] = {}
@@ -70,11 +76,17 @@ class AcceptSubmissions:
                 )
         return problems
 
-    def _publish(self, accepted: Sequence[Submission]) -> None:
-        left = self.publish(accepted)
+    def _publish_new(
+        self, submissions: Sequence[Submission], outcomes: Mapping[int, Acceptance | PermanentError]
+    ) -> None:
+        are_new = [isinstance(one := outcomes[n], Acceptance) and one.is_new for n in range(len(submissions))]
+        new = list(compress(submissions, are_new))
+        self.metrics.accepted(len(new))
+        left = self.publish(new)
         if left:
             log.warning("the broker is away: %d accepted submissions are published later", len(left))
-            with self.database.transaction() as session:
+            # They are in the ledger, whatever happens now, and are due in a minute in any case.
+            with suppress(DatabaseUnavailableError), self.database.transaction() as session:
                 ledger.publish_soon(session, left)
 
 

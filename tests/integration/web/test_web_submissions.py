@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -24,7 +25,9 @@ URL = {"kind": "url", "url": "https://cdn.example.com/cat.jpg?signature=5ec7e7"}
 
 @pytest.fixture
 def deployment(tmp_path, redis_url, database_url):
-    made = deploy(tmp_path, redis_url, database_url, max_picture_bytes=100_000)
+    made = deploy(
+        tmp_path, redis_url, database_url, max_picture_bytes=100_000, web_requests_per_minute=10_000
+    )
     yield made
     made.database.dispose()
 
@@ -85,6 +88,18 @@ def test_the_same_again_is_known_and_another_picture_is_a_conflict(deployment, a
     inline = {"kind": "bytes", "base64": base64.b64encode(PIZZA).decode()}
     assert api.post("/v1/submissions", json={"id": "upload-7", "source": inline}).status_code == 200
     assert deployment.unfinished() == {"upload-7"}
+
+
+def test_of_many_at_once_with_the_same_id_one_is_accepted(deployment, api):
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: upload(api, PIZZA + bytes([n]), id="upload-7"), range(8)))
+        assert sorted(answer.status_code for answer in answers) == [202] + [409] * 7
+        items = [{"id": f"many-{n}", "source": URL} for n in range(100)]
+        bodies = [{"submissions": items[:: (-1) ** n]} for n in range(8)]
+        batches = list(pool.map(lambda body: api.post("/v1/submissions/batch", json=body).json(), bodies))
+    statuses = [one["status"] for batch in batches for one in batch["items"]]
+    assert (statuses.count(202), statuses.count(200)) == (100, 700)
+    assert len(files(deployment)) == 1
 
 
 def test_each_of_a_batch_is_answered_on_its_own(deployment, api):
