@@ -1,4 +1,4 @@
-# One image for workers and for migrations; the model comes from the hub or from a mounted folder.
+# One image for workers, for the HTTP API and for migrations; the model comes from the hub or from a mounted folder.
 FROM python:3.11-slim
 WORKDIR /app
 COPY pyproject.toml constraints.txt README.md LICENSE ./

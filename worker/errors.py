@@ -1,4 +1,4 @@
-"""Every exception of the service, as a tree: the class decides about retries and the exit code."""
+"""Every exception of the service, as a tree: the class decides about retries, exit code and HTTP status."""
 
 from typing import ClassVar
 
@@ -8,6 +8,8 @@ class ModerationError(Exception):
 
     #: Exit code of the command line: 1 problems found, 2 wrong usage, 3 something needed is unreachable.
     exit_code: ClassVar[int] = 1
+    #: Status of the HTTP API's answer; from 500 on the message is for the log alone.
+    http_status: ClassVar[int] = 500
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -23,6 +25,7 @@ class UnavailableError(ModerationError):
     """Something the service needs is away; trying again later can help."""
 
     exit_code = 3
+    http_status = 503
 
 
 class RemoteUnavailableError(UnavailableError):
@@ -43,10 +46,19 @@ class InvalidSubmissionError(PermanentError):
     """A submission, or the message that carries it, does not have the form it must have."""
 
     exit_code = 2
+    http_status = 422
+
+
+class SubmissionConflictError(PermanentError):
+    """The id of a submission belongs to another picture, or to the same one under another policy."""
+
+    http_status = 409
 
 
 class UnknownPolicyError(PermanentError):
     """A submission names a policy that is not in force here."""
+
+    http_status = 422
 
 
 class InvalidPolicyError(PermanentError):
@@ -83,6 +95,7 @@ class SchemaError(PermanentError):
     """The database's tables are not those this version needs."""
 
     exit_code = 3
+    http_status = 503
 
 
 class DatabaseUnavailableError(UnavailableError):

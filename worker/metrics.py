@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, start_http_server
+from prometheus_client import CollectorRegistry, Counter, generate_latest, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -26,7 +26,7 @@ class PolicyReading:
 
 
 class Metrics:
-    """The metrics of one process."""
+    """The metrics of one worker process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -85,6 +85,45 @@ class Metrics:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+class WebMetrics:
+    """The metrics of one web process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._http_requests = Counter(
+            "moderation_http_requests_total",
+            "Requests to the HTTP API that this process answered.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self._accepted = Counter(
+            "moderation_accepted_total",
+            "Submissions that this process accepted over HTTP.",
+            registry=self.registry,
+        )
+        self._published_again = Counter(
+            "moderation_published_again_total",
+            "Accepted submissions that this process put on the queue again, since none had decided them.",
+            registry=self.registry,
+        )
+
+    def answered(self, method: str, route: str, status: int) -> None:
+        """Count an answer of the HTTP API; `route` is the pattern of the path."""
+        self._http_requests.labels(method, route, str(status)).inc()
+
+    def accepted(self, count: int) -> None:
+        """Count submissions that are in the ledger now."""
+        self._accepted.inc(count)
+
+    def published_again(self, count: int) -> None:
+        """Count submissions that were published again."""
+        self._published_again.inc(count)
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus's own format."""
+        return generate_latest(self.registry)
 
 
 class _Policies(Collector):

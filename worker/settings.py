@@ -103,6 +103,15 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of the metrics, one for each worker process; 0 serves none."
     )
+    web_requests_per_minute: int = Field(
+        600, gt=0, description="What one API key may ask of `moderate web`; a batch counts its submissions."
+    )
+    web_wait_seconds: float = Field(
+        30.0, ge=0, le=120, description="How long `Prefer: wait` is honoured at most; 0 lets nobody wait."
+    )
+    web_waiters: int = Field(
+        64, ge=0, description="Requests of one web process that wait at once; others are answered 202."
+    )
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:

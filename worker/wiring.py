@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from worker.client import Client
 from worker.domain.policy_state import PolicyState
 from worker.encoder.batcher import Batcher
 from worker.encoder.protocol import Encoder
@@ -15,7 +16,8 @@ from worker.images.limits import Limits
 from worker.images.local_folder import LocalFolder
 from worker.images.object_store import ObjectStores
 from worker.images.reader import ImageReader
-from worker.metrics import Metrics, PolicyReading
+from worker.images.uploads import Uploads
+from worker.metrics import Metrics, PolicyReading, WebMetrics
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
 from worker.policy_files.folder import file_of
@@ -24,16 +26,21 @@ from worker.policy_files.parser import read_policy
 from worker.settings import Settings
 from worker.store import policy_versions, schema
 from worker.store.database import Database
+from worker.usecases.accept_submissions import AcceptSubmissions
+from worker.usecases.authenticate_key import AuthenticateKey
 from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.compare_policies import ComparePolicies
 from worker.usecases.explain_decision import ExplainDecision
+from worker.usecases.find_submission import FindSubmission
 from worker.usecases.hunt_phrase import HuntPhrase
 from worker.usecases.judge_picture import JudgePicture, vector_digest
 from worker.usecases.lint_policy import LintPolicy, newest_pictures
 from worker.usecases.moderate_image import ModerateImage
 from worker.usecases.pick_policies import PickPolicies
 from worker.usecases.prepare_policy import PreparePolicy, embed_policy
+from worker.usecases.publish_submissions import PublishSubmissions
 from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
+from worker.usecases.republish_accepted import RepublishAccepted
 from worker.usecases.run_policy_tests import RunPolicyTests
 from worker.usecases.scan_folder import ScanFolder
 
@@ -46,6 +53,19 @@ class Service:
     policies: PolicyLibrary
     database: Database
     moderate_image: ModerateImage
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What takes submissions in and tells what was decided, without a model."""
+
+    database: Database
+    broker: Client
+    metrics: WebMetrics
+    uploads: Uploads
+    authenticate: AuthenticateKey
+    accept: AcceptSubmissions
+    find: FindSubmission
 
 
 @contextmanager
@@ -76,6 +96,33 @@ def open_service(settings: Settings) -> Iterator[Service]:
         stack.enter_context(policies.watching(settings.policy_reload_seconds))
         stack.enter_context(reporter.reporting())
         yield Service(encoder, policies, database, moderate_image)
+
+
+@contextmanager
+def open_intake(settings: Settings) -> Iterator[Intake]:
+    """Assemble the intake; while it is open, what was accepted and not decided in time is published again.
+
+    SchemaError or DatabaseUnavailableError where the tables are not there; the broker may be away.
+    """
+    metrics = WebMetrics()
+    with ExitStack() as stack:
+        broker = stack.enter_context(Client(settings.broker_url, queue=settings.queue))
+        database = open_database(settings)
+        stack.callback(database.dispose)
+        schema.check(database)
+        uploads = Uploads(settings.media_root, limits_of(settings))
+        uploads.sweep()
+        publish = PublishSubmissions(broker)
+        stack.enter_context(RepublishAccepted(database, publish, metrics).running())
+        yield Intake(
+            database=database,
+            broker=broker,
+            metrics=metrics,
+            uploads=uploads,
+            authenticate=AuthenticateKey(database),
+            accept=AcceptSubmissions(database, settings.policies, publish, metrics),
+            find=FindSubmission(database),
+        )
 
 
 @contextmanager

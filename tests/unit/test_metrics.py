@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from worker.errors import SettingsError
-from worker.metrics import Metrics, PolicyReading
+from worker.metrics import Metrics, PolicyReading, WebMetrics
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -86,3 +86,13 @@ def test_at_port_0_nothing_is_served(monkeypatch):
     monkeypatch.setattr("worker.metrics.start_http_server", None)
     with Metrics().served("127.0.0.1", 0):
         pass
+
+
+def test_a_web_process_tells_what_it_answered_and_accepted():
+    metrics = WebMetrics()
+    metrics.answered("POST", "/v1/submissions", 202)
+    metrics.accepted(3)
+    metrics.published_again(2)
+    lines = metrics.text().decode().splitlines()
+    assert 'moderation_http_requests_total{method="POST",route="/v1/submissions",status="202"} 1.0' in lines
+    assert {"moderation_accepted_total 3.0", "moderation_published_again_total 2.0"} <= set(lines)

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from worker import __version__
-from worker.cli import classify, database, decisions, demo, explain, policy, scan, submit, worker
+from worker.cli import (
+    api_key,
+    classify,
+    database,
+    decisions,
+    demo,
+    explain,
+    policy,
+    scan,
+    submit,
+    web,
+    worker,
+)
 from worker.cli.console import print_error
 from worker.errors import ModerationError
 
@@ -31,10 +43,12 @@ app.command("classify", epilog=classify.EPILOG)(classify.classify)
 app.command("scan", epilog=scan.EPILOG)(scan.scan)
 app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.command("worker", epilog=worker.EPILOG)(worker.worker)
+app.command("web", epilog=web.EPILOG)(web.web)
 app.command("decisions", epilog=decisions.EPILOG)(decisions.decisions)
 app.command("explain", epilog=explain.EPILOG)(explain.explain)
 app.add_typer(policy.app, name="policy")
 app.add_typer(database.app, name="db")
+app.add_typer(api_key.app, name="api-key")
 
 
 def _print_version(value: bool) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy import insert as bulk_insert
 from sqlalchemy.orm import Session
 
@@ -47,6 +47,24 @@ class RecordedDecision:
     created_at: datetime
     #: In the policy's order.
     scores: tuple[LabelScore, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which decisions are meant; None leaves a field open."""
+
+    action: Action | None = None
+    #: A label that was flagged.
+    label: str | None = None
+    policy: str | None = None
+    #: The time of the decision: at or after the first, before the second; aware of their zones.
+    since: datetime | None = None
+    until: datetime | None = None
+    reference: str | None = None
+
+
+#: The place of a decision among all, newest first: when it was made, and its id.
+Place = tuple[datetime, int]
 
 
 def find(session: Session, submission_id: str, policy_digest: str) -> int | None:
@@ -101,13 +119,15 @@ def latest(
     session: Session, *, action: Action | None = None, label: str | None = None, limit: int
 ) -> list[RecordedDecision]:
     """Return at most `limit` decisions, newest first: all, or those of an action, or with a label flagged."""
+    return page(session, Filters(action=action, label=label), limit=limit)
+
+
+def page(
+    session: Session, filters: Filters, *, after: Place | None = None, limit: int
+) -> list[RecordedDecision]:
+    """Return at most `limit` decisions, newest first, from the one behind `after` on."""
     query = _decisions().order_by(DecisionRow.created_at.desc(), DecisionRow.id.desc()).limit(limit)
-    if action is not None:
-        query = query.where(DecisionRow.action == action)
-    if label is not None:
-        flagged = select(LabelScoreRow.decision_id).where(LabelScoreRow.label == label, LabelScoreRow.flagged)
-        query = query.where(DecisionRow.id.in_(flagged))
-    return _read(session, query)
+    return _read(session, query.where(*_meant(filters), *_behind(after)))
 
 
 def of_submissions(session: Session, ids: Sequence[str]) -> list[RecordedDecision]:
@@ -133,6 +153,32 @@ def automatic_blocks(session: Session, policy: str, since: datetime) -> int:
         DecisionRow.policy == policy, DecisionRow.action == Action.BLOCK, DecisionRow.created_at >= since
     )
     return session.scalar(query) or 0
+
+
+def _meant(filters: Filters) -> Iterable[ColumnElement[bool]]:
+    if filters.action is not None:
+        yield DecisionRow.action == filters.action
+    if filters.label is not None:
+        yield DecisionRow.id.in_(
+            select(LabelScoreRow.decision_id).where(
+                LabelScoreRow.label == filters.label, LabelScoreRow.flagged
+            )
+        )
+    if filters.policy is not None:
+        yield DecisionRow.policy == filters.policy
+    if filters.since is not None:
+        yield DecisionRow.created_at >= filters.since
+    if filters.until is not None:
+        yield DecisionRow.created_at < filters.until
+    if filters.reference is not None:
+        yield SubmissionRow.reference == filters.reference
+
+
+def _behind(place: Place | None) -> Iterable[ColumnElement[bool]]:
+    if place is not None:
+        decided_at, decision_id = place
+        same_moment = and_(DecisionRow.created_at == decided_at, DecisionRow.id < decision_id)
+        yield or_(DecisionRow.created_at < decided_at, same_moment)
 
 
 def _score_rows(decision_id: int, decision: Decision) -> Iterable[dict[str, Any]]:

@@ -35,20 +35,20 @@ class Row(DeclarativeBase):
 
 
 class SubmissionRow(Row):
-    """The ledger: every submission that reached a worker, once."""
+    """The ledger: every submission that was accepted over HTTP or reached a worker, once."""
 
     __tablename__ = "submissions"
     __table_args__ = (
-        CheckConstraint("state IN ('decided', 'refused')", name="ck_submissions_state"),
+        CheckConstraint("state IN ('accepted', 'decided', 'refused')", name="ck_submissions_state"),
         Index(None, "state", "updated_at"),
     )
 
     #: The producer's idempotency key.
     id: Mapped[str] = mapped_column(primary_key=True)
-    reference: Mapped[str]
-    #: None where the submission was refused before a policy was found.
+    reference: Mapped[str] = mapped_column(index=True)
+    #: Accepted: the policy asked for, None for the workers' default. Refused before one was found: None.
     policy: Mapped[str | None]
-    #: None where the bytes could not be had or judged.
+    #: Accepted: the digest that was promised. Decided: None where the bytes could not be had or judged.
     sha256: Mapped[str | None]
     #: Where the picture is, as the message said it; None where it came inside the message.
     source: Mapped[dict[str, Any] | None] = mapped_column(Names)
@@ -57,6 +57,14 @@ class SubmissionRow(Row):
     state: Mapped[str]
     #: Why it was refused; None where it was not.
     error: Mapped[str | None]
+    #: What tells it from another submission with the same id; None where it was recorded before 0004.
+    fingerprint: Mapped[str | None]
+    #: Accepted: the source whole, with the query that may sign it or the bytes; emptied with the outcome.
+    pending_source: Mapped[dict[str, Any] | None] = mapped_column(Names)
+    #: Accepted: when it is put on the queue again, unless it is decided by then.
+    publish_at: Mapped[datetime | None]
+    #: How often it was put on the queue again.
+    published_again: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -103,6 +111,7 @@ class DecisionRow(Row):
         CheckConstraint("severity BETWEEN 0 AND 5", name="ck_decisions_severity"),
         Index(None, "created_at"),
         Index(None, "action", "created_at"),
+        Index(None, "policy", "created_at"),
         {"sqlite_autoincrement": True},
     )
 
@@ -244,3 +253,21 @@ class VerdictRow(Row):
     labels: Mapped[list[str]] = mapped_column(Names)
     reviewer: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+
+class ApiKeyRow(Row):
+    """Who may use the HTTP API; the key itself is not kept."""
+
+    __tablename__ = "api_keys"
+
+    #: The part of the key that may be shown, so that people recognise it.
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(Names)
+    #: SHA-256 of the key's secret, in hexadecimal.
+    secret_sha256: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    #: To the minute; None where it never was used.
+    last_used_at: Mapped[datetime | None]
+    #: From then on it opens nothing; None while it does.
+    revoked_at: Mapped[datetime | None]

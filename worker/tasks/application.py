@@ -12,8 +12,8 @@ from celery.signals import worker_init, worker_shutdown
 from kombu import Connection
 
 from worker.errors import ModerationError
+from worker.logs import hide_queries
 from worker.settings import Settings
-from worker.tasks.logs import hide_queries
 from worker.wiring import Service, open_service
 
 log = logging.getLogger(__name__)

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from worker.domain.api_key import Scope, new_api_key
 from worker.domain.decision import Decision
 from worker.domain.picture import PictureFacts
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.review import ReviewKind
 from worker.domain.scoring import LabelScore, Matrix
 from worker.domain.submission import LocalFile, Submission
-from worker.store import decisions, embeddings, policy_versions, reviews, submissions, verdicts
+from worker.store import api_keys, decisions, embeddings, policy_versions, reviews, submissions, verdicts
 from worker.store.column_types import utc_now
 from worker.store.database import Database
 from worker.store.tables import PolicyStateRow, ShadowDecisionRow
@@ -82,3 +83,5 @@ def record_everything(database: Database) -> None:
             )
         )
         session.add(PolicyStateRow(process="host:1:1", policy="default", shadow=False, seen_at=utc_now()))
+        api_keys.add(session, new_api_key("platform", [Scope.READ]))
+        submissions.accept(session, submission("upload-0"), None, {"kind": "file", "path": "upload.png"})

@@ -1,4 +1,4 @@
-"""Keeps the queries of URLs, which may be signatures, out of whatever a worker process logs."""
+"""Keeps the queries of URLs, which may be signatures, out of whatever a process of ours logs."""
 
 import logging
 from typing import Any

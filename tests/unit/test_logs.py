@@ -2,7 +2,7 @@
 
 import logging
 
-from worker.tasks.logs import DiscreetRecord, hide_queries
+from worker.logs import DiscreetRecord, hide_queries
 
 SIGNED = "https://cdn.example.com/cat.jpg?signature=5ec7e7"
 

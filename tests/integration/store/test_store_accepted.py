@@ -1,0 +1,116 @@
+"""What is accepted over HTTP waits in the ledger, whole, until it has an outcome."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+from store_records import record, submission
+
+from worker.domain.fingerprint import fingerprint
+from worker.domain.submission import ImageUrl, InlineBytes
+from worker.store import submissions
+from worker.store.column_types import utc_now
+from worker.store.tables import SubmissionRow
+
+SIGNED = replace(submission(), source=ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7"))
+WHOLE = {"kind": "url", "url": SIGNED.source.url}
+SHOWN = {"kind": "url", "url": str(SIGNED.source), "query": "removed"}
+
+
+def accept(database, what=SIGNED):
+    with database.transaction() as session:
+        return submissions.accept(session, what, SHOWN, WHOLE)
+
+
+def row(database):
+    with database.reading() as session:
+        return session.scalars(select(SubmissionRow)).one()
+
+
+def make_due(database, **values):
+    with database.transaction() as session:
+        session.execute(update(SubmissionRow).values(publish_at=utc_now() - timedelta(seconds=1), **values))
+
+
+def take(database, limit=10):
+    with database.transaction() as session:
+        return submissions.take_due(session, limit)
+
+
+def test_what_is_accepted_is_accepted_once(database):
+    assert accept(database)
+    assert not accept(database)
+    assert (row(database).state, row(database).pending_source, row(database).source) == (
+        "accepted",
+        WHOLE,
+        SHOWN,
+    )
+
+
+def test_a_decision_moves_it_on_and_empties_the_whole_source(database):
+    accept(database)
+    record(database, SIGNED)
+    found = row(database)
+    assert (found.state, found.pending_source, found.publish_at) == ("decided", None, None)
+    assert not accept(database)
+
+
+def test_a_refusal_moves_it_on_and_then_it_can_be_accepted_anew(database):
+    accept(database)
+    with database.transaction() as session:
+        submissions.refuse(session, SIGNED.id, "no policy of this name")
+    assert (row(database).state, row(database).pending_source) == ("refused", None)
+    assert accept(database, submission())
+    assert (row(database).state, row(database).error) == ("accepted", None)
+
+
+def test_what_comes_through_the_queue_alone_has_a_fingerprint_too(database):
+    record(database, submission())
+    assert row(database).fingerprint == fingerprint(submission())
+
+
+def test_nothing_is_due_before_its_time_and_what_is_due_is_given_to_one(database):
+    accept(database)
+    assert take(database) == []
+    make_due(database)
+    (due,) = take(database)
+    assert (due.id, due.source, due.reference) == (SIGNED.id, WHOLE, "post-42")
+    assert take(database) == []
+    assert row(database).publish_at > utc_now() + submissions.PATIENCE
+
+
+def test_it_is_published_again_three_times_and_no_more(database):
+    accept(database)
+    for _ in range(submissions.MAX_PUBLISHED_AGAIN):
+        make_due(database)
+        assert len(take(database)) == 1
+    make_due(database)
+    assert take(database) == []
+
+
+def test_what_the_broker_did_not_take_does_not_count(database):
+    accept(database)
+    for _ in range(2 * submissions.MAX_PUBLISHED_AGAIN):
+        make_due(database)
+        (due,) = take(database)
+        with database.transaction() as session:
+            submissions.give_back(session, [due.id])
+    assert len(take(database)) == 1
+
+
+def test_what_an_older_worker_decided_is_moved_on(database):
+    record(database, SIGNED)
+    make_due(database, state="accepted", pending_source=WHOLE)
+    with database.transaction() as session:
+        assert not submissions.is_open(session, SIGNED.id)
+        submissions.close_decided(session)
+    assert (row(database).state, row(database).pending_source) == ("decided", None)
+
+
+@pytest.mark.parametrize("size", [1, 256 * 1024])
+def test_bytes_wait_whole(database, size):
+    what = replace(submission(), source=InlineBytes(b"a" * size))
+    with database.transaction() as session:
+        assert submissions.accept(session, what, None, {"kind": "bytes", "base64": "a" * size})
+    assert row(database).pending_source == {"kind": "bytes", "base64": "a" * size}

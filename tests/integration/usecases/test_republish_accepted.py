@@ -1,0 +1,77 @@
+"""What was accepted and is not decided in time is published again, through a real Redis."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+from support.deployment import deploy
+
+from worker.domain.submission import InlineBytes, LocalFile, Submission
+from worker.metrics import WebMetrics
+from worker.store.column_types import utc_now
+from worker.store.tables import SubmissionRow
+from worker.usecases.accept_submissions import AcceptSubmissions
+from worker.usecases.publish_submissions import PublishSubmissions
+from worker.usecases.republish_accepted import RepublishAccepted
+
+FILE = Submission("upload-1", LocalFile("a.jpg"), policy="stickers", reference="post-42", context={"a": 1})
+BYTES = Submission("upload-2", InlineBytes(b"abc"))
+
+
+class Nowhere:
+    """Publishes nothing: a process that dies right after the commit."""
+
+    def __call__(self, _: object) -> list[str]:
+        return []
+
+
+@pytest.fixture
+def deployment(tmp_path, redis_url, database_url):
+    made = deploy(tmp_path, redis_url, database_url)
+    yield made
+    made.database.dispose()
+
+
+def accept(deployment, *submissions):
+    take = AcceptSubmissions(deployment.database, deployment.settings.policies, Nowhere(), WebMetrics())
+    take(submissions)
+
+
+def make_due(deployment, **values):
+    with deployment.database.transaction() as session:
+        session.execute(update(SubmissionRow).values(publish_at=utc_now() - timedelta(seconds=1), **values))
+
+
+def test_what_was_never_published_is_published_whole(deployment):
+    accept(deployment, FILE, BYTES)
+    with deployment.client() as client:
+        republish = RepublishAccepted(deployment.database, PublishSubmissions(client), WebMetrics())
+        assert republish() == 0
+        make_due(deployment)
+        assert republish() == 2
+        assert republish() == 0
+    assert deployment.unfinished() == {"upload-1", "upload-2"}
+
+
+def test_a_row_that_holds_no_submission_stops_no_other(deployment):
+    accept(deployment, FILE)
+    make_due(deployment, pending_source={"kind": "tape"})
+    accept(deployment, BYTES)
+    with deployment.database.transaction() as session:
+        session.execute(update(SubmissionRow).values(publish_at=utc_now() - timedelta(seconds=1)))
+    with deployment.client() as client:
+        RepublishAccepted(deployment.database, PublishSubmissions(client), WebMetrics())()
+    assert deployment.unfinished() == {"upload-2"}
+
+
+def test_a_broker_that_is_away_is_left_alone_for_a_moment(deployment):
+    now = 100.0
+    away = replace(
+        deployment, settings=deployment.settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"})
+    )
+    with away.client() as client:
+        publish = PublishSubmissions(client, clock=lambda: now)
+        assert publish([FILE, BYTES]) == ["upload-2", "upload-1"]
+        client.submit = None  # a call would fail
+        assert publish([FILE]) == ["upload-1"]

@@ -1,0 +1,28 @@
+"""Two submissions with the same id are the same by their picture and policy."""
+
+from dataclasses import replace
+from hashlib import sha256
+
+from worker.domain.fingerprint import fingerprint
+from worker.domain.submission import ImageUrl, InlineBytes, LocalFile, Submission
+
+FILE = Submission("upload-7", LocalFile("cat.jpg"))
+DIGEST = sha256(b"cat").hexdigest()
+
+
+def test_what_does_not_change_the_judgement_does_not_count():
+    assert fingerprint(FILE) == fingerprint(replace(FILE, reference="post-42", context={"a": 1}))
+
+
+def test_another_source_or_policy_counts():
+    others = [replace(FILE, source=LocalFile("dog.jpg")), replace(FILE, policy="strict")]
+    others += [replace(FILE, sha256=DIGEST), replace(FILE, source=ImageUrl("https://a.example/cat.jpg"))]
+    assert len({fingerprint(one) for one in [FILE, *others]}) == 5
+
+
+def test_a_known_digest_tells_the_picture_wherever_it_lies():
+    signed = [ImageUrl(f"https://cdn.example.com/cat.jpg?signature={n}") for n in range(2)]
+    first, second = (replace(FILE, source=source, sha256=DIGEST) for source in signed)
+    assert fingerprint(first) == fingerprint(second)
+    assert fingerprint(first) == fingerprint(replace(FILE, source=InlineBytes(b"cat")))
+    assert fingerprint(replace(FILE, source=signed[0])) != fingerprint(replace(FILE, source=signed[1]))

@@ -1,0 +1,88 @@
+"""`moderate web`: the HTTP API, until it is told to stop."""
+
+import logging
+import signal
+import socket
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from worker.cli.console import messages
+from worker.errors import UsageError
+from worker.logs import hide_queries
+from worker.settings import Settings
+from worker.store import api_keys
+from worker.web.app import create_app
+from worker.web.service import WebService, open_web_service
+
+EPILOG = """Examples:
+
+[bold]moderate web[/]
+
+[bold]moderate web --host 0.0.0.0 --port 8080[/]
+
+It takes pictures in and tells what was decided; workers judge them. TLS is the proxy's business.
+SIGTERM answers the requests in hand and leaves; so does Ctrl-C.
+Exit codes: 0 stopped, 2 wrong usage or the port is taken, 3 the database is not usable."""
+
+#: Requests that wait for a decision are not waited for any longer.
+STOP_SECONDS = 10
+
+
+def web(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+) -> None:
+    """Serve the HTTP API."""
+    with open_web_service(Settings.read()) as service, _listening(host, port) as listener:
+        address, number = listener.getsockname()[:2]
+        shown = f"[{address}]" if ":" in address else address
+        messages().print(
+            f"database {service.intake.database.describe}, queue {service.settings.queue}; "
+            f"listening on http://{shown}:{number}",
+            soft_wrap=True,
+        )
+        _tell_of_keys(service)
+        _log_to_stderr()
+        _serve(service, listener)
+
+
+def _tell_of_keys(service: WebService) -> None:
+    with service.intake.database.reading() as session:
+        if not any(one.revoked_at is None for one in api_keys.everyone(session)):
+            messages().print("there is no API key yet: moderate api-key create NAME", soft_wrap=True)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    hide_queries()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}", hint="name another --host or --port"
+        ) from None
+
+
+def _serve(service: WebService, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        create_app(service),
+        log_config=None,
+        # Ours is in web/request_log.py.
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    # Once it has stopped, uvicorn raises again the signal that stopped it, which would end us amid leaving.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])

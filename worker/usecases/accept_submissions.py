@@ -1,0 +1,112 @@
+"""Intake over HTTP: what is accepted is a committed row, before the queue hears of it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from worker.client.messages import source_record, to_message
+from worker.domain.fingerprint import fingerprint
+from worker.domain.submission import Submission
+from worker.errors import (
+    DatabaseUnavailableError,
+    PermanentError,
+    SubmissionConflictError,
+    UnknownPolicyError,
+    UsageError,
+)
+from worker.metrics import WebMetrics
+from worker.policy_files.intake import require_policy
+from worker.store import submissions as ledger
+from worker.store.database import Database
+from worker.store.submissions import LedgerEntry
+from worker.usecases.publish_submissions import PublishSubmissions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A submission that is in the ledger."""
+
+    id: str
+    #: Whether it came with this request; else it was there, the same.
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptSubmissions:
+    """Take submissions into the ledger, each on its own, then put them on the queue; safe to repeat."""
+
+    database: Database
+    policies: Path
+    publish: PublishSubmissions
+    metrics: WebMetrics
+
+    def __call__(self, submissions: Sequence[Submission]) -> list[Acceptance | PermanentError]:
+        """Return what became of each: accepted, known, or why not; in the order given.
+
+        DatabaseUnavailableError where the database is away, and then none is accepted. A broker that is away
+        is no error: what is accepted is published later.
+        """
+        unknown = self._unknown_policies(submissions)
+        outcomes: dict[int, Acceptance | PermanentError] = {}
+        # By their ids, so that two requests with the same ones never wait for each other.
+        order = sorted(enumerate(submissions), key=lambda pair: pair[1].id)
+        with self.database.transaction() as session:
+            for n, one in order:
+                outcomes[n] = unknown.get(one.policy) or _accept(session, one)
+        self._publish_new(submissions, outcomes)
+        return [outcomes[n] for n in range(len(submissions))]
+
+    def _unknown_policies(self, submissions: Sequence[Submission]) -> dict[str | None, PermanentError]:
+        problems: dict[str | None, PermanentError] = {}
+        for name in {one.policy for one in submissions if one.policy is not None}:
+            try:
+                require_policy(self.policies, name)
+            except UsageError:
+                # Not its own words: they name a folder of ours.
+                problems[name] = UnknownPolicyError(
+                    f"there is no policy {name!r} that decides here",
+                    hint="leave the policy out for the default one",
+                )
+        return problems
+
+    def _publish_new(
+        self, submissions: Sequence[Submission], outcomes: Mapping[int, Acceptance | PermanentError]
+    ) -> None:
+        are_new = [isinstance(one := outcomes[n], Acceptance) and one.is_new for n in range(len(submissions))]
+        new = list(compress(submissions, are_new))
+        self.metrics.accepted(len(new))
+        left = self.publish(new)
+        if left:
+            log.warning("the broker is away: %d accepted submissions are published later", len(left))
+            # They are in the ledger, whatever happens now, and are due in a minute in any case.
+            with suppress(DatabaseUnavailableError), self.database.transaction() as session:
+                ledger.publish_soon(session, left)
+
+
+def _accept(session: Session, submission: Submission) -> Acceptance | PermanentError:
+    pending_source = to_message(submission)["source"]
+    if ledger.accept(session, submission, source_record(submission.source), pending_source):
+        return Acceptance(submission.id, is_new=True)
+    known = ledger.find(session, submission.id)
+    if known is not None and _is_same(known, submission):
+        return Acceptance(submission.id, is_new=False)
+    return SubmissionConflictError(
+        f"the id {submission.id!r} belongs to another submission",
+        hint="the same id with the same source, sha256 and policy is the same submission; else take a new id",
+    )
+
+
+def _is_same(known: LedgerEntry, submission: Submission) -> bool:
+    if known.fingerprint is not None:
+        return known.fingerprint == fingerprint(submission)
+    # Recorded before there were fingerprints.
+    if known.sha256 and submission.sha256:
+        return known.sha256 == submission.sha256
+    return known.source is not None and known.source == source_record(submission.source)

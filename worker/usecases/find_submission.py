@@ -1,0 +1,42 @@
+"""What is known about one submission: the ledger's entry, and every decision on it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from worker.store import decisions, submissions
+from worker.store.database import Database
+from worker.store.decisions import RecordedDecision
+from worker.store.submissions import LedgerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSubmission:
+    """A submission and its decisions."""
+
+    entry: LedgerEntry
+    #: Newest first; the first one counts.
+    decisions: tuple[RecordedDecision, ...]
+
+    @property
+    def state(self) -> Literal["accepted", "decided", "refused"]:
+        """How it stands: accepted, decided or refused; a decision says more than the ledger."""
+        return "decided" if self.decisions else cast("Any", self.entry.state)
+
+
+@dataclass(frozen=True, slots=True)
+class FindSubmission:
+    """Look a submission up by its id."""
+
+    database: Database
+
+    def __call__(self, submission_id: str) -> KnownSubmission | None:
+        """Return what is known, or None where there is no such submission."""
+        with self.database.reading() as session:
+            entry = submissions.find(session, submission_id)
+            found = decisions.of_submissions(session, [submission_id]) if entry else []
+        return KnownSubmission(entry, tuple(reversed(found))) if entry else None
+
+    def is_open(self, submission_id: str) -> bool:
+        """Whether it has no outcome yet; cheap, to be asked often."""
+        with self.database.reading() as session:
+            return submissions.is_open(session, submission_id)

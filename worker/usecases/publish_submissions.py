@@ -1,0 +1,61 @@
+"""Puts accepted submissions on the queue, and stops asking a broker that is away for a moment."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from worker.client import Client, InlineBytes, Submission
+from worker.client.messages import MAX_SUBMISSIONS
+from worker.errors import BrokerUnavailableError
+
+#: So that requests do not wait, one after another, for a broker that is away.
+PAUSE_SECONDS: Final = 5.0
+
+
+class PublishSubmissions:
+    """Safe to use from many threads."""
+
+    def __init__(self, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._paused_until = 0.0
+
+    def __call__(self, submissions: Sequence[Submission]) -> list[str]:
+        """Publish `submissions` and return the ids of those that the broker did not take."""
+        groups = _groups(submissions)
+        for n, group in enumerate(groups):
+            if not self._publish(group):
+                return [one.id for left in groups[n:] for one in left]
+        return []
+
+    def _publish(self, group: Sequence[Submission]) -> bool:
+        if self._clock() < self._paused_until:
+            return False
+        try:
+            self._send(group)
+        except BrokerUnavailableError:
+            self._paused_until = self._clock() + PAUSE_SECONDS
+            return False
+        return True
+
+    def _send(self, group: Sequence[Submission]) -> None:
+        if len(group) > 1:
+            self._client.submit_many(group)
+            return
+        (one,) = group
+        self._client.submit(
+            one.source,
+            policy=one.policy,
+            reference=one.reference,
+            id=one.id,
+            sha256=one.sha256,
+            context=one.context,
+        )
+
+
+def _groups(submissions: Sequence[Submission]) -> list[Sequence[Submission]]:
+    """Return what shares a message; pictures that travel along go alone."""
+    inline = [one for one in submissions if isinstance(one.source, InlineBytes)]
+    references = [one for one in submissions if not isinstance(one.source, InlineBytes)]
+    starts = range(0, len(references), MAX_SUBMISSIONS)
+    return [*([one] for one in inline), *(references[start : start + MAX_SUBMISSIONS] for start in starts)]

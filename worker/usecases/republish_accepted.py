@@ -1,0 +1,94 @@
+"""The reconciler, the smallest one that closes the gap: what is accepted and not decided is published again.
+
+Between the commit of an accepted submission and its message lies a moment in which a process can die or the
+broker be away, and Celery on Redis loses a message now and then.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from worker.client.messages import from_message
+from worker.domain.submission import Submission
+from worker.errors import InvalidSubmissionError
+from worker.metrics import WebMetrics
+from worker.store import submissions
+from worker.store.database import Database
+from worker.store.submissions import PendingSubmission
+from worker.usecases.publish_submissions import PublishSubmissions
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 2.0
+STOP_SECONDS: Final = 10.0
+#: Submissions in hand at once: each may hold 350 KiB.
+CHUNK: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RepublishAccepted:
+    """Publish what is due; several processes may do so at once, each takes its own."""
+
+    database: Database
+    publish: PublishSubmissions
+    metrics: WebMetrics
+
+    def __call__(self) -> int:
+        """Return how many submissions were published again."""
+        with self.database.transaction() as session:
+            submissions.close_decided(session)
+        count = 0
+        while due := self._take():
+            left = self.publish([one for one in map(_submission, due) if one])
+            count += len(due) - len(left)
+            if left:
+                with self.database.transaction() as session:
+                    submissions.give_back(session, left)
+                break
+        if count:
+            log.warning("%d accepted submissions were not decided in time: published again", count)
+            self.metrics.published_again(count)
+        return count
+
+    def _take(self) -> list[PendingSubmission]:
+        with self.database.transaction() as session:
+            return submissions.take_due(session, CHUNK)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Look now and again while the context lasts; a failure is only logged."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._keep_looking, args=(stop,), name="republish", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(STOP_SECONDS)
+
+    def _keep_looking(self, stop: threading.Event) -> None:
+        while not stop.wait(LOOK_SECONDS):
+            try:
+                self()
+            except Exception as error:  # noqa: BLE001 - whatever it is, a later look may succeed
+                log.warning("accepted submissions could not be looked at, trying again: %s", error)
+
+
+def _submission(pending: PendingSubmission) -> Submission | None:
+    """Return what was accepted; None where the row holds none: it must not stop the others."""
+    message = {
+        "id": pending.id,
+        "source": pending.source,
+        "policy": pending.policy,
+        "reference": pending.reference,
+        "sha256": pending.sha256,
+        "context": pending.context,
+    }
+    try:
+        return from_message(message)
+    except InvalidSubmissionError as error:
+        log.error("submission %s is accepted but cannot be published: %s", pending.id, error)  # noqa: TRY400
+        return None

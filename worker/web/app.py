@@ -1,0 +1,59 @@
+"""The ASGI application: routes, what stands around each request, and OpenAPI."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from worker import __version__
+from worker.web import decisions, operations, submissions
+from worker.web.problems import Problem, answer_errors
+from worker.web.request_log import RequestLog
+from worker.web.request_schemas import COMPONENTS
+from worker.web.service import WebService
+from worker.web.views import EXAMPLES
+
+DESCRIPTION: Final = """Judges uploaded pictures zero-shot, by policies written in YAML.
+
+Hand a picture over, wait for the decision or look for it later. What was answered with 202 is in the ledger
+and will be decided. Every error is `application/problem+json` (RFC 9457)."""
+
+
+class ModerationApi(FastAPI):
+    """FastAPI, with the parts of OpenAPI that it cannot read from the code."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description of the API."""
+        if not self.openapi_schema:
+            made = get_openapi(
+                title=self.title, version=self.version, description=self.description, routes=self.routes
+            )
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas = made["components"]["schemas"]
+            schemas |= problem.pop("$defs") | {"Problem": problem} | COMPONENTS
+            # FastAPI would leave out what is null in them.
+            for name, example in EXAMPLES.items():
+                schemas[name]["examples"] = [example]
+            made["components"]["schemas"] = dict(sorted(schemas.items()))
+            self.openapi_schema = made
+        return self.openapi_schema
+
+
+def create_app(service: WebService | None) -> FastAPI:
+    """Return the application; without a service it can only describe itself."""
+    app = ModerationApi(
+        title="moderation-worker",
+        version=__version__,
+        description=DESCRIPTION,
+        # The pages that try the API out load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    for router in (submissions.router, decisions.router, operations.router):
+        app.include_router(router)
+    answer_errors(app)
+    if service is not None:
+        app.add_middleware(RequestLog, metrics=service.intake.metrics)
+    return app

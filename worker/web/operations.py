@@ -1,0 +1,62 @@
+"""What operators' machines ask: does it live, can it work, what has it done; they need no key."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
+
+from worker.errors import BrokerUnavailableError
+from worker.store import schema
+from worker.web.access import Service
+from worker.web.responses import problems
+
+router = APIRouter(tags=["operations"])
+
+
+class Health(BaseModel):
+    """The process lives."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(BaseModel):
+    """What the service needs."""
+
+    database: Literal["ready"] = "ready"
+    broker: Literal["ready", "away"] = Field(
+        description="Away: what is accepted is kept, and published when it is back."
+    )
+
+
+@router.get("/healthz", summary="Whether the process lives", responses={200: {"description": "It does."}})
+def health() -> Health:
+    """Answer, and touch nothing."""
+    return Health()
+
+
+@router.get(
+    "/readyz",
+    summary="Whether pictures can be accepted",
+    responses={200: {"description": "They can."}, **problems(503)},
+)
+def readiness(service: Service) -> Readiness:
+    """Look at the database, which has to have the right tables, and at the broker, which may be away."""
+    schema.check(service.intake.database)
+    try:
+        service.intake.broker.ping()
+    except BrokerUnavailableError:
+        return Readiness(broker="away")
+    return Readiness(broker="ready")
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=PlainTextResponse,
+    responses={200: {"description": "In Prometheus's text format."}},
+)
+def metrics(service: Service) -> Response:
+    """Return the metrics of this process."""
+    return Response(service.intake.metrics.text(), media_type=CONTENT_TYPE_LATEST)

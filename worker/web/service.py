@@ -1,0 +1,32 @@
+"""What the HTTP API works with: no model, no policy in force, no decoder."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from worker.settings import Settings
+from worker.web.rate_limit import RateLimit
+from worker.web.waiting import WaitingRoom
+from worker.wiring import Intake, open_intake
+
+
+@dataclass(frozen=True, slots=True)
+class WebService:
+    """What a web process runs."""
+
+    settings: Settings
+    intake: Intake
+    rate_limit: RateLimit
+    waiting_room: WaitingRoom
+
+
+@contextmanager
+def open_web_service(settings: Settings) -> Iterator[WebService]:
+    """Assemble what a web process needs; SchemaError or DatabaseUnavailableError of the tables.
+
+    The broker may be away: what is accepted meanwhile is published when it is back.
+    """
+    limit = RateLimit(settings.broker_url, f"{settings.queue}:rate:", settings.web_requests_per_minute)
+    with open_intake(settings) as intake, closing(limit):
+        room = WaitingRoom(intake.find, settings.web_wait_seconds, settings.web_waiters)
+        yield WebService(settings, intake, limit, room)

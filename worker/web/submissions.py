@@ -1,0 +1,209 @@
+"""`/v1/submissions`: hand pictures over, one or many, and see how they stand."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Path, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from worker.client.messages import from_message
+from worker.domain.submission import SUBMISSION_ID_PATTERN, LocalFile, Submission, new_submission_id
+from worker.errors import InvalidSubmissionError, PermanentError
+from worker.images.uploads import IncomingPicture
+from worker.usecases.accept_submissions import Acceptance
+from worker.usecases.find_submission import KnownSubmission
+from worker.web.access import Reader, Service, Submitter, take_tokens
+from worker.web.bodies import (
+    JSON,
+    MAX_BATCH_BYTES,
+    MAX_JSON_BYTES,
+    MULTIPART,
+    media_type,
+    read_json,
+    unsupported,
+)
+from worker.web.problems import Problem, ProblemError, problem_of
+from worker.web.request_schemas import MAX_BATCH, body
+from worker.web.responses import problems, with_headers
+from worker.web.service import WebService
+from worker.web.upload import read_form
+from worker.web.views import BatchAnswer, BatchItem, SubmissionView, submission_view
+from worker.web.waiting import wished_seconds
+
+#: When to look again for a decision.
+RETRY_AFTER_SECONDS: Final = 1
+
+router = APIRouter(prefix="/v1/submissions", tags=["submissions"])
+
+SubmissionId = Annotated[str, Path(pattern=f"^{SUBMISSION_ID_PATTERN.pattern}$", examples=["upload-7"])]
+
+
+@router.post(
+    "",
+    summary="Hand over a picture",
+    status_code=202,
+    responses={
+        200: {
+            "model": SubmissionView,
+            "description": "It is decided, as `Prefer: wait` asked; or it was known already.",
+            **with_headers("Preference-Applied"),
+        },
+        202: {
+            "description": "It is accepted: it will be decided, whatever happens.",
+            **with_headers("Location", "Retry-After", "Preference-Applied"),
+        },
+        **problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+    },
+    openapi_extra=body(json="Submission", form="Upload"),
+)
+async def submit(
+    request: Request,
+    response: Response,
+    service: Service,
+    key: Submitter,  # noqa: ARG001 - it opens the door
+    prefer: Annotated[  # noqa: ARG001 - for OpenAPI; there can be several, and we read them all
+        str | None,
+        Header(description="`wait=10` holds the answer back for up to 10 seconds until it is decided."),
+    ] = None,
+) -> SubmissionView:
+    """Take one picture in: by JSON that says where it is, or as a form with the picture itself.
+
+    The same id with the same source, sha256 and policy is the same submission, however often it is sent; with
+    others it is a conflict.
+    """
+    accepted = await _accept_one(request, service)
+    seconds = wished_seconds(request.headers.getlist("Prefer"))
+    if seconds is not None and await service.waiting_room.wait(request, accepted.id, seconds):
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+    known = await run_in_threadpool(_known, service, accepted.id)
+    open_and_asked_for = known.state == "accepted" and (accepted.is_new or seconds is not None)
+    response.status_code = 202 if open_and_asked_for else 200
+    if open_and_asked_for:
+        response.headers["Location"] = f"{router.prefix}/{accepted.id}"
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return submission_view(known)
+
+
+@router.post(
+    "/batch",
+    summary="Hand over up to 256 pictures",
+    responses={
+        200: {"description": "What became of each, in the order given."},
+        **problems(400, 401, 403, 408, 413, 415, 422, 429, 503),
+    },
+    openapi_extra=body(json="Batch"),
+)
+async def submit_batch(request: Request, service: Service, key: Submitter) -> BatchAnswer:
+    """Take many in, each on its own: one that is refused stops no other."""
+    found = await read_json(request, MAX_BATCH_BYTES)
+    entries = found.get("submissions")
+    if found.keys() != {"submissions"} or not isinstance(entries, list) or not 0 < len(entries) <= MAX_BATCH:
+        raise ProblemError(
+            422, f"the body is not an object with 1 to {MAX_BATCH} submissions", hint='{"submissions": [...]}'
+        )
+    await run_in_threadpool(take_tokens, service, key, len(entries) - 1)
+    return BatchAnswer(items=await run_in_threadpool(_accept_many, service, entries))
+
+
+@router.get(
+    "/{submission_id}",
+    summary="See how a submission stands",
+    responses={
+        200: {"description": "What is known about it."},
+        **problems(401, 403, 404, 422, 429, 503),
+    },
+)
+def show(submission_id: SubmissionId, service: Service, key: Reader) -> SubmissionView:  # noqa: ARG001
+    """Return a submission's state and its decisions, with all scores."""
+    return submission_view(_known(service, submission_id))
+
+
+def _known(service: WebService, submission_id: str) -> KnownSubmission:
+    known = service.intake.find(submission_id)
+    if known is None:
+        raise ProblemError(404, f"there is no submission {submission_id!r}")
+    return known
+
+
+async def _accept_one(request: Request, service: WebService) -> Acceptance:
+    kind = media_type(request)
+    if kind == MULTIPART:
+        return await _accept_upload(request, service)
+    if kind != JSON:
+        raise unsupported(JSON, MULTIPART)
+    message = await read_json(request, MAX_JSON_BYTES)
+    return await run_in_threadpool(_accept, service, _submission(message))
+
+
+async def _accept_upload(request: Request, service: WebService) -> Acceptance:
+    with service.intake.uploads.receiving() as picture:
+        form = await read_form(request, picture, service.settings.max_picture_bytes)
+        return await run_in_threadpool(_keep_and_accept, service, picture, form)
+
+
+def _keep_and_accept(service: WebService, picture: IncomingPicture, form: Mapping[str, str]) -> Acceptance:
+    """Give the picture its name before anybody hears of it; take it away where nobody will."""
+    submission = _uploaded(picture, form)
+    uploads = service.intake.uploads
+    path = uploads.keep(picture, submission.id)
+    placed = replace(submission, source=LocalFile(path), sha256=picture.sha256)
+    (outcome,) = service.intake.accept([placed])
+    known = service.intake.find(submission.id)
+    if not known or known.entry.source != {"kind": "file", "path": path}:
+        uploads.discard(path)
+    return _accepted(outcome)
+
+
+def _uploaded(picture: IncomingPicture, form: Mapping[str, str]) -> Submission:
+    """Return what the form says; its picture has no name yet."""
+    message: dict[str, Any] = {name: value for name, value in form.items() if value}
+    if "context" in message:
+        try:
+            message["context"] = json.loads(message["context"])
+        except (ValueError, RecursionError):
+            raise InvalidSubmissionError("the field 'context' is not JSON") from None
+    submission = _submission({**message, "source": {"kind": "file", "path": "picture"}})
+    if submission.sha256 not in {None, picture.sha256}:
+        raise InvalidSubmissionError(f"the picture has the SHA-256 {picture.sha256}, not the one promised")
+    return submission
+
+
+def _submission(message: Mapping[str, Any]) -> Submission:
+    return from_message({"id": new_submission_id(), **message})
+
+
+def _accept(service: WebService, submission: Submission) -> Acceptance:
+    (outcome,) = service.intake.accept([submission])
+    return _accepted(outcome)
+
+
+def _accepted(outcome: Acceptance | PermanentError) -> Acceptance:
+    if isinstance(outcome, PermanentError):
+        raise outcome
+    return outcome
+
+
+def _accept_many(service: WebService, entries: Sequence[Any]) -> list[BatchItem]:
+    read = [_read(entry) for entry in entries]
+    outcomes = iter(service.intake.accept([one for one in read if isinstance(one, Submission)]))
+    return [
+        _item(one.id, next(outcomes)) if isinstance(one, Submission) else _item(None, one) for one in read
+    ]
+
+
+def _read(entry: Any) -> Submission | InvalidSubmissionError:
+    if not isinstance(entry, dict):
+        return InvalidSubmissionError("a submission is a JSON object")
+    try:
+        return _submission(entry)
+    except InvalidSubmissionError as error:
+        return error
+
+
+def _item(submission_id: str | None, outcome: Acceptance | PermanentError) -> BatchItem:
+    if isinstance(outcome, Acceptance):
+        return BatchItem(id=submission_id, status=202 if outcome.is_new else 200)
+    problem: Problem = problem_of(outcome)
+    return BatchItem(id=submission_id, status=problem.status, problem=problem)

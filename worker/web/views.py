@@ -1,0 +1,208 @@
+"""What the HTTP API answers: the forms of its JSON, and how records become them."""
+
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, Field
+
+from worker.domain.policy import Action
+from worker.store.decisions import RecordedDecision
+from worker.usecases.find_submission import KnownSubmission
+from worker.web.problems import Problem
+
+_SCORE = {
+    "label": "weapons",
+    "score": 0.98,
+    "prompt": "a kitchen knife",
+    "prompt_cosine": 0.31,
+    "background": "a spoon",
+    "background_cosine": 0.23,
+    "frame": 0,
+}
+_DECISION = {
+    "id": 1042,
+    "submission": "upload-7",
+    "reference": "post-42",
+    "context": {"author": 7},
+    "policy": "default",
+    "policy_digest": "9f2c" * 16,
+    "model_digest": "41b7" * 16,
+    "action": "block",
+    "labels": ["weapons"],
+    "severity": 4,
+    "reason": 'weapons 0.98 (block at 0.95): "a kitchen knife" beat "a spoon" by 0.080',
+    "held_back": False,
+    "sha256": "c0ffee00" * 8,
+    "decided_at": "2026-07-01T12:00:00.250000Z",
+    "scores": [_SCORE],
+}
+
+
+#: Of the answers, by their names.
+EXAMPLES: Final[dict[str, Any]] = {
+    "DecisionView": _DECISION,
+    "SubmissionView": {
+        "id": "upload-7",
+        "state": "decided",
+        "reference": "post-42",
+        "policy": "default",
+        "sha256": "c0ffee00" * 8,
+        "source": {"kind": "url", "url": "https://cdn.example.com/cat.jpg", "query": "removed"},
+        "context": {"author": 7},
+        "error": None,
+        "created_at": "2026-07-01T12:00:00Z",
+        "updated_at": "2026-07-01T12:00:00.250000Z",
+        "decision": _DECISION,
+        "earlier_decisions": [],
+    },
+    "BatchAnswer": {
+        "items": [
+            {"id": "upload-7", "status": 202, "problem": None},
+            {
+                "id": "upload-8",
+                "status": 422,
+                "problem": {
+                    "type": "about:blank",
+                    "title": "Unprocessable Content",
+                    "status": 422,
+                    "detail": "there is no policy 'strict' that decides here",
+                    "hint": "leave the policy out for the default one",
+                    "errors": None,
+                    "request_id": None,
+                },
+            },
+        ]
+    },
+    "DecisionPage": {"decisions": [_DECISION], "next_cursor": None},
+}
+
+
+class ScoreView(BaseModel):
+    """One label's score, and the two phrases that made it."""
+
+    label: str
+    score: float = Field(description="0 to 1.")
+    prompt: str = Field(description="The label's phrase that fits best.")
+    prompt_cosine: float
+    background: str = Field(description="The harmless phrase that fits best.")
+    background_cosine: float
+    frame: int = Field(description="Of an animation: the frame that scored highest, from 0.")
+
+
+class DecisionView(BaseModel):
+    """What was decided, and why."""
+
+    id: int
+    submission: str
+    reference: str
+    context: dict[str, Any] | None = Field(description="As the submission brought it.")
+    policy: str
+    policy_digest: str
+    model_digest: str
+    action: Action
+    labels: list[str] = Field(description="The flagged labels, gravest first.")
+    severity: int = Field(description="1 to 5; 0 where nothing is flagged.")
+    reason: str
+    held_back: bool = Field(
+        description="A block that became a review: the policy's hourly limit was reached."
+    )
+    sha256: str | None = Field(description="Of the picture; null where it could not be judged.")
+    decided_at: datetime
+    scores: list[ScoreView] = Field(description="In the policy's order; empty where nothing was judged.")
+
+
+class SubmissionView(BaseModel):
+    """A submission and how it stands."""
+
+    id: str
+    state: Literal["accepted", "decided", "refused"]
+    reference: str
+    policy: str | None = Field(
+        description="The one asked for, then the one that decided; null is the default."
+    )
+    sha256: str | None
+    source: dict[str, Any] | None = Field(
+        description="Where the picture is, a URL without its query; null where it came with the submission."
+    )
+    context: dict[str, Any] | None
+    error: str | None = Field(description="Why it was refused.")
+    created_at: datetime
+    updated_at: datetime
+    decision: DecisionView | None = Field(
+        description="The one that counts, the newest; null while undecided."
+    )
+    earlier_decisions: list[DecisionView] = Field(
+        description="Under earlier versions of policies, newest first."
+    )
+
+
+class BatchItem(BaseModel):
+    """What became of one submission of a batch."""
+
+    id: str | None
+    status: int = Field(description="202 accepted, 200 known already; else the problem's.")
+    problem: Problem | None = None
+
+
+class BatchAnswer(BaseModel):
+    """What became of each submission, in the order given."""
+
+    items: list[BatchItem]
+
+
+class DecisionPage(BaseModel):
+    """Decisions, newest first."""
+
+    decisions: list[DecisionView]
+    next_cursor: str | None = Field(description="Asks for what follows; null at the end.")
+
+
+def decision_view(decision: RecordedDecision) -> DecisionView:
+    """Return a decision as the API tells it."""
+    return DecisionView(
+        id=decision.id,
+        submission=decision.submission_id,
+        reference=decision.reference,
+        context=decision.context,
+        policy=decision.policy,
+        policy_digest=decision.policy_digest,
+        model_digest=decision.model_digest,
+        action=decision.action,
+        labels=list(decision.flagged),
+        severity=decision.severity,
+        reason=decision.reason,
+        held_back=decision.held_back,
+        sha256=decision.sha256,
+        decided_at=decision.created_at,
+        scores=[
+            ScoreView(
+                label=score.label,
+                score=score.score,
+                prompt=score.prompt,
+                prompt_cosine=score.prompt_cosine,
+                background=score.background,
+                background_cosine=score.background_cosine,
+                frame=score.frame,
+            )
+            for score in decision.scores
+        ],
+    )
+
+
+def submission_view(known: KnownSubmission) -> SubmissionView:
+    """Return a submission as the API tells it."""
+    entry, decisions = known.entry, [decision_view(decision) for decision in known.decisions]
+    return SubmissionView(
+        id=entry.id,
+        state=known.state,
+        reference=entry.reference,
+        policy=entry.policy,
+        sha256=entry.sha256,
+        source=entry.source,
+        context=entry.context,
+        error=entry.error,
+        created_at=entry.created_at,
+        updated_at=entry.updated_at,
+        decision=decisions[0] if decisions else None,
+        earlier_decisions=decisions[1:],
+    )
