@@ -184,7 +184,9 @@ def measure(name: str, exam: Exam) -> Figures:
         shown = _scores(exam.policy, pictures, vectors, encoder.scale)[:, column]
         labels[label.name] = _label_figures(shown, harmless[:, column], label.review)
     return {
-        "names": {strength: _name_figures(pictures @ names.T) for strength, pictures in singles.items()},
+        "names": {
+            strength: _name_figures(pictures @ names.T, exam.world) for strength, pictures in singles.items()
+        },
         "labels": labels | {"mean": _means(list(labels.values()))},
         "harmless scenes": {"all": {"flagged by any label": float((harmless >= thresholds).any(1).mean())}},
         "held-out words": {"all": _word_figures(encoder, exam.world, singles["clean"])},
@@ -207,9 +209,19 @@ def _scores(policy: Policy, pictures: Matrix, vectors: PhraseVectors, scale: flo
     return np.array([[s.score for s in score(policy, picture[None], vectors, scale)] for picture in pictures])
 
 
-def _name_figures(cosines: Matrix) -> dict[str, float]:
+def _name_figures(cosines: Matrix, world: World) -> dict[str, float]:
+    """Return how often a thing's own name comes first or among five, and how often any true name does first.
+
+    An ant is a bug by its keywords, and "bug" is another thing's name.
+    """
     ranks = (cosines > cosines.diagonal()[:, None]).sum(1)
-    return {"top-1": float((ranks < 1).mean()), "top-5": float((ranks < 5).mean())}
+    things = np.arange(len(cosines))
+    true = world.true.numpy()[cosines.argmax(1), things]
+    return {
+        "top-1": float((ranks < 1).mean()),
+        "top-5": float((ranks < 5).mean()),
+        "a true name first": float(true.mean()),
+    }
 
 
 def _label_figures(

