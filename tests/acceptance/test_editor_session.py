@@ -9,7 +9,7 @@ from support.deployment import deploy, wait_for
 from worker.demo.stage import PICTURES
 
 GAMBLING = """  gambling:
-    prompts: [a slot machine, a game die, playing cards, a joker card]
+    prompts: [a slot machine, dice, playing cards, a joker card]
     review: 0.5
 """
 UPLOADS = (

@@ -31,7 +31,7 @@ Exit codes: 0 done, 3 something it needs is unreachable."""
 
 NEW_CATEGORY = """
   gambling:
-    prompts: [a slot machine, a game die, playing cards, a joker card]
+    prompts: [a slot machine, dice, playing cards, a joker card]
     review: 0.5
 """
 #: Far above what a slow machine takes; a demo that hangs must end with the reason.

@@ -93,9 +93,10 @@ def tell(session: Session, submission_ids: Sequence[str]) -> dict[str, ArchivedS
 
 def _archived(span: Span, model_digest: str) -> Select[Any]:
     later = aliased(DecisionRow)
-    superseded = exists().where(
-        later.submission_id == DecisionRow.submission_id, later.id > DecisionRow.id, *_of_policy(later, span)
-    )
+    superseded = exists().where(later.submission_id == DecisionRow.submission_id, later.id > DecisionRow.id)
+    if span.policy is not None:
+        # An expression, so that SQLite looks by submission: by policy it would read every decision for each.
+        superseded = superseded.where(func.coalesce(later.policy, "") == span.policy)
     judged = exists().where(VerdictRow.submission_id == DecisionRow.submission_id)
     embedded = and_(EmbeddingRow.sha256 == DecisionRow.sha256, EmbeddingRow.model_digest == model_digest)
     return (
@@ -116,11 +117,8 @@ def _archived(span: Span, model_digest: str) -> Select[Any]:
 
 
 def _within(span: Span) -> list[ColumnElement[bool]]:
-    return [DecisionRow.created_at >= span.since, *_of_policy(DecisionRow, span)]
-
-
-def _of_policy(decisions: type[DecisionRow], span: Span) -> list[ColumnElement[bool]]:
-    return [] if span.policy is None else [decisions.policy == span.policy]
+    of_policy = [] if span.policy is None else [DecisionRow.policy == span.policy]
+    return [DecisionRow.created_at >= span.since, *of_policy]
 
 
 def _chunk(rows: Sequence[Any]) -> ArchiveChunk:

@@ -76,6 +76,17 @@ def test_a_picture_seen_on_two_pages_has_two_vectors_a_frame(database):
     ]
 
 
+@pytest.mark.parametrize("policy", [None, "default"])
+def test_a_later_decision_is_looked_up_by_its_submission(sqlite_database, policy):
+    query = archive._archived(Span(LONG_AGO, policy), MODEL_DIGEST)
+    with sqlite_database.reading() as session:
+        connection = session.connection()
+        written = query.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {written}")]
+    (lookup,) = (step for step in plan if "decisions_1" in step)
+    assert "(submission_id=?" in lookup
+
+
 def test_an_empty_archive_has_no_chunks(database):
     assert read(database) == []
     with database.reading() as session:

@@ -174,7 +174,7 @@ def test_a_saved_policy_is_live_without_restart_and_a_broken_one_is_not(deployme
         wait_for(lambda: "stickers.yaml:" in log.read_text(), what="the refusal in the worker's log")
         (decision,) = submit(InlineBytes(SWORDS))
         assert "weapons" in decision.flagged
-        gambling = "\nlabels:\n  gambling:\n    prompts: [a slot machine, a game die]\n    review: 0.5\n"
+        gambling = "\nlabels:\n  gambling:\n    prompts: [a slot machine, dice]\n    review: 0.5\n"
         deployment.policy_file.write_text(good.replace("\nlabels:\n", gambling))
         wait_for(
             lambda: "gambling" in labels_of(submit(InlineBytes(PIZZA))[0]), what="the new policy to be live"
