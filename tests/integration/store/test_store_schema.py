@@ -82,7 +82,7 @@ def test_upgrade_says_where_another_program_keeps_its_revision(empty_database):
     with empty_database.transaction() as session:
         session.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
         session.execute(text("INSERT INTO alembic_version VALUES ('ae1027a6acf')"))
-    with pytest.raises(SchemaError, match="these tables are missing: decisions, ") as caught:
+    with pytest.raises(SchemaError, match=r"these tables are missing: .*decisions, ") as caught:
         schema.upgrade(empty_database)
     assert "let MODERATION_DATABASE_URL name another" in caught.value.hint
 
