@@ -1,6 +1,6 @@
 """How long each part of the training lasts, and what it sees: fixed steps, so that a run can be repeated."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +67,13 @@ FULL = Schedule(
     compositions=6000,
 )
 #: A second run, from the model that the first one left: scenes only, most of them with half the patches.
-AGAIN = Schedule(
+AGAIN = replace(
+    FULL,
     phases=(
         Phase("scenes, half the patches", 4200, 112, 96, MIXED, (0.28, 0.95), keep=36),
         Phase("scenes", 2000, 96, 96, MIXED, (0.28, 0.95)),
     ),
     word_steps=1200,
-    word_batch=512,
-    backgrounds=3000,
-    vocabulary=6000,
-    words_per_step=1024,
-    compositions=6000,
     rate=0.6,
     known=True,
 )
