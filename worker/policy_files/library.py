@@ -3,14 +3,15 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from worker.background import repeated
 from worker.domain.policy import Policy
 from worker.domain.policy_state import PolicyState
 from worker.domain.scoring import PhraseVectors
@@ -25,8 +26,6 @@ log = logging.getLogger(__name__)
 SETTLE_SECONDS: Final = 0.1
 #: A file that was refused is tried again after this, even if nobody saved it.
 RETRY_SECONDS: Final = 10.0
-#: How long a stopping service waits for a look at the folder that is under way.
-STOP_SECONDS: Final = 5.0
 
 #: Makes a policy ready to be put in force: its vectors, or InvalidPolicyError to refuse it. Given are the
 #: policy, its file and the file's text.
@@ -156,24 +155,9 @@ class PolicyLibrary:
                 else:
                     self._look_at(file)
 
-    @contextmanager
-    def watching(self, seconds: float) -> Iterator[None]:
+    def watching(self, seconds: float) -> AbstractContextManager[None]:
         """Refresh every `seconds` in a thread of its own for as long as the context lasts."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._watch, args=(seconds, stop), name="policies", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(STOP_SECONDS)
-
-    def _watch(self, seconds: float, stop: threading.Event) -> None:
-        while not stop.wait(seconds):
-            try:
-                self.refresh()
-            except Exception:
-                log.exception("the policy folder %s could not be looked at", self._folder)
+        return repeated(self.refresh, seconds, name=f"looking at the policy folder {self._folder}")
 
     def _look_at(self, file: Path) -> None:
         """Take or refuse what is in the file, if it is new."""

@@ -3,7 +3,6 @@
 import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from worker.background import repeated
 from worker.domain.policy_state import PolicyState
 from worker.policy_files.library import LivePolicy, PolicyLibrary
 from worker.store import policy_states, policy_versions
@@ -25,8 +25,6 @@ HEARTBEAT_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 1.0
 #: A process that ended without a word is forgotten after this.
 FORGOTTEN_AFTER: Final = timedelta(days=1)
-#: How long a stopping service waits for a report that is under way.
-STOP_SECONDS: Final = 5.0
 
 
 def process_name() -> str:
@@ -56,7 +54,7 @@ class ReportPolicies:
 
 
 class PolicyReporter:
-    """Reports at the start, at every change and as a heartbeat, in a thread that nothing else waits for.
+    """Reports at every change and as a heartbeat, in a thread that nothing else waits for.
 
     A database that is away stops neither it nor the watching of the files, nor any job.
     """
@@ -88,20 +86,11 @@ class PolicyReporter:
     @contextmanager
     def reporting(self) -> Iterator[None]:
         """Report while the context lasts; at its end, take this process off the list."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._keep_looking, args=(stop,), name="policy-reports", daemon=True)
-        thread.start()
         try:
-            yield
+            with repeated(self.look, LOOK_SECONDS, name="reporting the policies in force"):
+                yield
         finally:
-            stop.set()
-            thread.join(STOP_SECONDS)
             self._succeeds(self._report.withdraw)
-
-    def _keep_looking(self, stop: threading.Event) -> None:
-        self.look()
-        while not stop.wait(LOOK_SECONDS):
-            self.look()
 
     def _is_due(self) -> bool:
         return self._reported_at is None or self._clock() - self._reported_at >= HEARTBEAT_SECONDS

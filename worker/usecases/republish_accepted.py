@@ -5,12 +5,11 @@ broker be away, and Celery on Redis loses a message now and then.
 """
 
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
+from worker.background import repeated
 from worker.client.messages import from_message
 from worker.domain.submission import Submission
 from worker.errors import InvalidSubmissionError
@@ -23,7 +22,6 @@ from worker.usecases.publish_submissions import PublishSubmissions
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
-STOP_SECONDS: Final = 10.0
 #: Submissions in hand at once: each may hold 350 KiB.
 CHUNK: Final = 64
 
@@ -57,24 +55,9 @@ class RepublishAccepted:
         with self.database.transaction() as session:
             return submissions.take_due(session, CHUNK)
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> AbstractContextManager[None]:
         """Look now and again while the context lasts; a failure is only logged."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._keep_looking, args=(stop,), name="republish", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(STOP_SECONDS)
-
-    def _keep_looking(self, stop: threading.Event) -> None:
-        while not stop.wait(LOOK_SECONDS):
-            try:
-                self()
-            except Exception as error:  # noqa: BLE001 - whatever it is, a later look may succeed
-                log.warning("accepted submissions could not be looked at, trying again: %s", error)
+        return repeated(self, LOOK_SECONDS, name="publishing again what was accepted")
 
 
 def _submission(pending: PendingSubmission) -> Submission | None:
