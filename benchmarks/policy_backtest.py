@@ -32,7 +32,8 @@ from rich.progress import track
 from rich.table import Table
 from sqlalchemy import insert, text
 
-from worker.domain.backtest import Backtest, Change, Tally, widened
+from worker.domain.backtest import Backtest, widened
+from worker.domain.comparison import Change, Tally
 from worker.domain.decision import decide
 from worker.domain.policy import Label, Policy
 from worker.domain.scoring import Matrix, PhraseVectors, score

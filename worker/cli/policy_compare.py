@@ -9,7 +9,8 @@ from rich.text import Text
 
 from worker.cli.console import action_text, counting, messages, plain_table, print_json, results
 from worker.cli.durations import parse_since
-from worker.domain.backtest import ACTIONS, LabelTally
+from worker.domain.backtest import ACTIONS
+from worker.domain.comparison import LabelTally
 from worker.domain.policy import Policy
 from worker.errors import UsageError
 from worker.reports import wording

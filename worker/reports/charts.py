@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.domain.backtest import BINS, LabelTally, Tally, days_of
+from worker.domain.comparison import BINS, LabelTally, Tally, days_of
 from worker.domain.policy import Action, Label, Policy
 from worker.reports.days import day_of
 

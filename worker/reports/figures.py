@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from worker.domain.backtest import ACTIONS, Agreement, LabelTally, days_of
+from worker.domain.backtest import ACTIONS
+from worker.domain.comparison import Agreement, LabelTally, days_of
 from worker.domain.decision import Decision
 from worker.domain.policy import Policy
 from worker.domain.scoring import LabelScore

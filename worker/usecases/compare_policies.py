@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from worker.domain.backtest import Backtest, Change, Tally
+from worker.domain.backtest import Backtest
+from worker.domain.comparison import Change, Tally
 from worker.domain.decision import Decision, decide
 from worker.domain.policy import Action, Policy
 from worker.domain.scoring import LabelScore, PhraseVectors, score

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worker.domain.backtest import BINS, LabelTally, Tally
+from worker.domain.comparison import BINS, LabelTally, Tally
 from worker.domain.policy import Label, Policy
 from worker.reports import charts
 
