@@ -7,6 +7,7 @@ with Client("redis://127.0.0.1:6379/0") as client:
 """
 
 from worker.client.client import Client
+from worker.domain.callback import CeleryCallback, WebhookCallback
 from worker.domain.submission import (
     ImageUrl,
     InlineBytes,
@@ -18,6 +19,7 @@ from worker.domain.submission import (
 )
 
 __all__ = [
+    "CeleryCallback",
     "Client",
     "ImageUrl",
     "InlineBytes",
@@ -25,5 +27,6 @@ __all__ = [
     "Source",
     "StoredObject",
     "Submission",
+    "WebhookCallback",
     "new_submission_id",
 ]

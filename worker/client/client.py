@@ -12,6 +12,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.url import maybe_sanitize_url
 
 from worker.client.messages import DEFAULT_QUEUE, TASK, TASK_MANY, to_many_message, to_message
+from worker.domain.callback import Callback
 from worker.domain.submission import Source, Submission, new_submission_id
 from worker.errors import BrokerUnavailableError, SettingsError
 
@@ -55,13 +56,16 @@ class Client:
         id: str | None = None,  # noqa: A002 - the field's name on every face of the service
         sha256: str | None = None,
         context: dict[str, Any] | None = None,
+        callback: Callback | None = None,
     ) -> str:
         """Enqueue one picture and return the submission's id.
 
         `id` is the idempotency key: submitting the same one again changes nothing. InvalidSubmissionError
         before anything is sent if a field is malformed; BrokerUnavailableError if the broker is away.
         """
-        submission = Submission(id or new_submission_id(), source, policy, reference, sha256, context)
+        submission = Submission(
+            id or new_submission_id(), source, policy, reference, sha256, context, callback
+        )
         self._send(TASK, to_message(submission), [submission.id])
         return submission.id
 

@@ -5,6 +5,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, assert_never
 
+from worker.domain.callback import callback_of, callback_record
 from worker.domain.submission import ImageUrl, InlineBytes, LocalFile, Source, StoredObject, Submission
 from worker.errors import InvalidSubmissionError
 
@@ -14,7 +15,7 @@ TASK_MANY: Final = "moderation.check_many"
 MAX_SUBMISSIONS: Final = 64
 DEFAULT_QUEUE: Final = "moderation"
 
-_FIELDS: Final = ("id", "source", "policy", "reference", "sha256", "context")
+_FIELDS: Final = ("id", "source", "policy", "reference", "sha256", "context", "callback")
 #: The fields that each kind of source has beside `kind`.
 _SOURCE_FIELDS: Final = {
     "file": ("path",),
@@ -35,6 +36,7 @@ def to_message(submission: Submission) -> Message:
         "reference": submission.reference,
         "sha256": submission.sha256,
         "context": submission.context,
+        "callback": callback_record(submission.callback),
     }
 
 
@@ -71,6 +73,7 @@ def from_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -
         reference=message.get("reference") or "",
         sha256=message.get("sha256"),
         context=message.get("context"),
+        callback=callback_of(message.get("callback")),
     )
 
 

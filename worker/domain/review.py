@@ -13,6 +13,8 @@ class ReviewKind(StrEnum):
     DECISION = "decision"
     #: The picture was allowed, and drawn for the audit.
     AUDIT = "audit"
+    #: Workers died of the picture: nobody could judge it.
+    QUARANTINE = "quarantine"
 
 
 def kind_of_review(decision: Decision, *, drawn: bool) -> ReviewKind | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from worker.domain.callback import Callback
 from worker.domain.url import Url, without_query
 from worker.errors import InvalidSubmissionError
 
@@ -132,6 +133,8 @@ class Submission:
     sha256: str | None = None
     #: A small JSON object that the platform wants back beside the decision.
     context: dict[str, Any] | None = field(default=None, hash=False)
+    #: Where the platform wants to hear of the decision; None leaves it to the workers' settings.
+    callback: Callback | None = None
 
     def __post_init__(self) -> None:
         """Check every field, so that no submission that exists is malformed."""

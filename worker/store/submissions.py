@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
+from worker.domain.callback import callback_record
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
 from worker.store.column_types import utc_now
@@ -53,6 +54,7 @@ class PendingSubmission:
     reference: str
     sha256: str | None
     context: dict[str, Any] | None
+    callback: dict[str, Any] | None
 
 
 def accept(
@@ -74,6 +76,7 @@ def accept(
         "sha256": submission.sha256,
         "source": source,
         "context": submission.context,
+        "callback": callback_record(submission.callback),
         "error": None,
         "fingerprint": fingerprint(submission),
         "pending_source": pending_source,
@@ -144,7 +147,7 @@ def take_due(session: Session, limit: int) -> list[PendingSubmission]:
         row.publish_at = utc_now() + PATIENCE * 2**row.published_again
     return [
         PendingSubmission(
-            row.id, row.pending_source or {}, row.policy, row.reference, row.sha256, row.context
+            row.id, row.pending_source or {}, row.policy, row.reference, row.sha256, row.context, row.callback
         )
         for row in rows
     ]
@@ -186,6 +189,7 @@ def record(
         "sha256": sha256,
         "source": source,
         "context": submission.context,
+        "callback": callback_record(submission.callback),
         "error": None,
         "updated_at": utc_now(),
     }

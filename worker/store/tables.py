@@ -41,6 +41,18 @@ class SubmissionRow(Row):
     __table_args__ = (
         CheckConstraint("state IN ('accepted', 'decided', 'refused')", name="ck_submissions_state"),
         Index(None, "state", "updated_at"),
+        Index(
+            None,
+            "publish_at",
+            sqlite_where=text("publish_at IS NOT NULL"),
+            postgresql_where=text("publish_at IS NOT NULL"),
+        ),
+        Index(
+            None,
+            "claimed_by",
+            sqlite_where=text("claimed_by IS NOT NULL"),
+            postgresql_where=text("claimed_by IS NOT NULL"),
+        ),
     )
 
     #: The producer's idempotency key.
@@ -54,19 +66,48 @@ class SubmissionRow(Row):
     source: Mapped[dict[str, Any] | None] = mapped_column(Names)
     #: What the platform wants back beside the decision; None where it gave nothing.
     context: Mapped[dict[str, Any] | None] = mapped_column(Names)
+    #: Where the platform wants to hear of the decision; None leaves it to the settings.
+    callback: Mapped[dict[str, Any] | None] = mapped_column(Names)
     state: Mapped[str]
     #: Why it was refused; None where it was not.
     error: Mapped[str | None]
     #: What tells it from another submission with the same id; None where it was recorded before 0004.
     fingerprint: Mapped[str | None]
-    #: Accepted: the source whole, with the query that may sign it or the bytes; emptied with the outcome.
+    #: Undecided: the source whole, with the query that may sign it or the bytes; emptied with the outcome.
     pending_source: Mapped[dict[str, Any] | None] = mapped_column(Names)
-    #: Accepted: when it is put on the queue again, unless it is decided by then.
+    #: Undecided: when it is put on the queue again, unless it is decided by then.
     publish_at: Mapped[datetime | None]
     #: How often it was put on the queue again.
     published_again: Mapped[int] = mapped_column(server_default="0")
+    #: How often a worker began to judge it, counted before the picture is touched.
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    #: How many of those attempts ended with the death of the worker's process.
+    crashes: Mapped[int] = mapped_column(server_default="0")
+    #: The worker process that has it in hand, host:process-id:start, and until when unless it renews; both
+    #: None where none has.
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class SubmissionConflictRow(Row):
+    """An id that came a second time with another picture, or under another policy; it was not judged."""
+
+    __tablename__ = "submission_conflicts"
+    __table_args__ = (UniqueConstraint("submission_id", "fingerprint"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id))
+    #: What tells the second from the first; the first's is in `submissions`.
+    fingerprint: Mapped[str]
+    reference: Mapped[str]
+    #: The policy it asked for; None where it left that open.
+    policy: Mapped[str | None]
+    sha256: Mapped[str | None]
+    #: Where its picture is; None where it came inside the message.
+    source: Mapped[dict[str, Any] | None] = mapped_column(Names)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
 
 
 class PolicyVersionRow(Row):
@@ -194,14 +235,15 @@ class ReviewRow(Row):
     __table_args__ = (
         UniqueConstraint("decision_id"),
         CheckConstraint("state IN ('open', 'settled')", name="ck_reviews_state"),
-        CheckConstraint("kind IN ('decision', 'audit')", name="ck_reviews_kind"),
+        CheckConstraint("kind IN ('decision', 'audit', 'quarantine')", name="ck_reviews_kind"),
         Index(None, "state", "priority"),
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id))
-    #: Why a person is asked: the policy's decision, or the audit of what was allowed.
+    #: Why a person is asked: the policy's decision, the audit of what was allowed, or a picture that nobody
+    #: could judge since workers died of it.
     kind: Mapped[str] = mapped_column(server_default="decision")
     state: Mapped[str]
     #: Larger first.
@@ -253,6 +295,36 @@ class VerdictRow(Row):
     labels: Mapped[list[str]] = mapped_column(Names)
     reviewer: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+
+class OutboxRow(Row):
+    """What the platform is to be told; written in the transaction of what happened."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'delivered', 'given_up')", name="ck_outbox_state"),
+        Index(None, "state", "next_attempt_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    #: Names the event to the platform, which may hear of it more than once.
+    event_id: Mapped[str] = mapped_column(unique=True)
+    #: What happened: decision.made.
+    kind: Mapped[str]
+    submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id), index=True)
+    decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id))
+    #: Whom to tell: `{"url"}`, or `{"task", "queue"}`.
+    callback: Mapped[dict[str, Any]] = mapped_column(Names)
+    state: Mapped[str]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    #: Pending: when it is sent next, or, while it is being sent, when another process may try.
+    next_attempt_at: Mapped[datetime | None]
+    #: Why the last attempt failed; None where none did.
+    error: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    #: When it was delivered or given up.
+    settled_at: Mapped[datetime | None]
 
 
 class ApiKeyRow(Row):

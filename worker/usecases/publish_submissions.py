@@ -50,6 +50,7 @@ class PublishSubmissions:
             id=one.id,
             sha256=one.sha256,
             context=one.context,
+            callback=one.callback,
         )
 
 

@@ -69,6 +69,7 @@ def _submission(pending: PendingSubmission) -> Submission | None:
         "reference": pending.reference,
         "sha256": pending.sha256,
         "context": pending.context,
+        "callback": pending.callback,
     }
     try:
         return from_message(message)

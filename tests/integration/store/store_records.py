@@ -11,10 +11,19 @@ from worker.domain.policy import Action, Label, Policy
 from worker.domain.review import ReviewKind
 from worker.domain.scoring import LabelScore, Matrix
 from worker.domain.submission import LocalFile, Submission
-from worker.store import api_keys, decisions, embeddings, policy_versions, reviews, submissions, verdicts
+from worker.store import (
+    api_keys,
+    decisions,
+    embeddings,
+    outbox,
+    policy_versions,
+    reviews,
+    submissions,
+    verdicts,
+)
 from worker.store.column_types import utc_now
 from worker.store.database import Database
-from worker.store.tables import PolicyStateRow, ShadowDecisionRow
+from worker.store.tables import PolicyStateRow, ShadowDecisionRow, SubmissionConflictRow
 
 MODEL_DIGEST = "c" * 64
 POLICY = Policy(
@@ -84,4 +93,12 @@ def record_everything(database: Database) -> None:
         )
         session.add(PolicyStateRow(process="host:1:1", policy="default", shadow=False, seen_at=utc_now()))
         api_keys.add(session, new_api_key("platform", [Scope.READ]))
+        outbox.add(
+            session,
+            outbox.DECISION_MADE,
+            submission_id="upload-1",
+            decision_id=decision_id,
+            callback={"url": "https://platform.example/moderated"},
+        )
+        session.add(SubmissionConflictRow(submission_id="upload-1", fingerprint="f" * 64, reference=""))
         submissions.accept(session, submission("upload-0"), None, {"kind": "file", "path": "upload.png"})
