@@ -10,6 +10,7 @@ from worker.domain.policy_state import PolicyState
 from worker.encoder.batcher import Batcher
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
+from worker.gate import Gate
 from worker.images.decoder_pool import DecoderPool
 from worker.images.download import Download
 from worker.images.limits import Limits
@@ -28,6 +29,7 @@ from worker.store import policy_versions, schema
 from worker.store.database import Database
 from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.authenticate_key import AuthenticateKey
+from worker.usecases.claim_submissions import ClaimSubmissions
 from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.compare_policies import ComparePolicies
 from worker.usecases.explain_decision import ExplainDecision
@@ -40,9 +42,10 @@ from worker.usecases.pick_policies import PickPolicies
 from worker.usecases.prepare_policy import PreparePolicy, embed_policy
 from worker.usecases.publish_submissions import PublishSubmissions
 from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
-from worker.usecases.republish_accepted import RepublishAccepted
+from worker.usecases.republish_due import RepublishDue
 from worker.usecases.run_policy_tests import RunPolicyTests
 from worker.usecases.scan_folder import ScanFolder
+from worker.usecases.settle_submissions import SettleSubmissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Service:
     policies: PolicyLibrary
     database: Database
     moderate_image: ModerateImage
+    settle: SettleSubmissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +96,39 @@ def open_service(settings: Settings) -> Iterator[Service]:
         metrics.follow_policies(lambda: map(_reading, policies.states))
         decoder.wait_until_ready()
         moderate_image = ModerateImage(policies, settings.policy, reader, judge_picture, database, metrics)
-        reporter = PolicyReporter(ReportPolicies(database, process_name()), policies)
+        process = process_name()
+        claim = ClaimSubmissions(database, process)
+        reporter = PolicyReporter(ReportPolicies(database, process), policies)
         stack.enter_context(policies.watching(settings.policy_reload_seconds))
         stack.enter_context(reporter.reporting())
-        yield Service(encoder, policies, database, moderate_image)
+        stack.enter_context(claim.renewing())
+        if settings.schedule_in_workers:
+            stack.enter_context(open_schedule(settings, metrics))
+        settle = SettleSubmissions(moderate_image, claim, Gate())
+        yield Service(encoder, policies, database, moderate_image, settle)
+
+
+@contextmanager
+def open_schedule(settings: Settings, metrics: Metrics) -> Iterator[Database]:
+    """Do what is repeated beside the work while the context lasts; any number of processes may at once.
+
+    With connections of its own, since nothing here may wait for the work. SchemaError or
+    DatabaseUnavailableError where the tables are not there; the broker may be away.
+    """
+    with ExitStack() as stack:
+        broker = stack.enter_context(Client(settings.broker_url, queue=settings.queue))
+        database = open_database(settings)
+        stack.callback(database.dispose)
+        schema.check(database)
+        republish = RepublishDue(database, PublishSubmissions(broker), metrics)
+        for repeated in (republish.running(),):
+            stack.enter_context(repeated)
+        yield database
 
 
 @contextmanager
 def open_intake(settings: Settings) -> Iterator[Intake]:
-    """Assemble the intake; while it is open, what was accepted and not decided in time is published again.
+    """Assemble the intake.
 
     SchemaError or DatabaseUnavailableError where the tables are not there; the broker may be away.
     """
@@ -113,7 +141,6 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
         uploads = Uploads(settings.media_root, limits_of(settings))
         uploads.sweep()
         publish = PublishSubmissions(broker)
-        stack.enter_context(RepublishAccepted(database, publish, metrics).running())
         yield Intake(
             database=database,
             broker=broker,

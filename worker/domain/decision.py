@@ -59,6 +59,13 @@ def decide_unreadable(policy: Policy, problem: str) -> Decision:
     return Decision(policy.on_error, f"not judged, {problem}")
 
 
+def decide_deadly(crashes: int) -> Decision:
+    """Decide about a picture that nobody can judge: as many worker processes died of it."""
+    return Decision(
+        Action.REVIEW, f"not judged, it is in quarantine: {crashes} workers died while they had it"
+    )
+
+
 def _action(label: Label, score: LabelScore) -> Action:
     return Action.BLOCK if label.block is not None and score.score >= label.block else Action.REVIEW
 

@@ -83,9 +83,10 @@ class SubmissionRow(Row):
     attempts: Mapped[int] = mapped_column(server_default="0")
     #: How many of those attempts ended with the death of the worker's process.
     crashes: Mapped[int] = mapped_column(server_default="0")
-    #: The worker process that has it in hand, host:process-id:start, and until when unless it renews; both
-    #: None where none has.
+    #: The worker process that has it in hand, host:process-id:start; None where none has.
     claimed_by: Mapped[str | None]
+    #: Nobody else takes it in hand before then: a lease that its holder renews or, without a holder, the
+    #: pause before the next attempt.
     claimed_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)

@@ -1,6 +1,7 @@
 """The Celery application: its settings, and the one service that all threads of a worker process share."""
 
 import logging
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -8,10 +9,12 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from celery import Celery
+from celery.concurrency import get_implementation
+from celery.concurrency.thread import TaskPool as Threads
 from celery.signals import worker_init, worker_shutdown
 from kombu import Connection
 
-from worker.errors import ModerationError
+from worker.errors import ModerationError, UsageError
 from worker.logs import hide_queries
 from worker.settings import Settings
 from worker.wiring import Service, open_service
@@ -20,7 +23,7 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-#: A job still unacknowledged after this long is delivered to another worker; every job must end before.
+#: A message still unacknowledged after this long is delivered to another worker, which drops what is in hand.
 VISIBILITY_TIMEOUT_SECONDS: Final = 60
 
 
@@ -64,7 +67,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": settings.broker_url,
         "task_default_queue": settings.queue,
-        # Acknowledged after the commit: a worker that dies has decided nothing, and its jobs come back.
+        # Acknowledged once the ledger answers for it; what dies before has decided nothing, and comes back.
         "task_acks_late": True,
         "task_ignore_result": True,
         "accept_content": ["json"],
@@ -72,7 +75,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # A forked child hangs once its parent has run torch, and processes cannot share a forward pass.
         "worker_pool": "threads",
         "worker_concurrency": settings.concurrency,
-        # Few in hand beyond those at work: what waits here past the visibility timeout is delivered again.
+        # None waits here beyond those at work, which are claimed: when a worker dies, the ledger brings those
+        # back within seconds, but the broker what it had only fetched after its visibility timeout.
         "worker_prefetch_multiplier": 1,
         "worker_hijack_root_logger": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
@@ -104,7 +108,18 @@ def _or_leave(work: Callable[[], Result]) -> Result:
         return work()
     except ModerationError as error:
         hint = f"\n  hint: {error.hint}" if error.hint else ""
-        raise SystemExit(f"error: {error.message}{hint}") from None
+        sys.stderr.write(f"error: {error.message}{hint}\n")
+        raise SystemExit(error.exit_code) from None
+
+
+def _require_threads(pool: Any) -> None:
+    """Refuse any other pool; Celery itself takes `-P prefork` for no choice, and the one of our settings."""
+    if get_implementation(pool) is not Threads:
+        name = getattr(pool, "__module__", str(pool)).rpartition(".")[2]
+        raise UsageError(
+            f"the pool {name!r} cannot share one model among its jobs",
+            hint="start `celery -A worker.tasks worker -P threads`, or `moderate worker`",
+        )
 
 
 @worker_init.connect
@@ -113,6 +128,7 @@ def _open_service(sender: Any, **_: Any) -> None:
     if not isinstance(sender.app, ModerationApp):
         return
     hide_queries()
+    _or_leave(lambda: _require_threads(sender.pool_cls))
     service = _or_leave(lambda: sender.app.service)
     log.info("model %s ready, policies %s", service.encoder.name, ", ".join(service.policies.names))
 

@@ -10,15 +10,31 @@ from sqlalchemy.orm import Session
 
 from worker.client.messages import source_record
 from worker.domain.audit import audit_probability, is_drawn
-from worker.domain.decision import Decision, decide_undecodable, decide_unreadable, hold_back
+from worker.domain.callback import Callback, callback_record
+from worker.domain.decision import (
+    Decision,
+    decide_deadly,
+    decide_undecodable,
+    decide_unreadable,
+    hold_back,
+)
+from worker.domain.fingerprint import fingerprint
 from worker.domain.policy import Action, Policy
-from worker.domain.review import kind_of_review, priority
+from worker.domain.review import ReviewKind, kind_of_review, priority
 from worker.domain.submission import Submission
 from worker.errors import PermanentError, SourceError, UndecodablePictureError
 from worker.images.reader import ImageReader, verify_sha256
 from worker.metrics import Metrics
 from worker.policy_files.library import LivePolicy, PolicyLibrary
-from worker.store import decisions, embeddings, policy_versions, reviews, shadow_decisions, submissions
+from worker.store import (
+    decisions,
+    embeddings,
+    outbox,
+    policy_versions,
+    reviews,
+    shadow_decisions,
+    submissions,
+)
 from worker.store.database import Database
 from worker.usecases.judge_picture import EmbeddedPicture, Judgement, JudgePicture
 
@@ -38,6 +54,8 @@ class ModerateImage:
     judge_picture: JudgePicture
     database: Database
     metrics: Metrics
+    #: Who hears of decisions on submissions that name nobody.
+    default_callback: Callback | None = None
 
     def __call__(self, submission: Submission) -> int | None:
         """Decide `submission`; return the decision's id, or None where it was decided before.
@@ -46,24 +64,31 @@ class ModerateImage:
         is away, and then nothing has been written.
         """
         # One version for the whole of this job, whatever is saved meanwhile.
-        live = self.policies.current(submission.policy or self.default_policy)
-        if self._is_decided(submission, live):
-            return None
+        live = self.policy_of(submission)
         return self._record(submission, live, self._judge(submission, live))
+
+    def policy_of(self, submission: Submission) -> LivePolicy:
+        """Return the version that decides now; UnknownPolicyError where none is in force here."""
+        return self.policies.current(submission.policy or self.default_policy)
 
     def give_up(self, submission: Submission, problem: str) -> int | None:
         """Decide by the policy's `on_error` a submission that fails in a way nobody foresaw."""
-        live = self.policies.current(submission.policy or self.default_policy)
+        live = self.policy_of(submission)
         return self._record(submission, live, Judgement(decide_unreadable(live.policy, problem)))
 
-    def refuse(self, submission_id: str, error: PermanentError) -> None:
-        """Note a submission that no policy can decide, so that it is not lost in silence."""
-        with self.database.transaction() as session:
-            submissions.refuse(session, submission_id, error.message)
+    def quarantine(self, submission: Submission, crashes: int) -> int | None:
+        """Leave to people a submission of which as many worker processes died."""
+        judgement = Judgement(decide_deadly(crashes))
+        return self._record(submission, self.policy_of(submission), judgement, ReviewKind.QUARANTINE)
 
-    def _is_decided(self, submission: Submission, live: LivePolicy) -> bool:
-        with self.database.reading() as session:
-            return decisions.find(session, submission.id, live.policy.digest) is not None
+    def refuse(self, submission_id: str, error: PermanentError, submission: Submission | None = None) -> None:
+        """Note what no policy can decide, so that it is not lost in silence.
+
+        Without a `submission` it is a message that could not be read, though it has an id.
+        """
+        of = fingerprint(submission) if submission else None
+        with self.database.transaction() as session:
+            submissions.refuse(session, submission_id, error.message, of=of)
 
     def _judge(self, submission: Submission, live: LivePolicy) -> Judgement:
         try:
@@ -84,20 +109,36 @@ class ModerateImage:
             stored = embeddings.find(session, sha256, self.judge_picture.digest)
         return EmbeddedPicture(stored.facts, stored.embedding) if stored else None
 
-    def _record(self, submission: Submission, live: LivePolicy, judgement: Judgement) -> int | None:
-        """Write everything about a decision in one transaction; None where another was first."""
+    def _record(
+        self,
+        submission: Submission,
+        live: LivePolicy,
+        judgement: Judgement,
+        review: ReviewKind | None = None,
+    ) -> int | None:
+        """Write everything about a decision in one transaction; None where another was first.
+
+        `review` says why a person is asked, where that does not follow from the decision.
+        """
         shadows = self._judge_by_shadows(judgement.picture)
         with self.database.transaction() as session:
             decision = _within_limits(session, live.policy, judgement.decision)
-            decision_id = self._write(session, submission, live, replace(judgement, decision=decision))
+            judgement = replace(judgement, decision=decision)
+            decision_id = self._write(session, submission, live, judgement, review)
             if decision_id is not None:
                 _write_shadows(session, submission, decision_id, shadows)
+                self._tell(session, submission, decision_id)
         if decision_id is not None:
             self._count(live, decision, shadows)
         return decision_id
 
     def _write(
-        self, session: Session, submission: Submission, live: LivePolicy, judgement: Judgement
+        self,
+        session: Session,
+        submission: Submission,
+        live: LivePolicy,
+        judgement: Judgement,
+        review: ReviewKind | None,
     ) -> int | None:
         judge, decision, picture = self.judge_picture, judgement.decision, judgement.picture
         policy_versions.keep(session, live.policy, live.text)
@@ -124,9 +165,20 @@ class ModerateImage:
         if picture:
             embeddings.keep(session, picture.facts, judge.digest, picture.embedding)
         drawn = is_drawn(live.policy.name, submission.id, probability)
-        if kind := kind_of_review(decision, drawn=drawn):
+        if kind := review or kind_of_review(decision, drawn=drawn):
             reviews.open_for(session, decision_id, priority(decision), kind)
         return decision_id
+
+    def _tell(self, session: Session, submission: Submission, decision_id: int) -> None:
+        """Have whoever wants to hear of the decision told, once it is committed."""
+        if callback := callback_record(submission.callback or self.default_callback):
+            outbox.add(
+                session,
+                outbox.DECISION_MADE,
+                submission_id=submission.id,
+                decision_id=decision_id,
+                callback=callback,
+            )
 
     def _judge_by_shadows(self, picture: EmbeddedPicture | None) -> list[ShadowDecision]:
         """Return what each shadow would decide by the same embedding; one that fails is left out."""
