@@ -18,9 +18,11 @@ from support.receiver import HOST, SECRET, deliverer
 from worker.client.producer import Producer
 from worker.demo.processes import running, wait_until
 from worker.notifications.signature import new_secret
+from worker.settings import Settings
 from worker.store import outbox
 from worker.store.column_types import utc_now
 from worker.store.tables import OutboxRow
+from worker.wiring import open_deliverer
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -100,3 +102,28 @@ def test_a_celery_of_the_platforms_own_is_called_by_its_task_on_its_queue(databa
         told = [line for line in lines() if "evt_" in line]
     assert len(told) == 1
     assert told[0].endswith(f"{event.event_id} upload-1 review weapons 0.75")
+
+
+def test_the_settings_make_a_deliverer(database, redis_url):
+    """As the schedule opens it: a task by the jobs' own broker, a webhook by the real guard."""
+    settings = Settings.read(
+        broker_url=redis_url,
+        webhook_hosts="any-public",
+        webhook_secrets=f"{new_secret()}, {SECRET}",
+        callback_tasks="posts.moderated",
+        callback_hours=1,
+    )
+    queue = f"posts-{secrets.token_hex(4)}"
+    local = "https://localhost/moderated"
+    add_events(database, decide(database), local, {"task": "posts.moderated", "queue": queue})
+    with open_deliverer(settings, database) as deliver, deliver.running():
+        with redis.Redis.from_url(redis_url) as connection:
+            wait_for(lambda: connection.llen(queue) == 1, what="the message")
+        wait_for(lambda: outbox_states(database) == {"given_up": 1, "delivered": 1}, what="both events")
+    assert len(deliver.webhook.keys) == 2
+    assert deliver.give_up_after == timedelta(hours=1)
+
+
+def outbox_states(database):
+    with database.reading() as session:
+        return outbox.count_by_state(session)
