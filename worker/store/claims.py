@@ -159,7 +159,7 @@ def claim(
         firsts.setdefault(one.submission.id, one)
     locked = _lock(session, firsts.values())
     decided = _decided(session, firsts.values())
-    claimant = _Claimant(process, holds, alone, clock.read(session))
+    claimant = _Claimant(process, holds, alone, clock.database_now(session))
     locked = _count_crashes(session, claimant, locked)
 
     standings: dict[str, Standing] = {}
