@@ -17,6 +17,7 @@ from worker.cli import (
     explain,
     policy,
     scan,
+    status,
     submit,
     web,
     worker,
@@ -44,6 +45,7 @@ app.command("scan", epilog=scan.EPILOG)(scan.scan)
 app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.command("worker", epilog=worker.EPILOG)(worker.worker)
 app.command("web", epilog=web.EPILOG)(web.web)
+app.command("status", epilog=status.EPILOG)(status.status)
 app.command("decisions", epilog=decisions.EPILOG)(decisions.decisions)
 app.command("explain", epilog=explain.EPILOG)(explain.explain)
 app.add_typer(policy.app, name="policy")

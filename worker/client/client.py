@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 
 from celery import Celery
 from kombu import Connection
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.url import maybe_sanitize_url
 
 from worker.client.messages import DEFAULT_QUEUE, TASK, TASK_MANY, to_many_message, to_message
 from worker.domain.callback import Callback
+from worker.domain.queue_depth import QueueDepth
 from worker.domain.submission import Source, Submission, new_submission_id
 from worker.errors import BrokerUnavailableError, SettingsError
 
@@ -86,6 +87,22 @@ class Client:
         except (OperationalError, OSError) as error:
             raise self._unavailable(error) from None
 
+    def depth(self) -> QueueDepth:
+        """Return what the broker has of this queue; BrokerUnavailableError unless it answers in seconds."""
+        with self._app.connection_for_write() as connection:
+            away: Any = (OperationalError, OSError, *connection.connection_errors)
+            try:
+                connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
+                channel = connection.default_channel
+                return QueueDepth(_waiting(channel, self._queue), _unacknowledged(channel))
+            except away as error:
+                raise self._unavailable(error) from None
+
+    @property
+    def address(self) -> str:
+        """Where the broker is, for people; never shows the password."""
+        return self._address
+
     def close(self) -> None:
         """Close every connection."""
         self._app.close()
@@ -116,6 +133,21 @@ class Client:
             f"the broker at {self._address} does not answer: {error}",
             hint="start Redis, or set MODERATION_BROKER_URL to where it runs",
         )
+
+
+def _waiting(channel: Any, queue: str) -> int:
+    """Return how many messages are on a queue, whatever their priority."""
+    try:
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError:
+        # Redis knows no empty queue, RabbitMQ none that nobody has used yet.
+        return 0
+
+
+def _unacknowledged(channel: Any) -> int | None:
+    """Return how many messages are given out; None where the broker tells its administrators alone."""
+    key = getattr(channel, "unacked_key", None)
+    return None if key is None else int(channel.client.hlen(key))
 
 
 def _address(broker_url: str) -> str:

@@ -13,6 +13,7 @@ from worker.client.messages import MAX_SUBMISSIONS, TASK, TASK_MANY, from_many_m
 from worker.domain.submission import SUBMISSION_ID_PATTERN, Submission
 from worker.domain.url import without_queries
 from worker.errors import ModerationError, PermanentError, RemoteUnavailableError, UnavailableError
+from worker.logs import about
 from worker.network.deadline import Deadline
 from worker.tasks.application import ModerationApp, create_app
 
@@ -91,10 +92,11 @@ def _settle_all(task: "Task[Any, Any]", messages: list[dict[str, Any]]) -> None:
 
 def _settle(message: Mapping[str, Any], positional: tuple[Any, ...], attempt: int) -> None:
     """Decide or refuse one submission; _TryAgainError, or UnavailableError where something is away."""
-    try:
-        _decide(from_message(message, positional), attempt)
-    except PermanentError as error:
-        _refuse(message.get("id"), error)
+    with about(message.get("id")), app.progress.job(f"{message.get('id')!s:.140}"):
+        try:
+            _decide(from_message(message, positional), attempt)
+        except PermanentError as error:
+            _refuse(message.get("id"), error)
 
 
 def _decide(submission: Submission, attempt: int) -> None:

@@ -47,9 +47,9 @@ class ModerateImage:
         """
         # One version for the whole of this job, whatever is saved meanwhile.
         live = self.policies.current(submission.policy or self.default_policy)
-        if self._is_decided(submission, live):
-            return None
-        return self._record(submission, live, self._judge(submission, live))
+        with self.metrics.stage("claim"):
+            decided = self._is_decided(submission, live)
+        return None if decided else self._record(submission, live, self._judge(submission, live))
 
     def give_up(self, submission: Submission, problem: str) -> int | None:
         """Decide by the policy's `on_error` a submission that fails in a way nobody foresaw."""
@@ -67,8 +67,9 @@ class ModerateImage:
 
     def _judge(self, submission: Submission, live: LivePolicy) -> Judgement:
         try:
-            data = self.reader.read(submission.source)
-            verify_sha256(data, submission.sha256)
+            with self.metrics.stage("fetch"):
+                data = self.reader.read(submission.source)
+                verify_sha256(data, submission.sha256)
         except SourceError as problem:
             return Judgement(decide_unreadable(live.policy, problem.message))
         except UndecodablePictureError as refusal:
@@ -87,7 +88,7 @@ class ModerateImage:
     def _record(self, submission: Submission, live: LivePolicy, judgement: Judgement) -> int | None:
         """Write everything about a decision in one transaction; None where another was first."""
         shadows = self._judge_by_shadows(judgement.picture)
-        with self.database.transaction() as session:
+        with self.metrics.stage("record"), self.database.transaction() as session:
             decision = _within_limits(session, live.policy, judgement.decision)
             decision_id = self._write(session, submission, live, replace(judgement, decision=decision))
             if decision_id is not None:
@@ -141,7 +142,10 @@ class ModerateImage:
         return judged
 
     def _count(self, live: LivePolicy, decision: Decision, shadows: Sequence[ShadowDecision]) -> None:
-        self.metrics.decided(live.policy.name, decision.action, held_back=decision.held_back)
+        version = live.policy.digest[:12]
+        self.metrics.decided(
+            live.policy.name, version, decision.action, decision.flagged, held_back=decision.held_back
+        )
         for shadow, would_be in shadows:
             self.metrics.shadow_decided(shadow.policy.name, would_be.action)
 
