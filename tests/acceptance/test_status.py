@@ -103,12 +103,13 @@ def test_where_the_broker_is_away_the_database_is_still_shown(status):
 
 
 def test_where_the_database_is_away_the_broker_is_still_shown(status):
-    result = status(database_url="postgresql://moderator:secret@127.0.0.1:1/uploads")
+    away = "postgresql://moderator:secret@127.0.0.1:1/uploads"
+    result = status(database_url=away)
     assert result.exit_code == 3
     assert "0 waiting" in result.out
     assert "PostgreSQL 127.0.0.1:1/uploads" in result.out
     assert "secret" not in result.out + result.err
-    told = json.loads(status("--json", broker_url=NOWHERE).out)
+    told = json.loads(status("--json", database_url=away, broker_url=NOWHERE).out)
     assert [one["is_outage"] for one in told["concerns"]] == [True, True]
 
 

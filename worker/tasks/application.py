@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init, worker_shutdown
+from celery.signals import celeryd_init, setup_logging, worker_init, worker_shutdown
 from kombu import Connection
 
 from worker.errors import ModerationError
@@ -107,8 +107,8 @@ def create_app() -> ModerationApp:
 
 
 def _log_by_settings(app: ModerationApp) -> Callable[..., None]:
-    def set_up(loglevel: int = logging.INFO, logfile: str | None = None, **_: Any) -> None:
-        _or_leave(lambda: set_up_logs(app.settings, loglevel, logfile))
+    def set_up(loglevel: int | str | None = None, logfile: str | None = None, **_: Any) -> None:
+        _or_leave(lambda: set_up_logs(app.settings, loglevel or logging.WARNING, logfile))
 
     return set_up
 
@@ -123,6 +123,13 @@ def _or_leave(work: Callable[[], Result]) -> Result:
             raise SystemExit(error.exit_code) from None
         hint = f"\n  hint: {error.hint}" if error.hint else ""
         raise SystemExit(f"error: {error.message}{hint}") from None
+
+
+@celeryd_init.connect
+def _log_from_the_start(instance: Any, options: dict[str, Any], **_: Any) -> None:
+    """Celery warns of what it dislikes before it sets up logs."""
+    if isinstance(instance.app, ModerationApp):
+        _log_by_settings(instance.app)(options.get("loglevel"))
 
 
 @worker_init.connect
