@@ -47,13 +47,12 @@ def test_all_is_well(status, deployment):
     result = status()
     assert result.exit_code == 0, result.err
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
-    assert lines[0].startswith("all is well ")
-    queue = deployment.settings.queue
-    assert f"broker {deployment.settings.broker_url}, queue {queue}: 0 waiting, 0 unacknowledged" in lines
+    assert lines[0] == "all is well"
+    assert f"broker {deployment.settings.broker_url}" in lines
+    assert f"queue {deployment.settings.queue}: 0 waiting, 0 unacknowledged" in lines
     assert "workers 2 alive: web1:7, web2:7" in lines
     assert "policies stickers 111111111111" in lines
-    assert "undecided submissions 0" in lines
-    assert "allow 0 0" in lines
+    assert "undecided submissions 0 allow 0 0" in lines
 
 
 def test_without_a_worker_what_waits_is_told_and_how_to_start_one(status, deployment):
@@ -96,7 +95,7 @@ def test_json_has_every_figure_and_every_concern(status, deployment):
 def test_where_the_broker_is_away_the_database_is_still_shown(status):
     result = status(broker_url="redis://:secret@127.0.0.1:1/0")
     assert result.exit_code == 3
-    assert result.out.startswith("not reached  the broker at redis://")
+    assert result.out.startswith("not usable  the broker at redis://")
     assert "MODERATION_BROKER_URL" in result.out
     assert "2 alive" in result.out
     assert "secret" not in result.out + result.err

@@ -73,27 +73,30 @@ def _look(settings: Settings, survey: SurveyDeployment, *, as_json: bool) -> int
 def _screen(
     settings: Settings, survey: SurveyDeployment, found: Survey, concerns: Sequence[Concern]
 ) -> RenderableType:
-    parts: list[RenderableType] = [_headline(found, concerns), "", _facts(settings, survey, found)]
+    parts: list[RenderableType] = [_headline(concerns), "", _facts(settings, survey, found)]
     if isinstance(found.records, Records):
-        parts += ["", _waiting(found.records), "", _happenings(found.records)]
+        beside = Table.grid(padding=(0, 4, 0, 0))
+        beside.add_row(_waiting(found.records), _happenings(found.records))
+        parts += ["", beside]
     return Group(*parts)
 
 
-def _headline(found: Survey, concerns: Sequence[Concern]) -> RenderableType:
-    moment = Text(f"  {found.at:%Y-%m-%d %H:%M:%S} UTC", "dim")
+def _headline(concerns: Sequence[Concern]) -> RenderableType:
     if not concerns:
-        return Text.assemble(("all is well", "bold green"), moment)
+        return Text("all is well", "bold green")
     table = _grid()
-    for number, concern in enumerate(concerns):
+    for concern in concerns:
         told = Text.assemble((concern.what, "bold"), ("\n-> " + concern.way_out) if concern.way_out else "")
-        mark = ("not reached", "bold red") if concern.is_outage else ("not well", "bold yellow")
-        table.add_row(Text(*mark), told + moment if number == 0 and not concern.way_out else told)
+        mark = ("not usable", "bold red") if concern.is_outage else ("not well", "bold yellow")
+        table.add_row(Text(*mark), told)
     return table
 
 
 def _facts(settings: Settings, survey: SurveyDeployment, found: Survey) -> RenderableType:
     table = _grid()
-    table.add_row("broker", f"{survey.broker.address}, queue {settings.queue}: {_depth(found.depth)}")
+    table.add_row("time", f"{found.at:%Y-%m-%d %H:%M:%S} UTC")
+    table.add_row("broker", survey.broker.address)
+    table.add_row("queue", Text.assemble(f"{settings.queue}: ", _depth(found.depth)))
     database = survey.database.describe
     if isinstance(found.records, ModerationError):
         table.add_row("database", Text.assemble(f"{database}: ", ("not usable", "bold red")))
@@ -163,10 +166,9 @@ def _add(table: Table, name: str | Text, *figures: str) -> None:
 
 
 def _figures(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    table.add_column(columns[0], min_width=24)
-    for column in columns[1:]:
-        table.add_column(column, justify="right", min_width=9)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table
 
 
