@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -131,10 +131,18 @@ class Settings(BaseSettings):
         24.0, gt=0, le=720, description="How long telling the platform is tried before it is given up."
     )
     metrics_host: str = Field(
-        "127.0.0.1", min_length=1, description="Address at which a worker serves its metrics to Prometheus."
+        "127.0.0.1",
+        min_length=1,
+        description="Address at which a worker serves `/metrics`, `/healthz` and `/readyz`.",
     )
     metrics_port: int = Field(
-        0, ge=0, le=65535, description="Port of the metrics, one for each worker process; 0 serves none."
+        0, ge=0, le=65535, description="Their port, one for each worker process; 0 serves none."
+    )
+    stuck_seconds: float = Field(
+        180.0, gt=0, description="A worker with a job in hand for longer says at `/healthz` that it is stuck."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How workers and the web process log: lines for people, or a JSON object a line."
     )
     web_requests_per_minute: int = Field(
         600, gt=0, description="What one API key may ask of `moderate web`; a batch counts its submissions."

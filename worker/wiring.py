@@ -5,8 +5,11 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from prometheus_client import make_wsgi_app
+
 from worker.client import Client
 from worker.client.producer import Producer
+from worker.domain.backlog import Backlog
 from worker.domain.callback import WebhookCallback
 from worker.domain.policy_state import PolicyState
 from worker.encoder.batcher import Batcher
@@ -21,7 +24,7 @@ from worker.images.local_folder import LocalFolder
 from worker.images.object_store import ObjectStores
 from worker.images.reader import ImageReader
 from worker.images.uploads import Uploads
-from worker.metrics import Metrics, PolicyReading, WebMetrics
+from worker.metrics import Metrics, PolicyReading, Recent, WebMetrics
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
 from worker.notifications import signature
@@ -31,11 +34,15 @@ from worker.notifications.webhook import Webhook
 from worker.policy_files.folder import file_of
 from worker.policy_files.library import LastGood, LivePolicy, PolicyLibrary, none_known
 from worker.policy_files.parser import read_policy
+from worker.probes import serving, verdict_of
+from worker.progress import Progress
 from worker.settings import Settings
-from worker.store import policy_versions, schema
+from worker.store import overview, policy_versions, schema
 from worker.store.database import Database
 from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.authenticate_key import AuthenticateKey
+from worker.usecases.check_progress import CheckProgress
+from worker.usecases.check_readiness import CheckReadiness
 from worker.usecases.claim_submissions import ClaimSubmissions
 from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.compare_policies import ComparePolicies
@@ -54,6 +61,7 @@ from worker.usecases.republish_due import RepublishDue
 from worker.usecases.run_policy_tests import RunPolicyTests
 from worker.usecases.scan_folder import ScanFolder
 from worker.usecases.settle_submissions import SettleSubmissions
+from worker.usecases.survey_deployment import SurveyDeployment
 
 #: What a setting says that is not set; an empty variable is one that a compose file passed on.
 _NONE = ("", "none")
@@ -84,24 +92,26 @@ class Intake:
 
 
 @contextmanager
-def open_service(settings: Settings) -> Iterator[Service]:
+def open_service(settings: Settings, progress: Progress | None = None) -> Iterator[Service]:
     """Assemble a worker's service, check all it needs, and follow the policy files while it is open.
 
-    Raises the ModerationError of whatever is missing: the database or its tables, the metrics' port, the
-    model, a policy.
+    `progress` is what the process has in hand, for `/healthz` and the metrics. Raises the ModerationError of
+    whatever is missing: the database or its tables, the metrics' port, the model, a policy.
     """
-    metrics = Metrics()
+    metrics, progress = Metrics(), progress or Progress()
     with ExitStack() as stack:
         # The cheap checks first: nobody should wait for a model to learn that the database is away.
         database = open_database(settings)
         stack.callback(database.dispose)
         schema.check(database)
         reader = image_reader(settings)
-        stack.enter_context(metrics.served(settings.metrics_host, settings.metrics_port))
+        broker = stack.enter_context(Client(settings.broker_url, queue=settings.queue))
+        readiness = CheckReadiness(database, broker, settings.policy)
+        stack.enter_context(_probes(settings, metrics, progress, readiness))
         # The decoders start while the model loads.
         decoder = stack.enter_context(open_decoder(settings))
-        encoder = stack.enter_context(open_encoder(settings))
-        judge_picture = JudgePicture(encoder, decoder)
+        encoder = stack.enter_context(open_encoder(settings, metrics))
+        judge_picture = JudgePicture(encoder, decoder, metrics.stage)
         policies = open_policies(settings, judge_picture, last_good_in(database))
         policies.current(settings.policy)
         metrics.follow_policies(lambda: map(_reading, policies.states))
@@ -112,12 +122,13 @@ def open_service(settings: Settings) -> Iterator[Service]:
         process = process_name()
         claim = ClaimSubmissions(database, process)
         reporter = PolicyReporter(ReportPolicies(database, process), policies)
+        readiness.encoder, readiness.policies = encoder, policies
         stack.enter_context(policies.watching(settings.policy_reload_seconds))
         stack.enter_context(reporter.reporting())
         stack.enter_context(claim.renewing())
         if settings.schedule_in_workers:
             stack.enter_context(open_schedule(settings, metrics))
-        settle = SettleSubmissions(moderate_image, claim, Gate())
+        settle = SettleSubmissions(moderate_image, claim, Gate(), metrics, progress)
         yield Service(encoder, policies, database, moderate_image, settle)
 
 
@@ -155,6 +166,8 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
         schema.check(database)
         uploads = Uploads(settings.media_root, limits_of(settings))
         uploads.sweep()
+        metrics.follow_backlog(_recent_backlog(database))
+        metrics.follow_queue(Recent(broker.depth, "the queue"))
         publish = PublishSubmissions(broker)
         yield Intake(
             database=database,
@@ -168,14 +181,50 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
 
 
 @contextmanager
-def open_encoder(settings: Settings) -> Iterator[Encoder]:
+def _probes(
+    settings: Settings, metrics: Metrics, progress: Progress, readiness: CheckReadiness
+) -> Iterator[None]:
+    """Tell operators' machines, from before the model is loaded until the process ends."""
+    depth = Recent(readiness.broker.depth, "the queue")
+    metrics.follow_backlog(_recent_backlog(readiness.database))
+    metrics.follow_queue(depth)
+    metrics.follow_progress(progress)
+    health = CheckProgress(progress, depth, settings.stuck_seconds)
+    routes = {
+        "/metrics": make_wsgi_app(metrics.registry),
+        "/healthz": verdict_of(health),
+        "/readyz": verdict_of(readiness),
+    }
+    with serving(settings.metrics_host, settings.metrics_port, routes), ExitStack() as stack:
+        if settings.metrics_port:
+            stack.enter_context(health.looking())
+        yield
+
+
+@contextmanager
+def serving_metrics(settings: Settings, metrics: Metrics) -> Iterator[None]:
+    """Serve the metrics of a process that judges nothing; SettingsError where the port is taken."""
+    routes = {"/metrics": make_wsgi_app(metrics.registry), "/healthz": verdict_of(lambda: (True, {}))}
+    with serving(settings.metrics_host, settings.metrics_port, routes):
+        yield
+
+
+def _recent_backlog(database: Database) -> Recent[Backlog]:
+    def read() -> Backlog:
+        with database.reading() as session:
+            return overview.backlog(session)
+
+    return Recent(read, "the backlog")
+
+
+@contextmanager
+def open_encoder(settings: Settings, metrics: Metrics | None = None) -> Iterator[Encoder]:
     """Load the model; callers in many threads share its passes, and no phrase is encoded twice."""
     # Torch takes seconds to import, and most commands need no model.
     from worker.encoder.transformers_encoder import TransformersEncoder  # noqa: PLC0415
 
-    batcher = Batcher(
-        TransformersEncoder.load(settings.model, threads=settings.torch_threads), settings.batch_size
-    )
+    loaded = TransformersEncoder.load(settings.model, threads=settings.torch_threads)
+    batcher = Batcher(loaded, settings.batch_size, (metrics or Metrics()).batched)
     try:
         yield TextCache(batcher)
     finally:
@@ -312,6 +361,17 @@ def default_callback(settings: Settings) -> WebhookCallback | None:
 def _webhook_keys(settings: Settings) -> tuple[bytes, ...]:
     text = settings.webhook_secrets
     return () if text in _NONE else signature.read_secrets(text)
+
+
+@contextmanager
+def survey_deployment(settings: Settings) -> Iterator[SurveyDeployment]:
+    """Yield the use case that looks at broker and database."""
+    database = open_database(settings)
+    try:
+        with Client(settings.broker_url, queue=settings.queue) as broker:
+            yield SurveyDeployment(database, broker)
+    finally:
+        database.dispose()
 
 
 def scan_folder(settings: Settings, encoder: Encoder, decoder: DecoderPool) -> ScanFolder:

@@ -19,6 +19,7 @@ from worker.cli import (
     policy,
     scan,
     schedule,
+    status,
     submit,
     web,
     worker,
@@ -47,6 +48,7 @@ app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.command("worker", epilog=worker.EPILOG)(worker.worker)
 app.command("schedule", epilog=schedule.EPILOG)(schedule.schedule)
 app.command("web", epilog=web.EPILOG)(web.web)
+app.command("status", epilog=status.EPILOG)(status.status)
 app.command("decisions", epilog=decisions.EPILOG)(decisions.decisions)
 app.command("explain", epilog=explain.EPILOG)(explain.explain)
 app.add_typer(policy.app, name="policy")

@@ -6,10 +6,11 @@ from urllib.parse import urlsplit
 
 from celery import Celery
 from kombu import Connection
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.url import maybe_sanitize_url
 
+from worker.domain.queue_depth import QueueDepth
 from worker.errors import BrokerUnavailableError, SettingsError
 
 #: Seconds, then an error.
@@ -37,7 +38,8 @@ class Producer:
         Connects when first needed.
         """
         self._setting = setting
-        self._address = _address(broker_url)
+        #: For people; never shows the password.
+        self.address = _address(broker_url)
         self._app = _FaithfulCelery(broker_url)
         self._app.conf.update(
             task_ignore_result=True,
@@ -82,15 +84,41 @@ class Producer:
         except (OperationalError, OSError) as error:
             raise self._unavailable(error) from None
 
+    def depth(self, queue: str) -> QueueDepth:
+        """Return what the broker has of a queue; BrokerUnavailableError unless it answers in seconds."""
+        with self._app.connection_for_write() as connection:
+            away: Any = (OperationalError, OSError, *connection.connection_errors)
+            try:
+                connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
+                channel = connection.default_channel
+                return QueueDepth(_waiting(channel, queue), _unacknowledged(channel))
+            except away as error:
+                raise self._unavailable(error) from None
+
     def close(self) -> None:
         """Close every connection."""
         self._app.close()
 
     def _unavailable(self, error: Exception) -> BrokerUnavailableError:
         return BrokerUnavailableError(
-            f"the broker at {self._address} does not answer: {error}",
+            f"the broker at {self.address} does not answer: {error}",
             hint=f"start Redis, or set {self._setting} to where it runs",
         )
+
+
+def _waiting(channel: Any, queue: str) -> int:
+    """Return how many messages are on a queue, whatever their priority."""
+    try:
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError:
+        # Redis knows no empty queue, RabbitMQ none that nobody has used yet.
+        return 0
+
+
+def _unacknowledged(channel: Any) -> int | None:
+    """Return how many messages are given out; None where the broker tells its administrators alone."""
+    key = getattr(channel, "unacked_key", None)
+    return None if key is None else int(channel.client.hlen(key))
 
 
 def _address(broker_url: str) -> str:

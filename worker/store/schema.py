@@ -6,6 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.orm import Session
 
 from worker.errors import DatabaseUnavailableError, SchemaError
 from worker.resources import folder
@@ -41,6 +42,11 @@ def check(database: Database) -> None:
         raise SchemaError(f"{database.describe}: there is no such file", hint=_UPGRADE)
     with database.reading() as session:
         _require_tables(database, session.connection())
+
+
+def revision(session: Session) -> str:
+    """Return which revision the tables are at; "none" where there are none of ours."""
+    return _revision(session.connection()) or "none"
 
 
 def configuration(connection: Connection | None = None) -> Config:

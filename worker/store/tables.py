@@ -26,6 +26,10 @@ _CONSTRAINT_NAMES: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
 }
 
+#: Conditions of indices, for queries too: a database uses the index only where it sees the very condition.
+UNDECIDED: Final = text("state = 'accepted'")
+TRIED_AGAIN: Final = text("attempts > 1")
+
 
 class Row(DeclarativeBase):
     """A row of any table."""
@@ -52,6 +56,11 @@ class SubmissionRow(Row):
             "claimed_by",
             sqlite_where=text("claimed_by IS NOT NULL"),
             postgresql_where=text("claimed_by IS NOT NULL"),
+        ),
+        # Few are undecided, or were tried again; operators ask for both every few seconds.
+        Index("ix_submissions_undecided", "created_at", sqlite_where=UNDECIDED, postgresql_where=UNDECIDED),
+        Index(
+            "ix_submissions_tried_again", "updated_at", sqlite_where=TRIED_AGAIN, postgresql_where=TRIED_AGAIN
         ),
     )
 

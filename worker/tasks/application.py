@@ -11,11 +11,12 @@ from typing import Any, Final, TypeVar
 from celery import Celery
 from celery.concurrency import get_implementation
 from celery.concurrency.thread import TaskPool as Threads
-from celery.signals import worker_init, worker_shutdown
+from celery.signals import celeryd_init, setup_logging, worker_init, worker_shutdown
 from kombu import Connection
 
 from worker.errors import ModerationError, UsageError
-from worker.logs import hide_queries
+from worker.logs import are_json, set_up_logs
+from worker.progress import Progress
 from worker.settings import Settings
 from worker.wiring import Service, open_service
 
@@ -38,7 +39,12 @@ class ModerationApp(Celery):
     @cached_property
     def service(self) -> Service:
         """The service of this process; closed with the worker."""
-        return self._open.enter_context(open_service(self.settings))
+        return self._open.enter_context(open_service(self.settings, self.progress))
+
+    @cached_property
+    def progress(self) -> Progress:
+        """What this process has in hand."""
+        return Progress()
 
     @cached_property
     def crew(self) -> ThreadPoolExecutor:
@@ -99,7 +105,16 @@ def create_app() -> ModerationApp:
     """Return the application; it reads the environment when Celery first asks for its configuration."""
     app = ModerationApp("moderation")
     app.add_defaults(lambda: _or_leave(lambda: configuration(app.settings)))
+    # Celery sets up no logs of its own where somebody listens to this.
+    setup_logging.connect(_log_by_settings(app), weak=False, dispatch_uid="worker.tasks")
     return app
+
+
+def _log_by_settings(app: ModerationApp) -> Callable[..., None]:
+    def set_up(loglevel: int | str | None = None, logfile: str | None = None, **_: Any) -> None:
+        _or_leave(lambda: set_up_logs(app.settings, loglevel or logging.WARNING, logfile))
+
+    return set_up
 
 
 def _or_leave(work: Callable[[], Result]) -> Result:
@@ -107,6 +122,9 @@ def _or_leave(work: Callable[[], Result]) -> Result:
     try:
         return work()
     except ModerationError as error:
+        if are_json():
+            log.critical("%s", f"{error.message}; {error.hint}" if error.hint else error.message)
+            raise SystemExit(error.exit_code) from None
         hint = f"\n  hint: {error.hint}" if error.hint else ""
         sys.stderr.write(f"error: {error.message}{hint}\n")
         raise SystemExit(error.exit_code) from None
@@ -122,13 +140,21 @@ def _require_threads(pool: Any) -> None:
         )
 
 
+@celeryd_init.connect
+def _log_from_the_start(instance: Any, options: dict[str, Any], **_: Any) -> None:
+    """Celery warns of what it dislikes before it sets up logs."""
+    if isinstance(instance.app, ModerationApp):
+        _log_by_settings(instance.app)(options.get("loglevel"))
+
+
 @worker_init.connect
 def _open_service(sender: Any, **_: Any) -> None:
     """Load model and policies before the first job is claimed, and leave in one clear line if that fails."""
     if not isinstance(sender.app, ModerationApp):
         return
-    hide_queries()
     _or_leave(lambda: _require_threads(sender.pool_cls))
+    # Celery's banner is no JSON.
+    sender.quiet = sender.quiet or sender.app.settings.log_format == "json"
     service = _or_leave(lambda: sender.app.service)
     log.info("model %s ready, policies %s", service.encoder.name, ", ".join(service.policies.names))
 

@@ -78,8 +78,11 @@ class ModerateImage:
 
     def quarantine(self, submission: Submission, crashes: int) -> int | None:
         """Leave to people a submission of which as many worker processes died."""
-        judgement = Judgement(decide_deadly(crashes))
-        return self._record(submission, self.policy_of(submission), judgement, ReviewKind.QUARANTINE)
+        live, judgement = self.policy_of(submission), Judgement(decide_deadly(crashes))
+        decision_id = self._record(submission, live, judgement, ReviewKind.QUARANTINE)
+        if decision_id is not None:
+            self.metrics.quarantined(live.policy.name)
+        return decision_id
 
     def refuse(self, submission_id: str, error: PermanentError, submission: Submission | None = None) -> None:
         """Note what no policy can decide, so that it is not lost in silence.
@@ -92,8 +95,9 @@ class ModerateImage:
 
     def _judge(self, submission: Submission, live: LivePolicy) -> Judgement:
         try:
-            data = self.reader.read(submission.source)
-            verify_sha256(data, submission.sha256)
+            with self.metrics.stage("fetch"):
+                data = self.reader.read(submission.source)
+                verify_sha256(data, submission.sha256)
         except SourceError as problem:
             return Judgement(decide_unreadable(live.policy, problem.message))
         except UndecodablePictureError as refusal:
@@ -121,7 +125,7 @@ class ModerateImage:
         `review` says why a person is asked, where that does not follow from the decision.
         """
         shadows = self._judge_by_shadows(judgement.picture)
-        with self.database.transaction() as session:
+        with self.metrics.stage("record"), self.database.transaction() as session:
             decision = _within_limits(session, live.policy, judgement.decision)
             judgement = replace(judgement, decision=decision)
             decision_id = self._write(session, submission, live, judgement, review)
@@ -193,7 +197,10 @@ class ModerateImage:
         return judged
 
     def _count(self, live: LivePolicy, decision: Decision, shadows: Sequence[ShadowDecision]) -> None:
-        self.metrics.decided(live.policy.name, decision.action, held_back=decision.held_back)
+        version = live.policy.digest[:12]
+        self.metrics.decided(
+            live.policy.name, version, decision.action, decision.flagged, held_back=decision.held_back
+        )
         for shadow, would_be in shadows:
             self.metrics.shadow_decided(shadow.policy.name, would_be.action)
 
