@@ -30,12 +30,14 @@ def test_decisions_are_counted_by_policy_and_action(port):
     metrics.decided("posts", "block", held_back=False)
     metrics.decided("posts", "review", held_back=True)
     metrics.shadow_decided("strict", "block")
+    metrics.published_again(2)
     with metrics.served("127.0.0.1", port):
         assert fetch(port) == [
             'moderation_decisions_total{action="block",policy="posts"} 1.0',
             'moderation_decisions_total{action="review",policy="posts"} 1.0',
             'moderation_shadow_decisions_total{action="block",policy="strict"} 1.0',
             'moderation_blocks_held_back_total{policy="posts"} 1.0',
+            "moderation_published_again_total 2.0",
         ]
 
 
@@ -44,7 +46,7 @@ def test_a_version_that_went_leaves_nothing_behind(port):
     metrics = Metrics()
     metrics.follow_policies(lambda: readings)
     with metrics.served("127.0.0.1", port):
-        assert fetch(port) == [
+        assert [line for line in fetch(port) if "_policy_" in line] == [
             'moderation_policy_in_force{policy="posts",shadow="false",version="aaa"} 1.0',
             'moderation_policy_in_force_since_timestamp_seconds{policy="posts"} 1.7672256e+09',
             'moderation_policy_refused{policy="posts"} 0.0',
@@ -92,7 +94,6 @@ def test_a_web_process_tells_what_it_answered_and_accepted():
     metrics = WebMetrics()
     metrics.answered("POST", "/v1/submissions", 202)
     metrics.accepted(3)
-    metrics.published_again(2)
     lines = metrics.text().decode().splitlines()
     assert 'moderation_http_requests_total{method="POST",route="/v1/submissions",status="202"} 1.0' in lines
-    assert {"moderation_accepted_total 3.0", "moderation_published_again_total 2.0"} <= set(lines)
+    assert "moderation_accepted_total 3.0" in lines
