@@ -154,36 +154,33 @@ def claim(
     `holds` says what this process has in hand: no lease of its own ever runs out. Suspects are claimed only
     where `alone`. The number of statements does not depend on that of arrivals.
     """
-    firsts: dict[str, Arrival] = {}
+    locked = _lock(session, arrivals)
+    # Of two with one id, the first that is what the ledger knows can be taken in hand.
+    meant: dict[str, Arrival] = {}
+    strange = [one for one in arrivals if not _is_known(one, locked)]
     for one in arrivals:
-        firsts.setdefault(one.submission.id, one)
-    locked = _lock(session, firsts.values())
-    decided = _decided(session, firsts.values())
+        if _is_known(one, locked):
+            meant.setdefault(one.submission.id, one)
+
+    decided = _decided(session, meant.values())
     claimant = _Claimant(process, holds, alone, clock.database_now(session))
-    locked = _count_crashes(session, claimant, locked)
+    locked = _count_crashes(session, claimant, {name: locked[name] for name in meant})
+    found = {
+        name: Claim(
+            Standing.DECIDED if name in decided else claimant.standing(locked[name]),
+            crashes=locked[name].crashes,
+        )
+        for name in meant
+    }
 
-    standings: dict[str, Standing] = {}
-    for name, one in firsts.items():
-        if not submissions.is_same(locked[name], one.submission, one.source):
-            standings[name] = Standing.CONFLICT
-        elif name in decided:
-            standings[name] = Standing.DECIDED
-        else:
-            standings[name] = claimant.standing(locked[name])
-    found = {name: Claim(standing, crashes=locked[name].crashes) for name, standing in standings.items()}
-
-    wanted = [name for name, standing in standings.items() if standing is Standing.CLAIMED]
+    wanted = [one for name, one in meant.items() if found[name].standing is Standing.CLAIMED]
     if wanted:
-        found |= _take(session, process, [firsts[name] for name in wanted], locked)
-    left = [name for name in standings if standings[name] is Standing.DECIDED and locked[name].publish_at]
-    if left:
+        found |= _take(session, process, wanted, locked)
+    if left := [name for name in decided if locked[name].publish_at]:
         submissions.close(session, left)
-    claims = [_claim_of(one, firsts[one.submission.id], found) for one in arrivals]
-    _note_conflicts(
-        session,
-        [one for one, claim in zip(arrivals, claims, strict=True) if claim.standing is Standing.CONFLICT],
-    )
-    return claims
+    if strange:
+        _note_conflicts(session, strange)
+    return [_claim_of(one, meant, found, strange) for one in arrivals]
 
 
 def renew(session: Session, process: str, ids: Collection[str]) -> set[str]:
@@ -219,15 +216,19 @@ def take_back_crashes(session: Session, claims: Mapping[str, Claim]) -> None:
         )
 
 
-def _lock(session: Session, arrivals: Iterable[Arrival]) -> dict[str, _Known]:
+def _is_known(one: Arrival, locked: Mapping[str, _Known]) -> bool:
+    return submissions.is_same(locked[one.submission.id], one.submission, one.source)
+
+
+def _lock(session: Session, arrivals: Sequence[Arrival]) -> dict[str, _Known]:
     """Write what is new, or was refused before; lock the rows and return what they say.
 
     In the order of their ids, so that two workers with the same submissions never wait for each other.
     """
+    firsts = {one.submission.id: one for one in reversed(arrivals)}
     rows = [
-        submissions.entry(one.submission, one.source, one.pending_source)
-        | {"id": one.submission.id, "publish_at": None}
-        for one in sorted(arrivals, key=lambda one: one.submission.id)
+        submissions.entry(one.submission, one.source, one.pending_source) | {"id": name, "publish_at": None}
+        for name, one in sorted(firsts.items())
     ]
     if not rows:
         return {}
@@ -301,14 +302,12 @@ def _take(
     return {name: Claim(Standing.CLAIMED, attempts, crashes) for name, attempts, crashes in taken}
 
 
-def _claim_of(one: Arrival, first: Arrival, found: Mapping[str, Claim]) -> Claim:
-    """Return what came of an arrival; of two with one id, the first alone can be taken in hand."""
-    claim = found[one.submission.id]
-    if one is first:
-        return claim
-    if fingerprint(one.submission) != fingerprint(first.submission):
+def _claim_of(
+    one: Arrival, meant: Mapping[str, Arrival], found: Mapping[str, Claim], strange: Sequence[Arrival]
+) -> Claim:
+    if any(one is other for other in strange):
         return Claim(Standing.CONFLICT)
-    return claim if claim.standing is Standing.CONFLICT else Claim(Standing.IN_HAND)
+    return found[one.submission.id] if one is meant[one.submission.id] else Claim(Standing.IN_HAND)
 
 
 def _note_conflicts(session: Session, arrivals: Iterable[Arrival]) -> None:
@@ -324,9 +323,9 @@ def _note_conflicts(session: Session, arrivals: Iterable[Arrival]) -> None:
         }
         for one in arrivals
     }
-    if rows:
-        insert = insert_into(session, SubmissionConflictRow).values(list(rows.values()))
-        session.execute(insert.on_conflict_do_nothing())
+    insert = insert_into(session, SubmissionConflictRow).on_conflict_do_nothing()
+    # RETURNING makes one statement of it.
+    session.connection().execute(insert.returning(SubmissionConflictRow.id), list(rows.values()))
 
 
 def _lease(session: Session) -> dict[str, ColumnElement[datetime]]:

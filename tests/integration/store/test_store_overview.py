@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from sqlalchemy import event, text, update
-from store_records import ALLOW, record, record_everything, submission
+from support.store_records import ALLOW, record, record_everything, submission
 
 from worker.domain.backlog import Waiting
 from worker.domain.policy import Action
