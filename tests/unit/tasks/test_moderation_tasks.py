@@ -19,7 +19,7 @@ class Settle:
     def __init__(self, *, away=False):
         self.away, self.settled, self.refused = away, [], {}
 
-    def __call__(self, submissions, spread=map):
+    def __call__(self, submissions, spread=map):  # noqa: ARG002 - one or many, it is the same here
         if self.away:
             raise DatabaseUnavailableError("the database is away")
         self.settled += [one.id for one in submissions]
