@@ -10,7 +10,7 @@ from prometheus_client import make_wsgi_app
 from worker.client import Client
 from worker.client.producer import Producer
 from worker.domain.backlog import Backlog
-from worker.domain.callback import WebhookCallback
+from worker.domain.callback import WebhookCallback, callback_record
 from worker.domain.policy_state import PolicyState
 from worker.encoder.batcher import Batcher
 from worker.encoder.protocol import Encoder
@@ -40,27 +40,39 @@ from worker.settings import Settings
 from worker.store import overview, policy_versions, schema
 from worker.store.database import Database
 from worker.usecases.accept_submissions import AcceptSubmissions
+from worker.usecases.add_golden_item import AddGoldenItem
 from worker.usecases.authenticate_key import AuthenticateKey
 from worker.usecases.check_progress import CheckProgress
 from worker.usecases.check_readiness import CheckReadiness
+from worker.usecases.claim_review import ClaimReview
 from worker.usecases.claim_submissions import ClaimSubmissions
 from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.compare_policies import ComparePolicies
 from worker.usecases.deliver_events import DeliverEvents
+from worker.usecases.escalate_review import EscalateReview
 from worker.usecases.explain_decision import ExplainDecision
 from worker.usecases.find_submission import FindSubmission
 from worker.usecases.hunt_phrase import HuntPhrase
+from worker.usecases.inherit_verdict import InheritVerdict
 from worker.usecases.judge_picture import JudgePicture, vector_digest
 from worker.usecases.lint_policy import LintPolicy, newest_pictures
 from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.open_appeal import OpenAppeal
 from worker.usecases.pick_policies import PickPolicies
 from worker.usecases.prepare_policy import PreparePolicy, embed_policy
 from worker.usecases.publish_submissions import PublishSubmissions
+from worker.usecases.release_review import ReleaseReview
+from worker.usecases.renew_claim import RenewClaim
 from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
 from worker.usecases.republish_due import RepublishDue
+from worker.usecases.reverse_verdict import ReverseVerdict
+from worker.usecases.review_statistics import ReviewStatistics
 from worker.usecases.run_policy_tests import RunPolicyTests
 from worker.usecases.scan_folder import ScanFolder
+from worker.usecases.settle_review import SettleReview
 from worker.usecases.settle_submissions import SettleSubmissions
+from worker.usecases.skip_review import SkipReview
+from worker.usecases.submission_history import SubmissionHistory
 from worker.usecases.survey_deployment import SurveyDeployment
 
 #: What a setting says that is not set; an empty variable is one that a compose file passed on.
@@ -79,6 +91,24 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewDesk:
+    """What people do with the review queue, without a model."""
+
+    database: Database
+    claim: ClaimReview
+    renew: RenewClaim
+    release: ReleaseReview
+    skip: SkipReview
+    escalate: EscalateReview
+    settle: SettleReview
+    reverse: ReverseVerdict
+    appeal: OpenAppeal
+    add_golden: AddGoldenItem
+    statistics: ReviewStatistics
+    history: SubmissionHistory
+
+
+@dataclass(frozen=True, slots=True)
 class Intake:
     """What takes submissions in and tells what was decided, without a model."""
 
@@ -89,6 +119,7 @@ class Intake:
     authenticate: AuthenticateKey
     accept: AcceptSubmissions
     find: FindSubmission
+    desk: ReviewDesk
 
 
 @contextmanager
@@ -117,7 +148,14 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         metrics.follow_policies(lambda: map(_reading, policies.states))
         decoder.wait_until_ready()
         moderate_image = ModerateImage(
-            policies, settings.policy, reader, judge_picture, database, metrics, default_callback(settings)
+            policies,
+            settings.policy,
+            reader,
+            judge_picture,
+            database,
+            metrics,
+            default_callback(settings),
+            InheritVerdict(settings.review_inherit, callback_record(default_callback(settings))),
         )
         process = process_name()
         claim = ClaimSubmissions(database, process)
@@ -177,6 +215,7 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
             authenticate=AuthenticateKey(database),
             accept=AcceptSubmissions(database, settings.policies, publish, metrics, callbacks),
             find=FindSubmission(database),
+            desk=review_desk(settings, database),
         )
 
 
@@ -402,6 +441,26 @@ def compare_policies(settings: Settings, encoder: Encoder, database: Database) -
 def hunt_phrase(settings: Settings, encoder: Encoder, database: Database) -> HuntPhrase:
     """Return the use case that ranks the archive by a phrase."""
     return HuntPhrase(encoder, vector_digest(encoder, limits_of(settings)), database)
+
+
+def review_desk(settings: Settings, database: Database) -> ReviewDesk:
+    """Return the use cases of the review queue."""
+    lease = timedelta(seconds=settings.review_lease_seconds)
+    callback = callback_record(default_callback(settings))
+    return ReviewDesk(
+        database=database,
+        claim=ClaimReview(database, lease, settings.review_group_cosine, settings.review_golden_share),
+        renew=RenewClaim(database, lease),
+        release=ReleaseReview(database),
+        skip=SkipReview(database),
+        escalate=EscalateReview(database),
+        settle=SettleReview(database, callback),
+        reverse=ReverseVerdict(database, lease, callback),
+        appeal=OpenAppeal(database),
+        add_golden=AddGoldenItem(database),
+        statistics=ReviewStatistics(database),
+        history=SubmissionHistory(database),
+    )
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -17,6 +17,7 @@ from worker.cli import (
     explain,
     outbox,
     policy,
+    review,
     scan,
     schedule,
     status,
@@ -53,6 +54,7 @@ app.command("decisions", epilog=decisions.EPILOG)(decisions.decisions)
 app.command("explain", epilog=explain.EPILOG)(explain.explain)
 app.add_typer(policy.app, name="policy")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(review.app, name="review")
 app.add_typer(database.app, name="db")
 app.add_typer(api_key.app, name="api-key")
 

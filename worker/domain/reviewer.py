@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+MAX_NAME_CHARACTERS: Final = 80
 
 
 class Role(StrEnum):

@@ -20,7 +20,7 @@ from worker.domain.decision import (
 )
 from worker.domain.fingerprint import fingerprint
 from worker.domain.policy import Action, Policy
-from worker.domain.review import ReviewKind, kind_of_review, priority
+from worker.domain.review import ReviewKind, kind_of_review, place_in_queue
 from worker.domain.submission import Submission
 from worker.errors import PermanentError, SourceError, UndecodablePictureError
 from worker.images.reader import ImageReader, verify_sha256
@@ -36,6 +36,7 @@ from worker.store import (
     submissions,
 )
 from worker.store.database import Database
+from worker.usecases.inherit_verdict import InheritVerdict
 from worker.usecases.judge_picture import EmbeddedPicture, Judgement, JudgePicture
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class ModerateImage:
     metrics: Metrics
     #: Who hears of decisions on submissions that name nobody.
     default_callback: Callback | None = None
+    inherit: InheritVerdict = InheritVerdict()
 
     def __call__(self, submission: Submission) -> int | None:
         """Decide `submission`; return the decision's id, or None where it was decided before.
@@ -168,9 +170,16 @@ class ModerateImage:
             return None
         if picture:
             embeddings.keep(session, picture.facts, judge.digest, picture.embedding)
+        inherited = self.inherit(
+            session,
+            submission_id=submission.id,
+            decision_id=decision_id,
+            sha256=picture.facts.sha256 if picture else None,
+            policy_digest=live.policy.digest,
+        )
         drawn = is_drawn(live.policy.name, submission.id, probability)
-        if kind := review or kind_of_review(decision, drawn=drawn):
-            reviews.open_for(session, decision_id, priority(decision), kind)
+        if (kind := review or kind_of_review(decision, drawn=drawn)) and not inherited:
+            _open_review(session, live.policy, decision, decision_id, kind)
         return decision_id
 
     def _tell(self, session: Session, submission: Submission, decision_id: int) -> None:
@@ -203,6 +212,15 @@ class ModerateImage:
         )
         for shadow, would_be in shadows:
             self.metrics.shadow_decided(shadow.policy.name, would_be.action)
+
+
+def _open_review(
+    session: Session, policy: Policy, decision: Decision, decision_id: int, kind: ReviewKind
+) -> None:
+    place = place_in_queue(policy, decision, datetime.now(UTC))
+    reviews.open_for(
+        session, decision_id, place.priority, kind, queue=place.queue, deadline_at=place.deadline_at
+    )
 
 
 def _write_shadows(
