@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -57,7 +57,7 @@ class ModerateImage:
     metrics: Metrics
     #: Who hears of decisions on submissions that name nobody.
     default_callback: Callback | None = None
-    inherit: InheritVerdict = InheritVerdict()
+    inherit: InheritVerdict = field(default_factory=InheritVerdict)
 
     def __call__(self, submission: Submission) -> int | None:
         """Decide `submission`; return the decision's id, or None where it was decided before.
