@@ -37,7 +37,8 @@ class Settings(BaseSettings):
         description="Where decisions are kept: SQLite, or `postgresql://user:password@host/name`.",
     )
     broker_url: str = Field(
-        "redis://127.0.0.1:6379/0", description="Where jobs wait: the Redis that producers and workers share."
+        "redis://127.0.0.1:6379/0",
+        description="Where jobs wait, for producers and workers alike: `redis://`, or RabbitMQ's `amqp://`.",
     )
     queue: str = Field(
         "moderation", min_length=1, description="Queue of the jobs; producers and workers agree on it."
@@ -104,7 +105,10 @@ class Settings(BaseSettings):
         0, ge=0, le=65535, description="Port of the metrics, one for each worker process; 0 serves none."
     )
     web_requests_per_minute: int = Field(
-        600, gt=0, description="What one API key may ask of `moderate web`; a batch counts its submissions."
+        600,
+        gt=0,
+        description="What one API key may ask of `moderate web`; a batch counts its submissions. All web "
+        "processes count together on Redis; on RabbitMQ each counts for itself.",
     )
     web_wait_seconds: float = Field(
         30.0, ge=0, le=120, description="How long `Prefer: wait` is honoured at most; 0 lets nobody wait."

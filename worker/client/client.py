@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
+from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu import Connection
 from kombu.exceptions import OperationalError
@@ -12,13 +13,13 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.url import maybe_sanitize_url
 
 from worker.client.messages import DEFAULT_QUEUE, TASK, TASK_MANY, to_many_message, to_message
+from worker.client.transport import CONFIRM_SECONDS, producer_options
 from worker.domain.callback import Callback
 from worker.domain.submission import Source, Submission, new_submission_id
 from worker.errors import BrokerUnavailableError, SettingsError
 
 #: A producer must not hang on a broker that is away: seconds, then an error.
 _RETRY_POLICY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
-_TRANSPORT_OPTIONS: Final = {"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True}
 
 
 class _Producer(Celery):
@@ -43,7 +44,7 @@ class Client:
         self._app.conf.update(
             task_ignore_result=True,
             task_serializer="json",
-            broker_transport_options=_TRANSPORT_OPTIONS,
+            broker_transport_options=producer_options(broker_url),
             broker_connection_timeout=5,
         )
 
@@ -83,7 +84,7 @@ class Client:
         try:
             with self._app.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
-        except (OperationalError, OSError) as error:
+        except (OperationalError, AMQPError, OSError) as error:
             raise self._unavailable(error) from None
 
     def close(self) -> None:
@@ -107,14 +108,18 @@ class Client:
                 kwargsrepr=", ".join(ids),
                 queue=self._queue,
                 retry_policy=_RETRY_POLICY,
+                # RabbitMQ alone heeds these two: a message that no queue takes is an error, not lost, and
+                # a broker that is full is not waited for.
+                mandatory=True,
+                confirm_timeout=CONFIRM_SECONDS,
             )
-        except OperationalError as error:
+        except (OperationalError, AMQPError) as error:
             raise self._unavailable(error) from None
 
     def _unavailable(self, error: Exception) -> BrokerUnavailableError:
         return BrokerUnavailableError(
             f"the broker at {self._address} does not answer: {error}",
-            hint="start Redis, or set MODERATION_BROKER_URL to where it runs",
+            hint="see that it runs and that MODERATION_BROKER_URL is right",
         )
 
 
