@@ -2,19 +2,22 @@
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from worker.errors import SettingsError
 
 _PREFIX: Final = "MODERATION_"
 #: Kubernetes tells every pod where a service called "moderation" is, and would seem to misspell METRICS_HOST.
 _KUBERNETES: Final = ("service_", "port")
+#: Where Docker and its like mount secrets: a file with a variable's name is read like the variable.
+SECRETS: Final = Path("/run/secrets")
 
 
 def _object(value: object) -> object:
@@ -35,6 +38,11 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite:///var/moderation.db",
         description="Where decisions are kept: SQLite, or `postgresql://user:password@host/name`.",
+    )
+    database_password: str = Field(
+        "",
+        repr=False,
+        description="Password of the user in `MODERATION_DATABASE_URL`, where the URL has none.",
     )
     broker_url: str = Field(
         "redis://127.0.0.1:6379/0",
@@ -119,10 +127,17 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:
-        """Read the environment; SettingsError names every variable that does not fit or is misspelt."""
-        _refuse_misspelt(cls.model_fields)
+        """Read environment and secrets; SettingsError names every variable that is wrong or misspelt."""
+        secrets = SECRETS if SECRETS.is_dir() else None
+        files = [file.name for file in secrets.iterdir()] if secrets else []
+        _refuse_misspelt([*os.environ, *files], cls.model_fields)
         try:
-            return cls(**overrides)
+            return cls(_secrets_dir=secrets, **overrides)
+        except SourceError as error:
+            raise SettingsError(
+                f"a secret cannot be read: {error.__cause__}",
+                hint=f"let the file be readable for the user with the number {os.geteuid()}",
+            ) from None
         except ValidationError as error:
             lines = [
                 f"MODERATION_{str(e['loc'][0]).upper()}: {e['msg']} (got {e['input']!r})"
@@ -133,9 +148,9 @@ class Settings(BaseSettings):
             ) from None
 
 
-def _refuse_misspelt(known: Collection[str]) -> None:
+def _refuse_misspelt(found: Iterable[str], known: Collection[str]) -> None:
     """Refuse a variable that nearly has a setting's name; others with our prefix are somebody else's."""
-    ours = [name.removeprefix(_PREFIX).lower() for name in os.environ if name.startswith(_PREFIX)]
+    ours = [name.upper().removeprefix(_PREFIX).lower() for name in found if name.upper().startswith(_PREFIX)]
     strange = [name for name in ours if name not in known and not name.startswith(_KUBERNETES)]
     near = {name: get_close_matches(name, known, 1, cutoff=0.75) for name in strange}
     lines = [

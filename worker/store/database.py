@@ -49,9 +49,12 @@ class Database:
     address: Address
 
     @classmethod
-    def connect(cls, url: str) -> Self:
-        """Return the database at `url`, not yet connected; SettingsError where `url` names none we use."""
-        address = Address.parse(url)
+    def connect(cls, url: str, password: str = "") -> Self:
+        """Return the database at `url`, not yet connected; SettingsError where `url` names none we use.
+
+        `password` is for a server's URL that has none.
+        """
+        address = Address.parse(url, password)
         try:
             engine = _sqlite(address.url, address.file) if address.file else _postgresql(address.url)
         except ValueError as error:
