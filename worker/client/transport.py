@@ -3,7 +3,7 @@
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-#: A job still unacknowledged after this long is delivered to another worker; every job must end before.
+#: A job still unacknowledged after this long is delivered again; the ledger tells who has it in hand.
 #: Redis alone waits: RabbitMQ delivers again as soon as the worker's connection is gone.
 VISIBILITY_TIMEOUT_SECONDS: Final = 60
 #: RabbitMQ says that it has a message; one that is full or overwhelmed says nothing.
