@@ -336,7 +336,7 @@ def lint_policy(settings: Settings, encoder: Encoder) -> LintPolicy:
 
 def open_database(settings: Settings) -> Database:
     """Return the database of this deployment, not yet connected."""
-    return Database.connect(settings.database_url)
+    return Database.connect(settings.database_url, settings.database_password)
 
 
 def image_reader(settings: Settings) -> ImageReader:

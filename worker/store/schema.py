@@ -74,7 +74,10 @@ def _make_file(database: Database) -> None:
 def _wait_for_other_upgrades(connection: Connection) -> None:
     # On SQLite every transaction that writes waits for the others already.
     if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _UPGRADE_LOCK})
+        # From here on as ever: behind a migration that waits for a table, everything else waits.
+        connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
 
 
 def _refuse_strangers(database: Database, connection: Connection) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from celery import Celery
 from celery.concurrency import get_implementation
@@ -14,6 +14,7 @@ from celery.concurrency.thread import TaskPool as Threads
 from celery.signals import celeryd_init, setup_logging, worker_init, worker_shutdown
 from kombu import Connection
 
+from worker.client.transport import worker_configuration
 from worker.errors import ModerationError, UsageError
 from worker.logs import are_json, set_up_logs
 from worker.progress import Progress
@@ -23,9 +24,6 @@ from worker.wiring import Service, open_service
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-
-#: A message still unacknowledged after this long is delivered to another worker, which drops what is in hand.
-VISIBILITY_TIMEOUT_SECONDS: Final = 60
 
 
 class ModerationApp(Celery):
@@ -69,7 +67,7 @@ class ModerationApp(Celery):
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """Return Celery's settings; the reasons are Celery's behaviour on Redis, measured."""
+    """Return Celery's settings; the reasons are Celery's behaviour, measured."""
     return {
         "broker_url": settings.broker_url,
         "task_default_queue": settings.queue,
@@ -88,16 +86,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_transport_options": {
-            "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-            # Without these two, redelivery waits for a sweep every 100 s, whatever the timeout says.
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
-            "health_check_interval": 10,
-            "socket_timeout": 30,
-            "socket_connect_timeout": 5,
-            "socket_keepalive": True,
-        },
+        **worker_configuration(settings.broker_url),
     }
 
 

@@ -48,6 +48,14 @@ def test_a_database_is_described_without_its_password(url, description):
     assert Database.connect(url).describe == description
 
 
+def test_a_password_is_for_the_url_of_a_server_that_has_none():
+    without, with_one = "postgresql://worker@h/n", "postgresql://worker:own@h/n"
+    assert Database.connect(without, "p@ss/word").engine.url.password == "p@ss/word"
+    assert Database.connect(without).engine.url.password is None
+    assert Database.connect(with_one, "p@ss/word").engine.url.password == "own"
+    assert Database.connect("sqlite:///var/moderation.db", "p@ss/word").engine.url.password is None
+
+
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
