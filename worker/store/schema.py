@@ -49,6 +49,11 @@ def revision(session: Session) -> str:
     return _revision(session.connection()) or "none"
 
 
+def head() -> str | None:
+    """Return the revision that this version needs."""
+    return _scripts().get_current_head()
+
+
 def configuration(connection: Connection | None = None) -> Config:
     """Return what Alembic needs to work on `connection`, without an alembic.ini."""
     config = Config(attributes={"connection": connection})
@@ -90,12 +95,12 @@ def _refuse_strangers(database: Database, connection: Connection) -> None:
 
 
 def _require_tables(database: Database, connection: Connection) -> None:
-    revision, head = _revision(connection), _scripts().get_current_head()
+    revision, needed = _revision(connection), head()
     if revision is None:
         raise SchemaError(f"{database.describe}: no tables", hint=_UPGRADE)
-    if revision != head and not _is_newer(connection):
+    if revision != needed and not _is_newer(connection):
         raise SchemaError(
-            f"{database.describe}: the tables are at revision {revision}, this version needs {head}",
+            f"{database.describe}: the tables are at revision {revision}, this version needs {needed}",
             hint=_UPGRADE,
         )
     if missing := _our_names() - _tables(connection):

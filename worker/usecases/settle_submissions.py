@@ -71,6 +71,7 @@ class SettleSubmissions:
         while suspects:
             with self.gate.alone():
                 turn = Deadline(TURN_SECONDS)
+                self._work([suspects.popleft()], map, alone=True)
                 while suspects and _is_open(turn):
                     self._work([suspects.popleft()], map, alone=True)
 

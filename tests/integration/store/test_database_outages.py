@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 from sqlalchemy import func, select, text
-from store_records import record, submission
 from support.deployment import wait_for
+from support.store_records import record, submission
 
 from worker.errors import DatabaseUnavailableError
 from worker.store import schema, submissions
