@@ -241,7 +241,7 @@ def test_suspects_are_judged_alone_and_the_others_before_them(database, judge):
         return 1
 
     judge.__class__ = type("Looking", (Failing,), {"__call__": lambda _, one: look(one)})
-    SettleSubmissions(judge, ClaimSubmissions(database, "ada"), gate)(what(*"abcd"), Metrics(), Progress())
+    SettleSubmissions(judge, ClaimSubmissions(database, "ada"), gate, Metrics(), Progress())(what(*"abcd"))
     assert inside == [("a", False, 1), ("c", False, 1), ("b", True, 0), ("d", True, 0)]
     assert {one.crashes for one in rows(database).values()} == {0, 1}
 
