@@ -1,0 +1,51 @@
+"""Where the picture of an open review is, whole: the ledger forgets signatures and bytes with the decision."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.orm import Session
+
+from worker.store.column_types import utc_now
+from worker.store.tables import DecisionRow, ReviewRow, SubmissionRow
+
+#: An undone verdict opens its review again, and the picture has to be there still.
+KEPT_AFTER: Final = timedelta(minutes=15)
+
+
+def keep(session: Session, submission_id: str, source: Mapping[str, Any]) -> None:
+    """Keep the whole source, as a message writes it, until the submission's reviews are settled."""
+    session.execute(
+        update(SubmissionRow)
+        .where(SubmissionRow.id == submission_id)
+        .values(review_source=source)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def find(session: Session, submission_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return where a picture is, and what the ledger still says where that is not kept whole."""
+    query = select(SubmissionRow.review_source, SubmissionRow.source).where(SubmissionRow.id == submission_id)
+    found = session.execute(query).one_or_none()
+    return (found[0], found[1]) if found else (None, None)
+
+
+def forget_settled(session: Session) -> None:
+    """Forget the sources whose reviews are all settled, and have been for a while."""
+    of_submission = (
+        select(ReviewRow.id)
+        .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
+        .where(DecisionRow.submission_id == SubmissionRow.id)
+    )
+    waiting = exists(of_submission.where(ReviewRow.state != "settled"))
+    session.execute(
+        update(SubmissionRow)
+        .where(
+            SubmissionRow.review_source.is_not(None),
+            ~waiting,
+            SubmissionRow.updated_at <= utc_now() - KEPT_AFTER,
+        )
+        .values(review_source=None)
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,110 @@
+"""Shows a reviewer the picture of a review: fetched, decoded in a child process, and encoded anew."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from worker.client.messages import recorded_source
+from worker.domain.submission import Source
+from worker.errors import ModerationError, SourceMissingError
+from worker.images import display
+from worker.images.decoder_pool import DecoderPool
+from worker.images.reader import ImageReader
+from worker.store import review_sources
+from worker.store.database import Database
+
+#: Pictures of ours that are kept for a moment: veiled and clear, and one frame after the other.
+_KEPT: Final = 48
+
+
+class Variant(StrEnum):
+    """How much of a picture is shown."""
+
+    VEILED = "veiled"
+    CLEAR = "clear"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What to show of which submission."""
+
+    submission_id: str
+    variant: Variant
+    #: Of an animation; beyond the last, the same frames as seen on a black page.
+    frame: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPicture:
+    """A picture of ours."""
+
+    data: bytes
+    #: How many views there are: the frames, and twice as many where transparency hides something.
+    views: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowPicture:
+    """Make pictures for people's eyes."""
+
+    database: Database
+    reader: ImageReader
+    decoder: Callable[[], DecoderPool]
+    _recent: "_Recent" = field(default_factory=lambda: _Recent())
+
+    def __call__(self, view: View) -> ShownPicture:
+        """Return the picture; the ModerationError of whatever prevents it, in words for the reviewer."""
+        if known := self._recent.find(view):
+            return known
+        source = self._source(view.submission_id)
+        prepared = self.decoder().decode(self.reader.read(source), display.DISPLAYED)
+        views = len(prepared.pixels)
+        if not 0 <= view.frame < views:
+            raise SourceMissingError(f"this picture has {views} views, and none of number {view.frame + 1}")
+        for variant, draw in ((Variant.VEILED, display.veiled), (Variant.CLEAR, display.clear)):
+            if variant is view.variant:
+                shown = ShownPicture(draw(prepared.pixels[view.frame]), views, prepared.facts.frames)
+        self._recent.keep(view, shown)
+        return shown
+
+    def obstacle(self, submission_id: str) -> str | None:
+        """Say why a picture cannot be shown, as far as that is known without trying; None where it may."""
+        try:
+            self._source(submission_id)
+        except ModerationError as error:
+            return error.message
+        return None
+
+    def _source(self, submission_id: str) -> Source:
+        with self.database.reading() as session:
+            whole, recorded = review_sources.find(session, submission_id)
+        source = recorded_source(whole) or recorded_source(recorded)
+        if source is not None:
+            return source
+        if recorded is None:
+            raise SourceMissingError("the picture came inside its message, and is not kept any more")
+        raise SourceMissingError(
+            "the picture's address was signed, and the signature is not kept any more"
+        )
+
+
+class _Recent:
+    """The pictures that were shown last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pictures: OrderedDict[View, ShownPicture] = OrderedDict()
+
+    def find(self, view: View) -> ShownPicture | None:
+        with self._lock:
+            return self._pictures.get(view)
+
+    def keep(self, view: View, picture: ShownPicture) -> None:
+        with self._lock:
+            self._pictures[view] = picture
+            while len(self._pictures) > _KEPT:
+                self._pictures.popitem(last=False)
