@@ -134,14 +134,19 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
 
 @contextmanager
 def _unchecked_references(connection: Connection) -> Iterator[None]:
-    """Let a migration rebuild a SQLite table that others refer to; its DROP would be refused otherwise."""
+    """Let a migration rebuild a SQLite table that others refer to.
+
+    Its DROP would be refused otherwise, and so would the new table's renaming while a view names the old one.
+    """
     if connection.dialect.name != "sqlite":
         yield
         return
     # Beside SQLAlchemy, which would begin a transaction first: inside one the pragma has no effect.
     driver: Any = connection.connection.driver_connection
     driver.execute("PRAGMA foreign_keys = OFF")
+    driver.execute("PRAGMA legacy_alter_table = ON")
     try:
         yield
     finally:
+        driver.execute("PRAGMA legacy_alter_table = OFF")
         driver.execute("PRAGMA foreign_keys = ON")
