@@ -113,6 +113,19 @@ class Settings(BaseSettings):
         64, ge=0, description="Requests of one web process that wait at once; others are answered 202."
     )
 
+    review_desk: bool = Field(True, description="Whether `moderate web` serves the review desk too, at `/review`.")
+    reviewer_header: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="Header in which a single sign-on proxy names the reviewer, such as "
+        "`X-Forwarded-User`; empty: people sign in with passwords.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses and networks of our own proxies, with commas between: of nobody else are "
+        "`X-Forwarded-For`, `X-Forwarded-Proto` and the reviewer's header believed.",
+    )
+
     @classmethod
     def read(cls, **overrides: Any) -> Self:
         """Read the environment; SettingsError names every variable that does not fit or is misspelt."""

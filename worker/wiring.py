@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from worker.client import Client
 from worker.domain.policy_state import PolicyState
@@ -28,21 +28,35 @@ from worker.store import policy_versions, schema
 from worker.store.database import Database
 from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.authenticate_key import AuthenticateKey
+from worker.usecases.claim_review import ClaimReview
 from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.compare_policies import ComparePolicies
+from worker.usecases.escalate_review import EscalateReview
 from worker.usecases.explain_decision import ExplainDecision
 from worker.usecases.find_submission import FindSubmission
 from worker.usecases.hunt_phrase import HuntPhrase
 from worker.usecases.judge_picture import JudgePicture, vector_digest
+from worker.usecases.last_verdict import LastVerdict
 from worker.usecases.lint_policy import LintPolicy, newest_pictures
+from worker.usecases.look_at_review import LookAtReview
 from worker.usecases.moderate_image import ModerateImage
 from worker.usecases.pick_policies import PickPolicies
 from worker.usecases.prepare_policy import PreparePolicy, embed_policy
 from worker.usecases.publish_submissions import PublishSubmissions
+from worker.usecases.release_review import ReleaseReview
+from worker.usecases.renew_claim import RenewClaim
 from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
 from worker.usecases.republish_accepted import RepublishAccepted
+from worker.usecases.reverse_verdict import ReverseVerdict
+from worker.usecases.review_statistics import ReviewStatistics
 from worker.usecases.run_policy_tests import RunPolicyTests
 from worker.usecases.scan_folder import ScanFolder
+from worker.usecases.settle_review import SettleReview
+from worker.usecases.show_picture import ShowPicture
+from worker.usecases.sign_in import SignIn
+from worker.usecases.skip_review import SkipReview
+from worker.usecases.submission_history import SubmissionHistory
+from worker.usecases.tidy_desk import TidyDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,26 @@ class Intake:
     authenticate: AuthenticateKey
     accept: AcceptSubmissions
     find: FindSubmission
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewDesk:
+    """What people answer reviews with."""
+
+    database: Database
+    sign_in: SignIn
+    claim: ClaimReview
+    renew: RenewClaim
+    release: ReleaseReview
+    skip: SkipReview
+    escalate: EscalateReview
+    settle: SettleReview
+    reverse: ReverseVerdict
+    statistics: ReviewStatistics
+    history: SubmissionHistory
+    look: LookAtReview
+    last_verdict: LastVerdict
+    show_picture: ShowPicture
 
 
 @contextmanager
@@ -126,6 +160,29 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
 
 
 @contextmanager
+def open_review_desk(settings: Settings, database: Database) -> Iterator[ReviewDesk]:
+    """Assemble the review desk; while it is open, what is over there is forgotten."""
+    lease = timedelta(minutes=settings.review_lease_minutes)
+    with open_decoder(settings, lazy=True) as decoder, TidyDesk(database).running():
+        yield ReviewDesk(
+            database=database,
+            sign_in=SignIn(database),
+            claim=ClaimReview(database, lease, settings.review_group_cosine, settings.review_golden_share),
+            renew=RenewClaim(database, lease),
+            release=ReleaseReview(database),
+            skip=SkipReview(database),
+            escalate=EscalateReview(database),
+            settle=SettleReview(database),
+            reverse=ReverseVerdict(database, lease),
+            statistics=ReviewStatistics(database),
+            history=SubmissionHistory(database),
+            look=LookAtReview(database),
+            last_verdict=LastVerdict(database),
+            show_picture=ShowPicture(database, image_reader(settings), decoder),
+        )
+
+
+@contextmanager
 def open_encoder(settings: Settings) -> Iterator[Encoder]:
     """Load the model; callers in many threads share its passes, and no phrase is encoded twice."""
     # Torch takes seconds to import, and most commands need no model.
@@ -141,13 +198,14 @@ def open_encoder(settings: Settings) -> Iterator[Encoder]:
 
 
 @contextmanager
-def open_decoder(settings: Settings) -> Iterator[DecoderPool]:
-    """Start the processes that decode; returns before they are ready."""
+def open_decoder(settings: Settings, *, lazy: bool = False) -> Iterator[DecoderPool]:
+    """Start the processes that decode, `lazy` only when they are needed; returns before they are ready."""
     decoder = DecoderPool(
         limits_of(settings),
         processes=settings.decoder_processes,
         seconds=settings.decode_seconds,
         memory_bytes=settings.decoder_memory_bytes,
+        lazy=lazy,
     )
     try:
         yield decoder

@@ -16,6 +16,7 @@ from worker.cli import (
     demo,
     explain,
     policy,
+    reviewer,
     scan,
     submit,
     web,
@@ -49,6 +50,7 @@ app.command("explain", epilog=explain.EPILOG)(explain.explain)
 app.add_typer(policy.app, name="policy")
 app.add_typer(database.app, name="db")
 app.add_typer(api_key.app, name="api-key")
+app.add_typer(reviewer.app, name="reviewer")
 
 
 def _print_version(value: bool) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from worker.store.column_types import utc_now
-from worker.store.tables import DecisionRow, ReviewRow, SubmissionRow
+from worker.store.tables import DecisionRow, ReviewRow, SubmissionRow, VerdictRow
 
 #: An undone verdict opens its review again, and the picture has to be there still.
 KEPT_AFTER: Final = timedelta(minutes=15)
@@ -32,19 +32,25 @@ def find(session: Session, submission_id: str) -> tuple[dict[str, Any] | None, d
 
 
 def forget_settled(session: Session) -> None:
-    """Forget the sources whose reviews are all settled, and have been for a while."""
-    of_submission = (
+    """Forget the sources that no open review needs, nor one that may soon be opened again."""
+    before = utc_now() - KEPT_AFTER
+    waiting = exists(
         select(ReviewRow.id)
         .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
-        .where(DecisionRow.submission_id == SubmissionRow.id)
+        .where(DecisionRow.submission_id == SubmissionRow.id, ReviewRow.state == "open")
     )
-    waiting = exists(of_submission.where(ReviewRow.state != "settled"))
+    answered_lately = exists(
+        select(VerdictRow.id).where(
+            VerdictRow.submission_id == SubmissionRow.id, VerdictRow.created_at > before
+        )
+    )
     session.execute(
         update(SubmissionRow)
         .where(
             SubmissionRow.review_source.is_not(None),
+            SubmissionRow.updated_at <= before,
             ~waiting,
-            SubmissionRow.updated_at <= utc_now() - KEPT_AFTER,
+            ~answered_lately,
         )
         .values(review_source=None)
         .execution_options(synchronize_session=False)

@@ -2,7 +2,6 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -38,36 +37,24 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownPicture:
-    """A picture of ours."""
-
-    data: bytes
-    #: How many views there are: the frames, and twice as many where transparency hides something.
-    views: int
-    frames: int
-
-
-@dataclass(frozen=True, slots=True)
 class ShowPicture:
     """Make pictures for people's eyes."""
 
     database: Database
     reader: ImageReader
-    decoder: Callable[[], DecoderPool]
+    decoder: DecoderPool
     _recent: "_Recent" = field(default_factory=lambda: _Recent())
 
-    def __call__(self, view: View) -> ShownPicture:
-        """Return the picture; the ModerationError of whatever prevents it, in words for the reviewer."""
+    def __call__(self, view: View) -> bytes:
+        """Return it encoded; the ModerationError of whatever prevents it, in words for the reviewer."""
         if known := self._recent.find(view):
             return known
         source = self._source(view.submission_id)
-        prepared = self.decoder().decode(self.reader.read(source), display.DISPLAYED)
-        views = len(prepared.pixels)
-        if not 0 <= view.frame < views:
-            raise SourceMissingError(f"this picture has {views} views, and none of number {view.frame + 1}")
-        for variant, draw in ((Variant.VEILED, display.veiled), (Variant.CLEAR, display.clear)):
-            if variant is view.variant:
-                shown = ShownPicture(draw(prepared.pixels[view.frame]), views, prepared.facts.frames)
+        prepared = self.decoder.decode(self.reader.read(source), display.DISPLAYED)
+        # What is opaque looks the same on every page.
+        frame = view.frame if view.frame < len(prepared.pixels) else view.frame % prepared.facts.frames
+        draw = display.clear if view.variant is Variant.CLEAR else display.veiled
+        shown = draw(prepared.pixels[frame])
         self._recent.keep(view, shown)
         return shown
 
@@ -97,13 +84,13 @@ class _Recent:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pictures: OrderedDict[View, ShownPicture] = OrderedDict()
+        self._pictures: OrderedDict[View, bytes] = OrderedDict()
 
-    def find(self, view: View) -> ShownPicture | None:
+    def find(self, view: View) -> bytes | None:
         with self._lock:
             return self._pictures.get(view)
 
-    def keep(self, view: View, picture: ShownPicture) -> None:
+    def keep(self, view: View, picture: bytes) -> None:
         with self._lock:
             self._pictures[view] = picture
             while len(self._pictures) > _KEPT:

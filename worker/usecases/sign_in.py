@@ -54,19 +54,6 @@ class SignIn:
             return desk_sessions.begin(session, account.reviewer.name, by_proxy=True)
 
 
-@dataclass(frozen=True, slots=True)
-class TidyDesk:
-    """Forget what is over: sessions, failed logins, and where settled pictures were."""
-
-    database: Database
-
-    def __call__(self) -> None:
-        """Delete it."""
-        with self.database.transaction() as session:
-            desk_sessions.forget_ended(session)
-            login_failures.forget_old(session)
-
-
 def _normal(name: str) -> str:
     """Return the name as an account would have it; what can be none stays, and is found nowhere."""
     try:
