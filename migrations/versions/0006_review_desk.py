@@ -1,8 +1,8 @@
 """Hand reviews out to people, and note what they answer, take back, and are asked again.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands. Its
-workers put reviews into the queue "default", without a deadline; that one decision has one review is, from now
-on, one of each kind, and no version wrote another.
+workers put reviews into the queue "default", without a deadline. A decision may have one review of each kind
+from now on, where it had one: the version before writes no second.
 """
 
 import sqlalchemy as sa
@@ -18,16 +18,6 @@ depends_on = None
 IDENTIFIER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 NAMES = sa.JSON().with_variant(JSONB(), "postgresql")
 TIME = sa.DateTime(timezone=True)
-#: What a person said last about a submission, and nobody took back.
-VERDICT_IN_FORCE = """
-    verdicts.effective
-    AND NOT EXISTS (SELECT 1 FROM reversals WHERE reversals.verdict_id = verdicts.id)
-    AND NOT EXISTS (
-        SELECT 1 FROM verdicts AS later
-        WHERE later.submission_id = verdicts.submission_id AND later.id > verdicts.id AND later.effective
-        AND NOT EXISTS (SELECT 1 FROM reversals WHERE reversals.verdict_id = later.id)
-    )
-"""
 
 
 def upgrade() -> None:
@@ -239,6 +229,7 @@ def _create_audit_log() -> None:
     op.create_index("ix_audit_log_at", "audit_log", ["at"])
     op.create_index("ix_audit_log_actor_at", "audit_log", ["actor", "at"])
     op.create_index("ix_audit_log_submission_id_at", "audit_log", ["submission_id", "at"])
+    _create_sparse_index("audit_log", "review_id")
 
 
 def _create_views() -> None:
@@ -271,7 +262,7 @@ def _create_views() -> None:
         """
     )
     op.execute(
-        f"""
+        """
         CREATE VIEW current_decisions AS
         SELECT
             decisions.submission_id,
@@ -280,14 +271,25 @@ def _create_views() -> None:
             CASE WHEN verdicts.id IS NULL THEN decisions.labels ELSE verdicts.labels END AS labels,
             CASE WHEN verdicts.id IS NULL THEN 'policy' ELSE 'person' END AS decided_by,
             CASE WHEN verdicts.id IS NULL THEN decisions.reason ELSE verdicts.reason END AS reason,
-            CASE WHEN verdicts.id IS NULL THEN decisions.created_at ELSE verdicts.created_at END AS decided_at,
+            CASE WHEN verdicts.id IS NULL THEN decisions.created_at ELSE verdicts.created_at END
+                AS decided_at,
             decisions.policy,
             decisions.id AS decision_id,
             verdicts.id AS verdict_id,
             verdicts.inherited_from
         FROM decisions
         JOIN submissions ON submissions.id = decisions.submission_id
-        LEFT JOIN verdicts ON verdicts.submission_id = decisions.submission_id AND {VERDICT_IN_FORCE}
+        LEFT JOIN verdicts
+            ON verdicts.submission_id = decisions.submission_id
+            AND verdicts.effective
+            AND NOT EXISTS (SELECT 1 FROM reversals WHERE reversals.verdict_id = verdicts.id)
+            AND NOT EXISTS (
+                SELECT 1 FROM verdicts AS later
+                WHERE later.submission_id = verdicts.submission_id
+                AND later.id > verdicts.id
+                AND later.effective
+                AND NOT EXISTS (SELECT 1 FROM reversals WHERE reversals.verdict_id = later.id)
+            )
         WHERE NOT EXISTS (
             SELECT 1 FROM decisions AS later
             WHERE later.submission_id = decisions.submission_id AND later.id > decisions.id

@@ -11,7 +11,7 @@ from worker.domain.policy import DEFAULT_QUEUE, Action, Policy
 #: From this severity on, pictures count against a person's daily cap.
 SEVERE: Final = 4
 #: The place of what has no deadline among what has: as if it had this one, so that nothing waits for ever.
-_UNHURRIED: Final = timedelta(days=7)
+UNHURRIED: Final = timedelta(days=7)
 _FIRST_HOUR: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _A_CENTURY: Final = timedelta(days=36_500)
 _AN_HOUR: Final = timedelta(hours=1)
@@ -34,6 +34,11 @@ class ReviewKind(StrEnum):
     DISAGREEMENT = "disagreement"
     #: The answer is known: it shows how well the person sees.
     GOLDEN = "golden"
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nobody was asked about the decision before."""
+        return self in {ReviewKind.DECISION, ReviewKind.AUDIT, ReviewKind.QUARANTINE}
 
     @property
     def decides(self) -> bool:
@@ -98,7 +103,8 @@ def place_in_queue(policy: Policy, decision: Decision, now: datetime) -> Place:
     if not rules and policy.reviewing.within_minutes is not None:
         times = [policy.reviewing.within_minutes]
     deadline_at = now + timedelta(minutes=min(times)) if times else None
-    order = _order(decision.severity, deadline_at or now + _UNHURRIED, _uncertainty(policy, decision))
+    due_at = deadline_at or now + UNHURRIED
+    order = order_of(decision.severity, due_at, _uncertainty(policy, decision))
     return Place(queues[0] if queues else DEFAULT_QUEUE, order, deadline_at)
 
 
@@ -111,7 +117,7 @@ def priority(decision: Decision) -> float:
     return decision.severity + min(strongest, 0.999)
 
 
-def _order(severity: int, due_at: datetime, uncertainty: float) -> float:
+def order_of(severity: int, due_at: datetime, uncertainty: float = 0.5) -> float:
     """Return one number that sorts by all three, each deciding where the ones before are equal.
 
     The hours of a century take 20 of a double's 53 bits, the severity 3: enough are left for the uncertainty.

@@ -1,10 +1,9 @@
 """A verdict: a person's answer to a review."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from worker.domain.policy import Action, Policy
 from worker.errors import InvalidVerdictError
@@ -53,6 +52,16 @@ def check_answer(answer: Answer, policy: Policy, flagged: Collection[str]) -> No
         about = f" about {asking[0]}" if asking else ""
         raise InvalidVerdictError(
             f"the policy {policy.name} wants a reason for every verdict{about}", hint="say why in a sentence"
+        )
+
+
+def check_reason(what: str, reason: str) -> None:
+    """Raise InvalidVerdictError where something is done to a review for no reason, or for too long a one."""
+    if not reason.strip():
+        raise InvalidVerdictError(f"a review is {what} for a reason", hint="say why in a sentence")
+    if len(reason) > MAX_REASON_CHARACTERS:
+        raise InvalidVerdictError(
+            f"the reason has {len(reason):,} characters; at most {MAX_REASON_CHARACTERS:,} fit"
         )
 
 

@@ -442,6 +442,12 @@ class AuditLogRow(Row):
     __table_args__ = (
         Index(None, "actor", "at"),
         Index(None, "submission_id", "at"),
+        Index(
+            None,
+            "review_id",
+            sqlite_where=text("review_id IS NOT NULL"),
+            postgresql_where=text("review_id IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from worker.domain.review import ClaimToken
 from worker.domain.reviewer import Reviewer
+from worker.store import audit_log, review_claims
 from worker.store.database import Database
 
 
@@ -15,5 +16,19 @@ class ReleaseReview:
     database: Database
 
     def __call__(self, reviewer: Reviewer, tokens: Sequence[ClaimToken]) -> None:
-        """Release these; what is held no more by this person stays as it is."""
-        raise NotImplementedError
+        """Release these; what is held no more by this person stays as it is.
+
+        UnknownReviewError where there is no such review.
+        """
+        with self.database.transaction() as session:
+            for review in review_claims.lock(session, tokens):
+                if review.claimed_by != reviewer.name or review.token not in tokens:
+                    continue
+                review_claims.release(session, [review.id])
+                audit_log.note(
+                    session,
+                    reviewer.name,
+                    audit_log.RELEASED,
+                    review_id=review.id,
+                    submission_id=review.decision.submission_id,
+                )
