@@ -112,8 +112,29 @@ class Settings(BaseSettings):
     web_waiters: int = Field(
         64, ge=0, description="Requests of one web process that wait at once; others are answered 202."
     )
+    review_lease_seconds: float = Field(
+        300.0,
+        ge=10,
+        le=86_400,
+        description="How long a claimed review stays in one person's hands, unless they renew it.",
+    )
+    review_group_cosine: float = Field(
+        0.98,
+        gt=0,
+        le=1,
+        description="From this likeness of their embeddings on, open reviews are shown as one group.",
+    )
+    review_golden_share: float = Field(
+        0.02, ge=0, le=1, description="Share of claimed reviews that are golden items, where there are some."
+    )
+    review_inherit: bool = Field(
+        True,
+        description="Whether the same bytes inherit what a person said of them, under one policy version.",
+    )
 
-    review_desk: bool = Field(True, description="Whether `moderate web` serves the review desk too, at `/review`.")
+    review_desk: bool = Field(
+        True, description="Whether `moderate web` serves the review desk too, at `/review`."
+    )
     reviewer_header: str = Field(
         "",
         pattern=r"^[A-Za-z0-9-]*$",

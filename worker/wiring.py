@@ -27,6 +27,7 @@ from worker.settings import Settings
 from worker.store import policy_versions, schema
 from worker.store.database import Database
 from worker.usecases.accept_submissions import AcceptSubmissions
+from worker.usecases.add_golden_item import AddGoldenItem
 from worker.usecases.authenticate_key import AuthenticateKey
 from worker.usecases.claim_review import ClaimReview
 from worker.usecases.classify_pictures import ClassifyPictures
@@ -40,6 +41,7 @@ from worker.usecases.last_verdict import LastVerdict
 from worker.usecases.lint_policy import LintPolicy, newest_pictures
 from worker.usecases.look_at_review import LookAtReview
 from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.open_appeal import OpenAppeal
 from worker.usecases.pick_policies import PickPolicies
 from worker.usecases.prepare_policy import PreparePolicy, embed_policy
 from worker.usecases.publish_submissions import PublishSubmissions
@@ -70,6 +72,24 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewDesk:
+    """What people do with the review queue, without a model."""
+
+    database: Database
+    claim: ClaimReview
+    renew: RenewClaim
+    release: ReleaseReview
+    skip: SkipReview
+    escalate: EscalateReview
+    settle: SettleReview
+    reverse: ReverseVerdict
+    appeal: OpenAppeal
+    add_golden: AddGoldenItem
+    statistics: ReviewStatistics
+    history: SubmissionHistory
+
+
+@dataclass(frozen=True, slots=True)
 class Intake:
     """What takes submissions in and tells what was decided, without a model."""
 
@@ -80,23 +100,15 @@ class Intake:
     authenticate: AuthenticateKey
     accept: AcceptSubmissions
     find: FindSubmission
+    desk: ReviewDesk
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewDesk:
-    """What people answer reviews with."""
+class DeskParts:
+    """What the desk's pages work with."""
 
-    database: Database
+    queue: ReviewDesk
     sign_in: SignIn
-    claim: ClaimReview
-    renew: RenewClaim
-    release: ReleaseReview
-    skip: SkipReview
-    escalate: EscalateReview
-    settle: SettleReview
-    reverse: ReverseVerdict
-    statistics: ReviewStatistics
-    history: SubmissionHistory
     look: LookAtReview
     last_verdict: LastVerdict
     show_picture: ShowPicture
@@ -156,26 +168,17 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
             authenticate=AuthenticateKey(database),
             accept=AcceptSubmissions(database, settings.policies, publish, metrics),
             find=FindSubmission(database),
+            desk=review_desk(settings, database),
         )
 
 
 @contextmanager
-def open_review_desk(settings: Settings, database: Database) -> Iterator[ReviewDesk]:
-    """Assemble the review desk; while it is open, what is over there is forgotten."""
-    lease = timedelta(minutes=settings.review_lease_minutes)
+def open_desk_parts(settings: Settings, database: Database) -> Iterator[DeskParts]:
+    """Assemble what the desk's pages need; while it is open, what is over there is forgotten."""
     with open_decoder(settings, lazy=True) as decoder, TidyDesk(database).running():
-        yield ReviewDesk(
-            database=database,
+        yield DeskParts(
+            queue=review_desk(settings, database),
             sign_in=SignIn(database),
-            claim=ClaimReview(database, lease, settings.review_group_cosine, settings.review_golden_share),
-            renew=RenewClaim(database, lease),
-            release=ReleaseReview(database),
-            skip=SkipReview(database),
-            escalate=EscalateReview(database),
-            settle=SettleReview(database),
-            reverse=ReverseVerdict(database, lease),
-            statistics=ReviewStatistics(database),
-            history=SubmissionHistory(database),
             look=LookAtReview(database),
             last_verdict=LastVerdict(database),
             show_picture=ShowPicture(database, image_reader(settings), decoder),
@@ -307,6 +310,25 @@ def compare_policies(settings: Settings, encoder: Encoder, database: Database) -
 def hunt_phrase(settings: Settings, encoder: Encoder, database: Database) -> HuntPhrase:
     """Return the use case that ranks the archive by a phrase."""
     return HuntPhrase(encoder, vector_digest(encoder, limits_of(settings)), database)
+
+
+def review_desk(settings: Settings, database: Database) -> ReviewDesk:
+    """Return the use cases of the review queue."""
+    lease = timedelta(seconds=settings.review_lease_seconds)
+    return ReviewDesk(
+        database=database,
+        claim=ClaimReview(database, lease, settings.review_group_cosine, settings.review_golden_share),
+        renew=RenewClaim(database, lease),
+        release=ReleaseReview(database),
+        skip=SkipReview(database),
+        escalate=EscalateReview(database),
+        settle=SettleReview(database),
+        reverse=ReverseVerdict(database, lease),
+        appeal=OpenAppeal(database),
+        add_golden=AddGoldenItem(database),
+        statistics=ReviewStatistics(database),
+        history=SubmissionHistory(database),
+    )
 
 
 def limits_of(settings: Settings) -> Limits:

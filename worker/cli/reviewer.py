@@ -49,7 +49,9 @@ The password is asked for, or read from standard input: arguments are seen by ev
 {_EXIT_CODES}"""
 )
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="ada, or ada@example.com; capitals do not count.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="ada, or ada@example.com; capitals do not count.")
+    ],
     role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.REVIEWER,
     opt_out: OptOuts = None,
     severe_per_day: Cap = None,
@@ -140,9 +142,7 @@ def password(name: Name) -> None:
 
 {_EXIT_CODES}""",
 )
-def change(
-    name: Name, role: RoleOption = None, opt_out: OptOuts = None, severe_per_day: Cap = None
-) -> None:
+def change(name: Name, role: RoleOption = None, opt_out: OptOuts = None, severe_per_day: Cap = None) -> None:
     """Change what a person may do and is shown; it holds from their next request on."""
     if role is None and opt_out is None and severe_per_day is None:
         raise UsageError("nothing to change", hint="give --role, --opt-out or --severe-per-day")

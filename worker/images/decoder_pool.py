@@ -62,11 +62,11 @@ class DecoderPool:
     """Child processes that decode; call it from as many threads as you like, each waits for its own picture.
 
     `processes` 0 means as many as there are processors, but no more than four. A picture that takes longer
-    than `seconds`, or its child more address space than `memory_bytes`, is refused. `lazy` starts a child when
-    it is needed first.
+    than `seconds`, or its child more address space than `memory_bytes`, is refused. `lazy` starts each child
+    when it is needed first.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but one by name
         self,
         limits: Limits,
         *,

@@ -9,12 +9,12 @@ from worker.images.preprocessing import Pixels, Preprocessing
 
 MEDIA_TYPE: Final = "image/webp"
 #: In its own shape, scaled to about as many pixels as a screen shows; a small one is enlarged.
-DISPLAYED: Final = Preprocessing(
-    resample=int(Image.Resampling.LANCZOS), patch_side=1, max_patches=1280 * 960
-)
-#: Of a veiled picture no more is kept than so many grey cells a side: nothing can be read back from them.
-_VEIL_CELLS: Final = 18
-_VEIL_SIDE: Final = 288
+DISPLAYED: Final = Preprocessing(resample=int(Image.Resampling.LANCZOS), patch_side=1, max_patches=1280 * 960)
+#: Of a veiled picture no more is kept than so many grey cells a side, in middling greys: nothing can be read
+#: back from them.
+_VEIL_CELLS: Final = 14
+_VEIL_SIDE: Final = 280
+_VEIL_GREYS: Final = (80, 180)
 _QUALITY: Final = 84
 
 
@@ -29,7 +29,9 @@ def veiled(pixels: Pixels) -> bytes:
     cells = _within(picture.size, _VEIL_CELLS)
     size = _within(picture.size, _VEIL_SIDE)
     coarse = picture.resize(cells, Image.Resampling.BOX).resize(size, Image.Resampling.BICUBIC)
-    return _encoded(coarse.filter(ImageFilter.GaussianBlur(_VEIL_SIDE / _VEIL_CELLS / 2)))
+    darkest, lightest = _VEIL_GREYS
+    dimmed = coarse.point([darkest + (lightest - darkest) * grey // 255 for grey in range(256)])
+    return _encoded(dimmed.filter(ImageFilter.GaussianBlur(_VEIL_SIDE / _VEIL_CELLS / 1.5)))
 
 
 def _within(size: tuple[int, int], longest: int) -> tuple[int, int]:

@@ -40,9 +40,7 @@ def begin(session: Session, name: str, *, by_proxy: bool) -> str:
     """Begin a session and return its token, which is kept nowhere."""
     token, now = secrets.token_urlsafe(32), utc_now()
     session.add(
-        DeskSessionRow(
-            id=token_id(token), reviewer=name, by_proxy=by_proxy, created_at=now, seen_at=now
-        )
+        DeskSessionRow(id=token_id(token), reviewer=name, by_proxy=by_proxy, created_at=now, seen_at=now)
     )
     return token
 
@@ -52,9 +50,7 @@ def find(session: Session, token: str) -> DeskSession | None:
     query = (
         select(DeskSessionRow, ReviewerRow)
         .join(ReviewerRow, ReviewerRow.name == DeskSessionRow.reviewer)
-        .where(
-            DeskSessionRow.id == token_id(token), ~_over(utc_now()), ReviewerRow.disabled_at.is_(None)
-        )
+        .where(DeskSessionRow.id == token_id(token), ~_over(utc_now()), ReviewerRow.disabled_at.is_(None))
     )
     found = session.execute(query).one_or_none()
     return DeskSession(found[0].id, account_of(found[1]), found[0].by_proxy) if found else None

@@ -25,7 +25,7 @@ def matches(password: str, kept: str | None) -> bool:
     """Whether this is the password; as slow where None is kept, and then False."""
     with _AT_ONCE:
         try:
-            right = _HASHER.verify(kept or _NOBODYS, password)
+            _HASHER.verify(kept or _NOBODYS, password)
         except (VerificationError, InvalidHashError):
-            right = False
-    return right and kept is not None
+            return False
+    return kept is not None

@@ -41,7 +41,13 @@ def waiting(session: Session, now: datetime) -> Waiting:
         )
         .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
         .where(about)
-        .group_by(ReviewRow.queue, DecisionRow.policy, ReviewRow.kind, ReviewRow.for_lead, ReviewRow.deadline_at <= now)
+        .group_by(
+            ReviewRow.queue,
+            DecisionRow.policy,
+            ReviewRow.kind,
+            ReviewRow.for_lead,
+            ReviewRow.deadline_at <= now,
+        )
     ).all()
     queues, policies, kinds = Counter[str](), Counter[str](), Counter[str]()
     for queue, policy, kind, _, _, count in rows:

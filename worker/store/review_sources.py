@@ -1,4 +1,4 @@
-"""Where the picture of an open review is, whole: the ledger forgets signatures and bytes with the decision."""
+"""Where an open review's picture is, whole: the ledger forgets signatures and bytes with the decision."""
 
 from collections.abc import Mapping
 from datetime import timedelta

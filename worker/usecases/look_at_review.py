@@ -1,4 +1,4 @@
-"""Gathers what a person needs beside the picture to answer a review: why it was flagged, and what is known."""
+"""Gathers what a person needs beside the picture to answer a review: why it was flagged, what is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from worker.store.tables import DecisionRow, SubmissionRow
 
 #: Earlier decisions about the same bytes that are shown.
 _MAX_EARLIER: Final = 6
+_OPAQUE: Final = frozenset({"JPEG", "MPO", "BMP"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Dossier:
     frames: int
     #: As people see it, in pixels; None where it could not be judged.
     size: tuple[int, int] | None
+    #: Whether its kind of file can be transparent, so that it may look different on a black page.
+    may_be_transparent: bool
     #: Newest first; [] also where the answer must be given without knowing others'.
     earlier: Sequence[EarlierDecision]
 
@@ -88,7 +91,9 @@ class LookAtReview:
 def _dossier(session: Session, review: Review) -> Dossier:
     decision = review.decision
     facts = session.execute(
-        select(DecisionRow.frames, DecisionRow.width, DecisionRow.height).where(DecisionRow.id == decision.id)
+        select(DecisionRow.frames, DecisionRow.width, DecisionRow.height, DecisionRow.format).where(
+            DecisionRow.id == decision.id
+        )
     ).one()
     policy = _policy(session, decision.policy_digest, decision.policy)
     blind = review.kind.is_blind or decision.sha256 is None
@@ -98,6 +103,7 @@ def _dossier(session: Session, review: Review) -> Dossier:
         policy,
         facts.frames or 0,
         (facts.width, facts.height) if facts.width and facts.height else None,
+        facts.format not in _OPAQUE,
         [] if blind else _earlier(session, decision.sha256 or "", decision.submission_id),
     )
 

@@ -36,6 +36,24 @@ class View:
     frame: int = 0
 
 
+class _Recent:
+    """The pictures that were shown last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pictures: OrderedDict[View, bytes] = OrderedDict()
+
+    def find(self, view: View) -> bytes | None:
+        with self._lock:
+            return self._pictures.get(view)
+
+    def keep(self, view: View, picture: bytes) -> None:
+        with self._lock:
+            self._pictures[view] = picture
+            while len(self._pictures) > _KEPT:
+                self._pictures.popitem(last=False)
+
+
 @dataclass(frozen=True, slots=True)
 class ShowPicture:
     """Make pictures for people's eyes."""
@@ -43,7 +61,7 @@ class ShowPicture:
     database: Database
     reader: ImageReader
     decoder: DecoderPool
-    _recent: "_Recent" = field(default_factory=lambda: _Recent())
+    _recent: _Recent = field(default_factory=_Recent)
 
     def __call__(self, view: View) -> bytes:
         """Return it encoded; the ModerationError of whatever prevents it, in words for the reviewer."""
@@ -74,24 +92,4 @@ class ShowPicture:
             return source
         if recorded is None:
             raise SourceMissingError("the picture came inside its message, and is not kept any more")
-        raise SourceMissingError(
-            "the picture's address was signed, and the signature is not kept any more"
-        )
-
-
-class _Recent:
-    """The pictures that were shown last."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pictures: OrderedDict[View, bytes] = OrderedDict()
-
-    def find(self, view: View) -> bytes | None:
-        with self._lock:
-            return self._pictures.get(view)
-
-    def keep(self, view: View, picture: bytes) -> None:
-        with self._lock:
-            self._pictures[view] = picture
-            while len(self._pictures) > _KEPT:
-                self._pictures.popitem(last=False)
+        raise SourceMissingError("the picture's address was signed, and the signature is not kept any more")

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from worker.errors import PermanentError, UsageError
 from worker.domain.reviewer import MAX_PASSWORD_CHARACTERS, reviewer_name
+from worker.errors import PermanentError, UsageError
 from worker.store import desk_sessions, login_failures, passwords, reviewers
 from worker.store.database import Database
 
@@ -32,7 +32,8 @@ class SignIn:
         with self.database.transaction() as session:
             if login_failures.too_many(session, name, address):
                 raise TooManyLoginsError(
-                    "too many logins failed", hint="wait a quarter of an hour, or ask an admin for a new password"
+                    "too many logins failed",
+                    hint="wait a quarter of an hour, or ask an admin for a new password",
                 )
             # Counted before it is tried: tries at the same moment must not see each other too late.
             login_failures.note(session, name, address)

@@ -65,7 +65,7 @@ def _visitor(request: Request, desk: Desk, origin: Origin) -> Visitor:
         return _as_visitor(request, found, token)
     if vouched is None or request.method != "GET":
         raise SignInNeededError
-    token = desk.work.sign_in.by_proxy(vouched) or ""
+    token = desk.parts.sign_in.by_proxy(vouched) or ""
     found = _find(desk, token) if token else None
     if found is None:
         raise ProblemError(

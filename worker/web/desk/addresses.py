@@ -25,16 +25,20 @@ def address_of(review_id: int, alike: Iterable[Review], filters: DeskFilters) ->
 
 def ids_in(text: str) -> list[int]:
     """Return the numbers of the items beside the first; what is none is left out."""
-    return [int(part) for part in text[:600].split(".") if part.isascii() and part.isdigit() and len(part) < 19]
+    return [
+        int(part) for part in text[:600].split(".") if part.isascii() and part.isdigit() and len(part) < 19
+    ]
 
 
 def next_address(desk: DeskService, reviewer: Reviewer, filters: DeskFilters, wanted: str = "") -> str:
-    """Return where to go on: where the page before wanted, else to what is in hand, else to what is claimed."""
+    """Return where to go on: where the last page wanted to, else to what is in hand, else to a new claim."""
     with desk.database.reading() as session:
         held = reviews.held_by(session, reviewer.name, utc_now())
     if held:
         wanted = wanted if _ITEM.fullmatch(wanted) else ""
-        in_hand = any(wanted.startswith(f"{HOME}items/{one.id}?") or wanted == f"{HOME}items/{one.id}" for one in held)
+        in_hand = any(
+            wanted.startswith(f"{HOME}items/{one.id}?") or wanted == f"{HOME}items/{one.id}" for one in held
+        )
         return wanted if in_hand else address_of(held[0].id, (), filters)
     claim = desk.work.claim(reviewer, filters.for_store(utc_now()))
     if claim is None:

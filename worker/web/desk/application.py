@@ -39,7 +39,9 @@ def create_desk(desk: DeskService) -> FastAPI:
 
 def _lead_to_login(request: Request, _: Any) -> Response:
     if request.method != "GET" or _wants_no_page(request):
-        return _error(request, 401, "you are not signed in any more", "sign in again in another tab, then repeat it")
+        return _error(
+            request, 401, "you are not signed in any more", "sign in again in another tab, then repeat it"
+        )
     query = f"?{request.url.query}" if request.url.query else ""
     wanted = urlencode({"next": f"{request.url.path}{query}"})
     return RedirectResponse(f"{PREFIX}/login?{wanted}", 303)
@@ -84,4 +86,5 @@ def _error(request: Request, status: int, detail: str, hint: str = "") -> Respon
 
 def _wants_no_page(request: Request) -> bool:
     """Whether a script or a picture asks, and not a person."""
-    return "text/html" not in request.headers.get("Accept", "text/html")
+    accepted = request.headers.get("Accept", "*/*")
+    return "text/html" not in accepted and accepted != "*/*"

@@ -13,7 +13,11 @@ from worker.web.problems import ProblemError
 router = APIRouter()
 
 _FOLDER: Final = Path(__file__).parent / "static"
-_MEDIA_TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_MEDIA_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +50,7 @@ def asset(name: str) -> Response:
     if found is None:
         raise ProblemError(404, "there is no such file")
     return Response(
-        found.data, media_type=found.media_type, headers={"Cache-Control": "public, max-age=604800, immutable"}
+        found.data,
+        media_type=found.media_type,
+        headers={"Cache-Control": "public, max-age=604800, immutable"},
     )

@@ -26,7 +26,8 @@ class TrustedProxies:
                 networks.append(ipaddress.ip_network(part))
             except ValueError as problem:
                 raise SettingsError(
-                    f"MODERATION_TRUSTED_PROXIES: {problem}", hint="addresses and networks: 10.0.0.1, 10.1.0.0/16"
+                    f"MODERATION_TRUSTED_PROXIES: {problem}",
+                    hint="addresses and networks: 10.0.0.1, 10.1.0.0/16",
                 ) from None
         return cls(tuple(networks))
 
@@ -67,7 +68,7 @@ def origin_of(request: Request, proxies: TrustedProxies) -> RequestOrigin:
 
 
 def _nearest_stranger(request: Request, proxies: TrustedProxies) -> str | None:
-    """Return the last address that none of our own proxies has; what is before it, anybody can have written."""
+    """Return the last address that is no proxy of ours; what stands before it, anybody can have written."""
     listed = [part.strip() for line in request.headers.getlist("X-Forwarded-For") for part in line.split(",")]
     return next((address for address in reversed(listed) if address and not proxies.trust(address)), None)
 

@@ -23,7 +23,6 @@ def show(request: Request, submission_id: str, desk: Desk, visitor: Here) -> Res
         "history.html",
         here="history",
         visitor=visitor,
-        undo=desk.work.last_verdict(visitor.reviewer.name),
         entry=entry,
         happenings=desk.work.history(submission_id, visitor.reviewer),
     )

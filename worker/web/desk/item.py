@@ -66,14 +66,14 @@ def item_page(  # noqa: PLR0913 - what was sent, and what was wrong with it
     main, alike = _in_hand(desk, visitor.reviewer, review_id, ids_in(query.get("with", "")))
     if main is None:
         return _not_in_hand(request, desk, visitor, review_id, filters)
-    first, *others = desk.work.look([main, *alike])
+    first, *others = desk.parts.look([main, *alike])
     return page(
         request,
         "item.html",
         status=422 if problem else 200,
         here="item",
         visitor=visitor,
-        undo=desk.work.last_verdict(visitor.reviewer.name),
+        undo=desk.parts.last_verdict(visitor.reviewer.name),
         filters=filters,
         query=query,
         dossier=first,
@@ -97,8 +97,9 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
     with desk.database.reading() as session:
         held = reviews.held_by(session, visitor.reviewer.name, utc_now())
     waiting = [one for one in held if one.id not in here]
+    alike: Sequence[Review] = ()
     if waiting:
-        main, alike = waiting[0], ()
+        main = waiting[0]
     else:
         try:
             claim = desk.work.claim(visitor.reviewer, filters.for_store(utc_now()))
@@ -107,14 +108,16 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
         if claim is None:
             return JSONResponse({})
         main, alike = claim.review, claim.alike
-    dossiers = desk.work.look([main, *alike])
+    dossiers = desk.parts.look([main, *alike])
     pictures = [_shown(desk, visitor, one) for one in dossiers]
     views = [one.clear if visitor.account.shows_clear else one.veiled for one in pictures]
     return JSONResponse(
         {
             "href": address_of(main.id, alike, filters),
             "tokens": [f"{one.id}.{one.fence}" for one in (main, *alike)],
-            "pictures": [view[one.first] for view, one in zip(views, pictures, strict=True) if not one.obstacle],
+            "pictures": [
+                view[one.first] for view, one in zip(views, pictures, strict=True) if not one.obstacle
+            ],
         }
     )
 
@@ -124,7 +127,9 @@ def _in_hand(
 ) -> tuple[Review | None, list[Review]]:
     with desk.database.reading() as session:
         held = {one.id: one for one in reviews.held_by(session, reviewer.name, utc_now())}
-    return held.get(review_id), [held[one] for one in dict.fromkeys(beside) if one in held and one != review_id]
+    return held.get(review_id), [
+        held[one] for one in dict.fromkeys(beside) if one in held and one != review_id
+    ]
 
 
 def _not_in_hand(
@@ -135,8 +140,12 @@ def _not_in_hand(
     if found and found.kind.is_blind:
         # That there is such a question about that decision is nobody else's business.
         found = None
-    free = found is not None and found.state == "open" and (
-        found.claimed_by is None or (found.claimed_until is not None and found.claimed_until <= utc_now())
+    free = (
+        found is not None
+        and found.state == "open"
+        and (
+            found.claimed_by is None or (found.claimed_until is not None and found.claimed_until <= utc_now())
+        )
     )
     return page(
         request,
@@ -144,7 +153,7 @@ def _not_in_hand(
         status=409 if found else 404,
         here="item",
         visitor=visitor,
-        undo=desk.work.last_verdict(visitor.reviewer.name),
+        undo=desk.parts.last_verdict(visitor.reviewer.name),
         review=found,
         free=free,
         filters=filters,
@@ -167,7 +176,7 @@ def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier) -> Shown:
         made[Variant.CLEAR],
         min(dossier.first_frame, frames - 1) + on_black,
         frames,
-        desk.work.show_picture.obstacle(review.decision.submission_id),
+        desk.parts.show_picture.obstacle(review.decision.submission_id),
     )
 
 

@@ -27,7 +27,6 @@ def show(request: Request, desk: Desk, visitor: Lead, days: Annotated[int, Query
         "lead.html",
         here="lead",
         visitor=visitor,
-        undo=desk.work.last_verdict(visitor.reviewer.name),
         days=days,
         choices=_DAYS,
         found=found,

@@ -42,7 +42,7 @@ def sign_in(request: Request, desk: Desk, origin: Origin, form: AnyForm) -> Resp
         return _form(request, desk, origin, wanted, why, 403)
     check_form(request, form, secret)
     try:
-        token = desk.work.sign_in(form.get("name"), form.get("password"), origin.address)
+        token = desk.parts.sign_in(form.get("name"), form.get("password"), origin.address)
     except LoginRefusedError as refusal:
         hint = f"{refusal.message}; {refusal.hint}" if refusal.hint else refusal.message
         return _form(request, desk, origin, wanted, hint, refusal.http_status, form.get("name"))

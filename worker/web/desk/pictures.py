@@ -25,7 +25,7 @@ def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
         raise ProblemError(403, "this picture's address holds no more: load the page again")
     submission_id = _in_hand(desk, visitor.reviewer.name, review_id)
     try:
-        data = desk.work.show_picture(View(submission_id, variant, frame))
+        data = desk.parts.show_picture(View(submission_id, variant, frame))
     except ModerationError as error:
         # The person has to decide without it, and should know why.
         raise ProblemError(410, error.message) from None

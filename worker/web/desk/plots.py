@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from worker.domain.policy import Action
-from worker.usecases.review_statistics import DayCount
+from worker.store.review_statistics import DayCount
 
 #: Of the days' plot, and of a bar in a table, in the units of their SVGs.
 WIDTH: Final = 720

@@ -30,7 +30,7 @@ def show(request: Request, desk: Desk, visitor: Here) -> Response:
         "queue.html",
         here="queue",
         visitor=visitor,
-        undo=desk.work.last_verdict(visitor.reviewer.name),
+        undo=desk.parts.last_verdict(visitor.reviewer.name),
         filters=filters,
         kinds=KINDS,
         ages=AGES,
@@ -46,7 +46,9 @@ def show(request: Request, desk: Desk, visitor: Here) -> Response:
 @router.post("/next")
 def take_next(desk: Desk, posted: Post) -> Response:
     """Open the item that is in hand already, else claim the next one."""
-    return RedirectResponse(next_address(desk, posted.visitor.reviewer, DeskFilters.of_form(posted.form)), 303)
+    return RedirectResponse(
+        next_address(desk, posted.visitor.reviewer, DeskFilters.of_form(posted.form)), 303
+    )
 
 
 @router.post("/items/{review_id}/claim")

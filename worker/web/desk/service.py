@@ -9,7 +9,7 @@ from worker.store import desk_keys
 from worker.store.database import Database
 from worker.web.desk.clients import TrustedProxies
 from worker.web.desk.picture_links import PictureLinks
-from worker.wiring import ReviewDesk, open_review_desk
+from worker.wiring import DeskParts, ReviewDesk, open_desk_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,12 @@ class DeskService:
     settings: Settings
     proxies: TrustedProxies
     links: PictureLinks
-    work: ReviewDesk
+    parts: DeskParts
+
+    @property
+    def work(self) -> ReviewDesk:
+        """What people do with the queue."""
+        return self.parts.queue
 
     @property
     def database(self) -> Database:
@@ -33,5 +38,5 @@ def open_desk_service(settings: Settings, database: Database) -> Iterator[DeskSe
     proxies = TrustedProxies.parse(settings.trusted_proxies)
     with database.transaction() as session:
         key = desk_keys.picture_key(session)
-    with open_review_desk(settings, database) as work:
-        yield DeskService(settings, proxies, PictureLinks(key), work)
+    with open_desk_parts(settings, database) as parts:
+        yield DeskService(settings, proxies, PictureLinks(key), parts)

@@ -1,4 +1,4 @@
-"""What a person does with an item: answers it, passes it by, hands it on, keeps it, or takes an answer back."""
+"""What a person does with an item: answers it, passes it by, hands it on, or takes an answer back."""
 
 from collections.abc import Sequence
 
@@ -46,9 +46,7 @@ def skip(review_id: int, desk: Desk, posted: Post) -> Response:
     """Pass it by."""
     form, reviewer = posted.form, posted.visitor.reviewer
     desk.work.skip(reviewer, _all_tokens(form, review_id), form.get("reason").strip())
-    return RedirectResponse(
-        next_address(desk, reviewer, DeskFilters.of_form(form), form.get("next")), 303
-    )
+    return RedirectResponse(next_address(desk, reviewer, DeskFilters.of_form(form), form.get("next")), 303)
 
 
 @router.post("/items/{review_id}/escalate")
@@ -56,9 +54,7 @@ def escalate(review_id: int, desk: Desk, posted: Post) -> Response:
     """Hand it on to a lead."""
     form, reviewer = posted.form, posted.visitor.reviewer
     desk.work.escalate(reviewer, _all_tokens(form, review_id), form.get("reason").strip())
-    return RedirectResponse(
-        next_address(desk, reviewer, DeskFilters.of_form(form), form.get("next")), 303
-    )
+    return RedirectResponse(next_address(desk, reviewer, DeskFilters.of_form(form), form.get("next")), 303)
 
 
 @router.post("/items/{review_id}/release")

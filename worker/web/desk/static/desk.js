@@ -31,7 +31,8 @@ function show() {
     if (Number(button.dataset.frame) === picture.dataset.frame % frames) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
   });
-  one("#black").setAttribute("aria-pressed", String(Number(picture.dataset.frame) >= frames));
+  const black = one("#black");
+  if (black) black.setAttribute("aria-pressed", String(Number(picture.dataset.frame) >= frames));
 }
 
 function toggleVeil() {
@@ -74,7 +75,7 @@ async function sayWhyNot() {
 if (picture) {
   one("#veil").addEventListener("click", (event) => { event.preventDefault(); toggleVeil(); });
   one("#zoom").addEventListener("click", toggleZoom);
-  one("#black").addEventListener("click", toggleBlack);
+  if (one("#black")) one("#black").addEventListener("click", toggleBlack);
   all(".frames .button").forEach((button) =>
     button.addEventListener("click", (event) => { event.preventDefault(); goToFrame(Number(button.dataset.frame)); }));
   picture.addEventListener("dblclick", toggleZoom);
@@ -170,7 +171,7 @@ if (picture) {
   Object.assign(ACTIONS, {
     v: toggleVeil,
     z: toggleZoom,
-    k: toggleBlack,
+    k: press("#black"),
     f: () => goToFrame((Number(picture.dataset.frame) % Number(figure.dataset.frames)) + 1),
     F: () => goToFrame((Number(picture.dataset.frame) % Number(figure.dataset.frames)) - 1),
   });
