@@ -131,7 +131,6 @@ class Settings(BaseSettings):
         True,
         description="Whether the same bytes inherit what a person said of them, under one policy version.",
     )
-
     review_desk: bool = Field(
         True, description="Whether `moderate web` serves the review desk too, at `/review`."
     )

@@ -173,11 +173,12 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
 
 
 @contextmanager
-def open_desk_parts(settings: Settings, database: Database) -> Iterator[DeskParts]:
+def open_desk_parts(settings: Settings, queue: ReviewDesk) -> Iterator[DeskParts]:
     """Assemble what the desk's pages need; while it is open, what is over there is forgotten."""
+    database = queue.database
     with open_decoder(settings, lazy=True) as decoder, TidyDesk(database).running():
         yield DeskParts(
-            queue=review_desk(settings, database),
+            queue=queue,
             sign_in=SignIn(database),
             look=LookAtReview(database),
             last_verdict=LastVerdict(database),

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from support.pictures import animation, encoded
 
+from worker.client.messages import source_record
 from worker.domain.decision import decide
 from worker.domain.picture import PictureFacts
 from worker.domain.policy import Policy
@@ -17,7 +18,6 @@ from worker.domain.review import ReviewKind, place_in_queue
 from worker.domain.reviewer import Reviewer, Role
 from worker.domain.scoring import LabelScore
 from worker.domain.submission import LocalFile, Source, Submission
-from worker.client.messages import source_record
 from worker.policy_files.parser import parse_policy
 from worker.settings import Settings
 from worker.store import (

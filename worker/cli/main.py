@@ -16,6 +16,7 @@ from worker.cli import (
     demo,
     explain,
     policy,
+    review,
     reviewer,
     scan,
     submit,
@@ -48,6 +49,7 @@ app.command("web", epilog=web.EPILOG)(web.web)
 app.command("decisions", epilog=decisions.EPILOG)(decisions.decisions)
 app.command("explain", epilog=explain.EPILOG)(explain.explain)
 app.add_typer(policy.app, name="policy")
+app.add_typer(review.app, name="review")
 app.add_typer(database.app, name="db")
 app.add_typer(api_key.app, name="api-key")
 app.add_typer(reviewer.app, name="reviewer")

@@ -9,6 +9,7 @@ from worker.errors import UsageError
 
 #: A short name or the address that a single sign-on proxy knows the person by.
 REVIEWER_NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,79}")
+MAX_NAME_CHARACTERS: Final = 80
 MIN_PASSWORD_CHARACTERS: Final = 12
 #: Hashing a longer one would be work for nobody's good.
 MAX_PASSWORD_CHARACTERS: Final = 256

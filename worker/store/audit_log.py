@@ -9,6 +9,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from worker.domain.review import SEVERE
+from worker.store.column_types import storable
 from worker.store.tables import AuditLogRow, DecisionRow, ReviewRow
 
 CLAIMED: Final = "review.claimed"
@@ -46,7 +47,11 @@ def note(
     """Note that `actor` did something; `details` have the form of JSON."""
     session.execute(
         insert(AuditLogRow).values(
-            actor=actor, what=what, review_id=review_id, submission_id=submission_id, details=details
+            actor=actor,
+            what=what,
+            review_id=review_id,
+            submission_id=submission_id,
+            details=storable(details),
         )
     )
 

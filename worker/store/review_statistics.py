@@ -215,7 +215,7 @@ def _names(session: Session, names: Any, label: Any) -> ColumnElement[bool]:
     """Return the condition that a list of names holds a label."""
     if _is_postgresql(session):
         return func.jsonb_exists(read_as(names, JSONB), label, type_=Boolean)
-    each = func.json_each(names).table_valued("value")
+    each = func.json_each(names).table_valued("value", joins_implicitly=True)
     return exists(
         select(1).select_from(each).where(each.c.value == label).correlate(VerdictRow, LabelScoreRow)
     )
@@ -224,9 +224,11 @@ def _names(session: Session, names: Any, label: Any) -> ColumnElement[bool]:
 def _each(session: Session, names: Any) -> ColumnElement[str]:
     """Return the names of a list, one a row."""
     if _is_postgresql(session):
-        each = func.jsonb_array_elements_text(read_as(names, JSONB)).table_valued("value")
+        each = func.jsonb_array_elements_text(read_as(names, JSONB)).table_valued(
+            "value", joins_implicitly=True
+        )
     else:
-        each = func.json_each(names).table_valued("value")
+        each = func.json_each(names).table_valued("value", joins_implicitly=True)
     return each.c.value
 
 

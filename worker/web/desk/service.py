@@ -33,10 +33,10 @@ class DeskService:
 
 
 @contextmanager
-def open_desk_service(settings: Settings, database: Database) -> Iterator[DeskService]:
+def open_desk_service(settings: Settings, queue: ReviewDesk) -> Iterator[DeskService]:
     """Assemble what the pages need; SettingsError where a trusted proxy has no address."""
     proxies = TrustedProxies.parse(settings.trusted_proxies)
-    with database.transaction() as session:
+    with queue.database.transaction() as session:
         key = desk_keys.picture_key(session)
-    with open_desk_parts(settings, database) as parts:
+    with open_desk_parts(settings, queue) as parts:
         yield DeskService(settings, proxies, PictureLinks(key), parts)
