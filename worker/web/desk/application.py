@@ -18,13 +18,14 @@ from worker.web.desk.service import DeskService
 from worker.web.problems import ProblemError, problem_of
 
 PREFIX: Final = "/review"
+PARTS: Final = (assets, login, queue, item, verdict, pictures, history, lead)
 
 
 def create_desk(desk: DeskService) -> FastAPI:
     """Return the application, to be mounted under `/review`."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.desk = desk
-    for part in (assets, login, queue, item, verdict, pictures, history, lead):
+    for part in PARTS:
         app.include_router(part.router)
     app.add_exception_handler(SignInNeededError, _lead_to_login)
     app.add_exception_handler(ProblemError, _answer_problem)
