@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from worker.domain.review import ReviewKind
@@ -29,25 +29,19 @@ class Waiting:
 
 def waiting(session: Session, now: datetime) -> Waiting:
     """Count what waits."""
-    about = and_(ReviewRow.state == "open", ReviewRow.kind != ReviewKind.GOLDEN)
+    late = case((ReviewRow.deadline_at <= now, 1), else_=0)
     rows = session.execute(
         select(
             ReviewRow.queue,
             DecisionRow.policy,
             ReviewRow.kind,
             ReviewRow.for_lead,
-            ReviewRow.deadline_at <= now,
+            func.sum(late),
             func.count(),
         )
         .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
-        .where(about)
-        .group_by(
-            ReviewRow.queue,
-            DecisionRow.policy,
-            ReviewRow.kind,
-            ReviewRow.for_lead,
-            ReviewRow.deadline_at <= now,
-        )
+        .where(ReviewRow.state == "open", ReviewRow.kind != ReviewKind.GOLDEN)
+        .group_by(ReviewRow.queue, DecisionRow.policy, ReviewRow.kind, ReviewRow.for_lead)
     ).all()
     queues, policies, kinds = Counter[str](), Counter[str](), Counter[str]()
     for queue, policy, kind, _, _, count in rows:
@@ -56,7 +50,7 @@ def waiting(session: Session, now: datetime) -> Waiting:
         kinds[ReviewKind(kind).told.value] += count
     return Waiting(
         total=sum(row[-1] for row in rows),
-        overdue=sum(row[-1] for row in rows if row[4]),
+        overdue=sum(row[4] for row in rows),
         for_lead=sum(row[-1] for row in rows if row[3]),
         queues=dict(sorted(queues.items())),
         policies=dict(sorted(policies.items())),

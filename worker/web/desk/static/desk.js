@@ -109,6 +109,11 @@ async function renew() {
 }
 
 async function lookAhead() {
+  await claimNext();
+  verdict.dataset.ahead = ahead.length;
+}
+
+async function claimNext() {
   const here = inHand().map((token) => token.split(".")[0]).join(".");
   const answer = await post("/review/ahead", [["here", here], ...filterFields()]).catch(() => null);
   if (!answer || !answer.ok) return;
