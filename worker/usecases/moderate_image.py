@@ -180,7 +180,7 @@ class ModerateImage:
         )
         drawn = is_drawn(live.policy.name, submission.id, probability)
         if (kind := review or kind_of_review(decision, drawn=drawn)) and not inherited:
-            _open_review(session, submission, live.policy, decision, decision_id, kind)
+            _open_review(session, submission, live.policy, decision, decision_id=decision_id, kind=kind)
         return decision_id
 
     def _tell(self, session: Session, submission: Submission, decision_id: int) -> None:
@@ -220,6 +220,7 @@ def _open_review(  # noqa: PLR0913 - what is asked, about what, and why
     submission: Submission,
     policy: Policy,
     decision: Decision,
+    *,
     decision_id: int,
     kind: ReviewKind,
 ) -> None:
