@@ -236,10 +236,10 @@ def test_a_lost_connection_and_a_full_pool_are_failures_that_a_later_try_survive
 
 def test_tables_that_vanished_are_a_failure_that_a_later_try_survives(database: Database):
     with database.transaction() as session:
-        session.execute(text("DROP TABLE reviews"))
+        session.execute(text("DROP TABLE embeddings"))
     with pytest.raises(DatabaseUnavailableError) as caught:
         record(database, submission())
-    assert "reviews" in caught.value.message
+    assert "embeddings" in caught.value.message
     assert caught.value.hint == "run `moderate db upgrade`"
     assert count_submissions(database) == 0
 

@@ -1,5 +1,8 @@
 """What people answer counts once, is told to the platform, and can be undone with all that came of it."""
 
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -438,3 +441,26 @@ def test_an_escalated_golden_item_goes_to_no_lead(desk):
         (row,) = session.scalars(select(ReviewRow).where(ReviewRow.golden_id.is_not(None)))
         assert (row.state, row.for_lead) == ("withdrawn", False)
         assert review_claims.golden_reviews(session, "upload-1") == {row.id}
+
+
+def test_nothing_inherits_what_is_being_taken_back(desk):
+    # Either the re-upload is first and is undone with it, or it finds nothing to inherit.
+    together = threading.Barrier(9)
+
+    def upload(_):
+        together.wait()
+        desk.decide(weapons=0.8, sha256=SAME_BYTES, submission_id=secrets.token_hex(8))
+
+    def take_back(verdict_id):
+        together.wait()
+        desk.reverse(ADA, verdict_id)
+
+    desk.decide(weapons=0.8, sha256=SAME_BYTES)
+    verdict_id = desk.answer(ADA, BLOCK)
+    with ThreadPoolExecutor(9) as pool:
+        done = [pool.submit(upload, n) for n in range(8)] + [pool.submit(take_back, verdict_id)]
+        for one in done:
+            one.result()
+    assert len(current(desk)) == 9
+    assert set(current(desk).values()) == {("review", "policy")}
+    assert len(desk.open()) == 9
