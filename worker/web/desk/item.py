@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from worker.domain.review import ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.errors import ReviewConflictError, ReviewNotAllowedError
 from worker.store import reviews
@@ -137,8 +138,8 @@ def _not_in_hand(
 ) -> Response:
     with desk.database.reading() as session:
         found = reviews.find(session, review_id)
-    if found and found.kind.is_blind:
-        # That there is such a question about that decision is nobody else's business.
+    if found and found.kind is ReviewKind.GOLDEN:
+        # That somebody's answers are measured is nobody else's business.
         found = None
     free = (
         found is not None

@@ -84,7 +84,8 @@ def _form(  # noqa: PLR0913, PLR0917 - what stands on the page
 ) -> Response:
     with desk.database.reading() as session:
         nobody = reviewers.count(session) == 0
-    secret = secrets.token_urlsafe(32)
+    # Another tab may have the form open too.
+    secret = cookies.read(request, cookies.BEFORE, origin) or secrets.token_urlsafe(32)
     answer = page(
         request,
         "login.html",
