@@ -9,6 +9,7 @@ from support.deployment import deploy
 
 from worker.client import LocalFile
 from worker.domain.policy_state import PolicyState
+from worker.domain.review import ReviewKind
 from worker.domain.submission import Submission
 from worker.store import policy_states, submissions
 from worker.store.column_types import utc_now
