@@ -24,8 +24,6 @@ Exit codes: 0 stopped, 2 wrong usage, 3 the database is not usable."""
 def schedule() -> None:
     """Publish again what was not decided in time, without judging anything."""
     settings, metrics, stopped = Settings.read(), Metrics(), Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
@@ -34,5 +32,7 @@ def schedule() -> None:
         metrics.served(settings.metrics_host, settings.metrics_port),
         open_schedule(settings, metrics) as database,
     ):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
         messages().print(f"database {database.describe}, queue {settings.queue}; looking", soft_wrap=True)
         stopped.wait()
