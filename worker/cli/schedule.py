@@ -24,9 +24,9 @@ Exit codes: 0 stopped, 2 wrong usage, 3 the database is not usable."""
 def schedule() -> None:
     """Publish again what is due and tell the platform of decisions; judges nothing."""
     settings, metrics, stopped = Settings.read(), Metrics(), Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
     set_up_logs(settings, logging.INFO)
     with serving_metrics(settings, metrics), open_schedule(settings, metrics) as database:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
         announce(f"database {database.describe}, queue {settings.queue}; the schedule runs")
         stopped.wait()
