@@ -260,7 +260,8 @@ def test_a_person_can_have_pictures_shown_at_once(rows, sign_in):
     rows.item("knife")
     page = sign_in("ada")
     page.locator(".me summary").click()
-    page.get_by_role("button", name="Show pictures at once").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Show pictures at once").click()
     take_next(page)
     assert "/clear/" in loaded(page)[0]
 
@@ -322,7 +323,9 @@ def test_every_page_is_for_everybody_and_fits(rows, sign_in, viewport, colours):
     page.goto("/review/")
     page.locator(".me summary").click()
     found["menu"] = looked_at(page)
-    page.get_by_role("button", name="Sign out").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
     found["login"] = looked_at(page)
     assert [problem for problems in found.values() for problem in problems] == []
 
