@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from worker.client.messages import source_record, to_message
+from worker.client.messages import source_record, unrecorded_source
 from worker.domain.audit import audit_probability, is_drawn
 from worker.domain.callback import Callback, callback_record
 from worker.domain.decision import (
@@ -224,8 +224,7 @@ def _open_review(  # noqa: PLR0913 - what is asked, about what, and why
     decision_id: int,
     kind: ReviewKind,
 ) -> None:
-    whole = to_message(submission)["source"]
-    if whole != source_record(submission.source):
+    if whole := unrecorded_source(submission.source):
         # The ledger forgets bytes and signatures with the decision; whoever reviews has to see the picture.
         review_sources.keep(session, submission.id, whole)
     place = place_in_queue(policy, decision, datetime.now(UTC))
