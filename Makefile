@@ -11,7 +11,7 @@ help:
 	@echo "make demo    judge sample uploads with real workers, then add a category in words"
 	@echo "make test    set up, lint, type-check and run every test"
 	@echo "make lint    ruff, mypy and the import contracts alone"
-	@echo "make faults  kill, pause and flood real servers and workers, and count what was lost: half an hour"
+	@echo "make faults  kill, pause and flood real servers and workers, and count what is lost (half an hour; FAULTS=--list)"
 	@echo "make bench   measure the bundled model (needs Debian packages, which it names)"
 
 setup: $(VENV)/installed
@@ -42,6 +42,7 @@ lint: setup
 test: lint browser
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
+# For example: make faults FAULTS="--only SIGTERM --database sqlite"
 faults: setup
 	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
