@@ -61,6 +61,32 @@ class UnknownPolicyError(PermanentError):
     http_status = 422
 
 
+class InvalidVerdictError(PermanentError):
+    """An answer to a review does not have the form it must have, or not the one its policy asks for."""
+
+    exit_code = 2
+    http_status = 422
+
+
+class UnknownReviewError(PermanentError):
+    """There is no such review, verdict or decision."""
+
+    exit_code = 2
+    http_status = 404
+
+
+class ReviewConflictError(PermanentError):
+    """Somebody was first: the message says who and when; nothing was overwritten."""
+
+    http_status = 409
+
+
+class ReviewNotAllowedError(PermanentError):
+    """This person may not answer this review, or not take back this verdict."""
+
+    http_status = 403
+
+
 class InvalidPolicyError(PermanentError):
     """A policy file has problems; the message lists all of them."""
 
@@ -79,6 +105,21 @@ class SourceMissingError(SourceError):
 
 class AddressNotAllowedError(PermanentError):
     """A URL leads to an address that this service must not talk to."""
+
+
+class UntrustedServerError(AddressNotAllowedError):
+    """A server cannot prove that it is the one that the URL names."""
+
+
+class CallbackNotAllowedError(PermanentError):
+    """A submission wants somebody to be told whom this deployment does not tell."""
+
+    exit_code = 2
+    http_status = 422
+
+
+class EventRefusedError(PermanentError):
+    """Who was to be told of a decision wants to hear of nothing more."""
 
 
 class UndecodablePictureError(PermanentError):

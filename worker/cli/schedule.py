@@ -4,11 +4,11 @@ import logging
 import signal
 from threading import Event
 
-from worker.cli.console import messages
-from worker.logs import hide_queries
+from worker.cli.console import announce
+from worker.logs import set_up_logs
 from worker.metrics import Metrics
 from worker.settings import Settings
-from worker.wiring import open_schedule
+from worker.wiring import open_schedule, serving_metrics
 
 EPILOG = """Examples:
 
@@ -22,17 +22,11 @@ Exit codes: 0 stopped, 2 wrong usage, 3 the database is not usable."""
 
 
 def schedule() -> None:
-    """Publish again what was not decided in time, without judging anything."""
+    """Publish again what is due and tell the platform of decisions; judges nothing."""
     settings, metrics, stopped = Settings.read(), Metrics(), Event()
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    hide_queries()
-    with (
-        metrics.served(settings.metrics_host, settings.metrics_port),
-        open_schedule(settings, metrics) as database,
-    ):
+    set_up_logs(settings, logging.INFO)
+    with serving_metrics(settings, metrics), open_schedule(settings, metrics) as database:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-        messages().print(f"database {database.describe}, queue {settings.queue}; looking", soft_wrap=True)
+        announce(f"database {database.describe}, queue {settings.queue}; the schedule runs")
         stopped.wait()

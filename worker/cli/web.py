@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from worker.cli.console import messages
+from worker.cli.console import announce
 from worker.errors import UsageError
-from worker.logs import hide_queries
+from worker.logs import set_up_logs
 from worker.settings import Settings
 from worker.store import api_keys
 from worker.web.app import create_app
@@ -36,30 +36,23 @@ def web(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
 ) -> None:
     """Serve the HTTP API."""
-    with open_web_service(Settings.read()) as service, _listening(host, port) as listener:
+    settings = Settings.read()
+    set_up_logs(settings, logging.INFO)
+    with open_web_service(settings) as service, _listening(host, port) as listener:
         address, number = listener.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
-        messages().print(
+        announce(
             f"database {service.intake.database.describe}, queue {service.settings.queue}; "
-            f"listening on http://{shown}:{number}",
-            soft_wrap=True,
+            f"listening on http://{shown}:{number}"
         )
         _tell_of_keys(service)
-        _log_to_stderr()
         _serve(service, listener)
 
 
 def _tell_of_keys(service: WebService) -> None:
     with service.intake.database.reading() as session:
         if not any(one.revoked_at is None for one in api_keys.everyone(session)):
-            messages().print("there is no API key yet: moderate api-key create NAME", soft_wrap=True)
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    hide_queries()
+            announce("there is no API key yet: moderate api-key create NAME")
 
 
 def _listening(host: str, port: int) -> socket.socket:

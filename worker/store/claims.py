@@ -163,7 +163,7 @@ def claim(
             meant.setdefault(one.submission.id, one)
 
     decided = _decided(session, meant.values())
-    claimant = _Claimant(process, holds, alone, clock.read(session))
+    claimant = _Claimant(process, holds, alone, clock.database_now(session))
     locked = _count_crashes(session, claimant, {name: locked[name] for name in meant})
     found = {
         name: Claim(

@@ -22,6 +22,6 @@ def later(session: Session, delay: timedelta = timedelta()) -> ColumnElement[dat
     return literal(utc_now() + delay, _TIME)
 
 
-def read(session: Session) -> datetime:
+def database_now(session: Session) -> datetime:
     """Return the time."""
     return cast("datetime", session.scalar(select(later(session))))

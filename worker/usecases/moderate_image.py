@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from worker.domain.decision import (
 )
 from worker.domain.fingerprint import fingerprint
 from worker.domain.policy import Action, Policy
-from worker.domain.review import ReviewKind, kind_of_review, priority
+from worker.domain.review import ReviewKind, kind_of_review, place_in_queue
 from worker.domain.submission import Submission
 from worker.errors import PermanentError, SourceError, UndecodablePictureError
 from worker.images.reader import ImageReader, verify_sha256
@@ -36,6 +36,7 @@ from worker.store import (
     submissions,
 )
 from worker.store.database import Database
+from worker.usecases.inherit_verdict import InheritVerdict
 from worker.usecases.judge_picture import EmbeddedPicture, Judgement, JudgePicture
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class ModerateImage:
     metrics: Metrics
     #: Who hears of decisions on submissions that name nobody.
     default_callback: Callback | None = None
+    inherit: InheritVerdict = field(default_factory=InheritVerdict)
 
     def __call__(self, submission: Submission) -> int | None:
         """Decide `submission`; return the decision's id, or None where it was decided before.
@@ -78,8 +80,11 @@ class ModerateImage:
 
     def quarantine(self, submission: Submission, crashes: int) -> int | None:
         """Leave to people a submission of which as many worker processes died."""
-        judgement = Judgement(decide_deadly(crashes))
-        return self._record(submission, self.policy_of(submission), judgement, ReviewKind.QUARANTINE)
+        live, judgement = self.policy_of(submission), Judgement(decide_deadly(crashes))
+        decision_id = self._record(submission, live, judgement, ReviewKind.QUARANTINE)
+        if decision_id is not None:
+            self.metrics.quarantined(live.policy.name)
+        return decision_id
 
     def refuse(self, submission_id: str, error: PermanentError, submission: Submission | None = None) -> None:
         """Note what no policy can decide, so that it is not lost in silence.
@@ -92,8 +97,9 @@ class ModerateImage:
 
     def _judge(self, submission: Submission, live: LivePolicy) -> Judgement:
         try:
-            data = self.reader.read(submission.source)
-            verify_sha256(data, submission.sha256)
+            with self.metrics.stage("fetch"):
+                data = self.reader.read(submission.source)
+                verify_sha256(data, submission.sha256)
         except SourceError as problem:
             return Judgement(decide_unreadable(live.policy, problem.message))
         except UndecodablePictureError as refusal:
@@ -121,7 +127,7 @@ class ModerateImage:
         `review` says why a person is asked, where that does not follow from the decision.
         """
         shadows = self._judge_by_shadows(judgement.picture)
-        with self.database.transaction() as session:
+        with self.metrics.stage("record"), self.database.transaction() as session:
             decision = _within_limits(session, live.policy, judgement.decision)
             judgement = replace(judgement, decision=decision)
             decision_id = self._write(session, submission, live, judgement, review)
@@ -164,9 +170,16 @@ class ModerateImage:
             return None
         if picture:
             embeddings.keep(session, picture.facts, judge.digest, picture.embedding)
+        inherited = self.inherit(
+            session,
+            submission_id=submission.id,
+            decision_id=decision_id,
+            sha256=picture.facts.sha256 if picture else None,
+            policy_digest=live.policy.digest,
+        )
         drawn = is_drawn(live.policy.name, submission.id, probability)
-        if kind := review or kind_of_review(decision, drawn=drawn):
-            reviews.open_for(session, decision_id, priority(decision), kind)
+        if (kind := review or kind_of_review(decision, drawn=drawn)) and not inherited:
+            _open_review(session, live.policy, decision, decision_id, kind)
         return decision_id
 
     def _tell(self, session: Session, submission: Submission, decision_id: int) -> None:
@@ -193,9 +206,21 @@ class ModerateImage:
         return judged
 
     def _count(self, live: LivePolicy, decision: Decision, shadows: Sequence[ShadowDecision]) -> None:
-        self.metrics.decided(live.policy.name, decision.action, held_back=decision.held_back)
+        version = live.policy.digest[:12]
+        self.metrics.decided(
+            live.policy.name, version, decision.action, decision.flagged, held_back=decision.held_back
+        )
         for shadow, would_be in shadows:
             self.metrics.shadow_decided(shadow.policy.name, would_be.action)
+
+
+def _open_review(
+    session: Session, policy: Policy, decision: Decision, decision_id: int, kind: ReviewKind
+) -> None:
+    place = place_in_queue(policy, decision, datetime.now(UTC))
+    reviews.open_for(
+        session, decision_id, place.priority, kind, queue=place.queue, deadline_at=place.deadline_at
+    )
 
 
 def _write_shadows(

@@ -12,7 +12,10 @@ from worker.domain.submission import Submission
 from worker.domain.url import without_queries
 from worker.errors import PermanentError, RemoteUnavailableError, UnavailableError
 from worker.gate import Gate
+from worker.logs import about
+from worker.metrics import Metrics
 from worker.network.deadline import Deadline
+from worker.progress import Progress
 from worker.store.claims import MAX_FAILURES, Arrival, Claim, Release, Standing
 from worker.usecases.claim_submissions import ClaimSubmissions
 from worker.usecases.moderate_image import ModerateImage
@@ -54,6 +57,8 @@ class SettleSubmissions:
     moderate_image: ModerateImage
     claim: ClaimSubmissions
     gate: Gate
+    metrics: Metrics
+    progress: Progress
 
     def __call__(self, submissions: Sequence[Submission], spread: Spread = map) -> None:
         """Settle each on its own; when this returns, the ledger answers for all of them.
@@ -76,7 +81,8 @@ class SettleSubmissions:
         """Claim and judge; return the suspects, which are left for when nothing else is in hand."""
         # The claim is committed before a picture is touched: whatever happens then, the attempt is known.
         arrivals = [arrival for one in submissions if (arrival := self._arrival(one))]
-        claims = self.claim(arrivals, alone=alone)
+        with self.metrics.stage("claim"):
+            claims = self.claim(arrivals, alone=alone)
         begin = Deadline(BEGIN_SECONDS)
         work = [(arrival.submission, claim) for arrival, claim in zip(arrivals, claims, strict=True)]
         rests = list(spread(lambda pair: self._settle(pair[0], pair[1], begin), work))
@@ -94,6 +100,10 @@ class SettleSubmissions:
         return Arrival(submission, digest, source, to_message(submission)["source"])
 
     def _settle(self, submission: Submission, claim: Claim, begin: Deadline) -> _Rest:
+        with about(submission.id), self.progress.job(submission.id):
+            return self._settle_one(submission, claim, begin)
+
+    def _settle_one(self, submission: Submission, claim: Claim, begin: Deadline) -> _Rest:
         try:
             if claim.standing is Standing.CLAIMED:
                 return self._judge(submission, claim) if _is_open(begin) else _HAND_ON
@@ -104,6 +114,8 @@ class SettleSubmissions:
             else:
                 level, words = _NOT_JUDGED[claim.standing]
                 log.log(level, "submission %s %s", submission.id, words)
+                if claim.standing is Standing.CONFLICT:
+                    self.metrics.conflicted()
         except UnavailableError as error:
             return error
         except Exception:
@@ -135,6 +147,7 @@ class SettleSubmissions:
         """Have it tried again after a pause; after the last attempt the policy's `on_error` decides."""
         failures = claim.attempts - claim.crashes
         if failures < MAX_FAILURES:
+            self.metrics.retried()
             return Release(counts=True, pause=timedelta(seconds=RETRY_SECONDS[failures - 1]))
         self._give_up(submission, problem)
         self.claim.settled(submission.id, claim)

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from worker import __version__
-from worker.web import decisions, operations, submissions
+from worker.web import appeals, decisions, operations, review_bodies, reviews, submissions
 from worker.web.problems import Problem, answer_errors
 from worker.web.request_log import RequestLog
 from worker.web.request_schemas import COMPONENTS
@@ -30,7 +30,7 @@ class ModerationApi(FastAPI):
             )
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas = made["components"]["schemas"]
-            schemas |= problem.pop("$defs") | {"Problem": problem} | COMPONENTS
+            schemas |= problem.pop("$defs") | {"Problem": problem} | COMPONENTS | review_bodies.components()
             # FastAPI would leave out what is null in them.
             for name, example in EXAMPLES.items():
                 schemas[name]["examples"] = [example]
@@ -51,7 +51,13 @@ def create_app(service: WebService | None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    for router in (submissions.router, decisions.router, operations.router):
+    for router in (
+        submissions.router,
+        decisions.router,
+        reviews.router,
+        appeals.router,
+        operations.router,
+    ):
         app.include_router(router)
     answer_errors(app)
     if service is not None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, select, update
-from store_records import OTHER_VERSION, POLICY, record, submission
+from support.store_records import OTHER_VERSION, POLICY, record, submission
 
 from worker.client.messages import source_record, to_message
 from worker.domain.fingerprint import fingerprint

@@ -20,6 +20,8 @@ from worker.errors import (
     UnknownPolicyError,
 )
 from worker.gate import Gate
+from worker.metrics import Metrics
+from worker.progress import Progress
 from worker.store import decisions, policy_versions, submissions
 from worker.store.column_types import utc_now
 from worker.store.tables import SubmissionConflictRow, SubmissionRow
@@ -85,7 +87,7 @@ def judge(database):
 
 @pytest.fixture
 def settle(database, judge):
-    return SettleSubmissions(judge, ClaimSubmissions(database, "ada"), Gate())
+    return SettleSubmissions(judge, ClaimSubmissions(database, "ada"), Gate(), Metrics(), Progress())
 
 
 def what(*ids, **fields):
@@ -177,7 +179,7 @@ def test_while_the_database_is_away_nothing_is_judged(settle, judge):
     def unreachable(*_, **__):
         raise DatabaseUnavailableError("the database is away")
 
-    away = SettleSubmissions(judge, unreachable, settle.gate)
+    away = SettleSubmissions(judge, unreachable, settle.gate, Metrics(), Progress())
     with pytest.raises(DatabaseUnavailableError):
         away(what("a"))
     assert judge.attempts == {}
@@ -211,7 +213,9 @@ def test_what_cannot_be_begun_in_time_is_published_at_once_and_was_no_attempt(
 
 def die(database, *ids):
     """Let a worker die with these in hand."""
-    other = SettleSubmissions(Dying(), ClaimSubmissions(database, f"dead-{next(NUMBERS)}"), Gate())
+    other = SettleSubmissions(
+        Dying(), ClaimSubmissions(database, f"dead-{next(NUMBERS)}"), Gate(), Metrics(), Progress()
+    )
     with pytest.raises(KeyboardInterrupt):
         other(what(*ids))
     past = utc_now() - timedelta(seconds=1)
@@ -237,7 +241,7 @@ def test_suspects_are_judged_alone_and_the_others_before_them(database, judge):
         return 1
 
     judge.__class__ = type("Looking", (Failing,), {"__call__": lambda _, one: look(one)})
-    SettleSubmissions(judge, ClaimSubmissions(database, "ada"), gate)(what(*"abcd"))
+    SettleSubmissions(judge, ClaimSubmissions(database, "ada"), gate, Metrics(), Progress())(what(*"abcd"))
     assert inside == [("a", False, 1), ("c", False, 1), ("b", True, 0), ("d", True, 0)]
     assert {one.crashes for one in rows(database).values()} == {0, 1}
 

@@ -215,7 +215,7 @@ def test_while_the_broker_is_away_pictures_are_accepted_and_published_later(
         api = Api(url, make_key(made.database))
         answers = [api.post("/v1/submissions", json={"source": URL}) for _ in range(3)]
         assert {answer.status_code for answer in answers} == {202}
-        assert api.get("/readyz").json() == {"database": "ready", "broker": "away"}
+        assert api.get("/readyz").json() == {"database": "ready", "policies": "ready", "broker": "away"}
     assert {one.published_again for one in rows(made)} == {0}
     later, metrics = (
         replace(made, settings=made.settings.model_copy(update={"broker_url": redis_url})),
