@@ -184,6 +184,20 @@ class Settings(BaseSettings):
         True,
         description="Whether the same bytes inherit what a person said of them, under one policy version.",
     )
+    review_desk: bool = Field(
+        True, description="Whether `moderate web` serves the review desk too, at `/review`."
+    )
+    reviewer_header: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="Header in which a single sign-on proxy names the reviewer, such as "
+        "`X-Forwarded-User`; empty: people sign in with passwords.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses and networks of our own proxies, with commas between: of nobody else are "
+        "`X-Forwarded-For`, `X-Forwarded-Proto` and the reviewer's header believed.",
+    )
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:

@@ -55,7 +55,9 @@ from worker.usecases.find_submission import FindSubmission
 from worker.usecases.hunt_phrase import HuntPhrase
 from worker.usecases.inherit_verdict import InheritVerdict
 from worker.usecases.judge_picture import JudgePicture, vector_digest
+from worker.usecases.last_verdict import LastVerdict
 from worker.usecases.lint_policy import LintPolicy, newest_pictures
+from worker.usecases.look_at_review import LookAtReview
 from worker.usecases.moderate_image import ModerateImage
 from worker.usecases.open_appeal import OpenAppeal
 from worker.usecases.pick_policies import PickPolicies
@@ -71,9 +73,12 @@ from worker.usecases.run_policy_tests import RunPolicyTests
 from worker.usecases.scan_folder import ScanFolder
 from worker.usecases.settle_review import SettleReview
 from worker.usecases.settle_submissions import SettleSubmissions
+from worker.usecases.show_picture import ShowPicture
+from worker.usecases.sign_in import SignIn
 from worker.usecases.skip_review import SkipReview
 from worker.usecases.submission_history import SubmissionHistory
 from worker.usecases.survey_deployment import SurveyDeployment
+from worker.usecases.tidy_desk import TidyDesk
 
 #: What a setting says that is not set; an empty variable is one that a compose file passed on.
 _NONE = ("", "none")
@@ -120,6 +125,17 @@ class Intake:
     accept: AcceptSubmissions
     find: FindSubmission
     desk: ReviewDesk
+
+
+@dataclass(frozen=True, slots=True)
+class DeskParts:
+    """What the desk's pages work with."""
+
+    queue: ReviewDesk
+    sign_in: SignIn
+    look: LookAtReview
+    last_verdict: LastVerdict
+    show_picture: ShowPicture
 
 
 @contextmanager
@@ -257,6 +273,20 @@ def _recent_backlog(database: Database) -> Recent[Backlog]:
 
 
 @contextmanager
+def open_desk_parts(settings: Settings, queue: ReviewDesk) -> Iterator[DeskParts]:
+    """Assemble what the desk's pages need; while it is open, what is over there is forgotten."""
+    database = queue.database
+    with open_decoder(settings, lazy=True) as decoder, TidyDesk(database).running():
+        yield DeskParts(
+            queue=queue,
+            sign_in=SignIn(database),
+            look=LookAtReview(database),
+            last_verdict=LastVerdict(database),
+            show_picture=ShowPicture(database, image_reader(settings), decoder),
+        )
+
+
+@contextmanager
 def open_encoder(settings: Settings, metrics: Metrics | None = None) -> Iterator[Encoder]:
     """Load the model; callers in many threads share its passes, and no phrase is encoded twice."""
     # Torch takes seconds to import, and most commands need no model.
@@ -271,13 +301,14 @@ def open_encoder(settings: Settings, metrics: Metrics | None = None) -> Iterator
 
 
 @contextmanager
-def open_decoder(settings: Settings) -> Iterator[DecoderPool]:
-    """Start the processes that decode; returns before they are ready."""
+def open_decoder(settings: Settings, *, lazy: bool = False) -> Iterator[DecoderPool]:
+    """Start the processes that decode, `lazy` only when they are needed; returns before they are ready."""
     decoder = DecoderPool(
         limits_of(settings),
         processes=settings.decoder_processes,
         seconds=settings.decode_seconds,
         memory_bytes=settings.decoder_memory_bytes,
+        lazy=lazy,
     )
     try:
         yield decoder

@@ -17,6 +17,7 @@ from worker.store import (
     embeddings,
     outbox,
     policy_versions,
+    review_sources,
     reviews,
     submissions,
     verdicts,
@@ -26,9 +27,13 @@ from worker.store.database import Database
 from worker.store.tables import (
     AppealRow,
     AuditLogRow,
+    DeskKeyRow,
+    DeskSessionRow,
     GoldenItemRow,
+    LoginFailureRow,
     PolicyStateRow,
     ReversalRow,
+    ReviewerRow,
     ReviewRow,
     ReviewSkipRow,
     ShadowDecisionRow,
@@ -114,6 +119,7 @@ def record_everything(database: Database) -> None:
         session.add(SubmissionConflictRow(submission_id="upload-1", fingerprint="f" * 64, reference=""))
         submissions.accept(session, submission("upload-0"), None, {"kind": "file", "path": "upload.png"})
     _review_everything(database, decision_id)
+    _enter_the_desk(database)
 
 
 def _review_everything(database: Database, decision_id: int) -> None:
@@ -153,3 +159,14 @@ def _review_everything(database: Database, decision_id: int) -> None:
             callback={"url": "https://platform.example/moderated"},
             verdict_id=first.id,
         )
+
+
+def _enter_the_desk(database: Database) -> None:
+    """Write a row into every table of accounts and sessions."""
+    with database.transaction() as session:
+        session.add(ReviewerRow(name="ada", role="lead", opt_outs=["weapons"], severe_per_day=40))
+        session.flush()
+        session.add(DeskSessionRow(id="e" * 64, reviewer="ada", by_proxy=False, seen_at=utc_now()))
+        session.add(LoginFailureRow(name="nobody", address="192.0.2.7", failed_at=utc_now()))
+        session.add(DeskKeyRow(purpose="pictures", secret=b"k" * 32))
+        review_sources.keep(session, "upload-1", {"kind": "bytes", "base64": "AAAA"})

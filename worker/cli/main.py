@@ -18,6 +18,7 @@ from worker.cli import (
     outbox,
     policy,
     review,
+    reviewer,
     scan,
     schedule,
     status,
@@ -57,6 +58,7 @@ app.add_typer(outbox.app, name="outbox")
 app.add_typer(review.app, name="review")
 app.add_typer(database.app, name="db")
 app.add_typer(api_key.app, name="api-key")
+app.add_typer(reviewer.app, name="reviewer")
 
 
 def _print_version(value: bool) -> None:

@@ -1,4 +1,4 @@
-"""`moderate web`: the HTTP API, until it is told to stop."""
+"""`moderate web`: the HTTP API and the review desk, until it is told to stop."""
 
 import logging
 import signal
@@ -13,8 +13,9 @@ from worker.cli.console import announce
 from worker.errors import UsageError
 from worker.logs import set_up_logs
 from worker.settings import Settings
-from worker.store import api_keys
+from worker.store import api_keys, reviewers
 from worker.web.app import create_app
+from worker.web.desk.service import DeskService
 from worker.web.service import WebService, open_web_service
 
 EPILOG = """Examples:
@@ -23,7 +24,8 @@ EPILOG = """Examples:
 
 [bold]moderate web --host 0.0.0.0 --port 8080[/]
 
-It takes pictures in and tells what was decided; workers judge them. TLS is the proxy's business.
+It takes pictures in and tells what was decided; workers judge them. People review under /review; moderate
+reviewer add makes their accounts. TLS is the proxy's business.
 SIGTERM answers the requests in hand and leaves; so does Ctrl-C.
 Exit codes: 0 stopped, 2 wrong usage or the port is taken, 3 the database is not usable."""
 
@@ -35,7 +37,7 @@ def web(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
 ) -> None:
-    """Serve the HTTP API."""
+    """Serve the HTTP API and the review desk."""
     settings = Settings.read()
     set_up_logs(settings, logging.INFO)
     with open_web_service(settings) as service, _listening(host, port) as listener:
@@ -46,6 +48,8 @@ def web(
             f"listening on http://{shown}:{number}"
         )
         _tell_of_keys(service)
+        if service.desk is not None:
+            _tell_of_the_desk(service.desk, f"http://{shown}:{number}")
         _serve(service, listener)
 
 
@@ -53,6 +57,18 @@ def _tell_of_keys(service: WebService) -> None:
     with service.intake.database.reading() as session:
         if not any(one.revoked_at is None for one in api_keys.everyone(session)):
             announce("there is no API key yet: moderate api-key create NAME")
+
+
+def _tell_of_the_desk(desk: DeskService, url: str) -> None:
+    announce(f"review desk: {url}/review/")
+    with desk.database.reading() as session:
+        if not reviewers.count(session):
+            announce("nobody can enter it yet: moderate reviewer add NAME --role admin")
+    if desk.settings.reviewer_header and not desk.proxies.networks:
+        announce(
+            "nobody can enter it: MODERATION_REVIEWER_HEADER counts only from MODERATION_TRUSTED_PROXIES,"
+            " which names none"
+        )
 
 
 def _listening(host: str, port: int) -> socket.socket:

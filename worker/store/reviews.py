@@ -69,6 +69,8 @@ class ReviewFilters:
     kind: ReviewKind | None = None
     #: At least so grave, 1 to 5.
     severity: int | None = None
+    #: Asked before then.
+    until: datetime | None = None
 
 
 #: The place of a review in the queue: its priority and its id.
@@ -169,6 +171,8 @@ def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
         yield ReviewRow.queue == filters.queue
     if filters.kind is not None:
         yield ReviewRow.kind == filters.kind.value
+    if filters.until is not None:
+        yield ReviewRow.created_at < filters.until
     yield from about(filters)
 
 

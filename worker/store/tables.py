@@ -63,6 +63,12 @@ class SubmissionRow(Row):
         Index(
             "ix_submissions_tried_again", "updated_at", sqlite_where=TRIED_AGAIN, postgresql_where=TRIED_AGAIN
         ),
+        Index(
+            "ix_submissions_review_source",
+            "id",
+            sqlite_where=text("review_source IS NOT NULL"),
+            postgresql_where=text("review_source IS NOT NULL"),
+        ),
     )
 
     #: The producer's idempotency key.
@@ -85,6 +91,8 @@ class SubmissionRow(Row):
     fingerprint: Mapped[str | None]
     #: Undecided: the source whole, with the query that may sign it or the bytes; emptied with the outcome.
     pending_source: Mapped[dict[str, Any] | None] = mapped_column(Names)
+    #: While a person has yet to look: the source whole, where `source` is not; emptied once it is settled.
+    review_source: Mapped[dict[str, Any] | None] = mapped_column(Names)
     #: Undecided: when it is put on the queue again, unless it is decided by then.
     publish_at: Mapped[datetime | None]
     #: How often it was put on the queue again.
@@ -516,3 +524,71 @@ class ApiKeyRow(Row):
     last_used_at: Mapped[datetime | None]
     #: From then on it opens nothing; None while it does.
     revoked_at: Mapped[datetime | None]
+
+
+class ReviewerRow(Row):
+    """An account at the review desk."""
+
+    __tablename__ = "reviewers"
+    __table_args__ = (
+        CheckConstraint("role IN ('reviewer', 'lead', 'admin')", name="ck_reviewers_role"),
+        CheckConstraint("severe_per_day >= 0", name="ck_reviewers_severe_per_day"),
+    )
+
+    #: Without capitals: a short name, or what the single sign-on proxy calls the person.
+    name: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str]
+    #: Labels whose pictures this person is not shown.
+    opt_outs: Mapped[list[str]] = mapped_column(Names)
+    #: Severe pictures a day at most; None for no limit.
+    severe_per_day: Mapped[int | None]
+    #: argon2id; None for whom only the single sign-on proxy lets in.
+    password_hash: Mapped[str | None]
+    #: Whether pictures are shown at once, and not veiled until asked.
+    shows_clear: Mapped[bool] = mapped_column(server_default=false())
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    #: From then on nothing opens; None while it does.
+    disabled_at: Mapped[datetime | None]
+
+
+class DeskSessionRow(Row):
+    """A person who is signed in at the review desk."""
+
+    __tablename__ = "desk_sessions"
+
+    #: SHA-256 of the token in the browser's cookie, in hexadecimal.
+    id: Mapped[str] = mapped_column(primary_key=True)
+    reviewer: Mapped[str] = mapped_column(ForeignKey(ReviewerRow.name), index=True)
+    #: Whether a single sign-on proxy vouches for it, and no password did.
+    by_proxy: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    #: To the minute.
+    seen_at: Mapped[datetime]
+
+
+class LoginFailureRow(Row):
+    """A login that failed, or is being tried just now."""
+
+    __tablename__ = "login_failures"
+    __table_args__ = (
+        Index(None, "name", "failed_at"),
+        Index(None, "address", "failed_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    #: As it was typed; there need not be such an account.
+    name: Mapped[str]
+    #: The client's, as far as trusted proxies tell it.
+    address: Mapped[str]
+    failed_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class DeskKeyRow(Row):
+    """A secret that all processes of a deployment sign with."""
+
+    __tablename__ = "desk_keys"
+
+    purpose: Mapped[str] = mapped_column(primary_key=True)
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)

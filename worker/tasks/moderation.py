@@ -10,6 +10,7 @@ from celery.exceptions import Reject
 from worker.client.messages import MAX_SUBMISSIONS, TASK, TASK_MANY, from_many_message, from_message
 from worker.domain.submission import SUBMISSION_ID_PATTERN, Submission
 from worker.errors import PermanentError, UnavailableError
+from worker.logs import about
 from worker.tasks.application import ModerationApp, create_app
 from worker.usecases.settle_submissions import Spread
 
@@ -77,7 +78,8 @@ def _refuse_all(entries: Iterable[Mapping[str, Any]], error: PermanentError) -> 
 
 def _refuse(submission_id: object, error: PermanentError) -> None:
     """Keep a trace of what cannot be read: in the log, and in the ledger where it has an id."""
-    log.error("submission %.140r refused: %s", submission_id, error.message)
+    with about(submission_id):
+        log.error("submission %.140r refused: %s", submission_id, error.message)
     if isinstance(submission_id, str) and SUBMISSION_ID_PATTERN.fullmatch(submission_id):
         app.service.moderate_image.refuse(submission_id, error)
 

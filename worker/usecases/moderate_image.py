@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from worker.client.messages import source_record
+from worker.client.messages import source_record, to_message
 from worker.domain.audit import audit_probability, is_drawn
 from worker.domain.callback import Callback, callback_record
 from worker.domain.decision import (
@@ -31,6 +31,7 @@ from worker.store import (
     embeddings,
     outbox,
     policy_versions,
+    review_sources,
     reviews,
     shadow_decisions,
     submissions,
@@ -179,7 +180,7 @@ class ModerateImage:
         )
         drawn = is_drawn(live.policy.name, submission.id, probability)
         if (kind := review or kind_of_review(decision, drawn=drawn)) and not inherited:
-            _open_review(session, live.policy, decision, decision_id, kind)
+            _open_review(session, submission, live.policy, decision, decision_id=decision_id, kind=kind)
         return decision_id
 
     def _tell(self, session: Session, submission: Submission, decision_id: int) -> None:
@@ -214,9 +215,19 @@ class ModerateImage:
             self.metrics.shadow_decided(shadow.policy.name, would_be.action)
 
 
-def _open_review(
-    session: Session, policy: Policy, decision: Decision, decision_id: int, kind: ReviewKind
+def _open_review(  # noqa: PLR0913 - what is asked, about what, and why
+    session: Session,
+    submission: Submission,
+    policy: Policy,
+    decision: Decision,
+    *,
+    decision_id: int,
+    kind: ReviewKind,
 ) -> None:
+    whole = to_message(submission)["source"]
+    if whole != source_record(submission.source):
+        # The ledger forgets bytes and signatures with the decision; whoever reviews has to see the picture.
+        review_sources.keep(session, submission.id, whole)
     place = place_in_queue(policy, decision, datetime.now(UTC))
     reviews.open_for(
         session, decision_id, place.priority, kind, queue=place.queue, deadline_at=place.deadline_at

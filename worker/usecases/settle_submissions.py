@@ -163,7 +163,8 @@ class SettleSubmissions:
         self._log(submission, self.moderate_image.give_up(submission, problem))
 
     def _refuse(self, submission: Submission, error: PermanentError) -> None:
-        log.error("submission %s refused: %s", submission.id, error.message)
+        with about(submission.id):
+            log.error("submission %s refused: %s", submission.id, error.message)
         self.moderate_image.refuse(submission.id, error, submission)
 
     def _let_go(self, work: Sequence[tuple[Submission, Claim]], rests: Sequence[_Rest]) -> None:

@@ -26,12 +26,12 @@ def test_while_the_server_is_away_nothing_is_acknowledged_and_afterwards_all_is_
     deployment = deploy(tmp_path, redis_url, postgres_url)
     log = tmp_path / "worker.log"
     with deployment.worker():
-        ids = submit(deployment, 150, "before")
+        ids = submit(deployment, 80, "before")
         wait_for(lambda: count_decisions(deployment) >= 1, what="the first decision")
         with postgres_server.stopped():
             later = submit(deployment, 10, "meanwhile")
             # More often than there are threads: some have gone back to the queue and come again.
-            wait_for(lambda: log.read_text().count("waiting: ") > 20, what="the worker to wait")
+            wait_for(lambda: log.read_text().count("waiting: ") > 16, what="the worker to wait")
             kept = wait_for(lambda: deployment.unfinished() >= set(later), what="all to be in Redis")
         assert kept
         decided = deployment.decided(ids + later)

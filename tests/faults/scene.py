@@ -1,0 +1,95 @@
+"""The scene of the faults: one Redis, one database, two workers, and the intake that HTTP uses."""
+
+import base64
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from faults.crew import Crew
+from faults.servers import Disk, Postgres, Redis, postgres_server, redis_server, small_disk
+from faults.worker_process import ANYWHERE
+from support.deployment import Deployment, deploy
+
+from worker.client import Client
+from worker.metrics import WebMetrics
+from worker.network.address_guard import AddressGuard, AllowedHosts
+from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedTasks
+from worker.notifications.signature import new_secret
+from worker.usecases.accept_submissions import AcceptSubmissions
+from worker.usecases.publish_submissions import PublishSubmissions
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+WORKERS = 2
+TELLING = {"webhook_hosts": "any-public", "webhook_secrets": new_secret()}
+#: What kombu puts between a queue's name and a priority other than 0.
+PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything a fault can reach."""
+
+    kind: str
+    redis: Redis
+    #: None where the database is SQLite.
+    postgres: Postgres | None
+    disk: Disk
+    deployment: Deployment
+    crew: Crew
+    client: Client
+    accept: AcceptSubmissions
+
+    def count_messages(self) -> int:
+        """Return how many messages are queued, or given out and unacknowledged."""
+        with self.redis.connect() as connection:
+            return sum(connection.llen(name) for name in self._queues) + connection.hlen("unacked")
+
+    def messages(self) -> tuple[list[list[str]], list[list[str]]]:
+        """Return the ids in each message that is queued, and in each that is given out and unacknowledged."""
+        with self.redis.connect() as connection:
+            queued = [_ids(raw) for name in self._queues for raw in connection.lrange(name, 0, -1)]
+            given_out = [_ids(json.dumps(json.loads(raw)[0])) for raw in connection.hvals("unacked")]
+        return queued, given_out
+
+    @property
+    def _queues(self) -> list[str]:
+        return [f"{self.deployment.settings.queue}{priority}" for priority in PRIORITIES]
+
+
+def _ids(raw: bytes | str) -> list[str]:
+    """Return the ids of the submissions in a message; none where it is malformed."""
+    try:
+        fields = json.loads(base64.b64decode(json.loads(raw)["body"]))[1]
+        return [str(one["id"]) for one in fields.get("submissions", [fields])]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return []
+
+
+@contextmanager
+def set_scene(kind: str, folder: Path, *, workers: int = WORKERS, **settings: object) -> Iterator[Scene]:
+    """Start everything; at the end nothing of it runs."""
+    # What the intake says while its database is away on purpose.
+    logging.getLogger("worker").setLevel(logging.CRITICAL)
+    with ExitStack() as stack:
+        folder.mkdir(parents=True)
+        server = stack.enter_context(redis_server(folder / "redis"))
+        disk = stack.enter_context(small_disk())
+        postgres = stack.enter_context(postgres_server(disk.folder)) if kind == POSTGRESQL else None
+        url = postgres.place.url("postgres") if postgres else f"sqlite:///{disk.folder / 'moderation.db'}"
+        deployment = deploy(folder, server.url, url, **(TELLING | settings))
+        stack.callback(deployment.database.dispose)
+        crew = stack.enter_context(Crew(deployment.environment, folder, workers))
+        client = stack.enter_context(deployment.client())
+        guard = AddressGuard(AllowedHosts.parse("any-public"), **ANYWHERE)
+        accept = AcceptSubmissions(
+            deployment.database,
+            deployment.settings.policies,
+            PublishSubmissions(client),
+            WebMetrics(),
+            AllowedCallbacks(guard, AllowedTasks()),
+        )
+        crew.wait_until_ready()
+        yield Scene(kind, server, postgres, disk, deployment, crew, client, accept)
