@@ -188,6 +188,18 @@ def renew(session: Session, process: str, ids: Collection[str]) -> set[str]:
     return _update_claimed(session, process, ids, **_lease(session))
 
 
+def expect(session: Session, ids: Collection[str]) -> None:
+    """Have suspects that wait here for their turn published only when this process stops saying so."""
+    update_submissions(
+        session,
+        ids,
+        SubmissionRow.publish_at.is_not(None),
+        SubmissionRow.claimed_by.is_(None),
+        SubmissionRow.claimed_until.is_(None),
+        publish_at=clock.later(session, LEASE + GRACE),
+    )
+
+
 def release(session: Session, process: str, ids: Collection[str], how: Release) -> set[str]:
     """Let go of what `process` still has in hand of `ids`, without an outcome; return what that is."""
     again = submissions.after_patience(session) if how.pause is None else clock.later(session, how.pause)

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -47,6 +48,8 @@ class ClaimSubmissions:
         self._coming: set[str] = set()
         self._held: dict[str, _Held] = {}
         self._owed: dict[str, _Owed] = {}
+        #: Suspects that wait here for their turn, each as often as a message here brought it.
+        self._expected: Counter[str] = Counter()
         #: Nothing is released twice: the second release could end a claim that came after the first.
         self._paying = Lock()
 
@@ -93,9 +96,11 @@ class ClaimSubmissions:
         self._give_up_what_hangs()
         with self._lock:
             held = {name: one.claim for name, one in self._held.items()}
-        if not held:
+            expected = set(self._expected)
+        if not held and not expected:
             return
         with self._database.transaction() as session:
+            claims.expect(session, expected)
             kept = claims.renew(session, self._process, held.keys())
             lost = {name: claim for name, claim in held.items() if name not in kept}
             claims.take_back_crashes(session, lost)
@@ -104,6 +109,18 @@ class ClaimSubmissions:
     def renewing(self) -> AbstractContextManager[None]:
         """Renew while the context lasts."""
         return repeated(self.renew, RENEW_SECONDS, name="renewing what is in hand")
+
+    @contextmanager
+    def expecting(self, ids: Collection[str]) -> Iterator[None]:
+        """Keep suspects that wait for their turn from being published again, unless this process dies."""
+        with self._lock:
+            self._expected.update(ids)
+        try:
+            yield
+        finally:
+            with self._lock:
+                # Minus forgets what is down to none.
+                self._expected -= Counter(ids)
 
     def _has_in_hand(self, submission_id: str) -> bool:
         with self._lock:

@@ -67,7 +67,13 @@ class SettleSubmissions:
         is settled stays so.
         """
         with self.gate.together():
-            suspects = deque(self._work(submissions, spread))
+            suspects = self._work(submissions, spread)
+        if suspects:
+            with self.claim.expecting([one.id for one in suspects]):
+                self._work_alone(deque(suspects))
+
+    def _work_alone(self, suspects: deque[Submission]) -> None:
+        """Claim and judge one after another while nothing else is in hand, for a turn at a time."""
         while suspects:
             with self.gate.alone():
                 turn = Deadline(TURN_SECONDS)

@@ -124,6 +124,22 @@ def test_an_outage_that_outlasts_the_lease_is_no_crash_once_its_holder_is_heard(
     assert take(eve).standing is Standing.CLAIMED
 
 
+def test_suspects_that_wait_here_are_not_published_again_while_this_process_lives(database, ada, eve):
+    claim = take(eve)
+    let_run_out(database)
+    assert take(ada).standing is Standing.SUSPECT
+    with ada.expecting([WHAT.id]), ada.expecting([WHAT.id]):
+        let_run_out(database)
+        with database.transaction() as session:
+            session.execute(update(SubmissionRow).values(claimed_until=None))
+        ada.renew()
+        assert row(database).publish_at > utc_now()
+    let_run_out(database)
+    ada.renew()
+    assert row(database).publish_at < utc_now()
+    assert eve._held[WHAT.id].claim is claim
+
+
 def test_a_claim_that_is_not_committed_is_not_in_hand(database, ada):
     rename(database, "decisions", "away")
     with pytest.raises(DatabaseUnavailableError):
