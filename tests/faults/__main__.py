@@ -1,0 +1,90 @@
+"""Inflict every fault on real servers and real workers, and print what the oracle says.
+
+    PYTHONPATH=tests python -m faults [--only WORD] [--rounds N] [--database NAME] [--json FILE]
+
+Exit code 1 where anything accepted was lost, decided twice or left in hand; 2 for wrong usage.
+"""
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from faults.fault import Fault, Outcome
+from faults.report import as_json, show
+from faults.scene import POSTGRESQL, SQLITE
+from faults.suite import chosen, run_on
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class Databases(StrEnum):
+    """Which database the faults are inflicted on."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+    BOTH = "both"
+
+
+def main(  # noqa: PLR0913, PLR0917 - the options of a command
+    only: Annotated[list[str] | None, typer.Option(help="Faults with this in their name.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of each, instead of its own.")] = None,
+    database: Annotated[Databases, typer.Option(help="Where decisions are kept.")] = Databases.BOTH,
+    json: Annotated[Path | None, typer.Option(help="Write the table here as well, as JSON.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep logs and databases in this new folder.")] = None,
+    names: Annotated[bool, typer.Option("--list", help="Name the faults and leave.")] = False,
+) -> None:
+    """Inflict every fault on real servers and real workers, and print what the oracle says."""
+    faults = chosen(only or [])
+    if not faults:
+        raise typer.BadParameter(f"no fault has {' or '.join(only or [])} in its name; see --list")
+    if names:
+        typer.echo("\n".join(one.name for one in faults))
+        return
+    # Whoever stops us stops our servers and workers in order.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    folder = keep or Path(tempfile.mkdtemp(prefix="faults-"))
+    started = time.monotonic()
+    try:
+        outcomes = _run(
+            faults, [database] if database is not Databases.BOTH else [SQLITE, POSTGRESQL], folder, rounds
+        )
+    finally:
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    show(outcomes)
+    if json:
+        json.write_text(as_json(outcomes, time.monotonic() - started), encoding="utf-8")
+    raise typer.Exit(any(one.is_failure for one in outcomes))
+
+
+def _run(
+    faults: Sequence[Fault], databases: Sequence[str], folder: Path, rounds: int | None
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    total = sum(database in one.databases for one in faults for database in databases)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=total)
+
+        def done(rows: Sequence[Outcome]) -> None:
+            progress.advance(bar)
+            for row in rows:
+                heal = f", healed in {row.seconds_to_heal:.0f} s" if row.seconds_to_heal else ""
+                progress.console.print(f"{row.fault}, {row.database}: {row.verdict}{heal}", highlight=False)
+
+        def tell(what: str) -> None:
+            progress.update(bar, description=what)
+
+        for database in databases:
+            outcomes += run_on(database, faults, folder, rounds=rounds, tell=tell, done=done)
+    return outcomes
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,102 @@
+"""Faults of the database: stopped, its connections cut, locked, full, and migrated while all work."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psycopg
+from faults.fault import Skipped, fault
+from faults.load import Load
+from faults.scene import POSTGRESQL, SQLITE, Scene
+
+AWAY_SECONDS = 8
+LOCKED_SECONDS = 15
+LOCK = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+time.sleep(float(sys.argv[2]))
+connection.execute("ROLLBACK")
+"""
+
+
+@fault("PostgreSQL stopped at once and started again", databases=(POSTGRESQL,), rounds=2)
+def stopped(scene: Scene, load: Load) -> Iterator[None]:
+    assert scene.postgres
+    with load.flowing():
+        load.wait_for_decisions(20)
+        load.strike()
+        scene.postgres.end(signal.SIGQUIT)
+        time.sleep(AWAY_SECONDS)
+        scene.postgres.start()
+        time.sleep(2)
+    yield
+
+
+@fault("every session of PostgreSQL terminated, five times", databases=(POSTGRESQL,))
+def terminated(scene: Scene, load: Load) -> Iterator[None]:
+    assert scene.postgres
+    others = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'moderation%'"
+    )
+    with psycopg.connect(scene.postgres.place.url("postgres"), autocommit=True) as connection, load.flowing():
+        load.wait_for_decisions(20)
+        for _ in range(5):
+            load.strike()
+            connection.execute(others)
+            time.sleep(1)
+    yield
+
+
+@fault("SQLite locked for 15 s by another process", databases=(SQLITE,))
+def locked(scene: Scene, load: Load) -> Iterator[None]:
+    file = scene.deployment.database.address.file
+    with load.flowing():
+        load.wait_for_decisions(20)
+        command = [sys.executable, "-c", LOCK, str(file), str(LOCKED_SECONDS)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+            try:
+                assert holder.stdout
+                assert holder.stdout.readline() == b"locked\n"
+                load.strike()
+                holder.wait(LOCKED_SECONDS + 30)
+            finally:
+                holder.kill()
+    yield
+
+
+@fault("the database's disk full for 8 s")
+def full(scene: Scene, load: Load) -> Iterator[None]:
+    if not scene.disk.is_small:
+        raise Skipped("needs the right to mount a small disk (root)")
+    with load.flowing():
+        load.wait_for_decisions(20)
+        with scene.disk.full():
+            load.strike()
+            time.sleep(AWAY_SECONDS)
+        _start_again(scene, load)
+        time.sleep(2)
+    yield
+
+
+def _start_again(scene: Scene, load: Load) -> None:
+    """Do what an operator does for a PostgreSQL that gave up on its full disk."""
+    server = scene.postgres
+    time.sleep(1)
+    if server and server.process and server.process.poll() is not None:
+        load.notes.append("PostgreSQL gave up and was started again")
+        server.start()
+
+
+@fault("moderate db upgrade three times under load")
+def migrated(scene: Scene, load: Load) -> Iterator[None]:
+    with load.flowing():
+        load.wait_for_decisions(10)
+        for _ in range(3):
+            load.strike()
+            command = [sys.executable, "-m", "worker", "db", "upgrade"]
+            subprocess.run(command, env=scene.crew.environment, check=True, capture_output=True)
+    yield

@@ -1,0 +1,172 @@
+"""The load of one fault: pictures submitted as a platform would, and what becomes of them."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from itertools import count
+
+import redis
+from faults.oracle import Expectation, Facts, Findings, examine, read_facts
+from faults.scene import Scene
+from sqlalchemy import func, select
+from support.deployment import wait_for
+from support.pictures import drawing, encoded
+
+from worker.client import LocalFile, Submission
+from worker.domain.callback import Callback
+from worker.errors import BrokerUnavailableError, DatabaseUnavailableError
+from worker.store.column_types import utc_now
+from worker.store.tables import DecisionRow
+
+PICTURE = encoded(drawing(96, 72), "PNG")
+LOOK_SECONDS = 0.3
+
+
+class Load:
+    """Submissions whose ids begin with one prefix, and the oracle on them."""
+
+    def __init__(self, scene: Scene, prefix: str, rounds: int = 1) -> None:
+        self.scene, self.prefix, self.rounds = scene, prefix, rounds
+        self.promised: dict[str, datetime] = {}
+        self.bare: set[str] = set()
+        self.refused: set[str] = set()
+        #: Requests that were told to come again: nothing was promised.
+        self.turned_away = 0
+        self.versions = 1
+        self.callback: Callback | None = None
+        #: What a reader of the table should know.
+        self.notes: list[str] = []
+        #: When each round's fault struck.
+        self.struck: list[datetime] = []
+        self._struck_at = time.monotonic()
+        self._numbers = count()
+
+    # What goes in.
+
+    def submissions(self, number: int, mark: str = "plain", data: bytes = PICTURE) -> list[Submission]:
+        """Return submissions of pictures that no two have the same bytes; `mark` is for `worker_process`."""
+        made = []
+        for _ in range(number):
+            submission_id = f"{self.prefix}.{mark}.{next(self._numbers)}"
+            # After a picture's end anything may follow, but the mark of poison must stay last.
+            name = self.scene.deployment.save_picture(f"{submission_id}.png", _distinct(data, submission_id))
+            made.append(Submission(submission_id, LocalFile(name), callback=self.callback))
+        return made
+
+    def accept(self, number: int, mark: str = "plain", data: bytes = PICTURE) -> list[str]:
+        """Take in pictures as HTTP does; return the ids of those that are promised."""
+        return self.accept_all(self.submissions(number, mark, data))
+
+    def accept_all(self, submissions: Sequence[Submission]) -> list[str]:
+        now = utc_now()
+        try:
+            self.scene.accept(submissions)
+        except DatabaseUnavailableError:
+            self.turned_away += len(submissions)
+            return []
+        self.promised |= {one.id: now for one in submissions}
+        return [one.id for one in submissions]
+
+    def send(self, number: int, mark: str = "plain") -> list[str]:
+        """Enqueue pictures as bare messages, which Celery on Redis may lose."""
+        sent = []
+        for one in self.submissions(number, mark):
+            with suppress(BrokerUnavailableError):
+                self.scene.client.submit(one.source, id=one.id, callback=one.callback)
+                sent.append(one.id)
+        self.bare.update(sent)
+        return sent
+
+    @contextmanager
+    def flowing(self, per_second: float = 20, *, bare: bool = False) -> Iterator[None]:
+        """Take in pictures while the block runs, a few at a time; some as bare messages where they may."""
+        ended = threading.Event()
+
+        def flow() -> None:
+            dice = random.Random(self.prefix)
+            while not ended.is_set():
+                size = dice.choice([1, 1, 2, 3, 8])
+                self.accept(size)
+                if bare:
+                    self.send(1)
+                ended.wait((size + bare) / per_second)
+
+        thread = threading.Thread(target=flow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    # What happens to it.
+
+    def strike(self) -> None:
+        """Note that the fault strikes now."""
+        self.struck.append(utc_now())
+        self._struck_at = time.monotonic()
+
+    def wait_for_decisions(self, number: int) -> None:
+        """Wait until so many decisions are made: the workers are in the middle of it."""
+        wait_for(lambda: self.count_decisions() >= number, what=f"{number} decisions on {self.prefix}")
+
+    def count_decisions(self) -> int:
+        ours = DecisionRow.submission_id.startswith(self.prefix, autoescape=True)
+        with self.scene.deployment.database.reading() as session:
+            return session.scalar(select(func.count()).where(ours)) or 0
+
+    # What comes of it.
+
+    @property
+    def expectation(self) -> Expectation:
+        return Expectation(
+            versions=self.versions, tells=self.callback is not None, refused=self.refused, bare=self.bare
+        )
+
+    def facts(self) -> Facts | None:
+        """Return what is known now; None while Redis or the database is away."""
+        try:
+            queued, unacknowledged = self.scene.in_redis()
+            with self.scene.deployment.database.reading() as session:
+                return read_facts(
+                    session, f"{self.prefix}.", self.promised, queued=queued, unacknowledged=unacknowledged
+                )
+        except (redis.RedisError, DatabaseUnavailableError):
+            return None
+
+    def wait_for_oracle(self, patience_seconds: float) -> tuple[Findings, float]:
+        """Look until the oracle holds, twice in a row; return what it found, and the seconds to heal."""
+        deadline = time.monotonic() + patience_seconds
+        findings, healed_at = Findings(stuck=["Redis or the database does not answer"]), None
+        while time.monotonic() < deadline:
+            facts = self.facts()
+            now = time.monotonic()
+            findings = examine(facts, self.expectation) if facts else findings
+            if facts and findings.hold:
+                if healed_at is not None:
+                    return findings, healed_at - self._struck_at
+                # A message between the queue and a worker's hands is in neither place for a moment.
+                healed_at = now
+            else:
+                healed_at = None
+            time.sleep(LOOK_SECONDS)
+        return findings, float("nan")
+
+    def slowest_round(self) -> float:
+        """Return the most seconds from a strike until all that was promised before it is decided."""
+        with self.scene.deployment.database.reading() as session:
+            query = select(DecisionRow.submission_id, DecisionRow.created_at)
+            times = dict(session.execute(query).tuples().all())
+        slowest = 0.0
+        for strike in self.struck:
+            decided = [times[one] for one, promised in self.promised.items() if promised <= strike]
+            slowest = max([slowest, *((made - strike).total_seconds() for made in decided)])
+        return slowest
+
+
+def _distinct(data: bytes, submission_id: str) -> bytes:
+    head, mark, poison = data.rpartition(b"poison:")
+    return (head or poison if mark else data) + submission_id.encode() + (mark + poison if mark else b"")

@@ -1,0 +1,94 @@
+"""`moderate worker`, in which a submission's id can say what befalls the worker while it has it in hand.
+
+The second part of an id such as `r3.die-before-commit-1.17` names a moment and how often it strikes. The
+service knows nothing of this: its functions are wrapped here, before it starts.
+"""
+
+import functools
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worker import wiring
+from worker.__main__ import main
+from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.images.decoder_pool import DecoderPool
+from worker.usecases.moderate_image import ModerateImage
+
+#: Where it is noted how often a moment has struck: the process that notes it is about to die.
+NOTES = "FAULTS_NOTES"
+#: A picture of this colour is too much for the model's memory.
+TOO_MUCH = (255, 0, 255)
+
+_MARK = re.compile(r"(?P<moment>[a-z-]+)-(?P<number>\d+)")
+
+
+def wrap() -> None:
+    """Put a moment around each function at which a worker may die."""
+    wiring.DecoderPool = functools.partial(DecoderPool, child_module="support.poisoned_child")
+    _wrap(ModerateImage, "_judge", before=lambda submission, *_: _strike("die-judging", submission))
+    _wrap(ModerateImage, "_judge", before=lambda submission, *_: _sleep(submission))
+    _wrap(ModerateImage, "_write", after=lambda _, submission, *__: _strike("die-before-commit", submission))
+    _wrap(ModerateImage, "_record", after=lambda submission, *_: _strike("die-after-commit", submission))
+    _wrap(TransformersEncoder, "encode_images", before=_run_out_of_memory)
+
+
+def _wrap(owner: Any, name: str, *, before: Any = None, after: Any = None) -> None:
+    inner: Callable[..., Any] = getattr(owner, name)
+
+    @functools.wraps(inner)
+    def wrapped(self: Any, *arguments: Any, **options: Any) -> Any:
+        if before:
+            before(*arguments)
+        result = inner(self, *arguments, **options)
+        if after:
+            after(*arguments)
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def _strike(moment: str, submission: Any) -> None:
+    """Kill this process, unless it has happened often enough to this submission."""
+    mark = _mark_of(submission.id)
+    if mark and mark["moment"] == moment and _is_left(submission.id, int(mark["number"])):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _sleep(submission: Any) -> None:
+    mark = _mark_of(submission.id)
+    if mark and mark["moment"] == "slow":
+        Path(os.environ[NOTES], f"{submission.id}.{time.time_ns()}").touch()
+        time.sleep(int(mark["number"]))
+
+
+def _run_out_of_memory(images: Any) -> None:
+    if any((np.asarray(image).reshape(-1, 3) == TOO_MUCH).all() for image in images):
+        raise MemoryError(f"no room for {len(images)} pictures")
+
+
+def _mark_of(submission_id: str) -> "re.Match[str] | None":
+    parts = submission_id.split(".")
+    return _MARK.fullmatch(parts[1]) if len(parts) == 3 else None
+
+
+def _is_left(submission_id: str, times: int) -> bool:
+    for n in range(times):
+        with suppress(FileExistsError):
+            Path(os.environ[NOTES], f"{submission_id}.{n}").touch(exist_ok=False)
+            return True
+    return False
+
+
+if __name__ == "__main__":
+    wrap()
+    sys.argv = ["moderate", "worker", *sys.argv[1:]]
+    main()
