@@ -3,6 +3,7 @@
 import base64
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -12,6 +13,7 @@ from faults.fault import fault
 from faults.load import PICTURE, Load
 from faults.scene import Scene
 from sqlalchemy import func, select
+from support.deployment import wait_for
 
 from worker.client import Submission
 from worker.client.messages import TASK, TASK_MANY
@@ -68,14 +70,24 @@ def _begun(scene: Scene, prefix: str) -> int:
     return len(list(scene.crew.notes.glob(f"{prefix}*")))
 
 
+def _note_death(scene: Scene, load: Load, what: str) -> None:
+    """Wait until a message was taken, and note where a worker leaves for it."""
+    wait_for(lambda: scene.in_redis() == (0, 0), what=f"what is wrong ({what}) to be taken")
+    time.sleep(0.3)
+    if len(scene.crew.ready) < len(scene.crew.workers):
+        load.notes.append(f"a worker leaves for: {what}")
+        scene.crew.wait_until_ready()
+
+
 @fault("malformed messages of every kind")
 def malformed(scene: Scene, load: Load) -> Iterator[None]:
     queue = scene.deployment.settings.queue
     load.strike()
     with scene.redis.connect() as connection:
-        for raw in _nonsense(queue).values():
+        for what, raw in _nonsense(queue).items():
             connection.lpush(queue, raw)
             load.accept(1)
+            _note_death(scene, load, what)
         for n, fields in enumerate(_wrong_fields()):
             submission_id = f"{load.prefix}.wrong.{n}"
             connection.lpush(queue, _message(queue, kwargs={"id": submission_id} | fields))
@@ -92,8 +104,11 @@ def enormous(scene: Scene, load: Load) -> Iterator[None]:
     load.strike()
     with scene.redis.connect() as connection:
         connection.lpush(queue, _message(queue, kwargs={"id": f"{load.prefix}.large.0", "source": large}))
-        connection.lpush(queue, _message(queue, body=f'[[], {{"id": {deep}}}, {{}}]'))
+        _note_death(scene, load, "50 MB")
+        connection.lpush(queue, _message(queue, text=f'[[], {{"id": {deep}}}, {{}}]'))
+        _note_death(scene, load, "fields 10,000 deep")
         connection.lpush(queue, deep)
+        _note_death(scene, load, "no message, but 10,000 deep")
     load.refused.add(f"{load.prefix}.large.0")
     load.accept(NEIGHBOURS)
     yield
@@ -146,9 +161,11 @@ def _all_at_once(work: Any, times: int) -> None:
 # Messages as nobody should write them.
 
 
-def _message(queue: str, *, body: str | None = None, kwargs: Any = None, **changes: Any) -> str:
-    """Return a message of Celery's protocol 2, as Redis holds it, with something changed."""
-    text = body if body is not None else json.dumps([[], kwargs, {}])
+def _message(
+    queue: str, *, text: str | None = None, kwargs: Any = None, lacks: str = "", **changes: Any
+) -> str:
+    """Return a message of Celery's protocol 2, as Redis holds it, with something changed or missing."""
+    text = text if text is not None else json.dumps([[], kwargs, {}])
     identifier = str(uuid4())
     message = {
         "body": base64.b64encode(text.encode()).decode(),
@@ -164,15 +181,14 @@ def _message(queue: str, *, body: str | None = None, kwargs: Any = None, **chang
             "delivery_tag": str(uuid4()),
         },
     }
-    return json.dumps({name: value for name, value in (message | changes).items() if value is not ...})
+    return json.dumps({name: value for name, value in (message | changes).items() if name != lacks})
 
 
 def _nonsense(queue: str) -> dict[str, str | bytes]:
     """Return messages that name no submission, by what is wrong with them."""
     good = {"source": {"kind": "file", "path": "x.png"}}
-    lacking = {
-        name: _message(queue, kwargs=good, **{name: ...}) for name in ("body", "properties", "headers")
-    }
+    absent = ("body", "properties", "headers")
+    lacking = {name: _message(queue, kwargs=good, lacks=name) for name in absent}
     return {
         "not text": b"\xff\xfe\0\x01",
         "nothing": b"",
@@ -184,7 +200,7 @@ def _nonsense(queue: str) -> dict[str, str | bytes]:
         **{f"no {name}": raw for name, raw in lacking.items()},
         "no delivery tag": _message(queue, kwargs=good, properties={"delivery_info": {"routing_key": queue}}),
         "no delivery info": _message(queue, kwargs=good, properties={"delivery_tag": str(uuid4())}),
-        **{f"body: {what}": _message(queue, body=body) for what, body in _BODIES.items()},
+        **{f"body: {what}": _message(queue, text=text) for what, text in _BODIES.items()},
         **{
             f"headers: {what}": _message(queue, kwargs=good, **changed)
             for what, changed in _changes().items()
