@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
-from store_records import record, submission
+from support.store_records import record, submission
 
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import ImageUrl, InlineBytes

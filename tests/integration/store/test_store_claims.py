@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, select, update
-from store_records import OTHER_VERSION, POLICY, record, submission
+from support.store_records import OTHER_VERSION, POLICY, record, submission
 
 from worker.domain.submission import LocalFile
 from worker.store import claims, submissions
