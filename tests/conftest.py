@@ -1,5 +1,6 @@
 """What tests share: real databases, fresh for every test, a real Redis, and the command `moderate`."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from support.postgres import PostgresServer, running_postgres
 from worker.demo.redis_server import running_redis
 from worker.store import schema
 from worker.store.database import Database
+
+# Test files run side by side, one a processor; torch's threads would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine must not fail a law.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

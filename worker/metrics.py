@@ -42,6 +42,11 @@ class Metrics:
             ["policy", "action"],
             registry=self.registry,
         )
+        self._published_again = Counter(
+            "moderation_published_again_total",
+            "Submissions that this process put on the queue again, since none had decided them in time.",
+            registry=self.registry,
+        )
         self._blocks_held_back = Counter(
             "moderation_blocks_held_back_total",
             "Blocks that became reviews because the policy's hourly limit was reached.",
@@ -58,6 +63,10 @@ class Metrics:
     def shadow_decided(self, policy: str, action: str) -> None:
         """Count what a shadow would have decided."""
         self._shadow_decisions.labels(policy, action).inc()
+
+    def published_again(self, count: int) -> None:
+        """Count submissions that were published again."""
+        self._published_again.inc(count)
 
     def follow_policies(self, read: Callable[[], Iterable[PolicyReading]]) -> None:
         """Tell from now on what `read` returns at the moment the metrics are fetched."""
@@ -103,11 +112,6 @@ class WebMetrics:
             "Submissions that this process accepted over HTTP.",
             registry=self.registry,
         )
-        self._published_again = Counter(
-            "moderation_published_again_total",
-            "Accepted submissions that this process put on the queue again, since none had decided them.",
-            registry=self.registry,
-        )
 
     def answered(self, method: str, route: str, status: int) -> None:
         """Count an answer of the HTTP API; `route` is the pattern of the path."""
@@ -116,10 +120,6 @@ class WebMetrics:
     def accepted(self, count: int) -> None:
         """Count submissions that are in the ledger now."""
         self._accepted.inc(count)
-
-    def published_again(self, count: int) -> None:
-        """Count submissions that were published again."""
-        self._published_again.inc(count)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus's own format."""

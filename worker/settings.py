@@ -97,6 +97,11 @@ class Settings(BaseSettings):
     concurrency: int = Field(
         16, gt=0, le=256, description="Jobs that one worker process holds in hand at once."
     )
+    schedule_in_workers: bool = Field(
+        True,
+        description="Whether workers publish again what is due and tell the platform of decisions; else "
+        "`moderate schedule` has to run.",
+    )
     metrics_host: str = Field(
         "127.0.0.1", min_length=1, description="Address at which a worker serves its metrics to Prometheus."
     )

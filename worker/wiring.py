@@ -1,6 +1,7 @@
 """The composition root: from settings to the assembled service; the only file that names every adapter."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from worker.images.local_folder import LocalFolder
 from worker.images.object_store import ObjectStores
 from worker.images.reader import ImageReader
 from worker.images.uploads import Uploads
+from worker.isolation import Isolation
 from worker.metrics import Metrics, PolicyReading, WebMetrics
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
@@ -32,6 +34,7 @@ from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.compare_policies import ComparePolicies
 from worker.usecases.explain_decision import ExplainDecision
 from worker.usecases.find_submission import FindSubmission
+from worker.usecases.hold_claims import HoldClaims
 from worker.usecases.hunt_phrase import HuntPhrase
 from worker.usecases.judge_picture import JudgePicture, vector_digest
 from worker.usecases.lint_policy import LintPolicy, newest_pictures
@@ -40,9 +43,10 @@ from worker.usecases.pick_policies import PickPolicies
 from worker.usecases.prepare_policy import PreparePolicy, embed_policy
 from worker.usecases.publish_submissions import PublishSubmissions
 from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
-from worker.usecases.republish_accepted import RepublishAccepted
+from worker.usecases.republish_due import RepublishDue
 from worker.usecases.run_policy_tests import RunPolicyTests
 from worker.usecases.scan_folder import ScanFolder
+from worker.usecases.settle_submissions import SettleSubmissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Service:
     policies: PolicyLibrary
     database: Database
     moderate_image: ModerateImage
+    settle: SettleSubmissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +97,50 @@ def open_service(settings: Settings) -> Iterator[Service]:
         metrics.follow_policies(lambda: map(_reading, policies.states))
         decoder.wait_until_ready()
         moderate_image = ModerateImage(policies, settings.policy, reader, judge_picture, database, metrics)
-        reporter = PolicyReporter(ReportPolicies(database, process_name()), policies)
+        process = process_name()
+        claims = HoldClaims(database, process)
+        crew = stack.enter_context(ThreadPoolExecutor(settings.concurrency, "many"))
+        settle = SettleSubmissions(moderate_image, claims, Isolation(), crew)
+        reporter = PolicyReporter(ReportPolicies(database, process), policies)
+        stack.enter_context(claims.renewing())
+        if settings.schedule_in_workers:
+            stack.enter_context(running_schedule(settings, database, metrics))
         stack.enter_context(policies.watching(settings.policy_reload_seconds))
         stack.enter_context(reporter.reporting())
-        yield Service(encoder, policies, database, moderate_image)
+        yield Service(encoder, policies, database, moderate_image, settle)
+
+
+@contextmanager
+def open_schedule(settings: Settings) -> Iterator[Database]:
+    """Run the schedule in a process of its own; yield the database it works on.
+
+    SchemaError or DatabaseUnavailableError where the tables are not there; the broker may be away.
+    """
+    metrics = Metrics()
+    database = open_database(settings)
+    try:
+        schema.check(database)
+        with (
+            metrics.served(settings.metrics_host, settings.metrics_port),
+            running_schedule(settings, database, metrics),
+        ):
+            yield database
+    finally:
+        database.dispose()
+
+
+@contextmanager
+def running_schedule(settings: Settings, database: Database, metrics: Metrics) -> Iterator[None]:
+    """Do beside the judging what has to be done again and again; in several processes at once, if need be."""
+    with Client(settings.broker_url, queue=settings.queue) as broker, ExitStack() as stack:
+        republish = RepublishDue(database, PublishSubmissions(broker), metrics)
+        stack.enter_context(republish.running())
+        yield
 
 
 @contextmanager
 def open_intake(settings: Settings) -> Iterator[Intake]:
-    """Assemble the intake; while it is open, what was accepted and not decided in time is published again.
+    """Assemble the intake.
 
     SchemaError or DatabaseUnavailableError where the tables are not there; the broker may be away.
     """
@@ -113,7 +153,6 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
         uploads = Uploads(settings.media_root, limits_of(settings))
         uploads.sweep()
         publish = PublishSubmissions(broker)
-        stack.enter_context(RepublishAccepted(database, publish, metrics).running())
         yield Intake(
             database=database,
             broker=broker,

@@ -17,6 +17,7 @@ from worker.cli import (
     explain,
     policy,
     scan,
+    schedule,
     submit,
     web,
     worker,
@@ -43,6 +44,7 @@ app.command("classify", epilog=classify.EPILOG)(classify.classify)
 app.command("scan", epilog=scan.EPILOG)(scan.scan)
 app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.command("worker", epilog=worker.EPILOG)(worker.worker)
+app.command("schedule", epilog=schedule.EPILOG)(schedule.schedule)
 app.command("web", epilog=web.EPILOG)(web.web)
 app.command("decisions", epilog=decisions.EPILOG)(decisions.decisions)
 app.command("explain", epilog=explain.EPILOG)(explain.explain)

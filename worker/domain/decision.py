@@ -22,6 +22,8 @@ class Decision:
     severity: int = 0
     #: Whether it would have been a block, had the hour's automatic blocks not been used up.
     held_back: bool = False
+    #: Whether nobody could judge it, since workers died of it.
+    quarantined: bool = False
 
 
 def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
@@ -57,6 +59,15 @@ def decide_undecodable(policy: Policy, refusal: str) -> Decision:
 def decide_unreadable(policy: Policy, problem: str) -> Decision:
     """Decide about a picture whose bytes could not be had; `problem` says why not."""
     return Decision(policy.on_error, f"not judged, {problem}")
+
+
+def decide_quarantined(crashes: int) -> Decision:
+    """Have a person look at a picture of which workers died, whatever the policy says about errors."""
+    return Decision(
+        Action.REVIEW,
+        f"not judged, quarantined: {crashes} times the worker that judged it died",
+        quarantined=True,
+    )
 
 
 def _action(label: Label, score: LabelScore) -> Action:

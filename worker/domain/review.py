@@ -19,6 +19,8 @@ class ReviewKind(StrEnum):
 
 def kind_of_review(decision: Decision, *, drawn: bool) -> ReviewKind | None:
     """Why a person has to look at this decision, or None; `drawn` for the audit or not."""
+    if decision.quarantined:
+        return ReviewKind.QUARANTINE
     if decision.action is Action.REVIEW:
         return ReviewKind.DECISION
     return ReviewKind.AUDIT if drawn else None

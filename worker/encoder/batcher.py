@@ -107,12 +107,13 @@ class Batcher:
             call.vectors.set_result(rows)
 
     def _fail(self, batch: Sequence[_Call], problem: Exception) -> None:
-        """Try the calls of a failed batch one by one, so that the failure meets only its own caller."""
+        """Halve a failed batch until the culprit stands alone: the failure meets only its own caller."""
         if len(batch) == 1:
             batch[0].vectors.set_exception(problem)
             return
-        for call in batch:
-            self._encode([call])
+        middle = len(batch) // 2
+        self._encode(batch[:middle])
+        self._encode(batch[middle:])
 
 
 def _closed() -> UnavailableError:

@@ -11,13 +11,15 @@ from sqlalchemy.orm import Session
 from worker.domain.callback import callback_record
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
+from worker.store.clock import database_now
 from worker.store.column_types import utc_now
 from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionRow
 
 #: What was put on the queue and is not decided after this long is put there again, then after twice as long.
 PATIENCE: Final = timedelta(minutes=1)
-MAX_PUBLISHED_AGAIN: Final = 3
+#: However often it was, it is not left alone for longer than this.
+MAX_PATIENCE: Final = timedelta(hours=1)
 
 #: Whatever is not decided can still be.
 _OPEN: Final = ("accepted", "refused")
@@ -130,13 +132,10 @@ def take_due(session: Session, limit: int) -> list[PendingSubmission]:
 
     Each is counted, and nobody else gets it before another pause twice as long as the last is over.
     """
+    now = database_now(session)
     query = (
         select(SubmissionRow)
-        .where(
-            SubmissionRow.state == "accepted",
-            SubmissionRow.publish_at <= utc_now(),
-            SubmissionRow.published_again < MAX_PUBLISHED_AGAIN,
-        )
+        .where(SubmissionRow.state == "accepted", SubmissionRow.publish_at <= now)
         .order_by(SubmissionRow.publish_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -144,7 +143,8 @@ def take_due(session: Session, limit: int) -> list[PendingSubmission]:
     rows = session.scalars(query).all()
     for row in rows:
         row.published_again += 1
-        row.publish_at = utc_now() + PATIENCE * 2**row.published_again
+        # Beyond this power the pause is the longest in any case.
+        row.publish_at = now + min(PATIENCE * 2 ** min(row.published_again, 10), MAX_PATIENCE)
     return [
         PendingSubmission(
             row.id, row.pending_source or {}, row.policy, row.reference, row.sha256, row.context, row.callback
@@ -156,17 +156,6 @@ def take_due(session: Session, limit: int) -> list[PendingSubmission]:
 def give_back(session: Session, ids: Sequence[str]) -> None:
     """Take back what `take_due` noted: these could not be published after all."""
     _update_accepted(session, ids, publish_at=utc_now(), published_again=SubmissionRow.published_again - 1)
-
-
-def close_decided(session: Session) -> None:
-    """Move on what is decided but still `accepted`: a worker of the version before knows no such state."""
-    decided = exists().where(DecisionRow.submission_id == SubmissionRow.id)
-    session.execute(
-        update(SubmissionRow)
-        .where(SubmissionRow.state == "accepted", decided)
-        .values(state="decided", pending_source=None, publish_at=None, updated_at=utc_now())
-        .execution_options(synchronize_session=False)
-    )
 
 
 def record(
@@ -228,8 +217,11 @@ def named(session: Session, name: str, limit: int) -> list[str]:
 def _settle(
     session: Session, submission_id: str, outcome: Mapping[str, object], **only_where_new: object
 ) -> None:
-    """Write how a submission ended, and forget what was kept to publish it."""
-    settled = {**outcome, "pending_source": None, "publish_at": None}
+    """Write how a submission ended, and forget what was kept to publish it and who had it in hand."""
+    settled = {
+        **outcome,
+        **dict.fromkeys(("pending_source", "publish_at", "claimed_by", "claimed_until")),
+    }
     row = {"reference": "", **settled, **only_where_new, "id": submission_id}
     session.execute(
         insert_into(session, SubmissionRow, **row).on_conflict_do_update(

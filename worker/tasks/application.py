@@ -2,16 +2,17 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from celery import Celery
+from celery.concurrency import get_implementation
+from celery.concurrency.thread import TaskPool
 from celery.signals import worker_init, worker_shutdown
 from kombu import Connection
 
-from worker.errors import ModerationError
+from worker.errors import ModerationError, UsageError
 from worker.logs import hide_queries
 from worker.settings import Settings
 from worker.wiring import Service, open_service
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-#: A job still unacknowledged after this long is delivered to another worker; every job must end before.
+#: A job still unacknowledged after this long is delivered again; the ledger tells who has it in hand.
 VISIBILITY_TIMEOUT_SECONDS: Final = 60
 
 
@@ -36,11 +37,6 @@ class ModerationApp(Celery):
     def service(self) -> Service:
         """The service of this process; closed with the worker."""
         return self._open.enter_context(open_service(self.settings))
-
-    @cached_property
-    def crew(self) -> ThreadPoolExecutor:
-        """The threads that work on messages of many submissions, shared by all such messages."""
-        return self._open.enter_context(ThreadPoolExecutor(self.settings.concurrency, "many"))
 
     @cached_property
     def _open(self) -> ExitStack:
@@ -113,8 +109,19 @@ def _open_service(sender: Any, **_: Any) -> None:
     if not isinstance(sender.app, ModerationApp):
         return
     hide_queries()
+    _or_leave(lambda: _require_threads(sender.pool_cls))
     service = _or_leave(lambda: sender.app.service)
     log.info("model %s ready, policies %s", service.encoder.name, ", ".join(service.policies.names))
+
+
+def _require_threads(pool: Any) -> None:
+    """Refuse a pool in which the model would hang, or be loaded once for each job in hand."""
+    if not issubclass(get_implementation(pool), TaskPool):
+        name = pool if isinstance(pool, str) else pool.__module__
+        raise UsageError(
+            f"workers run in threads that share one model, not in the pool {name!r}",
+            hint="start `moderate worker`, or `celery -A worker.tasks worker -P threads`",
+        )
 
 
 @worker_shutdown.connect

@@ -10,7 +10,14 @@ from sqlalchemy.orm import Session
 
 from worker.client.messages import source_record
 from worker.domain.audit import audit_probability, is_drawn
-from worker.domain.decision import Decision, decide_undecodable, decide_unreadable, hold_back
+from worker.domain.callback import Callback, callback_record
+from worker.domain.decision import (
+    Decision,
+    decide_quarantined,
+    decide_undecodable,
+    decide_unreadable,
+    hold_back,
+)
 from worker.domain.policy import Action, Policy
 from worker.domain.review import kind_of_review, priority
 from worker.domain.submission import Submission
@@ -18,7 +25,15 @@ from worker.errors import PermanentError, SourceError, UndecodablePictureError
 from worker.images.reader import ImageReader, verify_sha256
 from worker.metrics import Metrics
 from worker.policy_files.library import LivePolicy, PolicyLibrary
-from worker.store import decisions, embeddings, policy_versions, reviews, shadow_decisions, submissions
+from worker.store import (
+    decisions,
+    embeddings,
+    outbox,
+    policy_versions,
+    reviews,
+    shadow_decisions,
+    submissions,
+)
 from worker.store.database import Database
 from worker.usecases.judge_picture import EmbeddedPicture, Judgement, JudgePicture
 
@@ -38,32 +53,32 @@ class ModerateImage:
     judge_picture: JudgePicture
     database: Database
     metrics: Metrics
+    #: Whom to tell of the decision where the submission does not say; None tells nobody.
+    default_callback: Callback | None = None
 
-    def __call__(self, submission: Submission) -> int | None:
+    def policy_for(self, submission: Submission) -> LivePolicy:
+        """Return the version in force of the policy that decides; UnknownPolicyError where there is none."""
+        return self.policies.current(submission.policy or self.default_policy)
+
+    def __call__(self, submission: Submission, live: LivePolicy) -> int | None:
         """Decide `submission`; return the decision's id, or None where it was decided before.
 
-        UnknownPolicyError where the policy is not in force here; UnavailableError where the database
-        is away, and then nothing has been written.
+        UnavailableError where the database is away, and then nothing has been written.
         """
-        # One version for the whole of this job, whatever is saved meanwhile.
-        live = self.policies.current(submission.policy or self.default_policy)
-        if self._is_decided(submission, live):
-            return None
         return self._record(submission, live, self._judge(submission, live))
 
-    def give_up(self, submission: Submission, problem: str) -> int | None:
+    def give_up(self, submission: Submission, live: LivePolicy, problem: str) -> int | None:
         """Decide by the policy's `on_error` a submission that fails in a way nobody foresaw."""
-        live = self.policies.current(submission.policy or self.default_policy)
         return self._record(submission, live, Judgement(decide_unreadable(live.policy, problem)))
+
+    def quarantine(self, submission: Submission, live: LivePolicy, crashes: int) -> int | None:
+        """Have a person look at a submission of which workers died."""
+        return self._record(submission, live, Judgement(decide_quarantined(crashes)))
 
     def refuse(self, submission_id: str, error: PermanentError) -> None:
         """Note a submission that no policy can decide, so that it is not lost in silence."""
         with self.database.transaction() as session:
             submissions.refuse(session, submission_id, error.message)
-
-    def _is_decided(self, submission: Submission, live: LivePolicy) -> bool:
-        with self.database.reading() as session:
-            return decisions.find(session, submission.id, live.policy.digest) is not None
 
     def _judge(self, submission: Submission, live: LivePolicy) -> Judgement:
         try:
@@ -126,6 +141,14 @@ class ModerateImage:
         drawn = is_drawn(live.policy.name, submission.id, probability)
         if kind := kind_of_review(decision, drawn=drawn):
             reviews.open_for(session, decision_id, priority(decision), kind)
+        if callback := callback_record(submission.callback or self.default_callback):
+            outbox.add(
+                session,
+                outbox.DECISION_MADE,
+                submission_id=submission.id,
+                decision_id=decision_id,
+                callback=callback,
+            )
         return decision_id
 
     def _judge_by_shadows(self, picture: EmbeddedPicture | None) -> list[ShadowDecision]:

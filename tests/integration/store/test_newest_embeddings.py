@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from sqlalchemy import update
-from store_records import FACTS
+from support.store_records import FACTS
 
 from worker.store import embeddings
 from worker.store.tables import EmbeddingRow

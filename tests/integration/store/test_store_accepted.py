@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
-from store_records import record, submission
+from support.store_records import record, submission
 
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import ImageUrl, InlineBytes
@@ -80,32 +80,24 @@ def test_nothing_is_due_before_its_time_and_what_is_due_is_given_to_one(database
     assert row(database).publish_at > utc_now() + submissions.PATIENCE
 
 
-def test_it_is_published_again_three_times_and_no_more(database):
+def test_it_is_published_again_until_it_has_an_outcome_ever_more_rarely(database):
     accept(database)
-    for _ in range(submissions.MAX_PUBLISHED_AGAIN):
+    pauses = []
+    for _ in range(9):
         make_due(database)
         assert len(take(database)) == 1
-    make_due(database)
-    assert take(database) == []
+        pauses.append(round((row(database).publish_at - utc_now()) / submissions.PATIENCE))
+    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60, 60]
 
 
 def test_what_the_broker_did_not_take_does_not_count(database):
     accept(database)
-    for _ in range(2 * submissions.MAX_PUBLISHED_AGAIN):
+    for _ in range(5):
         make_due(database)
         (due,) = take(database)
         with database.transaction() as session:
             submissions.give_back(session, [due.id])
-    assert len(take(database)) == 1
-
-
-def test_what_an_older_worker_decided_is_moved_on(database):
-    record(database, SIGNED)
-    make_due(database, state="accepted", pending_source=WHOLE)
-    with database.transaction() as session:
-        assert not submissions.is_open(session, SIGNED.id)
-        submissions.close_decided(session)
-    assert (row(database).state, row(database).pending_source) == ("decided", None)
+    assert row(database).published_again == 0
 
 
 @pytest.mark.parametrize("size", [1, 256 * 1024])

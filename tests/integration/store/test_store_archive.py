@@ -9,7 +9,16 @@ from hashlib import sha256
 import numpy as np
 import pytest
 from sqlalchemy import event, update
-from store_records import ALLOW, EMBEDDING, FACTS, MODEL_DIGEST, OTHER_VERSION, POLICY, record, submission
+from support.store_records import (
+    ALLOW,
+    EMBEDDING,
+    FACTS,
+    MODEL_DIGEST,
+    OTHER_VERSION,
+    POLICY,
+    record,
+    submission,
+)
 
 from worker.domain.decision import Decision
 from worker.domain.policy import Action

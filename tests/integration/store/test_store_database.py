@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import InternalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from store_records import record, submission
+from support.store_records import record, submission
 
 from worker.errors import DatabaseUnavailableError, SettingsError
 from worker.store import schema, submissions

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import IntegrityError
-from store_records import (
+from support.store_records import (
     ALCOHOL,
     ALLOW,
     EMBEDDING,

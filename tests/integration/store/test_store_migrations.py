@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, inspect, select, text
-from store_records import record, record_everything, submission
+from support.store_records import record, record_everything, submission
 
 from worker import resources
 from worker.errors import SchemaError

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
-from store_records import OTHER_VERSION, POLICY, record, submission
+from support.store_records import OTHER_VERSION, POLICY, record, submission
 
 from worker.domain.policy_state import PolicyState
 from worker.store import policy_states, policy_versions

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, text
-from store_records import record, submission
+from support.store_records import record, submission
 
 from worker.errors import DatabaseUnavailableError, SchemaError
 from worker.store import schema

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, select
-from store_records import ALLOW, POLICY, REVIEW, record, submission
+from support.store_records import ALLOW, POLICY, REVIEW, record, submission
 
 from worker.domain.policy import Action
 from worker.store import policy_versions, shadow_decisions

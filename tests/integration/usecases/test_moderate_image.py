@@ -33,29 +33,35 @@ def recorded(service: Service, *ids: str) -> list[decisions.RecordedDecision]:
         return decisions.of_submissions(session, ids)
 
 
+def moderate(service, submission):
+    return service.moderate_image(submission, service.moderate_image.policy_for(submission))
+
+
 def test_decided_once_however_many_ask_at_once(service):
     submission = Submission("post-1", InlineBytes(PICTURE), reference="first post")
     with ThreadPoolExecutor(8) as pool:
-        ids = list(pool.map(lambda _: service.moderate_image(submission), range(8)))
+        ids = list(pool.map(lambda _: moderate(service, submission), range(8)))
     (decision,) = recorded(service, "post-1")
     assert sorted(ids, key=str) == sorted([decision.id] + [None] * 7, key=str)
     assert decision.reference == "first post"
 
 
 def test_each_policy_decides_for_itself(service):
-    service.moderate_image(Submission("post-2", InlineBytes(PICTURE)))
-    service.moderate_image(Submission("post-2", InlineBytes(PICTURE), policy="default"))
+    moderate(service, Submission("post-2", InlineBytes(PICTURE)))
+    moderate(service, Submission("post-2", InlineBytes(PICTURE), policy="default"))
     assert [decision.policy for decision in recorded(service, "post-2")] == ["stickers", "default"]
 
 
 def test_giving_up_is_a_decision_with_the_reason(service):
-    service.moderate_image.give_up(Submission("post-3", LocalFile("cat.jpg")), "the sky fell")
+    submission = Submission("post-3", LocalFile("cat.jpg"))
+    live = service.moderate_image.policy_for(submission)
+    service.moderate_image.give_up(submission, live, "the sky fell")
     (decision,) = recorded(service, "post-3")
     assert (decision.action, decision.reason) == ("review", "not judged, the sky fell")
 
 
 def test_the_digest_of_what_cannot_be_decoded_is_kept(service):
-    service.moderate_image(Submission("post-4", InlineBytes(b"a letter")))
+    moderate(service, Submission("post-4", InlineBytes(b"a letter")))
     with service.database.reading() as session:
         kept = session.get(submissions.SubmissionRow, "post-4").sha256
     assert kept is not None
@@ -64,7 +70,7 @@ def test_the_digest_of_what_cannot_be_decoded_is_kept(service):
 def test_an_unknown_policy_decides_nothing(service):
     submission = Submission("post-5", InlineBytes(PICTURE), policy="uploads")
     with pytest.raises(UnknownPolicyError) as error:
-        service.moderate_image(submission)
+        moderate(service, submission)
     service.moderate_image.refuse(submission.id, error.value)
     assert recorded(service, "post-5") == []
     with service.database.reading() as session:
@@ -72,7 +78,7 @@ def test_an_unknown_policy_decides_nothing(service):
 
 
 def test_a_refusal_never_overwrites_a_decision(service):
-    service.moderate_image(Submission("post-6", InlineBytes(PICTURE)))
+    moderate(service, Submission("post-6", InlineBytes(PICTURE)))
     service.moderate_image.refuse("post-6", UsageError("too late"))
     with service.database.reading() as session:
         assert submissions.refused(session, limit=5) == []

@@ -137,6 +137,16 @@ def test_a_failure_meets_only_the_caller_whose_picture_caused_it(open_batcher, c
         bad.result()
 
 
+def test_a_failed_batch_is_halved_until_the_culprit_stands_alone(open_batcher, callers):
+    encoder = GatedEncoder(gate_open=False)
+    pictures = [*range(2, 9), "poison"]
+    gather(open_batcher(encoder, batch_size=8), encoder, callers, [[picture] for picture in pictures])
+
+    failed = [sorted(map(str, one)) for one in encoder.passes if "poison" in one]
+    assert [len(one) for one in failed] == [8, 4, 2, 1]
+    assert len(encoder.passes) == 1 + 7
+
+
 def test_the_batcher_goes_on_after_a_failure(open_batcher):
     batcher = open_batcher(GatedEncoder(gate_open=True))
     with pytest.raises(ValueError, match="poison"):

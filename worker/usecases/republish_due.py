@@ -1,7 +1,7 @@
-"""The reconciler, the smallest one that closes the gap: what is accepted and not decided is published again.
+"""The reconciler: what is neither decided nor in anybody's hand when it should be is published again.
 
 Between the commit of an accepted submission and its message lies a moment in which a process can die or the
-broker be away, and Celery on Redis loses a message now and then.
+broker be away, Celery on Redis loses a message now and then, and workers die with submissions in hand.
 """
 
 import logging
@@ -13,7 +13,7 @@ from worker.background import repeated
 from worker.client.messages import from_message
 from worker.domain.submission import Submission
 from worker.errors import InvalidSubmissionError
-from worker.metrics import WebMetrics
+from worker.metrics import Metrics
 from worker.store import submissions
 from worker.store.database import Database
 from worker.store.submissions import PendingSubmission
@@ -27,27 +27,25 @@ CHUNK: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class RepublishAccepted:
+class RepublishDue:
     """Publish what is due; several processes may do so at once, each takes its own."""
 
     database: Database
     publish: PublishSubmissions
-    metrics: WebMetrics
+    metrics: Metrics
 
     def __call__(self) -> int:
         """Return how many submissions were published again."""
-        with self.database.transaction() as session:
-            submissions.close_decided(session)
         count = 0
         while due := self._take():
-            left = self.publish([one for one in map(_submission, due) if one])
+            left = self.publish([one for one in map(self._submission, due) if one])
             count += len(due) - len(left)
             if left:
                 with self.database.transaction() as session:
                     submissions.give_back(session, left)
                 break
         if count:
-            log.warning("%d accepted submissions were not decided in time: published again", count)
+            log.warning("%d submissions were not decided in time: published again", count)
             self.metrics.published_again(count)
         return count
 
@@ -57,22 +55,23 @@ class RepublishAccepted:
 
     def running(self) -> AbstractContextManager[None]:
         """Look now and again while the context lasts; a failure is only logged."""
-        return repeated(self, LOOK_SECONDS, name="publishing again what was accepted")
+        return repeated(self, LOOK_SECONDS, name="publishing again what is due")
 
-
-def _submission(pending: PendingSubmission) -> Submission | None:
-    """Return what was accepted; None where the row holds none: it must not stop the others."""
-    message = {
-        "id": pending.id,
-        "source": pending.source,
-        "policy": pending.policy,
-        "reference": pending.reference,
-        "sha256": pending.sha256,
-        "context": pending.context,
-        "callback": pending.callback,
-    }
-    try:
-        return from_message(message)
-    except InvalidSubmissionError as error:
-        log.error("submission %s is accepted but cannot be published: %s", pending.id, error)  # noqa: TRY400
-        return None
+    def _submission(self, pending: PendingSubmission) -> Submission | None:
+        """Return what the ledger holds; where that can no longer be published, close it with the reason."""
+        message = {
+            "id": pending.id,
+            "source": pending.source,
+            "policy": pending.policy,
+            "reference": pending.reference,
+            "sha256": pending.sha256,
+            "context": pending.context,
+            "callback": pending.callback,
+        }
+        try:
+            return from_message(message)
+        except InvalidSubmissionError as error:
+            log.error("submission %s cannot be published: %s", pending.id, error)  # noqa: TRY400 - no traceback
+            with self.database.transaction() as session:
+                submissions.refuse(session, pending.id, f"it cannot be published again: {error.message}")
+            return None

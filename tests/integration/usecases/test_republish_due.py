@@ -8,12 +8,12 @@ from sqlalchemy import update
 from support.deployment import deploy
 
 from worker.domain.submission import InlineBytes, LocalFile, Submission
-from worker.metrics import WebMetrics
+from worker.metrics import Metrics, WebMetrics
 from worker.store.column_types import utc_now
 from worker.store.tables import SubmissionRow
 from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.publish_submissions import PublishSubmissions
-from worker.usecases.republish_accepted import RepublishAccepted
+from worker.usecases.republish_due import RepublishDue
 
 FILE = Submission("upload-1", LocalFile("a.jpg"), policy="stickers", reference="post-42", context={"a": 1})
 BYTES = Submission("upload-2", InlineBytes(b"abc"))
@@ -46,7 +46,7 @@ def make_due(deployment, **values):
 def test_what_was_never_published_is_published_whole(deployment):
     accept(deployment, FILE, BYTES)
     with deployment.client() as client:
-        republish = RepublishAccepted(deployment.database, PublishSubmissions(client), WebMetrics())
+        republish = RepublishDue(deployment.database, PublishSubmissions(client), Metrics())
         assert republish() == 0
         make_due(deployment)
         assert republish() == 2
@@ -54,15 +54,16 @@ def test_what_was_never_published_is_published_whole(deployment):
     assert deployment.unfinished() == {"upload-1", "upload-2"}
 
 
-def test_a_row_that_holds_no_submission_stops_no_other(deployment):
+def test_a_row_that_holds_no_submission_is_closed_with_the_reason_and_stops_no_other(deployment):
     accept(deployment, FILE)
     make_due(deployment, pending_source={"kind": "tape"})
     accept(deployment, BYTES)
     with deployment.database.transaction() as session:
         session.execute(update(SubmissionRow).values(publish_at=utc_now() - timedelta(seconds=1)))
     with deployment.client() as client:
-        RepublishAccepted(deployment.database, PublishSubmissions(client), WebMetrics())()
+        RepublishDue(deployment.database, PublishSubmissions(client), Metrics())()
     assert deployment.unfinished() == {"upload-2"}
+    assert "cannot be published again" in deployment.refused(1)["upload-1"]
 
 
 def test_a_broker_that_is_away_is_left_alone_for_a_moment(deployment):
