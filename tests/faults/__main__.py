@@ -72,11 +72,10 @@ def _run(
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=total)
 
-        def done(rows: Sequence[Outcome]) -> None:
+        def done(row: Outcome) -> None:
             progress.advance(bar)
-            for row in rows:
-                heal = f", healed in {row.seconds_to_heal:.0f} s" if row.seconds_to_heal else ""
-                progress.console.print(f"{row.fault}, {row.database}: {row.verdict}{heal}", highlight=False)
+            heal = f", healed in {row.seconds_to_heal:.0f} s" if row.seconds_to_heal else ""
+            progress.console.print(f"{row.fault}, {row.database}: {row.verdict}{heal}", highlight=False)
 
         def tell(what: str) -> None:
             progress.update(bar, description=what)

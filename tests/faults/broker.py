@@ -62,7 +62,7 @@ def flushed(scene: Scene, load: Load) -> Iterator[None]:
     load.accept(400)
     load.strike()
     with scene.redis.connect() as connection:
-        waiting = sum(scene.in_redis())
+        waiting = scene.count_messages()
         connection.flushall()
     load.notes.append(f"{waiting} messages flushed")
     yield

@@ -1,15 +1,21 @@
 """A fault: what is done to the scene, how often, and the judgement of its oracle."""
 
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+import redis
 from faults.load import Load
 from faults.oracle import Findings, examine
 from faults.scene import POSTGRESQL, SQLITE, Scene
+from support.deployment import wait_for
 
 #: Inflicts the fault on a load; after its `yield`, when the oracle holds, it may claim more.
 Infliction = Callable[[Scene, Load], Iterator[None]]
+#: Redis delivers what a killed worker had in hand after 60 s, twice if that one is killed too.
+REST_SECONDS = 150
 BOTH = (SQLITE, POSTGRESQL)
 FAULTS: list["Fault"] = []
 #: Names the row of what Celery on Redis itself may lose.
@@ -65,24 +71,54 @@ def fault(name: str, **options: object) -> Callable[[Infliction], Infliction]:
     return enter
 
 
-def run(one: Fault, scene: Scene, rounds: int, tell: Callable[[str], None] = lambda _: None) -> list[Outcome]:
-    """Inflict a fault so often; return its row, and another for bare messages where there were any."""
-    outcome, bare = Outcome(one.name, scene.kind), Outcome(one.name + BARE, scene.kind, verdict="known gap")
+@dataclass
+class Case:
+    """A fault that was inflicted: its loads, and what is known of them so far."""
+
+    fault: Fault
+    outcome: Outcome
+    #: Of messages that were on the queue alone, which Celery on Redis may lose.
+    bare: Outcome
+    loads: list[Load] = field(default_factory=list)
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [self.outcome, self.bare] if self.bare.submitted else [self.outcome]
+
+
+def inflict(one: Fault, scene: Scene, rounds: int, tell: Callable[[str], None]) -> Case:
+    """Inflict a fault so often, and wait each time until the database says that all is well again."""
+    case = Case(one, Outcome(one.name, scene.kind), Outcome(one.name + BARE, scene.kind, verdict="known gap"))
     departed = len(scene.crew.departures)
     for n in range(1 if one.without_pause else rounds):
         tell(f"{one.name}, {scene.kind}" + ("" if one.without_pause else f", round {n + 1} of {rounds}"))
-        load = Load(scene, f"{_slug(one.name)}-{n}", rounds if one.without_pause else 1)
-        _run_round(one, load, outcome)
-        _count(load, outcome, bare)
-        if outcome.verdict != "holds":
+        case.loads.append(Load(scene, f"{_slug(one.name)}-{n}", rounds if one.without_pause else 1))
+        _inflict_once(one, case.loads[-1], case.outcome)
+        if case.outcome.verdict != "holds":
             break
     if left := scene.crew.departures[departed:]:
         codes = ", ".join(sorted({str(departure.exit_code) for departure in left}))
-        outcome.notes.append(f"{len(left)} workers left by themselves, exit code {codes}")
-    return [outcome, bare] if bare.submitted else [outcome]
+        case.outcome.notes.append(f"{len(left)} workers left by themselves, exit code {codes}")
+    return case
 
 
-def _run_round(one: Fault, load: Load, outcome: Outcome) -> None:
+def settle(cases: Sequence[Case], scene: Scene) -> None:
+    """Wait until Redis has delivered again all that it holds for the dead; then let the oracle judge it all.
+
+    Once for all faults: what a killed worker had not acknowledged is in nobody's way until then.
+    """
+    loads = [load for case in cases for load in case.loads]
+    with suppress(AssertionError, redis.RedisError):
+        wait_for(
+            lambda: not any(load.in_redis() for load in loads), what="Redis to rest", seconds=REST_SECONDS
+        )
+    time.sleep(1)
+    for case in cases:
+        for load in case.loads:
+            _judge(case, load)
+
+
+def _inflict_once(one: Fault, load: Load, outcome: Outcome) -> None:
     inflicting = one.inflict(load.scene, load)
     try:
         load.scene.crew.wait_until_ready()
@@ -107,13 +143,19 @@ def _run_round(one: Fault, load: Load, outcome: Outcome) -> None:
         outcome.notes += [note for note in load.notes if note not in outcome.notes]
 
 
-def _count(load: Load, outcome: Outcome, bare: Outcome) -> None:
-    """Add what became of a load, as it is now."""
-    facts = load.facts()
+def _judge(case: Case, load: Load) -> None:
+    """Add what became of a load in the end."""
+    facts = load.facts(with_redis=True)
     if facts is None:
+        case.outcome.verdict = "broken"
+        case.outcome.notes.append("Redis or the database did not come back")
         return
     findings = examine(facts, load.expectation)
+    if case.outcome.verdict == "holds" and not findings.hold:
+        case.outcome.verdict = _verdict(findings)
+        case.outcome.notes.append(f"healed, but in the end: {findings}")
     decided = {decision.submission_id for decision in facts.decisions}
+    outcome, bare = case.outcome, case.bare
     outcome.submitted += len({*load.promised, *load.refused})
     outcome.decided += len(decided - load.bare)
     outcome.lost += len(findings.lost)

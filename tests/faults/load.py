@@ -126,10 +126,15 @@ class Load:
             versions=self.versions, tells=self.callback is not None, refused=self.refused, bare=self.bare
         )
 
-    def facts(self) -> Facts | None:
+    def in_redis(self) -> tuple[int, int]:
+        """Return how many messages with our submissions are queued, and how many are unacknowledged."""
+        queued, given_out = self.scene.messages()
+        return _count_with(self.prefix, queued), _count_with(self.prefix, given_out)
+
+    def facts(self, *, with_redis: bool = False) -> Facts | None:
         """Return what is known now; None while Redis or the database is away."""
         try:
-            queued, unacknowledged = self.scene.in_redis()
+            queued, unacknowledged = self.in_redis() if with_redis else (0, 0)
             with self.scene.deployment.database.reading() as session:
                 return read_facts(
                     session, f"{self.prefix}.", self.promised, queued=queued, unacknowledged=unacknowledged
@@ -138,22 +143,16 @@ class Load:
             return None
 
     def wait_for_oracle(self, patience_seconds: float) -> tuple[Findings, float]:
-        """Look until the oracle holds, twice in a row; return what it found, and the seconds to heal."""
+        """Look until the oracle holds for the database; return what it found, and the seconds to heal."""
         deadline = time.monotonic() + patience_seconds
-        findings, healed_at = Findings(stuck=["Redis or the database does not answer"]), None
+        findings = Findings(stuck=["the database does not answer"])
         while time.monotonic() < deadline:
-            facts = self.facts()
-            now = time.monotonic()
-            findings = examine(facts, self.expectation) if facts else findings
-            if facts and findings.hold:
-                if healed_at is not None:
-                    return findings, healed_at - self._struck_at
-                # A message between the queue and a worker's hands is in neither place for a moment.
-                healed_at = now
-            else:
-                healed_at = None
+            if facts := self.facts():
+                findings = examine(facts, self.expectation)
+                if findings.hold:
+                    break
             time.sleep(LOOK_SECONDS)
-        return findings, float("nan")
+        return findings, time.monotonic() - self._struck_at
 
     def slowest_round(self) -> float:
         """Return the most seconds from a strike until all that was promised before it is decided."""
@@ -165,6 +164,10 @@ class Load:
             decided = [times[one] for one, promised in self.promised.items() if promised <= strike]
             slowest = max([slowest, *((made - strike).total_seconds() for made in decided)])
         return slowest
+
+
+def _count_with(prefix: str, messages: Sequence[Sequence[str]]) -> int:
+    return sum(any(one.startswith(f"{prefix}.") for one in ids) for ids in messages)
 
 
 def _distinct(data: bytes, submission_id: str) -> bytes:

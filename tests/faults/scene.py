@@ -1,12 +1,13 @@
 """The scene of the faults: one Redis, one database, two workers, and the intake that HTTP uses."""
 
+import base64
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import redis
 from faults.crew import Crew
 from faults.servers import Disk, Postgres, Redis, postgres_server, redis_server, small_disk
 from support.deployment import Deployment, deploy
@@ -36,21 +37,30 @@ class Scene:
     client: Client
     accept: AcceptSubmissions
 
-    def in_redis(self) -> tuple[int, int]:
-        """Return how many messages are queued, and how many are given out and unacknowledged."""
-        queue = self.deployment.settings.queue
+    def count_messages(self) -> int:
+        """Return how many messages are queued, or given out and unacknowledged."""
         with self.redis.connect() as connection:
-            queued = sum(connection.llen(f"{queue}{priority}") for priority in PRIORITIES)
-            return queued, connection.hlen("unacked")
+            return sum(connection.llen(name) for name in self._queues) + connection.hlen("unacked")
+
+    def messages(self) -> tuple[list[list[str]], list[list[str]]]:
+        """Return the ids in each message that is queued, and in each that is given out and unacknowledged."""
+        with self.redis.connect() as connection:
+            queued = [_ids(raw) for name in self._queues for raw in connection.lrange(name, 0, -1)]
+            given_out = [_ids(json.dumps(json.loads(raw)[0])) for raw in connection.hvals("unacked")]
+        return queued, given_out
 
     @property
-    def is_reachable(self) -> bool:
-        """Whether Redis answers."""
-        try:
-            self.in_redis()
-        except redis.RedisError:
-            return False
-        return True
+    def _queues(self) -> list[str]:
+        return [f"{self.deployment.settings.queue}{priority}" for priority in PRIORITIES]
+
+
+def _ids(raw: bytes | str) -> list[str]:
+    """Return the ids of the submissions in a message; none where it is malformed."""
+    try:
+        fields = json.loads(base64.b64decode(json.loads(raw)["body"]))[1]
+        return [str(one["id"]) for one in fields.get("submissions", [fields])]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return []
 
 
 @contextmanager

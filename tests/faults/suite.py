@@ -1,12 +1,11 @@
 """Every fault there is, and their run on one database after another."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from faults import broker, databases, messages, pictures, policies, workers
-from faults.fault import FAULTS, Fault, Outcome, run
-from faults.scene import Scene, set_scene
+from faults.fault import FAULTS, Case, Fault, Outcome, inflict, settle
+from faults.scene import set_scene
 
 #: In the order of the table; importing a family has entered its faults into the list.
 FAMILIES = (workers, broker, databases, messages, pictures, policies)
@@ -26,22 +25,23 @@ def run_on(  # noqa: PLR0913 - the last three all have a name
     *,
     rounds: int | None = None,
     tell: Callable[[str], None] = lambda _: None,
-    done: Callable[[Sequence[Outcome]], None] = lambda _: None,
+    done: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
-    """Inflict the faults one after another; what does not heal is not left to the next one."""
+    """Inflict the faults one after another, and return what came of each."""
     outcomes: list[Outcome] = []
+    wanted = [one for one in faults if database in one.databases]
     scenes = 0
-    with ExitStack() as stack:
-        scene: Scene | None = None
-        for one in (one for one in faults if database in one.databases):
-            if scene is None:
-                tell(f"setting the scene on {database}")
-                scenes += 1
-                scene = stack.enter_context(set_scene(database, folder / f"{database}-{scenes}"))
-            rows = run(one, scene, rounds or one.rounds, tell)
-            outcomes += rows
-            done(rows)
-            if any(row.is_failure for row in rows):
-                stack.close()
-                scene = None
+    while wanted:
+        tell(f"setting the scene on {database}")
+        scenes += 1
+        cases: list[Case] = []
+        with set_scene(database, folder / f"{database}-{scenes}") as scene:
+            # What does not heal is not left to the next fault.
+            while wanted and not any(case.outcome.is_failure for case in cases):
+                one = wanted.pop(0)
+                cases.append(inflict(one, scene, rounds or one.rounds, tell))
+                done(cases[-1].outcome)
+            tell(f"waiting for Redis to rest, {database}")
+            settle(cases, scene)
+        outcomes += [outcome for case in cases for outcome in case.outcomes]
     return outcomes

@@ -42,9 +42,9 @@ def _killed_at(moment: str) -> Infliction:
     return inflict
 
 
-fault("worker killed right after the claim", rounds=2)(_killed_at("die-judging"))
-fault("worker killed before the commit", rounds=2)(_killed_at("die-before-commit"))
-fault("worker killed between commit and acknowledgement", rounds=2)(_killed_at("die-after-commit"))
+fault("worker killed right after the claim", rounds=3)(_killed_at("die-judging"))
+fault("worker killed before the commit", rounds=3)(_killed_at("die-before-commit"))
+fault("worker killed between commit and acknowledgement", rounds=3)(_killed_at("die-after-commit"))
 
 
 @fault("idle workers killed, then a submission at once", rounds=5, without_pause=True)
