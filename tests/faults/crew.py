@@ -120,7 +120,7 @@ class Crew:
 
     @property
     def ready(self) -> list[Worker]:
-        return [worker for worker in self.workers if worker.is_ready]
+        return [worker for worker in self.workers if worker.is_ready and not worker.is_struck]
 
     def wait_until_ready(self) -> list[Worker]:
         """Wait until each is at work, and return them."""

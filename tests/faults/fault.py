@@ -12,6 +12,8 @@ from faults.oracle import Findings, examine
 from faults.scene import POSTGRESQL, SQLITE, Scene
 from support.deployment import wait_for
 
+from worker.store.tables import SubmissionRow
+
 #: Inflicts the fault on a load; after its `yield`, when the oracle holds, it may claim more.
 Infliction = Callable[[Scene, Load], Iterator[None]]
 #: Redis delivers what a killed worker had in hand after 60 s, twice if that one is killed too.
@@ -50,6 +52,9 @@ class Outcome:
     decided: int = 0
     lost: int = 0
     doubled: int = 0
+    #: Submissions that the ledger put on the queue again, and those in the hands of a worker that died.
+    published_again: int = 0
+    crashed: int = 0
     #: Of the slowest round.
     seconds_to_heal: float | None = None
     #: holds, lost, doubled, stuck, broken (another claim of the fault does not hold), known gap, skipped.
@@ -160,6 +165,8 @@ def _judge(case: Case, load: Load) -> None:
     outcome.decided += len(decided - load.bare)
     outcome.lost += len(findings.lost)
     outcome.doubled += len(findings.doubled)
+    outcome.published_again += load.count_rows(SubmissionRow.published_again > 0)
+    outcome.crashed += load.count_rows(SubmissionRow.crashes > 0)
     bare.rounds = outcome.rounds
     bare.submitted += len(load.bare)
     bare.decided += len(decided & load.bare)

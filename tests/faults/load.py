@@ -11,7 +11,7 @@ from itertools import count
 import redis
 from faults.oracle import Expectation, Facts, Findings, examine, read_facts
 from faults.scene import Scene
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from support.deployment import wait_for
 from support.pictures import drawing, encoded
 
@@ -19,7 +19,7 @@ from worker.client import LocalFile, Submission
 from worker.domain.callback import Callback
 from worker.errors import BrokerUnavailableError, DatabaseUnavailableError
 from worker.store.column_types import utc_now
-from worker.store.tables import DecisionRow
+from worker.store.tables import DecisionRow, SubmissionRow
 
 PICTURE = encoded(drawing(96, 72), "PNG")
 LOOK_SECONDS = 0.3
@@ -120,6 +120,12 @@ class Load:
 
     # What comes of it.
 
+    def count_rows(self, condition: ColumnElement[bool]) -> int:
+        """Return of how many of ours the ledger says so."""
+        ours = SubmissionRow.id.startswith(f"{self.prefix}.", autoescape=True)
+        with self.scene.deployment.database.reading() as session:
+            return session.scalar(select(func.count()).where(ours, condition)) or 0
+
     @property
     def expectation(self) -> Expectation:
         return Expectation(
@@ -155,13 +161,13 @@ class Load:
         return findings, time.monotonic() - self._struck_at
 
     def slowest_round(self) -> float:
-        """Return the most seconds from a strike until all that was promised before it is decided."""
+        """Return the most seconds from a strike until all that was promised before the next is decided."""
         with self.scene.deployment.database.reading() as session:
             query = select(DecisionRow.submission_id, DecisionRow.created_at)
             times = dict(session.execute(query).tuples().all())
         slowest = 0.0
-        for strike in self.struck:
-            decided = [times[one] for one, promised in self.promised.items() if promised <= strike]
+        for strike, following in zip(self.struck, [*self.struck[1:], utc_now()], strict=True):
+            decided = [times[one] for one, promised in self.promised.items() if promised <= following]
             slowest = max([slowest, *((made - strike).total_seconds() for made in decided)])
         return slowest
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 COLOURS = {"holds": "green", "known gap": "yellow", "skipped": "yellow"}
-NUMBERS = ("rounds", "submitted", "decided", "lost", "doubled", "s to heal")
+NUMBERS = ("rounds", "submitted", "decided", "lost", "doubled", "again", "s to heal")
 #: Where the output is a file, or a window too narrow for the table.
 WIDTH = 132
 
@@ -34,7 +34,7 @@ def table(outcomes: Sequence[Outcome]) -> RenderableType:
     made.add_column("verdict", no_wrap=True)
     for one in outcomes:
         heal = "" if one.seconds_to_heal is None else f"{one.seconds_to_heal:.1f}"
-        numbers = (one.rounds, one.submitted, one.decided, one.lost, one.doubled)
+        numbers = (one.rounds, one.submitted, one.decided, one.lost, one.doubled, one.published_again)
         verdict = Text(one.verdict, COLOURS.get(one.verdict, "red"))
         made.add_row(one.fault, one.database, *map(str, numbers), heal, verdict)
     notes = [f"{one.fault}, {one.database}: {note}" for one in outcomes for note in one.notes]

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from faults.fault import Infliction, fault
 from faults.load import Load
 from faults.scene import Scene
-from sqlalchemy import func, select
 
 from worker.store.tables import SubmissionRow
 
@@ -25,7 +24,7 @@ def killed_at_random(scene: Scene, load: Load) -> Iterator[None]:
             load.strike()
             dice.choice(scene.crew.ready).strike(signal.SIGKILL)
     yield
-    quarantined = _count(load, SubmissionRow.crashes >= 3)
+    quarantined = load.count_rows(SubmissionRow.crashes >= 3)
     if quarantined:
         load.notes.append(f"{quarantined} innocent pictures were in hand in three crashes: quarantined")
 
@@ -73,11 +72,5 @@ def told_to_go(scene: Scene, load: Load) -> Iterator[None]:
     yield
     codes = scene.crew.exit_codes[told:]
     assert set(codes) == {0}, f"exit codes {codes} instead of 0"
-    crashed = _count(load, SubmissionRow.crashes > 0)
+    crashed = load.count_rows(SubmissionRow.crashes > 0)
     assert not crashed, f"a SIGTERM is no crash, but {crashed} submissions have one"
-
-
-def _count(load: Load, condition: object) -> int:
-    ours = SubmissionRow.id.startswith(f"{load.prefix}.", autoescape=True)
-    with load.scene.deployment.database.reading() as session:
-        return session.scalar(select(func.count()).where(ours, condition)) or 0

@@ -95,8 +95,8 @@ def test_a_bare_message_may_vanish_but_not_once_a_worker_wrote_it_down():
 
 def test_the_table_says_everything_and_the_gap_of_a_bare_message_is_no_failure():
     outcomes = [
-        Outcome("killed", "sqlite", 20, 100, 99, 1, 0, 15.25, "lost", ["lost: a.1"]),
-        Outcome("killed: bare messages", "sqlite", 20, 50, 49, 1, 0, None, "known gap"),
+        Outcome("killed", "sqlite", 20, 100, 99, 1, 0, 7, 5, 15.25, "lost", ["lost: a.1"]),
+        Outcome("killed: bare messages", "sqlite", 20, 50, 49, 1, 0, 0, 0, None, "known gap"),
     ]
     console = Console(width=132, record=True)
     console.print(table(outcomes))
