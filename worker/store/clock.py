@@ -1,4 +1,4 @@
-"""The database's time: what several machines agree on when one waits for another."""
+"""The database's time: what every lease is measured by, however far the clocks of the workers are apart."""
 
 from datetime import datetime
 
@@ -9,7 +9,8 @@ from worker.store.column_types import UtcDateTime, utc_now
 
 
 def database_now(session: Session) -> datetime:
-    """Return the time by the database's clock; on SQLite by this machine's, which all its users share."""
+    """Return the time by the database's clock, in UTC; SQLite's is that of this machine."""
     if session.get_bind().dialect.name != "postgresql":
         return utc_now()
-    return session.execute(select(func.clock_timestamp(type_=UtcDateTime))).scalar_one()
+    # Not now(), which is when the transaction began: it may have waited for a lock since.
+    return session.execute(select(func.clock_timestamp(type_=UtcDateTime()))).scalar_one()
