@@ -81,6 +81,21 @@ class AddressNotAllowedError(PermanentError):
     """A URL leads to an address that this service must not talk to."""
 
 
+class UntrustedServerError(AddressNotAllowedError):
+    """A server cannot prove that it is the one that the URL names."""
+
+
+class CallbackNotAllowedError(PermanentError):
+    """A submission wants somebody to be told whom this deployment does not tell."""
+
+    exit_code = 2
+    http_status = 422
+
+
+class EventRefusedError(PermanentError):
+    """Who was to be told of a decision wants to hear of nothing more."""
+
+
 class UndecodablePictureError(PermanentError):
     """The bytes are not a picture this service will judge: broken, too large, or of a kind it refuses."""
 

@@ -102,6 +102,34 @@ class Settings(BaseSettings):
         description="Whether workers publish again what is due and tell the platform of decisions; else "
         "`moderate schedule` has to run.",
     )
+    webhook_hosts: str = Field(
+        "none",
+        description="Hosts that are told of decisions by webhook: names and `*.names` with commas between, "
+        "`any-public` or `none`.",
+    )
+    webhook_secrets: str = Field(
+        "none",
+        repr=False,
+        description="What webhooks are signed with, as `moderate outbox new-secret` makes it; while it is "
+        "changed, the new one and the old one with a comma between.",
+    )
+    webhook_url: str = Field(
+        "none", repr=False, description="Webhook for submissions that bring no callback; `none` tells nobody."
+    )
+    webhook_seconds: float = Field(
+        10.0, gt=0, le=30, description="Time for one webhook, all in all; then it is tried again."
+    )
+    callback_tasks: str = Field(
+        "none",
+        description="Tasks of the platform's own Celery that may be called with decisions: names and "
+        "`names.*` with commas between, or `none`.",
+    )
+    callback_broker_url: str = Field(
+        "none", repr=False, description="Broker of the platform's own Celery; `none` is the one of the jobs."
+    )
+    callback_hours: float = Field(
+        24.0, gt=0, le=720, description="How long telling the platform is tried before it is given up."
+    )
     metrics_host: str = Field(
         "127.0.0.1", min_length=1, description="Address at which a worker serves its metrics to Prometheus."
     )

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from worker.client import Client
+from worker.client.producer import Producer
+from worker.domain.callback import WebhookCallback
 from worker.domain.policy_state import PolicyState
 from worker.encoder.batcher import Batcher
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
+from worker.errors import CallbackNotAllowedError, InvalidSubmissionError, SettingsError
 from worker.images.decoder_pool import DecoderPool
 from worker.images.download import Download
 from worker.images.limits import Limits
@@ -22,6 +25,10 @@ from worker.isolation import Isolation
 from worker.metrics import Metrics, PolicyReading, WebMetrics
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
+from worker.notifications import signature
+from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedTasks
+from worker.notifications.celery_callback import CeleryTask
+from worker.notifications.webhook import Webhook
 from worker.policy_files.folder import file_of
 from worker.policy_files.library import LastGood, LivePolicy, PolicyLibrary, none_known
 from worker.policy_files.parser import read_policy
@@ -32,6 +39,7 @@ from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.authenticate_key import AuthenticateKey
 from worker.usecases.classify_pictures import ClassifyPictures
 from worker.usecases.compare_policies import ComparePolicies
+from worker.usecases.deliver_events import DeliverEvents
 from worker.usecases.explain_decision import ExplainDecision
 from worker.usecases.find_submission import FindSubmission
 from worker.usecases.hold_claims import HoldClaims
@@ -47,6 +55,9 @@ from worker.usecases.republish_due import RepublishDue
 from worker.usecases.run_policy_tests import RunPolicyTests
 from worker.usecases.scan_folder import ScanFolder
 from worker.usecases.settle_submissions import SettleSubmissions
+
+#: What a setting says that is not set; an empty variable is one that a compose file passed on.
+_NONE = ("", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,15 @@ def open_service(settings: Settings) -> Iterator[Service]:
         policies.current(settings.policy)
         metrics.follow_policies(lambda: map(_reading, policies.states))
         decoder.wait_until_ready()
-        moderate_image = ModerateImage(policies, settings.policy, reader, judge_picture, database, metrics)
+        moderate_image = ModerateImage(
+            policies,
+            settings.policy,
+            reader,
+            judge_picture,
+            database,
+            metrics,
+            default_callback(settings),
+        )
         process = process_name()
         claims = HoldClaims(database, process)
         crew = stack.enter_context(ThreadPoolExecutor(settings.concurrency, "many"))
@@ -135,6 +154,8 @@ def running_schedule(settings: Settings, database: Database, metrics: Metrics) -
     with Client(settings.broker_url, queue=settings.queue) as broker, ExitStack() as stack:
         republish = RepublishDue(database, PublishSubmissions(broker), metrics)
         stack.enter_context(republish.running())
+        deliver = stack.enter_context(open_deliverer(settings, database))
+        stack.enter_context(deliver.running())
         yield
 
 
@@ -145,6 +166,7 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
     SchemaError or DatabaseUnavailableError where the tables are not there; the broker may be away.
     """
     metrics = WebMetrics()
+    callbacks = allowed_callbacks(settings)
     with ExitStack() as stack:
         broker = stack.enter_context(Client(settings.broker_url, queue=settings.queue))
         database = open_database(settings)
@@ -159,7 +181,7 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
             metrics=metrics,
             uploads=uploads,
             authenticate=AuthenticateKey(database),
-            accept=AcceptSubmissions(database, settings.policies, publish, metrics),
+            accept=AcceptSubmissions(database, settings.policies, publish, metrics, callbacks),
             find=FindSubmission(database),
         )
 
@@ -258,6 +280,57 @@ def image_reader(settings: Settings) -> ImageReader:
         ObjectStores.open(settings.object_stores, limits, settings.download_seconds),
         limits,
     )
+
+
+@contextmanager
+def open_deliverer(settings: Settings, database: Database) -> Iterator[DeliverEvents]:
+    """Return the use case that tells the platform; SettingsError where it could tell nobody as it should."""
+    allowed = allowed_callbacks(settings)
+    http = GuardedHttp(allowed.guard)
+    webhook = Webhook(http, _webhook_keys(settings), settings.webhook_seconds)
+    own = settings.callback_broker_url not in _NONE
+    broker_url = settings.callback_broker_url if own else settings.broker_url
+    setting = "MODERATION_CALLBACK_BROKER_URL" if own else "MODERATION_BROKER_URL"
+    with closing(Producer(broker_url, setting=setting)) as producer:
+        give_up_after = timedelta(hours=settings.callback_hours)
+        yield DeliverEvents(database, allowed, webhook, CeleryTask(producer), give_up_after)
+
+
+def allowed_callbacks(settings: Settings) -> AllowedCallbacks:
+    """Return whom this deployment tells; SettingsError where that is no list, or no secret signs it."""
+    try:
+        hosts = AllowedHosts.parse(settings.webhook_hosts)
+    except SettingsError as error:
+        raise SettingsError(f"MODERATION_WEBHOOK_HOSTS: {error.message}", hint=error.hint) from None
+    if hosts != AllowedHosts() and not _webhook_keys(settings):
+        raise SettingsError(
+            "MODERATION_WEBHOOK_HOSTS allows webhooks, but there is no secret to sign them with",
+            hint="set MODERATION_WEBHOOK_SECRETS to what `moderate outbox new-secret` prints, and give it to "
+            "the receivers",
+        )
+    return AllowedCallbacks(
+        AddressGuard(hosts, hint="MODERATION_WEBHOOK_HOSTS names the hosts that are told of decisions"),
+        AllowedTasks.parse(settings.callback_tasks),
+        own_queue=settings.queue if settings.callback_broker_url in _NONE else "",
+    )
+
+
+def default_callback(settings: Settings) -> WebhookCallback | None:
+    """Return who is told of submissions that bring no callback; SettingsError where nobody may be there."""
+    if settings.webhook_url in _NONE:
+        return None
+    try:
+        callback = WebhookCallback(settings.webhook_url)
+        allowed_callbacks(settings).check(callback)
+    except (InvalidSubmissionError, CallbackNotAllowedError) as error:
+        problem = error.message.removeprefix("callback: ")
+        raise SettingsError(f"MODERATION_WEBHOOK_URL: {problem}", hint=error.hint) from None
+    return callback
+
+
+def _webhook_keys(settings: Settings) -> tuple[bytes, ...]:
+    text = settings.webhook_secrets
+    return () if text in _NONE else signature.read_secrets(text)
 
 
 def scan_folder(settings: Settings, encoder: Encoder, decoder: DecoderPool) -> ScanFolder:

@@ -10,15 +10,20 @@ from pathlib import Path
 
 from faults.crew import Crew
 from faults.servers import Disk, Postgres, Redis, postgres_server, redis_server, small_disk
+from faults.worker_process import ANYWHERE
 from support.deployment import Deployment, deploy
 
 from worker.client import Client
 from worker.metrics import WebMetrics
+from worker.network.address_guard import AddressGuard, AllowedHosts
+from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedTasks
+from worker.notifications.signature import new_secret
 from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.publish_submissions import PublishSubmissions
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 WORKERS = 2
+TELLING = {"webhook_hosts": "any-public", "webhook_secrets": new_secret()}
 #: What kombu puts between a queue's name and a priority other than 0.
 PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
@@ -74,12 +79,17 @@ def set_scene(kind: str, folder: Path, *, workers: int = WORKERS, **settings: ob
         disk = stack.enter_context(small_disk())
         postgres = stack.enter_context(postgres_server(disk.folder)) if kind == POSTGRESQL else None
         url = postgres.place.url("postgres") if postgres else f"sqlite:///{disk.folder / 'moderation.db'}"
-        deployment = deploy(folder, server.url, url, **settings)
+        deployment = deploy(folder, server.url, url, **(TELLING | settings))
         stack.callback(deployment.database.dispose)
         crew = stack.enter_context(Crew(deployment.environment, folder, workers))
         client = stack.enter_context(deployment.client())
+        guard = AddressGuard(AllowedHosts.parse("any-public"), **ANYWHERE)
         accept = AcceptSubmissions(
-            deployment.database, deployment.settings.policies, PublishSubmissions(client), WebMetrics()
+            deployment.database,
+            deployment.settings.policies,
+            PublishSubmissions(client),
+            WebMetrics(),
+            AllowedCallbacks(guard, AllowedTasks()),
         )
         crew.wait_until_ready()
         yield Scene(kind, server, postgres, disk, deployment, crew, client, accept)

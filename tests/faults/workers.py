@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 
+from faults.callbacks import platform, require_that_all_is_heard, wait_until_told
 from faults.fault import Infliction, fault
 from faults.load import Load
 from faults.scene import Scene
@@ -17,13 +18,16 @@ NEIGHBOURS = 20
 @fault("worker killed at random moments under load", rounds=20, without_pause=True)
 def killed_at_random(scene: Scene, load: Load) -> Iterator[None]:
     dice = random.Random(load.prefix)
-    with load.flowing(bare=True):
-        for _ in range(load.rounds):
-            scene.crew.wait_until_ready()
-            time.sleep(dice.uniform(0.2, 2.0))
-            load.strike()
-            dice.choice(scene.crew.ready).strike(signal.SIGKILL)
-    yield
+    with platform(load, 200) as receiver:
+        with load.flowing(bare=True):
+            for _ in range(load.rounds):
+                scene.crew.wait_until_ready()
+                time.sleep(dice.uniform(0.2, 2.0))
+                load.strike()
+                dice.choice(scene.crew.ready).strike(signal.SIGKILL)
+        yield
+        wait_until_told(load, receiver)
+        require_that_all_is_heard(load, receiver)
     quarantined = load.count_rows(SubmissionRow.crashes >= 3)
     if quarantined:
         load.notes.append(f"{quarantined} innocent pictures were in hand in three crashes: quarantined")

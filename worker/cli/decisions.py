@@ -1,12 +1,13 @@
 """`moderate decisions`: what was decided, newest first."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from worker.cli.console import action_text, messages, plain_table, print_json, results
 from worker.domain.policy import Action
+from worker.notifications.decision_fields import decision_fields
 from worker.settings import Settings
 from worker.store import decisions as store
 from worker.store import schema, submissions
@@ -38,7 +39,7 @@ def decisions(
     finally:
         database.dispose()
     if as_json:
-        print_json([_as_json(decision) for decision in found])
+        print_json([decision_fields(decision) for decision in found])
         return
     print_table(found)
     results().print(f"\n{len(found)} shown; in all: " + (_count_text(counts) or "no decisions yet"))
@@ -63,32 +64,3 @@ def print_table(found: list[store.RecordedDecision], *, times: bool = True) -> N
 
 def _count_text(counts: dict[Action, int]) -> str:
     return ", ".join(f"{counts[action]} {action.value}" for action in Action if counts.get(action))
-
-
-def _as_json(decision: store.RecordedDecision) -> dict[str, Any]:
-    return {
-        "id": decision.id,
-        "submission": decision.submission_id,
-        "reference": decision.reference,
-        "context": decision.context,
-        "policy": decision.policy,
-        "policy_digest": decision.policy_digest,
-        "model_digest": decision.model_digest,
-        "action": decision.action.value,
-        "labels": list(decision.flagged),
-        "severity": decision.severity,
-        "reason": decision.reason,
-        "decided_at": decision.created_at.isoformat(),
-        "scores": [
-            {
-                "label": s.label,
-                "score": s.score,
-                "prompt": s.prompt,
-                "prompt_cosine": s.prompt_cosine,
-                "background": s.background,
-                "background_cosine": s.background_cosine,
-                "frame": s.frame,
-            }
-            for s in decision.scores
-        ],
-    }

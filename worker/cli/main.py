@@ -15,6 +15,7 @@ from worker.cli import (
     decisions,
     demo,
     explain,
+    outbox,
     policy,
     scan,
     schedule,
@@ -49,6 +50,7 @@ app.command("web", epilog=web.EPILOG)(web.web)
 app.command("decisions", epilog=decisions.EPILOG)(decisions.decisions)
 app.command("explain", epilog=explain.EPILOG)(explain.explain)
 app.add_typer(policy.app, name="policy")
+app.add_typer(outbox.app, name="outbox")
 app.add_typer(database.app, name="db")
 app.add_typer(api_key.app, name="api-key")
 

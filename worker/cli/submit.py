@@ -9,8 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from worker.cli.console import messages, progress_bar
-from worker.client import Client, ImageUrl, InlineBytes, LocalFile, Source, StoredObject, Submission
+from worker.client import (
+    CeleryCallback,
+    Client,
+    ImageUrl,
+    InlineBytes,
+    LocalFile,
+    Source,
+    StoredObject,
+    Submission,
+    WebhookCallback,
+)
 from worker.client.messages import MAX_SUBMISSIONS
+from worker.domain.callback import Callback
 from worker.domain.submission import MAX_INLINE_BYTES, MAX_REFERENCE_CHARACTERS, new_submission_id
 from worker.errors import InvalidSubmissionError, PermanentError, UsageError
 from worker.images.folder import find_files
@@ -24,6 +35,8 @@ EPILOG = """Examples:
 [bold]moderate submit var/media/uploads/[/]
 
 [bold]moderate submit https://cdn.example.com/cat.jpg --context '{"post": 42}'[/]
+
+[bold]moderate submit cat.jpg --callback https://platform.example/moderated[/]
 
 [bold]moderate submit --store uploads 2026/07/cat.jpg[/]
 
@@ -52,6 +65,15 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
     store: Annotated[
         str | None, typer.Option(metavar="NAME", help="The pictures are keys in this object store.")
     ] = None,
+    callback: Annotated[
+        str | None, typer.Option(metavar="URL", help="Who is told of the decision, by a signed webhook.")
+    ] = None,
+    callback_task: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A Celery task that is called with the decision, ...")
+    ] = None,
+    callback_queue: Annotated[
+        str | None, typer.Option(metavar="NAME", help="... and the queue that it is put on.")
+    ] = None,
     inline: Annotated[
         bool,
         typer.Option(
@@ -63,7 +85,7 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
     settings = Settings.read()
     if store and inline:
         raise UsageError("a picture is either in a store or sent --inline")
-    wanted = _context(context)
+    wanted, told = _context(context), _callback(callback, callback_task, callback_queue)
     submissions = [
         Submission(
             new_submission_id(),
@@ -71,6 +93,7 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
             policy,
             reference or name[-MAX_REFERENCE_CHARACTERS:],
             context=wanted,
+            callback=told,
         )
         for name, source in _sources(pictures, settings, store=store, inline=inline)
     ]
@@ -91,7 +114,12 @@ def _enqueue(client: Client, submissions: list[Submission]) -> None:
             else:
                 (one,) = group
                 client.submit(
-                    one.source, id=one.id, policy=one.policy, reference=one.reference, context=one.context
+                    one.source,
+                    id=one.id,
+                    policy=one.policy,
+                    reference=one.reference,
+                    context=one.context,
+                    callback=one.callback,
                 )
             typer.echo("\n".join(submission.id for submission in group))
             progress.advance(bar, len(group))
@@ -140,6 +168,16 @@ def _file_source(file: Path, settings: Settings, *, inline: bool) -> Source:
             hint="set MODERATION_MEDIA_ROOT to a folder above it, or send small files with --inline",
         )
     return LocalFile(resolved.relative_to(root).as_posix())
+
+
+def _callback(url: str | None, task: str | None, queue: str | None) -> Callback | None:
+    if (task is None) != (queue is None):
+        raise UsageError("--callback-task and --callback-queue go together")
+    if url is not None and task is not None:
+        raise UsageError("a decision is told by a --callback or by a --callback-task, not both")
+    if task is not None and queue is not None:
+        return CeleryCallback(task, queue)
+    return None if url is None else WebhookCallback(url)
 
 
 def _context(text: str) -> dict[str, Any] | None:

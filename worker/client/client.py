@@ -2,34 +2,12 @@
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import urlsplit
-
-from celery import Celery
-from kombu import Connection
-from kombu.exceptions import OperationalError
-from kombu.transport import TRANSPORT_ALIASES
-from kombu.utils.url import maybe_sanitize_url
+from typing import Any, Self
 
 from worker.client.messages import DEFAULT_QUEUE, TASK, TASK_MANY, to_many_message, to_message
+from worker.client.producer import Producer
 from worker.domain.callback import Callback
 from worker.domain.submission import Source, Submission, new_submission_id
-from worker.errors import BrokerUnavailableError, SettingsError
-
-#: A producer must not hang on a broker that is away: seconds, then an error.
-_RETRY_POLICY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
-_TRANSPORT_OPTIONS: Final = {"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True}
-
-
-class _Producer(Celery):
-    """Celery, but faithful to the broker it was given: CELERY_BROKER_URL is the platform's own business."""
-
-    def __init__(self, broker_url: str) -> None:
-        super().__init__("moderation-client", broker=broker_url, set_as_current=False)
-        self._broker_url = broker_url
-
-    def connection_for_write(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
-        return super().connection_for_write(url or self._broker_url, *arguments, **options)
 
 
 class Client:
@@ -38,14 +16,7 @@ class Client:
     def __init__(self, broker_url: str, *, queue: str = DEFAULT_QUEUE) -> None:
         """Take the address of the broker; SettingsError where it is none. Connects when first needed."""
         self._queue = queue
-        self._address = _address(broker_url)
-        self._app = _Producer(broker_url)
-        self._app.conf.update(
-            task_ignore_result=True,
-            task_serializer="json",
-            broker_transport_options=_TRANSPORT_OPTIONS,
-            broker_connection_timeout=5,
-        )
+        self._producer = Producer(broker_url)
 
     def submit(  # noqa: PLR0913 - the fields of a submission, all by name
         self,
@@ -80,15 +51,11 @@ class Client:
 
     def ping(self) -> None:
         """Raise BrokerUnavailableError unless the broker answers within a few seconds."""
-        try:
-            with self._app.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
-        except (OperationalError, OSError) as error:
-            raise self._unavailable(error) from None
+        self._producer.ping()
 
     def close(self) -> None:
         """Close every connection."""
-        self._app.close()
+        self._producer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -99,32 +66,5 @@ class Client:
         self.close()
 
     def _send(self, task: str, message: dict[str, Any], ids: list[str]) -> None:
-        try:
-            self._app.send_task(
-                task,
-                kwargs=message,
-                # What Celery's monitors and logs show of a message: nothing that may be signed.
-                kwargsrepr=", ".join(ids),
-                queue=self._queue,
-                retry_policy=_RETRY_POLICY,
-            )
-        except OperationalError as error:
-            raise self._unavailable(error) from None
-
-    def _unavailable(self, error: Exception) -> BrokerUnavailableError:
-        return BrokerUnavailableError(
-            f"the broker at {self._address} does not answer: {error}",
-            hint="start Redis, or set MODERATION_BROKER_URL to where it runs",
-        )
-
-
-def _address(broker_url: str) -> str:
-    """Return the URL without its password; SettingsError where Celery would misread it, or stumble later."""
-    try:
-        parts = urlsplit(broker_url)
-        if parts.scheme in TRANSPORT_ALIASES and parts.port != 0:
-            return str(maybe_sanitize_url(broker_url))
-    except ValueError:
-        pass
-    shown = broker_url.rpartition("@")[2]
-    raise SettingsError(f"{shown!r} is not a broker's address", hint="for example redis://127.0.0.1:6379/0")
+        # The ids are all that is shown of it: nothing that may be signed.
+        self._producer.send(task, kwargs=message, queue=self._queue, shown=", ".join(ids))

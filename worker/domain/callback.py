@@ -8,7 +8,7 @@ from worker.domain.url import Url, without_query
 from worker.errors import InvalidSubmissionError
 
 #: What names a task or a queue of the platform's own.
-_CELERY_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,254}")
+CELERY_NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,254}")
 #: A callback that named our own tasks would have workers work for whoever enqueues.
 _OUR_TASKS: Final = "moderation."
 
@@ -32,6 +32,11 @@ class WebhookCallback:
     def __repr__(self) -> str:
         return f"WebhookCallback({str(self)!r})"
 
+    @property
+    def receiver(self) -> str:
+        """Who answers, and may keep others waiting: host and port."""
+        return Url.parse(self.url).authority
+
 
 @dataclass(frozen=True, slots=True)
 class CeleryCallback:
@@ -43,7 +48,7 @@ class CeleryCallback:
     def __post_init__(self) -> None:
         """Refuse what is no name, and our own tasks."""
         for what, name in (("task", self.task), ("queue", self.queue)):
-            if not _CELERY_NAME.fullmatch(name):
+            if not CELERY_NAME_PATTERN.fullmatch(name):
                 raise InvalidSubmissionError(
                     f"callback: {name[:80]!r} is not the name of a {what}",
                     hint="1 to 255 letters, digits and _ . : / -",
@@ -53,6 +58,11 @@ class CeleryCallback:
 
     def __str__(self) -> str:
         return f"the task {self.task} on the queue {self.queue}"
+
+    @property
+    def receiver(self) -> str:
+        """Who answers, and may keep others waiting: the one broker."""
+        return "celery"
 
 
 Callback = WebhookCallback | CeleryCallback
@@ -81,3 +91,12 @@ def callback_of(record: object) -> Callback | None:
     raise InvalidSubmissionError(
         "field 'callback' must be null, an object with 'url', or one with 'task' and 'queue'"
     )
+
+
+def receiver_of(record: object) -> str:
+    """Return who answers where a record's callback is sent; `nobody` where it is none."""
+    try:
+        callback = callback_of(record)
+    except InvalidSubmissionError:
+        callback = None
+    return callback.receiver if callback else "nobody"

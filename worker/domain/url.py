@@ -47,7 +47,7 @@ class Url:
         if scheme not in _DEFAULT_PORTS:
             raise ValueError(f"a URL begins with https:// or http://, {without_query(text)[:80]!r} does not")
         if "#" in text:
-            raise ValueError("a URL of a picture has no fragment (#...)")
+            raise ValueError("a URL has no fragment (#...) here")
         authority, target = _split(text)
         host, port = _host_and_port(authority)
         return cls(scheme, host, port or _DEFAULT_PORTS[scheme], target)

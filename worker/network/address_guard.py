@@ -4,6 +4,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -70,6 +71,19 @@ class AddressGuard:
     resolve: Resolve = resolve
     what_is_special: Callable[[Address], str] = what_is_special
     ports: frozenset[int] = WEB_PORTS
+    #: The way out for who may not go where the URL leads.
+    hint: str = "MODERATION_URL_HOSTS names the hosts that pictures are fetched from"
+
+    def check(self, url: Url) -> None:
+        """Raise AddressNotAllowedError for what no resolver can change: the host, the port, an address."""
+        if url.host not in self.hosts:
+            raise AddressNotAllowedError(
+                f"the host {url.host} is not one that is talked to from here", hint=self.hint
+            )
+        if url.port not in self.ports:
+            raise AddressNotAllowedError(f"port {url.port} of {url.host}: only 80 and 443 are talked to")
+        with suppress(ValueError):  # a name
+            self._refuse_special(url, [ipaddress.ip_address(url.host)])
 
     def admit(self, url: Url, deadline: Deadline) -> list[Address]:
         """Return the addresses of a URL's host, resolved once; all of them are public.
@@ -77,18 +91,15 @@ class AddressGuard:
         AddressNotAllowedError where one is not, or the host or the port is not allowed;
         RemoteUnavailableError where the name has no address now; TimeoutError.
         """
-        if url.host not in self.hosts:
-            raise AddressNotAllowedError(
-                f"the host {url.host} is not one that is talked to from here",
-                hint="MODERATION_URL_HOSTS names the hosts that pictures are fetched from",
-            )
-        if url.port not in self.ports:
-            raise AddressNotAllowedError(f"port {url.port} of {url.host}: only 80 and 443 are talked to")
+        self.check(url)
         addresses = self._addresses(url, deadline)
+        self._refuse_special(url, addresses)
+        return addresses
+
+    def _refuse_special(self, url: Url, addresses: Sequence[Address]) -> None:
         for address in addresses:
             if kind := self.what_is_special(address):
                 raise AddressNotAllowedError(f"{url.host} has the address {address}, which is {kind}")
-        return addresses
 
     def _addresses(self, url: Url, deadline: Deadline) -> list[Address]:
         try:

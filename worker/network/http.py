@@ -3,7 +3,7 @@
 import logging
 import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,13 +11,15 @@ import httpcore2 as httpcore
 
 from worker import __version__
 from worker.domain.url import Url
-from worker.errors import AddressNotAllowedError, RemoteUnavailableError
+from worker.errors import RemoteUnavailableError, UntrustedServerError
 from worker.network.address_guard import AddressGuard
 from worker.network.deadline import Deadline
 from worker.network.special_addresses import Address
 
 #: Of a host's several addresses one may be dead; the others get their turn.
 CONNECT_SECONDS: Final = 5.0
+#: Of the answer to what was posted: enough for a server to finish what it says.
+MAX_IGNORED_BYTES: Final = 64 * 1024
 _USER_AGENT: Final = f"moderation-worker/{__version__}"
 
 # At DEBUG it would log where redirects lead, signatures included.
@@ -47,16 +49,29 @@ class GuardedHttp:
     def get(self, url: Url, deadline: Deadline) -> Iterator[Answer]:
         """Ask for `url` and yield the answer, whose body is read inside the block.
 
-        AddressNotAllowedError where the guard objects, or the server is not who it claims to be;
-        RemoteUnavailableError where it does not answer in time, or not in HTTP.
+        AddressNotAllowedError where the guard objects, UntrustedServerError where the server is not who it
+        claims to be, RemoteUnavailableError where it does not answer in time, or not in HTTP.
         """
-        headers: dict[bytes | str, bytes | str] = {
-            "Host": url.authority,
-            "User-Agent": _USER_AGENT,
-            "Accept": "image/*, */*;q=0.5",
-            "Accept-Encoding": "identity",
-            "Connection": "close",
-        }
+        with self._asked("GET", url, {"Accept": "image/*, */*;q=0.5"}, None, deadline) as answer:
+            yield answer
+
+    def post(self, url: Url, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> int:
+        """Send `body` and return the answer's status, whatever it is. Errors as in `get`."""
+        with self._asked("POST", url, headers, body, deadline) as answer:
+            _ignore(answer.chunks)
+            return answer.status
+
+    @contextmanager
+    def _asked(
+        self, method: str, url: Url, more: Mapping[str, str], body: bytes | None, deadline: Deadline
+    ) -> Iterator[Answer]:
+        headers = [
+            ("Host", url.authority),
+            ("User-Agent", _USER_AGENT),
+            ("Accept-Encoding", "identity"),
+            ("Connection", "close"),
+            *more.items(),
+        ]
         with _named_failures(url, deadline):
             backend = _PinnedBackend(self.guard.admit(url, deadline), deadline)
             target = httpcore.URL(
@@ -67,7 +82,7 @@ class GuardedHttp:
             )
             with (
                 httpcore.HTTPConnection(target.origin, self.tls, network_backend=backend) as connection,
-                connection.stream("GET", target, headers=headers) as response,
+                connection.stream(method, target, headers=headers, content=body) as response,
             ):
                 yield Answer(response.status, _decoded(response.headers), response.iter_stream())
 
@@ -142,11 +157,21 @@ def _named_failures(url: Url, deadline: Deadline) -> Iterator[None]:
     except httpcore.NetworkError as error:
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
             reason = error.__cause__.verify_message
-            raise AddressNotAllowedError(f"{url.host} has no valid certificate: {reason}") from error
+            raise UntrustedServerError(f"{url.host} has no valid certificate: {reason}") from error
         reason = getattr(error.__cause__, "strerror", None) or "the connection broke"
         raise RemoteUnavailableError(f"{url.host} does not answer: {reason.lower()}") from error
     except httpcore.ProtocolError as error:
         raise RemoteUnavailableError(f"{url.host} does not answer in proper HTTP") from error
+
+
+def _ignore(chunks: Iterable[bytes]) -> None:
+    """Let a server finish what it says; what becomes of that changes nothing about its status."""
+    size = 0
+    with suppress(TimeoutError, httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+        for chunk in chunks:
+            size += len(chunk)
+            if size > MAX_IGNORED_BYTES:
+                return
 
 
 def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

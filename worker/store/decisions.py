@@ -135,6 +135,12 @@ def of_submissions(session: Session, ids: Sequence[str]) -> list[RecordedDecisio
     return _read(session, _decisions().where(DecisionRow.submission_id.in_(ids)).order_by(DecisionRow.id))
 
 
+def get(session: Session, decision_id: int) -> RecordedDecision:
+    """Return the decision with this id, which is there."""
+    (found,) = _read(session, _decisions().where(DecisionRow.id == decision_id))
+    return found
+
+
 def count_by_action(session: Session) -> dict[Action, int]:
     """Return how many decisions there are of each action that occurs."""
     query = select(DecisionRow.action, func.count()).group_by(DecisionRow.action)

@@ -1,22 +1,75 @@
 """The outbox: what the platform is to be told, written with what happened and sent afterwards."""
 
 import secrets
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import insert
+from sqlalchemy import ColumnElement, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from worker.store.column_types import utc_now
+from worker.domain.callback import receiver_of
+from worker.store.clock import database_now
 from worker.store.tables import OutboxRow
 
 DECISION_MADE: Final = "decision.made"
+#: Of why an attempt failed.
+MAX_ERROR_CHARACTERS: Final = 500
+
+
+class EventState(StrEnum):
+    """How it stands with an event."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the platform is to be told, and how it stands."""
+
+    id: int
+    #: Names the event to the platform, which may hear of it more than once.
+    event_id: str
+    #: What happened: decision.made.
+    kind: str
+    submission_id: str
+    decision_id: int
+    #: As messages have it; its URL is whole.
+    callback: dict[str, Any]
+    receiver: str
+    state: EventState
+    #: How often it was tried to tell, the attempt under way included.
+    attempts: int
+    #: Pending: when it is tried next, at the latest.
+    next_attempt_at: datetime | None
+    #: Why the last attempt failed; None where none did.
+    error: str | None
+    created_at: datetime
+    #: From when the time counts after which it is given up.
+    started_at: datetime
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far behind the telling is."""
+
+    pending: int
+    #: The age of the oldest event that is still to be told; zero where there is none.
+    oldest: timedelta
+    given_up: int
 
 
 def add(
     session: Session, kind: str, *, submission_id: str, decision_id: int, callback: Mapping[str, Any]
 ) -> None:
     """Note that `callback` is to be told of a decision, at the next occasion."""
+    now = database_now(session)
     session.execute(
         insert(OutboxRow).values(
             event_id=f"evt_{secrets.token_hex(16)}",
@@ -24,7 +77,179 @@ def add(
             submission_id=submission_id,
             decision_id=decision_id,
             callback=callback,
-            state="pending",
-            next_attempt_at=utc_now(),
+            receiver=receiver_of(callback),
+            state=EventState.PENDING.value,
+            next_attempt_at=now,
+            created_at=now,
+            started_at=now,
         )
+    )
+
+
+def is_due(session: Session) -> bool:
+    """Whether there is something to tell; cheap, to be asked often, and stops no writer."""
+    return bool(session.scalar(select(exists().where(*_due(database_now(session))))))
+
+
+def take(
+    session: Session, *, limit: int, in_hand: Mapping[str, int], at_once: int, lease: timedelta
+) -> list[Event]:
+    """Return at most `limit` events that are due, the longest waiting first; the attempt counts from here.
+
+    No receiver gets more than `at_once`, those counted that are `in_hand`. Nobody else gets an event before
+    the lease is over; to be committed before anything is sent.
+    """
+    taken: list[OutboxRow] = []
+    busy = Counter(in_hand)
+    now = database_now(session)
+    while room := limit - len(taken):
+        full = [receiver for receiver, count in busy.items() if count >= at_once]
+        rows = _lock_due(session, now, full, room)
+        for row in rows:
+            if busy[row.receiver] < at_once:
+                busy[row.receiver] += 1
+                row.attempts += 1
+                row.next_attempt_at = now + lease
+                taken.append(row)
+        if len(rows) < room:
+            break
+        # What is left of the room went to receivers that are full now: ask for the others.
+    return [_event(row) for row in taken]
+
+
+def delivered(session: Session, event: Event) -> None:
+    """Note that the platform knows, whoever else is telling it meanwhile."""
+    _settle(session, event, EventState.DELIVERED, error=None)
+
+
+def try_again(session: Session, event: Event, error: str, at: datetime) -> None:
+    """Note why an attempt failed, and when the next one is due; unless another has begun already."""
+    _change(
+        session,
+        event,
+        OutboxRow.attempts == event.attempts,
+        error=error[:MAX_ERROR_CHARACTERS],
+        next_attempt_at=at,
+    )
+
+
+def give_up(session: Session, event: Event, error: str) -> None:
+    """Note that the platform will not be told, and why; unless another attempt has begun already."""
+    _settle(
+        session,
+        event,
+        EventState.GIVEN_UP,
+        OutboxRow.attempts == event.attempts,
+        error=error[:MAX_ERROR_CHARACTERS],
+    )
+
+
+def replay(session: Session, event_id: str) -> bool:
+    """Let an event be told, again or at last, at the next occasion; return False where there is none."""
+    return bool(_start_again(session, OutboxRow.event_id == event_id))
+
+
+def replay_given_up(session: Session) -> int:
+    """Let everything be told that was given up; return how much that is."""
+    return _start_again(session, OutboxRow.state == EventState.GIVEN_UP.value)
+
+
+def newest(
+    session: Session, *, state: EventState | None = None, submission_id: str | None = None, limit: int
+) -> list[Event]:
+    """Return at most `limit` events, newest first."""
+    query = select(OutboxRow).order_by(OutboxRow.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(OutboxRow.state == state.value)
+    if submission_id is not None:
+        query = query.where(OutboxRow.submission_id == submission_id)
+    return [_event(row) for row in session.scalars(query)]
+
+
+def count_by_state(session: Session) -> dict[EventState, int]:
+    """Return how many events there are in each state that occurs."""
+    query = select(OutboxRow.state, func.count()).group_by(OutboxRow.state)
+    return {EventState(state): count for state, count in session.execute(query)}
+
+
+def lag(session: Session) -> Lag:
+    """Return how far behind the telling is."""
+    pending = OutboxRow.state == EventState.PENDING.value
+    count = session.scalar(select(func.count()).where(pending)) or 0
+    oldest = session.scalar(select(func.min(OutboxRow.started_at)).where(pending))
+    given_up = select(func.count()).where(OutboxRow.state == EventState.GIVEN_UP.value)
+    age = database_now(session) - oldest if oldest else timedelta()
+    return Lag(count, max(age, timedelta()), session.scalar(given_up) or 0)
+
+
+def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return OutboxRow.state == EventState.PENDING.value, OutboxRow.next_attempt_at <= now
+
+
+def _lock_due(session: Session, now: datetime, full: Sequence[str], limit: int) -> Sequence[OutboxRow]:
+    query = select(OutboxRow).where(*_due(now), OutboxRow.receiver.not_in(full))
+    return session.scalars(
+        query.order_by(OutboxRow.next_attempt_at, OutboxRow.id).limit(limit).with_for_update(skip_locked=True)
+    ).all()
+
+
+def _no_later_attempt(event: Event) -> ColumnElement[bool]:
+    return OutboxRow.attempts == event.attempts
+
+
+def _cut(error: str) -> str:
+    return error[:MAX_ERROR_CHARACTERS]
+
+
+def _settle(
+    session: Session, event: Event, state: EventState, *only_where: ColumnElement[bool], error: str | None
+) -> None:
+    settled = {"state": state.value, "settled_at": database_now(session), "next_attempt_at": None}
+    _change(session, event, *only_where, error=error, **settled)
+
+
+def _change(session: Session, event: Event, *only_where: ColumnElement[bool], **values: object) -> None:
+    session.execute(
+        update(OutboxRow)
+        .where(OutboxRow.id == event.id, OutboxRow.state == EventState.PENDING.value, *only_where)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _start_again(session: Session, which: ColumnElement[bool]) -> int:
+    now = database_now(session)
+    found = session.execute(
+        update(OutboxRow)
+        .where(which)
+        .values(
+            state=EventState.PENDING.value,
+            attempts=0,
+            error=None,
+            next_attempt_at=now,
+            started_at=now,
+            settled_at=None,
+        )
+        .returning(OutboxRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(found.all())
+
+
+def _event(row: OutboxRow) -> Event:
+    return Event(
+        id=row.id,
+        event_id=row.event_id,
+        kind=row.kind,
+        submission_id=row.submission_id,
+        decision_id=row.decision_id,
+        callback=row.callback,
+        receiver=row.receiver,
+        state=EventState(row.state),
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+        error=row.error,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        settled_at=row.settled_at,
     )

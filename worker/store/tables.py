@@ -316,6 +316,8 @@ class OutboxRow(Row):
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id))
     #: Whom to tell: `{"url"}`, or `{"task", "queue"}`.
     callback: Mapped[dict[str, Any]] = mapped_column(Names)
+    #: Who answers there: the host, or `celery`; one that hangs must not hold up the others.
+    receiver: Mapped[str]
     state: Mapped[str]
     attempts: Mapped[int] = mapped_column(server_default="0")
     #: Pending: when it is sent next, or, while it is being sent, when another process may try.
@@ -323,6 +325,8 @@ class OutboxRow(Row):
     #: Why the last attempt failed; None where none did.
     error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    #: When it was added, or replayed last: from then on the time counts after which it is given up.
+    started_at: Mapped[datetime]
     #: When it was delivered or given up.
     settled_at: Mapped[datetime | None]
 

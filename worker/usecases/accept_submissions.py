@@ -13,6 +13,7 @@ from worker.client.messages import source_record, to_message
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
 from worker.errors import (
+    CallbackNotAllowedError,
     DatabaseUnavailableError,
     PermanentError,
     SubmissionConflictError,
@@ -20,6 +21,7 @@ from worker.errors import (
     UsageError,
 )
 from worker.metrics import WebMetrics
+from worker.notifications.allowed_callbacks import NOBODY, AllowedCallbacks
 from worker.policy_files.intake import require_policy
 from worker.store import submissions as ledger
 from worker.store.database import Database
@@ -46,6 +48,8 @@ class AcceptSubmissions:
     policies: Path
     publish: PublishSubmissions
     metrics: WebMetrics
+    #: What is promised here must be kept later.
+    callbacks: AllowedCallbacks = NOBODY
 
     def __call__(self, submissions: Sequence[Submission]) -> list[Acceptance | PermanentError]:
         """Return what became of each: accepted, known, or why not; in the order given.
@@ -54,12 +58,13 @@ class AcceptSubmissions:
         is no error: what is accepted is published later.
         """
         unknown = self._unknown_policies(submissions)
+        forbidden = self._forbidden_callbacks(submissions)
         outcomes: dict[int, Acceptance | PermanentError] = {}
         # By their ids, so that two requests with the same ones never wait for each other.
         order = sorted(enumerate(submissions), key=lambda pair: pair[1].id)
         with self.database.transaction() as session:
             for n, one in order:
-                outcomes[n] = unknown.get(one.policy) or _accept(session, one)
+                outcomes[n] = unknown.get(one.policy) or forbidden.get(n) or _accept(session, one)
         self._publish_new(submissions, outcomes)
         return [outcomes[n] for n in range(len(submissions))]
 
@@ -74,6 +79,15 @@ class AcceptSubmissions:
                     f"there is no policy {name!r} that decides here",
                     hint="leave the policy out for the default one",
                 )
+        return problems
+
+    def _forbidden_callbacks(self, submissions: Sequence[Submission]) -> dict[int, PermanentError]:
+        problems: dict[int, PermanentError] = {}
+        for n, one in enumerate(submissions):
+            try:
+                self.callbacks.check(one.callback)
+            except CallbackNotAllowedError as error:
+                problems[n] = error
         return problems
 
     def _publish_new(

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from worker.domain.callback import CELERY_NAME_PATTERN
 from worker.domain.submission import (
     MAX_INLINE_BYTES,
     MAX_KEY_BYTES,
@@ -39,9 +40,32 @@ _SHA256: Final = {
     "description": "Of the picture's bytes; checked before it is judged. It also tells the picture when a "
     "submission is repeated: give it where URLs are signed anew each time.",
 }
+_CELERY_NAME: Final = {"type": "string", "pattern": f"^{CELERY_NAME_PATTERN.pattern}$"}
 _CONTEXT: Final = {
     "type": ["object", "null"],
     "description": "Up to 8 KiB that you want back beside the decision.",
+}
+_CALLBACK: Final = {
+    "description": "Who is told of the decision, where the service allows it: a URL gets a signed webhook, a "
+    "task of the platform's own Celery is called. Left out, it is the service's own webhook, if it has one. "
+    "It does not tell submissions apart: of the same one sent twice, the first one's callback counts.",
+    "oneOf": [
+        {
+            "type": "object",
+            "title": "webhook",
+            "properties": {"url": {"type": "string", "format": "uri", "maxLength": MAX_URL_CHARACTERS}},
+            "required": ["url"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "title": "celery",
+            "properties": {"task": _CELERY_NAME, "queue": _CELERY_NAME},
+            "required": ["task", "queue"],
+            "additionalProperties": False,
+        },
+        {"type": "null"},
+    ],
 }
 
 
@@ -86,6 +110,7 @@ SUBMISSION: Final[Schema] = {
         "reference": _REFERENCE,
         "sha256": _SHA256,
         "context": _CONTEXT,
+        "callback": _CALLBACK,
     },
     "required": ["source"],
     "additionalProperties": False,
@@ -96,6 +121,7 @@ SUBMISSION: Final[Schema] = {
             "policy": "default",
             "reference": "post-42",
             "context": {"author": 7},
+            "callback": {"url": "https://platform.example/moderated"},
         }
     ],
 }
@@ -127,6 +153,7 @@ UPLOAD: Final[Schema] = {
         "reference": {**_REFERENCE, "type": "string"},
         "sha256": {**_SHA256, "type": "string"},
         "context": {"type": "string", "description": "A JSON object, up to 8 KiB."},
+        "callback": {"type": "string", "description": "As JSON, the `callback` of a submission."},
     },
     "required": ["picture"],
     "additionalProperties": False,

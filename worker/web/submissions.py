@@ -71,7 +71,7 @@ async def submit(
     """Take one picture in: by JSON that says where it is, or as a form with the picture itself.
 
     The same id with the same source, sha256 and policy is the same submission, however often it is sent; with
-    others it is a conflict.
+    others it is a conflict. Of repeated ones the first one's callback counts.
     """
     accepted = await _accept_one(request, service)
     seconds = wished_seconds(request.headers.getlist("Prefer"))
@@ -159,11 +159,12 @@ def _keep_and_accept(service: WebService, picture: IncomingPicture, form: Mappin
 def _uploaded(picture: IncomingPicture, form: Mapping[str, str]) -> Submission:
     """Return what the form says; its picture has no name yet."""
     message: dict[str, Any] = {name: value for name, value in form.items() if value}
-    if "context" in message:
-        try:
-            message["context"] = json.loads(message["context"])
-        except (ValueError, RecursionError):
-            raise InvalidSubmissionError("the field 'context' is not JSON") from None
+    for name in ("context", "callback"):
+        if name in message:
+            try:
+                message[name] = json.loads(message[name])
+            except (ValueError, RecursionError):
+                raise InvalidSubmissionError(f"the field {name!r} is not JSON") from None
     submission = _submission({**message, "source": {"kind": "file", "path": "picture"}})
     if submission.sha256 not in {None, picture.sha256}:
         raise InvalidSubmissionError(f"the picture has the SHA-256 {picture.sha256}, not the one promised")

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 
 from worker.domain.policy import Action
+from worker.notifications.decision_fields import decision_fields
 from worker.store.decisions import RecordedDecision
 from worker.usecases.find_submission import KnownSubmission
 from worker.web.problems import Problem
@@ -159,34 +160,7 @@ class DecisionPage(BaseModel):
 
 def decision_view(decision: RecordedDecision) -> DecisionView:
     """Return a decision as the API tells it."""
-    return DecisionView(
-        id=decision.id,
-        submission=decision.submission_id,
-        reference=decision.reference,
-        context=decision.context,
-        policy=decision.policy,
-        policy_digest=decision.policy_digest,
-        model_digest=decision.model_digest,
-        action=decision.action,
-        labels=list(decision.flagged),
-        severity=decision.severity,
-        reason=decision.reason,
-        held_back=decision.held_back,
-        sha256=decision.sha256,
-        decided_at=decision.created_at,
-        scores=[
-            ScoreView(
-                label=score.label,
-                score=score.score,
-                prompt=score.prompt,
-                prompt_cosine=score.prompt_cosine,
-                background=score.background,
-                background_cosine=score.background_cosine,
-                frame=score.frame,
-            )
-            for score in decision.scores
-        ],
-    )
+    return DecisionView.model_validate(decision_fields(decision))
 
 
 def submission_view(known: KnownSubmission) -> SubmissionView:

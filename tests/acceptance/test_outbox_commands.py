@@ -1,0 +1,121 @@
+"""What an operator sees of what the platform was told, and how it is told after all."""
+
+import base64
+import json
+from datetime import timedelta
+
+import pytest
+import redis
+from support.decided import add_events, decide
+
+from worker.notifications.signature import read_secrets
+from worker.store import outbox
+from worker.store.database import Database
+
+URL = "https://platform.example/moderated?token=5ec7e7"
+TASK = {"task": "posts.moderated", "queue": "posts"}
+
+
+@pytest.fixture
+def database(sqlite_database: Database) -> Database:
+    """Return a database in which one event waits, one is delivered and one is given up."""
+    add_events(sqlite_database, decide(sqlite_database), URL, TASK, URL)
+    with sqlite_database.transaction() as session:
+        _, kept, lost = outbox.take(session, limit=3, in_hand={}, at_once=3, lease=timedelta(seconds=60))
+        outbox.delivered(session, kept)
+        outbox.give_up(session, lost, "platform.example answered 410: it wants to hear of nothing more")
+    return sqlite_database
+
+
+@pytest.mark.usefixtures("database")
+def test_list_shows_whom_each_event_is_for_and_how_it_stands(moderate):
+    result = moderate("outbox", "list")
+    assert result.exit_code == 0
+    assert "https://platform.example/moderated" in result.out
+    assert "the task posts.moderated on the queue posts" in result.out
+    assert "answered 410" in result.out
+    assert "3 shown; in all: 1 pending, 1 delivered, 1 given_up" in result.out
+    assert "the oldest pending one waits for" in result.out
+    assert "moderate outbox replay --given-up" in result.err
+    found = moderate("outbox", "list", "--state", "given_up", "--json", "--submission", "upload-1")
+    (event,) = json.loads(found.out)
+    assert (event["state"], event["type"], event["attempts"]) == ("given_up", "decision.made", 1)
+    assert moderate("outbox", "list", "--submission", "none", "--json").out == "[]\n"
+    assert len(json.loads(moderate("outbox", "list", "--json", "--limit", 2).out)) == 2
+    assert "5ec7e7" not in result.out + result.err + found.out
+
+
+def test_replay_lets_events_be_told_again(moderate, database):
+    (event,) = json.loads(moderate("outbox", "list", "--state", "delivered", "--json").out)
+    unknown = moderate("outbox", "replay", event["event"], "evt_none")
+    assert (unknown.exit_code, "there is no event 'evt_none'" in unknown.err) == (2, True)
+    result = moderate("outbox", "replay", event["event"])
+    assert (result.exit_code, result.out) == (0, "1 to be told by the workers\n")
+    assert moderate("outbox", "replay", "--given-up").out == "1 to be told by the workers\n"
+    assert moderate("outbox", "replay", "--given-up").out == "nothing was given up\n"
+    with database.reading() as session:
+        assert outbox.count_by_state(session) == {"pending": 3}
+
+
+@pytest.mark.parametrize("arguments", [[], ["evt_1", "--given-up"]])
+def test_replay_wants_to_know_what(moderate, arguments):
+    result = moderate("outbox", "replay", *arguments)
+    assert (result.exit_code, "name events, or say --given-up" in result.err) == (2, True)
+
+
+def test_the_outbox_needs_its_tables(moderate):
+    for command in (["list"], ["replay", "--given-up"]):
+        result = moderate("outbox", *command)
+        assert (result.exit_code, "moderate db upgrade" in result.err) == (3, True)
+
+
+def test_a_new_secret_is_printed_alone(moderate):
+    result = moderate("outbox", "new-secret")
+    assert result.exit_code == 0
+    assert len(read_secrets(result.out)) == 1
+    assert "MODERATION_WEBHOOK_SECRETS" in result.err
+
+
+@pytest.mark.parametrize("command", [["list"], ["replay"], ["new-secret"]], ids=" ".join)
+def test_help_says_how_the_outbox_is_used_and_how_it_ends(moderate, command):
+    result = moderate("outbox", *command, "--help")
+    assert result.exit_code == 0
+    assert f"moderate outbox {' '.join(command)}" in result.out
+    assert "Exit codes" in result.out
+
+
+def test_submit_says_whom_to_tell(moderate, redis_url, tmp_path):
+    (tmp_path / "media").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "media" / name).write_bytes(b"x")
+    place = {"broker_url": redis_url, "queue": f"test-{tmp_path.name}"}
+    with redis.Redis.from_url(redis_url) as connection:
+        for pictures, options, expected in (
+            (["a.png"], ["--callback", URL], {"url": URL}),
+            (["a.png", "b.png"], ["--callback-task", TASK["task"], "--callback-queue", TASK["queue"]], TASK),
+        ):
+            result = moderate("submit", *(tmp_path / "media" / name for name in pictures), *options, **place)
+            assert result.exit_code == 0, result.err
+            assert "5ec7e7" not in result.out + result.err
+            message = json.loads(connection.rpop(place["queue"]))
+            assert "5ec7e7" not in json.dumps(message["headers"])
+            sent = json.loads(base64.b64decode(message["body"]))[1]
+            assert {json.dumps(one["callback"]) for one in sent.get("submissions", [sent])} == {
+                json.dumps(expected)
+            }
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--callback-task", "posts.moderated"], "--callback-task and --callback-queue go together"),
+        (["--callback", URL, "--callback-task", "a", "--callback-queue", "b"], "not both"),
+        (["--callback", "ftp://platform.example/?5ec7e7"], "callback: a URL begins with"),
+        (["--callback-task", "moderation.check", "--callback-queue", "b"], "not the platform's own"),
+    ],
+)
+def test_submit_refuses_whom_nobody_could_tell(moderate, options, words):
+    result = moderate("submit", "https://cdn.example.com/cat.jpg", *options)
+    assert result.exit_code == 2
+    assert words in result.err
+    assert "5ec7e7" not in result.err

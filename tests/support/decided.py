@@ -1,0 +1,44 @@
+"""One decided submission, upload-1, and events about it."""
+
+from worker.domain.decision import Decision
+from worker.domain.policy import Action, Label, Policy
+from worker.domain.scoring import LabelScore
+from worker.domain.submission import LocalFile, Submission
+from worker.store import decisions, outbox, policy_versions, submissions
+from worker.store.database import Database
+
+SUBMISSION = Submission("upload-1", LocalFile("a.png"), reference="post-42")
+POLICY = Policy("default", ("an everyday scene",), (Label("weapons", ("a handgun",), severity=4),))
+WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "an everyday scene", 0.25, frame=1)
+REVIEW = Decision(Action.REVIEW, "weapons 0.75", (WEAPONS,), ("weapons",), severity=4)
+
+
+def decide(database: Database) -> int:
+    """Write what a worker would; return the decision's id."""
+    with database.transaction() as session:
+        policy_versions.keep(session, POLICY, "name: default\n")
+        submissions.record(session, SUBMISSION, policy=POLICY.name, sha256=None, source=None)
+        decision_id = decisions.insert(
+            session,
+            submission=SUBMISSION,
+            policy=POLICY,
+            decision=REVIEW,
+            model="demo",
+            model_digest="c" * 64,
+            facts=None,
+        )
+    assert decision_id is not None
+    return decision_id
+
+
+def add_events(database: Database, decision_id: int, *callbacks: str | dict[str, str]) -> None:
+    """Put an event for each callback, a URL or a record, into the outbox."""
+    with database.transaction() as session:
+        for callback in callbacks:
+            outbox.add(
+                session,
+                outbox.DECISION_MADE,
+                submission_id=SUBMISSION.id,
+                decision_id=decision_id,
+                callback=callback if isinstance(callback, dict) else {"url": callback},
+            )

@@ -1,0 +1,127 @@
+"""A platform's end of a webhook on loopback: it keeps what it got, and answers as a test tells it to."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from worker.client.producer import Producer
+from worker.network.address_guard import AddressGuard, AllowedHosts
+from worker.network.http import GuardedHttp
+from worker.network.special_addresses import what_is_special
+from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedTasks
+from worker.notifications.celery_callback import CeleryTask
+from worker.notifications.signature import new_secret, read_secrets
+from worker.notifications.webhook import Webhook
+from worker.store.database import Database
+from worker.usecases.deliver_events import DeliverEvents
+
+#: Answers beside a status: never one; none, after all was received; one without an end.
+HANG: Final = -1
+DROP: Final = -2
+FLOOD: Final = -3
+HOST: Final = "platform.example"
+SECRET: Final = new_secret()
+
+
+@dataclass
+class Receiver:
+    """What came, in order."""
+
+    port: int
+    headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for body in self.bodies]
+
+    @property
+    def ids(self) -> list[str]:
+        return [headers["webhook-id"] for headers in self.headers]
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}/moderated?token=5ec7e7"
+
+
+@contextmanager
+def receiving(*answers: int) -> Iterator[Receiver]:
+    """Receive on a free port; each request gets the next of `answers`, the last one for ever."""
+    left, over, lock = list(answers), threading.Event(), threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            with lock:
+                answer = left.pop(0) if len(left) > 1 else left[0]
+                receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
+                receiver.bodies.append(body)
+                receiver.paths.append(self.path)
+            if answer == HANG:
+                over.wait(30)
+            elif answer == FLOOD:
+                self.send_response(200)
+                self.end_headers()
+                for _ in range(200):
+                    self.wfile.write(bytes(1 << 16))
+            elif answer != DROP:
+                self.send_response(answer)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        # A client that has heard enough is none of the test's business.
+        def handle_error(self, *_: object) -> None:
+            pass
+
+    server = Server(("127.0.0.1", 0), Handler)
+    receiver = Receiver(server.server_port)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(30)
+
+
+def guard_for(*ports: int, hosts: str = "any-public") -> AddressGuard:
+    """Return a guard to which 127.0.0.1 is public and every name leads there; else it is the real one."""
+    return AddressGuard(
+        AllowedHosts.parse(hosts),
+        lambda _host, _port: ["127.0.0.1"],
+        what_is_special=lambda address: "" if str(address) == "127.0.0.1" else what_is_special(address),
+        ports=frozenset(ports),
+    )
+
+
+def deliverer(
+    database: Database,
+    *receivers: Any,
+    secrets: str = SECRET,
+    seconds: float = 20.0,
+    hosts: str = "any-public",
+    producer: Producer | None = None,
+) -> DeliverEvents:
+    """Return what tells these receivers, each on its port; the broker of a platform is away unless given."""
+    guard = guard_for(*(receiver.port for receiver in receivers), hosts=hosts)
+    return DeliverEvents(
+        database,
+        AllowedCallbacks(guard, AllowedTasks.parse("posts.*"), own_queue="moderation"),
+        Webhook(GuardedHttp(guard), read_secrets(secrets), seconds),
+        CeleryTask(producer or Producer("redis://127.0.0.1:1/0")),
+        timedelta(hours=24),
+        chance=lambda: 1.0,
+    )

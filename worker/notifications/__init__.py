@@ -1,0 +1,1 @@
+"""Tells the platform what was decided: by signed webhooks, or by tasks of its own Celery."""

@@ -1,0 +1,39 @@
+"""A decision as it is told, in events, over HTTP and at the command line: one set of names."""
+
+from typing import Any
+
+from worker.domain.scoring import LabelScore
+from worker.store.decisions import RecordedDecision
+
+
+def decision_fields(decision: RecordedDecision) -> dict[str, Any]:
+    """Return a decision as JSON types; it names the picture and the rules, and never a person."""
+    return {
+        "id": decision.id,
+        "submission": decision.submission_id,
+        "reference": decision.reference,
+        "context": decision.context,
+        "policy": decision.policy,
+        "policy_digest": decision.policy_digest,
+        "model_digest": decision.model_digest,
+        "action": decision.action.value,
+        "labels": list(decision.flagged),
+        "severity": decision.severity,
+        "reason": decision.reason,
+        "held_back": decision.held_back,
+        "sha256": decision.sha256,
+        "decided_at": decision.created_at.isoformat().replace("+00:00", "Z"),
+        "scores": [_score_fields(score) for score in decision.scores],
+    }
+
+
+def _score_fields(score: LabelScore) -> dict[str, Any]:
+    return {
+        "label": score.label,
+        "score": score.score,
+        "prompt": score.prompt,
+        "prompt_cosine": score.prompt_cosine,
+        "background": score.background,
+        "background_cosine": score.background_cosine,
+        "frame": score.frame,
+    }

@@ -1,0 +1,30 @@
+"""An event as the platform gets it, by webhook or by Celery: what happened, when, and the decision."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from worker.notifications.decision_fields import decision_fields
+from worker.store.decisions import RecordedDecision
+
+Payload = dict[str, Any]
+
+
+def payload(event_id: str, kind: str, happened_at: datetime, decision: RecordedDecision) -> Payload:
+    """Return an event about `decision`; the decision in it is the one that the HTTP API shows."""
+    return {
+        "id": event_id,
+        "type": kind,
+        "timestamp": happened_at.isoformat().replace("+00:00", "Z"),
+        "data": {
+            "submission": decision.submission_id,
+            "reference": decision.reference,
+            "context": decision.context,
+            "decision": decision_fields(decision),
+        },
+    }
+
+
+def as_body(event: Payload) -> bytes:
+    """Return the bytes that are signed and sent."""
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
