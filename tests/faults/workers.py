@@ -26,7 +26,7 @@ def killed_at_random(scene: Scene, load: Load) -> Iterator[None]:
                 load.strike()
                 dice.choice(scene.crew.ready).strike(signal.SIGKILL)
         yield
-        wait_until_told(load, receiver)
+        wait_until_told(load)
         require_that_all_is_heard(load, receiver)
     quarantined = load.count_rows(SubmissionRow.crashes >= 3)
     if quarantined:
