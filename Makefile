@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 # A CPU build of torch is enough; on a machine whose index serves CUDA builds, see README.md, "Installing".
 EXTRAS := worker,heic,demo,dev
 
-.PHONY: help setup demo test lint bench
+.PHONY: help setup demo test lint faults bench
 
 help:
 	@echo "make demo    judge sample uploads with real workers, then add a category in words"
 	@echo "make test    set up, lint, type-check and run every test"
 	@echo "make lint    ruff, mypy and the import contracts alone"
+	@echo "make faults  kill workers, servers and messages, and count what is lost (half an hour; FAULTS=--list)"
 	@echo "make bench   measure the bundled model (needs Debian packages, which it names)"
 
 setup: $(VENV)/installed
@@ -33,6 +34,10 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+# For example: make faults FAULTS='--only SIGTERM --database sqlite'
+faults: setup
+	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
 bench: setup
 	$(BIN)/python benchmarks/sticker_model.py
