@@ -2,16 +2,19 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from sqlalchemy import text
 from support.commands import Moderate
 from support.postgres import PostgresServer, running_postgres
 
 from worker.demo.redis_server import running_redis
 from worker.store import schema
 from worker.store.database import Database
+from worker.store.tables import Row
 
 # Test files run side by side, one a processor; torch's threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -59,6 +62,35 @@ def database(empty_database: Database) -> Database:
     """Return a database with its tables, once of each kind."""
     schema.upgrade(empty_database)
     return empty_database
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def kept_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """Yield a database with its tables that a whole file of tests shares, once of each kind."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'moderation.db'}"
+        else:
+            url = stack.enter_context(request.getfixturevalue("postgres_server").fresh_database())
+        database = Database.connect(url)
+        stack.callback(database.dispose)
+        schema.upgrade(database)
+        yield database
+
+
+@pytest.fixture
+def emptied_database(kept_database: Database) -> Database:
+    """Return `kept_database` without a row: what many tests need costs them no migrations."""
+    with kept_database.transaction() as session:
+        if kept_database.address.file is None:
+            session.execute(text(f"TRUNCATE {', '.join(Row.metadata.tables)} RESTART IDENTITY"))
+            return kept_database
+        session.execute(text("PRAGMA defer_foreign_keys = ON"))
+        for table in (*Row.metadata.tables, "sqlite_sequence"):
+            session.execute(text(f"DELETE FROM {table}"))
+    return kept_database
 
 
 @pytest.fixture

@@ -61,6 +61,32 @@ class UnknownPolicyError(PermanentError):
     http_status = 422
 
 
+class InvalidVerdictError(PermanentError):
+    """An answer to a review does not have the form it must have, or not the one its policy asks for."""
+
+    exit_code = 2
+    http_status = 422
+
+
+class UnknownReviewError(PermanentError):
+    """There is no such review, verdict or decision."""
+
+    exit_code = 2
+    http_status = 404
+
+
+class ReviewConflictError(PermanentError):
+    """Somebody was first: the message says who and when; nothing was overwritten."""
+
+    http_status = 409
+
+
+class ReviewNotAllowedError(PermanentError):
+    """This person may not answer this review, or not take back this verdict."""
+
+    http_status = 403
+
+
 class InvalidPolicyError(PermanentError):
     """A policy file has problems; the message lists all of them."""
 

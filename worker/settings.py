@@ -2,19 +2,22 @@
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from worker.errors import SettingsError
 
 _PREFIX: Final = "MODERATION_"
 #: Kubernetes tells every pod where a service called "moderation" is, and would seem to misspell METRICS_HOST.
 _KUBERNETES: Final = ("service_", "port")
+#: Where Docker and its like mount secrets: a file with a variable's name is read like the variable.
+SECRETS: Final = Path("/run/secrets")
 
 
 def _object(value: object) -> object:
@@ -36,8 +39,14 @@ class Settings(BaseSettings):
         "sqlite:///var/moderation.db",
         description="Where decisions are kept: SQLite, or `postgresql://user:password@host/name`.",
     )
+    database_password: str = Field(
+        "",
+        repr=False,
+        description="Password of the user in `MODERATION_DATABASE_URL`, where the URL has none.",
+    )
     broker_url: str = Field(
-        "redis://127.0.0.1:6379/0", description="Where jobs wait: the Redis that producers and workers share."
+        "redis://127.0.0.1:6379/0",
+        description="Where jobs wait, for producers and workers alike: `redis://`, or RabbitMQ's `amqp://`.",
     )
     queue: str = Field(
         "moderation", min_length=1, description="Queue of the jobs; producers and workers agree on it."
@@ -99,8 +108,8 @@ class Settings(BaseSettings):
     )
     schedule_in_workers: bool = Field(
         True,
-        description="Whether workers publish again what is due and tell the platform of decisions; else "
-        "`moderate schedule` has to run.",
+        description="Whether workers also publish again what is due and tell the platform of decisions; "
+        "if not, run `moderate schedule`.",
     )
     webhook_hosts: str = Field(
         "none",
@@ -131,13 +140,24 @@ class Settings(BaseSettings):
         24.0, gt=0, le=720, description="How long telling the platform is tried before it is given up."
     )
     metrics_host: str = Field(
-        "127.0.0.1", min_length=1, description="Address at which a worker serves its metrics to Prometheus."
+        "127.0.0.1",
+        min_length=1,
+        description="Address at which a worker serves `/metrics`, `/healthz` and `/readyz`.",
     )
     metrics_port: int = Field(
-        0, ge=0, le=65535, description="Port of the metrics, one for each worker process; 0 serves none."
+        0, ge=0, le=65535, description="Their port, one for each worker process; 0 serves none."
+    )
+    stuck_seconds: float = Field(
+        180.0, gt=0, description="A worker with a job in hand for longer says at `/healthz` that it is stuck."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How workers and the web process log: lines for people, or a JSON object a line."
     )
     web_requests_per_minute: int = Field(
-        600, gt=0, description="What one API key may ask of `moderate web`; a batch counts its submissions."
+        600,
+        gt=0,
+        description="What one API key may ask of `moderate web`; a batch counts its submissions. All web "
+        "processes count together on Redis; on RabbitMQ each counts for itself.",
     )
     web_wait_seconds: float = Field(
         30.0, ge=0, le=120, description="How long `Prefer: wait` is honoured at most; 0 lets nobody wait."
@@ -145,13 +165,53 @@ class Settings(BaseSettings):
     web_waiters: int = Field(
         64, ge=0, description="Requests of one web process that wait at once; others are answered 202."
     )
+    review_lease_seconds: float = Field(
+        300.0,
+        ge=10,
+        le=86_400,
+        description="How long a claimed review stays in one person's hands, unless they renew it.",
+    )
+    review_group_cosine: float = Field(
+        0.98,
+        gt=0,
+        le=1,
+        description="From this likeness of their embeddings on, open reviews are shown as one group.",
+    )
+    review_golden_share: float = Field(
+        0.02, ge=0, le=1, description="Share of claimed reviews that are golden items, where there are some."
+    )
+    review_inherit: bool = Field(
+        True,
+        description="Whether the same bytes inherit what a person said of them, under one policy version.",
+    )
+    review_desk: bool = Field(
+        True, description="Whether `moderate web` serves the review desk too, at `/review`."
+    )
+    reviewer_header: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="Header in which a single sign-on proxy names the reviewer, such as "
+        "`X-Forwarded-User`; empty: people sign in with passwords.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses and networks of our own proxies, with commas between: of nobody else are "
+        "`X-Forwarded-For`, `X-Forwarded-Proto` and the reviewer's header believed.",
+    )
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:
-        """Read the environment; SettingsError names every variable that does not fit or is misspelt."""
-        _refuse_misspelt(cls.model_fields)
+        """Read environment and secrets; SettingsError names every variable that is wrong or misspelt."""
+        secrets = SECRETS if SECRETS.is_dir() else None
+        files = [file.name for file in secrets.iterdir()] if secrets else []
+        _refuse_misspelt([*os.environ, *files], cls.model_fields)
         try:
-            return cls(**overrides)
+            return cls(_secrets_dir=secrets, **overrides)
+        except SourceError as error:
+            raise SettingsError(
+                f"a secret cannot be read: {error.__cause__}",
+                hint=f"let the file be readable for the user with the number {os.geteuid()}",
+            ) from None
         except ValidationError as error:
             lines = [
                 f"MODERATION_{str(e['loc'][0]).upper()}: {e['msg']} (got {e['input']!r})"
@@ -162,9 +222,9 @@ class Settings(BaseSettings):
             ) from None
 
 
-def _refuse_misspelt(known: Collection[str]) -> None:
+def _refuse_misspelt(found: Iterable[str], known: Collection[str]) -> None:
     """Refuse a variable that nearly has a setting's name; others with our prefix are somebody else's."""
-    ours = [name.removeprefix(_PREFIX).lower() for name in os.environ if name.startswith(_PREFIX)]
+    ours = [name.upper().removeprefix(_PREFIX).lower() for name in found if name.upper().startswith(_PREFIX)]
     strange = [name for name in ours if name not in known and not name.startswith(_KUBERNETES)]
     near = {name: get_close_matches(name, known, 1, cutoff=0.75) for name in strange}
     lines = [

@@ -19,6 +19,11 @@ NAMES = sa.JSON().with_variant(JSONB(), "postgresql")
 TIME = sa.DateTime(timezone=True)
 #: Columns in which few rows have anything.
 SPARSE = ("publish_at", "claimed_by")
+#: What operators ask for again and again: which column, of which rows.
+ASKED_FOR = {
+    "ix_submissions_undecided": ("created_at", "state = 'accepted'"),
+    "ix_submissions_tried_again": ("updated_at", "attempts > 1"),
+}
 
 
 def upgrade() -> None:
@@ -31,6 +36,9 @@ def upgrade() -> None:
         present = sa.text(f"{column} IS NOT NULL")
         name = f"ix_submissions_{column}"
         op.create_index(name, "submissions", [column], sqlite_where=present, postgresql_where=present)
+    for name, (column, condition) in ASKED_FOR.items():
+        where = sa.text(condition)
+        op.create_index(name, "submissions", [column], sqlite_where=where, postgresql_where=where)
     _allow_kinds("'decision', 'audit', 'quarantine'")
     _create_submission_conflicts()
     _create_outbox()
@@ -41,8 +49,8 @@ def downgrade() -> None:
     op.drop_table("submission_conflicts")
     op.execute("UPDATE reviews SET kind = 'decision' WHERE kind = 'quarantine'")
     _allow_kinds("'decision', 'audit'")
-    for column in SPARSE:
-        op.drop_index(f"ix_submissions_{column}", "submissions")
+    for name in (*(f"ix_submissions_{column}" for column in SPARSE), *ASKED_FOR):
+        op.drop_index(name, "submissions")
     for column in ("claimed_until", "claimed_by", "crashes", "attempts", "callback"):
         op.drop_column("submissions", column)
 

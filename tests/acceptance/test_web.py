@@ -13,7 +13,8 @@ from support.web_api import Api, make_key
 
 from worker.demo.processes import running, wait_until
 from worker.demo.redis_server import running_redis
-from worker.demo.stage import PICTURES
+from worker.demo.stage import PICTURES, add_reviewer
+from worker.demo.stage import running_web as serving_the_desk
 
 KNIFE = (PICTURES / "kitchen-knife.jpg").read_bytes()
 PIZZA = (PICTURES / "pizza.jpg").read_bytes()
@@ -120,3 +121,29 @@ def test_keys_are_made_shown_once_and_revoked(moderate):
     unknown = moderate("api-key", "revoke", "none")
     assert (unknown.exit_code, "moderate api-key list" in unknown.err) == (2, True)
     assert "'admin' is not a scope" in moderate("api-key", "create", "x", "--scope", "admin,read").err
+
+
+@pytest.mark.slow
+def test_the_desk_of_the_demo_lets_its_reviewer_in(tmp_path):
+    deployment = deploy(tmp_path, "redis://127.0.0.1:1/0")
+    password = add_reviewer(deployment.database, "lea")
+    with serving_the_desk(deployment.settings, tmp_path / "web.log") as url, requests.Session() as browser:
+        token = re.search(r'name="form_token" value="(\w+)"', browser.get(f"{url}login", timeout=60).text)[1]
+        form = {"form_token": token, "name": "lea", "password": password}
+        answer = browser.post(f"{url}login", data=form, timeout=60)
+        assert (answer.status_code, "Start reviewing" in answer.text) == (200, True)
+    said = (tmp_path / "web.log").read_text()
+    assert password not in said
+    assert "nobody can enter it yet" not in said
+    deployment.database.dispose()
+
+
+@pytest.mark.slow
+def test_a_desk_that_nobody_can_enter_says_what_to_do(tmp_path):
+    deployment = deploy(tmp_path, "redis://127.0.0.1:1/0", reviewer_header="X-Forwarded-User")
+    with serving_the_desk(deployment.settings, tmp_path / "web.log") as url:
+        wait_for(lambda: requests.get(url, timeout=60).status_code == 401, what="the desk")
+    said = (tmp_path / "web.log").read_text()
+    assert "nobody can enter it yet: moderate reviewer add NAME --role admin" in said
+    assert "MODERATION_TRUSTED_PROXIES, which names none" in said
+    deployment.database.dispose()

@@ -5,10 +5,12 @@ import subprocess
 import sys
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from support.deployment import deploy, wait_for
+from support.pictures import drawing, encoded
 
-from worker.client import LocalFile
+from worker.client import LocalFile, Submission
+from worker.store.tables import SubmissionRow
 
 
 @pytest.fixture
@@ -95,38 +97,60 @@ def test_with_a_model_that_is_not_there(deployment, tmp_path):
     assert "nowhere" in said
 
 
-def test_plain_celery_starts_the_same_worker(deployment):
-    command = [
-        sys.executable,
-        "-m",
-        "celery",
-        "-A",
-        "worker.tasks",
-        "worker",
-        "-P",
-        "threads",
-        "--loglevel=info",
-    ]
+def plain_celery(*options):
+    return [sys.executable, "-m", "celery", "-A", "worker.tasks", "worker", *options]
+
+
+def test_plain_celery_starts_the_same_worker_and_sigterm_finishes_what_is_in_hand(deployment):
     log = deployment.folder / "celery.log"
+    letter = LocalFile(deployment.save_picture("letter.jpg", b"Dear moderators"))
+    pictures = [
+        Submission(f"upload-{n}", LocalFile(deployment.save_picture(f"{n}.png", picture)))
+        for n, picture in enumerate(encoded(drawing(60 + n, 40), "PNG") for n in range(64))
+    ]
+    # Celery takes "prefork" for no choice, and uses the pool of our settings.
+    command = plain_celery("-P", "prefork", "--loglevel=info")
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env=deployment.environment, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             with deployment.client() as client:
-                name = deployment.save_picture("letter.jpg", b"Dear moderators")
-                (decision,) = deployment.decided([client.submit(LocalFile(name))])
-            assert decision.action == "review"
+                (decision,) = deployment.decided([client.submit(letter)])
+                assert decision.action == "review"
+                ids = client.submit_many(pictures)
+            wait_for(lambda: in_hand(deployment), what="the pictures to be in hand")
         finally:
             process.terminate()
     assert wait_for(lambda: process.poll() is not None, what="the worker to leave on SIGTERM")
     assert process.returncode == 0
+    assert "concurrency: 16 (thread)" in log.read_text()
+    assert deployment.unfinished() == set()
+    assert len(deployment.decided(ids)) == 64
+    assert in_hand(deployment) == 0
+
+
+def in_hand(deployment):
+    query = select(func.count(SubmissionRow.id)).where(SubmissionRow.claimed_by.is_not(None))
+    with deployment.database.reading() as session:
+        return session.scalar(query)
+
+
+def test_a_pool_that_cannot_share_the_model_is_refused(deployment):
+    command = plain_celery("-P", "solo")
+    run = subprocess.run(
+        command, env=deployment.environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert run.returncode == 2
+    assert "error: the pool 'solo' cannot share one model among its jobs" in run.stderr
+    assert "-P threads" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_plain_celery_says_in_a_line_why_it_cannot_start(deployment, tmp_path):
-    command = [sys.executable, "-m", "celery", "-A", "worker.tasks", "worker", "-P", "threads"]
+    command = plain_celery("-P", "threads")
     environment = deployment.environment | {"MODERATION_DATABASE_URL": f"sqlite:///{tmp_path}/none.db"}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert run.returncode != 0
+    assert run.returncode == 3
     assert "moderate db upgrade" in run.stderr
     assert "Traceback" not in run.stderr

@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import redis
 from support.deployment import wait_for
-from support.postgres import NOBODY, PostgresServer, _programs, _wait_until_it_answers
+from support.postgres import NOBODY, PostgresServer, _programs
 
 from worker.demo.redis_server import _executable, _free_port
 
@@ -93,30 +94,25 @@ class Postgres(Server):
     """A PostgreSQL that listens on a socket in its folder alone."""
 
     def __init__(self, programs: Path, data: Path) -> None:
-        self.place = PostgresServer(data)
-        data.mkdir(mode=0o700)
+        self.place = PostgresServer(data, programs)
+        self.place.make_files()
         options: dict[str, object] = {}
         if os.geteuid() == 0:
-            os.chown(data, NOBODY, NOBODY)
             options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        self._log_folder = data.parent
-        made = subprocess.run(
-            [programs / "initdb", *"-U postgres -A trust -E utf8 --locale=C --no-sync -D".split(), data],
-            check=False,
-            capture_output=True,
-            text=True,
-            **options,
-        )
-        if made.returncode:
-            raise RuntimeError(f"PostgreSQL made no files:\n{made.stdout}{made.stderr}")
         small = ["-c", "min_wal_size=32MB", "-c", "max_wal_size=64MB"]
         command = [programs / "postgres", "-D", data, "-k", data, "-h", "", "-F", *small]
         super().__init__(command, data.parent / "postgres.log", options)
 
     def start(self) -> "subprocess.Popen[bytes]":
         process = super().start()
-        _wait_until_it_answers(self.place, process, self.log)
+        wait_for(self._answers, what=f"PostgreSQL, see {self.log}", seconds=30)
         return process
+
+    def _answers(self) -> bool:
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(self.place.url("postgres")).close()
+            return True
+        return False
 
 
 @contextmanager

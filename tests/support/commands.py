@@ -1,6 +1,9 @@
 """Runs the command `moderate` in this process, as a terminal would see it."""
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -29,8 +32,22 @@ class Moderate:
             self._monkeypatch.setenv(f"MODERATION_{name.upper()}", str(value))
         self._monkeypatch.setattr(sys, "argv", ["moderate", *map(str, arguments)])
         self._capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
+        with _logging_as_before(), pytest.raises(SystemExit) as left:
             run()
         captured = self._capsys.readouterr()
         assert "Traceback" not in captured.err + captured.out
         return Result(left.value.code or 0, captured.out, captured.err)
+
+
+@contextmanager
+def _logging_as_before() -> Iterator[None]:
+    """Take back what a command that stays sets up for a whole process, which here is the tests' own."""
+    root = logging.getLogger()
+    handlers, level, factory = list(root.handlers), root.level, logging.getLogRecordFactory()
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.setLogRecordFactory(factory)
+        logging.captureWarnings(False)

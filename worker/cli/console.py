@@ -1,6 +1,7 @@
 """Where the command line writes: results to standard output, everything about the work to standard error."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from rich.text import Text
 
 from worker.domain.policy import Action
 from worker.errors import ModerationError
+from worker.logs import are_json
+
+log = logging.getLogger("worker.cli")
 
 Item = TypeVar("Item")
 
@@ -45,11 +49,22 @@ def print_json(value: Any) -> None:
 
 
 def print_error(error: ModerationError) -> None:
-    """Print what went wrong and the way out."""
+    """Print what went wrong and the way out; as a line of the log where machines read it."""
+    if are_json():
+        log.critical("%s", f"{error.message}; {error.hint}" if error.hint else error.message)
+        return
     console = messages()
     console.print(Text.assemble(("error: ", "bold red"), error.message), soft_wrap=True)
     if error.hint:
         console.print(Text.assemble(("  hint: ", "bold"), error.hint), soft_wrap=True)
+
+
+def announce(text: str) -> None:
+    """Say what a process that stays does; as a line of the log where machines read it."""
+    if are_json():
+        log.info("%s", text)
+    else:
+        messages().print(text, soft_wrap=True)
 
 
 def track(items: Iterable[Item], *, total: int, what: str) -> Iterator[Item]:

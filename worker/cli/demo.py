@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,7 +19,7 @@ from rich.text import Text
 from worker.cli.console import progress_bar, results
 from worker.cli.decisions import print_table
 from worker.client import Client, LocalFile
-from worker.demo.stage import Stage, running_worker, set_stage
+from worker.demo.stage import Stage, add_reviewer, running_web, running_worker, set_stage
 from worker.domain.policy import Action
 from worker.errors import UnavailableError
 from worker.policy_files.parser import read_policy
@@ -42,8 +43,14 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo's database, pictures and policies go.")] = Path(
         "var/demo"
     ),
+    desk: Annotated[
+        bool | None,
+        typer.Option(
+            help="End with the review desk, until Ctrl-C; by default where somebody sits at the terminal."
+        ),
+    ] = None,
 ) -> None:
-    """See uploads judged by a real worker through a real Redis, then add a category in words."""
+    """See uploads judged by a real worker through a real Redis, then add a category, then review."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         # What nohup or a shell has us ignore stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -55,7 +62,11 @@ def demo(
             _say("Worker", f"process {process.pid}, ready after {time.monotonic() - started:.1f} s")
             with Client(stage.settings.broker_url, queue=stage.settings.queue) as client:
                 Tour(stage, client, process)()
-    _show_what_next(stage)
+        _show_what_next(stage)
+        if sys.stdin.isatty() and sys.stdout.isatty() if desk is None else desk:
+            _open_desk(stage)
+        else:
+            results().print("\nmoderate demo --desk ends with the review desk, and these uploads in it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +156,22 @@ def _show_stage(stage: Stage) -> None:
     _say("Redis", f"{redis}, queue {stage.settings.queue}")
     _say("Database", f"{stage.database.describe}, tables created")
     _say("Policy", f"{stage.policy_file}, model: the bundled sticker world")
+
+
+def _open_desk(stage: Stage) -> None:
+    """Serve the review desk with the demo's items until somebody presses Ctrl-C."""
+    name = "lea"
+    password = add_reviewer(stage.database, name)
+    with running_web(stage.settings, stage.web_log) as address:
+        _title("The review desk, with the uploads that need a person")
+        _say("Address", address)
+        _say("Name", name)
+        _say("Password", password)
+        results().print("\nCtrl-C ends it.")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            while True:
+                time.sleep(3600)
 
 
 def _show_what_next(stage: Stage) -> None:

@@ -17,8 +17,11 @@ from worker.cli import (
     explain,
     outbox,
     policy,
+    review,
+    reviewer,
     scan,
     schedule,
+    status,
     submit,
     web,
     worker,
@@ -47,12 +50,15 @@ app.command("submit", epilog=submit.EPILOG)(submit.submit)
 app.command("worker", epilog=worker.EPILOG)(worker.worker)
 app.command("schedule", epilog=schedule.EPILOG)(schedule.schedule)
 app.command("web", epilog=web.EPILOG)(web.web)
+app.command("status", epilog=status.EPILOG)(status.status)
 app.command("decisions", epilog=decisions.EPILOG)(decisions.decisions)
 app.command("explain", epilog=explain.EPILOG)(explain.explain)
 app.add_typer(policy.app, name="policy")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(review.app, name="review")
 app.add_typer(database.app, name="db")
 app.add_typer(api_key.app, name="api-key")
+app.add_typer(reviewer.app, name="reviewer")
 
 
 def _print_version(value: bool) -> None:

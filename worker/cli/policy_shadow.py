@@ -80,7 +80,7 @@ def shadow(
     database = open_database(Settings.read())
     try:
         schema.check(database)
-        with database.reading() as session:
+        with database.reading(unhurried=True) as session:
             found = shadow_decisions.versions(session, name=name, since=now - since)
             reports = [_report(session, version, now - since, now, limit) for version in found]
             known = shadow_decisions.names(session)

@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Final
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -12,7 +12,7 @@ from worker.cli.console import messages, plain_table, print_json, results
 from worker.settings import Settings
 from worker.store import policy_states, schema
 from worker.store.column_types import utc_now
-from worker.store.policy_states import ReportedState
+from worker.store.policy_states import Disagreements, ReportedState, disagreements
 from worker.wiring import open_database
 
 EPILOG = """Examples:
@@ -25,14 +25,6 @@ Workers report what they have in force to the database, at every change and ever
 Exit codes: 0 all is well, 1 a file is refused or workers disagree, 2 wrong usage, 3 the database is not
 usable."""
 
-#: Three heartbeats missed: the process is dead or cut off, and no longer counts.
-SILENT_AFTER: Final = timedelta(seconds=90)
-
-#: What a process has in force of a policy: the version's digest, None for none, and whether as a shadow.
-Version = tuple[str | None, bool]
-#: The policies that processes disagree about: who has which version.
-Disagreements = dict[str, dict[Version, list[str]]]
-
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show what is in force where, since when, what was refused and why, and which workers disagree."""
@@ -44,26 +36,14 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     finally:
         database.dispose()
     now = utc_now()
-    awake = [report for report in reports if not _is_silent(report, now)]
-    split = _disagreements(awake)
+    awake = [report for report in reports if not report.is_silent(now)]
+    split = disagreements(awake)
     if as_json:
         print_json(_as_json(reports, split, now))
     else:
         _print(reports, split, now)
     if split or any(report.state.refusal for report in awake):
         raise typer.Exit(1)
-
-
-def _disagreements(awake: Sequence[ReportedState]) -> Disagreements:
-    """Return the policies of which not every process that is awake has the same version."""
-    processes = {report.process for report in awake}
-    policies: Disagreements = defaultdict(lambda: defaultdict(list))
-    for report in awake:
-        policies[report.state.policy][_version(report)].append(report.process)
-    for holders in policies.values():
-        if missing := processes.difference(*holders.values()):
-            holders[None, False] += sorted(missing)
-    return {policy: holders for policy, holders in policies.items() if len(holders) > 1}
 
 
 def _print(reports: Sequence[ReportedState], split: Disagreements, now: datetime) -> None:
@@ -75,7 +55,7 @@ def _print(reports: Sequence[ReportedState], split: Disagreements, now: datetime
         )
         return
     results().print(_table(reports, now))
-    for group in _grouped(reports, lambda r: (r.state.policy, _version(r), r.state.refusal)):
+    for group in _grouped(reports, lambda r: (r.state.policy, r.version, r.state.refusal)):
         if group[0].state.refusal:
             _print_refusal(group)
     for policy, holders in split.items():
@@ -84,17 +64,17 @@ def _print(reports: Sequence[ReportedState], split: Disagreements, now: datetime
         results().print("\n", line, sep="", soft_wrap=True)
     for process, seen_at in _silent(reports, now).items():
         line = Text.assemble(
-            ("gone silent: ", "yellow"), f"{_short(process)}, last heard of {_time(seen_at)}"
+            ("gone silent: ", "yellow"), f"{short_process(process)}, last heard of {_time(seen_at)}"
         )
         results().print("\n", line, sep="", soft_wrap=True)
 
 
 def _table(reports: Sequence[ReportedState], now: datetime) -> Any:
     table = plain_table("policy", "version", "kind", "in force since", "where")
-    for group in _grouped(reports, lambda r: (r.state.policy, _version(r))):
+    for group in _grouped(reports, lambda r: (r.state.policy, r.version)):
         state = group[0].state
         times = [r.state.in_force_since for r in group if r.state.in_force_since]
-        where = (_short(r.process) + (" (gone silent)" if _is_silent(r, now) else "") for r in group)
+        where = (short_process(r.process) + (" (gone silent)" if r.is_silent(now) else "") for r in group)
         table.add_row(
             state.policy,
             state.digest[:12] if state.digest else "none",
@@ -108,7 +88,7 @@ def _table(reports: Sequence[ReportedState], now: datetime) -> Any:
 def _print_refusal(group: Sequence[ReportedState]) -> None:
     state = group[0].state
     since = _time(min(r.state.refused_at for r in group if r.state.refused_at))
-    stays = f"{_told(*_version(group[0]))} stays in force" if state.digest else "no version is in force"
+    stays = f"{_told(*group[0].version)} stays in force" if state.digest else "no version is in force"
     head = Text.assemble(
         (f"{state.policy}: refused", "bold red"),
         f" since {since} in {_names(r.process for r in group)}; {stays}",
@@ -125,10 +105,6 @@ def _grouped(reports: Iterable[ReportedState], key: Any) -> list[list[ReportedSt
     return list(groups.values())
 
 
-def _version(report: ReportedState) -> Version:
-    return report.state.digest, report.state.shadow
-
-
 def _told(digest: str | None, shadow: bool) -> str:
     if digest is None:
         return "no version"
@@ -142,20 +118,16 @@ def _kind(group: Sequence[ReportedState]) -> str:
 
 
 def _silent(reports: Iterable[ReportedState], now: datetime) -> dict[str, datetime]:
-    return {report.process: report.seen_at for report in reports if _is_silent(report, now)}
+    return {report.process: report.seen_at for report in reports if report.is_silent(now)}
 
 
-def _is_silent(report: ReportedState, now: datetime) -> bool:
-    return now - report.seen_at > SILENT_AFTER
-
-
-def _short(process: str) -> str:
+def short_process(process: str) -> str:
     """Return host:process-id, without the start."""
     return process.rpartition(":")[0] or process
 
 
 def _names(processes: Iterable[str]) -> str:
-    return ", ".join(map(_short, processes))
+    return ", ".join(map(short_process, processes))
 
 
 def _time(moment: datetime) -> str:
@@ -168,7 +140,7 @@ def _as_json(reports: Sequence[ReportedState], split: Disagreements, now: dateti
             {
                 "process": group[0].process,
                 "seen_at": group[0].seen_at.isoformat(),
-                "silent": _is_silent(group[0], now),
+                "silent": group[0].is_silent(now),
                 "policies": [_state_as_json(report) for report in group],
             }
             for group in _grouped(sorted(reports, key=lambda r: r.process), lambda r: r.process)

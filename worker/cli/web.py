@@ -1,4 +1,4 @@
-"""`moderate web`: the HTTP API, until it is told to stop."""
+"""`moderate web`: the HTTP API and the review desk, until it is told to stop."""
 
 import logging
 import signal
@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from worker.cli.console import messages
+from worker.cli.console import announce
 from worker.errors import UsageError
-from worker.logs import hide_queries
+from worker.logs import set_up_logs
 from worker.settings import Settings
-from worker.store import api_keys
+from worker.store import api_keys, reviewers
 from worker.web.app import create_app
+from worker.web.desk.service import DeskService
 from worker.web.service import WebService, open_web_service
 
 EPILOG = """Examples:
@@ -23,7 +24,8 @@ EPILOG = """Examples:
 
 [bold]moderate web --host 0.0.0.0 --port 8080[/]
 
-It takes pictures in and tells what was decided; workers judge them. TLS is the proxy's business.
+It takes pictures in and tells what was decided; workers judge them. People review under /review; moderate
+reviewer add makes their accounts. TLS is the proxy's business.
 SIGTERM answers the requests in hand and leaves; so does Ctrl-C.
 Exit codes: 0 stopped, 2 wrong usage or the port is taken, 3 the database is not usable."""
 
@@ -35,31 +37,38 @@ def web(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
 ) -> None:
-    """Serve the HTTP API."""
-    with open_web_service(Settings.read()) as service, _listening(host, port) as listener:
+    """Serve the HTTP API and the review desk."""
+    settings = Settings.read()
+    set_up_logs(settings, logging.INFO)
+    with open_web_service(settings) as service, _listening(host, port) as listener:
         address, number = listener.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
-        messages().print(
+        announce(
             f"database {service.intake.database.describe}, queue {service.settings.queue}; "
-            f"listening on http://{shown}:{number}",
-            soft_wrap=True,
+            f"listening on http://{shown}:{number}"
         )
         _tell_of_keys(service)
-        _log_to_stderr()
+        if service.desk is not None:
+            _tell_of_the_desk(service.desk, f"http://{shown}:{number}")
         _serve(service, listener)
 
 
 def _tell_of_keys(service: WebService) -> None:
     with service.intake.database.reading() as session:
         if not any(one.revoked_at is None for one in api_keys.everyone(session)):
-            messages().print("there is no API key yet: moderate api-key create NAME", soft_wrap=True)
+            announce("there is no API key yet: moderate api-key create NAME")
 
 
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    hide_queries()
+def _tell_of_the_desk(desk: DeskService, url: str) -> None:
+    announce(f"review desk: {url}/review/")
+    with desk.database.reading() as session:
+        if not reviewers.count(session):
+            announce("nobody can enter it yet: moderate reviewer add NAME --role admin")
+    if desk.settings.reviewer_header and not desk.proxies.networks:
+        announce(
+            "nobody can enter it: MODERATION_REVIEWER_HEADER counts only from MODERATION_TRUSTED_PROXIES,"
+            " which names none"
+        )
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -1,6 +1,5 @@
 """`moderate worker`: run a worker process until it is told to stop."""
 
-import logging
 import os
 import socket
 from enum import StrEnum
@@ -8,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.console import messages
+from worker.cli.console import announce, messages
 from worker.client import Client
+from worker.logs import set_up_logs
 from worker.settings import Settings
 
 EPILOG = """Examples:
@@ -42,18 +42,17 @@ def worker(
     from worker.tasks import app  # noqa: PLC0415 - Celery's application is this command's alone
 
     level = log_level.value.upper()
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     app.settings = Settings.read(**({} if concurrency is None else {"concurrency": concurrency}))
+    set_up_logs(app.settings, level)
     with Client(app.settings.broker_url, queue=app.settings.queue) as client:
         client.ping()
     with messages().status(f"loading the model {app.settings.model}"):
         service = app.service
     shadows = ", ".join(shadow.policy.name for shadow in service.policies.shadows)
-    messages().print(
+    announce(
         f"model {service.encoder.name}, policies {', '.join(service.policies.names)}, "
         + (f"shadows {shadows}, " if shadows else "")
-        + f"database {service.database.describe}; waiting for jobs on {app.settings.queue}",
-        soft_wrap=True,
+        + f"database {service.database.describe}; waiting for jobs on {app.settings.queue}"
     )
     # Several workers on one machine need names of their own.
     name = f"moderation-{os.getpid()}@{socket.gethostname()}"

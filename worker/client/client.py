@@ -7,6 +7,7 @@ from typing import Any, Self
 from worker.client.messages import DEFAULT_QUEUE, TASK, TASK_MANY, to_many_message, to_message
 from worker.client.producer import Producer
 from worker.domain.callback import Callback
+from worker.domain.queue_depth import QueueDepth
 from worker.domain.submission import Source, Submission, new_submission_id
 
 
@@ -52,6 +53,15 @@ class Client:
     def ping(self) -> None:
         """Raise BrokerUnavailableError unless the broker answers within a few seconds."""
         self._producer.ping()
+
+    def depth(self) -> QueueDepth:
+        """Return what the broker has of this queue; BrokerUnavailableError unless it answers in seconds."""
+        return self._producer.depth(self._queue)
+
+    @property
+    def address(self) -> str:
+        """Where the broker is, for people; never shows the password."""
+        return self._producer.address
 
     def close(self) -> None:
         """Close every connection."""

@@ -109,6 +109,12 @@ def source_record(source: Source) -> Message | None:
             return _source_to_message(source)
 
 
+def unrecorded_source(source: Source) -> Message | None:
+    """Return a source whole, where its record leaves out what reading it takes; None where it does not."""
+    whole = _source_to_message(source)
+    return None if whole == source_record(source) else whole
+
+
 def recorded_source(record: Mapping[str, Any] | None) -> Source | None:
     """Return where the ledger says a picture is; None where it travelled inside the message."""
     if record is None or _source_problems(record):

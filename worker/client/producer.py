@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu import Connection
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.url import maybe_sanitize_url
 
+from worker.client.transport import CONFIRM_SECONDS, producer_options
+from worker.domain.queue_depth import QueueDepth
 from worker.errors import BrokerUnavailableError, SettingsError
 
 #: Seconds, then an error.
 _RETRY_POLICY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
-_TRANSPORT_OPTIONS: Final = {"socket_connect_timeout": 5, "socket_timeout": 30, "socket_keepalive": True}
 
 
 class _FaithfulCelery(Celery):
@@ -37,12 +39,13 @@ class Producer:
         Connects when first needed.
         """
         self._setting = setting
-        self._address = _address(broker_url)
+        #: For people; never shows the password.
+        self.address = _address(broker_url)
         self._app = _FaithfulCelery(broker_url)
         self._app.conf.update(
             task_ignore_result=True,
             task_serializer="json",
-            broker_transport_options=_TRANSPORT_OPTIONS,
+            broker_transport_options=producer_options(broker_url),
             broker_connection_timeout=5,
         )
 
@@ -70,8 +73,12 @@ class Producer:
                 queue=queue,
                 task_id=task_id,
                 retry_policy=_RETRY_POLICY,
+                # RabbitMQ alone heeds these two: a message that no queue takes is an error, not lost, and
+                # a broker that is full is not waited for.
+                mandatory=True,
+                confirm_timeout=CONFIRM_SECONDS,
             )
-        except OperationalError as error:
+        except (OperationalError, AMQPError) as error:
             raise self._unavailable(error) from None
 
     def ping(self) -> None:
@@ -79,8 +86,19 @@ class Producer:
         try:
             with self._app.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
-        except (OperationalError, OSError) as error:
+        except (OperationalError, AMQPError, OSError) as error:
             raise self._unavailable(error) from None
+
+    def depth(self, queue: str) -> QueueDepth:
+        """Return what the broker has of a queue; BrokerUnavailableError unless it answers in seconds."""
+        with self._app.connection_for_write() as connection:
+            away: Any = (OperationalError, OSError, *connection.connection_errors)
+            try:
+                connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
+                channel = connection.default_channel
+                return QueueDepth(_waiting(channel, queue), _unacknowledged(channel))
+            except away as error:
+                raise self._unavailable(error) from None
 
     def close(self) -> None:
         """Close every connection."""
@@ -88,9 +106,24 @@ class Producer:
 
     def _unavailable(self, error: Exception) -> BrokerUnavailableError:
         return BrokerUnavailableError(
-            f"the broker at {self._address} does not answer: {error}",
-            hint=f"start Redis, or set {self._setting} to where it runs",
+            f"the broker at {self.address} does not answer: {error}",
+            hint=f"see that it runs and that {self._setting} is right",
         )
+
+
+def _waiting(channel: Any, queue: str) -> int:
+    """Return how many messages are on a queue, whatever their priority."""
+    try:
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError:
+        # Redis knows no empty queue, RabbitMQ none that nobody has used yet.
+        return 0
+
+
+def _unacknowledged(channel: Any) -> int | None:
+    """Return how many messages are given out; None where the broker tells its administrators alone."""
+    key = getattr(channel, "unacked_key", None)
+    return None if key is None else int(channel.client.hlen(key))
 
 
 def _address(broker_url: str) -> str:

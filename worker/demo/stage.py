@@ -15,9 +15,10 @@ from worker import resources
 from worker.demo.large_picture import twelve_megapixels
 from worker.demo.processes import running, wait_until
 from worker.demo.redis_server import running_redis
+from worker.domain.reviewer import Reviewer, Role
 from worker.errors import UsageError
 from worker.settings import Settings
-from worker.store import schema
+from worker.store import passwords, reviewers, schema
 from worker.store.database import Database
 from worker.wiring import open_database
 
@@ -45,6 +46,11 @@ class Stage:
     def log(self) -> Path:
         """What the worker says."""
         return self.settings.media_root.parent / "worker.log"
+
+    @property
+    def web_log(self) -> Path:
+        """What the web process says."""
+        return self.settings.media_root.parent / "web.log"
 
     def uploads(self) -> list[Path]:
         """Return the sample pictures' files, by name."""
@@ -105,6 +111,30 @@ def running_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
             timeout_seconds=120,
         )
         yield process
+
+
+@contextmanager
+def running_web(settings: Settings, log: Path) -> Iterator[str]:
+    """Run `moderate web` as a process of its own on a free port; yields its address."""
+    command = [sys.executable, "-m", "worker", "web", "--port", "0"]
+    with running(command, log=log, environment=environment_of(settings)) as process:
+        wait_until(
+            lambda: b"review desk: " in log.read_bytes(),
+            process=process,
+            log=log,
+            what="the web process",
+            timeout_seconds=60,
+        )
+        said = log.read_text(encoding="utf-8", errors="replace")
+        yield next(line for line in said.splitlines() if line.startswith("review desk: ")).split()[-1]
+
+
+def add_reviewer(database: Database, name: str) -> str:
+    """Make an account of a lead and return its password, which is kept nowhere."""
+    password = "-".join(secrets.token_hex(2) for _ in range(4))
+    with database.transaction() as session:
+        reviewers.add(session, Reviewer(name, Role.LEAD), passwords.hash_of(password))
+    return password
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

@@ -16,10 +16,16 @@ _TOKEN: Final = re.compile(r"mod_([0-9a-f]{10})_([A-Za-z0-9_-]{43})")
 
 
 class Scope(StrEnum):
-    """What a key opens: handing over pictures, or reading what was decided. All keys see all submissions."""
+    """What a key opens; each sees all submissions."""
 
+    #: Handing over pictures.
     SUBMIT = "submit"
+    #: Reading what was decided.
     READ = "read"
+    #: Working the review queue, in the name of whomever the request names.
+    REVIEWS = "reviews"
+    #: Appealing decisions, and reading the answers.
+    APPEALS = "appeals"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,6 @@ class Decision:
     severity: int = 0
     #: Whether it would have been a block, had the hour's automatic blocks not been used up.
     held_back: bool = False
-    #: Whether nobody could judge it, since workers died of it.
-    quarantined: bool = False
 
 
 def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
@@ -61,12 +59,10 @@ def decide_unreadable(policy: Policy, problem: str) -> Decision:
     return Decision(policy.on_error, f"not judged, {problem}")
 
 
-def decide_quarantined(crashes: int) -> Decision:
-    """Have a person look at a picture of which workers died, whatever the policy says about errors."""
+def decide_deadly(crashes: int) -> Decision:
+    """Decide about a picture that nobody can judge: as many worker processes died of it."""
     return Decision(
-        Action.REVIEW,
-        f"not judged, quarantined: {crashes} times the worker that judged it died",
-        quarantined=True,
+        Action.REVIEW, f"not judged, it is in quarantine: {crashes} workers died while they had it"
     )
 
 

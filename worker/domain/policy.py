@@ -9,11 +9,14 @@ from functools import cached_property
 from typing import Any, Final
 
 _WITHOUT_MEANING: Final = frozenset({"tests", "shadow"})
+#: The queue of what no policy routes.
+DEFAULT_QUEUE: Final = "default"
 #: Came after digests had been stored: where they say nothing, the digest is what it was without them.
 _LATER_DEFAULTS: Final[Mapping[str, object]] = {
     "automatic_blocks_per_hour": None,
     "share_of_allowed": 0.0,
     "exclude_from_automatic_block": False,
+    "reviewing": {},
 }
 
 #: Used where a policy says nothing: an average over ways to say it scores better than a bare noun.
@@ -26,6 +29,20 @@ class Action(StrEnum):
     ALLOW = "allow"
     REVIEW = "review"
     BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewing:
+    """How people review a label, or all of a policy's; None where a label leaves it to its policy."""
+
+    #: Where its reviews wait.
+    queue: str | None = None
+    #: How long they may wait; None: no deadline.
+    within_minutes: int | None = None
+    #: Whether a verdict has to say why.
+    needs_reason: bool | None = None
+    #: The share, 0 to 1, that a second person answers too, without knowing the first answer.
+    second_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,7 @@ class Label:
     severity: int = 3
     #: A picture that shows this is never blocked at once, whatever else it shows: a person decides.
     exclude_from_automatic_block: bool = False
+    reviewing: Reviewing = Reviewing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +94,8 @@ class Policy:
     automatic_blocks_per_hour: int | None = None
     #: The share, 0 to 1, of allowed pictures that people see all the same: it shows what is missed.
     share_of_allowed: float = 0.0
+    #: For labels that do not say otherwise.
+    reviewing: Reviewing = Reviewing()
     #: Scored on every job beside the policies in force; decides nothing.
     shadow: bool = False
     #: What must hold before the policy is put in force.
@@ -118,6 +138,8 @@ class Policy:
 
 
 def _without_later_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    said = {key: value for key, value in values["reviewing"].items() if value is not None}
+    values = {**values, "reviewing": said}
     return {
         key: value
         for key, value in values.items()

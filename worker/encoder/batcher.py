@@ -1,7 +1,7 @@
 """Lets callers in many threads share one pass through the model."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -30,13 +30,17 @@ class Batcher:
     the next batch. As every caller waits, no more is ever held than the callers hold themselves.
     """
 
-    def __init__(self, encoder: Encoder, batch_size: int) -> None:
+    def __init__(
+        self, encoder: Encoder, batch_size: int, observe: Callable[[int], None] = lambda _pictures: None
+    ) -> None:
+        """Gather up to `batch_size` pictures; `observe` is told how many each pass has."""
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
         self.window = encoder.window
         self.preprocessing = encoder.preprocessing
         self._encoder = encoder
         self._batch_size = batch_size
+        self._observe = observe
         self._waiting: deque[_Call] = deque()
         self._changed = Condition()
         self._closed = False
@@ -97,8 +101,10 @@ class Batcher:
         return batch
 
     def _encode(self, batch: Sequence[_Call]) -> None:
+        images = [image for call in batch for image in call.images]
+        self._observe(len(images))
         try:
-            vectors = self._encoder.encode_images([image for call in batch for image in call.images])
+            vectors = self._encoder.encode_images(images)
         except Exception as problem:  # noqa: BLE001 - it is raised again where the caller waits
             self._fail(batch, problem)
             return

@@ -62,10 +62,11 @@ class DecoderPool:
     """Child processes that decode; call it from as many threads as you like, each waits for its own picture.
 
     `processes` 0 means as many as there are processors, but no more than four. A picture that takes longer
-    than `seconds`, or its child more address space than `memory_bytes`, is refused.
+    than `seconds`, or its child more address space than `memory_bytes`, is refused. `lazy` starts each child
+    when it is needed first.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but one by name
         self,
         limits: Limits,
         *,
@@ -73,6 +74,7 @@ class DecoderPool:
         seconds: float,
         memory_bytes: int,
         child_module: str = _CHILD_MODULE,
+        lazy: bool = False,
     ) -> None:
         self.limits = limits
         self._seconds, self._memory_bytes = seconds, memory_bytes
@@ -84,7 +86,8 @@ class DecoderPool:
         self._children: set[_Child] = set()
         # Of an empty place the child has yet to be started.
         self._idle: list[_Child | None] = [None] * self.processes
-        self._start_all()
+        if not lazy:
+            self._start_all()
 
     def decode(self, data: bytes, preprocessing: Preprocessing, *, scaled: bool = True) -> PreparedPicture:
         """Decode a picture and bring it to the size its model wants.

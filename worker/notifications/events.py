@@ -1,6 +1,7 @@
 """An event as the platform gets it, by webhook or by Celery: what happened, when, and the decision."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +11,18 @@ from worker.store.decisions import RecordedDecision
 Payload = dict[str, Any]
 
 
-def payload(event_id: str, kind: str, happened_at: datetime, decision: RecordedDecision) -> Payload:
-    """Return an event about `decision`; the decision in it is the one that the HTTP API shows."""
+def payload(
+    event_id: str,
+    kind: str,
+    happened_at: datetime,
+    decision: RecordedDecision,
+    verdict: Mapping[str, Any] | None = None,
+) -> Payload:
+    """Return an event about `decision`, and what a person made of it where a `verdict` is told.
+
+    The decision in it is the one that the HTTP API shows.
+    """
+    about_people = {} if verdict is None else {"verdict": dict(verdict)}
     return {
         "id": event_id,
         "type": kind,
@@ -21,6 +32,7 @@ def payload(event_id: str, kind: str, happened_at: datetime, decision: RecordedD
             "reference": decision.reference,
             "context": decision.context,
             "decision": decision_fields(decision),
+            **about_people,
         },
     }
 

@@ -5,12 +5,12 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from worker.domain.policy import Label, Policy, PolicyTest
+from worker.domain.policy import DEFAULT_QUEUE, Label, Policy, PolicyTest, Reviewing
 from worker.policy_files.document import read_document
 from worker.policy_files.problems import Problems
 from worker.policy_files.rules import check_rules
 from worker.policy_files.rules_of_tests import check_tests
-from worker.policy_files.schema import LabelEntry, PolicyEntry, PolicyTestEntry
+from worker.policy_files.schema import LabelEntry, PolicyEntry, PolicyTestEntry, ReviewsEntry
 from worker.policy_files.schema_errors import explain_schema_errors
 from worker.policy_files.syntax_errors import place_of
 
@@ -89,6 +89,7 @@ def _policy(entry: PolicyEntry) -> Policy:
         on_error=entry.on_error,
         automatic_blocks_per_hour=entry.limits.automatic_blocks_per_hour,
         share_of_allowed=entry.audit.share_of_allowed,
+        reviewing=_reviewing(entry.reviews),
         shadow=entry.shadow,
         tests=tuple(_test(test) for test in entry.tests),
     )
@@ -104,6 +105,19 @@ def _label(name: str, entry: LabelEntry) -> Label:
         block=entry.block,
         severity=entry.severity,
         exclude_from_automatic_block=entry.exclude_from_automatic_block,
+        reviewing=Reviewing(
+            entry.queue, entry.review_within_minutes, entry.needs_reason, entry.second_review
+        ),
+    )
+
+
+def _reviewing(entry: ReviewsEntry) -> Reviewing:
+    """Return what the policy says of reviews; to write a default down is to say nothing."""
+    return Reviewing(
+        queue=None if entry.queue == DEFAULT_QUEUE else entry.queue,
+        within_minutes=entry.review_within_minutes,
+        needs_reason=entry.needs_reason or None,
+        second_share=entry.second_review or None,
     )
 
 

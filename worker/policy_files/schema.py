@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from worker.domain.policy import DEFAULT_TEMPLATES, Action
+from worker.domain.policy import DEFAULT_QUEUE, DEFAULT_TEMPLATES, Action
 from worker.domain.submission import POLICY_NAME_PATTERN
 
 MAX_PHRASE_CHARACTERS: Final = 300
@@ -16,6 +16,8 @@ MAX_LABELS: Final = 1_000
 MAX_TEMPLATES: Final = 80
 #: Each of their pictures is judged whenever the file is saved.
 MAX_TESTS: Final = 500
+#: A year: who would wait longer wants no deadline.
+MAX_REVIEW_MINUTES: Final = 365 * 24 * 60
 #: A path that begins at the root, or that climbs: a test's picture stays in the folder of its policy.
 LEAVES_THE_FOLDER: Final = r"^/|(^|/)\.\.(/|$)"
 
@@ -25,6 +27,7 @@ Phrase = Annotated[str, Field(pattern=r"\S", max_length=MAX_PHRASE_CHARACTERS)]
 Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=MAX_PHRASE_CHARACTERS)]
 Text = Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARACTERS)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Minutes = Annotated[int, Field(ge=1, le=MAX_REVIEW_MINUTES)]
 #: Strictness would ask for the enumeration itself, and a file has only its word.
 ActionWord = Annotated[Action, Field(strict=False)]
 
@@ -71,6 +74,25 @@ class LabelEntry(_Entry):
         description="true: a picture that shows this is never blocked at once, whatever else it shows. "
         "A person decides.",
     )
+    queue: Name | None = Field(
+        None,
+        description="The queue in which its reviews wait. Leave it out for the one under `reviews`. Of "
+        "several flagged labels the gravest that names one decides.",
+    )
+    review_within_minutes: Minutes | None = Field(
+        None,
+        description="How many minutes a review may wait; the shortest of the flagged labels counts. Leave it "
+        "out for the time under `reviews`.",
+    )
+    needs_reason: bool | None = Field(
+        None,
+        description="true: a verdict about it says why. Leave it out for what `reviews` says.",
+    )
+    second_review: Score | None = Field(
+        None,
+        description="This share of its verdicts, 0 to 1, is answered by a second person too, who does not "
+        "know the first answer; 1 is every one. Leave it out for the share under `reviews`.",
+    )
 
 
 class LimitsEntry(_Entry):
@@ -90,6 +112,21 @@ class AuditEntry(_Entry):
         0.0,
         description="This share of the allowed pictures, 0 to 1, is shown to reviewers: it tells what is "
         "missed. 0.01 is one in a hundred.",
+    )
+
+
+class ReviewsEntry(_Entry):
+    """How people review, where a label says nothing of its own."""
+
+    queue: Name = Field(DEFAULT_QUEUE, description="The queue in which reviews wait.")
+    review_within_minutes: Minutes | None = Field(
+        None, description="How many minutes a review may wait. Leave it out for no deadline."
+    )
+    needs_reason: bool = Field(False, description="true: every verdict says why.")
+    second_review: Score = Field(
+        0.0,
+        description="This share of the verdicts, 0 to 1, is answered by a second person too, who does not "
+        "know the first answer. 0.05 is one in twenty.",
     )
 
 
@@ -157,6 +194,10 @@ class PolicyEntry(_Entry):
     audit: AuditEntry = Field(
         default_factory=AuditEntry,
         description="Which allowed pictures people see all the same, to learn what is missed.",
+    )
+    reviews: ReviewsEntry = Field(
+        default_factory=ReviewsEntry,
+        description="How people review what is flagged: the queue, the time, and second looks.",
     )
     shadow: bool = Field(
         False,

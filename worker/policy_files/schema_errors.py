@@ -18,6 +18,7 @@ from worker.policy_files.schema import (
     LimitsEntry,
     PolicyEntry,
     PolicyTestEntry,
+    ReviewsEntry,
 )
 from worker.policy_files.value_errors import EXAMPLES, Explanation
 
@@ -30,15 +31,17 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "label": tuple(LabelEntry.model_fields),
     "limits": tuple(LimitsEntry.model_fields),
     "audit": tuple(AuditEntry.model_fields),
+    "reviews": tuple(ReviewsEntry.model_fields),
     "test": tuple(PolicyTestEntry.model_fields),
     "expect": tuple(ExpectationEntry.model_fields),
 }
 #: Where else a key may be meant to stand, likeliest first.
 _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = {
-    "policy": ("label", "limits", "audit", "test", "expect"),
+    "policy": ("reviews", "label", "limits", "audit", "test", "expect"),
     "label": ("policy", "limits", "audit"),
-    "limits": ("audit", "policy", "label"),
-    "audit": ("limits", "policy", "label"),
+    "limits": ("audit", "reviews", "policy", "label"),
+    "audit": ("limits", "reviews", "policy", "label"),
+    "reviews": ("policy", "label", "limits", "audit"),
     "test": ("expect",),
     "expect": ("test",),
 }
@@ -47,6 +50,7 @@ _BELONGS: Final[Mapping[str, str]] = {
     "label": "to a label",
     "limits": 'under "limits"',
     "audit": 'under "audit"',
+    "reviews": 'under "reviews", or to a label',
     "test": "to a test",
     "expect": 'under "expect"',
 }
@@ -65,6 +69,10 @@ _SYNONYMS: Final = {
     "priority": "severity",
     "threshold": "review",
     "title": "name",
+    "deadline": "review_within_minutes",
+    "review_within": "review_within_minutes",
+    "routing": "queue",
+    "second_look": "second_review",
     "expected": "expect",
     "file": "picture",
     "image": "picture",
@@ -145,7 +153,7 @@ def _meant(word: str, known: tuple[str, ...]) -> str | None:
 def _ill_formed(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
     """Explain text of the wrong form: a name, a template, or a phrase that is all white space."""
     written = str(node.value)
-    if at == ("name",) or (at[0] == "labels" and len(at) == 2):
+    if at == ("name",) or at[-1] == "queue" or (at[0] == "labels" and len(at) == 2):
         slug = re.sub(r"[^a-z0-9]+", "_", written.lower()).strip("_")[:63]
         example = f"; for example {slug}" if re.match("[a-z]", slug) else ""
         rule = "lower-case letters, digits, - and _, starting with a letter"

@@ -23,15 +23,22 @@ EXAMPLES: Final = {
     "name": "the first line of a file is its name: name: stickers",
     "picture": "name a file in the policy's folder: picture: cases/pistol.png",
     "prompts": "say what it looks like: prompts: [a handgun, a rifle]",
+    "reviews": "write its keys below it, indented: queue: general",
     "templates": 'leave the key out, or write some: templates: ["a photo of {}"]',
 }
 #: Keys of whole numbers, and which are allowed.
 _WHOLE_NUMBERS: Final = {
     "severity": "a whole number from 1 to 5",
     "automatic_blocks_per_hour": "a whole number, 0 or more",
+    "review_within_minutes": "a whole number of minutes, 1 to 525600",
 }
+_MINUTES: Final = {"m": 1, "min": 1, "h": 60, "d": 24 * 60}
 #: Keys that set a limit by being there.
-_LEFT_OUT: Final = {"block": "never", "automatic_blocks_per_hour": "no limit"}
+_LEFT_OUT: Final = {
+    "block": "never",
+    "automatic_blocks_per_hour": "no limit",
+    "review_within_minutes": "no deadline",
+}
 _NEVER: Final = ("never", "no", "none", "off", "null", "~", "false", "unlimited")
 
 
@@ -100,7 +107,7 @@ def not_a_label(name: str, node: Node, keys: tuple[str, ...]) -> Explanation:
 
 
 def not_keys(what: str, node: Node) -> Explanation:
-    """Explain a value where keys belong: after `limits`, `audit` or `expect`, or a test that is none."""
+    """Explain a value where keys belong: after `limits`, `reviews` and the like, or a test that is none."""
     if what == "test":
         found = "an empty test" if is_blank(node) else f"a test has keys, and is not {describe(node)}"
         return found, "write - picture: and below it expect:"
@@ -120,7 +127,7 @@ def not_true_or_false(at: Location, node: Node, _: Mapping[str, Any]) -> Explana
 
 
 def not_a_number(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
-    """Explain a threshold, a share, a severity or a limit that is no number or out of range."""
+    """Explain a threshold, a share, a severity, a time or a limit that is no number or out of range."""
     key = str(at[-1])
     expected = _WHOLE_NUMBERS.get(key, "a number from 0 to 1")
     if is_blank(node):
@@ -137,6 +144,10 @@ def _as_number(key: str, written: str) -> str:
     if key == "automatic_blocks_per_hour":
         whole = re.fullmatch(r"(\d{1,3}(?:[., ]\d{3}){0,3}|\d{1,15})(?:\.0)?", written)
         return f"write {key}: {re.sub(r'[., ]', '', whole[1])}" if whole else ""
+    if key == "review_within_minutes":
+        time = re.fullmatch(r"(\d{1,6}) ?(m|min|h|d)[a-z]*", written.lower())
+        minutes = int(time[1]) * _MINUTES[time[2]] if time else 0
+        return f"write {key}: {minutes}" if 0 < minutes <= 525_600 else ""
     number = re.fullmatch(r"(\d{1,3}(?:[.,]\d{1,6})?) ?(%?)", written)
     if number is None:
         return ""

@@ -31,7 +31,7 @@ class Address:
     file: Path | None
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, password: str = "") -> Self:
         """Understand a database URL; SettingsError where it is none, or of a kind we do not use."""
         try:
             url = make_url(text)
@@ -44,7 +44,9 @@ class Address:
                 hint=_FORMS,
             )
         url = url.set(drivername=_DRIVERS[url.drivername])
-        return cls(url, _file_of(url) if url.get_backend_name() == "sqlite" else None)
+        if url.get_backend_name() == "sqlite":
+            return cls(url, _file_of(url))
+        return cls(url if url.password else url.set(password=password or None), None)
 
     def __str__(self) -> str:
         if self.file:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Float, Select, String, and_, cast, exists,
 from sqlalchemy import type_coerce as read_as
 from sqlalchemy.orm import Session, aliased
 
+from worker.store import verdicts
 from worker.store.tables import DecisionRow, EmbeddingRow, SubmissionRow, VerdictRow
 
 #: Submissions that are in memory at once: 1 MiB of vectors of 512 numbers, 64 MiB if each has 64 frames.
@@ -97,7 +98,7 @@ def _archived(span: Span, model_digest: str) -> Select[Any]:
     if span.policy is not None:
         # An expression, so that SQLite looks by submission: by policy it would read every decision for each.
         superseded = superseded.where(func.coalesce(later.policy, "") == span.policy)
-    judged = exists().where(VerdictRow.submission_id == DecisionRow.submission_id)
+    judged = exists().where(VerdictRow.submission_id == DecisionRow.submission_id, verdicts.in_force())
     embedded = and_(EmbeddingRow.sha256 == DecisionRow.sha256, EmbeddingRow.model_digest == model_digest)
     return (
         select(

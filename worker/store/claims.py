@@ -1,249 +1,336 @@
-"""Claims: who has which submission in hand, how often it was tried, and what became of those who died of it.
+"""Claims: which worker process has a submission in hand, and how often one died of it.
 
-A claim is a lease by the database's time. Its holder renews it; one that runs out tells that the holder died,
-and the submission is published again.
+A claim is a lease. Whoever holds it renews it, so that one which ran out says that its holder died.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, auto
 from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, case, literal, select, update
 from sqlalchemy.orm import Session
 
-from worker.domain.callback import callback_record
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
-from worker.store.clock import database_now
-from worker.store.inserting import insert_into, keep
+from worker.store import clock, submissions
+from worker.store.column_types import Names
+from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionConflictRow, SubmissionRow
+from worker.store.updating import update_submissions
 
-#: Renewed several times within it, so that one slow statement loses nothing.
+#: Three renewals fit into it.
 LEASE: Final = timedelta(seconds=15)
-#: What is in hand is published again this long after its lease would have run out.
-MARGIN: Final = timedelta(seconds=1)
-#: Who has killed so many workers is not tried again.
+#: After the end of a lease the submission is put on the queue again.
+GRACE: Final = timedelta(seconds=1)
+#: A submission of which so many workers died is judged by none any more.
 MAX_CRASHES: Final = 3
-
-
-class Outcome(StrEnum):
-    """What becomes of a submission that arrived."""
-
-    #: In hand here, to be judged now.
-    CLAIMED = "claimed"
-    #: Workers died with it in hand: it has to be claimed again by one who judges nothing else meanwhile.
-    SUSPECT = "suspect"
-    #: In hand here, but not to be judged: too many workers died of it.
-    QUARANTINE = "quarantine"
-    #: Another worker has it in hand, and the ledger publishes it again should that one die.
-    IN_HAND = "in hand"
-    #: It was decided under this version of the policy.
-    DECIDED = "decided"
-    #: Its id belongs to another submission; noted in `submission_conflicts`.
-    CONFLICT = "conflict"
+#: One that failed in other ways so often is not tried again.
+MAX_FAILURES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A submission that reached a worker, and what the ledger keeps of it."""
+    """A submission that reached a worker, and what the ledger has to keep of it."""
 
     submission: Submission
     #: Of the policy version that would decide it.
     policy_digest: str
     #: Where the picture is, fit to be read; None where it came inside the message.
     source: Mapping[str, Any] | None
-    #: The same whole.
+    #: The same whole: the source as the message says it.
     pending_source: Mapping[str, Any]
+
+
+class Standing(Enum):
+    """How a submission stands when it reaches a worker."""
+
+    #: In hand here, from now on.
+    CLAIMED = auto()
+    #: Decided under this version of the policy.
+    DECIDED = auto()
+    #: In hand elsewhere, or waiting for its next attempt; the ledger will publish it should that be needed.
+    IN_HAND = auto()
+    #: The id belongs to something else; recorded in `submission_conflicts`.
+    CONFLICT = auto()
+    #: A worker died of it: to be claimed by one that has nothing else in hand.
+    SUSPECT = auto()
+    #: Too many workers died of it.
+    DEADLY = auto()
+    #: It failed too often.
+    FAILING = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What became of an arrival."""
+    """What came of the wish to have a submission in hand."""
 
-    outcome: Outcome
-    #: The attempts that did not end with a worker's death, with this one.
-    attempt: int = 0
+    standing: Standing
+    #: How often it was in hand, this time included.
+    attempts: int = 0
     crashes: int = 0
 
 
-def take(session: Session, process: str, arrivals: Sequence[Arrival], *, alone: bool) -> list[Claim]:
-    """Claim what can be claimed for `process`; return what became of each arrival, in the order given.
+@dataclass(frozen=True, slots=True)
+class Release:
+    """How a claim ends without an outcome."""
 
-    `alone` says that nothing else is in hand: suspects are claimed too. The statements are as many for one
-    as for many, but for conflicts.
+    #: Whether it was an attempt that failed, or none at all.
+    counts: bool
+    #: How long until it is published again; None where its message is still there, and can be waited for.
+    pause: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the ledger knows of a submission, its row locked."""
+
+    id: str
+    state: str
+    fingerprint: str | None
+    sha256: str | None
+    source: dict[str, Any] | None
+    attempts: int
+    crashes: int
+    claimed_by: str | None
+    claimed_until: datetime | None
+    #: None where it has an outcome, or is new.
+    publish_at: datetime | None
+
+    @property
+    def failures(self) -> int:
+        """How many attempts ended neither with an outcome nor with the worker's death."""
+        return self.attempts - self.crashes if self.publish_at else 0
+
+
+_KNOWN: Final = [getattr(SubmissionRow, name) for name in _Known.__dataclass_fields__]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimant:
+    """Who wishes to have something in hand."""
+
+    process: str
+    holds: Callable[[str], bool]
+    alone: bool
+    now: datetime
+
+    def is_late(self, known: _Known) -> bool:
+        """Whether another has it in hand who died."""
+        return known.claimed_by not in {None, self.process} and not self._is_taken(known)
+
+    def standing(self, known: _Known) -> Standing:
+        """How a submission stands that is the one that is known, and not decided."""
+        if self._is_mine(known):
+            if self.holds(known.id):
+                return Standing.IN_HAND
+        elif self._is_taken(known):
+            return Standing.IN_HAND
+        if known.crashes >= MAX_CRASHES:
+            return Standing.DEADLY
+        # What this process let go of without being able to say so was no attempt.
+        if known.failures - self._is_mine(known) >= MAX_FAILURES:
+            return Standing.FAILING
+        return Standing.SUSPECT if known.crashes and not self.alone else Standing.CLAIMED
+
+    def _is_mine(self, known: _Known) -> bool:
+        return known.claimed_by == self.process
+
+    def _is_taken(self, known: _Known) -> bool:
+        return known.claimed_until is not None and known.claimed_until > self.now
+
+
+def claim(
+    session: Session,
+    arrivals: Sequence[Arrival],
+    process: str,
+    holds: Callable[[str], bool],
+    *,
+    alone: bool = False,
+) -> list[Claim]:
+    """Take in hand for `process` what can be; return how each arrival stands, in the order given.
+
+    `holds` says what this process has in hand: no lease of its own ever runs out. Suspects are claimed only
+    where `alone`. The number of statements does not depend on that of arrivals.
     """
-    now = database_now(session)
-    new = _insert_new(session, process, arrivals, now)
-    rows = _lock(session, {one.submission.id for one in arrivals} - new)
-    decided = _decided(session, rows)
-    claims = []
+    locked = _lock(session, arrivals)
+    # Of two with one id, the first that is what the ledger knows can be taken in hand.
+    meant: dict[str, Arrival] = {}
+    strange = [one for one in arrivals if not _is_known(one, locked)]
     for one in arrivals:
-        if one.submission.id in new:
-            new.remove(one.submission.id)
-            claims.append(Claim(Outcome.CLAIMED, attempt=1))
-        elif row := rows.get(one.submission.id):
-            is_decided = (row.id, one.policy_digest) in decided
-            claims.append(_take_known(session, process, row, one, now, is_decided=is_decided, alone=alone))
-        else:
-            claims.append(_second_of_its_id(session, one, arrivals))
-    return claims
+        if _is_known(one, locked):
+            meant.setdefault(one.submission.id, one)
+
+    decided = _decided(session, meant.values())
+    claimant = _Claimant(process, holds, alone, clock.database_now(session))
+    locked = _count_crashes(session, claimant, {name: locked[name] for name in meant})
+    found = {
+        name: Claim(
+            Standing.DECIDED if name in decided else claimant.standing(locked[name]),
+            crashes=locked[name].crashes,
+        )
+        for name in meant
+    }
+
+    wanted = [one for name, one in meant.items() if found[name].standing is Standing.CLAIMED]
+    if wanted:
+        found |= _take(session, process, wanted, locked)
+    if left := [name for name in decided if locked[name].publish_at]:
+        submissions.close(session, left)
+    if strange:
+        _note_conflicts(session, strange)
+    return [_claim_of(one, meant, found, strange) for one in arrivals]
 
 
-def renew(session: Session, process: str, ids: Iterable[str]) -> None:
-    """Extend the leases that `process` still has on these."""
-    until = database_now(session) + LEASE
-    _update_held(session, process, ids, claimed_until=until, publish_at=until + MARGIN)
+def renew(session: Session, process: str, ids: Collection[str]) -> set[str]:
+    """Extend the leases of what `process` still has in hand of `ids`, and return what that is."""
+    return _update_claimed(session, process, ids, **_lease(session))
 
 
-def release(
-    session: Session, process: str, ids: Iterable[str], *, again_in: timedelta, counts: bool = True
-) -> None:
-    """Let go of these undecided: they are published after `again_in`; `counts` says whether as an attempt."""
-    _update_held(
+def release(session: Session, process: str, ids: Collection[str], how: Release) -> set[str]:
+    """Let go of what `process` still has in hand of `ids`, without an outcome; return what that is."""
+    again = submissions.after_patience(session) if how.pause is None else clock.later(session, how.pause)
+    return _update_claimed(
         session,
         process,
         ids,
         claimed_by=None,
-        claimed_until=None,
-        publish_at=database_now(session) + again_in,
-        attempts=SubmissionRow.attempts - (0 if counts else 1),
+        # However many copies of its message there are, none is the next attempt before its time.
+        claimed_until=again if how.counts else None,
+        publish_at=again,
+        attempts=SubmissionRow.attempts - (0 if how.counts else 1),
     )
 
 
-def _insert_new(session: Session, process: str, arrivals: Sequence[Arrival], now: datetime) -> set[str]:
-    """Claim what the ledger did not know, and return the ids."""
-    first = {one.submission.id: one for one in reversed(arrivals)}
-    values = [
-        {"id": name, "created_at": now, **_facts(first[name]), **_held(process, now), "attempts": 1}
-        # In one order for all, so that two workers with the same submissions never wait for each other.
-        for name in sorted(first)
+def take_back_crashes(session: Session, claims: Mapping[str, Claim]) -> None:
+    """Say that whoever held these claims lives, though others saw the leases run out: nobody died of them."""
+    for crashes in {claim.crashes for claim in claims.values()}:
+        ids = [name for name, claim in claims.items() if claim.crashes == crashes]
+        update_submissions(
+            session,
+            ids,
+            SubmissionRow.crashes > crashes,
+            crashes=SubmissionRow.crashes - 1,
+            attempts=SubmissionRow.attempts - 1,
+        )
+
+
+def _is_known(one: Arrival, locked: Mapping[str, _Known]) -> bool:
+    return submissions.is_same(locked[one.submission.id], one.submission, one.source)
+
+
+def _lock(session: Session, arrivals: Sequence[Arrival]) -> dict[str, _Known]:
+    """Write what is new, or was refused before; lock the rows and return what they say.
+
+    In the order of their ids, so that two workers with the same submissions never wait for each other.
+    """
+    firsts = {one.submission.id: one for one in reversed(arrivals)}
+    rows = [
+        submissions.entry(one.submission, one.source, one.pending_source) | {"id": name, "publish_at": None}
+        for name, one in sorted(firsts.items())
     ]
-    once = insert_into(session, SubmissionRow).values(values).on_conflict_do_nothing()
-    return set(session.scalars(once.returning(SubmissionRow.id)))
-
-
-def _lock(session: Session, ids: Collection[str]) -> dict[str, SubmissionRow]:
-    if not ids:
+    if not rows:
         return {}
-    query = select(SubmissionRow).where(SubmissionRow.id.in_(ids)).order_by(SubmissionRow.id)
-    return {row.id: row for row in session.scalars(query.with_for_update())}
+    insert = insert_into(session, SubmissionRow)
+    was_refused = SubmissionRow.state == "refused"
+    anew = {
+        name: case((was_refused, insert.excluded[name]), else_=getattr(SubmissionRow, name))
+        for name in rows[0].keys() - {"id"}
+    }
+    upsert = insert.on_conflict_do_update(index_elements=[SubmissionRow.id], set_=anew)
+    # Beside the session, which would ask for each row that was not new once more.
+    found = session.connection().execute(upsert.returning(*_KNOWN), rows)
+    return {row.id: _Known(*row) for row in found}
 
 
-def _take_known(  # noqa: PLR0913 - the row, what arrived for it, and who asks
-    session: Session,
-    process: str,
-    row: SubmissionRow,
-    arrival: Arrival,
-    now: datetime,
-    *,
-    is_decided: bool,
-    alone: bool,
-) -> Claim:
-    # Without a fingerprint it was recorded before there were any.
-    if row.state != "refused" and row.fingerprint not in {None, fingerprint(arrival.submission)}:
-        return _note_conflict(session, arrival)
-    if is_decided:
-        return _leave_decided(row)
-    if row.state != "accepted":
-        # Refused, and accepted anew whatever it was; or decided under another version of the policy.
-        _begin_anew(row, arrival)
-    if row.claimed_until and row.claimed_until > now:
-        return Claim(Outcome.IN_HAND)
-    if row.claimed_by:
-        row.crashes += 1
-    return _take_free(process, row, now, alone=alone)
-
-
-def _take_free(process: str, row: SubmissionRow, now: datetime, *, alone: bool) -> Claim:
-    if 0 < row.crashes < MAX_CRASHES and not alone:
-        row.claimed_by = row.claimed_until = None
-        # Should this process end before its turn comes.
-        row.publish_at = now + LEASE + MARGIN
-        return Claim(Outcome.SUSPECT, crashes=row.crashes)
-    row.attempts += 1
-    for name, value in _held(process, now).items():
-        setattr(row, name, value)
-    outcome = Outcome.QUARANTINE if row.crashes >= MAX_CRASHES else Outcome.CLAIMED
-    return Claim(outcome, row.attempts - row.crashes, row.crashes)
-
-
-def _begin_anew(row: SubmissionRow, arrival: Arrival) -> None:
-    for name, value in _facts(arrival).items():
-        setattr(row, name, value)
-    row.attempts = row.crashes = row.published_again = 0
-    row.error = None
-
-
-def _leave_decided(row: SubmissionRow) -> Claim:
-    """Move on what is decided: a worker of the version before knows neither claims nor this state."""
-    if row.state == "accepted":
-        row.state = "decided"
-        row.pending_source = row.publish_at = row.claimed_by = row.claimed_until = None
-    return Claim(Outcome.DECIDED)
-
-
-def _second_of_its_id(session: Session, arrival: Arrival, arrivals: Sequence[Arrival]) -> Claim:
-    first = next(one for one in arrivals if one.submission.id == arrival.submission.id)
-    if fingerprint(first.submission) == fingerprint(arrival.submission):
-        return Claim(Outcome.IN_HAND)
-    return _note_conflict(session, arrival)
-
-
-def _note_conflict(session: Session, arrival: Arrival) -> Claim:
-    what = arrival.submission
-    keep(
-        session,
-        SubmissionConflictRow,
-        submission_id=what.id,
-        fingerprint=fingerprint(what),
-        reference=what.reference,
-        policy=what.policy,
-        sha256=what.sha256,
-        source=arrival.source,
+def _decided(session: Session, arrivals: Collection[Arrival]) -> set[str]:
+    """Return the ids of what is decided under the policy version that it would be judged by."""
+    query = select(DecisionRow.submission_id, DecisionRow.policy_digest).where(
+        DecisionRow.submission_id.in_([one.submission.id for one in arrivals])
     )
-    return Claim(Outcome.CONFLICT)
+    decisions = {tuple(row) for row in session.execute(query)}
+    return {one.submission.id for one in arrivals if (one.submission.id, one.policy_digest) in decisions}
 
 
-def _decided(session: Session, ids: Collection[str]) -> set[tuple[str, str]]:
-    """Return the pairs of submission and policy version that are decided."""
-    if not ids:
-        return set()
-    query = select(DecisionRow.submission_id, DecisionRow.policy_digest)
-    found = session.execute(query.where(DecisionRow.submission_id.in_(ids)))
-    return {(submission_id, digest) for submission_id, digest in found}
-
-
-def _facts(arrival: Arrival) -> dict[str, Any]:
-    what = arrival.submission
-    return {
-        "state": "accepted",
-        "reference": what.reference,
-        "policy": what.policy,
-        "sha256": what.sha256,
-        "source": arrival.source,
-        "pending_source": arrival.pending_source,
-        "context": what.context,
-        "callback": callback_record(what.callback),
-        "fingerprint": fingerprint(what),
+def _count_crashes(session: Session, claimant: _Claimant, locked: dict[str, _Known]) -> dict[str, _Known]:
+    """Count what was in hand when its holder died, and return the rows as they are then."""
+    died = [known for known in locked.values() if claimant.is_late(known)]
+    if not died:
+        return locked
+    again = clock.later(session, LEASE + GRACE)
+    update_submissions(
+        session,
+        [known.id for known in died],
+        crashes=SubmissionRow.crashes + 1,
+        claimed_by=None,
+        claimed_until=None,
+        # Published again even if this process dies before it has claimed it.
+        publish_at=again,
+    )
+    return locked | {
+        known.id: replace(known, crashes=known.crashes + 1, claimed_by=None, claimed_until=None)
+        for known in died
     }
 
 
-def _held(process: str, now: datetime) -> dict[str, Any]:
-    until = now + LEASE
-    return {
-        "claimed_by": process,
-        "claimed_until": until,
-        "publish_at": until + MARGIN,
-        "updated_at": now,
+def _take(
+    session: Session, process: str, arrivals: Iterable[Arrival], locked: Mapping[str, _Known]
+) -> dict[str, Claim]:
+    """Write the claims on these and return them."""
+    # Decided under an earlier version of the policy: its source was emptied then.
+    emptied = {
+        one.submission.id: literal(one.pending_source, Names)
+        for one in arrivals
+        if (known := locked[one.submission.id]).state == "decided" and known.publish_at is None
     }
-
-
-def _update_held(session: Session, process: str, ids: Iterable[str], **values: object) -> None:
-    session.execute(
+    whole: dict[str, Any] = {}
+    if emptied:
+        whole["pending_source"] = case(emptied, value=SubmissionRow.id, else_=SubmissionRow.pending_source)
+    attempts = case(
+        (SubmissionRow.publish_at.is_(None), SubmissionRow.crashes + 1),
+        (SubmissionRow.claimed_by == process, SubmissionRow.attempts),
+        else_=SubmissionRow.attempts + 1,
+    )
+    taken = session.execute(
         update(SubmissionRow)
-        .where(SubmissionRow.claimed_by == process, SubmissionRow.id.in_(list(ids)))
-        .values(**values)
+        .where(SubmissionRow.id.in_([one.submission.id for one in arrivals]))
+        .values(claimed_by=process, attempts=attempts, **_lease(session), **whole)
+        .returning(SubmissionRow.id, SubmissionRow.attempts, SubmissionRow.crashes)
         .execution_options(synchronize_session=False)
     )
+    return {name: Claim(Standing.CLAIMED, attempts, crashes) for name, attempts, crashes in taken}
+
+
+def _claim_of(
+    one: Arrival, meant: Mapping[str, Arrival], found: Mapping[str, Claim], strange: Sequence[Arrival]
+) -> Claim:
+    if any(one is other for other in strange):
+        return Claim(Standing.CONFLICT)
+    return found[one.submission.id] if one is meant[one.submission.id] else Claim(Standing.IN_HAND)
+
+
+def _note_conflicts(session: Session, arrivals: Iterable[Arrival]) -> None:
+    """Record, each once, what came with the id of something else."""
+    rows = {
+        (one.submission.id, fingerprint(one.submission)): {
+            "submission_id": one.submission.id,
+            "fingerprint": fingerprint(one.submission),
+            "reference": one.submission.reference,
+            "policy": one.submission.policy,
+            "sha256": one.submission.sha256,
+            "source": one.source,
+        }
+        for one in arrivals
+    }
+    insert = insert_into(session, SubmissionConflictRow).on_conflict_do_nothing()
+    # RETURNING makes one statement of it.
+    session.connection().execute(insert.returning(SubmissionConflictRow.id), list(rows.values()))
+
+
+def _lease(session: Session) -> dict[str, ColumnElement[datetime]]:
+    return {"claimed_until": clock.later(session, LEASE), "publish_at": clock.later(session, LEASE + GRACE)}
+
+
+def _update_claimed(session: Session, process: str, ids: Collection[str], **values: object) -> set[str]:
+    return update_submissions(session, ids, SubmissionRow.claimed_by == process, **values)

@@ -1,16 +1,27 @@
-"""The database's time: what every lease is measured by, however far the clocks of the workers are apart."""
+"""The database's time, in which leases are measured: clocks of workers differ, theirs is one.
 
-from datetime import datetime
+SQLite has no clock but the machine's, which all its users share.
+"""
 
-from sqlalchemy import func, select
+from datetime import datetime, timedelta
+from typing import Final, cast
+
+from sqlalchemy import ColumnElement, Interval, func, literal, select, type_coerce
 from sqlalchemy.orm import Session
 
 from worker.store.column_types import UtcDateTime, utc_now
 
+_TIME: Final = UtcDateTime()
+
+
+def later(session: Session, delay: timedelta = timedelta()) -> ColumnElement[datetime]:
+    """Return the moment `delay` from now, to stand in a statement."""
+    if session.get_bind().dialect.name == "postgresql":
+        # Not now(), which is when the transaction began: it may have waited for others since.
+        return type_coerce(func.clock_timestamp() + literal(delay, Interval()), _TIME)
+    return literal(utc_now() + delay, _TIME)
+
 
 def database_now(session: Session) -> datetime:
-    """Return the time by the database's clock, in UTC; SQLite's is that of this machine."""
-    if session.get_bind().dialect.name != "postgresql":
-        return utc_now()
-    # Not now(), which is when the transaction began: it may have waited for a lock since.
-    return session.execute(select(func.clock_timestamp(type_=UtcDateTime()))).scalar_one()
+    """Return the time."""
+    return cast("datetime", session.scalar(select(later(session))))

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -23,6 +23,18 @@ _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 def utc_now() -> datetime:
     """Return the time, aware of its zone."""
     return datetime.now(UTC)
+
+
+def storable(value: Any) -> Any:
+    """Return a JSON value with its texts as `FreeText` stores them: PostgreSQL refuses NUL in JSON too."""
+    match value:
+        case str():
+            return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+        case dict():
+            return {storable(key): storable(one) for key, one in value.items()}
+        case list():
+            return [storable(one) for one in value]
+    return value
 
 
 class UtcDateTime(TypeDecorator[datetime]):

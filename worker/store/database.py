@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from psycopg import ServerCursor
 from psycopg.pq import Format
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.orm import Session
 
 from worker.errors import SettingsError
@@ -29,6 +29,16 @@ POSTGRESQL_LIVENESS: Final = {
     "tcp_user_timeout": "25000",
     "application_name": "moderation-worker",
 }
+#: Nothing of ours takes nearly as long; what does is given up, and the job comes back. Milliseconds.
+POSTGRESQL_LIMITS: Final = {
+    # A statement that waits for a lock makes others wait behind it.
+    "lock_timeout": 10_000,
+    "statement_timeout": 30_000,
+    # A process that was stopped in mid-transaction must not keep its locks.
+    "idle_in_transaction_session_timeout": 60_000,
+}
+#: After a failover the old server still answers, but takes no writes: a new connection finds the new one.
+READ_ONLY: Final = "25006"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +49,12 @@ class Database:
     address: Address
 
     @classmethod
-    def connect(cls, url: str) -> Self:
-        """Return the database at `url`, not yet connected; SettingsError where `url` names none we use."""
-        address = Address.parse(url)
+    def connect(cls, url: str, password: str = "") -> Self:
+        """Return the database at `url`, not yet connected; SettingsError where `url` names none we use.
+
+        `password` is for a server's URL that has none.
+        """
+        address = Address.parse(url, password)
         try:
             engine = _sqlite(address.url, address.file) if address.file else _postgresql(address.url)
         except ValueError as error:
@@ -60,16 +73,23 @@ class Database:
     def transaction(self) -> Iterator[Session]:
         """Write in one transaction: committed at the end, or nothing of it.
 
-        DatabaseUnavailableError where the database is away or becomes so; IntegrityError and the like pass.
+        DatabaseUnavailableError where the database is away or becomes so, or gave the transaction up; then
+        nothing was written, unless the connection was lost in the commit itself: whoever tries again has to
+        be safe to repeat. IntegrityError and the like pass.
         """
         with named_failures(self.address), Session(self.engine) as session, session.begin():
             yield session
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """Read without waiting for writers; what is written here is lost. Errors as in `transaction`."""
+    def reading(self, *, unhurried: bool = False) -> Iterator[Session]:
+        """Read without waiting for writers; what is written here is lost. Errors as in `transaction`.
+
+        `unhurried`: a person waits for an answer from the whole archive, however long it takes.
+        """
         with named_failures(self.address), Session(self.engine) as session:
-            session.connection(execution_options={"sqlite_begin": "DEFERRED"})
+            connection = session.connection(execution_options={"sqlite_begin": "DEFERRED"})
+            if unhurried:
+                _take_time(connection)
             yield session
 
     @contextmanager
@@ -81,6 +101,7 @@ class Database:
             _unchecked_references(connection),
             connection.begin(),
         ):
+            _take_time(connection)
             yield connection
 
     def dispose(self) -> None:
@@ -114,9 +135,12 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _postgresql(url: URL) -> Engine:
-    url = url.set(query={**POSTGRESQL_LIVENESS, **url.query})
+    limits = " ".join(f"-c {name}={value}" for name, value in POSTGRESQL_LIMITS.items())
+    url = url.set(query={**POSTGRESQL_LIVENESS, "options": limits, **url.query})
+    # A connection that died since the last transaction is replaced before the next one begins.
     engine = create_engine(url, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
     event.listen(engine, "connect", _prepare_postgresql)
+    event.listen(engine, "handle_error", _leave_read_only_server)
     return engine
 
 
@@ -132,16 +156,33 @@ def _prepare_postgresql(connection: Any, _record: Any) -> None:
     connection.server_cursor_factory = _BinaryCursor
 
 
+def _leave_read_only_server(context: ExceptionContext) -> None:
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True
+
+
+def _take_time(connection: Connection) -> None:
+    """Let this transaction take as long as it takes; it still waits for locks no longer than others."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+
 @contextmanager
 def _unchecked_references(connection: Connection) -> Iterator[None]:
-    """Let a migration rebuild a SQLite table that others refer to; its DROP would be refused otherwise."""
+    """Let a migration rebuild a SQLite table that others refer to.
+
+    Its DROP would be refused otherwise, and so would the new table's renaming while a view names the old one.
+    """
     if connection.dialect.name != "sqlite":
         yield
         return
     # Beside SQLAlchemy, which would begin a transaction first: inside one the pragma has no effect.
     driver: Any = connection.connection.driver_connection
     driver.execute("PRAGMA foreign_keys = OFF")
+    driver.execute("PRAGMA legacy_alter_table = ON")
     try:
         yield
     finally:
+        driver.execute("PRAGMA legacy_alter_table = OFF")
         driver.execute("PRAGMA foreign_keys = ON")

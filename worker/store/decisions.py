@@ -141,6 +141,12 @@ def get(session: Session, decision_id: int) -> RecordedDecision:
     return found
 
 
+def by_ids(session: Session, ids: Sequence[int]) -> dict[int, RecordedDecision]:
+    """Return these decisions."""
+    found = _read(session, _decisions().where(DecisionRow.id.in_(ids)))
+    return {decision.id: decision for decision in found}
+
+
 def count_by_action(session: Session) -> dict[Action, int]:
     """Return how many decisions there are of each action that occurs."""
     query = select(DecisionRow.action, func.count()).group_by(DecisionRow.action)

@@ -1,5 +1,6 @@
 """Embeddings: what a model saw in a picture, kept so that the same bytes are not embedded again."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -31,6 +32,17 @@ def find(session: Session, sha256: str, model_digest: str) -> StoredEmbedding | 
     vectors = np.frombuffer(row.vectors, dtype="<f2").reshape(-1, row.dimension)
     facts = PictureFacts(row.sha256, row.format, row.width, row.height, row.frames)
     return StoredEmbedding(facts, vectors.astype(np.float32))
+
+
+def vectors_of(session: Session, sha256s: Collection[str], model_digest: str) -> dict[str, Matrix]:
+    """Return the vectors of these pictures, as far as they are kept: float32, shape (frames, dimension)."""
+    query = select(EmbeddingRow.sha256, EmbeddingRow.vectors, EmbeddingRow.dimension).where(
+        EmbeddingRow.sha256.in_(sha256s), EmbeddingRow.model_digest == model_digest
+    )
+    return {
+        sha256: np.frombuffer(vectors, "<f2").reshape(-1, dimension).astype(np.float32)
+        for sha256, vectors, dimension in session.execute(query)
+    }
 
 
 def newest(session: Session, model_digest: str, limit: int) -> Matrix:

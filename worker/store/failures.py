@@ -11,11 +11,13 @@ from worker.errors import DatabaseUnavailableError
 from worker.store.address import Address
 
 _UPGRADE: Final = "run `moderate db upgrade`"
+_TRIED_AGAIN: Final = "two transactions were in each other's way, and one was given up; try it again"
 #: By what SQLite says.
 _SQLITE_HINTS: Final = {
     "not a database": f"the file is something else; let MODERATION_DATABASE_URL name another, and {_UPGRADE}",
     "unable to open": "it has to be a file that this user can read and write, in a folder it can write",
     "readonly": "this user has to be able to write the file and its folder",
+    "disk is full": "make room where the file is; until then nothing is decided, and nothing lost",
     "locked": "another process holds the file; PostgreSQL serves many writers at once",
     "no such": _UPGRADE,
     "has no column": _UPGRADE,
@@ -27,6 +29,12 @@ _SQLSTATE_HINTS: Final = {
     "3F000": _UPGRADE,  # undefined schema
     "42501": "grant this user the right to read and write the tables, and to create them for an upgrade",
     "25006": "this is a read-only replica; let MODERATION_DATABASE_URL name the primary",
+    "40001": _TRIED_AGAIN,  # serialization failure
+    "40P01": _TRIED_AGAIN,  # deadlock
+    "53100": "make room on the server's disk; until then nothing is decided, and nothing lost",
+    "53300": "each process opens up to 16 connections: let the server have more, max_connections",
+    "55P03": "another session holds a lock on the table, a migration perhaps; try again when it is done",
+    "57014": "the server is too busy, or somebody cancelled the statement; pg_stat_activity shows what runs",
 }
 _ELSEWHERE: Final = "see that the server runs and that MODERATION_DATABASE_URL is right"
 

@@ -9,12 +9,9 @@ from worker.store.tables import Row
 
 
 def insert_into(session: Session, table: type[Row], **values: Any) -> sqlite.Insert | postgresql.Insert:
-    """Return the insertion of one row, to be completed by what happens on a conflict.
-
-    Without `values`, the rows are still to be given.
-    """
+    """Return the insertion of one row, to be completed by what happens on a conflict."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    return insert(table).values(**values) if values else insert(table)
+    return insert(table).values(**values)
 
 
 def keep(session: Session, table: type[Row], **values: Any) -> None:

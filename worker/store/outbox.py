@@ -39,6 +39,8 @@ class Event:
     kind: str
     submission_id: str
     decision_id: int
+    #: The verdict that made or reversed it; None where a policy decided.
+    verdict_id: int | None
     #: As messages have it; its URL is whole.
     callback: dict[str, Any]
     receiver: str
@@ -65,10 +67,16 @@ class Lag:
     given_up: int
 
 
-def add(
-    session: Session, kind: str, *, submission_id: str, decision_id: int, callback: Mapping[str, Any]
+def add(  # noqa: PLR0913 - an argument for each fact, all by name
+    session: Session,
+    kind: str,
+    *,
+    submission_id: str,
+    decision_id: int,
+    callback: Mapping[str, Any],
+    verdict_id: int | None = None,
 ) -> None:
-    """Note that `callback` is to be told of a decision, at the next occasion."""
+    """Note that `callback` is to be told of a decision or a verdict, at the next occasion."""
     now = database_now(session)
     session.execute(
         insert(OutboxRow).values(
@@ -76,6 +84,7 @@ def add(
             kind=kind,
             submission_id=submission_id,
             decision_id=decision_id,
+            verdict_id=verdict_id,
             callback=callback,
             receiver=receiver_of(callback),
             state=EventState.PENDING.value,
@@ -193,14 +202,6 @@ def _lock_due(session: Session, now: datetime, full: Sequence[str], limit: int) 
     ).all()
 
 
-def _no_later_attempt(event: Event) -> ColumnElement[bool]:
-    return OutboxRow.attempts == event.attempts
-
-
-def _cut(error: str) -> str:
-    return error[:MAX_ERROR_CHARACTERS]
-
-
 def _settle(
     session: Session, event: Event, state: EventState, *only_where: ColumnElement[bool], error: str | None
 ) -> None:
@@ -243,6 +244,7 @@ def _event(row: OutboxRow) -> Event:
         kind=row.kind,
         submission_id=row.submission_id,
         decision_id=row.decision_id,
+        verdict_id=row.verdict_id,
         callback=row.callback,
         receiver=row.receiver,
         state=EventState(row.state),

@@ -1,8 +1,10 @@
 """Policy states: what each worker process said last about its policies."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
@@ -10,6 +12,14 @@ from sqlalchemy.orm import Session
 from worker.domain.policy_state import PolicyState
 from worker.store.column_types import utc_now
 from worker.store.tables import PolicyStateRow
+
+#: Three heartbeats missed: the process is dead or cut off, and no longer counts.
+SILENT_AFTER: Final = timedelta(seconds=90)
+
+#: What a process has in force of a policy: the version's digest, None for none, and whether as a shadow.
+Version = tuple[str | None, bool]
+#: The policies that processes disagree about: who has which version.
+Disagreements = dict[str, dict[Version, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +29,15 @@ class ReportedState:
     process: str
     state: PolicyState
     seen_at: datetime
+
+    @property
+    def version(self) -> Version:
+        """What the process has in force."""
+        return self.state.digest, self.state.shadow
+
+    def is_silent(self, now: datetime) -> bool:
+        """Whether the process has not been heard of for too long."""
+        return now - self.seen_at > SILENT_AFTER
 
 
 def replace(session: Session, process: str, states: Sequence[PolicyState]) -> None:
@@ -44,6 +63,18 @@ def all_states(session: Session) -> list[ReportedState]:
     """Return what every process says, by policy and process."""
     query = select(PolicyStateRow).order_by(PolicyStateRow.policy, PolicyStateRow.process)
     return [_reported(row) for row in session.scalars(query)]
+
+
+def disagreements(awake: Sequence[ReportedState]) -> Disagreements:
+    """Return the policies of which not every process that is awake has the same version."""
+    processes = {report.process for report in awake}
+    policies: Disagreements = defaultdict(lambda: defaultdict(list))
+    for report in awake:
+        policies[report.state.policy][report.version].append(report.process)
+    for holders in policies.values():
+        if missing := processes.difference(*holders.values()):
+            holders[None, False] += sorted(missing)
+    return {policy: holders for policy, holders in policies.items() if len(holders) > 1}
 
 
 def _reported(row: PolicyStateRow) -> ReportedState:

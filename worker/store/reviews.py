@@ -1,14 +1,236 @@
-"""Reviews: the queue of questions for people."""
+"""Reviews: the queue of questions for people, and how each stands."""
 
-from sqlalchemy import insert
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from worker.domain.review import ReviewKind
-from worker.store.tables import ReviewRow
+from worker.domain.policy import DEFAULT_QUEUE
+from worker.domain.review import ClaimToken, ReviewKind
+from worker.domain.review import Place as PlaceInQueue
+from worker.store import decisions
+from worker.store.decisions import RecordedDecision
+from worker.store.inserting import insert_into
+from worker.store.tables import AppealRow, DecisionRow, LabelScoreRow, ReviewRow
+
+OPEN: Final = "open"
+SETTLED: Final = "settled"
+WITHDRAWN: Final = "withdrawn"
+#: What a review is when nobody has it in hand.
+_FREE: Final = {"claimed_by": None, "claimed_until": None}
 
 
-def open_for(session: Session, decision_id: int, priority: float, kind: ReviewKind) -> None:
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A review as the database holds it, with the decision it is about."""
+
+    id: int
+    #: As it is; whoever answers may be told `kind.told`.
+    kind: ReviewKind
+    #: open, settled or withdrawn.
+    state: str
+    queue: str
+    #: Larger first.
+    priority: float
+    #: In UTC; None where it may wait.
+    deadline_at: datetime | None
+    for_lead: bool
+    #: Why it was escalated; None where it was not.
+    escalation: str | None
+    claimed_by: str | None
+    claimed_until: datetime | None
+    fence: int
+    created_at: datetime
+    #: Of whoever appeals; None where this is no appeal.
+    statement: str | None
+    decision: RecordedDecision
+
+    @property
+    def token(self) -> ClaimToken:
+        """What its holder shows."""
+        return ClaimToken(self.id, self.fence)
+
+    def is_held(self, now: datetime) -> bool:
+        """Whether somebody has it in hand."""
+        return self.claimed_until is not None and self.claimed_until > now
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFilters:
+    """Which reviews are meant; None leaves a field open."""
+
+    queue: str | None = None
+    #: A label that was flagged.
+    label: str | None = None
+    policy: str | None = None
+    kind: ReviewKind | None = None
+    #: At least so grave, 1 to 5.
+    severity: int | None = None
+    #: Asked before then.
+    until: datetime | None = None
+
+
+#: The place of a review in the queue: its priority and its id.
+Place = tuple[float, int]
+
+
+def open_for(  # noqa: PLR0913 - an argument for each fact
+    session: Session,
+    decision_id: int,
+    priority: float,
+    kind: ReviewKind,
+    *,
+    queue: str = DEFAULT_QUEUE,
+    deadline_at: datetime | None = None,
+) -> None:
     """Put a decision in the queue; a larger `priority` comes first."""
+    ask(session, decision_id, kind, PlaceInQueue(queue, priority, deadline_at))
+
+
+def ask(
+    session: Session, decision_id: int, kind: ReviewKind, place: PlaceInQueue, *, for_lead: bool = False
+) -> int | None:
+    """Ask a question about a decision, anew where it was withdrawn; None where it was asked before."""
+    question = {
+        "state": OPEN,
+        "priority": place.priority,
+        "queue": place.queue,
+        "deadline_at": place.deadline_at,
+        "for_lead": for_lead,
+    }
+    row = insert_into(session, ReviewRow, decision_id=decision_id, kind=kind.value, **question)
+    anew = row.on_conflict_do_update(
+        index_elements=[ReviewRow.decision_id, ReviewRow.kind],
+        index_where=text("kind <> 'golden'"),
+        set_={**question, **_FREE, "escalation": None, "fence": ReviewRow.fence + 1},
+        where=ReviewRow.state == WITHDRAWN,
+    )
+    return session.scalar(anew.returning(ReviewRow.id))
+
+
+def settle(session: Session, review_ids: Collection[int]) -> None:
+    """Note that these are answered."""
+    _update(session, ReviewRow.id.in_(review_ids), state=SETTLED, **_FREE)
+
+
+def withdraw(session: Session, review_ids: Collection[int]) -> None:
+    """Note that these are no questions any more; a claim of one is outdated."""
+    _update(session, ReviewRow.id.in_(review_ids), state=WITHDRAWN, fence=ReviewRow.fence + 1, **_FREE)
+
+
+def find(session: Session, review_id: int) -> Review | None:
+    """Return a review, whatever its state."""
+    return next(iter(by_ids(session, [review_id])), None)
+
+
+def by_ids(session: Session, ids: Sequence[int]) -> list[Review]:
+    """Return these reviews, in the order of the ids."""
+    found = {review.id: review for review in _read(session, _reviews().where(ReviewRow.id.in_(ids)))}
+    return [found[one] for one in ids if one in found]
+
+
+def of_decision(session: Session, decision_id: int) -> list[Review]:
+    """Return every review about a decision but golden ones, oldest first; nobody changes them meanwhile."""
+    query = select(ReviewRow.id).where(
+        ReviewRow.decision_id == decision_id, ReviewRow.kind != ReviewKind.GOLDEN
+    )
+    ids = session.scalars(query.order_by(ReviewRow.id).with_for_update()).all()
+    return by_ids(session, ids)
+
+
+def page(session: Session, filters: ReviewFilters, *, after: Place | None = None, limit: int) -> list[Review]:
+    """Return at most `limit` open reviews in the queue's order, from the one behind `after` on; no golden."""
+    query = (
+        _reviews()
+        .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
+        .where(ReviewRow.state == OPEN, ReviewRow.kind != ReviewKind.GOLDEN, *meant(filters))
+        .order_by(ReviewRow.priority.desc(), ReviewRow.id)
+        .limit(limit)
+    )
+    if after is not None:
+        priority, review_id = after
+        same = and_(ReviewRow.priority == priority, ReviewRow.id > review_id)
+        query = query.where(or_(ReviewRow.priority < priority, same))
+    return _read(session, query)
+
+
+def held_by(session: Session, reviewer: str, now: datetime) -> list[Review]:
+    """Return the reviews that a person has in hand, the most urgent first."""
+    query = _reviews().where(
+        ReviewRow.claimed_by == reviewer, ReviewRow.claimed_until > now, ReviewRow.state == OPEN
+    )
+    return _read(session, query.order_by(ReviewRow.priority.desc(), ReviewRow.id))
+
+
+def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
+    """Yield the conditions on reviews and their decisions."""
+    if filters.queue is not None:
+        yield ReviewRow.queue == filters.queue
+    if filters.kind is not None:
+        yield ReviewRow.kind == filters.kind.value
+    if filters.until is not None:
+        yield ReviewRow.created_at < filters.until
+    yield from about(filters)
+
+
+def about(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
+    """Yield the conditions on decisions alone."""
+    if filters.label is not None:
+        yield flagged([filters.label])
+    if filters.policy is not None:
+        yield DecisionRow.policy == filters.policy
+    if filters.severity is not None:
+        yield DecisionRow.severity >= filters.severity
+
+
+def flagged(labels: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that one of these labels is flagged on a decision."""
+    return (
+        select(LabelScoreRow.decision_id)
+        .where(
+            LabelScoreRow.decision_id == DecisionRow.id,
+            LabelScoreRow.label.in_(labels),
+            LabelScoreRow.flagged,
+        )
+        .correlate(DecisionRow)
+        .exists()
+    )
+
+
+def _update(session: Session, which: ColumnElement[bool], **values: object) -> None:
     session.execute(
-        insert(ReviewRow).values(decision_id=decision_id, kind=kind.value, state="open", priority=priority)
+        update(ReviewRow).where(which).values(**values).execution_options(synchronize_session=False)
+    )
+
+
+def _reviews() -> Select[ReviewRow, str | None]:
+    return select(ReviewRow, AppealRow.statement).outerjoin(AppealRow, AppealRow.review_id == ReviewRow.id)
+
+
+def _read(session: Session, query: Select[ReviewRow, str | None]) -> list[Review]:
+    # What the session remembers of a row may be older than what it has written since.
+    found = session.execute(query.execution_options(populate_existing=True)).all()
+    about_what = decisions.by_ids(session, [row.decision_id for row, _ in found])
+    return [_review(row, statement, about_what[row.decision_id]) for row, statement in found]
+
+
+def _review(row: ReviewRow, statement: str | None, decision: RecordedDecision) -> Review:
+    return Review(
+        id=row.id,
+        kind=ReviewKind(row.kind),
+        state=row.state,
+        queue=row.queue,
+        priority=row.priority,
+        deadline_at=row.deadline_at,
+        for_lead=row.for_lead,
+        escalation=row.escalation,
+        claimed_by=row.claimed_by,
+        claimed_until=row.claimed_until,
+        fence=row.fence,
+        created_at=row.created_at,
+        statement=statement,
+        decision=decision,
     )

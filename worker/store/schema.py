@@ -6,6 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.orm import Session
 
 from worker.errors import DatabaseUnavailableError, SchemaError
 from worker.resources import folder
@@ -43,6 +44,16 @@ def check(database: Database) -> None:
         _require_tables(database, session.connection())
 
 
+def revision(session: Session) -> str:
+    """Return which revision the tables are at; "none" where there are none of ours."""
+    return _revision(session.connection()) or "none"
+
+
+def head() -> str | None:
+    """Return the revision that this version needs."""
+    return _scripts().get_current_head()
+
+
 def configuration(connection: Connection | None = None) -> Config:
     """Return what Alembic needs to work on `connection`, without an alembic.ini."""
     config = Config(attributes={"connection": connection})
@@ -68,7 +79,10 @@ def _make_file(database: Database) -> None:
 def _wait_for_other_upgrades(connection: Connection) -> None:
     # On SQLite every transaction that writes waits for the others already.
     if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _UPGRADE_LOCK})
+        # From here on as ever: behind a migration that waits for a table, everything else waits.
+        connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
 
 
 def _refuse_strangers(database: Database, connection: Connection) -> None:
@@ -81,12 +95,12 @@ def _refuse_strangers(database: Database, connection: Connection) -> None:
 
 
 def _require_tables(database: Database, connection: Connection) -> None:
-    revision, head = _revision(connection), _scripts().get_current_head()
+    revision, needed = _revision(connection), head()
     if revision is None:
         raise SchemaError(f"{database.describe}: no tables", hint=_UPGRADE)
-    if revision != head and not _is_newer(connection):
+    if revision != needed and not _is_newer(connection):
         raise SchemaError(
-            f"{database.describe}: the tables are at revision {revision}, this version needs {head}",
+            f"{database.describe}: the tables are at revision {revision}, this version needs {needed}",
             hint=_UPGRADE,
         )
     if missing := _our_names() - _tables(connection):

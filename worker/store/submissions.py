@@ -3,26 +3,31 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import ColumnElement, case, exists, select
 from sqlalchemy.orm import Session
 
 from worker.domain.callback import callback_record
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
-from worker.store.clock import database_now
+from worker.store import clock
 from worker.store.column_types import utc_now
 from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionRow
+from worker.store.updating import update_submissions
 
-#: What was put on the queue and is not decided after this long is put there again, then after twice as long.
+#: What was put on the queue and is in nobody's hand after this long is put there again, then after twice as
+#: long, and so on, but at least once in the longest of these.
 PATIENCE: Final = timedelta(minutes=1)
-#: However often it was, it is not left alone for longer than this.
-MAX_PATIENCE: Final = timedelta(hours=1)
+LONGEST_PATIENCE: Final = timedelta(hours=1)
 
 #: Whatever is not decided can still be.
 _OPEN: Final = ("accepted", "refused")
+#: What a submission that has an outcome needs no longer.
+_SETTLED: Final[dict[str, None]] = dict.fromkeys(
+    ("pending_source", "publish_at", "claimed_by", "claimed_until")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,25 @@ class LedgerEntry:
     updated_at: datetime
 
 
+class Recorded(Protocol):
+    """What the ledger knows of a submission's identity."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """None where it was recorded before there were fingerprints."""
+
+    @property
+    def sha256(self) -> str | None:
+        """The digest of the bytes, where it is known."""
+
+    @property
+    def source(self) -> dict[str, Any] | None:
+        """Where its picture is; None where it came inside the message."""
+
+
 @dataclass(frozen=True, slots=True)
 class PendingSubmission:
-    """An accepted submission, whole enough to be published."""
+    """An undecided submission, whole enough to be published."""
 
     id: str
     #: The form of a message's source.
@@ -59,19 +80,23 @@ class PendingSubmission:
     callback: dict[str, Any] | None
 
 
-def accept(
-    session: Session,
-    submission: Submission,
-    source: Mapping[str, Any] | None,
-    pending_source: Mapping[str, Any],
-) -> bool:
-    """Note that `submission` waits to be decided; return False where it is known already.
+def is_same(known: Recorded, submission: Submission, source: Mapping[str, Any] | None) -> bool:
+    """Whether what the ledger knows by an id is this submission; `source` says where its picture is."""
+    if known.fingerprint is not None:
+        return known.fingerprint == fingerprint(submission)
+    if known.sha256 and submission.sha256:
+        return known.sha256 == submission.sha256
+    return known.source is not None and known.source == source
 
-    `source` says where the picture is, fit to be read; `pending_source` says it whole. One that was refused
-    is accepted anew, whatever it was.
+
+def entry(
+    submission: Submission, source: Mapping[str, Any] | None, pending_source: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the columns of a submission that waits to be decided, but for when it is published.
+
+    `source` says where the picture is, fit to be read; `pending_source` says it whole.
     """
-    now = utc_now()
-    columns = {
+    return {
         "state": "accepted",
         "reference": submission.reference,
         "policy": submission.policy,
@@ -82,10 +107,24 @@ def accept(
         "error": None,
         "fingerprint": fingerprint(submission),
         "pending_source": pending_source,
-        "publish_at": now + PATIENCE,
         "published_again": 0,
-        "updated_at": now,
+        "attempts": 0,
+        "crashes": 0,
+        "updated_at": utc_now(),
     }
+
+
+def accept(
+    session: Session,
+    submission: Submission,
+    source: Mapping[str, Any] | None,
+    pending_source: Mapping[str, Any],
+) -> bool:
+    """Note that `submission` waits to be decided; return False where it is known already.
+
+    One that was refused is accepted anew, whatever it was. `source` and `pending_source` as in `entry`.
+    """
+    columns = entry(submission, source, pending_source) | {"publish_at": clock.later(session, PATIENCE)}
     row = insert_into(session, SubmissionRow, **columns, id=submission.id)
     anew = row.on_conflict_do_update(
         index_elements=[SubmissionRow.id], set_=columns, where=SubmissionRow.state == "refused"
@@ -124,30 +163,42 @@ def is_open(session: Session, submission_id: str) -> bool:
 
 def publish_soon(session: Session, ids: Iterable[str]) -> None:
     """Let accepted submissions be published at the next occasion: they are not on the queue."""
-    _update_accepted(session, ids, publish_at=utc_now())
+    _update_unclaimed(session, ids, publish_at=clock.later(session))
+
+
+def is_any_due(session: Session) -> bool:
+    """Whether `take_due` would find anything; cheap, and in no writer's way."""
+    return bool(session.scalar(select(exists().where(SubmissionRow.publish_at <= clock.later(session)))))
 
 
 def take_due(session: Session, limit: int) -> list[PendingSubmission]:
-    """Return accepted submissions that are due to be published again, at most `limit`.
+    """Return undecided submissions that are due to be published again, at most `limit`.
 
-    Each is counted, and nobody else gets it before another pause twice as long as the last is over.
+    Each is counted, and nobody else gets it before a pause twice as long as the last is over.
     """
-    now = database_now(session)
     query = (
         select(SubmissionRow)
-        .where(SubmissionRow.state == "accepted", SubmissionRow.publish_at <= now)
+        .where(SubmissionRow.publish_at <= clock.later(session))
         .order_by(SubmissionRow.publish_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     rows = session.scalars(query).all()
-    for row in rows:
-        row.published_again += 1
-        # Beyond this power the pause is the longest in any case.
-        row.publish_at = now + min(PATIENCE * 2 ** min(row.published_again, 10), MAX_PATIENCE)
+    update_submissions(
+        session,
+        [row.id for row in rows],
+        publish_at=after_patience(session),
+        published_again=SubmissionRow.published_again + 1,
+    )
     return [
         PendingSubmission(
-            row.id, row.pending_source or {}, row.policy, row.reference, row.sha256, row.context, row.callback
+            id=row.id,
+            source=row.pending_source or {},
+            policy=row.policy,
+            reference=row.reference,
+            sha256=row.sha256,
+            context=row.context,
+            callback=row.callback,
         )
         for row in rows
     ]
@@ -155,7 +206,18 @@ def take_due(session: Session, limit: int) -> list[PendingSubmission]:
 
 def give_back(session: Session, ids: Sequence[str]) -> None:
     """Take back what `take_due` noted: these could not be published after all."""
-    _update_accepted(session, ids, publish_at=utc_now(), published_again=SubmissionRow.published_again - 1)
+    _update_unclaimed(
+        session, ids, publish_at=clock.later(session), published_again=SubmissionRow.published_again - 1
+    )
+
+
+def after_patience(session: Session) -> ColumnElement[datetime]:
+    """Return when a submission is published again that was on the queue as often as its row says."""
+    pauses: list[ColumnElement[datetime]] = []
+    while (pause := PATIENCE * 2 ** len(pauses)) < LONGEST_PATIENCE:
+        pauses.append(clock.later(session, pause))
+    longest = clock.later(session, LONGEST_PATIENCE)
+    return case(dict(enumerate(pauses)), value=SubmissionRow.published_again, else_=longest)
 
 
 def record(
@@ -180,14 +242,45 @@ def record(
         "context": submission.context,
         "callback": callback_record(submission.callback),
         "error": None,
-        "updated_at": utc_now(),
     }
-    _settle(session, submission.id, outcome, fingerprint=fingerprint(submission))
+    what = fingerprint(submission)
+    if not _settle(session, submission.id, outcome, what, SubmissionRow.state.in_(_OPEN)):
+        # Decided before, under another version of the policy: the first one's facts stay.
+        update_submissions(session, [submission.id], **_SETTLED)
 
 
-def refuse(session: Session, submission_id: str, error: str) -> None:
-    """Note that no policy can decide a submission, unless one has."""
-    _settle(session, submission_id, {"state": "refused", "error": error, "updated_at": utc_now()})
+def refuse(session: Session, submission_id: str, error: str, *, of: str | None = None) -> None:
+    """Note that no policy can decide a submission.
+
+    `of` is its fingerprint, None where it could not even be read. What is accepted or decided under the same
+    id and is something else stays what it is.
+    """
+    is_it = (SubmissionRow.state == "accepted") & (SubmissionRow.fingerprint == of)
+    _settle(
+        session,
+        submission_id,
+        {"state": "refused", "error": error},
+        of,
+        (SubmissionRow.state == "refused") | is_it,
+    )
+
+
+def abandon(session: Session, submission_id: str, error: str) -> None:
+    """Stop publishing what cannot be read any more; it is refused, unless it was decided before."""
+    is_accepted = SubmissionRow.state == "accepted"
+    update_submissions(
+        session,
+        [submission_id],
+        state=case((is_accepted, "refused"), else_=SubmissionRow.state),
+        error=case((is_accepted, error), else_=SubmissionRow.error),
+        updated_at=utc_now(),
+        **_SETTLED,
+    )
+
+
+def close(session: Session, ids: Iterable[str]) -> None:
+    """Move on what is decided: nobody has to publish or to judge it any more."""
+    update_submissions(session, ids, state="decided", updated_at=utc_now(), **_SETTLED)
 
 
 def refused(session: Session, limit: int) -> list[tuple[str, str]]:
@@ -215,25 +308,22 @@ def named(session: Session, name: str, limit: int) -> list[str]:
 
 
 def _settle(
-    session: Session, submission_id: str, outcome: Mapping[str, object], **only_where_new: object
-) -> None:
-    """Write how a submission ended, and forget what was kept to publish it and who had it in hand."""
-    settled = {
-        **outcome,
-        **dict.fromkeys(("pending_source", "publish_at", "claimed_by", "claimed_until")),
-    }
-    row = {"reference": "", **settled, **only_where_new, "id": submission_id}
-    session.execute(
-        insert_into(session, SubmissionRow, **row).on_conflict_do_update(
-            index_elements=[SubmissionRow.id], set_=settled, where=SubmissionRow.state.in_(_OPEN)
-        )
+    session: Session,
+    submission_id: str,
+    outcome: Mapping[str, object],
+    what: str | None,
+    where: ColumnElement[bool],
+) -> bool:
+    """Write how a submission ended, where it is new or `where` holds; return whether."""
+    settled = {**outcome, **_SETTLED, "updated_at": utc_now()}
+    row = {"reference": "", **settled, "fingerprint": what, "id": submission_id}
+    written = insert_into(session, SubmissionRow, **row).on_conflict_do_update(
+        index_elements=[SubmissionRow.id], set_=settled, where=where
     )
+    return session.scalar(written.returning(SubmissionRow.id)) is not None
 
 
-def _update_accepted(session: Session, ids: Iterable[str], **values: object) -> None:
-    session.execute(
-        update(SubmissionRow)
-        .where(SubmissionRow.id.in_(list(ids)), SubmissionRow.state == "accepted")
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
+def _update_unclaimed(session: Session, ids: Iterable[str], **values: object) -> None:
+    """Write where it is still undecided and in nobody's hand."""
+    is_undecided, is_free = SubmissionRow.publish_at.is_not(None), SubmissionRow.claimed_by.is_(None)
+    update_submissions(session, ids, is_undecided, is_free, **values)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -25,6 +26,10 @@ _CONSTRAINT_NAMES: Final = {
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
 }
+
+#: Conditions of indices, for queries too: a database uses the index only where it sees the very condition.
+UNDECIDED: Final = text("state = 'accepted'")
+TRIED_AGAIN: Final = text("attempts > 1")
 
 
 class Row(DeclarativeBase):
@@ -53,6 +58,17 @@ class SubmissionRow(Row):
             sqlite_where=text("claimed_by IS NOT NULL"),
             postgresql_where=text("claimed_by IS NOT NULL"),
         ),
+        # Few are undecided, or were tried again; operators ask for both every few seconds.
+        Index("ix_submissions_undecided", "created_at", sqlite_where=UNDECIDED, postgresql_where=UNDECIDED),
+        Index(
+            "ix_submissions_tried_again", "updated_at", sqlite_where=TRIED_AGAIN, postgresql_where=TRIED_AGAIN
+        ),
+        Index(
+            "ix_submissions_review_source",
+            "id",
+            sqlite_where=text("review_source IS NOT NULL"),
+            postgresql_where=text("review_source IS NOT NULL"),
+        ),
     )
 
     #: The producer's idempotency key.
@@ -75,6 +91,8 @@ class SubmissionRow(Row):
     fingerprint: Mapped[str | None]
     #: Undecided: the source whole, with the query that may sign it or the bytes; emptied with the outcome.
     pending_source: Mapped[dict[str, Any] | None] = mapped_column(Names)
+    #: While a person has yet to look: the source whole, where `source` is not; emptied once it is settled.
+    review_source: Mapped[dict[str, Any] | None] = mapped_column(Names)
     #: Undecided: when it is put on the queue again, unless it is decided by then.
     publish_at: Mapped[datetime | None]
     #: How often it was put on the queue again.
@@ -83,9 +101,10 @@ class SubmissionRow(Row):
     attempts: Mapped[int] = mapped_column(server_default="0")
     #: How many of those attempts ended with the death of the worker's process.
     crashes: Mapped[int] = mapped_column(server_default="0")
-    #: The worker process that has it in hand, host:process-id:start, and until when unless it renews; both
-    #: None where none has.
+    #: The worker process that has it in hand, host:process-id:start; None where none has.
     claimed_by: Mapped[str | None]
+    #: Nobody else takes it in hand before then: a lease that its holder renews or, without a holder, the
+    #: pause before the next attempt.
     claimed_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
@@ -153,6 +172,12 @@ class DecisionRow(Row):
         Index(None, "created_at"),
         Index(None, "action", "created_at"),
         Index(None, "policy", "created_at"),
+        Index(
+            None,
+            "sha256",
+            sqlite_where=text("sha256 IS NOT NULL"),
+            postgresql_where=text("sha256 IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -229,25 +254,96 @@ class EmbeddingRow(Row):
 
 
 class ReviewRow(Row):
-    """An open question for a person; the queue."""
+    """A question for a person; while it is open, it is in the queue."""
 
     __tablename__ = "reviews"
     __table_args__ = (
-        UniqueConstraint("decision_id"),
-        CheckConstraint("state IN ('open', 'settled')", name="ck_reviews_state"),
-        CheckConstraint("kind IN ('decision', 'audit', 'quarantine')", name="ck_reviews_kind"),
+        CheckConstraint("state IN ('open', 'settled', 'withdrawn')", name="ck_reviews_state"),
+        CheckConstraint(
+            "kind IN ('decision', 'audit', 'quarantine', 'appeal', 'second', 'disagreement', 'golden')",
+            name="ck_reviews_kind",
+        ),
+        # One question of a kind about a decision; a golden item is asked of many people.
+        Index(
+            "uq_reviews_decision_id_kind",
+            "decision_id",
+            "kind",
+            unique=True,
+            sqlite_where=text("kind <> 'golden'"),
+            postgresql_where=text("kind <> 'golden'"),
+        ),
+        Index(
+            "uq_reviews_golden_id_meant_for",
+            "golden_id",
+            "meant_for",
+            unique=True,
+            sqlite_where=text("golden_id IS NOT NULL"),
+            postgresql_where=text("golden_id IS NOT NULL"),
+        ),
         Index(None, "state", "priority"),
+        Index(None, "queue", "state", "priority"),
+        Index(
+            None,
+            "claimed_by",
+            sqlite_where=text("claimed_by IS NOT NULL"),
+            postgresql_where=text("claimed_by IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
-    decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id))
-    #: Why a person is asked: the policy's decision, the audit of what was allowed, or a picture that nobody
-    #: could judge since workers died of it.
+    decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), index=True)
+    #: Why a person is asked: `ReviewKind` tells the kinds apart.
     kind: Mapped[str] = mapped_column(server_default="decision")
+    #: Withdrawn: what raised the question was taken back.
     state: Mapped[str]
     #: Larger first.
     priority: Mapped[float]
+    #: Where it waits, as the policy routes it.
+    queue: Mapped[str] = mapped_column(server_default="default")
+    #: When a person should have answered; None where the policy sets no time.
+    deadline_at: Mapped[datetime | None]
+    #: Whether only a lead may answer, and why it was escalated; None where it was not.
+    for_lead: Mapped[bool] = mapped_column(server_default=false())
+    escalation: Mapped[str | None]
+    #: Golden: the known answer, and the one person it is asked of.
+    golden_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey("golden_items.id"))
+    meant_for: Mapped[str | None]
+    #: Who has it in hand, and until when unless they renew; both None where nobody has.
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[datetime | None]
+    #: Counts the claims: an answer with an older number comes too late.
+    fence: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ReviewSkipRow(Row):
+    """A review that a person passed by: it comes last for them."""
+
+    __tablename__ = "review_skips"
+
+    review_id: Mapped[int] = mapped_column(Identifier, ForeignKey(ReviewRow.id), primary_key=True)
+    reviewer: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class GoldenItemRow(Row):
+    """A decision whose true answer is known; asked among the others, it shows how well people see."""
+
+    __tablename__ = "golden_items"
+    __table_args__ = (
+        CheckConstraint("action IN ('allow', 'block')", name="ck_golden_items_action"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), unique=True)
+    queue: Mapped[str]
+    #: The known answer.
+    action: Mapped[Action]
+    labels: Mapped[list[str]] = mapped_column(Names)
+    added_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -277,12 +373,19 @@ class ShadowDecisionRow(Row):
 
 
 class VerdictRow(Row):
-    """A person's answer to a review: what the picture truly is."""
+    """A person's answer to a review: what the picture truly is; rows are added, never changed."""
 
     __tablename__ = "verdicts"
     __table_args__ = (
         CheckConstraint("action IN ('allow', 'block')", name="ck_verdicts_action"),
         Index(None, "submission_id", "created_at"),
+        Index(None, "review_id"),
+        Index(
+            None,
+            "inherited_from",
+            sqlite_where=text("inherited_from IS NOT NULL"),
+            postgresql_where=text("inherited_from IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -290,11 +393,83 @@ class VerdictRow(Row):
     submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id))
     #: The decision that the person looked at.
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), index=True)
+    #: The question that it answers; None where it is inherited, or older than the queue.
+    review_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey(ReviewRow.id))
     action: Mapped[Action]
     #: The labels that truly apply, those the model missed too.
     labels: Mapped[list[str]] = mapped_column(Names)
     reviewer: Mapped[str]
+    #: Why, for the platform; None where the policy asks for none and none was given.
+    reason: Mapped[str | None]
+    #: For colleagues alone.
+    note: Mapped[str | None]
+    #: Names the verdicts that were given at one look.
+    given_with: Mapped[str | None]
+    #: The verdict about the same bytes that this one repeats.
+    inherited_from: Mapped[int | None] = mapped_column(Identifier, ForeignKey("verdicts.id"))
+    #: Whether it decides about the submission; a blind second look and a golden item only measure.
+    effective: Mapped[bool] = mapped_column(server_default=true())
     created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+
+class ReversalRow(Row):
+    """A verdict that was taken back; it counts no more."""
+
+    __tablename__ = "reversals"
+
+    verdict_id: Mapped[int] = mapped_column(Identifier, ForeignKey(VerdictRow.id), primary_key=True)
+    reviewer: Mapped[str]
+    reason: Mapped[str | None]
+    #: What is in force about the submission since.
+    action: Mapped[Action]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class AppealRow(Row):
+    """The platform's question whether a decision was right, on behalf of whoever it hit."""
+
+    __tablename__ = "appeals"
+    __table_args__ = (
+        CheckConstraint("appealed_action IN ('allow', 'block')", name="ck_appeals_appealed_action"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    #: A decision can be appealed once.
+    decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), unique=True)
+    review_id: Mapped[int] = mapped_column(Identifier, ForeignKey(ReviewRow.id), unique=True)
+    #: In the words of whoever appeals; empty where they gave none.
+    statement: Mapped[str]
+    #: What was in force then.
+    appealed_action: Mapped[Action]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+
+class AuditLogRow(Row):
+    """Who did what at the review desk and what they were shown; rows are added, never changed."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (
+        Index(None, "actor", "at"),
+        Index(None, "submission_id", "at"),
+        Index(
+            None,
+            "review_id",
+            sqlite_where=text("review_id IS NOT NULL"),
+            postgresql_where=text("review_id IS NOT NULL"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+    actor: Mapped[str]
+    #: review.claimed, verdict.made and the like: `store/audit_log.py` names them.
+    what: Mapped[str]
+    #: No foreign keys: what was done stays on record, whatever becomes of its object.
+    review_id: Mapped[int | None] = mapped_column(Identifier)
+    submission_id: Mapped[str | None]
+    details: Mapped[dict[str, Any]] = mapped_column(Names)
 
 
 class OutboxRow(Row):
@@ -310,10 +485,12 @@ class OutboxRow(Row):
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     #: Names the event to the platform, which may hear of it more than once.
     event_id: Mapped[str] = mapped_column(unique=True)
-    #: What happened: decision.made.
+    #: What happened: decision.made, verdict.made, verdict.reversed or appeal.answered.
     kind: Mapped[str]
     submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id), index=True)
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id))
+    #: The verdict that was made, reversed, or answers the appeal; None where it is about a decision.
+    verdict_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey(VerdictRow.id))
     #: Whom to tell: `{"url"}`, or `{"task", "queue"}`.
     callback: Mapped[dict[str, Any]] = mapped_column(Names)
     #: Who answers there: the host, or `celery`; one that hangs must not hold up the others.
@@ -347,3 +524,71 @@ class ApiKeyRow(Row):
     last_used_at: Mapped[datetime | None]
     #: From then on it opens nothing; None while it does.
     revoked_at: Mapped[datetime | None]
+
+
+class ReviewerRow(Row):
+    """An account at the review desk."""
+
+    __tablename__ = "reviewers"
+    __table_args__ = (
+        CheckConstraint("role IN ('reviewer', 'lead', 'admin')", name="ck_reviewers_role"),
+        CheckConstraint("severe_per_day >= 0", name="ck_reviewers_severe_per_day"),
+    )
+
+    #: Without capitals: a short name, or what the single sign-on proxy calls the person.
+    name: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str]
+    #: Labels whose pictures this person is not shown.
+    opt_outs: Mapped[list[str]] = mapped_column(Names)
+    #: Severe pictures a day at most; None for no limit.
+    severe_per_day: Mapped[int | None]
+    #: argon2id; None for whom only the single sign-on proxy lets in.
+    password_hash: Mapped[str | None]
+    #: Whether pictures are shown at once, and not veiled until asked.
+    shows_clear: Mapped[bool] = mapped_column(server_default=false())
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    #: From then on nothing opens; None while it does.
+    disabled_at: Mapped[datetime | None]
+
+
+class DeskSessionRow(Row):
+    """A person who is signed in at the review desk."""
+
+    __tablename__ = "desk_sessions"
+
+    #: SHA-256 of the token in the browser's cookie, in hexadecimal.
+    id: Mapped[str] = mapped_column(primary_key=True)
+    reviewer: Mapped[str] = mapped_column(ForeignKey(ReviewerRow.name), index=True)
+    #: Whether a single sign-on proxy vouches for it, and no password did.
+    by_proxy: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    #: To the minute.
+    seen_at: Mapped[datetime]
+
+
+class LoginFailureRow(Row):
+    """A login that failed, or is being tried just now."""
+
+    __tablename__ = "login_failures"
+    __table_args__ = (
+        Index(None, "name", "failed_at"),
+        Index(None, "address", "failed_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    #: As it was typed; there need not be such an account.
+    name: Mapped[str]
+    #: The client's, as far as trusted proxies tell it.
+    address: Mapped[str]
+    failed_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class DeskKeyRow(Row):
+    """A secret that all processes of a deployment sign with."""
+
+    __tablename__ = "desk_keys"
+
+    purpose: Mapped[str] = mapped_column(primary_key=True)
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)

@@ -1,13 +1,15 @@
 """Verdicts: what people answered, the truth that policies are measured against."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, exists, insert, select
+from sqlalchemy.orm import Session, aliased
 
 from worker.domain.policy import Action
-from worker.store.tables import VerdictRow
+from worker.domain.review import ReviewKind
+from worker.store.tables import DecisionRow, ReversalRow, ReviewRow, VerdictRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,26 +21,214 @@ class Verdict:
     labels: frozenset[str]
 
 
-def record(session: Session, verdict: Verdict, *, decision_id: int, reviewer: str) -> None:
-    """Add a verdict; the latest of a submission counts."""
+@dataclass(frozen=True, slots=True)
+class RecordedVerdict:
+    """A verdict as the database holds it, and whether it was taken back."""
+
+    id: int
+    submission_id: str
+    decision_id: int
+    #: None where it is inherited, or older than the queue.
+    review_id: int | None
+    kind: ReviewKind | None
+    action: Action
+    labels: tuple[str, ...]
+    reviewer: str
+    reason: str
+    note: str
+    #: Names the verdicts of one look; None where it was given alone.
+    given_with: str | None
+    inherited_from: int | None
+    effective: bool
+    #: In UTC.
+    created_at: datetime
+    reversed_at: datetime | None
+    reversed_by: str | None
+
+
+def record(  # noqa: PLR0913 - an argument for each fact, all by name
+    session: Session,
+    verdict: Verdict,
+    *,
+    decision_id: int,
+    reviewer: str,
+    review_id: int | None = None,
+    reason: str = "",
+    note: str = "",
+    given_with: str | None = None,
+    inherited_from: int | None = None,
+    effective: bool = True,
+) -> int:
+    """Add a verdict and return its id; the latest effective one of a submission counts."""
     row = {
         "submission_id": verdict.submission_id,
         "decision_id": decision_id,
+        "review_id": review_id,
         "action": verdict.action,
         "labels": sorted(verdict.labels),
         "reviewer": reviewer,
+        "reason": reason or None,
+        "note": note or None,
+        "given_with": given_with,
+        "inherited_from": inherited_from,
+        "effective": effective,
     }
-    session.execute(insert(VerdictRow).values(row))
+    return session.scalars(insert(VerdictRow).values(row).returning(VerdictRow.id)).one()
+
+
+def reverse(session: Session, verdict_id: int, *, reviewer: str, action: Action, reason: str) -> None:
+    """Take a verdict back; `action` is in force about its submission from now on."""
+    row = {"verdict_id": verdict_id, "reviewer": reviewer, "action": action, "reason": reason or None}
+    session.execute(insert(ReversalRow).values(row))
+
+
+def stands(row: type[VerdictRow] = VerdictRow) -> ColumnElement[bool]:
+    """Return the condition that a verdict was not taken back."""
+    return ~exists().where(ReversalRow.verdict_id == row.id).correlate(row)
+
+
+def in_force(row: type[VerdictRow] = VerdictRow) -> ColumnElement[bool]:
+    """Return the condition that a verdict decides, unless a later one does."""
+    return and_(row.effective, stands(row))
 
 
 def latest_of(session: Session, submission_ids: Sequence[str]) -> dict[str, Verdict]:
-    """Return the latest verdict of each of these submissions that has one."""
+    """Return the verdict in force about each of these submissions that has one."""
     query = (
         select(VerdictRow)
-        .where(VerdictRow.submission_id.in_(submission_ids))
-        .order_by(VerdictRow.created_at, VerdictRow.id)
+        .where(VerdictRow.submission_id.in_(submission_ids), in_force())
+        .order_by(VerdictRow.id)
     )
     return {
         row.submission_id: Verdict(row.submission_id, row.action, frozenset(row.labels))
         for row in session.scalars(query)
     }
+
+
+def find(session: Session, verdict_id: int) -> RecordedVerdict | None:
+    """Return a verdict, taken back or not."""
+    return next(iter(_read(session, _verdicts().where(VerdictRow.id == verdict_id))), None)
+
+
+def get(session: Session, verdict_id: int) -> RecordedVerdict:
+    """Return a verdict that is there."""
+    (found,) = _read(session, _verdicts().where(VerdictRow.id == verdict_id))
+    return found
+
+
+def current(session: Session, submission_id: str, without: Collection[int] = ()) -> RecordedVerdict | None:
+    """Return the verdict in force about a submission, as if those in `without` had been taken back."""
+    query = (
+        _verdicts()
+        .where(VerdictRow.submission_id == submission_id, in_force(), VerdictRow.id.not_in(without))
+        .order_by(VerdictRow.id.desc())
+        .limit(1)
+    )
+    return next(iter(_read(session, query)), None)
+
+
+def action_in_force(session: Session, submission_id: str, without: Collection[int] = ()) -> Action:
+    """Return what holds about a decided submission, as if those in `without` had been taken back."""
+    verdict = current(session, submission_id, without)
+    if verdict is not None:
+        return verdict.action
+    newest = select(DecisionRow.action).where(DecisionRow.submission_id == submission_id)
+    return session.scalars(newest.order_by(DecisionRow.id.desc()).limit(1)).one()
+
+
+def of_review(session: Session, review_id: int) -> RecordedVerdict | None:
+    """Return the verdict that answers a review, and was not taken back."""
+    query = _verdicts().where(VerdictRow.review_id == review_id, stands()).order_by(VerdictRow.id.desc())
+    return next(iter(_read(session, query.limit(1))), None)
+
+
+def of_decision(session: Session, decision_id: int) -> list[RecordedVerdict]:
+    """Return the verdicts on a decision that were not taken back, oldest first."""
+    query = _verdicts().where(VerdictRow.decision_id == decision_id, stands()).order_by(VerdictRow.id)
+    return _read(session, query)
+
+
+def given_with(session: Session, name: str) -> list[RecordedVerdict]:
+    """Return the verdicts of one look that were not taken back, oldest first."""
+    of_the_look = and_(VerdictRow.given_with == name, stands())
+    return _read(session, _verdicts().where(of_the_look).order_by(VerdictRow.id))
+
+
+def inherited_from(session: Session, verdict_ids: Collection[int]) -> list[RecordedVerdict]:
+    """Return the verdicts that repeat these and were not taken back, oldest first."""
+    repeating = and_(VerdictRow.inherited_from.in_(verdict_ids), stands())
+    return _read(session, _verdicts().where(repeating).order_by(VerdictRow.id))
+
+
+def to_inherit(session: Session, sha256: str, policy_digest: str) -> RecordedVerdict | None:
+    """Return what a person said last of these bytes under this policy version, and nobody took back.
+
+    It stays so until the transaction ends: whoever takes it back waits, and finds what inherited it.
+    """
+    query = (
+        select(VerdictRow.id)
+        .join(DecisionRow, DecisionRow.id == VerdictRow.decision_id)
+        .where(
+            DecisionRow.sha256 == sha256,
+            DecisionRow.policy_digest == policy_digest,
+            VerdictRow.inherited_from.is_(None),
+            in_force(),
+        )
+        .order_by(VerdictRow.id.desc())
+        .limit(1)
+        .with_for_update(read=True, of=VerdictRow)
+    )
+    verdict_id = session.scalar(query)
+    verdict = find(session, verdict_id) if verdict_id is not None else None
+    # Taken back while we waited: the row itself does not tell.
+    return verdict if verdict is not None and verdict.reversed_at is None else None
+
+
+def lock(session: Session, verdict_ids: Iterable[int]) -> None:
+    """Let nobody inherit these until the transaction ends."""
+    ordered = select(VerdictRow.id).where(VerdictRow.id.in_(list(verdict_ids))).order_by(VerdictRow.id)
+    session.execute(ordered.with_for_update()).all()
+
+
+def has_later(row: type[VerdictRow] = VerdictRow) -> ColumnElement[bool]:
+    """Return the condition that a later verdict is in force about the same submission."""
+    later = aliased(VerdictRow)
+    same = and_(later.submission_id == row.submission_id, later.id > row.id, in_force(later))
+    return exists().where(same).correlate(row)
+
+
+def _verdicts() -> Select[VerdictRow, str | None, datetime | None, str | None]:
+    return (
+        select(VerdictRow, ReviewRow.kind, ReversalRow.created_at, ReversalRow.reviewer)
+        .outerjoin(ReviewRow, ReviewRow.id == VerdictRow.review_id)
+        .outerjoin(ReversalRow, ReversalRow.verdict_id == VerdictRow.id)
+    )
+
+
+def _read(
+    session: Session, query: Select[VerdictRow, str | None, datetime | None, str | None]
+) -> list[RecordedVerdict]:
+    return [_recorded(*found) for found in session.execute(query)]
+
+
+def _recorded(
+    row: VerdictRow, kind: str | None, reversed_at: datetime | None, reversed_by: str | None
+) -> RecordedVerdict:
+    return RecordedVerdict(
+        id=row.id,
+        submission_id=row.submission_id,
+        decision_id=row.decision_id,
+        review_id=row.review_id,
+        kind=ReviewKind(kind) if kind else None,
+        action=row.action,
+        labels=tuple(row.labels),
+        reviewer=row.reviewer,
+        reason=row.reason or "",
+        note=row.note or "",
+        given_with=row.given_with,
+        inherited_from=row.inherited_from,
+        effective=row.effective,
+        created_at=row.created_at,
+        reversed_at=reversed_at,
+        reversed_by=reversed_by,
+    )

@@ -1,28 +1,29 @@
 """The Celery application: its settings, and the one service that all threads of a worker process share."""
 
 import logging
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from celery import Celery
 from celery.concurrency import get_implementation
-from celery.concurrency.thread import TaskPool
-from celery.signals import worker_init, worker_shutdown
+from celery.concurrency.thread import TaskPool as Threads
+from celery.signals import celeryd_init, setup_logging, worker_init, worker_shutdown
 from kombu import Connection
 
+from worker.client.transport import worker_configuration
 from worker.errors import ModerationError, UsageError
-from worker.logs import hide_queries
+from worker.logs import are_json, set_up_logs
+from worker.progress import Progress
 from worker.settings import Settings
 from worker.wiring import Service, open_service
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-
-#: A job still unacknowledged after this long is delivered again; the ledger tells who has it in hand.
-VISIBILITY_TIMEOUT_SECONDS: Final = 60
 
 
 class ModerationApp(Celery):
@@ -36,7 +37,17 @@ class ModerationApp(Celery):
     @cached_property
     def service(self) -> Service:
         """The service of this process; closed with the worker."""
-        return self._open.enter_context(open_service(self.settings))
+        return self._open.enter_context(open_service(self.settings, self.progress))
+
+    @cached_property
+    def progress(self) -> Progress:
+        """What this process has in hand."""
+        return Progress()
+
+    @cached_property
+    def crew(self) -> ThreadPoolExecutor:
+        """The threads that work on messages of many submissions, shared by all such messages."""
+        return self._open.enter_context(ThreadPoolExecutor(self.settings.concurrency, "many"))
 
     @cached_property
     def _open(self) -> ExitStack:
@@ -56,11 +67,11 @@ class ModerationApp(Celery):
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """Return Celery's settings; the reasons are Celery's behaviour on Redis, measured."""
+    """Return Celery's settings; the reasons are Celery's behaviour, measured."""
     return {
         "broker_url": settings.broker_url,
         "task_default_queue": settings.queue,
-        # Acknowledged after the commit: a worker that dies has decided nothing, and its jobs come back.
+        # Acknowledged once the ledger answers for it; what dies before has decided nothing, and comes back.
         "task_acks_late": True,
         "task_ignore_result": True,
         "accept_content": ["json"],
@@ -68,22 +79,14 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # A forked child hangs once its parent has run torch, and processes cannot share a forward pass.
         "worker_pool": "threads",
         "worker_concurrency": settings.concurrency,
-        # Few in hand beyond those at work: what waits here past the visibility timeout is delivered again.
+        # None waits here beyond those at work, which are claimed: when a worker dies, the ledger brings those
+        # back within seconds, but the broker what it had only fetched after its visibility timeout.
         "worker_prefetch_multiplier": 1,
         "worker_hijack_root_logger": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_transport_options": {
-            "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-            # Without these two, redelivery waits for a sweep every 100 s, whatever the timeout says.
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
-            "health_check_interval": 10,
-            "socket_timeout": 30,
-            "socket_connect_timeout": 5,
-            "socket_keepalive": True,
-        },
+        **worker_configuration(settings.broker_url),
     }
 
 
@@ -91,7 +94,16 @@ def create_app() -> ModerationApp:
     """Return the application; it reads the environment when Celery first asks for its configuration."""
     app = ModerationApp("moderation")
     app.add_defaults(lambda: _or_leave(lambda: configuration(app.settings)))
+    # Celery sets up no logs of its own where somebody listens to this.
+    setup_logging.connect(_log_by_settings(app), weak=False, dispatch_uid="worker.tasks")
     return app
+
+
+def _log_by_settings(app: ModerationApp) -> Callable[..., None]:
+    def set_up(loglevel: int | str | None = None, logfile: str | None = None, **_: Any) -> None:
+        _or_leave(lambda: set_up_logs(app.settings, loglevel or logging.WARNING, logfile))
+
+    return set_up
 
 
 def _or_leave(work: Callable[[], Result]) -> Result:
@@ -99,8 +111,29 @@ def _or_leave(work: Callable[[], Result]) -> Result:
     try:
         return work()
     except ModerationError as error:
+        if are_json():
+            log.critical("%s", f"{error.message}; {error.hint}" if error.hint else error.message)
+            raise SystemExit(error.exit_code) from None
         hint = f"\n  hint: {error.hint}" if error.hint else ""
-        raise SystemExit(f"error: {error.message}{hint}") from None
+        sys.stderr.write(f"error: {error.message}{hint}\n")
+        raise SystemExit(error.exit_code) from None
+
+
+def _require_threads(pool: Any) -> None:
+    """Refuse any other pool; Celery itself takes `-P prefork` for no choice, and the one of our settings."""
+    if get_implementation(pool) is not Threads:
+        name = getattr(pool, "__module__", str(pool)).rpartition(".")[2]
+        raise UsageError(
+            f"the pool {name!r} cannot share one model among its jobs",
+            hint="start `celery -A worker.tasks worker -P threads`, or `moderate worker`",
+        )
+
+
+@celeryd_init.connect
+def _log_from_the_start(instance: Any, options: dict[str, Any], **_: Any) -> None:
+    """Celery warns of what it dislikes before it sets up logs."""
+    if isinstance(instance.app, ModerationApp):
+        _log_by_settings(instance.app)(options.get("loglevel"))
 
 
 @worker_init.connect
@@ -108,20 +141,11 @@ def _open_service(sender: Any, **_: Any) -> None:
     """Load model and policies before the first job is claimed, and leave in one clear line if that fails."""
     if not isinstance(sender.app, ModerationApp):
         return
-    hide_queries()
     _or_leave(lambda: _require_threads(sender.pool_cls))
+    # Celery's banner is no JSON.
+    sender.quiet = sender.quiet or sender.app.settings.log_format == "json"
     service = _or_leave(lambda: sender.app.service)
     log.info("model %s ready, policies %s", service.encoder.name, ", ".join(service.policies.names))
-
-
-def _require_threads(pool: Any) -> None:
-    """Refuse a pool in which the model would hang, or be loaded once for each job in hand."""
-    if not issubclass(get_implementation(pool), TaskPool):
-        name = pool if isinstance(pool, str) else pool.__module__
-        raise UsageError(
-            f"workers run in threads that share one model, not in the pool {name!r}",
-            hint="start `moderate worker`, or `celery -A worker.tasks worker -P threads`",
-        )
 
 
 @worker_shutdown.connect

@@ -10,7 +10,6 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from worker.client.messages import source_record, to_message
-from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
 from worker.errors import (
     CallbackNotAllowedError,
@@ -25,7 +24,6 @@ from worker.notifications.allowed_callbacks import NOBODY, AllowedCallbacks
 from worker.policy_files.intake import require_policy
 from worker.store import submissions as ledger
 from worker.store.database import Database
-from worker.store.submissions import LedgerEntry
 from worker.usecases.publish_submissions import PublishSubmissions
 
 log = logging.getLogger(__name__)
@@ -105,22 +103,13 @@ class AcceptSubmissions:
 
 
 def _accept(session: Session, submission: Submission) -> Acceptance | PermanentError:
-    pending_source = to_message(submission)["source"]
-    if ledger.accept(session, submission, source_record(submission.source), pending_source):
+    source, pending_source = source_record(submission.source), to_message(submission)["source"]
+    if ledger.accept(session, submission, source, pending_source):
         return Acceptance(submission.id, is_new=True)
     known = ledger.find(session, submission.id)
-    if known is not None and _is_same(known, submission):
+    if known is not None and ledger.is_same(known, submission, source):
         return Acceptance(submission.id, is_new=False)
     return SubmissionConflictError(
         f"the id {submission.id!r} belongs to another submission",
         hint="the same id with the same source, sha256 and policy is the same submission; else take a new id",
     )
-
-
-def _is_same(known: LedgerEntry, submission: Submission) -> bool:
-    if known.fingerprint is not None:
-        return known.fingerprint == fingerprint(submission)
-    # Recorded before there were fingerprints.
-    if known.sha256 and submission.sha256:
-        return known.sha256 == submission.sha256
-    return known.source is not None and known.source == source_record(submission.source)

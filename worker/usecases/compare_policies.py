@@ -92,7 +92,7 @@ class ComparePolicies:
         until = datetime.now(UTC)
         old_vectors, new_vectors = self._vectors(old), self._vectors(new)
         backtest = Backtest([(old, old_vectors), (new, new_vectors)], self.encoder.scale)
-        with self.database.reading() as session:
+        with self.database.reading(unhurried=True) as session:
             total = archive.count(session, span)
             counting = _Counting(session, backtest, kept)
             for _ in map(counting.take, archive.stream(session, span, self.model_digest)):

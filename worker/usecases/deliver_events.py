@@ -23,7 +23,7 @@ from worker.notifications.allowed_callbacks import AllowedCallbacks
 from worker.notifications.celery_callback import CeleryTask
 from worker.notifications.events import Payload, payload
 from worker.notifications.webhook import Webhook
-from worker.store import decisions, outbox
+from worker.store import decisions, outbox, verdict_events
 from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.outbox import Event
@@ -137,7 +137,12 @@ class DeliverEvents:
     def _payload(self, event: Event) -> Payload:
         with self.database.reading() as session:
             decision = decisions.get(session, event.decision_id)
-        return payload(event.event_id, event.kind, event.created_at, decision)
+            verdict = (
+                None
+                if event.verdict_id is None
+                else verdict_events.fields_of(session, event.kind, event.verdict_id)
+            )
+        return payload(event.event_id, event.kind, event.created_at, decision, verdict)
 
     def _is_too_late(self, now: datetime, event: Event) -> bool:
         return now >= event.started_at + self.give_up_after

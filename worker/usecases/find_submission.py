@@ -1,12 +1,13 @@
-"""What is known about one submission: the ledger's entry, and every decision on it."""
+"""What is known about one submission: the ledger's entry, every decision on it, and a person's verdict."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from worker.store import decisions, submissions
+from worker.store import decisions, submissions, verdicts
 from worker.store.database import Database
 from worker.store.decisions import RecordedDecision
 from worker.store.submissions import LedgerEntry
+from worker.store.verdicts import RecordedVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class KnownSubmission:
     entry: LedgerEntry
     #: Newest first; the first one counts.
     decisions: tuple[RecordedDecision, ...]
+    #: What a person said, and which holds in place of the decision; None where nobody did.
+    verdict: RecordedVerdict | None
 
     @property
     def state(self) -> Literal["accepted", "decided", "refused"]:
@@ -34,7 +37,8 @@ class FindSubmission:
         with self.database.reading() as session:
             entry = submissions.find(session, submission_id)
             found = decisions.of_submissions(session, [submission_id]) if entry else []
-        return KnownSubmission(entry, tuple(reversed(found))) if entry else None
+            verdict = verdicts.current(session, submission_id) if found else None
+        return KnownSubmission(entry, tuple(reversed(found)), verdict) if entry else None
 
     def is_open(self, submission_id: str) -> bool:
         """Whether it has no outcome yet; cheap, to be asked often."""

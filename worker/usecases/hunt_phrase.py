@@ -76,7 +76,7 @@ class HuntPhrase:
         asking = _asking(phrase, policy)
         vectors = encode_phrases(self.encoder, list(asking.phrases()), asking.templates)
         ranking = _Ranking(Backtest([(asking, vectors)], self.encoder.scale), top)
-        with self.database.reading() as session:
+        with self.database.reading(unhurried=True) as session:
             total = archive.count(session, span)
             for _ in map(ranking.take, archive.stream(session, span, self.model_digest)):
                 progress(ranking.seen, total)

@@ -13,6 +13,7 @@ from worker.encoder.protocol import Encoder
 from worker.errors import UndecodablePictureError
 from worker.images.decoder_pool import DecoderPool
 from worker.images.limits import Limits
+from worker.metrics import Stage, unmeasured
 from worker.policy_files.library import LivePolicy
 
 #: Counts up whenever decoding, or what follows it, changes the vector of the same bytes.
@@ -52,6 +53,7 @@ class JudgePicture:
 
     encoder: Encoder
     decoder: DecoderPool
+    stage: Stage = unmeasured
 
     @property
     def digest(self) -> str:
@@ -68,12 +70,17 @@ class JudgePicture:
 
     def judge(self, live: LivePolicy, picture: EmbeddedPicture) -> Judgement:
         """Judge a picture whose embedding is known."""
-        scores = score(live.policy, picture.embedding, live.vectors, self.encoder.scale, picture.facts.frames)
-        return Judgement(decide(live.policy, scores), picture)
+        with self.stage("score"):
+            scores = score(
+                live.policy, picture.embedding, live.vectors, self.encoder.scale, picture.facts.frames
+            )
+            return Judgement(decide(live.policy, scores), picture)
 
     def embed(self, data: bytes) -> EmbeddedPicture:
         """Decode and embed a picture; UndecodablePictureError where it is none we judge."""
-        picture = self.decoder.decode(data, self.encoder.preprocessing)
-        embedding = self.encoder.encode_images(list(picture.pixels))
+        with self.stage("decode"):
+            picture = self.decoder.decode(data, self.encoder.preprocessing)
+        with self.stage("encode"):
+            embedding = self.encoder.encode_images(list(picture.pixels))
         # Rounded as it is stored, so that the decision can be re-derived from the store to the last bit.
         return EmbeddedPicture(picture.facts, embedding.astype(np.float16).astype(np.float32))

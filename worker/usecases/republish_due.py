@@ -1,7 +1,7 @@
-"""The reconciler: what is neither decided nor in anybody's hand when it should be is published again.
+"""The reconciler: whatever is undecided and in nobody's hand when its time comes is put on the queue again.
 
-Between the commit of an accepted submission and its message lies a moment in which a process can die or the
-broker be away, Celery on Redis loses a message now and then, and workers die with submissions in hand.
+That heals every way to lose a message: a process that died before it sent one, a broker that lost one, a
+worker that died with one in hand; and it is how what failed is tried again.
 """
 
 import logging
@@ -21,7 +21,7 @@ from worker.usecases.publish_submissions import PublishSubmissions
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 1.0
 #: Submissions in hand at once: each may hold 350 KiB.
 CHUNK: Final = 64
 
@@ -38,28 +38,46 @@ class RepublishDue:
         """Return how many submissions were published again."""
         count = 0
         while due := self._take():
-            left = self.publish([one for one in map(self._submission, due) if one])
-            count += len(due) - len(left)
+            readable = [one for one in map(self._read, due) if one]
+            left = self.publish(readable)
+            count += len(readable) - len(left)
             if left:
                 with self.database.transaction() as session:
                     submissions.give_back(session, left)
                 break
         if count:
-            log.warning("%d submissions were not decided in time: published again", count)
+            log.info("%d submissions published again", count)
             self.metrics.published_again(count)
         return count
 
+    def running(self) -> AbstractContextManager[None]:
+        """Look now and again while the context lasts; a failure is only logged."""
+        return repeated(self, LOOK_SECONDS, name="publishing again what is not decided")
+
     def _take(self) -> list[PendingSubmission]:
+        # Most looks find nothing, and need no writer's turn to see that.
+        with self.database.reading() as session:
+            if not submissions.is_any_due(session):
+                return []
         with self.database.transaction() as session:
             return submissions.take_due(session, CHUNK)
 
-    def running(self) -> AbstractContextManager[None]:
-        """Look now and again while the context lasts; a failure is only logged."""
-        return repeated(self, LOOK_SECONDS, name="publishing again what is due")
+    def _read(self, pending: PendingSubmission) -> Submission | None:
+        """Return what is to be published; None where the row holds none, and then it is refused."""
+        try:
+            return _submission(pending)
+        except InvalidSubmissionError as error:
+            log.error("submission %s cannot be published: %s", pending.id, error)  # noqa: TRY400 - no traceback
+            with self.database.transaction() as session:
+                submissions.abandon(
+                    session, pending.id, f"the ledger's entry cannot be read: {error.message}"
+                )
+            return None
 
-    def _submission(self, pending: PendingSubmission) -> Submission | None:
-        """Return what the ledger holds; where that can no longer be published, close it with the reason."""
-        message = {
+
+def _submission(pending: PendingSubmission) -> Submission:
+    return from_message(
+        {
             "id": pending.id,
             "source": pending.source,
             "policy": pending.policy,
@@ -68,10 +86,4 @@ class RepublishDue:
             "context": pending.context,
             "callback": pending.callback,
         }
-        try:
-            return from_message(message)
-        except InvalidSubmissionError as error:
-            log.error("submission %s cannot be published: %s", pending.id, error)  # noqa: TRY400 - no traceback
-            with self.database.transaction() as session:
-                submissions.refuse(session, pending.id, f"it cannot be published again: {error.message}")
-            return None
+    )

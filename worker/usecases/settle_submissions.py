@@ -1,140 +1,191 @@
-"""From arrival to outcome: claim what arrived, judge it, reschedule what failed."""
+"""Settles what a message brings: each submission is claimed, judged, and has an outcome or another try."""
 
 import logging
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
+from worker.client.messages import source_record, to_message
 from worker.domain.submission import Submission
 from worker.domain.url import without_queries
 from worker.errors import PermanentError, RemoteUnavailableError, UnavailableError
-from worker.isolation import Isolation
+from worker.gate import Gate
+from worker.logs import about
+from worker.metrics import Metrics
 from worker.network.deadline import Deadline
-from worker.policy_files.library import LivePolicy
-from worker.store.claims import Outcome
-from worker.usecases.hold_claims import Held, HoldClaims
+from worker.progress import Progress
+from worker.store.claims import MAX_FAILURES, Arrival, Claim, Release, Standing
+from worker.usecases.claim_submissions import ClaimSubmissions
 from worker.usecases.moderate_image import ModerateImage
 
 log = logging.getLogger(__name__)
 
-#: What fails for a reason that may pass is tried this often before the policy's `on_error` decides.
-MAX_ATTEMPTS: Final = 3
 #: Before the second attempt and before the third: a server that was busy is not asked again at once.
-RETRY_AFTER: Final = (timedelta(seconds=2), timedelta(seconds=8))
-#: Its message comes back before that; should it be lost, the ledger publishes what it carried.
-AWAY_AFTER: Final = timedelta(seconds=20)
-#: What one worker has not begun by then is published again, for whichever worker has room.
+RETRY_SECONDS: Final = (2.0, 8.0)
+#: What a message of many has not begun by then is handed on, to whoever has room.
 BEGIN_SECONDS: Final = 20.0
+#: How long one suspect after another is judged before the others have their turn.
+TURN_SECONDS: Final = 5.0
+
+#: No time to begin: published at once.
+_HAND_ON: Final = Release(counts=False, pause=timedelta())
+#: Something we need is away: the message goes back to the queue.
+_PUT_BACK: Final = Release(counts=False, pause=None)
+#: Not even giving up succeeds.
+_LEAVE_ALONE: Final = Release(counts=True, pause=timedelta(minutes=1))
+
+#: Why it is not judged now, and how loudly that is said.
+_NOT_JUDGED: Final = {
+    Standing.DECIDED: (logging.INFO, "was decided before"),
+    Standing.IN_HAND: (logging.INFO, "is in hand already, or waits for its next attempt"),
+    Standing.SUSPECT: (logging.WARNING, "was in hand when a worker died: it is judged alone"),
+    Standing.CONFLICT: (logging.ERROR, "is not judged: its id belongs to another one"),
+}
+
+#: Does something to each of many, one after another or at once, and returns the results in order.
+Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+#: What is left to do about a submission: nothing, let go of it, or wait for what is away.
+_Rest = Release | UnavailableError | None
 
 
 @dataclass(frozen=True, slots=True)
 class SettleSubmissions:
-    """Settle what one message brought; safe to repeat, and safe to run anywhere at once."""
+    """Claim submissions, judge what is claimed, and say in the ledger how it went; safe to repeat."""
 
     moderate_image: ModerateImage
-    claims: HoldClaims
-    #: So that a picture of which workers died takes no neighbour with it.
-    isolation: Isolation
-    #: Threads that all messages of many submissions share, so that their pictures share passes.
-    crew: Executor
+    claim: ClaimSubmissions
+    gate: Gate
+    metrics: Metrics
+    progress: Progress
 
-    def __call__(self, submissions: Sequence[Submission]) -> None:
-        """Decide, refuse or reschedule each.
+    def __call__(self, submissions: Sequence[Submission], spread: Spread = map) -> None:
+        """Settle each on its own; when this returns, the ledger answers for all of them.
 
-        UnavailableError where something needed is away: what is not settled then is held by nobody, and its
-        message has to come back.
+        UnavailableError where something is away that is waited for: the message has to come again, and what
+        is settled stays so.
         """
-        known = [pair for pair in map(self._with_policy, submissions) if pair]
-        with self.isolation.together():
-            held = self.claims.take(known)
-            self._judge_all(held)
-        for one in held:
-            if one.claim.outcome is Outcome.SUSPECT:
-                with self.isolation.alone():
-                    self._judge_all(self.claims.take([(one.submission, one.live)], alone=True))
+        with self.gate.together():
+            suspects = deque(self._work(submissions, spread))
+        while suspects:
+            with self.gate.alone():
+                turn = Deadline(TURN_SECONDS)
+                self._work([suspects.popleft()], map, alone=True)
+                while suspects and _is_open(turn):
+                    self._work([suspects.popleft()], map, alone=True)
 
-    def refuse(self, submission_id: str, error: PermanentError) -> None:
-        """Note a submission that no policy can decide, so that it is not lost in silence."""
-        self.moderate_image.refuse(submission_id, error)
+    def _work(
+        self, submissions: Sequence[Submission], spread: Spread, *, alone: bool = False
+    ) -> list[Submission]:
+        """Claim and judge; return the suspects, which are left for when nothing else is in hand."""
+        # The claim is committed before a picture is touched: whatever happens then, the attempt is known.
+        arrivals = [arrival for one in submissions if (arrival := self._arrival(one))]
+        with self.metrics.stage("claim"):
+            claims = self.claim(arrivals, alone=alone)
+        begin = Deadline(BEGIN_SECONDS)
+        work = [(arrival.submission, claim) for arrival, claim in zip(arrivals, claims, strict=True)]
+        rests = list(spread(lambda pair: self._settle(pair[0], pair[1], begin), work))
+        self._let_go(work, rests)
+        return [one for one, claim in work if claim.standing is Standing.SUSPECT]
 
-    def _with_policy(self, submission: Submission) -> tuple[Submission, LivePolicy] | None:
-        """Return the policy version that decides a submission, one for the whole of this job."""
+    def _arrival(self, submission: Submission) -> Arrival | None:
+        """Return what is to be claimed; None where no policy here can decide it, and then it is refused."""
         try:
-            return submission, self.moderate_image.policy_for(submission)
+            digest = self.moderate_image.policy_of(submission).policy.digest
         except PermanentError as error:
-            log.error("submission %s refused: %s", submission.id, error.message)  # noqa: TRY400 - no traceback
-            self.refuse(submission.id, error)
+            self._refuse(submission, error)
             return None
+        source = source_record(submission.source)
+        return Arrival(submission, digest, source, to_message(submission)["source"])
 
-    def _judge_all(self, held: Sequence[Held]) -> None:
-        ours = [one for one in held if _is_ours(one)]
-        deadline = Deadline(BEGIN_SECONDS)
-        # One needs no thread but its message's own.
-        judge = self.crew.map if len(ours) > 1 else map
-        for obstacle in list(judge(lambda one: self._judge(one, deadline), ours)):
-            if obstacle:
-                raise obstacle
+    def _settle(self, submission: Submission, claim: Claim, begin: Deadline) -> _Rest:
+        with about(submission.id), self.progress.job(submission.id):
+            return self._settle_one(submission, claim, begin)
 
-    def _judge(self, held: Held, deadline: Deadline) -> UnavailableError | None:
-        """Settle what is in hand; return what is away, if it could not be settled for that."""
-        submission = held.submission
+    def _settle_one(self, submission: Submission, claim: Claim, begin: Deadline) -> _Rest:
         try:
-            deadline.remaining()
-            if held.claim.outcome is Outcome.QUARANTINE:
-                decision_id = self.moderate_image.quarantine(submission, held.live, held.claim.crashes)
+            if claim.standing is Standing.CLAIMED:
+                return self._judge(submission, claim) if _is_open(begin) else _HAND_ON
+            if claim.standing is Standing.DEADLY:
+                self._log(submission, self.moderate_image.quarantine(submission, claim.crashes))
+            elif claim.standing is Standing.FAILING:
+                self._give_up(submission, f"judging it failed {MAX_FAILURES} times")
             else:
-                decision_id = self.moderate_image(submission, held.live)
-        except TimeoutError:
-            log.info("submission %s is handed on: too many for one worker at once", submission.id)
-            self.claims.release(submission.id, again_in=timedelta(0), counts=False)
-        except RemoteUnavailableError as error:
-            log.warning("submission %s, attempt %d: %s", submission.id, held.claim.attempt, error.message)
-            return self._failed(held, f"{error.message}, {MAX_ATTEMPTS} times")
+                level, words = _NOT_JUDGED[claim.standing]
+                log.log(level, "submission %s %s", submission.id, words)
+                if claim.standing is Standing.CONFLICT:
+                    self.metrics.conflicted()
         except UnavailableError as error:
-            self.claims.release(submission.id, again_in=AWAY_AFTER, counts=False)
             return error
-        except Exception as error:
-            log.exception("submission %s failed, attempt %d", submission.id, held.claim.attempt)
-            cause = without_queries(repr(error))
-            return self._failed(held, f"judging it failed {MAX_ATTEMPTS} times: {cause}")
-        else:
-            self._settled(held, decision_id)
+        except Exception:
+            # One must not take the others with it.
+            log.exception("submission %s cannot be settled", submission.id)
+            return _LEAVE_ALONE
         return None
 
-    def _failed(self, held: Held, problem: str) -> UnavailableError | None:
-        """Let the ledger try again later; after the last attempt let the policy's `on_error` decide."""
-        attempt = held.claim.attempt
-        if attempt < MAX_ATTEMPTS:
-            self.claims.release(held.submission.id, again_in=RETRY_AFTER[attempt - 1], counts=True)
-            return None
+    def _judge(self, submission: Submission, claim: Claim) -> _Rest:
         try:
-            self._settled(held, self.moderate_image.give_up(held.submission, held.live, problem))
-        except UnavailableError as error:
-            self.claims.release(held.submission.id, again_in=AWAY_AFTER, counts=False)
-            return error
+            decision_id = self.moderate_image(submission)
+        except RemoteUnavailableError as error:
+            log.warning("submission %s, attempt %d: %s", submission.id, claim.attempts, error.message)
+            return self._failed(submission, claim, f"{error.message}, {MAX_FAILURES} times")
+        except UnavailableError:
+            raise
+        except PermanentError as error:
+            self._refuse(submission, error)
+        except Exception as error:
+            log.exception("submission %s failed, attempt %d", submission.id, claim.attempts)
+            problem = f"judging it failed {MAX_FAILURES} times: {without_queries(repr(error))}"
+            return self._failed(submission, claim, problem)
+        else:
+            self._log(submission, decision_id)
+        self.claim.settled(submission.id, claim)
         return None
 
-    def _settled(self, held: Held, decision_id: int | None) -> None:
-        self.claims.settled(held.submission.id)
+    def _failed(self, submission: Submission, claim: Claim, problem: str) -> _Rest:
+        """Have it tried again after a pause; after the last attempt the policy's `on_error` decides."""
+        failures = claim.attempts - claim.crashes
+        if failures < MAX_FAILURES:
+            self.metrics.retried()
+            return Release(counts=True, pause=timedelta(seconds=RETRY_SECONDS[failures - 1]))
+        self._give_up(submission, problem)
+        self.claim.settled(submission.id, claim)
+        return None
+
+    def _give_up(self, submission: Submission, problem: str) -> None:
+        self._log(submission, self.moderate_image.give_up(submission, problem))
+
+    def _refuse(self, submission: Submission, error: PermanentError) -> None:
+        with about(submission.id):
+            log.error("submission %s refused: %s", submission.id, error.message)
+        self.moderate_image.refuse(submission.id, error, submission)
+
+    def _let_go(self, work: Sequence[tuple[Submission, Claim]], rests: Sequence[_Rest]) -> None:
+        """Release what has no outcome; raise the error of what is away, if anything is."""
+        held = [
+            (one.id, claim, _PUT_BACK if isinstance(rest, UnavailableError) else rest)
+            for (one, claim), rest in zip(work, rests, strict=True)
+            if rest is not None and claim.standing is Standing.CLAIMED
+        ]
+        for how in {how for *_, how in held}:
+            self.claim.release({name: claim for name, claim, its in held if its == how}, how)
+        if handed_on := sum(how == _HAND_ON for *_, how in held):
+            log.info("%d submissions are handed on: too many for one worker at once", handed_on)
+        for rest in rests:
+            if isinstance(rest, UnavailableError):
+                raise rest
+
+    def _log(self, submission: Submission, decision_id: int | None) -> None:
         if decision_id is None:
-            log.info("submission %s was decided meanwhile", held.submission.id)
+            log.info("submission %s was decided before", submission.id)
         else:
-            log.info("submission %s decided, decision %d", held.submission.id, decision_id)
+            log.info("submission %s decided, decision %d", submission.id, decision_id)
 
 
-def _is_ours(held: Held) -> bool:
-    """Whether it is in hand here; say why not where it is not."""
-    match held.claim.outcome:
-        case Outcome.CLAIMED | Outcome.QUARANTINE:
-            return True
-        case Outcome.SUSPECT:
-            log.warning("submission %s: a worker died with it, it is judged alone", held.submission.id)
-        case Outcome.IN_HAND:
-            log.info("submission %s is in another worker's hand", held.submission.id)
-        case Outcome.DECIDED:
-            log.info("submission %s was decided before", held.submission.id)
-        case Outcome.CONFLICT:
-            log.error("submission %s: its id belongs to another picture or policy", held.submission.id)
-    return False
+def _is_open(deadline: Deadline) -> bool:
+    try:
+        deadline.remaining()
+    except TimeoutError:
+        return False
+    return True

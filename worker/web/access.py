@@ -46,9 +46,19 @@ def _reader(key: Annotated[ApiKey, Depends(_key)]) -> ApiKey:
     return _with_scope(key, Scope.READ)
 
 
-#: The key of a request that hands pictures over, and of one that reads what was decided.
+def _reviewing(key: Annotated[ApiKey, Depends(_key)]) -> ApiKey:
+    return _with_scope(key, Scope.REVIEWS)
+
+
+def _appealing(key: Annotated[ApiKey, Depends(_key)]) -> ApiKey:
+    return _with_scope(key, Scope.APPEALS)
+
+
+#: The key of a request that hands pictures over, reads what was decided, works the queue, or appeals.
 Submitter = Annotated[ApiKey, Depends(_submitter)]
 Reader = Annotated[ApiKey, Depends(_reader)]
+Reviewing = Annotated[ApiKey, Depends(_reviewing)]
+Appealing = Annotated[ApiKey, Depends(_appealing)]
 
 
 def take_tokens(service: WebService, key: ApiKey, cost: int) -> None:

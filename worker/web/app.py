@@ -4,9 +4,11 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import RedirectResponse
 
 from worker import __version__
-from worker.web import decisions, operations, submissions
+from worker.web import appeals, decisions, operations, review_bodies, reviews, submissions
+from worker.web.desk.application import PREFIX, create_desk
 from worker.web.problems import Problem, answer_errors
 from worker.web.request_log import RequestLog
 from worker.web.request_schemas import COMPONENTS
@@ -30,7 +32,7 @@ class ModerationApi(FastAPI):
             )
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas = made["components"]["schemas"]
-            schemas |= problem.pop("$defs") | {"Problem": problem} | COMPONENTS
+            schemas |= problem.pop("$defs") | {"Problem": problem} | COMPONENTS | review_bodies.components()
             # FastAPI would leave out what is null in them.
             for name, example in EXAMPLES.items():
                 schemas[name]["examples"] = [example]
@@ -51,9 +53,19 @@ def create_app(service: WebService | None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    for router in (submissions.router, decisions.router, operations.router):
+    for router in (
+        submissions.router,
+        decisions.router,
+        reviews.router,
+        appeals.router,
+        operations.router,
+    ):
         app.include_router(router)
     answer_errors(app)
+    if service is not None and service.desk is not None:
+        app.mount(PREFIX, create_desk(service.desk))
+        # A mount answers below its path alone.
+        app.add_api_route(PREFIX, lambda: RedirectResponse(f"{PREFIX}/", 308), include_in_schema=False)
     if service is not None:
         app.add_middleware(RequestLog, metrics=service.intake.metrics)
     return app

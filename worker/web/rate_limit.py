@@ -1,4 +1,4 @@
-"""How much one API key may ask: a bucket of tokens in Redis, so that all web processes share it."""
+"""How much one API key may ask: buckets of tokens in Redis that all web processes share, or each its own."""
 
 import threading
 import time
@@ -7,6 +7,8 @@ from typing import Final
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from worker.client.transport import is_redis
 
 #: A request must not wait for a Redis that is away; after a failure it is left alone for a while.
 _TIMEOUT_SECONDS: Final = 0.5
@@ -31,7 +33,7 @@ return string.format('%.3f', missing)
 class RateLimit:
     """Gives each key a minute's tokens at once, and new ones at an even pace.
 
-    While Redis is away each process counts for itself.
+    While Redis is away, and where the broker is no Redis, each process counts for itself.
     """
 
     def __init__(self, broker_url: str, prefix: str, per_minute: int) -> None:
@@ -40,7 +42,7 @@ class RateLimit:
         self._local = LocalBuckets(per_minute)
         self._shared_from = 0.0
         self._redis = self._script = None
-        if broker_url.startswith(("redis://", "rediss://")):
+        if is_redis(broker_url):
             self._redis = redis.Redis.from_url(
                 broker_url,
                 socket_timeout=_TIMEOUT_SECONDS,

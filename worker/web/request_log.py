@@ -54,7 +54,7 @@ class RequestLog:
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = getattr(scope.get("route"), "path", "none")
+        route = _route(scope)
         self._metrics.answered(method, route, status)
         log.info(
             "%s %.200r %d in %.3f s, key %s, request %s",
@@ -65,3 +65,9 @@ class RequestLog:
             scope["state"].get("key_id", "none"),
             scope["state"]["request_id"],
         )
+
+
+def _route(scope: Scope) -> str:
+    """Return the path of the route, not of the request: there are few of them."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return "none" if path is None else f"{scope.get('root_path', '')}{path}"

@@ -25,12 +25,12 @@ _WHEN: Final = {
 }
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return what OpenAPI says about these statuses."""
+def problems(*statuses: int, **said: str) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says about these statuses, `on_409="..."` where it says something of its own."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {
-            "description": _WHEN[status],
+            "description": said.get(f"on_{status}", _WHEN[status]),
             "content": content,
             **(with_headers("Retry-After") if status in {HTTPStatus.TOO_MANY_REQUESTS, 503} else {}),
         }

@@ -1,10 +1,11 @@
 """What the HTTP API works with: no model, no policy in force, no decoder."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from worker.settings import Settings
+from worker.web.desk.service import DeskService, open_desk_service
 from worker.web.rate_limit import RateLimit
 from worker.web.waiting import WaitingRoom
 from worker.wiring import Intake, open_intake
@@ -18,6 +19,8 @@ class WebService:
     intake: Intake
     rate_limit: RateLimit
     waiting_room: WaitingRoom
+    #: None where this process serves no review desk.
+    desk: DeskService | None
 
 
 @contextmanager
@@ -27,6 +30,11 @@ def open_web_service(settings: Settings) -> Iterator[WebService]:
     The broker may be away: what is accepted meanwhile is published when it is back.
     """
     limit = RateLimit(settings.broker_url, f"{settings.queue}:rate:", settings.web_requests_per_minute)
-    with open_intake(settings) as intake, closing(limit):
+    with ExitStack() as stack:
+        intake = stack.enter_context(open_intake(settings))
+        stack.enter_context(closing(limit))
         room = WaitingRoom(intake.find, settings.web_wait_seconds, settings.web_waiters)
-        yield WebService(settings, intake, limit, room)
+        desk = None
+        if settings.review_desk:
+            desk = stack.enter_context(open_desk_service(settings, intake.desk))
+        yield WebService(settings, intake, limit, room, desk)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from worker.domain.policy import Action
 from worker.notifications.decision_fields import decision_fields
 from worker.store.decisions import RecordedDecision
+from worker.store.verdicts import RecordedVerdict
 from worker.usecases.find_submission import KnownSubmission
 from worker.web.problems import Problem
 
@@ -54,6 +55,14 @@ EXAMPLES: Final[dict[str, Any]] = {
         "created_at": "2026-07-01T12:00:00Z",
         "updated_at": "2026-07-01T12:00:00.250000Z",
         "decision": _DECISION,
+        "verdict": {
+            "id": 311,
+            "action": "allow",
+            "labels": [],
+            "reason": "a kitchen",
+            "inherited": False,
+            "made_at": "2026-07-01T12:20:00Z",
+        },
         "earlier_decisions": [],
     },
     "BatchAnswer": {
@@ -112,6 +121,17 @@ class DecisionView(BaseModel):
     scores: list[ScoreView] = Field(description="In the policy's order; empty where nothing was judged.")
 
 
+class VerdictView(BaseModel):
+    """What a person said; never who."""
+
+    id: int
+    action: Action
+    labels: list[str] = Field(description="The labels that truly apply.")
+    reason: str
+    inherited: bool = Field(description="Said of the same bytes, uploaded before.")
+    made_at: datetime
+
+
 class SubmissionView(BaseModel):
     """A submission and how it stands."""
 
@@ -131,6 +151,9 @@ class SubmissionView(BaseModel):
     updated_at: datetime
     decision: DecisionView | None = Field(
         description="The one that counts, the newest; null while undecided."
+    )
+    verdict: VerdictView | None = Field(
+        description="What a person said, which holds in place of the decision; null where nobody did."
     )
     earlier_decisions: list[DecisionView] = Field(
         description="Under earlier versions of policies, newest first."
@@ -178,5 +201,17 @@ def submission_view(known: KnownSubmission) -> SubmissionView:
         created_at=entry.created_at,
         updated_at=entry.updated_at,
         decision=decisions[0] if decisions else None,
+        verdict=_verdict_view(known.verdict) if known.verdict else None,
         earlier_decisions=decisions[1:],
+    )
+
+
+def _verdict_view(verdict: RecordedVerdict) -> VerdictView:
+    return VerdictView(
+        id=verdict.id,
+        action=verdict.action,
+        labels=list(verdict.labels),
+        reason=verdict.reason,
+        inherited=verdict.inherited_from is not None,
+        made_at=verdict.created_at,
     )

@@ -59,7 +59,7 @@ def test_a_decision_moves_it_on_and_empties_the_whole_source(database):
 def test_a_refusal_moves_it_on_and_then_it_can_be_accepted_anew(database):
     accept(database)
     with database.transaction() as session:
-        submissions.refuse(session, SIGNED.id, "no policy of this name")
+        submissions.refuse(session, SIGNED.id, "no policy of this name", of=fingerprint(SIGNED))
     assert (row(database).state, row(database).pending_source) == ("refused", None)
     assert accept(database, submission())
     assert (row(database).state, row(database).error) == ("accepted", None)
@@ -77,27 +77,46 @@ def test_nothing_is_due_before_its_time_and_what_is_due_is_given_to_one(database
     (due,) = take(database)
     assert (due.id, due.source, due.reference) == (SIGNED.id, WHOLE, "post-42")
     assert take(database) == []
-    assert row(database).publish_at > utc_now() + submissions.PATIENCE
+    assert row(database).publish_at > utc_now()
 
 
-def test_it_is_published_again_until_it_has_an_outcome_ever_more_rarely(database):
+def test_it_is_published_again_until_it_is_decided_at_ever_longer_intervals(database):
     accept(database)
-    pauses = []
+    minutes = []
     for _ in range(9):
         make_due(database)
         assert len(take(database)) == 1
-        pauses.append(round((row(database).publish_at - utc_now()) / submissions.PATIENCE))
-    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60, 60]
+        minutes.append(round((row(database).publish_at - utc_now()) / timedelta(minutes=1)))
+    assert minutes == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    record(database, SIGNED)
+    assert row(database).publish_at is None
+
+
+def test_a_message_that_cannot_be_read_takes_nothing_from_what_is_accepted_under_its_id(database):
+    accept(database)
+    with database.transaction() as session:
+        submissions.refuse(session, SIGNED.id, "field 'source' is missing")
+        submissions.refuse(session, SIGNED.id, "no policy of this name", of=fingerprint(submission()))
+    assert (row(database).state, row(database).pending_source) == ("accepted", WHOLE)
+
+
+def test_what_cannot_be_read_back_is_refused_with_the_reason_and_no_longer_due(database):
+    accept(database)
+    make_due(database)
+    with database.transaction() as session:
+        submissions.abandon(session, SIGNED.id, "the ledger's entry cannot be read")
+    assert (row(database).state, row(database).error) == ("refused", "the ledger's entry cannot be read")
+    assert take(database) == []
 
 
 def test_what_the_broker_did_not_take_does_not_count(database):
     accept(database)
-    for _ in range(5):
+    for _ in range(6):
         make_due(database)
         (due,) = take(database)
         with database.transaction() as session:
             submissions.give_back(session, [due.id])
-    assert row(database).published_again == 0
+    assert len(take(database)) == 1
 
 
 @pytest.mark.parametrize("size", [1, 256 * 1024])

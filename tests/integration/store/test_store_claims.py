@@ -1,5 +1,6 @@
-"""Who has what in hand: one claims, the others hear of it, and a lease that runs out tells of a death."""
+"""Who has a submission in hand: one worker at a time, until it is decided, let go of, or its holder dies."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -8,38 +9,51 @@ import pytest
 from sqlalchemy import event, select, update
 from support.store_records import OTHER_VERSION, POLICY, record, submission
 
-from worker.domain.submission import LocalFile
+from worker.client.messages import source_record, to_message
+from worker.domain.fingerprint import fingerprint
+from worker.domain.submission import ImageUrl, InlineBytes, LocalFile
 from worker.store import claims, submissions
-from worker.store.claims import Arrival, Claim, Outcome
+from worker.store.claims import Arrival, Claim, Release, Standing
 from worker.store.column_types import utc_now
 from worker.store.tables import SubmissionConflictRow, SubmissionRow
 
-WHOLE = {"kind": "file", "path": "upload.png"}
-OTHER_PICTURE = replace(submission(), source=LocalFile("other.png"))
+CLAIMED = Claim(Standing.CLAIMED, attempts=1)
+SIGNED = replace(submission(), source=ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7"))
+WHOLE = {"kind": "url", "url": SIGNED.source.url}
+SOON = Release(counts=True, pause=timedelta(seconds=2))
+HAND_ON = Release(counts=False, pause=timedelta())
+PUT_BACK = Release(counts=False, pause=None)
 
 
-def arrival(what=None, policy=POLICY):
-    return Arrival(what or submission(), policy.digest, WHOLE, WHOLE)
+def arrival(what=SIGNED, policy=POLICY):
+    return Arrival(what, policy.digest, source_record(what.source), to_message(what)["source"])
 
 
-def take(database, *arrivals, process="first", alone=False):
+def claim(database, *whats, process="ada", holds=(), alone=False, policy=POLICY):
     with database.transaction() as session:
-        return claims.take(session, process, arrivals or [arrival()], alone=alone)
+        arrivals = [arrival(what, policy) for what in whats or [SIGNED]]
+        return claims.claim(session, arrivals, process, lambda name: name in holds, alone=alone)
 
 
-def outcomes(taken):
-    return [one.outcome for one in taken]
+def standing(*arguments, **options):
+    (found,) = claim(*arguments, **options)
+    return found.standing
 
 
-def row(database, submission_id="upload-1"):
+def release(database, how, process="ada"):
+    with database.transaction() as session:
+        return claims.release(session, process, [SIGNED.id], how)
+
+
+def row(database, submission_id=SIGNED.id):
     with database.reading() as session:
-        return session.scalars(select(SubmissionRow).where(SubmissionRow.id == submission_id)).one()
+        return session.get(SubmissionRow, submission_id)
 
 
-def expire(database):
-    """Let every lease run out, as if its holder had died a while ago."""
+def let_run_out(database):
+    """Let fifteen seconds pass without a renewal."""
+    past = utc_now() - timedelta(seconds=1)
     with database.transaction() as session:
-        past = utc_now() - timedelta(seconds=1)
         session.execute(update(SubmissionRow).values(claimed_until=past, publish_at=past))
 
 
@@ -48,173 +62,247 @@ def due(database):
         return [one.id for one in submissions.take_due(session, 10)]
 
 
-def test_what_is_new_is_claimed_and_kept_whole(database):
-    assert take(database) == [Claim(Outcome.CLAIMED, attempt=1)]
+def conflicts(database):
+    with database.reading() as session:
+        return session.scalars(select(SubmissionConflictRow).order_by(SubmissionConflictRow.id)).all()
+
+
+def statements(database):
+    seen = []
+    event.listen(database.engine, "before_cursor_execute", lambda *call: seen.append(call[2]))
+    return seen
+
+
+def test_what_is_claimed_is_in_the_ledger_whole(database):
+    assert claim(database) == [CLAIMED]
     found = row(database)
-    assert (found.state, found.attempts, found.claimed_by, found.pending_source) == (
-        "accepted",
-        1,
-        "first",
-        WHOLE,
-    )
-    assert found.publish_at - found.claimed_until == claims.MARGIN
-    assert due(database) == []
+    assert (found.state, found.attempts, found.crashes) == ("accepted", 1, 0)
+    assert (found.claimed_by, found.pending_source, found.fingerprint) == ("ada", WHOLE, fingerprint(SIGNED))
+    assert "5ec7e7" not in str(found.source)
+    assert found.publish_at > found.claimed_until
+    assert timedelta() < found.claimed_until - utc_now() <= claims.LEASE
 
 
-def test_what_was_accepted_over_http_is_claimed_as_well(database):
+def test_what_was_accepted_over_http_is_claimed_like_any_other(database):
     with database.transaction() as session:
-        submissions.accept(session, submission(), WHOLE, WHOLE)
-    assert take(database) == [Claim(Outcome.CLAIMED, attempt=1)]
-    assert row(database).claimed_by == "first"
+        submissions.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
+    assert claim(database) == [CLAIMED]
 
 
-@pytest.mark.parametrize("accepted", [True, False])
-def test_of_ten_that_ask_at_once_one_has_it(database, accepted):
-    if accepted:
-        with database.transaction() as session:
-            submissions.accept(session, submission(), WHOLE, WHOLE)
+def test_of_ten_at_once_one_has_it_in_hand(database):
     with ThreadPoolExecutor(10) as pool:
-        found = [one for [one] in pool.map(lambda n: take(database, process=f"p{n}"), range(10))]
-    assert sorted(outcomes(found)) == sorted([Outcome.CLAIMED] + [Outcome.IN_HAND] * 9)
+        found = list(pool.map(lambda n: standing(database, process=f"worker-{n}"), range(10)))
+    assert Counter(found) == {Standing.CLAIMED: 1, Standing.IN_HAND: 9}
     assert row(database).attempts == 1
 
 
-def test_batches_that_overlap_in_another_order_do_not_wait_for_each_other(database):
-    all_of_them = [arrival(submission(f"upload-{n}")) for n in range(40)]
-    batches = [all_of_them, all_of_them[::-1], all_of_them[20:] + all_of_them[:20]]
-    with ThreadPoolExecutor(3) as pool:
-        taken = list(pool.map(lambda n: take(database, *batches[n], process=f"p{n}"), range(3)))
-    assert sum(outcomes(found).count(Outcome.CLAIMED) for found in taken) == 40
+def test_two_who_claim_the_same_ones_in_any_order_never_wait_for_each_other(database):
+    whats = [submission(f"upload-{n}") for n in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        orders = [whats[:: (-1) ** n] for n in range(8)]
+        found = list(pool.map(lambda n: claim(database, *orders[n], process=f"worker-{n}"), range(8)))
+    assert Counter(one.standing for batch in found for one in batch) == {
+        Standing.CLAIMED: 20,
+        Standing.IN_HAND: 140,
+    }
 
 
-def test_a_lease_that_ran_out_makes_it_due_and_a_suspect(database):
-    take(database)
-    expire(database)
-    assert due(database) == ["upload-1"]
-    assert take(database, process="second") == [Claim(Outcome.SUSPECT, crashes=1)]
-    assert row(database).claimed_by is None
-    # The attempt of a suspect counts when its turn has come.
-    assert row(database).attempts == 1
-    assert take(database, process="second", alone=True) == [Claim(Outcome.CLAIMED, attempt=1, crashes=1)]
-    assert row(database).attempts == 2
+@pytest.mark.parametrize("count", [1, 64])
+def test_the_statements_of_a_claim_do_not_depend_on_how_many_are_claimed(database, count):
+    whats = [submission(f"upload-{n}") for n in range(count)]
+    seen = statements(database)
+    assert len(claim(database, *whats)) == count
+    # Write what is new and lock the rest, look for decisions, ask the time, claim.
+    new = [statement.split()[0] for statement in seen if not statement.startswith("BEGIN")]
+    assert new == ["INSERT", "SELECT", "SELECT", "UPDATE"]
+    let_run_out(database)
+    seen.clear()
+    others = [replace(what, source=LocalFile("other.png")) for what in whats]
+    claim(database, *others, *whats, process="eve", alone=True)
+    assert len([statement for statement in seen if not statement.startswith("BEGIN")]) == 6, seen
 
 
-def test_after_three_deaths_it_is_quarantined(database):
-    take(database)
-    for _ in range(claims.MAX_CRASHES):
-        expire(database)
-        (last,) = take(database, alone=True)
-    assert (last.outcome, last.crashes) == (Outcome.QUARANTINE, 3)
-    assert row(database).claimed_by == "first"
+def test_a_holder_that_died_is_a_crash_and_the_next_attempt_is_made_alone(database):
+    claim(database)
+    let_run_out(database)
+    assert due(database) == [SIGNED.id]
+    assert claim(database, process="eve") == [Claim(Standing.SUSPECT, crashes=1)]
+    assert (row(database).attempts, row(database).claimed_by) == (1, None)
+    assert row(database).publish_at > utc_now(), "it has to come again should this process die too"
+    assert standing(database, process="eve") is Standing.SUSPECT
+    assert claim(database, process="eve", alone=True) == [Claim(Standing.CLAIMED, attempts=2, crashes=1)]
+    assert standing(database, process="joe", alone=True) is Standing.IN_HAND
 
 
-def test_renewing_keeps_it_in_hand_and_touches_nothing_of_others(database):
-    take(database)
-    take(database, arrival(submission("upload-2")), process="second")
-    expire(database)
+def test_whoever_is_alone_counts_the_crash_and_claims_at_once(database):
+    claim(database)
+    let_run_out(database)
+    assert claim(database, process="eve", alone=True) == [Claim(Standing.CLAIMED, attempts=2, crashes=1)]
+
+
+def test_after_three_deaths_nobody_is_given_it_again(database):
+    for n in range(claims.MAX_CRASHES):
+        assert standing(database, process=f"worker-{n}", alone=True) is Standing.CLAIMED
+        let_run_out(database)
+    assert claim(database, process="eve", alone=True) == [Claim(Standing.DEADLY, crashes=3)]
+    assert standing(database, process="joe") is Standing.DEADLY
+    record(database, SIGNED)
+    assert standing(database) is Standing.DECIDED
+    # It would kill under any other version too.
+    assert standing(database, policy=OTHER_VERSION) is Standing.DEADLY
+
+
+def test_what_is_renewed_stays_in_hand(database):
+    claim(database)
+    let_run_out(database)
     with database.transaction() as session:
-        claims.renew(session, "first", ["upload-1", "upload-2"])
-    assert outcomes(take(database, process="third")) == [Outcome.IN_HAND]
-    assert outcomes(take(database, arrival(submission("upload-2")), process="third")) == [Outcome.SUSPECT]
-
-
-@pytest.mark.parametrize(("counts", "attempt"), [(True, 2), (False, 1)])
-def test_what_is_let_go_is_due_when_it_is_to_be_tried_again(database, counts, attempt):
-    take(database)
-    with database.transaction() as session:
-        claims.release(session, "first", ["upload-1"], again_in=timedelta(hours=1), counts=counts)
+        assert claims.renew(session, "eve", [SIGNED.id]) == set()
+        assert claims.renew(session, "ada", [SIGNED.id, "another"]) == {SIGNED.id}
     assert due(database) == []
+    assert standing(database, process="eve") is Standing.IN_HAND
+
+
+def test_what_this_process_has_in_hand_never_runs_out_for_itself(database):
+    claim(database)
+    let_run_out(database)
+    assert standing(database, holds={SIGNED.id}) is Standing.IN_HAND
+    assert row(database).crashes == 0
+
+
+def test_a_claim_this_process_could_not_say_it_let_go_of_was_no_attempt(database):
+    claim(database)
+    assert claim(database) == [CLAIMED]
+
+
+def test_a_failed_attempt_counts_and_no_copy_of_the_message_is_the_next_one_before_its_time(database):
+    claim(database)
+    assert release(database, SOON, process="eve") == set()
+    assert release(database, SOON) == {SIGNED.id}
+    assert (row(database).attempts, row(database).claimed_by) == (1, None)
+    assert standing(database, process="eve") is Standing.IN_HAND
+    assert due(database) == []
+    let_run_out(database)
+    assert due(database) == [SIGNED.id]
+    assert claim(database, process="eve") == [Claim(Standing.CLAIMED, attempts=2)]
+
+
+@pytest.mark.parametrize(("how", "comes_again"), [(HAND_ON, [SIGNED.id]), (PUT_BACK, [])])
+def test_what_was_not_tried_does_not_count_and_can_be_claimed_at_once(database, how, comes_again):
+    for _ in range(5):
+        assert claim(database) == [CLAIMED]
+        release(database, how)
+    assert due(database) == comes_again
+    assert row(database).attempts == 0
+
+
+def test_what_failed_three_times_is_not_tried_a_fourth_time(database):
+    for _ in range(claims.MAX_FAILURES):
+        assert standing(database) is Standing.CLAIMED
+        release(database, SOON)
+        let_run_out(database)
+    assert standing(database) is Standing.FAILING
+
+
+def test_a_crash_is_no_failure(database):
+    claim(database)
+    let_run_out(database)
+    for _ in range(claims.MAX_FAILURES):
+        assert standing(database, process="eve", alone=True) is Standing.CLAIMED
+        release(database, SOON, process="eve")
+        let_run_out(database)
+    assert standing(database, process="eve", alone=True) is Standing.FAILING
+
+
+def test_a_process_that_only_stood_still_takes_the_crash_back(database):
+    (mine,) = claim(database)
+    let_run_out(database)
+    (theirs,) = claim(database, process="eve", alone=True)
+    for _ in range(2):
+        with database.transaction() as session:
+            claims.take_back_crashes(session, {SIGNED.id: mine})
+        assert (row(database).crashes, row(database).attempts) == (0, 1)
     with database.transaction() as session:
-        session.execute(update(SubmissionRow).values(publish_at=utc_now()))
-    assert due(database) == ["upload-1"]
-    assert take(database, process="second") == [Claim(Outcome.CLAIMED, attempt=attempt)]
+        claims.take_back_crashes(session, {SIGNED.id: theirs})
+    assert (row(database).crashes, row(database).claimed_by) == (0, "eve")
 
 
-def test_who_lost_its_claim_neither_renews_nor_releases(database):
-    take(database)
-    expire(database)
-    take(database, process="second", alone=True)
-    with database.transaction() as session:
-        claims.release(session, "first", ["upload-1"], again_in=timedelta(0))
-        claims.renew(session, "first", ["upload-1"])
-    assert row(database).claimed_by == "second"
-
-
-def test_a_decision_ends_the_claim(database):
-    take(database)
-    record(database, submission())
+def test_a_decision_ends_the_claim_of_whoever_holds_it(database):
+    claim(database)
+    record(database, SIGNED)
     found = row(database)
-    assert (found.state, found.claimed_by, found.claimed_until, found.publish_at, found.pending_source) == (
-        "decided",
-        None,
-        None,
-        None,
-        None,
-    )
-    assert outcomes(take(database)) == [Outcome.DECIDED]
+    assert (found.state, found.pending_source, found.publish_at) == ("decided", None, None)
+    assert (found.claimed_by, found.claimed_until) == (None, None)
+    assert standing(database, process="eve") is Standing.DECIDED
 
 
-def test_under_another_version_of_the_policy_it_is_judged_again_from_the_start(database):
-    take(database)
-    record(database, submission())
-    assert take(database, arrival(policy=OTHER_VERSION)) == [Claim(Outcome.CLAIMED, attempt=1)]
-    record(database, submission(), policy=OTHER_VERSION)
-    assert outcomes(take(database, arrival(policy=OTHER_VERSION))) == [Outcome.DECIDED]
+def test_under_another_version_it_is_judged_again_and_can_be_brought_back_meanwhile(database):
+    claim(database)
+    record(database, SIGNED)
+    assert claim(database, policy=OTHER_VERSION) == [CLAIMED]
+    found = row(database)
+    assert (found.state, found.pending_source, found.attempts) == ("decided", WHOLE, 1)
+    let_run_out(database)
+    assert due(database) == [SIGNED.id]
+    assert standing(database, process="eve", policy=OTHER_VERSION, alone=True) is Standing.CLAIMED
+    record(database, SIGNED, policy=OTHER_VERSION)
+    assert (row(database).pending_source, row(database).publish_at, row(database).claimed_by) == (None,) * 3
 
 
-def test_what_a_worker_of_the_version_before_decided_is_moved_on(database):
-    record(database, submission())
+def test_what_a_worker_without_claims_decided_is_moved_on(database):
+    record(database, SIGNED)
+    past = utc_now() - timedelta(minutes=1)
     with database.transaction() as session:
-        session.execute(
-            update(SubmissionRow).values(state="accepted", pending_source=WHOLE, publish_at=utc_now())
-        )
-    assert outcomes(take(database)) == [Outcome.DECIDED]
-    assert (row(database).state, row(database).pending_source, due(database)) == ("decided", None, [])
+        session.execute(update(SubmissionRow).values(state="accepted", pending_source=WHOLE, publish_at=past))
+    assert standing(database) is Standing.DECIDED
+    assert (row(database).state, row(database).pending_source) == ("decided", None)
+    assert due(database) == []
 
 
 def test_what_was_refused_is_taken_anew_whatever_it_was(database):
     with database.transaction() as session:
-        submissions.refuse(session, "upload-1", "no such policy")
-    assert take(database, arrival(OTHER_PICTURE)) == [Claim(Outcome.CLAIMED, attempt=1)]
-    assert (row(database).state, row(database).error) == ("accepted", None)
+        submissions.refuse(session, SIGNED.id, "field 'source' is missing")
+    assert claim(database) == [CLAIMED]
+    found = row(database)
+    assert (found.state, found.error, found.pending_source) == ("accepted", None, WHOLE)
+    assert found.reference == SIGNED.reference
 
 
-@pytest.mark.parametrize("decided", [True, False])
-def test_the_same_id_with_another_picture_is_a_conflict_noted_once(database, decided):
-    take(database)
-    if decided:
-        record(database, submission())
-    for _ in range(3):
-        assert outcomes(take(database, arrival(OTHER_PICTURE))) == [Outcome.CONFLICT]
-    with database.reading() as session:
-        (noted,) = session.scalars(select(SubmissionConflictRow)).all()
-    assert (noted.submission_id, noted.source) == ("upload-1", WHOLE)
+def test_the_same_id_with_another_picture_is_recorded_once_and_takes_nothing(database):
+    claim(database)
+    other = replace(SIGNED, source=InlineBytes(b"abc"), reference="post-43")
+    for process in ("ada", "eve", "joe"):
+        assert standing(database, other, process=process) is Standing.CONFLICT
+    (noted,) = conflicts(database)
+    assert (noted.submission_id, noted.fingerprint) == (SIGNED.id, fingerprint(other))
+    assert (noted.reference, noted.source) == ("post-43", None)
+    assert (row(database).claimed_by, row(database).pending_source) == ("ada", WHOLE)
+    assert standing(database, replace(SIGNED, policy="strict")) is Standing.CONFLICT
+    record(database, SIGNED)
+    assert standing(database, other) is Standing.CONFLICT
+    assert [one.policy for one in conflicts(database)] == [None, "strict"]
 
 
-def test_an_id_twice_in_one_message(database):
-    taken = take(database, arrival(), arrival(), arrival(OTHER_PICTURE))
-    assert outcomes(taken) == [Outcome.CLAIMED, Outcome.IN_HAND, Outcome.CONFLICT]
+def test_of_one_id_twice_in_a_message_the_first_counts(database):
+    other = replace(SIGNED, source=LocalFile("other.png"))
+    found = claim(database, SIGNED, submission("upload-2"), SIGNED, other, other)
+    assert [one.standing for one in found] == [
+        Standing.CLAIMED,
+        Standing.CLAIMED,
+        Standing.IN_HAND,
+        Standing.CONFLICT,
+        Standing.CONFLICT,
+    ]
+    assert [one.fingerprint for one in conflicts(database)] == [fingerprint(other)]
 
 
-def count_statements(database, batch):
-    """Return how many statements it takes to claim a batch."""
-    statements = []
-
-    def note(*arguments):
-        statements.append(arguments[2])
-
-    event.listen(database.engine, "after_cursor_execute", note)
-    take(database, *batch)
-    event.remove(database.engine, "after_cursor_execute", note)
-    return len(statements)
+def test_what_comes_beside_a_strange_one_of_its_id_is_taken_all_the_same(database):
+    with database.transaction() as session:
+        submissions.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
+    other = replace(SIGNED, source=LocalFile("other.png"))
+    found = [one.standing for one in claim(database, other, SIGNED)]
+    assert found == [Standing.CONFLICT, Standing.CLAIMED]
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["new", "accepted before"])
-def test_many_are_claimed_with_as_many_statements_as_one(database, known):
-    batches = [[arrival(submission(f"{size}-{n}")) for n in range(size)] for size in (1, 64)]
-    if known:
-        with database.transaction() as session:
-            for one in batches[0] + batches[1]:
-                submissions.accept(session, one.submission, WHOLE, WHOLE)
-    one, many = (count_statements(database, batch) for batch in batches)
-    assert one == many <= 6
+def test_nothing_to_claim_is_no_mistake(database):
+    with database.transaction() as session:
+        assert claims.claim(session, [], "ada", lambda _: False) == []

@@ -48,6 +48,14 @@ def test_a_database_is_described_without_its_password(url, description):
     assert Database.connect(url).describe == description
 
 
+def test_a_password_is_for_the_url_of_a_server_that_has_none():
+    without, with_one = "postgresql://worker@h/n", "postgresql://worker:own@h/n"
+    assert Database.connect(without, "p@ss/word").engine.url.password == "p@ss/word"
+    assert Database.connect(without).engine.url.password is None
+    assert Database.connect(with_one, "p@ss/word").engine.url.password == "own"
+    assert Database.connect("sqlite:///var/moderation.db", "p@ss/word").engine.url.password is None
+
+
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
@@ -236,10 +244,10 @@ def test_a_lost_connection_and_a_full_pool_are_failures_that_a_later_try_survive
 
 def test_tables_that_vanished_are_a_failure_that_a_later_try_survives(database: Database):
     with database.transaction() as session:
-        session.execute(text("DROP TABLE reviews"))
+        session.execute(text("DROP TABLE embeddings"))
     with pytest.raises(DatabaseUnavailableError) as caught:
         record(database, submission())
-    assert "reviews" in caught.value.message
+    assert "embeddings" in caught.value.message
     assert caught.value.hint == "run `moderate db upgrade`"
     assert count_submissions(database) == 0
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
-from store_records import record, submission
+from support.store_records import record, submission
 
 from worker.store import outbox
 from worker.store.column_types import utc_now

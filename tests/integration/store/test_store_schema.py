@@ -111,10 +111,10 @@ def test_check_tolerates_a_newer_schema_and_upgrade_leaves_it_alone(database):
 
 def test_check_lists_tables_that_are_missing_in_spite_of_the_revision(database):
     with database.transaction() as session:
-        session.execute(text("DROP TABLE reviews"))
+        session.execute(text("DROP TABLE outbox"))
         session.execute(text("DROP TABLE embeddings"))
     error = problem_of(database)
-    assert error.message.endswith(": these tables are missing: embeddings, reviews")
+    assert error.message.endswith(": these tables are missing: embeddings, outbox")
     assert "backup" in error.hint
 
 

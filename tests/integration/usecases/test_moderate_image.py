@@ -1,25 +1,38 @@
 """The main way without Celery: a real database, the bundled model, and calls that come at the same time."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 from support.pictures import drawing, encoded
 
+from worker.domain.callback import WebhookCallback
 from worker.domain.submission import InlineBytes, LocalFile, Submission
 from worker.errors import UnknownPolicyError, UsageError
 from worker.resources import folder
 from worker.settings import Settings
 from worker.store import decisions, schema, submissions
+from worker.store.tables import OutboxRow, ReviewRow
 from worker.wiring import Service, open_database, open_service
 
 PICTURE = encoded(drawing(), "PNG")
 
 
-@pytest.fixture
-def service(database_url, tmp_path):
-    (tmp_path / "media").mkdir()
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def url(request, tmp_path_factory):
+    """Yield the URL of a database that all tests of this file share, once of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'moderation.db'}"
+        return
+    with request.getfixturevalue("postgres_server").fresh_database() as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def service(url, tmp_path_factory):
     settings = Settings.read(
-        database_url=database_url, policies=folder("policies"), media_root=tmp_path / "media"
+        database_url=url, policies=folder("policies"), media_root=tmp_path_factory.mktemp("media")
     )
     database = open_database(settings)
     schema.upgrade(database)
@@ -33,35 +46,59 @@ def recorded(service: Service, *ids: str) -> list[decisions.RecordedDecision]:
         return decisions.of_submissions(session, ids)
 
 
-def moderate(service, submission):
-    return service.moderate_image(submission, service.moderate_image.policy_for(submission))
-
-
 def test_decided_once_however_many_ask_at_once(service):
     submission = Submission("post-1", InlineBytes(PICTURE), reference="first post")
     with ThreadPoolExecutor(8) as pool:
-        ids = list(pool.map(lambda _: moderate(service, submission), range(8)))
+        ids = list(pool.map(lambda _: service.moderate_image(submission), range(8)))
     (decision,) = recorded(service, "post-1")
     assert sorted(ids, key=str) == sorted([decision.id] + [None] * 7, key=str)
     assert decision.reference == "first post"
 
 
-def test_each_policy_decides_for_itself(service):
-    moderate(service, Submission("post-2", InlineBytes(PICTURE)))
-    moderate(service, Submission("post-2", InlineBytes(PICTURE), policy="default"))
-    assert [decision.policy for decision in recorded(service, "post-2")] == ["stickers", "default"]
+def test_a_submission_is_decided_by_the_policy_it_names(service):
+    service.moderate_image(Submission("post-2", InlineBytes(PICTURE), policy="default"))
+    assert [decision.policy for decision in recorded(service, "post-2")] == ["default"]
+
+
+def test_quarantine_is_a_review_with_the_reason_and_is_shown_as_such(service, url, moderate):
+    service.moderate_image.quarantine(Submission("post-7", LocalFile("cat.jpg"), reference="cat"), 3)
+    (decision,) = recorded(service, "post-7")
+    reason = "not judged, it is in quarantine: 3 workers died while they had it"
+    assert (decision.action, decision.reason, decision.scores) == ("review", reason, ())
+    with service.database.reading() as session:
+        kinds = select(ReviewRow.kind).where(ReviewRow.decision_id == decision.id)
+        assert session.scalars(kinds).all() == ["quarantine"]
+    assert reason in moderate("decisions", "--action", "review", database_url=url).out
+
+
+def test_whoever_wants_to_hear_of_a_decision_is_noted_with_it(service):
+    mine, theirs = WebhookCallback("https://a.example/told"), WebhookCallback("https://b.example/told")
+    named = Submission("post-8", InlineBytes(PICTURE), callback=mine)
+    service.moderate_image(Submission("post-9", InlineBytes(PICTURE)))
+    moderate_image = replace(service.moderate_image, default_callback=theirs)
+    for _ in range(2):
+        moderate_image(named)
+        moderate_image(Submission("post-10", InlineBytes(PICTURE)))
+        moderate_image.quarantine(Submission("post-11", InlineBytes(PICTURE)), 3)
+        moderate_image.give_up(Submission("post-12", InlineBytes(PICTURE)), "the sky fell")
+    with service.database.reading() as session:
+        told = session.execute(select(OutboxRow.submission_id, OutboxRow.callback)).all()
+    assert sorted((name, callback["url"]) for name, callback in told) == [
+        ("post-10", theirs.url),
+        ("post-11", theirs.url),
+        ("post-12", theirs.url),
+        ("post-8", mine.url),
+    ]
 
 
 def test_giving_up_is_a_decision_with_the_reason(service):
-    submission = Submission("post-3", LocalFile("cat.jpg"))
-    live = service.moderate_image.policy_for(submission)
-    service.moderate_image.give_up(submission, live, "the sky fell")
+    service.moderate_image.give_up(Submission("post-3", LocalFile("cat.jpg")), "the sky fell")
     (decision,) = recorded(service, "post-3")
     assert (decision.action, decision.reason) == ("review", "not judged, the sky fell")
 
 
 def test_the_digest_of_what_cannot_be_decoded_is_kept(service):
-    moderate(service, Submission("post-4", InlineBytes(b"a letter")))
+    service.moderate_image(Submission("post-4", InlineBytes(b"a letter")))
     with service.database.reading() as session:
         kept = session.get(submissions.SubmissionRow, "post-4").sha256
     assert kept is not None
@@ -70,15 +107,15 @@ def test_the_digest_of_what_cannot_be_decoded_is_kept(service):
 def test_an_unknown_policy_decides_nothing(service):
     submission = Submission("post-5", InlineBytes(PICTURE), policy="uploads")
     with pytest.raises(UnknownPolicyError) as error:
-        moderate(service, submission)
-    service.moderate_image.refuse(submission.id, error.value)
+        service.moderate_image(submission)
+    service.moderate_image.refuse(submission.id, error.value, submission)
     assert recorded(service, "post-5") == []
     with service.database.reading() as session:
         assert dict(submissions.refused(session, limit=5)) == {"post-5": error.value.message}
 
 
 def test_a_refusal_never_overwrites_a_decision(service):
-    moderate(service, Submission("post-6", InlineBytes(PICTURE)))
+    service.moderate_image(Submission("post-6", InlineBytes(PICTURE)))
     service.moderate_image.refuse("post-6", UsageError("too late"))
     with service.database.reading() as session:
-        assert submissions.refused(session, limit=5) == []
+        assert "post-6" not in dict(submissions.refused(session, limit=5))

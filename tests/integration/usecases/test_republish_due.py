@@ -1,5 +1,6 @@
-"""What was accepted and is not decided in time is published again, through a real Redis."""
+"""What is undecided when its time comes is published again, through a real Redis."""
 
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,11 +8,15 @@ import pytest
 from sqlalchemy import update
 from support.deployment import deploy
 
+from worker.client import Client
+from worker.client.messages import to_message
 from worker.domain.submission import InlineBytes, LocalFile, Submission
 from worker.metrics import Metrics, WebMetrics
+from worker.store.claims import Arrival
 from worker.store.column_types import utc_now
 from worker.store.tables import SubmissionRow
 from worker.usecases.accept_submissions import AcceptSubmissions
+from worker.usecases.claim_submissions import ClaimSubmissions
 from worker.usecases.publish_submissions import PublishSubmissions
 from worker.usecases.republish_due import RepublishDue
 
@@ -54,16 +59,38 @@ def test_what_was_never_published_is_published_whole(deployment):
     assert deployment.unfinished() == {"upload-1", "upload-2"}
 
 
-def test_a_row_that_holds_no_submission_is_closed_with_the_reason_and_stops_no_other(deployment):
+def test_a_row_that_holds_no_submission_stops_no_other(deployment):
     accept(deployment, FILE)
     make_due(deployment, pending_source={"kind": "tape"})
     accept(deployment, BYTES)
     with deployment.database.transaction() as session:
         session.execute(update(SubmissionRow).values(publish_at=utc_now() - timedelta(seconds=1)))
     with deployment.client() as client:
-        RepublishDue(deployment.database, PublishSubmissions(client), Metrics())()
+        assert RepublishDue(deployment.database, PublishSubmissions(client), Metrics())() == 1
     assert deployment.unfinished() == {"upload-2"}
-    assert "cannot be published again" in deployment.refused(1)["upload-1"]
+    assert "field 'source.kind' must be one of" in deployment.refused(1)["upload-1"]
+
+
+def test_what_a_worker_died_of_is_published_again(deployment):
+    claim = ClaimSubmissions(deployment.database, "ada")
+    claim([Arrival(BYTES, "d" * 64, None, to_message(BYTES)["source"])])
+    with deployment.client() as client:
+        republish = RepublishDue(deployment.database, PublishSubmissions(client), Metrics())
+        assert republish() == 0
+        make_due(deployment)
+        assert republish() == 1
+    assert deployment.unfinished() == {"upload-2"}
+
+
+def test_while_the_broker_is_away_it_is_tried_as_often_as_needed(deployment):
+    accept(deployment, FILE)
+    make_due(deployment)
+    with Client("redis://127.0.0.1:1/0", queue=deployment.settings.queue) as nowhere:
+        clock = itertools.count(step=10)
+        away = RepublishDue(deployment.database, PublishSubmissions(nowhere, lambda: next(clock)), Metrics())
+        assert [away(), away()] == [0, 0]
+    with deployment.client() as client:
+        assert RepublishDue(deployment.database, PublishSubmissions(client), Metrics())() == 1
 
 
 def test_a_broker_that_is_away_is_left_alone_for_a_moment(deployment):

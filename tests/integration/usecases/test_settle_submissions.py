@@ -1,222 +1,290 @@
-"""From arrival to outcome with a real ledger, and a judge that fails as it is told to."""
+"""What becomes of a message's submissions, with a judge that fails as it is told to: on both databases."""
 
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from itertools import count
 from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select, update
-from support.store_records import POLICY, record
 
+from worker.domain.decision import Decision
+from worker.domain.policy import Action, Label, Policy
 from worker.domain.submission import ImageUrl, LocalFile, Submission
-from worker.errors import DatabaseUnavailableError, RemoteUnavailableError, UnknownPolicyError
-from worker.isolation import Isolation
-from worker.store import claims, submissions
+from worker.errors import (
+    DatabaseUnavailableError,
+    RemoteUnavailableError,
+    UnavailableError,
+    UnknownPolicyError,
+)
+from worker.gate import Gate
+from worker.metrics import Metrics
+from worker.progress import Progress
+from worker.store import decisions, policy_versions, submissions
 from worker.store.column_types import utc_now
-from worker.store.tables import SubmissionRow
+from worker.store.tables import SubmissionConflictRow, SubmissionRow
 from worker.usecases import settle_submissions
-from worker.usecases.hold_claims import HoldClaims
+from worker.usecases.claim_submissions import ClaimSubmissions
 from worker.usecases.settle_submissions import SettleSubmissions
 
+POLICY = Policy(name="default", background=("an everyday scene",), labels=(Label("weapons", ("a gun",)),))
+NUMBERS = count()
 SIGNED = "https://cdn.example.com/cat.jpg?signature=5ec7e7"
-LIVE = SimpleNamespace(policy=POLICY)
 
 
-class Judge:
-    """Stands in for ModerateImage: raises what is set for an id, decides every other."""
+class Failing:
+    """Stands in for ModerateImage: raises what is set for an id, and writes down every other as decided."""
 
-    def __init__(self, database):
-        self.database, self.errors = database, {}
-        self.attempts, self.beside = Counter(), []
-        self.given_up, self.quarantined, self.refused = {}, {}, {}
-        self._lock, self._inside = threading.Lock(), 0
+    def __init__(self, database) -> None:
+        self.errors, self.attempts, self.at_work = {}, Counter(), 0
+        self.decided, self.given_up, self.quarantined, self.refused = set(), {}, {}, {}
+        self._database, self._lock = database, threading.Lock()
 
-    def policy_for(self, submission):
-        if submission.policy == "unknown":
-            raise UnknownPolicyError("no such policy")
-        return LIVE
+    def policy_of(self, submission):
+        if submission.policy:
+            raise UnknownPolicyError(f"there is no policy {submission.policy!r}")
+        return SimpleNamespace(policy=POLICY)
 
-    def __call__(self, submission, live):
+    def __call__(self, submission):
         with self._lock:
-            self._inside += 1
             self.attempts[submission.id] += 1
-            self.beside.append((submission.id, self._inside))
-        try:
-            if submission.id in self.errors:
-                raise self.errors[submission.id]
-            return record(self.database, submission, policy=live.policy)
-        finally:
-            with self._lock:
-                self._inside -= 1
+        if error := self.errors.get(submission.id):
+            raise error
+        return self._record(submission, self.decided.add, submission.id)
 
-    def give_up(self, submission, live, problem):
-        self.given_up[submission.id] = problem
-        return record(self.database, submission, policy=live.policy)
+    def give_up(self, submission, problem):
+        return self._record(submission, self.given_up.__setitem__, submission.id, problem)
 
-    def quarantine(self, submission, live, crashes):
-        self.quarantined[submission.id] = crashes
-        return record(self.database, submission, policy=live.policy)
+    def quarantine(self, submission, crashes):
+        return self._record(submission, self.quarantined.__setitem__, submission.id, crashes)
 
-    def refuse(self, submission_id, error):
+    def refuse(self, submission_id, error, _=None):
         self.refused[submission_id] = error.message
+
+    def _record(self, submission, note, *what):
+        with self._lock:
+            note(*what)
+        with self._database.transaction() as session:
+            policy_versions.keep(session, POLICY, "name: default\n")
+            submissions.record(session, submission, policy=POLICY.name, sha256=None, source=None)
+            return decisions.insert(
+                session,
+                submission=submission,
+                policy=POLICY,
+                decision=Decision(Action.ALLOW, "harmless"),
+                model="demo",
+                model_digest="c" * 64,
+                facts=None,
+            )
 
 
 @pytest.fixture
 def judge(database):
-    return Judge(database)
+    return Failing(database)
 
 
 @pytest.fixture
-def hold(database):
-    return HoldClaims(database, "this process")
+def settle(database, judge):
+    return SettleSubmissions(judge, ClaimSubmissions(database, "ada"), Gate(), Metrics(), Progress())
 
 
-@pytest.fixture
-def settle(judge, hold):
-    with ThreadPoolExecutor(4) as crew:
-        yield SettleSubmissions(judge, hold, Isolation(), crew)
-
-
-def some(*ids):
-    return [Submission(name, LocalFile("cat.jpg")) for name in ids]
+def what(*ids, **fields):
+    return [Submission(name, LocalFile("cat.jpg"), **fields) for name in ids]
 
 
 def rows(database):
     with database.reading() as session:
-        return {row.id: row for row in session.scalars(select(SubmissionRow))}
+        return {one.id: one for one in session.scalars(select(SubmissionRow))}
 
 
-def let_time_pass(database):
-    """Make everything due that is not decided; leases run out."""
+def come_again(database, settle):
+    """Publish what is due, as the schedule does, once its pause is over; return what that is."""
     past = utc_now() - timedelta(seconds=1)
     with database.transaction() as session:
-        session.execute(
-            update(SubmissionRow).where(SubmissionRow.publish_at.is_not(None)).values(publish_at=past)
-        )
-        session.execute(
-            update(SubmissionRow).where(SubmissionRow.claimed_by.is_not(None)).values(claimed_until=past)
-        )
+        resting = SubmissionRow.publish_at.is_not(None)
+        session.execute(update(SubmissionRow).where(resting).values(publish_at=past, claimed_until=past))
+        due = [one.id for one in submissions.take_due(session, 100)]
+    settle(what(*due))
+    return set(due)
 
 
-def due(database):
-    with database.transaction() as session:
-        return sorted(one.id for one in submissions.take_due(session, 100))
+def test_each_is_judged_and_nothing_stays_in_hand(database, settle, judge):
+    with ThreadPoolExecutor(4) as crew:
+        settle(what(*"abcdefgh"), crew.map)
+    assert judge.decided == set("abcdefgh")
+    assert {(one.state, one.claimed_by, one.attempts) for one in rows(database).values()} == {
+        ("decided", None, 1)
+    }
+    assert come_again(database, settle) == set()
 
 
-def test_each_is_settled_once(settle, judge, database):
-    settle(some("a", "b", "c"))
-    settle(some("c", "a"))
-    assert judge.attempts == {"a": 1, "b": 1, "c": 1}
-    assert {row.state for row in rows(database).values()} == {"decided"}
-
-
-def test_what_fails_is_tried_three_times_and_then_the_policys_on_error_decides(settle, judge, database):
-    judge.errors = {"a": ZeroDivisionError(f"nobody foresaw {SIGNED}")}
-    pauses = []
-    for _ in range(2):
-        settle(some("a", "b"))
-        pauses.append(round((rows(database)["a"].publish_at - datetime.now(UTC)).total_seconds()))
-        let_time_pass(database)
-        assert due(database) == ["a"]
+def test_what_fails_is_tried_three_times_without_the_others_and_then_given_up(database, settle, judge):
+    judge.errors = {"b": ZeroDivisionError(f"b {SIGNED}"), "c": RemoteUnavailableError("c is away")}
+    settle(what(*"abcd"))
+    assert judge.decided == set("ad")
+    pauses = [one.publish_at - utc_now() for one in rows(database).values() if one.publish_at]
+    assert len(pauses) == 2
+    assert max(pauses) <= timedelta(seconds=2)
+    settle(what(*"bc"))
+    assert judge.attempts["b"] == 1, "a copy of the message is no attempt before its time"
+    assert come_again(database, settle) == set("bc")
+    pauses = [one.publish_at - utc_now() for one in rows(database).values() if one.publish_at]
+    assert timedelta(seconds=2) < min(pauses) <= max(pauses) <= timedelta(seconds=8)
     assert judge.given_up == {}
-    settle(some("a"))
-    assert judge.attempts == {"a": 3, "b": 1}
-    assert judge.given_up["a"].startswith("judging it failed 3 times: ZeroDivisionError")
-    assert "5ec7e7" not in judge.given_up["a"]
-    assert [1 <= pauses[0] <= 2, 7 <= pauses[1] <= 8] == [True, True]
+    assert come_again(database, settle) == set("bc")
+    assert judge.attempts == {"a": 1, "b": 3, "c": 3, "d": 1}
+    assert judge.given_up["c"] == "c is away, 3 times"
+    assert judge.given_up["b"].startswith("judging it failed 3 times: ZeroDivisionError")
+    assert "5ec7e7" not in judge.given_up["b"]
+    assert come_again(database, settle) == set()
 
 
-def test_a_server_of_somebody_elses_that_is_away_is_not_waited_for_for_ever(settle, judge, database):
-    judge.errors = {"a": RemoteUnavailableError("cdn.example.com answered 503")}
-    for _ in range(3):
-        settle([Submission("a", ImageUrl(SIGNED))])
-        let_time_pass(database)
-    assert judge.given_up == {"a": "cdn.example.com answered 503, 3 times"}
+@pytest.mark.parametrize("again", [True, False])
+def test_where_not_even_giving_up_succeeds_it_stays_in_the_ledger_and_takes_nobody_along(
+    database, settle, judge, monkeypatch, again
+):
+    judge.errors = {"b": ZeroDivisionError("b")}
+    settle(what("b"))
+    come_again(database, settle)
+    with monkeypatch.context() as patch:
+        patch.setattr(judge, "give_up", lambda *_: 1 / 0)
+        come_again(database, settle)
+        if again:
+            come_again(database, settle)
+    assert judge.attempts["b"] == 3
+    settle(what("a"))
+    assert come_again(database, settle) == {"b"}
+    assert judge.given_up == {"b": "judging it failed 3 times"}
+    assert judge.attempts["b"] == 3
 
 
-def test_what_is_away_is_no_attempt_and_the_others_are_settled(settle, judge, database):
-    judge.errors = {"b": DatabaseUnavailableError("the database is away")}
-    for _ in range(5):
-        with pytest.raises(DatabaseUnavailableError):
-            settle(some("a", "b", "c"))
-    assert judge.attempts == {"a": 1, "b": 5, "c": 1}
-    found = rows(database)["b"]
-    assert (found.attempts, found.claimed_by, found.state) == (0, None, "accepted")
+def test_while_something_is_away_the_message_comes_back_and_the_others_are_settled(database, settle, judge):
+    judge.errors = {"b": UnavailableError("the media root is away"), "c": ZeroDivisionError("c")}
+    for _ in range(4):
+        with pytest.raises(UnavailableError):
+            settle(what(*"abc"))
+    assert judge.decided == {"a"}
+    assert judge.attempts == {"a": 1, "b": 4, "c": 1}
+    assert (rows(database)["b"].attempts, rows(database)["b"].claimed_by) == (0, None)
     judge.errors = {}
-    settle(some("a", "b", "c"))
-    assert rows(database)["b"].state == "decided"
+    settle(what(*"abc"))
+    assert judge.decided == {"a", "b"}
+    assert come_again(database, settle) == {"c"}
+    assert judge.decided == set("abc")
 
 
-def test_what_no_policy_can_decide_is_refused_and_stops_no_other(settle, judge):
-    settle([Submission("a", LocalFile("cat.jpg"), policy="unknown"), *some("b")])
-    assert judge.refused == {"a": "no such policy"}
-    assert judge.attempts == {"b": 1}
+def test_while_the_database_is_away_nothing_is_judged(settle, judge):
+    def unreachable(*_, **__):
+        raise DatabaseUnavailableError("the database is away")
+
+    away = SettleSubmissions(judge, unreachable, settle.gate, Metrics(), Progress())
+    with pytest.raises(DatabaseUnavailableError):
+        away(what("a"))
+    assert judge.attempts == {}
 
 
-def test_what_cannot_be_begun_in_time_is_published_for_others_and_is_no_attempt(
-    settle, judge, database, monkeypatch
+def test_a_policy_that_goes_between_claim_and_judgement_is_refused(settle, judge):
+    judge.errors = {"a": UnknownPolicyError("it went")}
+    settle(what("a"))
+    assert judge.refused == {"a": "it went"}
+    assert settle.claim._held == {}
+
+
+def test_a_policy_that_is_not_in_force_is_refused_and_nothing_is_claimed(database, settle, judge):
+    settle(what("a", policy="uploads") + what("b"))
+    assert judge.refused == {"a": "there is no policy 'uploads'"}
+    assert set(rows(database)) == {"b"}
+
+
+def test_what_cannot_be_begun_in_time_is_published_at_once_and_was_no_attempt(
+    database, settle, judge, monkeypatch
 ):
     monkeypatch.setattr(settle_submissions, "BEGIN_SECONDS", 0)
-    settle(some("a", "b"))
+    settle(what("a", "b"))
     assert judge.attempts == {}
-    assert due(database) == ["a", "b"]
-    assert {row.attempts for row in rows(database).values()} == {0}
+    found = rows(database).values()
+    assert {(one.attempts, one.claimed_by, one.publish_at <= utc_now()) for one in found} == {(0, None, True)}
+    monkeypatch.undo()
+    assert come_again(database, settle) == {"a", "b"}
+    assert judge.decided == {"a", "b"}
 
 
-def test_what_another_worker_has_in_hand_is_left_to_it(settle, judge, database):
-    HoldClaims(database, "another").take([(one, LIVE) for one in some("a")])
-    settle(some("a", "b"))
-    assert judge.attempts == {"b": 1}
+def die(database, *ids):
+    """Let a worker die with these in hand."""
+    other = SettleSubmissions(
+        Dying(), ClaimSubmissions(database, f"dead-{next(NUMBERS)}"), Gate(), Metrics(), Progress()
+    )
+    with pytest.raises(KeyboardInterrupt):
+        other(what(*ids))
+    past = utc_now() - timedelta(seconds=1)
+    with database.transaction() as session:
+        dead = SubmissionRow.claimed_by.startswith("dead-")
+        session.execute(update(SubmissionRow).where(dead).values(claimed_until=past, publish_at=past))
 
 
-def test_a_suspect_is_judged_alone_and_its_neighbours_together(settle, judge, database):
-    HoldClaims(database, "another").take([(one, LIVE) for one in some("suspect")])
-    let_time_pass(database)
-    with ThreadPoolExecutor(4) as messages:
-        batches = [some("suspect"), *(some(*(f"{n}-{m}" for m in range(8))) for n in range(3))]
-        list(messages.map(settle, batches))
-    assert ("suspect", 1) in judge.beside
-    assert len(judge.attempts) == 25
-    assert {row.state for row in rows(database).values()} == {"decided"}
-    assert rows(database)["suspect"].crashes == 1
+class Dying(Failing):
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def __call__(self, _):
+        raise KeyboardInterrupt
 
 
-def test_after_three_deaths_a_person_looks_and_nobody_judges(settle, judge, database):
-    hold = HoldClaims(database, "dies")
-    for _ in range(claims.MAX_CRASHES):
-        hold.take([(one, LIVE) for one in some("a")], alone=True)
-        let_time_pass(database)
-    settle(some("a"))
-    assert (judge.quarantined, judge.attempts) == ({"a": 3}, {})
+def test_suspects_are_judged_alone_and_the_others_before_them(database, judge):
+    die(database, "b", "d")
+    gate, inside = Gate(), []
+
+    def look(submission):
+        inside.append((submission.id, gate._is_alone, gate._inside))
+        return 1
+
+    judge.__class__ = type("Looking", (Failing,), {"__call__": lambda _, one: look(one)})
+    SettleSubmissions(judge, ClaimSubmissions(database, "ada"), gate, Metrics(), Progress())(what(*"abcd"))
+    assert inside == [("a", False, 1), ("c", False, 1), ("b", True, 0), ("d", True, 0)]
+    assert {one.crashes for one in rows(database).values()} == {0, 1}
 
 
-def test_what_could_not_be_let_go_is_let_go_when_the_database_is_back(hold, database, monkeypatch):
-    hold.take([(one, LIVE) for one in some("a")])
-
-    def away():
-        raise DatabaseUnavailableError("away")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(hold, "_database", SimpleNamespace(transaction=away))
-        hold.release("a", again_in=timedelta(seconds=5), counts=False)
-    assert rows(database)["a"].claimed_by == "this process"
-    hold.renew()
-    assert (rows(database)["a"].claimed_by, rows(database)["a"].attempts) == (None, 0)
+def test_suspects_give_way_to_the_others_after_each_turn(database, settle, judge, monkeypatch):
+    die(database, *"abc")
+    monkeypatch.setattr(settle_submissions, "TURN_SECONDS", 1e-9)
+    settle(what(*"abc"))
+    assert judge.decided == set("abc")
 
 
-def test_only_what_is_in_hand_is_renewed(hold, settle, database):
-    hold.take([(one, LIVE) for one in some("a", "b")])
-    settle.claims.settled("a")
-    let_time_pass(database)
-    hold.renew()
-    alive = {name for name, row in rows(database).items() if row.claimed_until > utc_now()}
-    assert alive == {"b"}
+def test_what_three_workers_died_of_is_in_quarantine_and_its_neighbours_are_judged(database, settle, judge):
+    for ids in ("bd", "b", "b"):
+        die(database, *ids)
+    settle(what(*"abcd"))
+    assert judge.quarantined == {"b": 3}
+    assert judge.decided == set("acd")
+    assert judge.attempts["b"] == 0
+    assert come_again(database, settle) == set()
 
 
-def test_another_picture_under_the_same_id_is_never_judged(settle, judge):
-    settle(some("a"))
-    settle([replace(some("a")[0], source=LocalFile("dog.jpg"))])
+def test_of_a_message_of_many_what_is_in_hand_elsewhere_is_left_there(database, settle, judge):
+    die(database, "b")
+    with database.transaction() as session:
+        still = utc_now() + timedelta(seconds=10)
+        session.execute(update(SubmissionRow).values(claimed_until=still, publish_at=still))
+    settle(what(*"abc"))
+    assert judge.decided == set("ac")
+    assert rows(database)["b"].claimed_by.startswith("dead-")
+
+
+def test_another_picture_under_a_known_id_is_noted_and_not_judged(database, settle, judge, caplog):
+    settle(what("a"))
+    settle([Submission("a", ImageUrl(SIGNED))])
     assert judge.attempts == {"a": 1}
+    assert "submission a is not judged: its id belongs to another one" in caplog.text
+    with database.reading() as session:
+        (noted,) = session.scalars(select(SubmissionConflictRow)).all()
+    assert "5ec7e7" not in str(noted.source)
+
+
+def test_five_copies_at_once_are_judged_once(settle, judge):
+    with ThreadPoolExecutor(5) as copies:
+        for _ in copies.map(lambda _: settle(what(*"abc")), range(5)):
+            pass
+    assert judge.attempts == {"a": 1, "b": 1, "c": 1}

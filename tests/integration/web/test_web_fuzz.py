@@ -6,10 +6,13 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode, checks
 from support.deployment import deploy
+from support.review_desk import Desk
 from support.web_api import make_key, serving_api
 
 #: Requests to each operation, with bodies and parameters that fit and with ones that do not.
 EXAMPLES = 60
+#: To those that share how their bodies are read.
+ALIKE_EXAMPLES = 20
 CHECKS = [
     checks.not_a_server_error,
     checks.status_code_conformance,
@@ -22,6 +25,14 @@ OPERATIONS = [
     ("/v1/submissions/batch", "POST"),
     ("/v1/submissions/{submission_id}", "GET"),
     ("/v1/decisions", "GET"),
+    ("/v1/reviews", "GET"),
+    ("/v1/reviews/statistics", "GET"),
+    *(
+        (f"/v1/reviews/{what}", "POST")
+        for what in "claim renew release skip escalate verdict reverse".split()
+    ),
+    ("/v1/appeals", "POST"),
+    ("/v1/appeals/{appeal_id}", "GET"),
     ("/healthz", "GET"),
     ("/readyz", "GET"),
     ("/metrics", "GET"),
@@ -34,6 +45,10 @@ def served(tmp_path_factory, redis_url):
     made = deploy(
         tmp_path_factory.mktemp("fuzz"), redis_url, web_requests_per_minute=10**6, web_wait_seconds=0
     )
+    desk = Desk(made.database)
+    for _ in range(20):
+        desk.decide(weapons=0.8)
+    desk.decide(weapons=0.995)
     with serving_api(made.settings) as (url, _):
         yield schemathesis.openapi.from_url(f"{url}/openapi.json"), make_key(made.database)
         # It was no mere knocking at the door.
@@ -59,7 +74,7 @@ def test_no_request_fails_us(served, path, method, mode):
         pytest.skip("takes nothing that could be wrong")
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=ALIKE_EXAMPLES if path.startswith("/v1/reviews/") else EXAMPLES,
         derandomize=True,
         database=None,
         deadline=None,

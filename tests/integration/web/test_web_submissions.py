@@ -7,16 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from prometheus_client import generate_latest
 from sqlalchemy import select, text, update
-from support.deployment import deploy, wait_for
+from support.deployment import deploy
 from support.web_api import Api, make_key, serving_api
 
 from worker.demo.stage import PICTURES
 from worker.domain.api_key import Scope
 from worker.domain.submission import LocalFile, Submission
+from worker.metrics import Metrics
 from worker.store import submissions
 from worker.store.column_types import utc_now
 from worker.store.tables import SubmissionRow
+from worker.usecases.publish_submissions import PublishSubmissions
+from worker.usecases.republish_due import RepublishDue
 
 PIZZA = (PICTURES / "pizza.jpg").read_bytes()
 DIGEST = hashlib.sha256(PIZZA).hexdigest()
@@ -120,6 +124,10 @@ def test_each_of_a_batch_is_answered_on_its_own(deployment, api):
     assert {f"many-{n}" for n in range(70)} == {one.id for one in rows(deployment) if one.state == "accepted"}
 
 
+def what_is_accepted(session):
+    return session.get(SubmissionRow, "upload-7").fingerprint
+
+
 def rows(deployment):
     with deployment.database.reading() as session:
         return session.scalars(select(SubmissionRow)).all()
@@ -183,7 +191,7 @@ def test_whoever_waits_is_told_when_it_is_decided_and_no_longer_than_asked(deplo
     answer = api.post("/v1/submissions", json=body, headers={"Prefer": "respond-async, wait=0"})
     assert (answer.status_code, answer.headers["Preference-Applied"]) == (202, "wait=0")
     with deployment.database.transaction() as session:
-        submissions.refuse(session, "upload-7", "no policy")
+        submissions.refuse(session, "upload-7", "no policy", of=what_is_accepted(session))
     again = api.post("/v1/submissions", json=body | {"id": "upload-8"}, headers={"Prefer": "wait=x"})
     assert "Preference-Applied" not in again.headers
     assert api.get("/v1/submissions/upload-7").json()["error"] == "no policy"
@@ -207,15 +215,16 @@ def test_while_the_broker_is_away_pictures_are_accepted_and_published_later(
         api = Api(url, make_key(made.database))
         answers = [api.post("/v1/submissions", json={"source": URL}) for _ in range(3)]
         assert {answer.status_code for answer in answers} == {202}
-        assert api.get("/readyz").json() == {"database": "ready", "broker": "away"}
+        assert api.get("/readyz").json() == {"database": "ready", "policies": "ready", "broker": "away"}
     assert {one.published_again for one in rows(made)} == {0}
-    later = replace(made, settings=made.settings.model_copy(update={"broker_url": redis_url}))
-    with serving_api(later.settings) as (_, service):
-        wait_for(lambda: len(later.unfinished()) == 3, what="the reconciler")
-        assert later.unfinished() == {answer.json()["id"] for answer in answers}
-        wait_for(
-            lambda: b"moderation_published_again_total 3.0" in service.intake.metrics.text(), what="the count"
-        )
+    later, metrics = (
+        replace(made, settings=made.settings.model_copy(update={"broker_url": redis_url})),
+        Metrics(),
+    )
+    with later.client() as client:
+        assert RepublishDue(made.database, PublishSubmissions(client), metrics)() == 3
+    assert later.unfinished() == {answer.json()["id"] for answer in answers}
+    assert b"moderation_published_again_total 3.0" in generate_latest(metrics.registry)
     assert {one.published_again for one in rows(made)} == {1}
     made.database.dispose()
 
@@ -268,7 +277,7 @@ def test_what_it_did_is_in_the_metrics(api):
 def test_a_refused_submission_can_be_handed_over_again(deployment, api):
     api.post("/v1/submissions", json={"id": "upload-7", "source": URL})
     with deployment.database.transaction() as session:
-        submissions.refuse(session, "upload-7", "no policy")
+        submissions.refuse(session, "upload-7", "no policy", of=what_is_accepted(session))
     answer = api.post("/v1/submissions", json={"id": "upload-7", "source": URL})
     assert (answer.status_code, answer.json()["state"], answer.json()["error"]) == (202, "accepted", None)
 

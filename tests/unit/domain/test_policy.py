@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from worker.domain.policy import Action, Label, Policy, PolicyTest
+from worker.domain.policy import Action, Label, Policy, PolicyTest, Reviewing
 
 POLICY = Policy(
     name="posts",
@@ -37,6 +37,8 @@ def test_an_equal_policy_has_the_same_digest():
         {"labels": (WEAPONS,)},
         {"automatic_blocks_per_hour": 500},
         {"share_of_allowed": 0.01},
+        {"reviewing": Reviewing(queue="general")},
+        {"reviewing": Reviewing(second_share=0.05)},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -55,6 +57,8 @@ def test_a_change_of_the_policy_changes_the_digest(change):
         {"block": None},
         {"severity": 5},
         {"exclude_from_automatic_block": True},
+        {"reviewing": Reviewing(within_minutes=30)},
+        {"reviewing": Reviewing(needs_reason=False)},
     ],
     ids=lambda change: next(iter(change)),
 )

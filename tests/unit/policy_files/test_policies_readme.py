@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from worker.domain.policy import Reviewing
 from worker.domain.policy_lint import lint_phrases
 from worker.domain.scoring import PhraseVectors
 from worker.errors import InvalidPolicyError
@@ -18,6 +19,7 @@ from worker.policy_files.schema import (
     LimitsEntry,
     PolicyEntry,
     PolicyTestEntry,
+    ReviewsEntry,
 )
 
 README = (Path(__file__).parents[3] / "policies" / "README.md").read_text(encoding="utf-8")
@@ -30,10 +32,14 @@ IN_WORDS = {
     "tests": "none",
     "limits": "no limit",
     "audit": "none",
+    "reviews": 'queue "default", no deadline',
     "automatic_blocks_per_hour": "no limit",
+    "review_within_minutes": "no deadline",
     "action": "any will do",
     "labels": "any will do",
 }
+#: Some keys are a label's, and the policy's for all labels that leave them out.
+INHERITED = {"queue", "review_within_minutes", "needs_reason", "second_review"}
 
 
 def test_the_example_is_a_policy():
@@ -48,9 +54,14 @@ def test_three_lines_make_a_category():
 
 
 def test_all_that_it_adds_to_the_example_makes_one_policy():
-    label, *keys = ADDITIONS
-    policy = parse_policy(EXAMPLE + label + "\n" + "\n".join(keys), "avatars.yaml")
+    labels = [text for text in ADDITIONS if text.startswith("  ")]
+    keys = [text for text in ADDITIONS if text not in labels]
+    policy = parse_policy(EXAMPLE + "".join(labels) + "\n" + "\n".join(keys), "avatars.yaml")
     assert policy.label("self_harm").exclude_from_automatic_block
+    assert policy.label("animal_cruelty").reviewing == Reviewing(
+        "urgent", 30, needs_reason=True, second_share=1
+    )
+    assert policy.reviewing == Reviewing("general", 1440, second_share=0.05)
     assert (policy.automatic_blocks_per_hour, policy.share_of_allowed, len(policy.tests)) == (500, 0.01, 2)
 
 
@@ -75,7 +86,8 @@ def test_the_warning_is_what_a_lookalike_inside_a_label_gives():
 
 
 @pytest.mark.parametrize(
-    "entry", [PolicyEntry, LabelEntry, LimitsEntry, AuditEntry, PolicyTestEntry, ExpectationEntry]
+    "entry",
+    [PolicyEntry, LabelEntry, LimitsEntry, AuditEntry, ReviewsEntry, PolicyTestEntry, ExpectationEntry],
 )
 def test_the_tables_list_every_key_with_its_default(entry):
     tables = [re.findall(r"\| `(\w+)` \|.*\| (.*) \|", table) for table in README.split("\n\n")]
@@ -83,6 +95,8 @@ def test_the_tables_list_every_key_with_its_default(entry):
     for name, key in entry.model_fields.items():
         if key.is_required():
             assert rows[name] == "it must be there"
+        elif entry is LabelEntry and name in INHERITED:
+            assert rows[name] == "as under `reviews`"
         elif name == "templates":
             assert rows[name] == " and ".join(f'"{template}"' for template in key.default)
         elif isinstance(key.default, bool | str | int | float) and key.default != "":

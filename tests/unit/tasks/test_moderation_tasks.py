@@ -1,4 +1,4 @@
-"""What the tasks make of messages and of what is away; how submissions are settled is the use case's."""
+"""What the tasks make of messages, with a service that only listens."""
 
 from types import SimpleNamespace
 
@@ -8,49 +8,62 @@ from celery.exceptions import Reject
 from worker.client.messages import to_many_message
 from worker.domain.submission import LocalFile, Submission
 from worker.errors import DatabaseUnavailableError
+from worker.settings import Settings
 from worker.tasks import moderation
 
 MESSAGE = {"id": "post-42", "source": {"kind": "file", "path": "cat.jpg"}}
 
 
-class Settle:
-    """Stands in for SettleSubmissions."""
+class Listening:
+    """Stands in for the service: keeps what is to be settled and what is refused, or is away."""
 
-    def __init__(self, *, away=False):
-        self.away, self.settled, self.refused = away, [], {}
+    def __init__(self) -> None:
+        self.settled, self.refused, self.away = [], {}, None
+        self.moderate_image = SimpleNamespace(refuse=self._refuse)
 
-    def __call__(self, submissions):
-        if self.away:
-            raise DatabaseUnavailableError("the database is away")
-        self.settled += [one.id for one in submissions]
+    def settle(self, submissions, spread):
+        self._look()
+        self.settled += spread(lambda one: one.id, submissions)
 
-    def refuse(self, submission_id, error):
-        if self.away:
-            raise DatabaseUnavailableError("the database is away")
+    def _refuse(self, submission_id, error):
+        self._look()
         self.refused[submission_id] = error.message
+
+    def _look(self):
+        if self.away:
+            raise self.away
 
 
 @pytest.fixture
-def settle_with(monkeypatch):
+def service(monkeypatch):
+    listening = Listening()
     monkeypatch.setattr(moderation, "PAUSE_SECONDS", 0)
-
-    def install(**options) -> Settle:
-        settle = Settle(**options)
-        monkeypatch.setitem(moderation.app.__dict__, "service", SimpleNamespace(settle=settle))
-        return settle
-
-    return install
+    for name, part in {"service": listening, "settings": Settings(concurrency=4)}.items():
+        monkeypatch.setitem(moderation.app.__dict__, name, part)
+    return listening
 
 
 def many(*ids):
     return to_many_message([Submission(name, LocalFile("cat.jpg")) for name in ids])
 
 
-def test_a_message_is_settled(settle_with):
-    settle = settle_with()
-    moderation.check(**MESSAGE)
-    moderation.check_many(**many("a", "b"))
-    assert settle.settled == ["post-42", "a", "b"]
+def test_one_is_settled(service):
+    moderation.check.apply(kwargs=MESSAGE)
+    assert service.settled == ["post-42"]
+
+
+def test_of_many_those_that_cannot_be_read_are_refused_and_the_others_settled_at_once(service):
+    message = many("a", "b")
+    message["submissions"] += [
+        {"id": "d"},
+        {"source": {"kind": "file", "path": "no-id.jpg"}},
+        {"id": "e", "source": {"kind": "file", "path": "a.jpg"}, "x": 1},
+    ]
+    moderation.check_many.apply(kwargs=message)
+    assert service.settled == ["a", "b"]
+    assert set(service.refused) == {"d", "e"}
+    assert "field 'source' is missing" in service.refused["d"]
+    assert "unknown field 'x'" in service.refused["e"]
 
 
 @pytest.mark.parametrize(
@@ -58,30 +71,27 @@ def test_a_message_is_settled(settle_with):
     [
         (moderation.check, MESSAGE),
         (moderation.check, {"id": "post-42"}),
-        (moderation.check_many, {"submissions": [MESSAGE]}),
-        (moderation.check_many, {"submissions": [MESSAGE], "colour": "red"}),
+        (moderation.check_many, many("a", "b")),
+        (moderation.check_many, {"submissions": [MESSAGE, 7]}),
     ],
 )
-def test_what_is_away_sends_the_message_back_as_it_came(settle_with, task, message):
-    settle_with(away=True)
+def test_while_something_is_away_the_message_goes_back_as_it_came(service, task, message):
+    service.away = DatabaseUnavailableError("the database is away")
     with pytest.raises(Reject) as rejected:
         task(**message)
     assert rejected.value.requeue
 
 
-def test_of_many_those_that_are_no_submission_are_refused_and_the_others_settled(settle_with):
-    settle = settle_with()
-    message = many("a", "c")
-    message["submissions"] += [
-        {"id": "d"},
-        {"source": {"kind": "file", "path": "no-id.jpg"}},
-        {"id": "e", "x": 1},
-    ]
-    moderation.check_many(**message)
-    assert settle.settled == ["a", "c"]
-    assert set(settle.refused) == {"d", "e"}
-    assert "field 'source' is missing" in settle.refused["d"]
-    assert "unknown field 'x'" in settle.refused["e"]
+def test_positional_arguments_are_refused(service):
+    moderation.check.apply(args=["cat.jpg"], kwargs=MESSAGE)
+    assert "positional" in service.refused["post-42"]
+    assert service.settled == []
+
+
+@pytest.mark.parametrize("name", ["self", "task", "args", "positional", "message"])
+def test_a_field_of_any_name_is_only_an_unknown_field(service, name):
+    moderation.check.apply(kwargs={**MESSAGE, name: 1})
+    assert f"unknown field {name!r}" in service.refused["post-42"]
 
 
 @pytest.mark.parametrize(
@@ -92,15 +102,13 @@ def test_of_many_those_that_are_no_submission_are_refused_and_the_others_settled
         {"submissions": [MESSAGE, 7]},
     ],
 )
-def test_a_message_of_many_that_is_none_leaves_a_trace_of_each(settle_with, message):
-    settle = settle_with()
+def test_a_message_of_many_that_is_none_leaves_a_trace_of_each(service, message):
     moderation.check_many(**message)
-    assert set(settle.refused) == {"post-42"}
-    assert settle.settled == []
+    assert set(service.refused) == {"post-42"}
+    assert service.settled == []
 
 
 @pytest.mark.parametrize("message", [{}, {"submissions": None}, {"submissions": {}}, {"submissions": [[]]}])
-def test_a_message_of_many_without_submissions_is_refused_and_nothing_more(settle_with, message):
-    settle = settle_with()
+def test_a_message_of_many_without_submissions_is_refused_and_nothing_more(service, message):
     moderation.check_many(**message)
-    assert (settle.refused, settle.settled) == ({}, [])
+    assert (service.refused, service.settled) == ({}, [])

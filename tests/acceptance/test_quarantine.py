@@ -1,0 +1,42 @@
+"""A picture that kills whole workers: after three of them it is in quarantine, and all others are decided."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from support.deadly_worker import DEADLY
+from support.deployment import deploy
+from support.pictures import drawing, encoded
+
+from worker.client import LocalFile, Submission
+from worker.demo.processes import running
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def deployment(tmp_path, redis_url, postgres_url):
+    made = deploy(tmp_path, redis_url, postgres_url, decoder_processes=1)
+    yield made
+    made.database.dispose()
+
+
+@pytest.mark.slow
+def test_a_picture_that_kills_workers_ends_in_quarantine_and_takes_nobody_along(deployment):
+    uploads = []
+    for n in range(40):
+        picture = encoded(drawing(60 + n, 40), "PNG") + (DEADLY if n == 7 else b"")
+        uploads.append(Submission(f"upload-{n}", LocalFile(deployment.save_picture(f"{n}.png", picture))))
+    with deployment.client() as client:
+        # One message, so that all are claimed together and none waits for Redis to deliver it again.
+        ids = client.submit_many(uploads)
+    log = deployment.folder / "worker.log"
+    environment = deployment.environment | {"PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
+    with running([sys.executable, "-m", "support.deadly_worker", "worker"], log=log, environment=environment):
+        found = {decision.submission_id: decision for decision in deployment.decided(ids)}
+    killer = found.pop("upload-7")
+    assert killer.action == "review"
+    assert killer.reason == "not judged, it is in quarantine: 3 workers died while they had it"
+    assert len(found) == 39
+    assert all(decision.scores for decision in found.values())
+    assert log.read_text().count("the worker died of signal 9") == 3

@@ -1,0 +1,109 @@
+"""The deployment at a glance, on both databases: what is counted, and by which index."""
+
+from datetime import timedelta
+
+from sqlalchemy import event, text, update
+from support.store_records import ALLOW, record, record_everything, submission
+
+from worker.domain.backlog import Waiting
+from worker.domain.policy import Action
+from worker.domain.review import ReviewKind
+from worker.store import overview, schema, submissions
+from worker.store.column_types import utc_now
+from worker.store.overview import Lately
+from worker.store.tables import DecisionRow, OutboxRow, PolicyStateRow, SubmissionRow
+
+
+def backlog(database):
+    with database.reading() as session:
+        return overview.backlog(session)
+
+
+def happenings(database):
+    with database.reading() as session:
+        return overview.happenings(session)
+
+
+def change(database, table, **values):
+    with database.transaction() as session:
+        session.execute(update(table).values(**values))
+
+
+def test_nothing_waits_in_an_empty_database(database):
+    found = backlog(database)
+    assert (found.undecided, found.outbox, found.given_up, found.workers) == (Waiting(), Waiting(), 0, 0)
+    assert found.reviews == dict.fromkeys(ReviewKind, Waiting())
+    assert found.undecided.seconds(found.at) == 0
+    happened = happenings(database)
+    assert happened.decisions == dict.fromkeys(Action, Lately())
+    assert (happened.conflicts, happened.newest_conflict) == (Lately(), None)
+
+
+def test_what_waits_is_counted_with_its_oldest(database):
+    record_everything(database)
+    with database.transaction() as session:
+        submissions.accept(session, submission("upload-9"), None, {"kind": "file", "path": "a.png"})
+        old = utc_now() - timedelta(hours=2)
+        session.execute(update(SubmissionRow).where(SubmissionRow.id == "upload-9").values(created_at=old))
+    found = backlog(database)
+    assert found.undecided == Waiting(2, old)
+    assert (found.outbox.count, found.workers) == (2, 1)
+    assert found.outbox.seconds(found.at) < 600
+    assert found.reviews[ReviewKind.DECISION].count == 1
+    change(database, OutboxRow, state="given_up")
+    change(database, PolicyStateRow, seen_at=utc_now() - timedelta(seconds=91))
+    found = backlog(database)
+    assert (found.outbox.count, found.given_up, found.workers) == (0, 2, 0)
+
+
+def test_what_happened_is_counted_by_hour_and_day(database):
+    record_everything(database)
+    record(database, submission("upload-2"), decision=ALLOW)
+    change(database, DecisionRow, created_at=utc_now() - timedelta(hours=3))
+    record(database, submission("upload-3"), decision=ALLOW)
+    change(database, SubmissionRow, attempts=2)
+    with database.transaction() as session:
+        submissions.refuse(session, "upload-4", "no such policy")
+    found = happenings(database)
+    assert found.decisions[Action.ALLOW] == Lately(1, 2)
+    assert found.decisions[Action.REVIEW] == Lately(0, 1)
+    assert found.decisions[Action.BLOCK] == Lately()
+    assert found.tried_again.last_day == 4
+    assert (found.refused, found.conflicts) == (Lately(1, 1), Lately(1, 1))
+    assert found.newest_conflict == "upload-1"
+
+
+def test_no_glance_reads_a_table_that_grows(database):
+    """Whatever is asked of submissions and decisions goes by an index, as the database itself says."""
+    record_everything(database)
+    asked = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _many):
+        asked.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    backlog(database)
+    happenings(database)
+    event.remove(database.engine, "before_cursor_execute", note)
+    with database.reading() as session:
+        connection = session.connection()
+        if connection.dialect.name == "postgresql":
+            # So few rows would be read one by one.
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+            explain, scan = "EXPLAIN ", "Seq Scan"
+        else:
+            explain, scan = "EXPLAIN QUERY PLAN ", "SCAN submissions\n"
+        looked = 0
+        for statement, parameters in asked:
+            if "FROM submissions" in statement or "FROM decisions" in statement:
+                rows = connection.exec_driver_sql(explain + statement, parameters)
+                plan = "\n".join(str(row[-1]) for row in rows) + "\n"
+                assert scan not in plan, plan
+                assert "index" in plan.lower(), plan
+                looked += 1
+    assert looked == 4
+
+
+def test_the_revision_is_told(database):
+    with database.reading() as session:
+        assert schema.revision(session) == schema.head()

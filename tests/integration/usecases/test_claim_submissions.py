@@ -1,0 +1,144 @@
+"""A process keeps what it has in hand, and what it could not say in time it says later: on both databases."""
+
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import text, update
+
+from worker.client.messages import source_record, to_message
+from worker.domain.submission import LocalFile, Submission
+from worker.errors import DatabaseUnavailableError
+from worker.store.claims import Arrival, Release, Standing
+from worker.store.column_types import utc_now
+from worker.store.tables import SubmissionRow
+from worker.usecases.claim_submissions import MAX_HELD_SECONDS, ClaimSubmissions
+
+WHAT = Submission("upload-1", LocalFile("upload.png"))
+LATER = Release(counts=True, pause=timedelta(seconds=2))
+PUT_BACK = Release(counts=False, pause=None)
+
+
+@pytest.fixture
+def clock():
+    return SimpleNamespace(now=0.0)
+
+
+@pytest.fixture
+def ada(database, clock):
+    return ClaimSubmissions(database, "ada", lambda: clock.now)
+
+
+@pytest.fixture
+def eve(database):
+    return ClaimSubmissions(database, "eve")
+
+
+def take(claims, what=WHAT, **options):
+    (claim,) = claims(
+        [Arrival(what, "d" * 64, source_record(what.source), to_message(what)["source"])], **options
+    )
+    return claim
+
+
+def row(database):
+    with database.reading() as session:
+        return session.get(SubmissionRow, WHAT.id)
+
+
+def let_run_out(database):
+    past = utc_now() - timedelta(seconds=1)
+    with database.transaction() as session:
+        session.execute(update(SubmissionRow).values(claimed_until=past, publish_at=past))
+
+
+def rename(database, old, new):
+    with database.transaction() as session:
+        session.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+
+def test_what_is_in_hand_is_renewed_until_it_is_settled(database, ada, eve):
+    claim = take(ada)
+    for _ in range(3):
+        let_run_out(database)
+        ada.renew()
+        assert row(database).claimed_until > utc_now()
+        assert take(eve).standing is Standing.IN_HAND
+        assert take(ada).standing is Standing.IN_HAND
+    ada.settled(WHAT.id, claim)
+    let_run_out(database)
+    ada.renew()
+    assert take(eve).standing is Standing.SUSPECT
+
+
+def test_a_process_that_stood_still_three_times_has_crashed_never(database, ada, eve):
+    for _ in range(3):
+        claim = take(ada)
+        assert claim.standing is Standing.CLAIMED
+        let_run_out(database)
+        theirs = take(eve, alone=True)
+        assert (theirs.standing, theirs.crashes) == (Standing.CLAIMED, 1)
+        ada.renew()
+        assert row(database).crashes == 0
+        ada.renew()
+        assert (row(database).crashes, row(database).claimed_by) == (0, "eve")
+        # It ends too late, and ends nothing but itself.
+        ada.release({WHAT.id: claim}, LATER)
+        assert row(database).claimed_by == "eve"
+        eve.release({WHAT.id: theirs}, PUT_BACK)
+    assert (row(database).attempts, row(database).crashes) == (0, 0)
+
+
+def test_what_cannot_be_let_go_of_now_is_let_go_of_when_the_database_is_back(database, ada, eve):
+    claim = take(ada)
+    rename(database, "submissions", "away")
+    ada.release({WHAT.id: claim}, PUT_BACK)
+    with pytest.raises(DatabaseUnavailableError):
+        take(ada)
+    rename(database, "away", "submissions")
+    assert row(database).claimed_by == "ada"
+    ada.renew()
+    assert (row(database).claimed_by, row(database).attempts) == (None, 0)
+    assert take(eve).attempts == 1
+
+
+def test_after_an_outage_the_next_claim_is_no_crash_and_no_second_attempt(database, ada):
+    claim = take(ada)
+    rename(database, "submissions", "away")
+    ada.release({WHAT.id: claim}, PUT_BACK)
+    rename(database, "away", "submissions")
+    let_run_out(database)
+    again = take(ada)
+    assert (again.standing, again.attempts, again.crashes) == (Standing.CLAIMED, 1, 0)
+
+
+def test_an_outage_that_outlasts_the_lease_is_no_crash_once_its_holder_is_heard(database, ada, eve):
+    claim = take(ada)
+    rename(database, "submissions", "away")
+    ada.release({WHAT.id: claim}, PUT_BACK)
+    rename(database, "away", "submissions")
+    let_run_out(database)
+    assert take(eve).standing is Standing.SUSPECT
+    ada.renew()
+    assert take(eve).standing is Standing.CLAIMED
+
+
+def test_a_claim_that_is_not_committed_is_not_in_hand(database, ada):
+    rename(database, "decisions", "away")
+    with pytest.raises(DatabaseUnavailableError):
+        take(ada)
+    rename(database, "away", "decisions")
+    assert take(ada).standing is Standing.CLAIMED
+
+
+def test_what_hangs_is_not_kept_for_ever(database, ada, eve, clock, caplog):
+    take(ada)
+    take(ada, replace(WHAT, id="upload-2"))
+    clock.now = MAX_HELD_SECONDS + 1
+    let_run_out(database)
+    ada.renew()
+    assert "upload-1 has been in hand for 900 s" in caplog.text
+    assert take(eve).standing is Standing.SUSPECT
+    # It hangs in a thread of a process that lives: that was no crash, but it says nothing of the picture either.
+    assert row(database).crashes == 1

@@ -1,0 +1,194 @@
+"""A review desk of a test's own: items with pictures, people, and a server that shows them."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from support.pictures import animation, encoded
+
+from worker.client.messages import source_record
+from worker.domain.decision import decide
+from worker.domain.picture import PictureFacts
+from worker.domain.policy import Policy
+from worker.domain.review import ReviewKind, place_in_queue
+from worker.domain.reviewer import Reviewer, Role
+from worker.domain.scoring import LabelScore
+from worker.domain.submission import LocalFile, Source, Submission
+from worker.policy_files.parser import parse_policy
+from worker.settings import Settings
+from worker.store import (
+    decisions,
+    embeddings,
+    passwords,
+    policy_versions,
+    reviewers,
+    reviews,
+    schema,
+    submissions,
+)
+from worker.store.column_types import utc_now
+from worker.store.database import Database
+
+PASSWORD = "correct horse battery"
+MODEL_DIGEST = "c" * 64
+POLICY_TEXT = """name: default
+description: Uploads to a general-audience platform.
+background: [an everyday scene, a person]
+labels:
+  weapons:
+    description: Firearms and blades.
+    prompts: [a handgun, a knife held as a weapon]
+    review: 0.5
+    block: 0.95
+    severity: 5
+    review_within_minutes: 60
+  alcohol:
+    prompts: [a bottle of wine]
+    review: 0.5
+    severity: 2
+  nudity:
+    prompts: [a naked person]
+    review: 0.6
+    severity: 3
+    needs_reason: true
+"""
+POLICY: Policy = parse_policy(POLICY_TEXT, "default.yaml")
+
+
+def picture(seed: int = 0, side: int = 240) -> Image.Image:
+    """Return a colourful picture that is unlike those of other seeds."""
+    dice = np.random.default_rng(seed)
+    image = Image.new("RGB", (side, side * 3 // 4), tuple(dice.integers(90, 200, 3).tolist()))
+    pen = ImageDraw.Draw(image)
+    for _ in range(9):
+        x, y, size = dice.integers(0, side, 3)
+        pen.ellipse(
+            (x - size / 3, y - size / 3, x + size / 3, y + size / 3),
+            fill=tuple(dice.integers(0, 256, 3).tolist()),
+        )
+    return image
+
+
+def scores(**of: float) -> list[LabelScore]:
+    """Return a score for every label of the policy; those not named are low."""
+    found = []
+    for label in POLICY.labels:
+        score = of.get(label.name, 0.07)
+        found.append(
+            LabelScore(label.name, score, label.prompts[0], 0.2 + score / 10, "an everyday scene", 0.25)
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class DeskRows:
+    """Writes what workers and admins would have written."""
+
+    settings: Settings
+    database: Database
+
+    def person(self, name: str, role: Role = Role.REVIEWER, **of: Any) -> Reviewer:
+        new = Reviewer(name, role, **of)
+        with self.database.transaction() as session:
+            reviewers.add(session, new, _password_hash())
+        return new
+
+    def item(  # noqa: PLR0913
+        self,
+        name: str,
+        of: Sequence[LabelScore] | None = None,
+        *,
+        data: bytes | None = None,
+        source: Source | None = None,
+        vector: Sequence[float] | None = None,
+        frames: int = 1,
+        kind: ReviewKind = ReviewKind.DECISION,
+        **submission: Any,
+    ) -> int:
+        """Write a submission, its decision and its review; return the review's id."""
+        data = data or encoded(picture(sum(name.encode())), "PNG")
+        file = self.settings.media_root / f"{name}.png"
+        file.write_bytes(data)
+        made = Submission(name, source or LocalFile(file.name), **{"reference": f"post-{name}", **submission})
+        decision = decide(POLICY, of or scores(weapons=0.81))
+        digest = f"{abs(hash(data)):064x}"[-64:]
+        facts = PictureFacts(digest, "PNG", 240, 180, frames)
+        place = place_in_queue(POLICY, decision, utc_now())
+        with self.database.transaction() as session:
+            policy_versions.keep(session, POLICY, POLICY_TEXT)
+            submissions.record(
+                session, made, policy=POLICY.name, sha256=digest, source=source_record(made.source)
+            )
+            decision_id = decisions.insert(
+                session,
+                submission=made,
+                policy=POLICY,
+                decision=decision,
+                model="demo",
+                model_digest=MODEL_DIGEST,
+                facts=facts,
+            )
+            assert decision_id is not None
+            vectors = np.array([vector or _own_vector(name)] * frames, dtype=np.float32)
+            embeddings.keep(
+                session, facts, MODEL_DIGEST, vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+            )
+            review_id = reviews.ask(session, decision_id, kind, place)
+        assert review_id is not None
+        return review_id
+
+
+def moving_picture() -> bytes:
+    """Return an animation of three frames."""
+    return animation([picture(n) for n in (1, 2, 3)], "GIF")
+
+
+@contextmanager
+def desk_rows(folder: Path, **settings: Any) -> Iterator[DeskRows]:
+    """Prepare a database and a media root in `folder`."""
+    (folder / "media").mkdir()
+    read = Settings.read(
+        database_url=f"sqlite:///{folder / 'moderation.db'}",
+        media_root=folder / "media",
+        broker_url="redis://127.0.0.1:1/0",
+        decoder_processes=1,
+        review_golden_share=0,
+        **settings,
+    )
+    file = folder / "moderation.db"
+    file.write_bytes(_empty_tables(folder))
+    database = Database.connect(read.database_url)
+    yield DeskRows(read, database)
+    database.dispose()
+
+
+_HASHES: list[str] = []
+_FILES: list[bytes] = []
+
+
+def _password_hash() -> str:
+    """Return the hash of PASSWORD, made once: it is made to be slow."""
+    if not _HASHES:
+        _HASHES.append(passwords.hash_of(PASSWORD))
+    return _HASHES[0]
+
+
+def _empty_tables(folder: Path) -> bytes:
+    """Return a database file with all tables, migrated once for all tests."""
+    if not _FILES:
+        database = Database.connect(f"sqlite:///{folder / 'made.db'}")
+        schema.upgrade(database)
+        database.dispose()
+        with closing(sqlite3.connect(folder / "made.db")) as connection:
+            connection.execute("VACUUM INTO ?", [str(folder / "whole.db")])
+        _FILES.append((folder / "whole.db").read_bytes())
+    return _FILES[0]
+
+
+def _own_vector(name: str) -> list[float]:
+    return np.random.default_rng(sum(name.encode())).standard_normal(16).tolist()

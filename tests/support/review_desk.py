@@ -1,0 +1,191 @@
+"""Decisions for people to review, as workers record them, and the desk's use cases around them."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from worker.domain.decision import Decision, decide
+from worker.domain.picture import PictureFacts
+from worker.domain.policy import Action, Policy
+from worker.domain.review import ReviewKind, kind_of_review, place_in_queue
+from worker.domain.reviewer import Reviewer, Role
+from worker.domain.scoring import LabelScore
+from worker.domain.submission import LocalFile, Submission
+from worker.policy_files.parser import parse_policy
+from worker.store import decisions, embeddings, policy_versions, reviews, submissions
+from worker.store.database import Database
+from worker.usecases.claim_review import Claim, ClaimReview
+from worker.usecases.escalate_review import EscalateReview
+from worker.usecases.inherit_verdict import InheritVerdict
+from worker.usecases.open_appeal import OpenAppeal
+from worker.usecases.release_review import ReleaseReview
+from worker.usecases.renew_claim import RenewClaim
+from worker.usecases.reverse_verdict import ReverseVerdict
+from worker.usecases.settle_review import SettleReview
+from worker.usecases.skip_review import SkipReview
+
+MODEL_DIGEST = "c" * 64
+LEASE = timedelta(minutes=5)
+POLICY_TEXT = """
+name: default
+background: [an everyday scene]
+labels:
+  weapons:
+    prompts: [a handgun]
+    block: 0.99
+    severity: 4
+  gore:
+    prompts: [a bloody wound]
+    severity: 5
+    queue: urgent
+    review_within_minutes: 30
+    needs_reason: true
+  alcohol:
+    prompts: [a bottle of wine]
+    severity: 2
+  twice:
+    prompts: [a leaflet]
+    severity: 3
+    second_review: 1
+"""
+POLICY = parse_policy(POLICY_TEXT, "default.yaml")
+ADA, BOB, CLEO = Reviewer("ada"), Reviewer("bob"), Reviewer("cleo")
+LEA = Reviewer("lea", Role.LEAD)
+
+
+def scored(policy: Policy = POLICY, **scores: float) -> Decision:
+    """Return what the policy decides where these labels score so, and all others nothing."""
+    return decide(
+        policy,
+        [
+            LabelScore(label.name, scores.get(label.name, 0.01), label.prompts[0], 0.3, "a scene", 0.2)
+            for label in policy.labels
+        ],
+    )
+
+
+@dataclass
+class Desk:
+    """A database with a queue, and all that can be done to it."""
+
+    database: Database
+    group_cosine: float = 0.98
+    golden_share: float = 0.0
+    lease: timedelta = LEASE
+    callback: dict[str, str] | None = None
+    inherits: bool = True
+    #: What chance says, again and again.
+    drawn: float = 0.5
+    count: int = field(default=0)
+
+    def decide(  # noqa: PLR0913
+        self,
+        *,
+        action: Action | None = None,
+        drawn: bool = False,
+        sha256: str | None = None,
+        vector: list[float] | None = None,
+        policy: Policy = POLICY,
+        text: str = POLICY_TEXT,
+        submission_id: str = "",
+        **scores: float,
+    ) -> int:
+        """Record a decision and what follows from it, as a worker does; return the decision's id."""
+        self.count += 1
+        what = Submission(
+            submission_id or f"upload-{self.count}", LocalFile("a.png"), reference=f"post-{self.count}"
+        )
+        decision = Decision(action, "not judged") if action else scored(policy, **scores)
+        sha256 = sha256 or f"{self.count:064x}"
+        facts = PictureFacts(sha256, "PNG", 64, 48, frames=1)
+        inherit = InheritVerdict(self.inherits, self.callback)
+        with self.database.transaction() as session:
+            policy_versions.keep(session, policy, text)
+            submissions.record(session, what, policy=policy.name, sha256=sha256, source=None)
+            decision_id = decisions.insert(
+                session,
+                submission=what,
+                policy=policy,
+                decision=decision,
+                model="demo",
+                model_digest=MODEL_DIGEST,
+                facts=None if action else facts,
+            )
+            if vector is not None:
+                matrix = np.array([vector], np.float32)
+                embeddings.keep(session, facts, MODEL_DIGEST, matrix / np.linalg.norm(matrix))
+            inherited = inherit(
+                session,
+                submission_id=what.id,
+                decision_id=decision_id,
+                sha256=None if action else sha256,
+                policy_digest=policy.digest,
+            )
+            kind = kind_of_review(decision, drawn=drawn)
+            if kind and not inherited:
+                place = place_in_queue(policy, decision, datetime.now(UTC))
+                reviews.open_for(
+                    session,
+                    decision_id,
+                    place.priority,
+                    kind,
+                    queue=place.queue,
+                    deadline_at=place.deadline_at,
+                )
+        return decision_id
+
+    def claim(self, reviewer: Reviewer, *arguments, **options) -> Claim | None:
+        claim = ClaimReview(
+            self.database, self.lease, self.group_cosine, self.golden_share, lambda: self.drawn
+        )
+        return claim(reviewer, *arguments, **options)
+
+    @property
+    def settle(self) -> SettleReview:
+        return SettleReview(self.database, self.callback)
+
+    @property
+    def reverse(self) -> ReverseVerdict:
+        return ReverseVerdict(self.database, self.lease, self.callback)
+
+    @property
+    def skip(self) -> SkipReview:
+        return SkipReview(self.database)
+
+    @property
+    def escalate(self) -> EscalateReview:
+        return EscalateReview(self.database)
+
+    @property
+    def release(self) -> ReleaseReview:
+        return ReleaseReview(self.database)
+
+    @property
+    def renew(self) -> RenewClaim:
+        return RenewClaim(self.database, self.lease)
+
+    @property
+    def appeal(self) -> OpenAppeal:
+        return OpenAppeal(self.database)
+
+    def answer(self, reviewer: Reviewer, answer, kind: ReviewKind | None = None, **options) -> int:
+        """Claim the next review, settle it, and return the verdict's id."""
+        claim = self.claim(reviewer, **options)
+        assert claim is not None
+        assert kind in {None, claim.review.kind}
+        (settled,) = self.settle(reviewer, [claim.review.token], answer)
+        return settled.verdict_id
+
+    def answer_held(self, reviewer: Reviewer, answer) -> int:
+        """Settle the one review that a person has in hand, and return the verdict's id."""
+        with self.database.reading() as session:
+            (review,) = reviews.held_by(session, reviewer.name, datetime.now(UTC))
+        (settled,) = self.settle(reviewer, [review.token], answer)
+        return settled.verdict_id
+
+    def open(self) -> list[tuple[str, str]]:
+        """Return kind and submission of what is open, in the queue's order."""
+        with self.database.reading() as session:
+            found = reviews.page(session, reviews.ReviewFilters(), limit=1000)
+        return [(review.kind.value, review.decision.submission_id) for review in found]

@@ -1,0 +1,31 @@
+"""Pictures look the same where every frame does."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.domain.likeness import nearly_same
+
+
+def unit(*rows):
+    matrix = np.array(rows, np.float32)
+    return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+
+
+def test_the_least_similar_frame_decides():
+    picture = unit([1, 0], [0, 1])
+    others = {"same": picture, "half": unit([1, 0], [1, 0]), "longer": unit([1, 0], [0, 1], [1, 1])}
+    assert set(nearly_same(picture, others, 0.9)) == {"same"}
+    assert set(nearly_same(picture, others, 1e-9)) == {"same"}
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_picture_is_its_own_likeness_however_it_was_rounded(seed):
+    picture = np.random.default_rng(seed).normal(size=(3, 64)).astype(np.float32)
+    picture /= np.linalg.norm(picture, axis=1, keepdims=True)
+    stored = picture.astype(np.float16).astype(np.float32)
+    assert set(nearly_same(picture, {"it": stored}, 1.0)) == {"it"}
+
+
+def test_nothing_is_like_nothing():
+    assert nearly_same(unit([1, 0]), {}, 0.5) == {}

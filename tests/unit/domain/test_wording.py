@@ -1,0 +1,17 @@
+"""Numbers as people say them."""
+
+import pytest
+
+from worker.domain.wording import age, counted
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (7200, "2 h"), (200_000, "2 days")],
+)
+def test_an_age_is_told_in_the_unit_that_fits(seconds, words):
+    assert age(seconds) == words
+
+
+def test_one_is_one_and_many_are_many():
+    assert (counted(1, "event"), counted(2000, "event")) == ("1 event", "2,000 events")

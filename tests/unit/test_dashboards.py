@@ -1,0 +1,145 @@
+"""The dashboard and the alerts ask for what the processes export, under the names and labels they export."""
+
+import json
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from worker.domain.backlog import Backlog, Waiting
+from worker.domain.queue_depth import QueueDepth
+from worker.domain.review import ReviewKind
+from worker.metrics import Metrics, PolicyReading, WebMetrics
+from worker.progress import Progress
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+DASHBOARD = json.loads((DEPLOY / "grafana" / "moderation.json").read_text(encoding="utf-8"))
+RULES = [
+    rule
+    for group in yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+]
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+EXPRESSIONS = [(panel["title"], target) for panel in PANELS for target in panel["targets"]] + [
+    (rule["alert"], rule) for rule in RULES
+]
+
+#: What Prometheus knows beyond what a process tells it.
+FROM_PROMETHEUS = {"instance", "job"}
+METRIC = re.compile(r"\b((?:moderation|process)_\w+)(?:\{([^}]*)\})?")
+MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"[^"]*"')
+GROUPING = re.compile(r"\b(?:by|without)\s*\(([^)]*)\)")
+
+
+def exported() -> dict[str, set[str]]:
+    """Return the labels of every sample that a process tells, by name, after everything has happened once."""
+    metrics, web = Metrics(), WebMetrics()
+    now = datetime.now(UTC)
+    metrics.decided("posts", "aaa", "review", ["weapons"], held_back=True)
+    metrics.shadow_decided("strict", "block")
+    metrics.quarantined("posts")
+    with metrics.stage("fetch"):
+        pass
+    metrics.follow_policies(
+        lambda: [PolicyReading("posts", "aaa", shadow=False, in_force_since=now, refused=True)]
+    )
+    metrics.follow_progress(Progress())
+    metrics.follow_backlog(lambda: Backlog(at=now, reviews=dict.fromkeys(ReviewKind, Waiting(1, now))))
+    metrics.follow_queue(lambda: QueueDepth(1, 1))
+    web.answered("GET", "/v1/decisions", 200)
+    families = [*metrics.registry.collect(), *web.registry.collect()]
+    assert [family.name for family in families if not family.samples] == []
+    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
+EXPORTED = exported()
+
+
+def labels_of(expression: str) -> set[str]:
+    """Return the labels that every metric of an expression has; a metric that nobody exports fails."""
+    named = [name for name, _ in METRIC.findall(expression)]
+    return set.intersection(*(EXPORTED[name] for name in named)) | FROM_PROMETHEUS
+
+
+@pytest.mark.parametrize(("title", "asked"), EXPRESSIONS, ids=[title for title, _ in EXPRESSIONS])
+def test_every_name_and_label_that_is_asked_for_is_exported(title, asked):
+    expression = asked["expr"]
+    found = METRIC.findall(expression)
+    assert found, f"{title} asks for nothing of ours"
+    for name, matchers in found:
+        assert name in EXPORTED
+        assert set(MATCHER.findall(matchers)) <= EXPORTED[name] | FROM_PROMETHEUS
+    groups = {label.strip() for labels in GROUPING.findall(expression) for label in labels.split(",")}
+    assert groups <= labels_of(expression)
+    told = asked.get("legendFormat", "") + " ".join(asked.get("annotations", {}).values())
+    shown = set(re.findall(r"\{\{(\w+)\}\}", told)) | set(re.findall(r"\$labels\.(\w+)", told))
+    assert shown <= (groups or labels_of(expression))
+
+
+def test_a_name_or_label_that_is_not_exported_would_be_noticed():
+    for wrong in ("moderation_decision_total", 'moderation_decisions_total{colour="red"}'):
+        with pytest.raises((AssertionError, KeyError)):
+            test_every_name_and_label_that_is_asked_for_is_exported("wrong", {"expr": f"sum({wrong})"})
+
+
+def test_every_metric_of_ours_is_on_the_dashboard():
+    looked_at = {name for panel in PANELS for t in panel["targets"] for name, _ in METRIC.findall(t["expr"])}
+    families = {re.sub(r"_(bucket|sum|count|created)$", "", name) for name in looked_at}
+    ours = {name for name in EXPORTED if name.startswith("moderation_") and not name.endswith("_created")}
+    assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in ours} <= families
+
+
+def test_the_dashboard_is_one_that_grafana_takes():
+    assert DASHBOARD["schemaVersion"] >= 36
+    assert DASHBOARD["title"]
+    assert re.fullmatch(r"[\w-]{1,40}", DASHBOARD["uid"])
+    assert {"from", "to"} <= set(DASHBOARD["time"])
+    (source,) = DASHBOARD["templating"]["list"]
+    assert (source["name"], source["type"], source["query"]) == ("datasource", "datasource", "prometheus")
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=[panel["title"] for panel in PANELS])
+def test_every_panel_has_a_title_a_unit_and_a_place_of_its_own(panel):
+    assert panel["type"] in {"stat", "timeseries"}
+    assert panel["title"]
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert all(t["datasource"] == {"type": "prometheus", "uid": "${datasource}"} for t in panel["targets"])
+    assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+    place = panel["gridPos"]
+    assert place["x"] + place["w"] <= 24
+    for other in PANELS:
+        if other is not panel:
+            assert not _overlap(place, other["gridPos"]), other["title"]
+
+
+def test_every_alert_says_how_grave_it_is_and_what_to_do():
+    names = [rule["alert"] for rule in RULES]
+    assert len(names) == len(set(names))
+    for rule in RULES:
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["description"]
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool, of Prometheus, is not installed")
+def test_prometheus_itself_understands_every_expression(tmp_path):
+    asked = [t["expr"].replace("$__rate_interval", "5m") for panel in PANELS for t in panel["targets"]]
+    recorded = [{"record": f"panel:{n}", "expr": expression} for n, expression in enumerate(asked)]
+    panels = tmp_path / "panels.yml"
+    panels.write_text(json.dumps({"groups": [{"name": "panels", "rules": recorded}]}))
+    command = ["promtool", "check", "rules", DEPLOY / "prometheus" / "alerts.yml", panels]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def _overlap(one, other):
+    return all(
+        one[start] < other[start] + other[size] and other[start] < one[start] + one[size]
+        for start, size in (("x", "w"), ("y", "h"))
+    )

@@ -1,0 +1,122 @@
+"""What an operator is told to do, for everything that can be wrong."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from worker.domain.backlog import Backlog, Waiting
+from worker.domain.policy_state import PolicyState
+from worker.domain.queue_depth import QueueDepth
+from worker.domain.review import ReviewKind
+from worker.errors import BrokerUnavailableError, SchemaError
+from worker.store.overview import Happenings, Lately
+from worker.store.policy_states import ReportedState
+from worker.usecases.find_concerns import find_concerns
+from worker.usecases.survey_deployment import Records, Survey
+
+NOW = datetime(2026, 1, 1, 3, tzinfo=UTC)
+BACKLOG = Backlog(at=NOW, workers=2)
+NOTHING = Lately()
+HAPPENINGS = Happenings({}, NOTHING, NOTHING, NOTHING, None)
+
+
+def report(host, digest="1" * 64, refusal=None):
+    return ReportedState(f"{host}:7:x", PolicyState("posts", digest, refusal=refusal), NOW)
+
+
+def told(depth=None, reports=(), happenings=HAPPENINGS, records=None, **backlog):
+    """Return what each concern is and its way out."""
+    made = records or Records("0005", replace(BACKLOG, **backlog), happenings, list(reports))
+    found = find_concerns(Survey(NOW, depth or QueueDepth(0, 0), made))
+    return [(one.what, one.way_out) for one in found]
+
+
+def since(**ago):
+    return NOW - timedelta(**ago)
+
+
+def test_all_is_well_while_work_goes_on():
+    busy = {"undecided": Waiting(9, since(seconds=20)), "outbox": Waiting(3, since(minutes=2))}
+    open_reviews = {ReviewKind.DECISION: Waiting(40, since(days=2))}
+    assert told(QueueDepth(500, 32), [report("a"), report("b")], reviews=open_reviews, **busy) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "way_out", "situation"),
+    [
+        (
+            "no worker is alive, 7 messages on the queue and 1 submission undecided",
+            "start one: moderate worker",
+            {"depth": QueueDepth(7, 0), "workers": 0, "undecided": Waiting(1, since(hours=1))},
+        ),
+        ("no worker is alive", "start one: moderate worker", {"workers": 0}),
+        (
+            "workers are alive, but none takes the 7 messages on the queue",
+            "MODERATION_QUEUE",
+            {"depth": QueueDepth(7, 0)},
+        ),
+        (
+            "2,000 submissions undecided, the oldest for 12 min",
+            "moderate status --watch 5",
+            {"undecided": Waiting(2000, since(minutes=12))},
+        ),
+        (
+            "1 picture in quarantine, since workers died of them",
+            "moderate decisions --action review",
+            {"reviews": {ReviewKind.QUARANTINE: Waiting(1, NOW)}},
+        ),
+        (
+            "the saved file of posts is refused, an earlier version decides",
+            "moderate policy status",
+            {"reports": [report("a", refusal="unknown key")]},
+        ),
+        (
+            "workers disagree about posts",
+            "moderate policy status",
+            {"reports": [report("a"), report("b", "2" * 64)]},
+        ),
+        (
+            "3 events could not be delivered to the platform",
+            "moderate outbox list, then moderate outbox replay",
+            {"given_up": 3},
+        ),
+        (
+            "4 events the platform has not been told, the oldest for 3 h",
+            "moderate outbox list",
+            {"outbox": Waiting(4, since(hours=3))},
+        ),
+        (
+            "1 submission came within the hour with the id of another picture",
+            "moderate explain upload-7",
+            {"happenings": replace(HAPPENINGS, conflicts=Lately(1, 5), newest_conflict="upload-7")},
+        ),
+        (
+            "2 submissions refused within the hour: no policy can decide them",
+            "moderate decisions",
+            {"happenings": replace(HAPPENINGS, refused=Lately(2, 2))},
+        ),
+    ],
+)
+def test_each_thing_that_is_wrong_leads_on(what, way_out, situation):
+    ((found, leads_to),) = told(**situation)
+    assert found == what
+    assert way_out in leads_to
+
+
+def test_what_happened_yesterday_needs_nobody_any_more():
+    assert told(happenings=replace(HAPPENINGS, conflicts=Lately(0, 5), refused=Lately(0, 9))) == []
+
+
+def test_a_broker_that_does_not_tell_is_not_taken_to_have_none_in_hand():
+    assert told(QueueDepth(7, None)) == []
+
+
+def test_an_outage_comes_first_and_the_other_half_is_still_looked_at():
+    away = BrokerUnavailableError("the broker does not answer", hint="start Redis")
+    found = find_concerns(Survey(NOW, away, Records("0005", replace(BACKLOG, given_up=1), HAPPENINGS, [])))
+    assert [one.is_outage for one in found] == [True, False]
+    assert (found[0].what, found[0].way_out) == ("the broker does not answer", "start Redis")
+    behind = SchemaError("the tables are at 0004", hint="run `moderate db upgrade`")
+    (only,) = find_concerns(Survey(NOW, QueueDepth(7, 0), behind))
+    assert only.is_outage

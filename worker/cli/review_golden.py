@@ -1,0 +1,101 @@
+"""`moderate review golden`: questions whose answer is known, hidden among the others."""
+
+from typing import Annotated
+
+import typer
+
+from worker.cli.console import action_text, plain_table, print_json, results
+from worker.cli.reviewer_option import AsName, reviewer
+from worker.domain.policy import Action
+from worker.domain.verdict import Answer
+from worker.errors import UsageError
+from worker.settings import Settings
+from worker.store import golden_items, schema
+from worker.wiring import open_database, review_desk
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Golden items: decisions whose true answer is known. Each person is asked once; the answers change"
+    " nothing, and `moderate review stats` counts them.",
+)
+
+_EXIT_CODES = (
+    "Exit codes: 0 done, 1 it is one already or still open, 2 wrong usage, 3 the database is not usable."
+)
+
+
+@app.command(
+    epilog=f"""Examples:
+
+[bold]moderate review golden add post-42 block --label weapons --as lea[/]
+
+{_EXIT_CODES}"""
+)
+def add(
+    submission: Annotated[
+        str, typer.Argument(help="A submission's id, or its reference if no other has it.")
+    ],
+    action: Annotated[Action, typer.Argument(help="The true answer: allow or block.")],
+    label: Annotated[
+        list[str] | None, typer.Option(help="A label that truly applies; repeat it for several.")
+    ] = None,
+    queue: Annotated[
+        str | None, typer.Option(help="Ask in this queue; else where the policy puts it.")
+    ] = None,
+    name: AsName = "",
+) -> None:
+    """Make a decided submission a golden item."""
+    if action is Action.REVIEW:
+        raise UsageError("the true answer is allow or block")
+    settings = Settings.read()
+    database = open_database(settings)
+    try:
+        schema.check(database)
+        answer = Answer(action, frozenset(label or ()))
+        item = review_desk(settings, database).add_golden(
+            reviewer(name, lead=True), submission, answer, queue
+        )
+    finally:
+        database.dispose()
+    results().print(f"golden item {item}; a share of claims, MODERATION_REVIEW_GOLDEN_SHARE, are such items")
+
+
+@app.command("list", epilog=_EXIT_CODES)
+def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show all golden items, oldest first."""
+    database = open_database(Settings.read())
+    try:
+        schema.check(database)
+        with database.reading() as session:
+            found = golden_items.everything(session)
+    finally:
+        database.dispose()
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": item.id,
+                    "submission": item.submission_id,
+                    "decision": item.decision_id,
+                    "queue": item.queue,
+                    "action": item.action.value,
+                    "labels": list(item.labels),
+                    "added_by": item.added_by,
+                    "created_at": item.created_at.isoformat(),
+                }
+                for item in found
+            ]
+        )
+        return
+    table = plain_table("item", "submission", "queue", "answer", "labels", "added by", "added")
+    for item in found:
+        table.add_row(
+            str(item.id),
+            item.submission_id,
+            item.queue,
+            action_text(item.action),
+            ", ".join(item.labels),
+            item.added_by,
+            f"{item.created_at:%Y-%m-%d %H:%M}",
+        )
+    results().print(table)

@@ -1,0 +1,37 @@
+"""What waits in a deployment, and since when: to be decided, to be told to the platform, to be reviewed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from worker.domain.review import ReviewKind
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """So many of something, and since when the oldest waits; UTC, None where there is none."""
+
+    count: int = 0
+    oldest_at: datetime | None = None
+
+    def seconds(self, now: datetime) -> float:
+        """Return how long the oldest has waited; 0 where there is none."""
+        return max(0.0, (now - self.oldest_at).total_seconds()) if self.oldest_at else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What the database says waits."""
+
+    #: When this was so; UTC.
+    at: datetime
+    #: Accepted over HTTP or claimed by a worker, neither decided nor refused.
+    undecided: Waiting = Waiting()
+    #: Events that the platform has yet to be told.
+    outbox: Waiting = Waiting()
+    #: Events that could not be delivered and are no longer tried.
+    given_up: int = 0
+    #: Open questions by kind.
+    reviews: Mapping[ReviewKind, Waiting] = field(default_factory=dict)
+    #: Worker processes that were heard of lately.
+    workers: int = 0

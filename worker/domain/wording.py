@@ -1,0 +1,14 @@
+"""Numbers as people say them."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 event" or "2,000 events"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def age(seconds: float) -> str:
+    """Return about how long that is: 40 s, 12 min, 3 h, 5 days."""
+    for unit, length, most in (("s", 1, 120), ("min", 60, 120 * 60), ("h", 3600, 48 * 3600)):
+        if seconds < most:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"

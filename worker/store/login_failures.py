@@ -1,0 +1,57 @@
+"""Failed logins at the review desk: how often names and addresses were tried of late."""
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.orm import Session
+
+from worker.store.column_types import utc_now
+from worker.store.tables import LoginFailureRow
+
+#: What happened longer ago counts no more.
+WINDOW: Final = timedelta(minutes=15)
+#: One name from one address; all names from an address; one name from everywhere. A stranger who tries
+#: names must not lock their owners out, so the last is the largest.
+MAX_OF_NAME_AND_ADDRESS: Final = 5
+MAX_OF_ADDRESS: Final = 30
+MAX_OF_NAME: Final = 50
+_NAME_CHARACTERS: Final = 80
+
+
+def note(session: Session, name: str, address: str) -> None:
+    """Note that a login failed."""
+    session.add(LoginFailureRow(name=_short(name), address=address, failed_at=utc_now()))
+
+
+def too_many(session: Session, name: str, address: str) -> bool:
+    """Whether it was tried too often to be tried now."""
+    of_name, of_address = LoginFailureRow.name == _short(name), LoginFailureRow.address == address
+    return (
+        _count(session, of_name, of_address) >= MAX_OF_NAME_AND_ADDRESS
+        or _count(session, of_address) >= MAX_OF_ADDRESS
+        or _count(session, of_name) >= MAX_OF_NAME
+    )
+
+
+def forget(session: Session, name: str, address: str) -> None:
+    """Forget the failures before a login that succeeded."""
+    session.execute(
+        delete(LoginFailureRow).where(
+            LoginFailureRow.name == _short(name), LoginFailureRow.address == address
+        )
+    )
+
+
+def forget_old(session: Session) -> None:
+    """Delete what counts no more."""
+    session.execute(delete(LoginFailureRow).where(LoginFailureRow.failed_at <= utc_now() - WINDOW))
+
+
+def _count(session: Session, *of: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(LoginFailureRow)
+    return session.scalar(query.where(*of, LoginFailureRow.failed_at > utc_now() - WINDOW)) or 0
+
+
+def _short(name: str) -> str:
+    return name[:_NAME_CHARACTERS]

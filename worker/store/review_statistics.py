@@ -1,0 +1,236 @@
+"""What can be counted about reviews and verdicts, each in one statement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Boolean, ColumnElement, Integer, String, and_, cast, exists, func, select
+from sqlalchemy import type_coerce as read_as
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session, aliased
+
+from worker.domain.policy import Action
+from worker.domain.review import ReviewKind
+from worker.store.reviews import OPEN
+from worker.store.tables import DecisionRow, GoldenItemRow, LabelScoreRow, ReviewRow, VerdictRow
+from worker.store.verdicts import has_later, in_force, stands
+
+#: More pairs than these, the newest, tell nothing new.
+MAX_PAIRS: Final = 20_000
+_FIRST: Final = [kind.value for kind in ReviewKind if kind.is_first]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in one queue."""
+
+    queue: str
+    open: int
+    #: Of these: in somebody's hands, beyond their deadline, for a lead.
+    claimed: int
+    overdue: int
+    for_lead: int
+    #: In UTC.
+    oldest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """What one person answered on one day, in UTC."""
+
+    #: YYYY-MM-DD.
+    day: str
+    reviewer: str
+    action: Action
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """How often people agreed with a label."""
+
+    label: str
+    #: Flagged, and answered by a person.
+    flagged: int
+    #: Of these, where it truly applied.
+    right: int
+    #: Not flagged, and a person found it.
+    missed: int
+
+    @property
+    def precision(self) -> float | None:
+        """The share of the flagged where the label applied; None where nothing was flagged."""
+        return self.right / self.flagged if self.flagged else None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenAnswer:
+    """Who answered what."""
+
+    reviewer: str
+    action: Action
+    labels: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Two looks at one picture, the second without knowing the first."""
+
+    policy: str
+    first: GivenAnswer
+    second: GivenAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenAnswer:
+    """An answer to a golden item, and the one that is known to be right."""
+
+    policy: str
+    given: GivenAnswer
+    action: Action
+    labels: frozenset[str]
+
+
+def backlog(session: Session, now: datetime) -> list[Backlog]:
+    """Return what is open, by queue."""
+    query = (
+        select(
+            ReviewRow.queue,
+            func.count(),
+            _count_if(ReviewRow.claimed_until > now),
+            _count_if(ReviewRow.deadline_at < now),
+            _count_if(ReviewRow.for_lead),
+            func.min(ReviewRow.created_at),
+        )
+        .where(ReviewRow.state == OPEN, ReviewRow.kind != ReviewKind.GOLDEN.value)
+        .group_by(ReviewRow.queue)
+        .order_by(ReviewRow.queue)
+    )
+    return [Backlog(*row) for row in session.execute(query)]
+
+
+def throughput(session: Session, since: datetime) -> list[DayCount]:
+    """Return how many answers people gave, by day, person and action; inherited ones are nobody's work."""
+    day = _day(session, VerdictRow.created_at).label("day")
+    query = (
+        select(day, VerdictRow.reviewer, VerdictRow.action, func.count())
+        .where(VerdictRow.created_at >= since, VerdictRow.inherited_from.is_(None), stands())
+        .group_by(day, VerdictRow.reviewer, VerdictRow.action)
+        .order_by(day, VerdictRow.reviewer, VerdictRow.action)
+    )
+    return [DayCount(*row) for row in session.execute(query)]
+
+
+def labels(session: Session, since: datetime) -> list[LabelCount]:
+    """Return how often each label was right and was missed, as the verdicts in force say; by name."""
+    counting = and_(
+        VerdictRow.created_at >= since, VerdictRow.inherited_from.is_(None), in_force(), ~has_later()
+    )
+    of_decision = LabelScoreRow.decision_id == VerdictRow.decision_id
+    flagged = (
+        select(
+            LabelScoreRow.label,
+            func.count(),
+            _count_if(_names(session, VerdictRow.labels, LabelScoreRow.label)),
+        )
+        .join(VerdictRow, of_decision)
+        .where(LabelScoreRow.flagged, counting)
+        .group_by(LabelScoreRow.label)
+    )
+    name = _each(session, VerdictRow.labels)
+    seen = exists().where(of_decision, LabelScoreRow.flagged, LabelScoreRow.label == name)
+    missed = (
+        select(name, func.count())
+        .select_from(VerdictRow)
+        .where(counting, ~seen.correlate_except(LabelScoreRow))
+        .group_by(name)
+    )
+    right = {label: (count, hits) for label, count, hits in session.execute(flagged)}
+    overlooked: dict[str, int] = dict(session.execute(missed).all())
+    return [
+        LabelCount(label, *right.get(label, (0, 0)), overlooked.get(label, 0))
+        for label in sorted(right.keys() | overlooked.keys())
+    ]
+
+
+def second_looks(session: Session, since: datetime) -> list[Looks]:
+    """Return first and second answers about the same decisions, the newest `MAX_PAIRS`."""
+    first, second = aliased(VerdictRow), aliased(VerdictRow)
+    asked_first, asked_second = aliased(ReviewRow), aliased(ReviewRow)
+    query = (
+        select(DecisionRow.policy, *_answer(first), *_answer(second))
+        .select_from(second)
+        .join(
+            asked_second,
+            and_(asked_second.id == second.review_id, asked_second.kind == ReviewKind.SECOND.value),
+        )
+        .join(DecisionRow, DecisionRow.id == second.decision_id)
+        .join(first, first.decision_id == second.decision_id)
+        .join(asked_first, and_(asked_first.id == first.review_id, asked_first.kind.in_(_FIRST)))
+        .where(second.created_at >= since, stands(first), stands(second))
+        .order_by(second.id.desc())
+        .limit(MAX_PAIRS)
+    )
+    return [Looks(row[0], _given(row[1:4]), _given(row[4:7])) for row in session.execute(query)]
+
+
+def golden_answers(session: Session, since: datetime) -> list[GoldenAnswer]:
+    """Return the answers to golden items, the newest `MAX_PAIRS`."""
+    query = (
+        select(DecisionRow.policy, *_answer(VerdictRow), GoldenItemRow.action, GoldenItemRow.labels)
+        .select_from(VerdictRow)
+        .join(ReviewRow, ReviewRow.id == VerdictRow.review_id)
+        .join(GoldenItemRow, GoldenItemRow.id == ReviewRow.golden_id)
+        .join(DecisionRow, DecisionRow.id == GoldenItemRow.decision_id)
+        .where(VerdictRow.created_at >= since, stands())
+        .order_by(VerdictRow.id.desc())
+        .limit(MAX_PAIRS)
+    )
+    return [
+        GoldenAnswer(row[0], _given(row[1:4]), row[4], frozenset(row[5])) for row in session.execute(query)
+    ]
+
+
+def _answer(row: Any) -> tuple[Any, Any, Any]:
+    return row.reviewer, row.action, row.labels
+
+
+def _given(columns: Sequence[Any]) -> GivenAnswer:
+    reviewer, action, names = columns
+    return GivenAnswer(reviewer, action, frozenset(names))
+
+
+def _count_if(condition: ColumnElement[bool] | Any) -> ColumnElement[int]:
+    return func.coalesce(func.sum(cast(condition, Integer)), 0)
+
+
+def _day(session: Session, moment: Any) -> ColumnElement[str]:
+    if _is_postgresql(session):
+        return func.to_char(func.timezone("UTC", moment), "YYYY-MM-DD", type_=String)
+    return func.strftime("%Y-%m-%d", moment, type_=String)
+
+
+def _names(session: Session, names: Any, label: Any) -> ColumnElement[bool]:
+    """Return the condition that a list of names holds a label."""
+    if _is_postgresql(session):
+        return func.jsonb_exists(read_as(names, JSONB), label, type_=Boolean)
+    each = func.json_each(names).table_valued("value", joins_implicitly=True)
+    return exists(
+        select(1).select_from(each).where(each.c.value == label).correlate(VerdictRow, LabelScoreRow)
+    )
+
+
+def _each(session: Session, names: Any) -> ColumnElement[str]:
+    """Return the names of a list, one a row."""
+    if _is_postgresql(session):
+        each = func.jsonb_array_elements_text(read_as(names, JSONB)).table_valued(
+            "value", joins_implicitly=True
+        )
+    else:
+        each = func.json_each(names).table_valued("value", joins_implicitly=True)
+    return each.c.value
+
+
+def _is_postgresql(session: Session) -> bool:
+    return session.get_bind().dialect.name == "postgresql"

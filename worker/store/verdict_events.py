@@ -1,0 +1,77 @@
+"""What the platform is told of verdicts: never by whom, nor what is meant for colleagues."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from worker.store import appeals, outbox, verdicts
+from worker.store.tables import ReversalRow, SubmissionRow
+from worker.store.verdicts import RecordedVerdict
+
+VERDICT_MADE: Final = "verdict.made"
+VERDICT_REVERSED: Final = "verdict.reversed"
+APPEAL_ANSWERED: Final = "appeal.answered"
+
+
+def tell(
+    session: Session, kind: str, verdict: RecordedVerdict, default: Mapping[str, Any] | None = None
+) -> None:
+    """Note that the platform is to be told, where its submission or `default` says whom."""
+    query = select(SubmissionRow.callback).where(SubmissionRow.id == verdict.submission_id)
+    if callback := session.scalar(query) or default:
+        outbox.add(
+            session,
+            kind,
+            submission_id=verdict.submission_id,
+            decision_id=verdict.decision_id,
+            verdict_id=verdict.id,
+            callback=callback,
+        )
+
+
+def fields_of(session: Session, kind: str, verdict_id: int) -> dict[str, Any]:
+    """Return what an event of this kind says of its verdict, in the form of JSON.
+
+    The same whenever it is asked: it tells how things stood when the event was noted.
+    """
+    verdict = verdicts.find(session, verdict_id)
+    if verdict is None:
+        raise ValueError(f"there is no verdict {verdict_id}")
+    told: dict[str, Any] = {
+        "verdict": verdict.id,
+        "decision": verdict.decision_id,
+        "action": verdict.action.value,
+        "labels": list(verdict.labels),
+        "reason": verdict.reason,
+        "inherited": verdict.inherited_from is not None,
+        "made_at": verdict.created_at.isoformat(),
+    }
+    if kind == APPEAL_ANSWERED:
+        told |= _appeal(session, verdict)
+    if kind == VERDICT_REVERSED:
+        told |= _reversal(session, verdict)
+    return told
+
+
+def _appeal(session: Session, verdict: RecordedVerdict) -> dict[str, Any]:
+    appeal = appeals.of_review(session, verdict.review_id) if verdict.review_id is not None else None
+    if appeal is None:
+        raise ValueError(f"the verdict {verdict.id} answers no appeal")
+    upheld = verdict.action is appeal.appealed_action
+    return {"appeal": appeal.id, "outcome": "upheld" if upheld else "overturned"}
+
+
+def _reversal(session: Session, verdict: RecordedVerdict) -> dict[str, Any]:
+    row = session.get(ReversalRow, verdict.id)
+    if row is None:
+        raise ValueError(f"the verdict {verdict.id} was not reversed")
+    # What holds since, in place of what the verdict said.
+    return {
+        "action": row.action.value,
+        "reversed_action": verdict.action.value,
+        "labels": [],
+        "reason": row.reason or "",
+        "reversed_at": row.created_at.isoformat(),
+    }

@@ -1,0 +1,56 @@
+"""Makes a decision whose answer is known a golden item, to be hidden among the reviews."""
+
+from dataclasses import dataclass, replace
+
+from worker.domain.reviewer import Reviewer
+from worker.domain.verdict import Answer, check_answer
+from worker.errors import ReviewConflictError, UnknownReviewError, UsageError
+from worker.store import audit_log, decisions, golden_items, reviews, submissions
+from worker.store.column_types import utc_now
+from worker.store.database import Database
+from worker.store.reviews import OPEN
+from worker.usecases.policy_behind import place_again, policy_behind
+
+
+@dataclass(frozen=True, slots=True)
+class AddGoldenItem:
+    """Add a golden item."""
+
+    database: Database
+
+    def __call__(self, reviewer: Reviewer, name: str, answer: Answer, queue: str | None = None) -> int:
+        """Add the newest decision on the submission with this id, or this reference; return the item's id.
+
+        It is asked in the queue where the policy puts such decisions, or in the one named. UnknownReviewError
+        where nothing is decided, UsageError where several submissions have the reference,
+        ReviewConflictError where the question is open or the decision is a golden item already.
+        """
+        with self.database.transaction() as session:
+            found = submissions.named(session, name, limit=2)
+            if len(found) > 1:
+                raise UsageError(f"several submissions have the reference {name!r}", hint="name one's id")
+            decided = decisions.of_submissions(session, found)
+            if not decided:
+                raise UnknownReviewError(f"no decision on a submission {name!r}")
+            decision = decided[-1]
+            if any(review.state == OPEN for review in reviews.of_decision(session, decision.id)):
+                raise ReviewConflictError(
+                    f"submission {name!r} is in the queue: its answer is not known yet",
+                    hint="decide it first",
+                )
+            policy = policy_behind(session, decision)
+            if policy is not None:
+                # Whoever sets the question gives no reason.
+                check_answer(replace(answer, reason=answer.reason or "known"), policy, decision.flagged)
+            item = golden_items.add(
+                session,
+                decision_id=decision.id,
+                queue=queue or place_again(session, decision, utc_now()).queue,
+                action=answer.action,
+                labels=answer.labels,
+                added_by=reviewer.name,
+            )
+            if item is None:
+                raise ReviewConflictError(f"submission {name!r} is a golden item already")
+            audit_log.note(session, reviewer.name, audit_log.GOLDEN_ADDED, golden=item, decision=decision.id)
+        return item

@@ -1,0 +1,169 @@
+"""Hands the next review to a person, alone, with those that look nearly the same."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from worker.domain.likeness import nearly_same
+from worker.domain.review import SEVERE, UNHURRIED, ReviewKind, order_of
+from worker.domain.reviewer import Reviewer
+from worker.store import audit_log, decisions, embeddings, review_claims, reviews
+from worker.store.database import Database
+from worker.store.review_claims import Claimant
+from worker.store.reviews import Review, ReviewFilters
+
+#: As many are compared with the claimed picture: those that would come next.
+MAX_COMPARED: Final = 2048
+#: As many can be overlooked at one look.
+MAX_ALIKE: Final = 29
+#: Pictures whose vectors are in memory at once: 0.5 MiB of vectors of 512 numbers.
+_CHUNK: Final = 256
+_NO_FILTERS: Final = ReviewFilters()
+#: Whose likenesses may share an answer; the others are asked one by one.
+_GROUPED: Final = frozenset({ReviewKind.DECISION, ReviewKind.AUDIT})
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a person has in hand: one review, and the open ones alike, each with a token of its own."""
+
+    review: Review
+    alike: tuple[Review, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimReview:
+    """Claim a review for a person, for a while."""
+
+    database: Database
+    lease: timedelta
+    #: From this cosine of the stored embeddings on, pictures are shown as one group.
+    group_cosine: float
+    #: The share, 0 to 1, of claims that are golden items.
+    golden_share: float
+    #: A number from 0 to 1, drawn by lot.
+    chance: Callable[[], float] = random.random
+
+    def __call__(
+        self,
+        reviewer: Reviewer,
+        filters: ReviewFilters = _NO_FILTERS,
+        *,
+        review_id: int | None = None,
+        grouped: bool = True,
+    ) -> Claim | None:
+        """Return the next review for `reviewer`, or None where there is none for them now.
+
+        With `review_id` that one: UnknownReviewError where there is none, ReviewConflictError where somebody
+        else has it or it is settled, ReviewNotAllowedError where it is not for this person: for a lead, of
+        a label they opted out of, beyond their daily cap, or about what they answered before. One that this
+        person has in hand already stays theirs, with the token it has.
+        """
+        now = datetime.now(UTC)
+        with self.database.transaction() as session:
+            review_claims.take_turns(session, reviewer.name)
+            claimant = _claimant(session, reviewer, now)
+            if review_id is not None:
+                review = review_claims.pick(session, claimant, review_id, now)
+                if review.is_held(now):
+                    review_claims.renew(session, [review_id], now + self.lease)
+                    (review,) = reviews.by_ids(session, [review_id])
+                    return Claim(review)
+                first: int | None = review_id
+            else:
+                first = self._next(session, claimant, filters, now)
+            if first is None:
+                return None
+            self._take(session, reviewer, [first], now)
+            (review,) = reviews.by_ids(session, [first])
+            alike = self._alike(session, _after(claimant, review), review, now) if grouped else []
+            self._take(session, reviewer, alike, now)
+            found = Claim(review, tuple(reviews.by_ids(session, alike)))
+            _note(session, reviewer, found)
+        return found
+
+    def _next(
+        self, session: Session, claimant: Claimant, filters: ReviewFilters, now: datetime
+    ) -> int | None:
+        """Return the review that comes next, or in its place a golden one."""
+        found = review_claims.next_for(session, claimant, filters, now)
+        if found is None or self.chance() >= self.golden_share:
+            return found
+        golden = review_claims.golden_for(session, claimant, filters)
+        if golden is None:
+            return found
+        about = decisions.by_ids(session, [golden.decision_id])[golden.decision_id]
+        priority = order_of(about.severity, now + UNHURRIED)
+        return review_claims.ask_golden(session, golden, claimant.reviewer.name, priority)
+
+    def _take(self, session: Session, reviewer: Reviewer, review_ids: Sequence[int], now: datetime) -> None:
+        if review_ids:
+            review_claims.claim(session, review_ids, reviewer.name, now + self.lease)
+
+    def _alike(self, session: Session, claimant: Claimant, review: Review, now: datetime) -> list[int]:
+        """Return the free reviews of pictures that look nearly the same; nobody else gets them meanwhile."""
+        decision = review.decision
+        if review.kind not in _GROUPED or decision.sha256 is None:
+            return []
+        model = decision.model_digest
+        picture = embeddings.vectors_of(session, [decision.sha256], model).get(decision.sha256)
+        if picture is None:
+            return []
+        beside = review_claims.neighbours(session, claimant, review, now, MAX_COMPARED)
+        # The same bytes can have been uploaded many times.
+        digests = list(dict.fromkeys(sha256 for _, sha256, _ in beside))
+        alike: dict[str, float] = {}
+        for start in range(0, len(digests), _CHUNK):
+            others = embeddings.vectors_of(session, digests[start : start + _CHUNK], model)
+            alike |= nearly_same(picture, others, self.group_cosine)
+        found = sorted((one for one in beside if one[1] in alike), key=lambda one: -alike[one[1]])
+        wanted = _within_cap(claimant, [(review_id, severity) for review_id, _, severity in found])
+        return review_claims.free_among(session, claimant, wanted[:MAX_ALIKE], now) if wanted else []
+
+
+def _claimant(session: Session, reviewer: Reviewer, now: datetime) -> Claimant:
+    if reviewer.severe_per_day is None:
+        return Claimant(reviewer, None)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return Claimant(
+        reviewer, reviewer.severe_per_day - audit_log.severe_shown(session, reviewer.name, midnight)
+    )
+
+
+def _after(claimant: Claimant, review: Review) -> Claimant:
+    """Return the claimant as they are once they have seen this one."""
+    if claimant.severe_left is None or review.decision.severity < SEVERE:
+        return claimant
+    return Claimant(claimant.reviewer, claimant.severe_left - 1)
+
+
+def _within_cap(claimant: Claimant, found: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the ids of as many as this person may still see, of pairs of id and severity."""
+    left, wanted = claimant.severe_left, []
+    for review_id, severity in found:
+        if left is not None and severity >= SEVERE:
+            if left <= 0:
+                continue
+            left -= 1
+        wanted.append(review_id)
+    return wanted
+
+
+def _note(session: Session, reviewer: Reviewer, found: Claim) -> None:
+    for review in (found.review, *found.alike):
+        audit_log.note(
+            session,
+            reviewer.name,
+            audit_log.CLAIMED,
+            review_id=review.id,
+            submission_id=review.decision.submission_id,
+            fence=review.fence,
+            kind=review.kind.value,
+            action=review.decision.action.value,
+            labels=list(review.decision.flagged),
+            alike=len(found.alike),
+        )

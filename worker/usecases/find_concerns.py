@@ -1,0 +1,124 @@
+"""What in a deployment needs a person, the gravest first, each with the command that leads on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from worker.domain.backlog import Waiting
+from worker.domain.queue_depth import QueueDepth
+from worker.domain.review import ReviewKind
+from worker.domain.wording import age, counted
+from worker.errors import ModerationError
+from worker.store.policy_states import disagreements
+from worker.usecases.survey_deployment import Records, Survey
+
+#: A submission is decided in seconds; after this long something is in its way.
+UNDECIDED_FOR_LONG: Final = timedelta(minutes=5)
+#: A receiver may be away for a while; after this long somebody should ask why.
+UNTOLD_FOR_LONG: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that needs a person."""
+
+    what: str
+    #: What to run or to do next.
+    way_out: str
+    #: Whether it is the broker or the database, which could not be asked.
+    is_outage: bool = False
+
+
+def find_concerns(survey: Survey) -> list[Concern]:
+    """Return what needs a person; nothing where all is well."""
+    found = [_outage(one) for one in (survey.records, survey.depth) if isinstance(one, ModerationError)]
+    if isinstance(survey.records, Records):
+        depth = survey.depth if isinstance(survey.depth, QueueDepth) else None
+        found += _of_work(survey.records, depth)
+        found += _of_policies(survey.records)
+        found += _of_telling(survey.records, survey.at)
+        found += _of_strange_submissions(survey.records)
+    return found
+
+
+def _outage(problem: ModerationError) -> Concern:
+    return Concern(problem.message, problem.hint, is_outage=True)
+
+
+def _of_work(records: Records, depth: QueueDepth | None) -> Iterator[Concern]:
+    backlog = records.backlog
+    if not backlog.workers:
+        yield Concern("no worker is alive" + _what_waits(records, depth), "start one: moderate worker")
+    elif depth and depth.waiting and depth.unacknowledged == 0:
+        yield Concern(
+            f"workers are alive, but none takes the {counted(depth.waiting, 'message')} on the queue",
+            "see that MODERATION_BROKER_URL and MODERATION_QUEUE are theirs, else restart them: "
+            "moderate worker",
+        )
+    elif _is_late(backlog.undecided, backlog.at, UNDECIDED_FOR_LONG):
+        waited = age(backlog.undecided.seconds(backlog.at))
+        yield Concern(
+            f"{counted(backlog.undecided.count, 'submission')} undecided, the oldest for {waited}",
+            "see whether it shrinks: moderate status --watch 5; if not, start more workers: moderate worker",
+        )
+    if quarantined := backlog.reviews.get(ReviewKind.QUARANTINE, Waiting()).count:
+        yield Concern(
+            f"{counted(quarantined, 'picture')} in quarantine, since workers died of them",
+            "moderate decisions --action review",
+        )
+
+
+def _what_waits(records: Records, depth: QueueDepth | None) -> str:
+    waiting = [
+        f"{counted(depth.waiting, 'message')} on the queue" if depth and depth.waiting else "",
+        f"{counted(records.backlog.undecided.count, 'submission')} undecided"
+        if records.backlog.undecided.count
+        else "",
+    ]
+    told = " and ".join(one for one in waiting if one)
+    return f", {told}" if told else ""
+
+
+def _of_policies(records: Records) -> Iterator[Concern]:
+    refused = sorted({report.state.policy for report in records.awake if report.state.refusal})
+    if refused:
+        yield Concern(
+            f"the saved file of {', '.join(refused)} is refused, an earlier version decides",
+            "moderate policy status",
+        )
+    if split := sorted(disagreements(records.awake)):
+        yield Concern(f"workers disagree about {', '.join(split)}", "moderate policy status")
+
+
+def _of_telling(records: Records, now: datetime) -> Iterator[Concern]:
+    backlog = records.backlog
+    if backlog.given_up:
+        yield Concern(
+            f"{counted(backlog.given_up, 'event')} could not be delivered to the platform",
+            "moderate outbox list, then moderate outbox replay",
+        )
+    if _is_late(backlog.outbox, now, UNTOLD_FOR_LONG):
+        yield Concern(
+            f"{counted(backlog.outbox.count, 'event')} the platform has not been told, "
+            f"the oldest for {age(backlog.outbox.seconds(now))}",
+            "moderate outbox list; workers or moderate schedule deliver them",
+        )
+
+
+def _of_strange_submissions(records: Records) -> Iterator[Concern]:
+    happenings = records.happenings
+    if number := happenings.conflicts.last_hour:
+        yield Concern(
+            f"{counted(number, 'submission')} came within the hour with the id of another picture",
+            f"moderate explain {happenings.newest_conflict}, and ask the producer",
+        )
+    if number := happenings.refused.last_hour:
+        yield Concern(
+            f"{counted(number, 'submission')} refused within the hour: no policy can decide them",
+            "moderate decisions shows why",
+        )
+
+
+def _is_late(waiting: Waiting, now: datetime, patience: timedelta) -> bool:
+    return waiting.seconds(now) > patience.total_seconds()

@@ -1,0 +1,38 @@
+"""The policy that made a recorded decision, and what it says of the reviews that follow."""
+
+from datetime import datetime
+from functools import lru_cache
+
+from sqlalchemy.orm import Session
+
+from worker.domain.decision import Decision
+from worker.domain.policy import DEFAULT_QUEUE, Policy
+from worker.domain.review import UNHURRIED, Place, order_of, place_in_queue
+from worker.errors import InvalidPolicyError
+from worker.policy_files.parser import parse_policy
+from worker.store import policy_versions
+from worker.store.decisions import RecordedDecision
+
+
+def policy_behind(session: Session, decision: RecordedDecision) -> Policy | None:
+    """Return the version that decided; None where its text is no longer understood."""
+    text = policy_versions.text_of(session, decision.policy_digest)
+    return _parsed(text or "", decision.policy)
+
+
+def place_again(session: Session, decision: RecordedDecision, now: datetime) -> Place:
+    """Return where another question about a decision waits: where the policy would put it now."""
+    policy = policy_behind(session, decision)
+    if policy is None:
+        return Place(DEFAULT_QUEUE, order_of(decision.severity, now + UNHURRIED), None)
+    decided = Decision(decision.action, decision.reason, decision.scores, decision.flagged, decision.severity)
+    return place_in_queue(policy, decided, now)
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, name: str) -> Policy | None:
+    """Return the policy of a text; versions are few, and asked for with every verdict."""
+    try:
+        return parse_policy(text, f"{name}.yaml")
+    except InvalidPolicyError:
+        return None

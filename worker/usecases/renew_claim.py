@@ -1,0 +1,27 @@
+"""Lets a person keep a review while they look at it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from worker.domain.review import ClaimToken
+from worker.domain.reviewer import Reviewer
+from worker.store import review_claims
+from worker.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class RenewClaim:
+    """Begin the lease of claims anew."""
+
+    database: Database
+    lease: timedelta
+
+    def __call__(self, reviewer: Reviewer, tokens: Sequence[ClaimToken]) -> datetime:
+        """Return until when they are held now; ReviewConflictError where one is held no more."""
+        now = datetime.now(UTC)
+        until = now + self.lease
+        with self.database.transaction() as session:
+            review_claims.hold(session, reviewer.name, tokens, now)
+            review_claims.renew(session, [token.review_id for token in tokens], until)
+        return until

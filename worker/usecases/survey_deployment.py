@@ -1,0 +1,74 @@
+"""Looks at a whole deployment at once, so that a person sees what is well and what is not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from worker.client import Client
+from worker.domain.backlog import Backlog
+from worker.domain.queue_depth import QueueDepth
+from worker.errors import ModerationError, SchemaError, UnavailableError
+from worker.store import overview, policy_states, schema
+from worker.store.column_types import utc_now
+from worker.store.database import Database
+from worker.store.overview import Happenings
+from worker.store.policy_states import ReportedState
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the database says."""
+
+    #: The tables' revision.
+    revision: str
+    backlog: Backlog
+    happenings: Happenings
+    #: What every process said last about its policies, by policy and process.
+    reports: list[ReportedState]
+
+    @property
+    def awake(self) -> list[ReportedState]:
+        """The reports of the processes that were heard of lately."""
+        return [report for report in self.reports if not report.is_silent(self.backlog.at)]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A deployment at one moment; of what is away, why."""
+
+    #: UTC.
+    at: datetime
+    depth: QueueDepth | ModerationError
+    records: Records | ModerationError
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyDeployment:
+    """Ask broker and database; what one of them does not tell hides nothing of the other."""
+
+    database: Database
+    broker: Client
+
+    def __call__(self) -> Survey:
+        """Return what there is to be seen now."""
+        return Survey(utc_now(), _or_problem(self.broker.depth), _or_problem(self._records))
+
+    def _records(self) -> Records:
+        schema.check(self.database)
+        with self.database.reading() as session:
+            return Records(
+                schema.revision(session),
+                overview.backlog(session),
+                overview.happenings(session),
+                policy_states.all_states(session),
+            )
+
+
+def _or_problem(look: Callable[[], Found]) -> Found | ModerationError:
+    try:
+        return look()
+    except (UnavailableError, SchemaError) as problem:
+        return problem

@@ -1,0 +1,91 @@
+"""The desk as an application of its own: its routes, and its errors as pages that a person can act on."""
+
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from worker.errors import ModerationError, ReviewConflictError
+from worker.web.desk import assets, history, item, lead, login, pictures, queue, verdict
+from worker.web.desk.access import SignInNeededError
+from worker.web.desk.guard import Guard
+from worker.web.desk.pages import page
+from worker.web.desk.service import DeskService
+from worker.web.problems import ProblemError, problem_of
+
+PREFIX: Final = "/review"
+PARTS: Final = (assets, login, queue, item, verdict, pictures, history, lead)
+
+
+def create_desk(desk: DeskService) -> FastAPI:
+    """Return the application, to be mounted under `/review`."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.desk = desk
+    for part in PARTS:
+        app.include_router(part.router)
+    app.add_exception_handler(SignInNeededError, _lead_to_login)
+    app.add_exception_handler(ProblemError, _answer_problem)
+    app.add_exception_handler(ReviewConflictError, _answer_conflict)
+    app.add_exception_handler(ModerationError, _answer_moderation_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(Exception, _answer_unforeseen)
+    app.add_middleware(Guard)
+    return app
+
+
+def _lead_to_login(request: Request, _: Any) -> Response:
+    if request.method != "GET" or _wants_no_page(request):
+        return _error(
+            request, 401, "you are not signed in any more", "sign in again in another tab, then repeat it"
+        )
+    query = f"?{request.url.query}" if request.url.query else ""
+    wanted = urlencode({"next": f"{request.url.path}{query}"})
+    return RedirectResponse(f"{PREFIX}/login?{wanted}", 303)
+
+
+def _answer_problem(request: Request, error: Any) -> Response:
+    return _error(request, error.status, error.detail, error.hint)
+
+
+def _answer_conflict(request: Request, error: Any) -> Response:
+    if _wants_no_page(request):
+        return _error(request, 409, error.message)
+    return page(request, "conflict.html", status=409, message=error.message, hint=error.hint)
+
+
+def _answer_moderation_error(request: Request, error: Any) -> Response:
+    problem = problem_of(error)
+    return _error(request, problem.status, problem.detail, problem.hint or "")
+
+
+def _answer_invalid(request: Request, _: Any) -> Response:
+    return _error(request, 404, "there is nothing at this address")
+
+
+def _answer_http_exception(request: Request, error: Any) -> Response:
+    details = {404: "there is nothing at this address", 405: "that is not understood here"}
+    return _error(request, error.status_code, details.get(error.status_code, str(error.detail)))
+
+
+def _answer_unforeseen(request: Request, _: Exception) -> Response:
+    # The server logs it, with its traceback.
+    return _error(request, 500, "the desk failed", "try again; your lead can find it in the log")
+
+
+def _error(request: Request, status: int, detail: str, hint: str = "") -> Response:
+    if _wants_no_page(request):
+        return PlainTextResponse(detail, status)
+    return page(
+        request, "error.html", status=status, title=HTTPStatus(status).phrase, message=detail, hint=hint
+    )
+
+
+def _wants_no_page(request: Request) -> bool:
+    """Whether a script or a picture asks, and not a person."""
+    accepted = request.headers.get("Accept", "*/*")
+    return "text/html" not in accepted and accepted != "*/*"

@@ -1,0 +1,28 @@
+"""The history of one submission, as a timeline."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from worker.store import submissions
+from worker.web.desk.access import Desk, Here
+from worker.web.desk.pages import page
+from worker.web.problems import ProblemError
+
+router = APIRouter()
+
+
+@router.get("/submissions/{submission_id}")
+def show(request: Request, submission_id: str, desk: Desk, visitor: Here) -> Response:
+    """Show what happened to a submission."""
+    with desk.database.reading() as session:
+        entry = submissions.find(session, submission_id)
+    if entry is None:
+        raise ProblemError(404, f"there is no submission {submission_id[:80]}")
+    return page(
+        request,
+        "history.html",
+        here="history",
+        visitor=visitor,
+        entry=entry,
+        happenings=desk.work.history(submission_id, visitor.reviewer),
+    )

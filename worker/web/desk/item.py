@@ -1,0 +1,198 @@
+"""The page of one item: its picture, why it was flagged, and the form for the verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from worker.domain.review import ReviewKind
+from worker.domain.reviewer import Reviewer
+from worker.errors import ReviewConflictError, ReviewNotAllowedError
+from worker.store import reviews
+from worker.store.column_types import utc_now
+from worker.store.reviews import Review
+from worker.usecases.look_at_review import Dossier
+from worker.usecases.show_picture import Variant
+from worker.web.desk import bars
+from worker.web.desk.access import Desk, Here, Post, Visitor
+from worker.web.desk.addresses import address_of, ids_in
+from worker.web.desk.filters import DeskFilters
+from worker.web.desk.forms import Form
+from worker.web.desk.pages import page
+from worker.web.desk.service import DeskService
+
+router = APIRouter()
+
+#: Frames of an animation that get a button.
+_MAX_FRAMES: Final = 64
+#: Formats that can be transparent: on a black page something else may be seen.
+_ON_BLACK: Final = " on a black page"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The addresses of a picture's views."""
+
+    review: Review
+    #: By frame: as seen on white, then as seen on black.
+    veiled: Sequence[str]
+    clear: Sequence[str]
+    #: The view to begin with.
+    first: int
+    frames: int
+    #: Why there is no picture, as far as that is known already.
+    obstacle: str | None
+
+
+@router.get("/items/{review_id}")
+def show(request: Request, review_id: int, desk: Desk, visitor: Here) -> Response:
+    """Show an item to whoever has it in hand."""
+    return item_page(request, desk, visitor, review_id, dict(request.query_params))
+
+
+def item_page(  # noqa: PLR0913 - what was sent, and what was wrong with it
+    request: Request,
+    desk: DeskService,
+    visitor: Visitor,
+    review_id: int,
+    query: dict[str, str],
+    *,
+    sent: Form | None = None,
+    problem: str = "",
+) -> Response:
+    """Return the page; with what was sent and why it was refused, where it was."""
+    filters = DeskFilters.of(query)
+    main, alike = _in_hand(desk, visitor.reviewer, review_id, ids_in(query.get("with", "")))
+    if main is None:
+        return _not_in_hand(request, desk, visitor, review_id, filters)
+    first, *others = desk.parts.look([main, *alike])
+    return page(
+        request,
+        "item.html",
+        status=422 if problem else 200,
+        here="item",
+        visitor=visitor,
+        undo=desk.parts.last_verdict(visitor.reviewer.name),
+        filters=filters,
+        query=query,
+        dossier=first,
+        picture=_shown(desk, visitor, first),
+        others=[(other, _shown(desk, visitor, other)) for other in others],
+        bars=[bars.bar(one) for one in first.evidence],
+        clear=visitor.account.shows_clear or query.get("shown") == "clear",
+        frame=_frame(query, first),
+        sent=sent,
+        problem=problem,
+        address=address_of(main.id, alike, filters),
+        needs_reason=_needing_reason(first),
+    )
+
+
+@router.post("/ahead")
+def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
+    """Claim the item after this one, so that its picture is there when it is wanted."""
+    filters = DeskFilters.of_form(posted.form)
+    here = set(ids_in(posted.form.get("here")))
+    with desk.database.reading() as session:
+        held = reviews.held_by(session, visitor.reviewer.name, utc_now())
+    waiting = [one for one in held if one.id not in here]
+    alike: Sequence[Review] = ()
+    if waiting:
+        main = waiting[0]
+    else:
+        try:
+            claim = desk.work.claim(visitor.reviewer, filters.for_store(utc_now()))
+        except (ReviewConflictError, ReviewNotAllowedError):
+            claim = None
+        if claim is None:
+            return JSONResponse({})
+        main, alike = claim.review, claim.alike
+    dossiers = desk.parts.look([main, *alike])
+    pictures = [_shown(desk, visitor, one) for one in dossiers]
+    views = [one.clear if visitor.account.shows_clear else one.veiled for one in pictures]
+    return JSONResponse(
+        {
+            "href": address_of(main.id, alike, filters),
+            "tokens": [f"{one.id}.{one.fence}" for one in (main, *alike)],
+            "pictures": [
+                view[one.first] for view, one in zip(views, pictures, strict=True) if not one.obstacle
+            ],
+        }
+    )
+
+
+def _in_hand(
+    desk: DeskService, reviewer: Reviewer, review_id: int, beside: Sequence[int]
+) -> tuple[Review | None, list[Review]]:
+    with desk.database.reading() as session:
+        held = {one.id: one for one in reviews.held_by(session, reviewer.name, utc_now())}
+    return held.get(review_id), [
+        held[one] for one in dict.fromkeys(beside) if one in held and one != review_id
+    ]
+
+
+def _not_in_hand(
+    request: Request, desk: DeskService, visitor: Visitor, review_id: int, filters: DeskFilters
+) -> Response:
+    with desk.database.reading() as session:
+        found = reviews.find(session, review_id)
+    if found and found.kind is ReviewKind.GOLDEN:
+        # That somebody's answers are measured is nobody else's business.
+        found = None
+    free = (
+        found is not None
+        and found.state == "open"
+        and (
+            found.claimed_by is None or (found.claimed_until is not None and found.claimed_until <= utc_now())
+        )
+    )
+    return page(
+        request,
+        "elsewhere.html",
+        status=409 if found else 404,
+        here="item",
+        visitor=visitor,
+        undo=desk.parts.last_verdict(visitor.reviewer.name),
+        review=found,
+        free=free,
+        filters=filters,
+    )
+
+
+def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier) -> Shown:
+    review = dossier.review
+    frames = min(max(1, dossier.frames), _MAX_FRAMES)
+    on_black = frames if _ON_BLACK in review.decision.reason else 0
+    made = {
+        variant: [
+            desk.links.make(visitor.session_id, review.id, variant, frame) for frame in range(2 * frames)
+        ]
+        for variant in Variant
+    }
+    return Shown(
+        review,
+        made[Variant.VEILED],
+        made[Variant.CLEAR],
+        min(dossier.first_frame, frames - 1) + on_black,
+        frames,
+        desk.parts.show_picture.obstacle(review.decision.submission_id),
+    )
+
+
+def _frame(query: dict[str, str], dossier: Dossier) -> int | None:
+    asked = query.get("frame", "")
+    frames = min(max(1, dossier.frames), _MAX_FRAMES)
+    return int(asked) if asked.isascii() and asked.isdigit() and int(asked[:4]) < 2 * frames else None
+
+
+def _needing_reason(dossier: Dossier) -> dict[str, Any]:
+    """Return what the form has to know of when the policy wants a reason."""
+    policy = dossier.policy
+    if policy is None:
+        return {"always": False, "labels": []}
+    own = {label.name: label.reviewing.needs_reason for label in policy.labels}
+    default = bool(policy.reviewing.needs_reason)
+    asking = [name for name, wants in own.items() if (default if wants is None else wants)]
+    return {"always": default or bool(set(asking) & set(dossier.review.decision.flagged)), "labels": asking}

@@ -1,0 +1,75 @@
+"""Renders the desk's templates: what comes from outside is escaped, everywhere, by default."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from worker.store.column_types import utc_now
+from worker.web.desk import assets
+
+_DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
+_MINUTE: Final = timedelta(minutes=1)
+
+
+def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return a page."""
+    text = _TEMPLATES.get_template(template).render(
+        {"visitor": None, "undo": None, "here": "", **values}, request_id=request.state.request_id
+    )
+    return HTMLResponse(text, status)
+
+
+def span(length: timedelta) -> str:
+    """Return a length of time as people say it: 3 h, 2 days."""
+    length = abs(length)
+    if length >= 2 * _DAY:
+        return f"{length // _DAY} days"
+    if length >= 2 * _HOUR:
+        return f"{length // _HOUR} h"
+    if length >= _MINUTE:
+        return f"{length // _MINUTE} min"
+    return "a moment"
+
+
+def _age(moment: datetime) -> str:
+    return span(utc_now() - moment)
+
+
+def _due(moment: datetime) -> str:
+    left = moment - utc_now()
+    return f"due in {span(left)}" if left > timedelta(0) else f"overdue by {span(left)}"
+
+
+def _is_past(moment: datetime) -> bool:
+    return moment <= utc_now()
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%d %b %Y, %H:%M} UTC"
+
+
+def _pretty_json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").replace("-", " ")
+
+
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("worker.web.desk"),
+    # By hand or by the file's name would be one mistake away from a script in somebody's page.
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.globals["asset"] = assets.address
+_TEMPLATES.filters.update(
+    age=_age, due=_due, is_past=_is_past, moment=_moment, pretty_json=_pretty_json, words=_words
+)

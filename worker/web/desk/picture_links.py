@@ -1,0 +1,38 @@
+"""Short-lived addresses of pictures: signed, for one review, one way to show it, and one session."""
+
+import hashlib
+import hmac
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from worker.usecases.show_picture import Variant
+
+#: An address lives for one to two of these; it is the same within one, so that the browser keeps the picture.
+STEP_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class PictureLinks:
+    """Makes and checks addresses with the key that all processes share."""
+
+    key: bytes
+
+    def make(self, session_id: str, review_id: int, variant: Variant, frame: int = 0) -> str:
+        """Return the address of a picture for this session."""
+        until = (int(time.time()) // STEP_SECONDS + 2) * STEP_SECONDS
+        signature = self._sign(session_id, review_id, variant, frame, until)
+        return f"/review/pictures/{review_id}/{variant.value}/{frame}?until={until}&key={signature}"
+
+    def seconds_left(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
+        self, session_id: str, review_id: int, variant: Variant, frame: int, until: int, signature: str
+    ) -> int:
+        """Return how long an address still holds; 0 where it does not, or is none that we made."""
+        right = self._sign(session_id, review_id, variant, frame, until)
+        if not hmac.compare_digest(signature.encode(), right.encode()):
+            return 0
+        return max(0, until - int(time.time()))
+
+    def _sign(self, session_id: str, review_id: int, variant: Variant, frame: int, until: int) -> str:
+        text = f"{session_id}|{review_id}|{variant.value}|{frame}|{until}"
+        return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,50 @@
+"""Serves pictures of ours: to the session they were signed for, while the item is in that person's hands."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from worker.errors import ModerationError
+from worker.images.display import MEDIA_TYPE
+from worker.store import audit_log, reviews
+from worker.store.column_types import utc_now
+from worker.usecases.show_picture import Variant, View
+from worker.web.desk.access import Desk, Here
+from worker.web.desk.service import DeskService
+from worker.web.problems import ProblemError
+
+router = APIRouter()
+
+
+@router.get("/pictures/{review_id}/{variant}/{frame}")
+def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
+    review_id: int, variant: Variant, frame: int, until: int, key: str, desk: Desk, visitor: Here
+) -> Response:
+    """Return a picture, encoded by us."""
+    seconds = desk.links.seconds_left(visitor.session_id, review_id, variant, frame, until, key)
+    if not seconds:
+        raise ProblemError(403, "this picture's address holds no more: load the page again")
+    submission_id = _in_hand(desk, visitor.reviewer.name, review_id)
+    try:
+        data = desk.parts.show_picture(View(submission_id, variant, frame))
+    except ModerationError as error:
+        # The person has to decide without it, and should know why.
+        raise ProblemError(410, error.message) from None
+    if variant is Variant.CLEAR:
+        _note(desk, visitor.reviewer.name, review_id, submission_id, frame)
+    # Kept by the browser, and by nothing between, until its address ends.
+    return Response(data, media_type=MEDIA_TYPE, headers={"Cache-Control": f"private, max-age={seconds}"})
+
+
+def _in_hand(desk: DeskService, reviewer: str, review_id: int) -> str:
+    with desk.database.reading() as session:
+        held = {one.id: one for one in reviews.held_by(session, reviewer, utc_now())}
+    if review_id not in held:
+        raise ProblemError(403, "this item is not in your hands")
+    return held[review_id].decision.submission_id
+
+
+def _note(desk: DeskService, reviewer: str, review_id: int, submission_id: str, frame: int) -> None:
+    with desk.database.transaction() as session:
+        audit_log.note(
+            session, reviewer, "picture.shown", review_id=review_id, submission_id=submission_id, frame=frame
+        )

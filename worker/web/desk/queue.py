@@ -1,0 +1,59 @@
+"""The first page: what waits, by filters, and the button that hands out the next item."""
+
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from worker.store import review_counts, reviews
+from worker.store.column_types import utc_now
+from worker.web.desk.access import Desk, Here, Post
+from worker.web.desk.addresses import HOME, address_of, next_address
+from worker.web.desk.filters import AGES, KINDS, DeskFilters
+from worker.web.desk.pages import page
+
+router = APIRouter()
+
+_LISTED: Final = 50
+
+
+@router.get("/")
+def show(request: Request, desk: Desk, visitor: Here) -> Response:
+    """Show the queue."""
+    filters, now = DeskFilters.of(request.query_params), utc_now()
+    with desk.database.reading() as session:
+        listed = reviews.page(session, filters.for_store(now), limit=_LISTED + 1)
+        waiting = review_counts.waiting(session, now)
+        held = reviews.held_by(session, visitor.reviewer.name, now)
+    return page(
+        request,
+        "queue.html",
+        here="queue",
+        visitor=visitor,
+        undo=desk.parts.last_verdict(visitor.reviewer.name),
+        filters=filters,
+        kinds=KINDS,
+        ages=AGES,
+        listed=listed[:_LISTED],
+        more=len(listed) > _LISTED,
+        waiting=waiting,
+        held=held,
+        now=now,
+        nothing="nothing" in request.query_params,
+    )
+
+
+@router.post("/next")
+def take_next(desk: Desk, posted: Post) -> Response:
+    """Open the item that is in hand already, else claim the next one."""
+    return RedirectResponse(
+        next_address(desk, posted.visitor.reviewer, DeskFilters.of_form(posted.form)), 303
+    )
+
+
+@router.post("/items/{review_id}/claim")
+def take_this(review_id: int, desk: Desk, posted: Post) -> Response:
+    """Claim one item by its number."""
+    claim = desk.work.claim(posted.visitor.reviewer, review_id=review_id)
+    filters = DeskFilters.of_form(posted.form)
+    return RedirectResponse(address_of(claim.review.id, claim.alike, filters) if claim else HOME, 303)

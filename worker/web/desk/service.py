@@ -1,0 +1,42 @@
+"""What the desk's pages work with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from worker.settings import Settings
+from worker.store import desk_keys
+from worker.store.database import Database
+from worker.web.desk.clients import TrustedProxies
+from worker.web.desk.picture_links import PictureLinks
+from worker.wiring import DeskParts, ReviewDesk, open_desk_parts
+
+
+@dataclass(frozen=True, slots=True)
+class DeskService:
+    """What a web process shows to reviewers."""
+
+    settings: Settings
+    proxies: TrustedProxies
+    links: PictureLinks
+    parts: DeskParts
+
+    @property
+    def work(self) -> ReviewDesk:
+        """What people do with the queue."""
+        return self.parts.queue
+
+    @property
+    def database(self) -> Database:
+        """Where all of it is."""
+        return self.work.database
+
+
+@contextmanager
+def open_desk_service(settings: Settings, queue: ReviewDesk) -> Iterator[DeskService]:
+    """Assemble what the pages need; SettingsError where a trusted proxy has no address."""
+    proxies = TrustedProxies.parse(settings.trusted_proxies)
+    with queue.database.transaction() as session:
+        key = desk_keys.picture_key(session)
+    with open_desk_parts(settings, queue) as parts:
+        yield DeskService(settings, proxies, PictureLinks(key), parts)

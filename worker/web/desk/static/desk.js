@@ -1,0 +1,201 @@
+// The desk's own script: every action by key, the veil, the lease, and the next item ahead. All forms work
+// without it.
+"use strict";
+
+const one = (selector) => document.querySelector(selector);
+const all = (selector) => [...document.querySelectorAll(selector)];
+
+document.documentElement.classList.add("js");
+
+// ---------------------------------------------------------------- the picture
+
+const figure = one("#figure");
+const picture = one("#picture");
+const views = picture && {
+  veiled: JSON.parse(picture.dataset.veiled),
+  clear: JSON.parse(picture.dataset.clear),
+};
+
+const isClear = () => figure.classList.contains("clear");
+
+function show() {
+  const way = isClear() ? "clear" : "veiled";
+  picture.src = views[way][Number(picture.dataset.frame)];
+  picture.alt = isClear() ? "The uploaded picture" : "The uploaded picture, veiled";
+  all("img.thumb").forEach((thumb) => (thumb.src = thumb.dataset[way]));
+  const veil = one("#veil");
+  veil.firstElementChild.textContent = veil.dataset[isClear() ? "clearText" : "veiledText"];
+  if (isClear()) one("#shown").value = "clear";
+  const frames = Number(figure.dataset.frames);
+  all(".frames .button").forEach((button) => {
+    if (Number(button.dataset.frame) === picture.dataset.frame % frames) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
+  });
+  const black = one("#black");
+  if (black) black.setAttribute("aria-pressed", String(Number(picture.dataset.frame) >= frames));
+}
+
+function toggleVeil() {
+  figure.classList.toggle("clear");
+  figure.classList.toggle("veiled");
+  show();
+}
+
+function goToFrame(frame) {
+  const frames = Number(figure.dataset.frames);
+  const onBlack = Number(picture.dataset.frame) >= frames ? frames : 0;
+  picture.dataset.frame = onBlack + ((frame + frames) % frames);
+  show();
+}
+
+function toggleBlack() {
+  const frames = Number(figure.dataset.frames);
+  picture.dataset.frame = (Number(picture.dataset.frame) + frames) % (2 * frames);
+  figure.classList.toggle("on-black", Number(picture.dataset.frame) >= frames);
+  show();
+}
+
+function toggleZoom() {
+  const zoomed = figure.classList.toggle("zoomed");
+  one("#zoom").setAttribute("aria-pressed", String(zoomed));
+  const frame = one("#frame");
+  frame.tabIndex = zoomed ? 0 : -1;
+  if (zoomed) frame.focus({ preventScroll: true });
+}
+
+async function sayWhyNot() {
+  const answer = await fetch(picture.src, { headers: { Accept: "text/plain" } }).catch(() => null);
+  if (answer && answer.ok) return;
+  const gone = one("#gone");
+  gone.textContent = "No picture: " + (answer ? await answer.text() : "the desk does not answer");
+  gone.hidden = false;
+  picture.hidden = true;
+}
+
+if (picture) {
+  one("#veil").addEventListener("click", (event) => { event.preventDefault(); toggleVeil(); });
+  one("#zoom").addEventListener("click", toggleZoom);
+  if (one("#black")) one("#black").addEventListener("click", toggleBlack);
+  all(".frames .button").forEach((button) =>
+    button.addEventListener("click", (event) => { event.preventDefault(); goToFrame(Number(button.dataset.frame)); }));
+  picture.addEventListener("dblclick", toggleZoom);
+  picture.addEventListener("error", sayWhyNot);
+  picture.addEventListener("load", () => { picture.hidden = false; one("#gone").hidden = true; });
+  if (picture.complete && picture.naturalWidth === 0) sayWhyNot();
+}
+
+// ------------------------------------------------------------ the lease, and what comes next
+
+const RENEW_MILLISECONDS = 30000;
+const verdict = one("#verdict-form");
+let ahead = [];
+
+function post(path, fields) {
+  const body = new URLSearchParams([["form_token", verdict.elements.form_token.value], ...fields]);
+  return fetch(path, { method: "POST", body, headers: { Accept: "application/json" } });
+}
+
+const inHand = () => [...verdict.querySelectorAll("input[type=hidden][name=token], input[name=beside]")].map((input) => input.value);
+const filterFields = () => [...verdict.querySelectorAll("input[name^=filter-]")].map((input) => [input.name, input.value]);
+
+async function renew() {
+  const answer = await post("/review/renew", inHand().map((token) => ["token", token])).catch(() => null);
+  if (answer && (answer.status === 409 || answer.status === 401)) {
+    const lost = one("#lost");
+    lost.textContent = answer.status === 401 ? await answer.text() : (await answer.json()).conflict;
+    lost.hidden = false;
+  }
+  if (ahead.length) post("/review/renew", ahead.map((token) => ["token", token])).catch(() => null);
+}
+
+async function lookAhead() {
+  await claimNext();
+  verdict.dataset.ahead = ahead.length;
+}
+
+async function claimNext() {
+  const here = inHand().map((token) => token.split(".")[0]).join(".");
+  const answer = await post("/review/ahead", [["here", here], ...filterFields()]).catch(() => null);
+  if (!answer || !answer.ok) return;
+  const next = await answer.json();
+  if (!next.href) return;
+  ahead = next.tokens;
+  all("input.next").forEach((input) => (input.value = next.href));
+  const release = one("#release");
+  ahead.forEach((token) => {
+    const input = Object.assign(document.createElement("input"), { type: "hidden", name: "ahead", value: token });
+    release.append(input);
+  });
+  next.pictures.forEach((address) => (new Image().src = address));
+}
+
+if (verdict) {
+  setInterval(renew, RENEW_MILLISECONDS);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) renew(); });
+  if (document.readyState === "complete") lookAhead();
+  else window.addEventListener("load", lookAhead);
+  // A second press must not send the answer twice.
+  verdict.addEventListener("submit", () => setTimeout(() => all(".decide button").forEach((button) => (button.disabled = true)), 0));
+}
+
+// ------------------------------------------------------------------ the keys
+
+function tick(number) {
+  const boxes = all(".ticks input");
+  const box = number === 0 ? boxes[boxes.length - 1] : boxes[number - 1];
+  if (box && !(number > 0 && number >= boxes.length)) box.click();
+}
+
+function openDetails(id) {
+  const details = one("#" + id);
+  if (!details) return;
+  details.open = true;
+  details.querySelector("input[name=reason]").focus();
+}
+
+const press = (selector) => () => { const found = one(selector); if (found) found.click(); };
+const focusOn = (selector) => () => { const found = one(selector); if (found) found.focus(); };
+const ACTIONS = {
+  "?": () => { const help = one("#help"); if (help) help.open ? help.close() : help.showModal(); },
+  u: press("#undo button"),
+  n: press("[data-key=n]"),
+};
+if (verdict) {
+  Object.assign(ACTIONS, {
+    a: press("#allow"),
+    b: press("#block"),
+    r: focusOn("#reason"),
+    o: focusOn("#note"),
+    s: () => openDetails("skip"),
+    e: () => openDetails("escalate"),
+    q: press("#release button"),
+    t: press("[data-key=t]"),
+  });
+}
+if (picture) {
+  Object.assign(ACTIONS, {
+    v: toggleVeil,
+    z: toggleZoom,
+    k: press("#black"),
+    f: () => goToFrame((Number(picture.dataset.frame) % Number(figure.dataset.frames)) + 1),
+    F: () => goToFrame((Number(picture.dataset.frame) % Number(figure.dataset.frames)) - 1),
+  });
+}
+
+document.addEventListener("keydown", (event) => {
+  const writing = event.target.matches("input:not([type=checkbox]), textarea, select");
+  if (event.key === "Escape" && writing) {
+    event.target.blur();
+    all(".aside-actions details").forEach((details) => (details.open = false));
+    return;
+  }
+  if (writing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const help = one("#help");
+  if (help && help.open && event.key !== "?") return;
+  if (verdict && /^[0-9]$/.test(event.key)) tick(Number(event.key));
+  else if (ACTIONS[event.key]) ACTIONS[event.key]();
+  else return;
+  event.preventDefault();
+});
+
+all("[data-open]").forEach((button) => button.addEventListener("click", () => one("#" + button.dataset.open).showModal()));

@@ -1,0 +1,241 @@
+"""`/v1/reviews`: the review queue, for a platform's own desk; its key speaks for its people."""
+
+import base64
+import json
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field, TypeAdapter
+
+from worker.domain.review import ReviewKind
+from worker.store import reviews as store
+from worker.store.column_types import utc_now
+from worker.store.reviews import Place, Review, ReviewFilters
+from worker.web import review_bodies as bodies
+from worker.web.access import Reviewing, Service
+from worker.web.problems import ProblemError
+from worker.web.request_schemas import body
+from worker.web.responses import problems
+from worker.web.review_views import (
+    ClaimedView,
+    RenewedView,
+    ReversedView,
+    ReviewPage,
+    SettledItem,
+    SettledView,
+    StatisticsView,
+    reversed_view,
+    review_view,
+    statistics_view,
+)
+
+MAX_LIMIT: Final = 200
+_MAX_NAME_CHARACTERS: Final = 200
+_PLACE: Final = TypeAdapter(
+    tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[int, Field(ge=0, lt=2**63)]]
+)
+_CONFLICT: Final = "Somebody was first, or the claim is held no more; the detail says who and when."
+_NOT_ALLOWED: Final = "The API key does not have the scope, or the review is not for this person."
+_UNKNOWN: Final = "There is no such review or verdict."
+
+router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
+
+Name = Annotated[str | None, Query(max_length=_MAX_NAME_CHARACTERS)]
+
+
+def _answers(*more: int) -> dict[int | str, dict[str, Any]]:
+    statuses = (400, 401, 403, 408, 413, 415, 422, 429, 503, *more)
+    return problems(*sorted(statuses), on_403=_NOT_ALLOWED, on_404=_UNKNOWN, on_409=_CONFLICT)
+
+
+@router.get(
+    "",
+    summary="List open reviews, in the order in which they are handed out",
+    responses={200: {"description": "One page."}, **problems(401, 403, 422, 429, 503)},
+)
+def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
+    service: Service,
+    key: Reviewing,  # noqa: ARG001 - it opens the door
+    queue: Annotated[Name, Query(description="Only in this queue.")] = None,
+    label: Annotated[Name, Query(description="Only where this label was flagged.")] = None,
+    policy: Annotated[Name, Query(description="Only under the policy of this name.")] = None,
+    kind: Annotated[
+        ReviewKind | None, Query(description="Only of this kind; golden ones are hidden.")
+    ] = None,
+    severity: Annotated[int | None, Query(ge=1, le=5, description="Only this grave or graver.")] = None,
+    cursor: Annotated[Name, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50,
+) -> ReviewPage:
+    """Return open reviews with their decisions, claimed ones too."""
+    filters = ReviewFilters(queue, label, policy, kind, severity)
+    after = _place(cursor) if cursor else None
+    with service.intake.database.reading() as session:
+        # One more than asked for tells whether there is a next page.
+        found = store.page(session, filters, after=after, limit=limit + 1)
+    shown = found[:limit]
+    return ReviewPage(
+        reviews=[review_view(review) for review in shown],
+        next_cursor=_cursor(shown[-1]) if len(found) > limit else None,
+    )
+
+
+@router.get(
+    "/statistics",
+    summary="See whether the queue is under control, and the verdicts are right",
+    responses={200: {"description": "Counts."}, **problems(401, 403, 422, 429, 503)},
+)
+def statistics(
+    service: Service,
+    key: Reviewing,  # noqa: ARG001 - it opens the door
+    days: Annotated[int, Query(ge=1, le=366, description="How far back to look.")] = 7,
+) -> StatisticsView:
+    """Return what waits now, and what was answered in the last days."""
+    return statistics_view(service.intake.desk.statistics(utc_now() - timedelta(days=days)))
+
+
+@router.post(
+    "/claim",
+    summary="Take the next review in hand",
+    responses={200: {"description": "What is in hand now."}, **_answers(404, 409)},
+    openapi_extra=body(json="Claim"),
+)
+def claim(
+    service: Service,
+    key: Reviewing,  # noqa: ARG001 - it opens the door
+    wanted: Annotated[bodies.Claim, Depends(bodies.reading(bodies.Claim))],
+) -> ClaimedView:
+    """Claim the next review for a person, and those that look nearly the same; nobody else gets them.
+
+    The claim runs out by itself unless it is renewed. Some are questions whose answer is known, and tell so
+    to nobody.
+    """
+    filters = ReviewFilters(wanted.queue, wanted.label, wanted.policy, None, wanted.severity)
+    found = service.intake.desk.claim(
+        wanted.reviewer.reviewer(), filters, review_id=wanted.review, grouped=wanted.grouped
+    )
+    claimed = [found.review, *found.alike] if found else []
+    return ClaimedView(reviews=[review_view(review, to_answer=True) for review in claimed])
+
+
+@router.post(
+    "/renew",
+    summary="Keep reviews in hand",
+    responses={200: {"description": "They are held on."}, **_answers(404, 409)},
+    openapi_extra=body(json="Renewal"),
+)
+def renew(
+    service: Service,
+    key: Reviewing,  # noqa: ARG001 - it opens the door
+    wanted: Annotated[bodies.Renewal, Depends(bodies.reading(bodies.Renewal))],
+) -> RenewedView:
+    """Begin the lease of these claims anew, all or none."""
+    until = service.intake.desk.renew(wanted.reviewer.reviewer(), wanted.tokens())
+    return RenewedView(claimed_until=until)
+
+
+@router.post(
+    "/release",
+    summary="Give reviews back",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "They are in nobody's hands."}, **_answers(404)},
+    openapi_extra=body(json="Release"),
+)
+def release(
+    service: Service,
+    key: Reviewing,  # noqa: ARG001 - it opens the door
+    wanted: Annotated[bodies.Release, Depends(bodies.reading(bodies.Release))],
+) -> None:
+    """Release these claims; what is held no more stays as it is."""
+    service.intake.desk.release(wanted.reviewer.reviewer(), wanted.tokens())
+
+
+@router.post(
+    "/skip",
+    summary="Pass reviews by",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "They come last for this person."}, **_answers(404, 409)},
+    openapi_extra=body(json="Skip"),
+)
+def skip(
+    service: Service,
+    key: Reviewing,  # noqa: ARG001 - it opens the door
+    wanted: Annotated[bodies.Skip, Depends(bodies.reading(bodies.Skip))],
+) -> None:
+    """Give these back with a reason; for this person they come behind all others."""
+    service.intake.desk.skip(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
+
+
+@router.post(
+    "/escalate",
+    summary="Hand reviews on to a lead",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "Only leads get them."}, **_answers(404, 409)},
+    openapi_extra=body(json="Escalation"),
+)
+def escalate(
+    service: Service,
+    key: Reviewing,  # noqa: ARG001 - it opens the door
+    wanted: Annotated[bodies.Escalation, Depends(bodies.reading(bodies.Escalation))],
+) -> None:
+    """Give these back with a reason; only leads can claim them."""
+    service.intake.desk.escalate(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
+
+
+@router.post(
+    "/verdict",
+    summary="Answer reviews in hand",
+    responses={200: {"description": "They are answered."}, **_answers(404, 409)},
+    openapi_extra=body(json="VerdictBody"),
+)
+def verdict(
+    service: Service,
+    key: Reviewing,  # noqa: ARG001 - it opens the door
+    wanted: Annotated[bodies.VerdictBody, Depends(bodies.reading(bodies.VerdictBody))],
+) -> SettledView:
+    """Give one answer to all of these, all or none; sent again, the same answer is answered as before."""
+    settled = service.intake.desk.settle(
+        wanted.reviewer.reviewer(), wanted.tokens(), wanted.answer(), wanted.shown
+    )
+    return SettledView(
+        verdicts=[
+            SettledItem(review=one.review_id, verdict=one.verdict_id, submission=one.submission_id)
+            for one in settled
+        ]
+    )
+
+
+@router.post(
+    "/reverse",
+    summary="Take a verdict back",
+    responses={200: {"description": "It counts no more."}, **_answers(404, 409)},
+    openapi_extra=body(json="ReversalBody"),
+)
+def reverse(
+    service: Service,
+    key: Reviewing,  # noqa: ARG001 - it opens the door
+    wanted: Annotated[bodies.ReversalBody, Depends(bodies.reading(bodies.ReversalBody))],
+) -> ReversedView:
+    """Undo a verdict and all that came of it: a person's own, or anybody's by a lead."""
+    undone = service.intake.desk.reverse(
+        wanted.reviewer.reviewer(), wanted.verdict, whole_group=wanted.whole_group, reason=wanted.reason
+    )
+    return reversed_view(undone)
+
+
+def _cursor(review: Review) -> str:
+    place = json.dumps([review.priority, review.id])
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def _place(cursor: str) -> Place:
+    try:
+        place: Place = _PLACE.validate_json(base64.urlsafe_b64decode(f"{cursor}==="))
+    except ValueError:
+        raise ProblemError(
+            422, "the cursor is none of ours", hint="take `next_cursor` of the page before"
+        ) from None
+    return place
