@@ -4,9 +4,8 @@ import pytest
 from faults.suite import chosen, run_on
 
 QUICKEST = [
-    "each message delivered five times at once",
     "the same id with another picture",
-    "every connection to Redis cut, five times",
+    "every connection to Redis cut",
     "SIGTERM every 3 s under load",
 ]
 
@@ -15,5 +14,7 @@ QUICKEST = [
 @pytest.mark.timeout(300)
 def test_the_quickest_faults_lose_and_double_nothing(tmp_path):
     outcomes = run_on("sqlite", chosen(QUICKEST), tmp_path / "faults", rounds=1)
-    assert [one.fault for one in outcomes] == sorted(QUICKEST, key=[one.fault for one in outcomes].index)
-    assert not [one for one in outcomes if one.is_failure]
+    assert len(outcomes) == len(QUICKEST)
+    for one in outcomes:
+        assert (one.verdict, one.lost, one.doubled) == ("holds", 0, 0), one
+        assert one.submitted == one.decided > 0

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from faults.fault import Fault, Outcome
@@ -46,8 +46,9 @@ def main(  # noqa: PLR0913, PLR0917 - the options of a command
     if names:
         typer.echo("\n".join(one.name for one in faults))
         return
-    # Whoever stops us stops our servers and workers in order.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Whoever stops us stops our servers and workers in order; a shell's background job ignores Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     folder = keep or Path(tempfile.mkdtemp(prefix="faults-"))
     started = time.monotonic()
     try:
@@ -83,6 +84,10 @@ def _run(
         for database in databases:
             outcomes += run_on(database, faults, folder, rounds=rounds, tell=tell, done=done)
     return outcomes
+
+
+def _leave(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

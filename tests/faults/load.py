@@ -164,7 +164,7 @@ class Load:
         """Return the most seconds from a strike until all that was promised before the next is decided."""
         with self.scene.deployment.database.reading() as session:
             query = select(DecisionRow.submission_id, DecisionRow.created_at)
-            times = dict(session.execute(query).tuples().all())
+            times = dict(session.execute(query).all())
         slowest = 0.0
         for strike, following in zip(self.struck, [*self.struck[1:], utc_now()], strict=True):
             decided = [times[one] for one, promised in self.promised.items() if promised <= following]

@@ -145,7 +145,7 @@ def _count_by_decision(session: Session, column: object, prefix: str) -> dict[in
         .where(DecisionRow.submission_id.startswith(prefix, autoescape=True))
         .group_by(column)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def read_facts(
