@@ -78,6 +78,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "task_serializer": "json",
         # A forked child hangs once its parent has run torch, and processes cannot share a forward pass.
         "worker_pool": "threads",
+        "worker_consumer": "worker.tasks.consumer:CarefulConsumer",
         "worker_concurrency": settings.concurrency,
         # None waits here beyond those at work, which are claimed: when a worker dies, the ledger brings those
         # back within seconds, but the broker what it had only fetched after its visibility timeout.

@@ -1,9 +1,12 @@
 """From message to decision through a real Redis and a real worker process: one worker for the whole file."""
 
+import base64
 import hashlib
+import json
 from collections.abc import Iterator
 
 import pytest
+import redis
 from celery import Celery
 from PIL import Image
 from sqlalchemy import select, text
@@ -156,6 +159,27 @@ def test_what_no_policy_can_decide_is_refused_and_shown(deployment):
     assert "positional" in errors["positional"]
     assert "unknown field 'task'" in errors["named-task"]
     assert r"unknown field 'a\x00b'" in errors["odd-name"]
+
+
+@pytest.mark.parametrize("body", ["null", "7", "[1]", '["too", {}, "short"]', "[[], {}]", "not JSON"])
+def test_a_body_that_is_no_tasks_drives_no_worker_out(deployment, submit, body):
+    message = {
+        "body": base64.b64encode(body.encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"task": TASK, "id": body},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": f"tag-{body}",
+            "delivery_info": {"exchange": "", "routing_key": deployment.settings.queue},
+        },
+    }
+    with redis.Redis.from_url(deployment.settings.broker_url) as connection:
+        connection.lpush(deployment.settings.queue, json.dumps(message))
+        (decision,) = submit(InlineBytes(PIZZA))
+        assert decision.action == "allow"
+        tags = [tag.decode() for tag in connection.hkeys("unacked")]
+    assert f"tag-{body}" not in tags
 
 
 def test_a_refused_submission_is_decided_when_it_comes_again_in_order(deployment, submit):
