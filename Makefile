@@ -39,11 +39,8 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Real workers that start beside each other on few cores can miss a deadline: what failed gets a second look,
-# alone. What fails twice fails.
 test: lint browser
-	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
-	|| $(BIN)/pytest --last-failed --last-failed-no-failures none
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # For example: make faults FAULTS="--only SIGTERM --database sqlite"
 faults: setup
