@@ -1,7 +1,7 @@
 """Who asks: an API key, what it opens, and how much it may ask."""
 
 import math
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -38,27 +38,15 @@ def _key(
     return key
 
 
-def _submitter(key: Annotated[ApiKey, Depends(_key)]) -> ApiKey:
-    return _with_scope(key, Scope.SUBMIT)
+def needs(scope: Scope) -> Any:
+    """Return what lets a request pass whose key has the scope; the key itself where it is asked for."""
 
+    def check(key: Annotated[ApiKey, Depends(_key)]) -> ApiKey:
+        if scope not in key.scopes:
+            raise ProblemError(403, f"this API key does not have the scope {scope.value!r}")
+        return key
 
-def _reader(key: Annotated[ApiKey, Depends(_key)]) -> ApiKey:
-    return _with_scope(key, Scope.READ)
-
-
-def _reviewing(key: Annotated[ApiKey, Depends(_key)]) -> ApiKey:
-    return _with_scope(key, Scope.REVIEWS)
-
-
-def _appealing(key: Annotated[ApiKey, Depends(_key)]) -> ApiKey:
-    return _with_scope(key, Scope.APPEALS)
-
-
-#: The key of a request that hands pictures over, reads what was decided, works the queue, or appeals.
-Submitter = Annotated[ApiKey, Depends(_submitter)]
-Reader = Annotated[ApiKey, Depends(_reader)]
-Reviewing = Annotated[ApiKey, Depends(_reviewing)]
-Appealing = Annotated[ApiKey, Depends(_appealing)]
+    return Depends(check)
 
 
 def take_tokens(service: WebService, key: ApiKey, cost: int) -> None:
@@ -71,9 +59,3 @@ def take_tokens(service: WebService, key: ApiKey, cost: int) -> None:
             hint="a batch counts its submissions",
             Retry_After=str(math.ceil(missing)),
         )
-
-
-def _with_scope(key: ApiKey, scope: Scope) -> ApiKey:
-    if scope not in key.scopes:
-        raise ProblemError(403, f"this API key does not have the scope {scope.value!r}")
-    return key

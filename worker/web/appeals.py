@@ -4,15 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
 
+from worker.domain.api_key import Scope
 from worker.store import appeals as store
 from worker.web import review_bodies as bodies
-from worker.web.access import Appealing, Service
+from worker.web.access import Service, needs
 from worker.web.problems import ProblemError
 from worker.web.request_schemas import body
 from worker.web.responses import problems
 from worker.web.review_views import AppealView, appeal_view
 
-router = APIRouter(prefix="/v1/appeals", tags=["appeals"])
+router = APIRouter(prefix="/v1/appeals", tags=["appeals"], dependencies=[needs(Scope.APPEALS)])
 
 
 @router.post(
@@ -33,7 +34,6 @@ router = APIRouter(prefix="/v1/appeals", tags=["appeals"])
 def open_appeal(
     response: Response,
     service: Service,
-    key: Appealing,  # noqa: ARG001 - it opens the door
     wanted: Annotated[bodies.AppealBody, Depends(bodies.reading(bodies.AppealBody))],
 ) -> AppealView:
     """Open an appeal on what is in force about a submission; its answer is an event.
@@ -56,7 +56,6 @@ def open_appeal(
 def show(
     appeal_id: Annotated[int, Path(ge=1, lt=2**63)],
     service: Service,
-    key: Appealing,  # noqa: ARG001 - it opens the door
 ) -> AppealView:
     """Return an appeal with its answer, never who answered."""
     with service.intake.database.reading() as session:

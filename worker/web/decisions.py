@@ -8,11 +8,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field, TypeAdapter
 
+from worker.domain.api_key import Scope
 from worker.domain.policy import Action
 from worker.domain.submission import MAX_REFERENCE_CHARACTERS
 from worker.store import decisions
 from worker.store.decisions import Filters, Place, RecordedDecision
-from worker.web.access import Reader, Service
+from worker.web.access import Service, needs
 from worker.web.problems import ProblemError
 from worker.web.responses import problems
 from worker.web.views import DecisionPage, decision_view
@@ -27,7 +28,7 @@ _PLACE: Final = TypeAdapter(
     tuple[Annotated[AwareDatetime, Field(ge=_EARLIEST, le=_LATEST)], Annotated[int, Field(ge=0, lt=2**63)]]
 )
 
-router = APIRouter(prefix="/v1/decisions", tags=["decisions"])
+router = APIRouter(prefix="/v1/decisions", tags=["decisions"], dependencies=[needs(Scope.READ)])
 
 Time = Annotated[AwareDatetime, Query(ge=_EARLIEST, le=_LATEST, examples=["2026-07-01T12:00:00Z"])]
 
@@ -39,7 +40,6 @@ Time = Annotated[AwareDatetime, Query(ge=_EARLIEST, le=_LATEST, examples=["2026-
 )
 def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     service: Service,
-    key: Reader,  # noqa: ARG001 - it opens the door
     action: Annotated[Action | None, Query(description="Only this action.")] = None,
     label: Annotated[
         str | None, Query(max_length=_MAX_NAME_CHARACTERS, description="Only where this label was flagged.")

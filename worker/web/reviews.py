@@ -8,12 +8,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field, TypeAdapter
 
+from worker.domain.api_key import Scope
 from worker.domain.review import ReviewKind
 from worker.store import reviews as store
 from worker.store.column_types import utc_now
 from worker.store.reviews import Place, Review, ReviewFilters
 from worker.web import review_bodies as bodies
-from worker.web.access import Reviewing, Service
+from worker.web.access import Service, needs
 from worker.web.problems import ProblemError
 from worker.web.request_schemas import body
 from worker.web.responses import problems
@@ -39,7 +40,7 @@ _CONFLICT: Final = "Somebody was first, or the claim is held no more; the detail
 _NOT_ALLOWED: Final = "The API key does not have the scope, or the review is not for this person."
 _UNKNOWN: Final = "There is no such review or verdict."
 
-router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
+router = APIRouter(prefix="/v1/reviews", tags=["reviews"], dependencies=[needs(Scope.REVIEWS)])
 
 Name = Annotated[str | None, Query(max_length=_MAX_NAME_CHARACTERS)]
 
@@ -56,7 +57,6 @@ def _answers(*more: int) -> dict[int | str, dict[str, Any]]:
 )
 def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     service: Service,
-    key: Reviewing,  # noqa: ARG001 - it opens the door
     queue: Annotated[Name, Query(description="Only in this queue.")] = None,
     label: Annotated[Name, Query(description="Only where this label was flagged.")] = None,
     policy: Annotated[Name, Query(description="Only under the policy of this name.")] = None,
@@ -87,7 +87,6 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
 )
 def statistics(
     service: Service,
-    key: Reviewing,  # noqa: ARG001 - it opens the door
     days: Annotated[int, Query(ge=1, le=366, description="How far back to look.")] = 7,
 ) -> StatisticsView:
     """Return what waits now, and what was answered in the last days."""
@@ -102,7 +101,6 @@ def statistics(
 )
 def claim(
     service: Service,
-    key: Reviewing,  # noqa: ARG001 - it opens the door
     wanted: Annotated[bodies.Claim, Depends(bodies.reading(bodies.Claim))],
 ) -> ClaimedView:
     """Claim the next review for a person, and those that look nearly the same; nobody else gets them.
@@ -126,7 +124,6 @@ def claim(
 )
 def renew(
     service: Service,
-    key: Reviewing,  # noqa: ARG001 - it opens the door
     wanted: Annotated[bodies.Renewal, Depends(bodies.reading(bodies.Renewal))],
 ) -> RenewedView:
     """Begin the lease of these claims anew, all or none."""
@@ -144,7 +141,6 @@ def renew(
 )
 def release(
     service: Service,
-    key: Reviewing,  # noqa: ARG001 - it opens the door
     wanted: Annotated[bodies.Release, Depends(bodies.reading(bodies.Release))],
 ) -> None:
     """Release these claims; what is held no more stays as it is."""
@@ -161,7 +157,6 @@ def release(
 )
 def skip(
     service: Service,
-    key: Reviewing,  # noqa: ARG001 - it opens the door
     wanted: Annotated[bodies.Skip, Depends(bodies.reading(bodies.Skip))],
 ) -> None:
     """Give these back with a reason; for this person they come behind all others."""
@@ -178,7 +173,6 @@ def skip(
 )
 def escalate(
     service: Service,
-    key: Reviewing,  # noqa: ARG001 - it opens the door
     wanted: Annotated[bodies.Escalation, Depends(bodies.reading(bodies.Escalation))],
 ) -> None:
     """Give these back with a reason; only leads can claim them."""
@@ -193,7 +187,6 @@ def escalate(
 )
 def verdict(
     service: Service,
-    key: Reviewing,  # noqa: ARG001 - it opens the door
     wanted: Annotated[bodies.VerdictBody, Depends(bodies.reading(bodies.VerdictBody))],
 ) -> SettledView:
     """Give one answer to all of these, all or none; sent again, the same answer is answered as before."""
@@ -216,7 +209,6 @@ def verdict(
 )
 def reverse(
     service: Service,
-    key: Reviewing,  # noqa: ARG001 - it opens the door
     wanted: Annotated[bodies.ReversalBody, Depends(bodies.reading(bodies.ReversalBody))],
 ) -> ReversedView:
     """Undo a verdict and all that came of it: a person's own, or anybody's by a lead."""

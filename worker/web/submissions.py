@@ -9,12 +9,13 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from worker.client.messages import from_message
+from worker.domain.api_key import ApiKey, Scope
 from worker.domain.submission import SUBMISSION_ID_PATTERN, LocalFile, Submission, new_submission_id
 from worker.errors import InvalidSubmissionError, PermanentError
 from worker.images.uploads import IncomingPicture
 from worker.usecases.accept_submissions import Acceptance
 from worker.usecases.find_submission import KnownSubmission
-from worker.web.access import Reader, Service, Submitter, take_tokens
+from worker.web.access import Service, needs, take_tokens
 from worker.web.bodies import (
     JSON,
     MAX_BATCH_BYTES,
@@ -57,12 +58,12 @@ SubmissionId = Annotated[str, Path(pattern=f"^{SUBMISSION_ID_PATTERN.pattern}$",
         **problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
     },
     openapi_extra=body(json="Submission", form="Upload"),
+    dependencies=[needs(Scope.SUBMIT)],
 )
 async def submit(
     request: Request,
     response: Response,
     service: Service,
-    key: Submitter,  # noqa: ARG001 - it opens the door
     prefer: Annotated[  # noqa: ARG001 - for OpenAPI; there can be several, and we read them all
         str | None,
         Header(description="`wait=10` holds the answer back for up to 10 seconds until it is decided."),
@@ -95,7 +96,9 @@ async def submit(
     },
     openapi_extra=body(json="Batch"),
 )
-async def submit_batch(request: Request, service: Service, key: Submitter) -> BatchAnswer:
+async def submit_batch(
+    request: Request, service: Service, key: Annotated[ApiKey, needs(Scope.SUBMIT)]
+) -> BatchAnswer:
     """Take many in, each on its own: one that is refused stops no other."""
     found = await read_json(request, MAX_BATCH_BYTES)
     entries = found.get("submissions")
@@ -114,8 +117,9 @@ async def submit_batch(request: Request, service: Service, key: Submitter) -> Ba
         200: {"description": "What is known about it."},
         **problems(401, 403, 404, 422, 429, 503),
     },
+    dependencies=[needs(Scope.READ)],
 )
-def show(submission_id: SubmissionId, service: Service, key: Reader) -> SubmissionView:  # noqa: ARG001
+def show(submission_id: SubmissionId, service: Service) -> SubmissionView:
     """Return a submission's state and its decisions, with all scores."""
     return submission_view(_known(service, submission_id))
 
