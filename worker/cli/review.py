@@ -240,16 +240,12 @@ def history(
     """Show what happened to a submission, oldest first."""
     with desk() as at:
         with at.database.reading() as session:
-            found = submissions.named(session, submission, limit=20)
-        if len(found) != 1:
-            several = f"{len(found)} submissions have the reference {submission!r}"
+            found = submissions.named(session, submission)
+        if found is None:
             raise UsageError(
-                several if found else f"there is no submission {submission!r}",
-                hint=f"name one: {', '.join(found)}"
-                if found
-                else "moderate decisions lists what was decided",
+                f"there is no submission {submission!r}", hint="moderate decisions lists what was decided"
             )
-        happened = at.history(found[0])
+        happened = at.history(found)
     if as_json:
         print_json([_happening(one) for one in happened])
         return

@@ -149,47 +149,23 @@ def neighbours(
 
 def claim(session: Session, review_ids: Collection[int], reviewer: str, until: datetime) -> None:
     """Give reviews that are free and locked to a person."""
-    session.execute(
-        update(ReviewRow)
-        .where(ReviewRow.id.in_(review_ids))
-        .values(claimed_by=reviewer, claimed_until=until, fence=ReviewRow.fence + 1)
-        .execution_options(synchronize_session=False)
-    )
+    _update(session, review_ids, claimed_by=reviewer, claimed_until=until, fence=ReviewRow.fence + 1)
 
 
 def renew(session: Session, review_ids: Collection[int], until: datetime) -> None:
     """Let whoever holds these keep them until then."""
-    session.execute(
-        update(ReviewRow)
-        .where(ReviewRow.id.in_(review_ids))
-        .values(claimed_until=until)
-        .execution_options(synchronize_session=False)
-    )
+    _update(session, review_ids, claimed_until=until)
 
 
 def release(session: Session, review_ids: Collection[int], **values: object) -> None:
     """Take reviews out of whoever's hands, and write `values` beside."""
-    session.execute(
-        update(ReviewRow)
-        .where(ReviewRow.id.in_(review_ids))
-        .values(claimed_by=None, claimed_until=None, **values)
-        .execution_options(synchronize_session=False)
-    )
+    _update(session, review_ids, claimed_by=None, claimed_until=None, **values)
 
 
 def reopen(session: Session, review_ids: Collection[int], reviewer: str | None, until: datetime) -> None:
     """Ask again what was settled: of the person named, else of anybody."""
-    session.execute(
-        update(ReviewRow)
-        .where(ReviewRow.id.in_(review_ids))
-        .values(
-            state=OPEN,
-            claimed_by=reviewer,
-            claimed_until=until if reviewer else None,
-            fence=ReviewRow.fence + 1,
-        )
-        .execution_options(synchronize_session=False)
-    )
+    held = {"claimed_by": reviewer, "claimed_until": until if reviewer else None}
+    _update(session, review_ids, state=OPEN, fence=ReviewRow.fence + 1, **held)
 
 
 def skip(session: Session, review_id: int, reviewer: str, reason: str) -> None:
@@ -258,6 +234,15 @@ def is_to_be_asked_blindly(session: Session, submission_id: str, reviewer: Revie
     return (
         session.scalar(open_ones.limit(1)) is not None
         or session.scalar(golden.where(of_submission).limit(1)) is not None
+    )
+
+
+def _update(session: Session, review_ids: Collection[int], **values: object) -> None:
+    session.execute(
+        update(ReviewRow)
+        .where(ReviewRow.id.in_(review_ids))
+        .values(**values)
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from worker.domain.callback import callback_record
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
+from worker.errors import UsageError
 from worker.store import clock
 from worker.store.column_types import utc_now
 from worker.store.inserting import insert_into
@@ -22,6 +23,8 @@ from worker.store.updating import update_submissions
 PATIENCE: Final = timedelta(minutes=1)
 LONGEST_PATIENCE: Final = timedelta(hours=1)
 
+#: Of those that have one reference, so many are named.
+_MAX_NAMED: Final = 20
 #: Whatever is not decided can still be.
 _OPEN: Final = ("accepted", "refused")
 #: What a submission that has an outcome needs no longer.
@@ -294,17 +297,25 @@ def refused(session: Session, limit: int) -> list[tuple[str, str]]:
     return [(submission_id, error or "") for submission_id, error in session.execute(query)]
 
 
-def named(session: Session, name: str, limit: int) -> list[str]:
-    """Return the submission with this id, else at most `limit` with this reference, newest first."""
+def named(session: Session, name: str) -> str | None:
+    """Return the submission with this id, else the one with this reference; None where there is none.
+
+    UsageError where several have the reference; it names the newest of them.
+    """
     if session.get(SubmissionRow, name):
-        return [name]
+        return name
     query = (
         select(SubmissionRow.id)
         .where(SubmissionRow.reference == name)
         .order_by(SubmissionRow.created_at.desc())
-        .limit(limit)
+        .limit(_MAX_NAMED)
     )
-    return list(session.scalars(query))
+    found = list(session.scalars(query))
+    if len(found) > 1:
+        raise UsageError(
+            f"{len(found)} submissions have the reference {name!r}", hint=f"name one: {', '.join(found)}"
+        )
+    return found[0] if found else None
 
 
 def _settle(

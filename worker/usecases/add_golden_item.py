@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from worker.domain.reviewer import Reviewer
 from worker.domain.verdict import Answer, check_answer
-from worker.errors import ReviewConflictError, UnknownReviewError, UsageError
+from worker.errors import ReviewConflictError, UnknownReviewError
 from worker.store import audit_log, decisions, golden_items, reviews, submissions
 from worker.store.column_types import utc_now
 from worker.store.database import Database
@@ -26,10 +26,8 @@ class AddGoldenItem:
         ReviewConflictError where the question is open or the decision is a golden item already.
         """
         with self.database.transaction() as session:
-            found = submissions.named(session, name, limit=2)
-            if len(found) > 1:
-                raise UsageError(f"several submissions have the reference {name!r}", hint="name one's id")
-            decided = decisions.of_submissions(session, found)
+            found = submissions.named(session, name)
+            decided = decisions.of_submissions(session, [found] if found else [])
             if not decided:
                 raise UnknownReviewError(f"no decision on a submission {name!r}")
             decision = decided[-1]

@@ -1,7 +1,6 @@
 """Makes a recorded decision again from what is stored, and says whether it comes out the same."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -17,9 +16,6 @@ from worker.store import decisions, embeddings, policy_versions, submissions
 from worker.store.database import Database
 from worker.store.decisions import RecordedDecision
 from worker.store.embeddings import StoredEmbedding
-
-#: So many submissions of one reference are named before somebody has to choose.
-_MAX_NAMED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +48,8 @@ class ExplainDecision:
         is none, or where there are several.
         """
         with self.database.reading() as session:
-            found = submissions.named(session, name, _MAX_NAMED)
-            if len(found) > 1:
-                raise UsageError(
-                    f"{len(found)} submissions have the reference {name!r}",
-                    hint=f"name one: {', '.join(found)}",
-                )
-            recorded = decisions.of_submissions(session, found)
+            found = submissions.named(session, name)
+            recorded = decisions.of_submissions(session, [found] if found else [])
             texts = {r.policy_digest: policy_versions.text_of(session, r.policy_digest) for r in recorded}
             kept = {r.id: self._embedding(session, r) for r in recorded}
         if not recorded:
