@@ -13,7 +13,8 @@ from worker.domain.policy import Action
 from worker.settings import Settings
 from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.scan_folder import ScanFolder
-from worker.wiring import open_encoder, open_policy
+from worker.wiring.parts import open_encoder
+from worker.wiring.policies import open_policy
 
 GOOD = 200
 SECONDS = 5

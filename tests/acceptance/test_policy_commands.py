@@ -15,7 +15,8 @@ from worker.settings import Settings
 from worker.store import embeddings, schema
 from worker.store.database import Database
 from worker.usecases.judge_picture import JudgePicture, vector_digest
-from worker.wiring import limits_of, open_decoder, open_encoder, open_policies
+from worker.wiring.parts import limits_of, open_decoder, open_encoder
+from worker.wiring.policies import open_policies
 
 POLICIES = resources.folder("policies")
 TEXT = """name: small

@@ -16,7 +16,9 @@ from worker.settings import Settings
 from worker.store import decisions, schema, verdicts
 from worker.store.database import Database
 from worker.store.tables import DecisionRow
-from worker.wiring import open_decoder, open_encoder, open_policy, open_service, scan_folder
+from worker.wiring.parts import open_decoder, open_encoder
+from worker.wiring.policies import open_policy, scan_folder
+from worker.wiring.service import open_service
 
 STICKERS = resources.folder("policies") / "stickers.yaml"
 #: Harmless to the shipped policy; the last two are one upload of an animation and one that is no picture.

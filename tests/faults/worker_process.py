@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from worker import wiring
 from worker.__main__ import main
 from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.images.decoder_pool import DecoderPool
 from worker.network.address_guard import AddressGuard
 from worker.usecases.moderate_image import ModerateImage
+from worker.wiring import parts, telling
 
 #: Where it is noted how often a moment has struck: the process that notes it is about to die.
 NOTES = "FAULTS_NOTES"
@@ -42,8 +42,8 @@ _MARK = re.compile(r"(?P<moment>[a-z-]+)-(?P<number>\d+)")
 def wrap() -> None:
     """Put a moment around each function at which a worker may die."""
     # The platform of the tests is on loopback.
-    wiring.AddressGuard = functools.partial(AddressGuard, **ANYWHERE)
-    wiring.DecoderPool = functools.partial(DecoderPool, child_module="support.poisoned_child")
+    parts.AddressGuard = telling.AddressGuard = functools.partial(AddressGuard, **ANYWHERE)
+    parts.DecoderPool = functools.partial(DecoderPool, child_module="support.poisoned_child")
     _wrap(ModerateImage, "_judge", before=lambda submission, *_: _strike("die-judging", submission))
     _wrap(ModerateImage, "_judge", before=lambda submission, *_: _sleep(submission))
     _wrap(ModerateImage, "_write", after=lambda _, submission, *__: _strike("die-before-commit", submission))

@@ -9,7 +9,7 @@ import signal
 import sys
 from datetime import timedelta
 
-import worker.wiring  # noqa: F401 - before the fork, once for all
+import worker.wiring.service  # noqa: F401 - before the fork, once for all
 from worker.cli.main import run
 from worker.encoder import transformers_encoder  # noqa: F401 - likewise
 from worker.store import claims

@@ -10,7 +10,8 @@ from worker.errors import ModerationError
 from worker.images.folder import find_files
 from worker.settings import Settings
 from worker.usecases.classify_pictures import DEFAULT_TEMPLATE, Ranking
-from worker.wiring import classify_pictures, open_decoder, open_encoder
+from worker.wiring.parts import open_decoder, open_encoder
+from worker.wiring.policies import classify_pictures
 
 EPILOG = """Examples:
 

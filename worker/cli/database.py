@@ -5,7 +5,7 @@ import typer
 from worker.cli.console import results
 from worker.settings import Settings
 from worker.store import schema
-from worker.wiring import open_database
+from worker.wiring.parts import open_database
 
 app = typer.Typer(no_args_is_help=True, help="The database's tables.")
 

@@ -11,7 +11,7 @@ from worker.notifications.decision_fields import decision_fields
 from worker.settings import Settings
 from worker.store import decisions as store
 from worker.store import schema, submissions
-from worker.wiring import open_database
+from worker.wiring.parts import open_database
 
 EPILOG = """Examples:
 

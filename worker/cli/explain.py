@@ -12,7 +12,8 @@ from worker.domain.scoring import LabelScore
 from worker.settings import Settings
 from worker.store import schema
 from worker.usecases.explain_decision import Explanation
-from worker.wiring import explain_decision, open_database, open_encoder
+from worker.wiring.parts import open_database, open_encoder
+from worker.wiring.policies import explain_decision
 
 EPILOG = """Examples:
 

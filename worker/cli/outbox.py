@@ -18,7 +18,7 @@ from worker.settings import Settings
 from worker.store import outbox, schema
 from worker.store.database import Database
 from worker.store.outbox import Event, EventState
-from worker.wiring import open_database
+from worker.wiring.parts import open_database
 
 app = typer.Typer(no_args_is_help=True, help="What the platform is told of decisions.")
 

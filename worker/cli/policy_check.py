@@ -11,7 +11,8 @@ from worker.domain.policy import Policy
 from worker.errors import InvalidPolicyError
 from worker.policy_files.parser import read_policy
 from worker.settings import Settings
-from worker.wiring import lint_policy, open_encoder
+from worker.wiring.parts import open_encoder
+from worker.wiring.policies import lint_policy
 
 #: A policy that was read, where from, and its text.
 Read = tuple[Policy, Path, str]

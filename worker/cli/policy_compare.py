@@ -22,14 +22,8 @@ from worker.store import schema
 from worker.store.archive import Span
 from worker.store.database import Database
 from worker.usecases.compare_policies import DEFAULT_KEPT, Comparison
-from worker.wiring import (
-    compare_policies,
-    image_reader,
-    open_database,
-    open_decoder,
-    open_encoder,
-    pick_policies,
-)
+from worker.wiring.parts import image_reader, open_database, open_decoder, open_encoder
+from worker.wiring.policies import compare_policies, pick_policies
 
 EPILOG = """OLD and NEW are each a policy file, or [bold]live[/] (the file of the other's name in
 MODERATION_POLICIES), or the first 6 or more characters of a version's digest.

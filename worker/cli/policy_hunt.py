@@ -18,7 +18,8 @@ from worker.store import schema
 from worker.store.archive import Span
 from worker.store.database import Database
 from worker.usecases.hunt_phrase import Hunt
-from worker.wiring import hunt_phrase, image_reader, open_database, open_decoder, open_encoder, pick_policies
+from worker.wiring.parts import image_reader, open_database, open_decoder, open_encoder
+from worker.wiring.policies import hunt_phrase, pick_policies
 
 EPILOG = """Examples:
 

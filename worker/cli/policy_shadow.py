@@ -18,7 +18,7 @@ from worker.settings import Settings
 from worker.store import schema, shadow_decisions
 from worker.store.column_types import utc_now
 from worker.store.shadow_decisions import Difference, ShadowVersion
-from worker.wiring import open_database
+from worker.wiring.parts import open_database
 
 EPILOG = """Examples:
 

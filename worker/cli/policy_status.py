@@ -13,7 +13,7 @@ from worker.settings import Settings
 from worker.store import policy_states, schema
 from worker.store.column_types import utc_now
 from worker.store.policy_states import Disagreements, ReportedState, disagreements
-from worker.wiring import open_database
+from worker.wiring.parts import open_database
 
 EPILOG = """Examples:
 

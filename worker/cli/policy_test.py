@@ -13,7 +13,8 @@ from worker.policy_files.parser import read_policy
 from worker.settings import Settings
 from worker.usecases.prepare_policy import embed_policy
 from worker.usecases.run_policy_tests import Outcome
-from worker.wiring import open_decoder, open_encoder, run_policy_tests
+from worker.wiring.parts import open_decoder, open_encoder
+from worker.wiring.policies import run_policy_tests
 
 EPILOG = """Examples:
 

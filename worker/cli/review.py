@@ -20,7 +20,8 @@ from worker.store import reviews, schema, submissions
 from worker.store.reviews import Review, ReviewFilters
 from worker.usecases.settle_review import Settled
 from worker.usecases.submission_history import Happening
-from worker.wiring import ReviewDesk, open_database, review_desk
+from worker.wiring.parts import open_database
+from worker.wiring.review_desk import ReviewDesk, review_desk
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -11,7 +11,8 @@ from worker.domain.verdict import Answer
 from worker.errors import UsageError
 from worker.settings import Settings
 from worker.store import golden_items, schema
-from worker.wiring import open_database, review_desk
+from worker.wiring.parts import open_database
+from worker.wiring.review_desk import review_desk
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -13,7 +13,8 @@ from worker.settings import Settings
 from worker.store import schema
 from worker.store.column_types import utc_now
 from worker.usecases.review_statistics import Statistics
-from worker.wiring import open_database, review_desk
+from worker.wiring.parts import open_database
+from worker.wiring.review_desk import review_desk
 
 EPILOG = """Examples:
 

@@ -15,7 +15,7 @@ from worker.errors import UsageError
 from worker.settings import Settings
 from worker.store import desk_sessions, passwords, reviewers, schema
 from worker.store.database import Database
-from worker.wiring import open_database
+from worker.wiring.parts import open_database
 
 app = typer.Typer(no_args_is_help=True, help="The people at the review desk.")
 

@@ -25,7 +25,8 @@ from worker.reports.pages import scan_page, write_page
 from worker.reports.thumbnails import thumbnail
 from worker.settings import Settings
 from worker.usecases.judge_picture import Judgement
-from worker.wiring import open_decoder, open_encoder, open_policy, scan_folder
+from worker.wiring.parts import open_decoder, open_encoder
+from worker.wiring.policies import open_policy, scan_folder
 
 #: Files with what came of each.
 Judged = list[tuple[Path, Judgement]]

@@ -8,7 +8,8 @@ from worker.cli.console import announce
 from worker.logs import set_up_logs
 from worker.metrics import Metrics
 from worker.settings import Settings
-from worker.wiring import open_schedule, serving_metrics
+from worker.wiring.schedule import open_schedule
+from worker.wiring.seeing import serving_metrics
 
 EPILOG = """Examples:
 

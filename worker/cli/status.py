@@ -21,7 +21,7 @@ from worker.settings import Settings
 from worker.store.overview import Lately
 from worker.usecases.find_concerns import Concern, find_concerns
 from worker.usecases.survey_deployment import Records, Survey, SurveyDeployment
-from worker.wiring import survey_deployment
+from worker.wiring.seeing import survey_deployment
 
 EPILOG = """Examples:
 

@@ -28,7 +28,7 @@ from worker.images.folder import find_files
 from worker.images.reader import read_named_file
 from worker.policy_files.intake import require_policy
 from worker.settings import Settings
-from worker.wiring import limits_of
+from worker.wiring.parts import limits_of
 
 EPILOG = """Examples:
 

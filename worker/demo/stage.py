@@ -20,7 +20,7 @@ from worker.errors import UsageError
 from worker.settings import Settings
 from worker.store import passwords, reviewers, schema
 from worker.store.database import Database
-from worker.wiring import open_database
+from worker.wiring.parts import open_database
 
 PICTURES = Path(__file__).parent / "pictures"
 POLICY = "stickers"

@@ -19,7 +19,7 @@ from worker.errors import ModerationError, UsageError
 from worker.logs import are_json, set_up_logs
 from worker.progress import Progress
 from worker.settings import Settings
-from worker.wiring import Service, open_service
+from worker.wiring.service import Service, open_service
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from worker.domain.likeness import nearly_same
 from worker.domain.review import SEVERE, UNHURRIED, ReviewKind, order_of
 from worker.domain.reviewer import Reviewer
-from worker.store import audit_log, decisions, embeddings, review_claims, reviews
+from worker.store import audit_log, decisions, embeddings, review_choice, review_claims, reviews
 from worker.store.database import Database
-from worker.store.review_claims import Claimant
+from worker.store.review_choice import Claimant
 from worker.store.reviews import Review, ReviewFilters
 
 #: As many are compared with the claimed picture: those that would come next.
@@ -65,10 +65,10 @@ class ClaimReview:
         """
         now = datetime.now(UTC)
         with self.database.transaction() as session:
-            review_claims.take_turns(session, reviewer.name)
+            review_choice.take_turns(session, reviewer.name)
             claimant = _claimant(session, reviewer, now)
             if review_id is not None:
-                review = review_claims.pick(session, claimant, review_id, now)
+                review = review_choice.pick(session, claimant, review_id, now)
                 if review.is_held(now):
                     review_claims.renew(session, [review_id], now + self.lease)
                     (review,) = reviews.by_ids(session, [review_id])
@@ -90,15 +90,15 @@ class ClaimReview:
         self, session: Session, claimant: Claimant, filters: ReviewFilters, now: datetime
     ) -> int | None:
         """Return the review that comes next, or in its place a golden one."""
-        found = review_claims.next_for(session, claimant, filters, now)
+        found = review_choice.next_for(session, claimant, filters, now)
         if found is None or self.chance() >= self.golden_share:
             return found
-        golden = review_claims.golden_for(session, claimant, filters)
+        golden = review_choice.golden_for(session, claimant, filters)
         if golden is None:
             return found
         about = decisions.by_ids(session, [golden.decision_id])[golden.decision_id]
         priority = order_of(about.severity, now + UNHURRIED)
-        return review_claims.ask_golden(session, golden, claimant.reviewer.name, priority)
+        return review_choice.ask_golden(session, golden, claimant.reviewer.name, priority)
 
     def _take(self, session: Session, reviewer: Reviewer, review_ids: Sequence[int], now: datetime) -> None:
         if review_ids:
@@ -113,7 +113,7 @@ class ClaimReview:
         picture = embeddings.vectors_of(session, [decision.sha256], model).get(decision.sha256)
         if picture is None:
             return []
-        beside = review_claims.neighbours(session, claimant, review, now, MAX_COMPARED)
+        beside = review_choice.neighbours(session, claimant, review, now, MAX_COMPARED)
         # The same bytes can have been uploaded many times.
         digests = list(dict.fromkeys(sha256 for _, sha256, _ in beside))
         alike: dict[str, float] = {}
@@ -122,7 +122,7 @@ class ClaimReview:
             alike |= nearly_same(picture, others, self.group_cosine)
         found = sorted((one for one in beside if one[1] in alike), key=lambda one: -alike[one[1]])
         wanted = _within_cap(claimant, [(review_id, severity) for review_id, _, severity in found])
-        return review_claims.free_among(session, claimant, wanted[:MAX_ALIKE], now) if wanted else []
+        return review_choice.free_among(session, claimant, wanted[:MAX_ALIKE], now) if wanted else []
 
 
 def _claimant(session: Session, reviewer: Reviewer, now: datetime) -> Claimant:

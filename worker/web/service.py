@@ -8,7 +8,7 @@ from worker.settings import Settings
 from worker.web.desk.service import DeskService, open_desk_service
 from worker.web.rate_limit import RateLimit
 from worker.web.waiting import WaitingRoom
-from worker.wiring import Intake, open_intake
+from worker.wiring.intake import Intake, open_intake
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from worker.domain.submission import ImageUrl, InlineBytes, LocalFile, StoredObj
 from worker.errors import SettingsError, SourceError, SourceNotAllowedError, UndecodablePictureError
 from worker.images.reader import verify_sha256
 from worker.settings import Settings
-from worker.wiring import image_reader
+from worker.wiring.parts import image_reader
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from worker.settings import Settings
 from worker.store import outbox
 from worker.store.column_types import utc_now
 from worker.store.tables import OutboxRow
-from worker.wiring import open_deliverer
+from worker.wiring.telling import open_deliverer
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

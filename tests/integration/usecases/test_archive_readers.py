@@ -18,7 +18,7 @@ from worker.store import archive, decisions, embeddings, policy_versions, submis
 from worker.store.archive import Span
 from worker.usecases.compare_policies import ComparePolicies
 from worker.usecases.hunt_phrase import HuntPhrase
-from worker.wiring import open_encoder
+from worker.wiring.parts import open_encoder
 
 MODEL = "c" * 64
 CHUNK = 10

@@ -13,7 +13,8 @@ from worker.domain.submission import InlineBytes, Submission
 from worker.settings import Settings
 from worker.store import schema
 from worker.store.tables import DecisionRow, EmbeddingRow, LabelScoreRow
-from worker.wiring import open_database, open_service
+from worker.wiring.parts import open_database
+from worker.wiring.service import open_service
 
 SKULL = InlineBytes((PICTURES / "skull-and-candle.jpg").read_bytes())
 with Image.open(PICTURES / "skull-and-candle.jpg") as skull:

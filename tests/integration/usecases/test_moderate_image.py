@@ -14,7 +14,8 @@ from worker.resources import folder
 from worker.settings import Settings
 from worker.store import decisions, schema, submissions
 from worker.store.tables import OutboxRow, ReviewRow
-from worker.wiring import Service, open_database, open_service
+from worker.wiring.parts import open_database
+from worker.wiring.service import Service, open_service
 
 PICTURE = encoded(drawing(), "PNG")
 

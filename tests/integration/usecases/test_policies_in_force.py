@@ -21,7 +21,7 @@ from worker.settings import Settings
 from worker.store.tables import DecisionRow, LabelScoreRow, PolicyVersionRow, ReviewRow, ShadowDecisionRow
 from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.moderate_image import ModerateImage
-from worker.wiring import image_reader, open_decoder, open_encoder
+from worker.wiring.parts import image_reader, open_decoder, open_encoder
 
 PICTURE = InlineBytes(encoded(drawing(), "PNG"))
 #: Every picture reaches a threshold of 0, and none can pass one of 1 by much less than certainty.

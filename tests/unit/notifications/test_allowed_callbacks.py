@@ -8,7 +8,7 @@ from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.notifications.allowed_callbacks import NOBODY, AllowedCallbacks, AllowedTasks
 from worker.notifications.signature import new_secret
 from worker.settings import Settings
-from worker.wiring import allowed_callbacks, default_callback
+from worker.wiring.telling import allowed_callbacks, default_callback
 
 URL = WebhookCallback("https://platform.example/moderated?token=5ec7e7")
 TASK = CeleryCallback("posts.moderated", "posts")

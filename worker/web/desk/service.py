@@ -9,7 +9,7 @@ from worker.store import desk_keys
 from worker.store.database import Database
 from worker.web.desk.clients import TrustedProxies
 from worker.web.desk.picture_links import PictureLinks
-from worker.wiring import DeskParts, ReviewDesk, open_desk_parts
+from worker.wiring.review_desk import DeskParts, ReviewDesk, open_desk_parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The composition root: from settings to what is assembled; the only place that names every adapter."""

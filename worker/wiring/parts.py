@@ -1,0 +1,76 @@
+"""The parts that several assemblies share: database, model, decoder, what fetches pictures."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from worker.encoder.batcher import Batcher
+from worker.encoder.protocol import Encoder
+from worker.encoder.text_cache import TextCache
+from worker.images.decoder_pool import DecoderPool
+from worker.images.download import Download
+from worker.images.limits import Limits
+from worker.images.local_folder import LocalFolder
+from worker.images.object_store import ObjectStores
+from worker.images.reader import ImageReader
+from worker.metrics import Metrics
+from worker.network.address_guard import AddressGuard, AllowedHosts
+from worker.network.http import GuardedHttp
+from worker.settings import Settings
+from worker.store.database import Database
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the database of this deployment, not yet connected."""
+    return Database.connect(settings.database_url, settings.database_password)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what a picture may cost here."""
+    return Limits(
+        max_bytes=settings.max_picture_bytes,
+        max_pixels=settings.max_picture_pixels,
+        max_side=settings.max_picture_side,
+        max_frames=settings.max_frames,
+    )
+
+
+def image_reader(settings: Settings) -> ImageReader:
+    """Return what fetches submitted pictures; SettingsError where a host or a store's root is none."""
+    limits = limits_of(settings)
+    http = GuardedHttp(AddressGuard(AllowedHosts.parse(settings.url_hosts)))
+    return ImageReader(
+        LocalFolder(settings.media_root, limits),
+        Download(http, limits, settings.download_seconds),
+        ObjectStores.open(settings.object_stores, limits, settings.download_seconds),
+        limits,
+    )
+
+
+@contextmanager
+def open_encoder(settings: Settings, metrics: Metrics | None = None) -> Iterator[Encoder]:
+    """Load the model; callers in many threads share its passes, and no phrase is encoded twice."""
+    # Torch takes seconds to import, and most commands need no model.
+    from worker.encoder.transformers_encoder import TransformersEncoder  # noqa: PLC0415
+
+    loaded = TransformersEncoder.load(settings.model, threads=settings.torch_threads)
+    batcher = Batcher(loaded, settings.batch_size, (metrics or Metrics()).batched)
+    try:
+        yield TextCache(batcher)
+    finally:
+        batcher.close()
+
+
+@contextmanager
+def open_decoder(settings: Settings, *, lazy: bool = False) -> Iterator[DecoderPool]:
+    """Start the processes that decode, `lazy` only when they are needed; returns before they are ready."""
+    decoder = DecoderPool(
+        limits_of(settings),
+        processes=settings.decoder_processes,
+        seconds=settings.decode_seconds,
+        memory_bytes=settings.decoder_memory_bytes,
+        lazy=lazy,
+    )
+    try:
+        yield decoder
+    finally:
+        decoder.close()

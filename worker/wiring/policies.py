@@ -1,0 +1,102 @@
+"""What puts policies in force, and what an editor tries them out with."""
+
+from datetime import UTC, datetime
+
+from worker.encoder.protocol import Encoder
+from worker.images.decoder_pool import DecoderPool
+from worker.policy_files.folder import file_of
+from worker.policy_files.library import LastGood, LivePolicy, PolicyLibrary, none_known
+from worker.policy_files.parser import read_policy
+from worker.settings import Settings
+from worker.store import policy_versions
+from worker.store.database import Database
+from worker.usecases.classify_pictures import ClassifyPictures
+from worker.usecases.compare_policies import ComparePolicies
+from worker.usecases.explain_decision import ExplainDecision
+from worker.usecases.hunt_phrase import HuntPhrase
+from worker.usecases.judge_picture import JudgePicture, vector_digest
+from worker.usecases.lint_policy import LintPolicy, newest_pictures
+from worker.usecases.pick_policies import PickPolicies
+from worker.usecases.prepare_policy import PreparePolicy, embed_policy
+from worker.usecases.run_policy_tests import RunPolicyTests
+from worker.usecases.scan_folder import ScanFolder
+from worker.wiring.parts import limits_of, open_database
+
+
+def open_policies(
+    settings: Settings, judge_picture: JudgePicture, last_good: LastGood = none_known
+) -> PolicyLibrary:
+    """Read every policy file, embed its phrases, run its tests.
+
+    A file that is refused is stood in for by the text that `last_good` has of its policy. InvalidPolicyError
+    with all problems of all files where the default policy is not in force then.
+    """
+    prepare = PreparePolicy(RunPolicyTests(judge_picture))
+    policies = PolicyLibrary(settings.policies, prepare, last_good, default=settings.policy)
+    policies.load()
+    return policies
+
+
+def open_policy(settings: Settings, encoder: Encoder, name: str) -> LivePolicy:
+    """Read one policy to try it out: its own tests need not pass, and the others are not looked at.
+
+    UsageError where there is none of this name, InvalidPolicyError with all that is wrong with it.
+    """
+    file = file_of(settings.policies, name)
+    policy, text = read_policy(file, with_pictures=False)
+    return LivePolicy(policy, embed_policy(encoder, policy, file, text), text, datetime.now(UTC))
+
+
+def last_good_in(database: Database) -> LastGood:
+    """Return what looks up the version of a policy that was last in force anywhere."""
+
+    def last_good(name: str) -> str | None:
+        with database.reading() as session:
+            return policy_versions.last_good(session, name)
+
+    return last_good
+
+
+def run_policy_tests(encoder: Encoder, decoder: DecoderPool) -> RunPolicyTests:
+    """Return the use case that judges the pictures of a policy's own tests."""
+    return RunPolicyTests(JudgePicture(encoder, decoder))
+
+
+def lint_policy(settings: Settings, encoder: Encoder) -> LintPolicy:
+    """Return the use case that warns of phrases; it looks at uploads where the database can be reached."""
+    database = open_database(settings)
+    try:
+        pictures = newest_pictures(database, vector_digest(encoder, limits_of(settings)))
+    finally:
+        database.dispose()
+    return LintPolicy(encoder, pictures)
+
+
+def pick_policies(settings: Settings, database: Database) -> PickPolicies:
+    """Return the use case that finds the policies a person names."""
+    return PickPolicies(settings.policies, database)
+
+
+def compare_policies(settings: Settings, encoder: Encoder, database: Database) -> ComparePolicies:
+    """Return the use case that judges the archive under two policies."""
+    return ComparePolicies(encoder, vector_digest(encoder, limits_of(settings)), database)
+
+
+def hunt_phrase(settings: Settings, encoder: Encoder, database: Database) -> HuntPhrase:
+    """Return the use case that ranks the archive by a phrase."""
+    return HuntPhrase(encoder, vector_digest(encoder, limits_of(settings)), database)
+
+
+def explain_decision(settings: Settings, encoder: Encoder, database: Database) -> ExplainDecision:
+    """Return the use case that makes recorded decisions again."""
+    return ExplainDecision(database, encoder, vector_digest(encoder, limits_of(settings)))
+
+
+def scan_folder(settings: Settings, encoder: Encoder, decoder: DecoderPool) -> ScanFolder:
+    """Return the use case that judges files without broker or database."""
+    return ScanFolder(JudgePicture(encoder, decoder), concurrency=2 * settings.batch_size)
+
+
+def classify_pictures(settings: Settings, encoder: Encoder, decoder: DecoderPool) -> ClassifyPictures:
+    """Return the use case that ranks labels on pictures."""
+    return ClassifyPictures(encoder, decoder, concurrency=2 * settings.batch_size)

@@ -1,0 +1,91 @@
+"""What people work the review queue with, at a terminal, over HTTP and on the desk's pages."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from worker.domain.callback import callback_record
+from worker.settings import Settings
+from worker.store.database import Database
+from worker.usecases.add_golden_item import AddGoldenItem
+from worker.usecases.claim_review import ClaimReview
+from worker.usecases.escalate_review import EscalateReview
+from worker.usecases.last_verdict import LastVerdict
+from worker.usecases.look_at_review import LookAtReview
+from worker.usecases.open_appeal import OpenAppeal
+from worker.usecases.release_review import ReleaseReview
+from worker.usecases.renew_claim import RenewClaim
+from worker.usecases.reverse_verdict import ReverseVerdict
+from worker.usecases.review_statistics import ReviewStatistics
+from worker.usecases.settle_review import SettleReview
+from worker.usecases.show_picture import ShowPicture
+from worker.usecases.sign_in import SignIn
+from worker.usecases.skip_review import SkipReview
+from worker.usecases.submission_history import SubmissionHistory
+from worker.usecases.tidy_desk import TidyDesk
+from worker.wiring.parts import image_reader, open_decoder
+from worker.wiring.telling import default_callback
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewDesk:
+    """What people do with the review queue, without a model."""
+
+    database: Database
+    claim: ClaimReview
+    renew: RenewClaim
+    release: ReleaseReview
+    skip: SkipReview
+    escalate: EscalateReview
+    settle: SettleReview
+    reverse: ReverseVerdict
+    appeal: OpenAppeal
+    add_golden: AddGoldenItem
+    statistics: ReviewStatistics
+    history: SubmissionHistory
+
+
+@dataclass(frozen=True, slots=True)
+class DeskParts:
+    """What the desk's pages work with."""
+
+    queue: ReviewDesk
+    sign_in: SignIn
+    look: LookAtReview
+    last_verdict: LastVerdict
+    show_picture: ShowPicture
+
+
+def review_desk(settings: Settings, database: Database) -> ReviewDesk:
+    """Return the use cases of the review queue."""
+    lease = timedelta(seconds=settings.review_lease_seconds)
+    callback = callback_record(default_callback(settings))
+    return ReviewDesk(
+        database=database,
+        claim=ClaimReview(database, lease, settings.review_group_cosine, settings.review_golden_share),
+        renew=RenewClaim(database, lease),
+        release=ReleaseReview(database),
+        skip=SkipReview(database),
+        escalate=EscalateReview(database),
+        settle=SettleReview(database, callback),
+        reverse=ReverseVerdict(database, lease, callback),
+        appeal=OpenAppeal(database),
+        add_golden=AddGoldenItem(database),
+        statistics=ReviewStatistics(database),
+        history=SubmissionHistory(database),
+    )
+
+
+@contextmanager
+def open_desk_parts(settings: Settings, queue: ReviewDesk) -> Iterator[DeskParts]:
+    """Assemble what the desk's pages need; while it is open, what is over there is forgotten."""
+    database = queue.database
+    with open_decoder(settings, lazy=True) as decoder, TidyDesk(database).running():
+        yield DeskParts(
+            queue=queue,
+            sign_in=SignIn(database),
+            look=LookAtReview(database),
+            last_verdict=LastVerdict(database),
+            show_picture=ShowPicture(database, image_reader(settings), decoder),
+        )

@@ -1,0 +1,95 @@
+"""What a worker process runs."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from worker.client import Client
+from worker.domain.callback import callback_record
+from worker.domain.policy_state import PolicyState
+from worker.encoder.protocol import Encoder
+from worker.gate import Gate
+from worker.metrics import Metrics, PolicyReading
+from worker.policy_files.library import PolicyLibrary
+from worker.progress import Progress
+from worker.settings import Settings
+from worker.store import schema
+from worker.store.database import Database
+from worker.usecases.check_readiness import CheckReadiness
+from worker.usecases.claim_submissions import ClaimSubmissions
+from worker.usecases.inherit_verdict import InheritVerdict
+from worker.usecases.judge_picture import JudgePicture
+from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
+from worker.usecases.settle_submissions import SettleSubmissions
+from worker.wiring.parts import image_reader, open_database, open_decoder, open_encoder
+from worker.wiring.policies import last_good_in, open_policies
+from worker.wiring.schedule import open_schedule
+from worker.wiring.seeing import serving_probes
+from worker.wiring.telling import default_callback
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a worker process runs."""
+
+    encoder: Encoder
+    policies: PolicyLibrary
+    database: Database
+    moderate_image: ModerateImage
+    settle: SettleSubmissions
+
+
+@contextmanager
+def open_service(settings: Settings, progress: Progress | None = None) -> Iterator[Service]:
+    """Assemble a worker's service, check all it needs, and follow the policy files while it is open.
+
+    `progress` is what the process has in hand, for `/healthz` and the metrics. Raises the ModerationError of
+    whatever is missing: the database or its tables, the metrics' port, the model, a policy.
+    """
+    metrics, progress = Metrics(), progress or Progress()
+    with ExitStack() as stack:
+        # The cheap checks first: nobody should wait for a model to learn that the database is away.
+        database = open_database(settings)
+        stack.callback(database.dispose)
+        schema.check(database)
+        reader = image_reader(settings)
+        broker = stack.enter_context(Client(settings.broker_url, queue=settings.queue))
+        readiness = CheckReadiness(database, broker, settings.policy)
+        stack.enter_context(serving_probes(settings, metrics, progress, readiness))
+        # The decoders start while the model loads.
+        decoder = stack.enter_context(open_decoder(settings))
+        encoder = stack.enter_context(open_encoder(settings, metrics))
+        judge_picture = JudgePicture(encoder, decoder, metrics.stage)
+        policies = open_policies(settings, judge_picture, last_good_in(database))
+        policies.current(settings.policy)
+        metrics.follow_policies(lambda: map(_reading, policies.states))
+        decoder.wait_until_ready()
+        moderate_image = ModerateImage(
+            policies,
+            settings.policy,
+            reader,
+            judge_picture,
+            database,
+            metrics,
+            default_callback(settings),
+            InheritVerdict(settings.review_inherit, callback_record(default_callback(settings))),
+        )
+        process = process_name()
+        claim = ClaimSubmissions(database, process)
+        reporter = PolicyReporter(ReportPolicies(database, process), policies)
+        readiness.encoder, readiness.policies = encoder, policies
+        stack.enter_context(policies.watching(settings.policy_reload_seconds))
+        stack.enter_context(reporter.reporting())
+        stack.enter_context(claim.renewing())
+        if settings.schedule_in_workers:
+            stack.enter_context(open_schedule(settings, metrics))
+        settle = SettleSubmissions(moderate_image, claim, Gate(), metrics, progress)
+        yield Service(encoder, policies, database, moderate_image, settle)
+
+
+def _reading(state: PolicyState) -> PolicyReading:
+    version = state.digest and state.digest[:12]
+    return PolicyReading(
+        state.policy, version, state.shadow, state.in_force_since, refused=state.refusal is not None
+    )
