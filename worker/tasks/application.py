@@ -14,11 +14,12 @@ from celery.concurrency.thread import TaskPool as Threads
 from celery.signals import celeryd_init, setup_logging, worker_init, worker_shutdown
 from kombu import Connection
 
-from worker.client.transport import worker_configuration
+from worker.client.transport import is_redis, worker_configuration
 from worker.errors import ModerationError, UsageError
 from worker.logs import are_json, set_up_logs
 from worker.progress import Progress
 from worker.settings import Settings
+from worker.tasks.redis_transport import CarefulTransport
 from worker.wiring.service import Service, open_service
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,10 @@ class ModerationApp(Celery):
 
     def connection_for_read(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
         """Connect to the broker of the settings, whatever CELERY_BROKER_URL says."""
-        return super().connection_for_read(url or self.settings.broker_url, *arguments, **options)
+        address = url or self.settings.broker_url
+        if is_redis(address):
+            options.setdefault("transport", CarefulTransport)
+        return super().connection_for_read(address, *arguments, **options)
 
     def connection_for_write(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
         """Connect to the broker of the settings, whatever CELERY_BROKER_URL says."""

@@ -182,6 +182,20 @@ def test_a_body_that_is_no_tasks_drives_no_worker_out(deployment, submit, body):
     assert f"tag-{body}" not in tags
 
 
+@pytest.mark.parametrize("text", ["", "not JSON", "null", "7", "[1]", "{}", '{"properties": 7}', b"\xff\xfe"])
+def test_text_that_is_no_message_drives_no_worker_out(deployment, submit, text):
+    log = deployment.folder / "worker.log"
+    before = log.read_text().count("what is no message is dropped")
+    with redis.Redis.from_url(deployment.settings.broker_url) as connection:
+        connection.lpush(deployment.settings.queue, text)
+    assert submit(InlineBytes(PIZZA))[0].action == "allow"
+    wait_for(
+        lambda: log.read_text().count("what is no message is dropped") == before + 1,
+        what="the worker to say that it dropped it",
+    )
+    assert "Unrecoverable" not in log.read_text()
+
+
 def test_a_refused_submission_is_decided_when_it_comes_again_in_order(deployment, submit):
     send(deployment, id="second-try", source={"kind": "file"})
     wait_for(lambda: "second-try" in refusals(deployment), what="the refusal")
