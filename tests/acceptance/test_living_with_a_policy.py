@@ -59,7 +59,10 @@ def test_a_broken_file_never_decides_even_across_a_restart(deployment, moderate,
         )
         assert in_force in metrics()
         assert 'moderation_policy_refused{policy="stickers"} 0.0' in metrics()
-        assert 'moderation_decisions_total{action="allow",policy="stickers"} 1.0' in metrics()
+        decided = (
+            f'moderation_decisions_total{{action="allow",policy="stickers",version="{version[:12]}"}} 1.0'
+        )
+        assert decided in metrics()
         assert 'moderation_shadow_decisions_total{action="review",policy="strict"} 1.0' in metrics()
         assert "1 more in " in command("shadow", "strict").out
 

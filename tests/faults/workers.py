@@ -9,6 +9,7 @@ from faults.callbacks import platform, require_that_all_is_heard, wait_until_tol
 from faults.fault import Infliction, fault
 from faults.load import Load
 from faults.scene import Scene
+from support.deployment import wait_for
 
 from worker.store.tables import SubmissionRow
 
@@ -74,6 +75,9 @@ def told_to_go(scene: Scene, load: Load) -> Iterator[None]:
             worker.strike(signal.SIGTERM)
             time.sleep(3)
     yield
+    wait_for(
+        lambda: len(scene.crew.exit_codes) - told >= load.rounds, what="those told to go, to go", seconds=60
+    )
     codes = scene.crew.exit_codes[told:]
     assert set(codes) == {0}, f"exit codes {codes} instead of 0"
     crashed = load.count_rows(SubmissionRow.crashes > 0)
