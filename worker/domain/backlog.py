@@ -27,6 +27,8 @@ class Backlog:
     at: datetime
     #: Accepted over HTTP or claimed by a worker, neither decided nor refused.
     undecided: Waiting = Waiting()
+    #: Of those, whose time has come to be put on the queue again, and since when it has.
+    overdue: Waiting = Waiting()
     #: Events that the platform has yet to be told.
     outbox: Waiting = Waiting()
     #: Events that could not be delivered and are no longer tried.

@@ -59,6 +59,7 @@ def backlog(session: Session) -> Backlog:
     return Backlog(
         at=now,
         undecided=_waiting(session, SubmissionRow.created_at, UNDECIDED),
+        overdue=_waiting(session, SubmissionRow.publish_at, SubmissionRow.publish_at <= now),
         outbox=_waiting(session, OutboxRow.created_at, OutboxRow.state == "pending"),
         given_up=session.scalar(given_up) or 0,
         reviews=_open_reviews(session),
@@ -81,7 +82,7 @@ def happenings(session: Session) -> Happenings:
     )
 
 
-def _waiting(session: Session, since: InstrumentedAttribute[datetime], *conditions: Any) -> Waiting:
+def _waiting(session: Session, since: InstrumentedAttribute[Any], *conditions: Any) -> Waiting:
     query = select(func.count(), func.min(since)).where(*conditions)
     return Waiting(*session.execute(query).one())
 

@@ -17,6 +17,8 @@ from worker.usecases.survey_deployment import Records, Survey
 UNDECIDED_FOR_LONG: Final = timedelta(minutes=5)
 #: A receiver may be away for a while; after this long somebody should ask why.
 UNTOLD_FOR_LONG: Final = timedelta(minutes=15)
+#: What is due is put on the queue again within a second or two; after this long nobody does it.
+OVERDUE_FOR_LONG: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,12 @@ def _of_work(records: Records, depth: QueueDepth | None) -> Iterator[Concern]:
         yield Concern(
             f"{counted(backlog.undecided.count, 'submission')} undecided, the oldest for {waited}",
             "see whether it shrinks: moderate status --watch 5; if not, start more workers: moderate worker",
+        )
+    if backlog.workers and depth and _is_late(backlog.overdue, backlog.at, OVERDUE_FOR_LONG):
+        due = counted(backlog.overdue.count, "submission")
+        yield Concern(
+            f"{due} due to be put on the queue again, and nobody does",
+            "start moderate schedule, or let workers do it: MODERATION_SCHEDULE_IN_WORKERS=true",
         )
     if quarantined := backlog.reviews.get(ReviewKind.QUARANTINE, Waiting()).count:
         yield Concern(

@@ -56,6 +56,17 @@ def test_what_waits_is_counted_with_its_oldest(database):
     assert (found.outbox.count, found.given_up, found.workers) == (0, 2, 0)
 
 
+def test_what_nobody_puts_on_the_queue_again_is_overdue_from_when_it_was_due(database):
+    due = utc_now() - timedelta(minutes=2)
+    with database.transaction() as session:
+        for name, publish_at in (("late", due), ("later", due + timedelta(hours=1))):
+            submissions.accept(session, submission(name), None, {"kind": "file", "path": "a.png"})
+            session.execute(
+                update(SubmissionRow).where(SubmissionRow.id == name).values(publish_at=publish_at)
+            )
+    assert backlog(database).overdue == Waiting(1, due)
+
+
 def test_what_happened_is_counted_by_hour_and_day(database):
     record_everything(database)
     record(database, submission("upload-2"), decision=ALLOW)
@@ -101,7 +112,7 @@ def test_no_glance_reads_a_table_that_grows(database):
                 assert scan not in plan, plan
                 assert "index" in plan.lower(), plan
                 looked += 1
-    assert looked == 4
+    assert looked == 5
 
 
 def test_the_revision_is_told(database):

@@ -62,6 +62,11 @@ def test_all_is_well_while_work_goes_on():
             {"undecided": Waiting(2000, since(minutes=12))},
         ),
         (
+            "5 submissions due to be put on the queue again, and nobody does",
+            "MODERATION_SCHEDULE_IN_WORKERS",
+            {"undecided": Waiting(5, since(minutes=1)), "overdue": Waiting(5, since(seconds=40))},
+        ),
+        (
             "1 picture in quarantine, since workers died of them",
             "moderate decisions --action review",
             {"reviews": {ReviewKind.QUARANTINE: Waiting(1, NOW)}},
@@ -102,6 +107,14 @@ def test_each_thing_that_is_wrong_leads_on(what, way_out, situation):
     ((found, leads_to),) = told(**situation)
     assert found == what
     assert way_out in leads_to
+
+
+def test_what_cannot_be_published_while_nobody_works_or_the_broker_is_away_is_no_concern_of_its_own():
+    overdue = {"undecided": Waiting(5, since(minutes=1)), "overdue": Waiting(5, since(seconds=40))}
+    assert len(told(workers=0, **overdue)) == 1
+    away = BrokerUnavailableError("Redis is away", hint="start it")
+    records = Records("0005", replace(BACKLOG, **overdue), HAPPENINGS, [])
+    assert [one.what for one in find_concerns(Survey(NOW, away, records))] == ["Redis is away"]
 
 
 def test_what_happened_yesterday_needs_nobody_any_more():
