@@ -121,6 +121,7 @@ def settle(cases: Sequence[Case], scene: Scene) -> None:
             lambda: not any(load.in_redis() for load in loads), what="Redis to rest", seconds=REST_SECONDS
         )
     if (waited := time.monotonic() - started) > SLOW_REST_SECONDS:
+        scene.crew.tell_stacks()
         cases[-1].outcome.notes.append(f"Redis kept messages of the dead for {waited:.0f} s more")
     time.sleep(1)
     for case in cases:
