@@ -61,6 +61,28 @@ def add(
     results().print(f"golden item {item}; a share of claims, MODERATION_REVIEW_GOLDEN_SHARE, are such items")
 
 
+@app.command(
+    epilog=f"""Examples:
+
+[bold]moderate review golden retire 7 --as lea[/]
+
+{_EXIT_CODES}"""
+)
+def retire(
+    item: Annotated[int, typer.Argument(help="Its number, from `moderate review golden list`.")],
+    name: AsName = "",
+) -> None:
+    """Ask a golden item of nobody any more, and count no answer to it; `add` brings it back."""
+    settings = Settings.read()
+    database = open_database(settings)
+    try:
+        schema.check(database)
+        review_desk(settings, database).retire_golden(reviewer(name, lead=True), item)
+    finally:
+        database.dispose()
+    results().print(f"golden item {item} is retired")
+
+
 @app.command("list", epilog=_EXIT_CODES)
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show all golden items, oldest first."""
@@ -83,12 +105,13 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
                     "labels": list(item.labels),
                     "added_by": item.added_by,
                     "created_at": item.created_at.isoformat(),
+                    "retired_at": item.retired_at.isoformat() if item.retired_at else None,
                 }
                 for item in found
             ]
         )
         return
-    table = plain_table("item", "submission", "queue", "answer", "labels", "added by", "added")
+    table = plain_table("item", "submission", "queue", "answer", "labels", "added by", "added", "")
     for item in found:
         table.add_row(
             str(item.id),
@@ -98,5 +121,6 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
             ", ".join(item.labels),
             item.added_by,
             f"{item.created_at:%Y-%m-%d %H:%M}",
+            "retired" if item.retired_at else "",
         )
     results().print(table)

@@ -21,6 +21,7 @@ VERDICT_INHERITED: Final = "verdict.inherited"
 VERDICT_REVERSED: Final = "verdict.reversed"
 APPEAL_OPENED: Final = "appeal.opened"
 GOLDEN_ADDED: Final = "golden.added"
+GOLDEN_RETIRED: Final = "golden.retired"
 
 
 @dataclass(frozen=True, slots=True)

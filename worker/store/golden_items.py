@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from worker.domain.policy import Action
+from worker.store.column_types import utc_now
 from worker.store.inserting import insert_into
-from worker.store.tables import DecisionRow, GoldenItemRow
+from worker.store.reviews import OPEN
+from worker.store.tables import DecisionRow, GoldenItemRow, ReviewRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class GoldenItem:
     added_by: str
     #: In UTC.
     created_at: datetime
+    #: Since when it is asked of nobody any more, in UTC; None while it is.
+    retired_at: datetime | None
 
 
 def add(  # noqa: PLR0913 - an argument for each fact, all by name
@@ -36,18 +40,36 @@ def add(  # noqa: PLR0913 - an argument for each fact, all by name
     labels: frozenset[str],
     added_by: str,
 ) -> int | None:
-    """Add a golden item and return its id; None where the decision is one already."""
-    row = insert_into(
-        session,
-        GoldenItemRow,
-        decision_id=decision_id,
-        queue=queue,
-        action=action,
-        labels=sorted(labels),
-        added_by=added_by,
+    """Add a golden item and return its id; None where the decision is one already.
+
+    A retired one is asked again, with this answer.
+    """
+    said = {"queue": queue, "action": action, "labels": sorted(labels), "added_by": added_by}
+    row = insert_into(session, GoldenItemRow, decision_id=decision_id, **said)
+    once = row.on_conflict_do_update(
+        index_elements=[GoldenItemRow.decision_id],
+        set_={**said, "retired_at": None},
+        where=GoldenItemRow.retired_at.is_not(None),
     )
-    once = row.on_conflict_do_nothing(index_elements=[GoldenItemRow.decision_id])
     return session.scalar(once.returning(GoldenItemRow.id))
+
+
+def retire(session: Session, item: int) -> bool:
+    """Have it asked of nobody any more; False where there is no such item, or it is retired already."""
+    retired = session.scalar(
+        update(GoldenItemRow)
+        .where(GoldenItemRow.id == item, GoldenItemRow.retired_at.is_(None))
+        .values(retired_at=utc_now())
+        .returning(GoldenItemRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    return retired is not None
+
+
+def open_questions(session: Session, item: int) -> list[int]:
+    """Return the open reviews that ask it."""
+    query = select(ReviewRow.id).where(ReviewRow.golden_id == item, ReviewRow.state == OPEN)
+    return list(session.scalars(query))
 
 
 def everything(session: Session) -> list[GoldenItem]:
@@ -65,6 +87,7 @@ def everything(session: Session) -> list[GoldenItem]:
             tuple(row.labels),
             row.added_by,
             row.created_at,
+            row.retired_at,
         )
         for row, submission_id in session.execute(query.order_by(GoldenItemRow.id))
     ]

@@ -67,7 +67,8 @@ def golden_for(session: Session, claimant: Claimant, filters: ReviewFilters) -> 
     query = (
         select(GoldenItemRow)
         .join(DecisionRow, DecisionRow.id == GoldenItemRow.decision_id)
-        .where(~asked, ~seen, *reviews.about(filters), *_bearable(session, claimant))
+        .where(GoldenItemRow.retired_at.is_(None), ~asked, ~seen)
+        .where(*reviews.about(filters), *_bearable(session, claimant))
         .order_by(func.random())
         .limit(1)
     )

@@ -176,14 +176,14 @@ def second_looks(session: Session, since: datetime) -> list[Looks]:
 
 
 def golden_answers(session: Session, since: datetime) -> list[GoldenAnswer]:
-    """Return the answers to golden items, the newest `MAX_PAIRS`."""
+    """Return the answers to golden items that are not retired, the newest `MAX_PAIRS`."""
     query = (
         select(DecisionRow.policy, *_answer(VerdictRow), GoldenItemRow.action, GoldenItemRow.labels)
         .select_from(VerdictRow)
         .join(ReviewRow, ReviewRow.id == VerdictRow.review_id)
         .join(GoldenItemRow, GoldenItemRow.id == ReviewRow.golden_id)
         .join(DecisionRow, DecisionRow.id == GoldenItemRow.decision_id)
-        .where(VerdictRow.created_at >= since, stands())
+        .where(VerdictRow.created_at >= since, stands(), GoldenItemRow.retired_at.is_(None))
         .order_by(VerdictRow.id.desc())
         .limit(MAX_PAIRS)
     )

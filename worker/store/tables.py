@@ -345,6 +345,8 @@ class GoldenItemRow(Row):
     labels: Mapped[list[str]] = mapped_column(Names)
     added_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    #: Since when it is asked of nobody any more; None while it is.
+    retired_at: Mapped[datetime | None]
 
 
 class ShadowDecisionRow(Row):

@@ -16,6 +16,7 @@ from worker.usecases.look_at_review import LookAtReview
 from worker.usecases.open_appeal import OpenAppeal
 from worker.usecases.release_review import ReleaseReview
 from worker.usecases.renew_claim import RenewClaim
+from worker.usecases.retire_golden_item import RetireGoldenItem
 from worker.usecases.reverse_verdict import ReverseVerdict
 from worker.usecases.review_statistics import ReviewStatistics
 from worker.usecases.settle_review import SettleReview
@@ -42,6 +43,7 @@ class ReviewDesk:
     reverse: ReverseVerdict
     appeal: OpenAppeal
     add_golden: AddGoldenItem
+    retire_golden: RetireGoldenItem
     statistics: ReviewStatistics
     history: SubmissionHistory
 
@@ -72,6 +74,7 @@ def review_desk(settings: Settings, database: Database) -> ReviewDesk:
         reverse=ReverseVerdict(database, lease, callback),
         appeal=OpenAppeal(database),
         add_golden=AddGoldenItem(database),
+        retire_golden=RetireGoldenItem(database),
         statistics=ReviewStatistics(database),
         history=SubmissionHistory(database),
     )

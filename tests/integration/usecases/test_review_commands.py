@@ -20,8 +20,8 @@ def review(moderate, monkeypatch):
     return lambda *arguments, **settings: moderate("review", *arguments, **settings)
 
 
-def claimed(review, *arguments):
-    result = review("claim", "--json", *arguments)
+def claimed(review, *arguments, **settings):
+    result = review("claim", "--json", *arguments, **settings)
     assert result.exit_code == 0, result.err
     return [f"{one['review']}:{one['claim']}" for one in json.loads(result.out)]
 
@@ -85,6 +85,25 @@ def test_golden_items_are_added_and_listed(desk, review):
     assert "decision  severity 4  default  post-1" in result.out
 
 
+def test_a_golden_item_that_was_wrong_is_retired_and_set_right(desk, review):
+    desk.decide(weapons=0.8)
+    desk.answer(LEA, Answer(Action.BLOCK, frozenset({"weapons"})))
+    review("golden", "add", "post-1", "block", "--label", "weapons", "--as", "lea")
+    desk.decide(weapons=0.8)
+    asked = claimed(review, "--as", "ada", review_golden_share="1")
+    assert review("golden", "retire", "1", "--as", "lea").out == "golden item 1 is retired\n"
+    assert review("decide", *asked, "allow", "--as", "ada").exit_code == 1
+    again = review("golden", "retire", "1", "--as", "lea")
+    assert (again.exit_code, "no golden item 1 is asked" in again.err) == (2, True)
+    assert "retired" in review("golden", "list").out
+    assert "post-2" in review("claim", "--as", "bob", review_golden_share="1").out
+    assert "golden item 1;" in review("golden", "add", "post-1", "allow", "--as", "lea").out
+    (item,) = json.loads(review("golden", "list", "--json").out)
+    assert (item["action"], item["retired_at"]) == ("allow", None)
+    desk.decide(weapons=0.8)
+    assert "post-1" in review("claim", "--as", "bob", review_golden_share="1").out
+
+
 @pytest.mark.usefixtures("desk")
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "words"),
@@ -99,6 +118,7 @@ def test_golden_items_are_added_and_listed(desk, review):
         (["undo", "7", "--as", "ada"], 2, "there is no verdict 7"),
         (["history", "post-9"], 2, "there is no submission 'post-9'"),
         (["golden", "add", "post-9", "allow", "--as", "ada"], 2, "no decision on a submission 'post-9'"),
+        (["golden", "retire", "9", "--as", "ada"], 2, "no golden item 9 is asked"),
         (["golden", "add", "post-9", "review", "--as", "ada"], 2, "the true answer is allow or block"),
     ],
 )

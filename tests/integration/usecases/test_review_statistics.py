@@ -14,6 +14,7 @@ from worker.store.review_statistics import DayCount, LabelCount
 from worker.store.reviews import ReviewFilters
 from worker.store.tables import ReviewRow
 from worker.usecases.add_golden_item import AddGoldenItem
+from worker.usecases.retire_golden_item import RetireGoldenItem
 from worker.usecases.review_statistics import ReviewStatistics
 
 ALLOW = Answer(Action.ALLOW)
@@ -102,6 +103,11 @@ def test_golden_answers_are_held_against_the_truth(desk):
     assert found.golden_by_label == {"alcohol": Hits(3, 2), "weapons": Hits(3, 2)}
     # What only measures is no truth about labels.
     assert found.labels == [LabelCount("weapons", 2, 2, 0)]
+    RetireGoldenItem(desk.database)(LEA, 2)
+    found = statistics(desk)
+    assert sum(hits.asked for hits in found.golden_by_reviewer.values()) < 3, (
+        "no answer to it counts any more"
+    )
 
 
 def test_six_statements_tell_it_all(desk):
