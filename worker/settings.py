@@ -125,6 +125,9 @@ class Settings(BaseSettings):
     webhook_url: str = Field(
         "none", repr=False, description="Webhook for submissions that bring no callback; `none` tells nobody."
     )
+    outbox_keep_days: int = Field(
+        30, gt=0, le=3650, description="Days after which what the platform has been told is forgotten."
+    )
     webhook_seconds: float = Field(
         10.0, gt=0, le=30, description="Time for one webhook, all in all; then it is tried again."
     )

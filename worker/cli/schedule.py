@@ -23,7 +23,7 @@ Exit codes: 0 stopped, 2 wrong usage, 3 the database is not usable."""
 
 
 def schedule() -> None:
-    """Publish again what is due and tell the platform of decisions; judges nothing."""
+    """Publish again what is due, tell the platform of decisions and forget what is over; judges nothing."""
     settings, metrics, stopped = Settings.read(), Metrics(), Event()
     set_up_logs(settings, logging.INFO)
     with serving_metrics(settings, metrics), open_schedule(settings, metrics) as database:

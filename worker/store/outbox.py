@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from worker.domain.callback import receiver_of
@@ -161,6 +161,21 @@ def replay(session: Session, event_id: str) -> bool:
 def replay_given_up(session: Session) -> int:
     """Let everything be told that was given up; return how much that is."""
     return _start_again(session, OutboxRow.state == EventState.GIVEN_UP.value)
+
+
+def forget_delivered(session: Session, *, older_than: timedelta, limit: int) -> int:
+    """Delete at most `limit` events that were delivered longer ago than that; return how many."""
+    told = OutboxRow.state == EventState.DELIVERED.value
+    old = select(OutboxRow.id).where(told, OutboxRow.settled_at < database_now(session) - older_than)
+    # What another process deletes at this moment is left to it.
+    chosen = old.order_by(OutboxRow.settled_at).limit(limit).with_for_update(skip_locked=True)
+    found = session.execute(
+        delete(OutboxRow)
+        .where(OutboxRow.id.in_(chosen))
+        .returning(OutboxRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(found.all())
 
 
 def newest(

@@ -29,6 +29,7 @@ _CONSTRAINT_NAMES: Final = {
 
 #: Conditions of indices, for queries too: a database uses the index only where it sees the very condition.
 UNDECIDED: Final = text("state = 'accepted'")
+DELIVERED: Final = text("state = 'delivered'")
 TRIED_AGAIN: Final = text("attempts > 1")
 
 
@@ -481,6 +482,7 @@ class OutboxRow(Row):
     __table_args__ = (
         CheckConstraint("state IN ('pending', 'delivered', 'given_up')", name="ck_outbox_state"),
         Index(None, "state", "next_attempt_at"),
+        Index("ix_outbox_delivered", "settled_at", sqlite_where=DELIVERED, postgresql_where=DELIVERED),
         {"sqlite_autoincrement": True},
     )
 

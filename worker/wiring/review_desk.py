@@ -24,7 +24,6 @@ from worker.usecases.show_picture import ShowPicture
 from worker.usecases.sign_in import SignIn
 from worker.usecases.skip_review import SkipReview
 from worker.usecases.submission_history import SubmissionHistory
-from worker.usecases.tidy_desk import TidyDesk
 from worker.wiring.parts import image_reader, open_decoder
 from worker.wiring.telling import default_callback
 
@@ -82,9 +81,9 @@ def review_desk(settings: Settings, database: Database) -> ReviewDesk:
 
 @contextmanager
 def open_desk_parts(settings: Settings, queue: ReviewDesk) -> Iterator[DeskParts]:
-    """Assemble what the desk's pages need; while it is open, what is over there is forgotten."""
+    """Assemble what the desk's pages need."""
     database = queue.database
-    with open_decoder(settings, lazy=True) as decoder, TidyDesk(database).running():
+    with open_decoder(settings, lazy=True) as decoder:
         yield DeskParts(
             queue=queue,
             sign_in=SignIn(database),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 
 from worker.client import Client
 from worker.metrics import Metrics
@@ -10,6 +11,7 @@ from worker.store import schema
 from worker.store.database import Database
 from worker.usecases.publish_submissions import PublishSubmissions
 from worker.usecases.republish_due import RepublishDue
+from worker.usecases.tidy_up import TidyUp
 from worker.wiring.parts import open_database
 from worker.wiring.telling import open_deliverer
 
@@ -28,6 +30,7 @@ def open_schedule(settings: Settings, metrics: Metrics) -> Iterator[Database]:
         schema.check(database)
         republish = RepublishDue(database, PublishSubmissions(broker), metrics)
         deliver = stack.enter_context(open_deliverer(settings, database))
-        for repeated in (republish.running(), deliver.running()):
+        tidy_up = TidyUp(database, timedelta(days=settings.outbox_keep_days))
+        for repeated in (republish.running(), deliver.running(), tidy_up.running()):
             stack.enter_context(repeated)
         yield database

@@ -22,7 +22,7 @@ from worker.store import (
 from worker.store.column_types import utc_now
 from worker.store.tables import DeskSessionRow, LoginFailureRow, SubmissionRow, VerdictRow
 from worker.usecases.sign_in import SignIn
-from worker.usecases.tidy_desk import TidyDesk
+from worker.usecases.tidy_up import TidyUp
 
 ADA = Reviewer("ada", Role.LEAD, frozenset({"gore", "weapons"}), 40)
 WHOLE = {"kind": "url", "url": "https://cdn.example/1.jpg?signature=s3cret"}
@@ -59,7 +59,7 @@ def test_a_session_is_found_by_its_token_alone_and_tidied_up_when_over(database)
         session.execute(update(DeskSessionRow).where(DeskSessionRow.id == found.id).values(seen_at=at))
         login_failures.note(session, "x", "192.0.2.1")
         session.execute(update(LoginFailureRow).values(failed_at=at))
-    TidyDesk(database)()
+    TidyUp(database, timedelta(days=30))()
     with database.transaction() as session:
         assert desk_sessions.find(session, first) is None
         assert desk_sessions.find(session, second)
@@ -95,7 +95,7 @@ def test_a_source_is_kept_as_long_as_somebody_may_look(database):
     long_ago = utc_now() - 2 * review_sources.KEPT_AFTER
 
     def kept():
-        TidyDesk(database)()
+        TidyUp(database, timedelta(days=30))()
         with database.reading() as session:
             return review_sources.find(session, "upload-1")[0]
 

@@ -12,6 +12,7 @@ from worker.store import outbox
 from worker.store.column_types import utc_now
 from worker.store.outbox import EventState
 from worker.store.tables import OutboxRow
+from worker.usecases import tidy_up
 
 URL = "https://platform.example/moderated?token=5ec7e7"
 TASK = {"task": "posts.moderated", "queue": "posts"}
@@ -170,3 +171,17 @@ def test_a_callback_that_is_none_does_not_stop_the_decision(database, add):
     add(callback={"pigeon": "coo"})
     (event,) = take(database)
     assert event.receiver == "nobody"
+
+
+def test_what_was_told_long_ago_is_forgotten_and_nothing_else_is(database, add, monkeypatch):
+    monkeypatch.setattr(tidy_up, "CHUNK", 2)
+    add(5)
+    for event in take(database):
+        do(database, outbox.delivered, event)
+    shift(database, settled_at=utc_now() - timedelta(days=31))
+    add(3)
+    told, given_up, pending = take(database)
+    do(database, outbox.delivered, told)
+    do(database, outbox.give_up, given_up, "nobody there")
+    tidy_up.TidyUp(database, timedelta(days=30))()
+    assert {event.id for event in newest(database)} == {told.id, given_up.id, pending.id}
