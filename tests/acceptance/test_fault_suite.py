@@ -18,3 +18,4 @@ def test_the_quickest_faults_lose_and_double_nothing(tmp_path):
     for one in outcomes:
         assert (one.verdict, one.lost, one.doubled) == ("holds", 0, 0), one
         assert one.submitted == one.decided > 0
+        assert not one.notes, "nothing is left with Redis that it would keep for the dead"

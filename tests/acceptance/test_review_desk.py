@@ -222,6 +222,8 @@ def test_frames_zoom_skip_escalate_and_give_back(rows, sign_in):
         assert session.scalars(select(ReviewRow.for_lead).order_by(ReviewRow.id)).all() == [False, True]
     lead = sign_in("lea")
     lead.get_by_role("link", name="alcohol").click()
+    # A key that is pressed while the page loads is lost on anyone.
+    lead.wait_for_url("**/review/items/*")
     lead.keyboard.press("n")
     expect(lead.locator(".why")).to_contain_text("Escalated: is this whisky?")
 

@@ -118,7 +118,9 @@ def settle(cases: Sequence[Case], scene: Scene) -> None:
     started = time.monotonic()
     with suppress(AssertionError, redis.RedisError):
         wait_for(
-            lambda: not any(load.in_redis() for load in loads), what="Redis to rest", seconds=REST_SECONDS
+            lambda: not any(sum(load.in_redis()) for load in loads),
+            what="Redis to rest",
+            seconds=REST_SECONDS,
         )
     if (waited := time.monotonic() - started) > SLOW_REST_SECONDS:
         scene.crew.tell_stacks()
