@@ -10,7 +10,7 @@ from sqlalchemy import exists, func, select
 from worker.domain.policy import Action
 from worker.store.column_types import utc_now
 from worker.store.database import Database
-from worker.store.tables import ReversalRow, VerdictRow
+from worker.store.tables import ReversalRow, SubmissionRow, VerdictRow
 
 #: Later it is no slip of the hand; a lead can still reverse it.
 UNDO_WITHIN: Final = timedelta(minutes=15)
@@ -21,7 +21,8 @@ class GivenVerdict:
     """A verdict that can be taken back."""
 
     id: int
-    submission_id: str
+    #: What the platform calls the upload, else the submission's id.
+    upload: str
     action: Action
     labels: Sequence[str]
     #: How many were given with it at one look, itself counted.
@@ -37,7 +38,8 @@ class LastVerdict:
     def __call__(self, reviewer: str) -> GivenVerdict | None:
         """Return the last verdict of a person that is recent and holds."""
         query = (
-            select(VerdictRow)
+            select(VerdictRow, SubmissionRow.reference)
+            .join(SubmissionRow, SubmissionRow.id == VerdictRow.submission_id)
             .where(
                 VerdictRow.reviewer == reviewer,
                 VerdictRow.review_id.is_not(None),
@@ -49,11 +51,12 @@ class LastVerdict:
             .limit(1)
         )
         with self.database.reading() as session:
-            row = session.scalar(query)
-            if row is None:
+            found = session.execute(query).one_or_none()
+            if found is None:
                 return None
+            row, reference = found
             together = select(func.count()).where(
                 VerdictRow.given_with == row.given_with, VerdictRow.given_with.is_not(None)
             )
             count = session.scalar(together) or 1
-            return GivenVerdict(row.id, row.submission_id, row.action, row.labels, count)
+            return GivenVerdict(row.id, reference or row.submission_id, row.action, row.labels, count)
