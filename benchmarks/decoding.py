@@ -9,19 +9,16 @@ Pillow's decoder alone, in one thread for each process.
 
 import io
 import json
-import os
-import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from circumstances import circumstances
 from PIL import Image, ImageFilter
 from rich.console import Console
 from rich.progress import track
@@ -63,8 +60,7 @@ def main(
         finally:
             pool.close()
     run = {
-        "command": "python " + " ".join(sys.argv),
-        "machine": machine(),
+        **circumstances(__file__, "pillow", "transformers"),
         "pictures": f"{pictures} JPEGs of {SIZE[0]} x {SIZE[1]}",
         "bytes each": sum(map(len, files)) // pictures,
         "decoder processes": pool.processes,
@@ -137,19 +133,6 @@ def measure(ways: dict[str, Way], files: list[bytes], rounds: int) -> dict[str, 
             "max": round(max(own), 1),
         }
         for name, own in rates.items()
-    }
-
-
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
-    info = Path("/proc/cpuinfo")
-    models = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-    return {
-        "processor": models[0] if models else platform.machine(),
-        "processors": os.cpu_count(),
-        "load when done": os.getloadavg()[0],
-        "pillow": version("pillow"),
-        "transformers": version("transformers"),
     }
 
 

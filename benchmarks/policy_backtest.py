@@ -9,23 +9,20 @@ archive and over all of it.
 """
 
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from circumstances import circumstances, postgresql
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -105,7 +102,9 @@ class Run:
 
 def main(
     rows: Annotated[int, typer.Option(min=10_000, help="Decided submissions in the archive.")] = 1_000_000,
-    postgresql: Annotated[bool, typer.Option(help="Measure PostgreSQL too, started for it.")] = False,
+    with_postgresql: Annotated[
+        bool, typer.Option("--postgresql", help="Measure PostgreSQL too, started for it.")
+    ] = False,
     folder: Annotated[Path | None, typer.Option(help="Keep the archive here, and use it again.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
 ) -> None:
@@ -117,13 +116,19 @@ def main(
         base = folder or Path(temporary)
         base.mkdir(parents=True, exist_ok=True)
         figures["sqlite"] = measure(f"sqlite:///{(base / f'archive-{rows}.db').absolute()}", rows)
-    if postgresql:
-        with _postgresql() as url:
+    if with_postgresql:
+        with postgresql() as url:
             figures["postgresql"] = measure(url, rows)
     figures["in memory"] = measure_in_memory(rows)
     show(figures)
     if out:
-        out.write_text(json.dumps(_circumstances() | {"figures": figures}, indent=1) + "\n", encoding="utf-8")
+        out.write_text(
+            json.dumps(
+                circumstances(__file__, "numpy", "sqlalchemy", "psycopg") | {"figures": figures}, indent=1
+            )
+            + "\n",
+            encoding="utf-8",
+        )
 
 
 def measure(url: str, rows: int) -> dict[str, Any]:
@@ -336,38 +341,6 @@ def _peak_mb() -> float:
     """Return the most memory this process had; what `getrusage` says, a child has from its parent."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return float(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
-
-
-@contextmanager
-def _postgresql() -> Iterator[str]:
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-    from support.postgres import running_postgres  # noqa: PLC0415 - the tests' own server, needed on demand
-
-    with running_postgres() as server, server.fresh_database() as url:
-        yield url
-
-
-def _circumstances() -> dict[str, Any]:
-    packages = ("numpy", "sqlalchemy", "psycopg")
-    return {
-        "machine": f"{platform.machine()}, {_processor()}, {os.cpu_count()} cores",
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
-        "threads": os.environ.get("OMP_NUM_THREADS", "one a core"),
-        "command": " ".join(["python benchmarks/policy_backtest.py", *_options()]),
-    }
-
-
-def _options() -> list[str]:
-    """Return the options of this run that change a figure; folders are nobody's business."""
-    return [word for word in sys.argv[1:] if word in {"--rows", "--postgresql"} or word.isdecimal()]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def show(figures: dict[str, Any]) -> None:

@@ -129,7 +129,9 @@ def test_look_reveal_decide_undo_all_by_keyboard(rows, sign_in):
         "ada",
     )
     assert verdict.note == "a knife, a bottle"
-    expect(page.get_by_label("Your last verdict")).to_contain_text("You blocked post-knife as alcohol, weapons")
+    expect(page.get_by_label("Your last verdict")).to_contain_text(
+        "You blocked post-knife as alcohol, weapons"
+    )
     page.keyboard.press("u")
     expect(page.get_by_role("heading", name="Weapons")).to_be_visible()
     assert [one.verdict_id for one in answers(rows, ReversalRow)] == [verdict.id]

@@ -20,8 +20,8 @@ from worker.store.reviews import Review, ReviewFilters
 MAX_COMPARED: Final = 2048
 #: As many can be overlooked at one look.
 MAX_ALIKE: Final = 29
-#: Pictures whose vectors are in memory at once: 0.5 MiB of vectors of 512 numbers.
-_CHUNK: Final = 256
+#: Pictures whose vectors are in memory at once: 3 MiB of vectors of 512 numbers.
+_CHUNK: Final = 1024
 _NO_FILTERS: Final = ReviewFilters()
 #: Whose likenesses may share an answer; the others are asked one by one.
 _GROUPED: Final = frozenset({ReviewKind.DECISION, ReviewKind.AUDIT})
@@ -64,27 +64,41 @@ class ClaimReview:
         person has in hand already stays theirs, with the token it has.
         """
         now = datetime.now(UTC)
+        review, is_new = self._claim_one(reviewer, filters, review_id, now)
+        if review is None or not is_new or not grouped:
+            return Claim(review) if review else None
+        return Claim(review, self._claim_alike(reviewer, review, now))
+
+    def _claim_one(
+        self, reviewer: Reviewer, filters: ReviewFilters, review_id: int | None, now: datetime
+    ) -> tuple[Review | None, bool]:
+        """Return the review this person has from now on, and whether they had it not before."""
         with self.database.transaction() as session:
             review_choice.take_turns(session, reviewer.name)
             claimant = _claimant(session, reviewer, now)
-            if review_id is not None:
-                review = review_choice.pick(session, claimant, review_id, now)
-                if review.is_held(now):
-                    review_claims.renew(session, [review_id], now + self.lease)
-                    (review,) = reviews.by_ids(session, [review_id])
-                    return Claim(review)
-                first: int | None = review_id
-            else:
-                first = self._next(session, claimant, filters, now)
-            if first is None:
-                return None
-            self._take(session, reviewer, [first], now)
-            (review,) = reviews.by_ids(session, [first])
-            alike = self._alike(session, _after(claimant, review), review, now) if grouped else []
-            self._take(session, reviewer, alike, now)
-            found = Claim(review, tuple(reviews.by_ids(session, alike)))
-            _note(session, reviewer, found)
-        return found
+            if review_id is None:
+                chosen = self._next(session, claimant, filters, now)
+                return (self._take(session, reviewer, [chosen], now)[0], True) if chosen else (None, False)
+            review = review_choice.pick(session, claimant, review_id, now)
+            if not review.is_held(now):
+                return self._take(session, reviewer, [review_id], now)[0], True
+            review_claims.renew(session, [review_id], now + self.lease)
+            return reviews.by_ids(session, [review_id])[0], False
+
+    def _claim_alike(self, reviewer: Reviewer, review: Review, now: datetime) -> tuple[Review, ...]:
+        """Claim what looks nearly the same and is still free.
+
+        Thousands of vectors are compared before the transaction that claims: no writer waits for that.
+        """
+        alike = self._nearly_same(reviewer, review, now)
+        if not alike:
+            return ()
+        with self.database.transaction() as session:
+            review_choice.take_turns(session, reviewer.name)
+            claimant = _claimant(session, reviewer, now)
+            wanted = _within_cap(claimant, alike)[:MAX_ALIKE]
+            free = review_choice.free_among(session, claimant, wanted, now) if wanted else []
+            return tuple(self._take(session, reviewer, free, now, beside=review.id))
 
     def _next(
         self, session: Session, claimant: Claimant, filters: ReviewFilters, now: datetime
@@ -100,29 +114,45 @@ class ClaimReview:
         priority = order_of(about.severity, now + UNHURRIED)
         return review_choice.ask_golden(session, golden, claimant.reviewer.name, priority)
 
-    def _take(self, session: Session, reviewer: Reviewer, review_ids: Sequence[int], now: datetime) -> None:
-        if review_ids:
-            review_claims.claim(session, review_ids, reviewer.name, now + self.lease)
+    def _take(
+        self,
+        session: Session,
+        reviewer: Reviewer,
+        review_ids: Sequence[int],
+        now: datetime,
+        beside: int | None = None,
+    ) -> list[Review]:
+        """Claim free reviews, shown at one look with the one they lie `beside`, and note who saw them."""
+        if not review_ids:
+            return []
+        review_claims.claim(session, review_ids, reviewer.name, now + self.lease)
+        claimed = reviews.by_ids(session, review_ids)
+        for review in claimed:
+            _note(session, reviewer, review, beside)
+        return claimed
 
-    def _alike(self, session: Session, claimant: Claimant, review: Review, now: datetime) -> list[int]:
-        """Return the free reviews of pictures that look nearly the same; nobody else gets them meanwhile."""
+    def _nearly_same(self, reviewer: Reviewer, review: Review, now: datetime) -> list[tuple[int, int]]:
+        """Return id and severity of the free reviews of pictures nearly the same, the most alike first."""
         decision = review.decision
         if review.kind not in _GROUPED or decision.sha256 is None:
             return []
         model = decision.model_digest
-        picture = embeddings.vectors_of(session, [decision.sha256], model).get(decision.sha256)
-        if picture is None:
-            return []
-        beside = review_choice.neighbours(session, claimant, review, now, MAX_COMPARED)
-        # The same bytes can have been uploaded many times.
-        digests = list(dict.fromkeys(sha256 for _, sha256, _ in beside))
         alike: dict[str, float] = {}
-        for start in range(0, len(digests), _CHUNK):
-            others = embeddings.vectors_of(session, digests[start : start + _CHUNK], model)
-            alike |= nearly_same(picture, others, self.group_cosine)
-        found = sorted((one for one in beside if one[1] in alike), key=lambda one: -alike[one[1]])
-        wanted = _within_cap(claimant, [(review_id, severity) for review_id, _, severity in found])
-        return review_choice.free_among(session, claimant, wanted[:MAX_ALIKE], now) if wanted else []
+        with self.database.reading() as session:
+            picture = embeddings.find(session, decision.sha256, model)
+            if picture is None:
+                return []
+            claimant = _claimant(session, reviewer, now)
+            beside = review_choice.neighbours(session, claimant, review, now, MAX_COMPARED)
+            # The same bytes can have been uploaded many times.
+            digests = list(dict.fromkeys(sha256 for _, sha256, _ in beside))
+            for start in range(0, len(digests), _CHUNK):
+                chunk = digests[start : start + _CHUNK]
+                names, others = embeddings.of_shape(session, chunk, model, picture.embedding.shape)
+                found = nearly_same(picture.embedding, others, self.group_cosine)
+                alike |= {names[row]: likeness for row, likeness in found.items()}
+        likest = sorted((one for one in beside if one[1] in alike), key=lambda one: -alike[one[1]])
+        return [(review_id, severity) for review_id, _, severity in likest]
 
 
 def _claimant(session: Session, reviewer: Reviewer, now: datetime) -> Claimant:
@@ -132,13 +162,6 @@ def _claimant(session: Session, reviewer: Reviewer, now: datetime) -> Claimant:
     return Claimant(
         reviewer, reviewer.severe_per_day - audit_log.severe_shown(session, reviewer.name, midnight)
     )
-
-
-def _after(claimant: Claimant, review: Review) -> Claimant:
-    """Return the claimant as they are once they have seen this one."""
-    if claimant.severe_left is None or review.decision.severity < SEVERE:
-        return claimant
-    return Claimant(claimant.reviewer, claimant.severe_left - 1)
 
 
 def _within_cap(claimant: Claimant, found: Sequence[tuple[int, int]]) -> list[int]:
@@ -153,17 +176,16 @@ def _within_cap(claimant: Claimant, found: Sequence[tuple[int, int]]) -> list[in
     return wanted
 
 
-def _note(session: Session, reviewer: Reviewer, found: Claim) -> None:
-    for review in (found.review, *found.alike):
-        audit_log.note(
-            session,
-            reviewer.name,
-            audit_log.CLAIMED,
-            review_id=review.id,
-            submission_id=review.decision.submission_id,
-            fence=review.fence,
-            kind=review.kind.value,
-            action=review.decision.action.value,
-            labels=list(review.decision.flagged),
-            alike=len(found.alike),
-        )
+def _note(session: Session, reviewer: Reviewer, review: Review, beside: int | None) -> None:
+    audit_log.note(
+        session,
+        reviewer.name,
+        audit_log.CLAIMED,
+        review_id=review.id,
+        submission_id=review.decision.submission_id,
+        fence=review.fence,
+        kind=review.kind.value,
+        action=review.decision.action.value,
+        labels=list(review.decision.flagged),
+        beside=beside,
+    )
