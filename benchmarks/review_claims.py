@@ -8,6 +8,7 @@ where somebody was faster. It hands out a bare id: no look at opt-outs, second l
 """
 
 import json
+import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -50,6 +51,8 @@ MODEL = "m" * 64
 POLICY = Policy("default", ("an ordinary picture",), (Label("weapons", ("a handgun",), review=0.5),))
 PEOPLE = 20
 LOOKS = 200
+#: Seconds that a quick person takes to look.
+PAUSE = 2.0
 LEASE = timedelta(minutes=5)
 BATCH = 5_000
 ALLOW = Answer(Action.ALLOW, frozenset())
@@ -58,14 +61,14 @@ Work = Callable[[str], object]
 
 
 def main(
-    sizes: Annotated[list[int] | None, typer.Option("--reviews", min=2_000, help="Open reviews.")] = None,
+    sizes: Annotated[list[int] | None, typer.Option("--reviews", min=5_000, help="Open reviews.")] = None,
     with_postgresql: Annotated[bool, typer.Option("--postgresql", help="PostgreSQL too.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
 ) -> None:
     """Print what a claim, a verdict and a list cost."""
     run = circumstances(__file__, "sqlalchemy", "psycopg")
     figures: dict[str, Any] = {}
-    for reviews_open in sizes or [2_000, 100_000]:
+    for reviews_open in sizes or [5_000, 100_000]:
         with tempfile.TemporaryDirectory() as folder:
             figures[f"SQLite, {reviews_open:,} open"] = measure(f"sqlite:///{folder}/queue.db", reviews_open)
         if with_postgresql:
@@ -88,26 +91,33 @@ def measure(url: str, count: int) -> dict[str, float]:
         def look(name: str) -> None:
             settle(Reviewer(name), _tokens(_claim(claim, name)), ALLOW)
 
+        rush = f"{PEOPLE} without a pause"
         figures = {
             "claim alone, ms": _median(lambda: claim(Reviewer("ada")), LOOKS),
             "the desk's list and counts, ms": _median(lambda: _list(database), 20),
             **_timed("claim and verdict, one person", look, 1),
-            **_timed(f"claim and verdict, {PEOPLE} at once", look, PEOPLE),
-            **_timed(f"the rival's claim, {PEOPLE} at once", lambda name: _naive(database, name), PEOPLE),
-            **_timed(f"claim alone, {PEOPLE} at once", lambda name: _claim(claim, name), PEOPLE),
+            **_timed(f"claim and verdict, {PEOPLE} people, each every {PAUSE:.0f} s", look, PEOPLE, PAUSE),
+            **_timed(f"claim and verdict, {rush}", look, PEOPLE),
+            **_timed(f"the rival's claim, {rush}", lambda name: _naive(database, name), PEOPLE),
+            **_timed(f"claim alone, {rush}", lambda name: _claim(claim, name), PEOPLE),
         }
-        _require(database, 2 * LOOKS)
+        _require(database, 3 * LOOKS)
         return figures
     finally:
         database.dispose()
 
 
-def _timed(name: str, work: Work, people: int) -> dict[str, float]:
-    """Have so many people do it `LOOKS` times in all; return how often a second, and a slow one's time."""
+def _timed(name: str, work: Work, people: int, pause: float = 0.0) -> dict[str, float]:
+    """Have so many people do it `LOOKS` times in all; return how often a second, and a slow one's time.
+
+    With a `pause` of so many seconds, on the average, before each: then only the time says something.
+    """
     took: list[float] = []
 
     def day(person: int) -> None:
+        dice = random.Random(person)
         for _ in range(LOOKS // people):
+            time.sleep(dice.uniform(0, 2 * pause))
             started = time.perf_counter()
             work(f"person-{person}")
             took.append(time.perf_counter() - started)
@@ -115,8 +125,8 @@ def _timed(name: str, work: Work, people: int) -> dict[str, float]:
     started = time.perf_counter()
     with ThreadPoolExecutor(people) as crew:
         list(crew.map(day, range(people)))
-    rate = len(took) / (time.perf_counter() - started)
-    return {f"{name}, a second": rate, f"{name}, 95th percentile, ms": 1000 * float(np.quantile(took, 0.95))}
+    rate = {f"{name}, a second": len(took) / (time.perf_counter() - started)}
+    return ({} if pause else rate) | {f"{name}, 95th percentile, ms": 1000 * float(np.quantile(took, 0.95))}
 
 
 def _median(work: Callable[[], object], times: int) -> float:
@@ -172,12 +182,12 @@ def _tokens(found: Claim) -> list[ClaimToken]:
 
 
 def _fill(database: Database, count: int) -> None:
-    random = np.random.default_rng(SEED)
+    normal = np.random.default_rng(SEED)
     with database.transaction() as session:
         session.execute(insert(PolicyVersionRow), [{"digest": POLICY.digest, "name": "default", "text": "-"}])
     for start in track(range(0, count, BATCH), description=f"{count:,} reviews", transient=True):
         numbers = range(start, min(start + BATCH, count))
-        vectors = random.standard_normal((len(numbers), DIMENSION), dtype=np.float32)
+        vectors = normal.standard_normal((len(numbers), DIMENSION), dtype=np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         parts = list(zip(numbers, vectors.astype("<f2"), strict=True))
         with database.transaction() as session:
