@@ -1,5 +1,6 @@
 """Encodes pictures and phrases with a zero-shot image model in the format of transformers."""
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from transformers.utils import logging
 from worker.domain.scoring import Matrix
 from worker.encoder import model_files
 from worker.encoder.image_processor import ImageProcessor
+from worker.encoder.precision import dtype_for
 from worker.errors import ModelError
 from worker.images.preprocessing import Pixels
 
@@ -30,11 +32,15 @@ _OFFLINE: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_co
 
 
 class TransformersEncoder:
-    """A model in memory, in float32. Safe to call from many threads, which take turns at the towers."""
+    """A model in memory. Safe to call from many threads, which take turns at the towers.
+
+    The text tower is in float32, since a phrase is encoded once; the picture tower in what was asked for.
+    """
 
     def __init__(self, name: str, folder: Path, model: Any, image_processor: Any, tokenizer: Any) -> None:
         self.name = name
-        self.digest = model_files.digest(folder)
+        self._dtype = next(model.vision_model.parameters()).dtype
+        self.digest = _digest(folder, self._dtype)
         self._model, self._tokenizer = model, tokenizer
         self._image_processor = ImageProcessor.describe(image_processor, name)
         self.preprocessing = self._image_processor.preprocessing
@@ -46,24 +52,27 @@ class TransformersEncoder:
         self.dimension = _check_towers(self, name)
 
     @classmethod
-    def load(cls, name: str, *, threads: int = 0) -> Self:
+    def load(cls, name: str, *, threads: int = 0, precision: str = "float32") -> Self:
         """Load the model `name`: `demo`, a folder, or a hub id `org/name@revision`.
 
         Only safetensors are read and no code of the model's is ever run. `threads` > 0 bounds those of
-        one pass. ModelError where it cannot be had, or is no zero-shot image model.
+        one pass; `precision` is float32, bfloat16 or auto. ModelError where the model cannot be had, or is
+        no zero-shot image model.
         """
         folder = model_files.find(name, FAMILIES)
         if threads > 0:
             torch.set_num_threads(threads)
         with _quiet():
-            return cls(name, folder, *_load(folder, name))
+            return cls(name, folder, *_load(folder, name, dtype_for(precision)))
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""
         if not len(images):
             return np.empty((0, self.dimension), np.float32)
         with self._turn, torch.inference_mode():
-            return _unit(self._model.get_image_features(**self._image_processor.inputs(images)))
+            inputs = dict(self._image_processor.inputs(images))
+            inputs["pixel_values"] = inputs["pixel_values"].to(self._dtype)
+            return _unit(self._model.get_image_features(**inputs))
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return unit vectors of phrases, shape (texts, dimension), float32.
@@ -90,7 +99,7 @@ class TransformersEncoder:
         return [len(ids) for ids in tokens["input_ids"]]
 
 
-def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
+def _load(folder: Path, name: str, dtype: torch.dtype) -> tuple[Any, Any, Any]:
     """Return model, image processor and tokenizer."""
     try:
         model, report = AutoModelForZeroShotImageClassification.from_pretrained(
@@ -111,7 +120,24 @@ def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
             hint="copy the model's files again",
         ) from problem
     _check_complete(report, name)
-    return model.requires_grad_(requires_grad=False), image_processor, tokenizer
+    model.requires_grad_(requires_grad=False)
+    return _with_pictures_in(model, dtype), image_processor, tokenizer
+
+
+def _with_pictures_in(model: Any, dtype: torch.dtype) -> Any:
+    """Convert all but the text tower, whose parts every family names so."""
+    for part, module in model.named_children():
+        if not part.startswith("text_"):
+            module.to(dtype)
+    return model
+
+
+def _digest(folder: Path, dtype: torch.dtype) -> str:
+    """Return the digest of the model's files, and another for each precision: vectors of two never mix."""
+    files = model_files.digest(folder)
+    if dtype is torch.float32:
+        return files
+    return hashlib.sha256(f"{files}\n{dtype}".encode()).hexdigest()
 
 
 def _check_complete(report: dict[str, Any], name: str) -> None:
@@ -169,7 +195,7 @@ def _text_window(model: Any, tokenizer: Any, *, pairwise: bool) -> int:
 
 
 def _unit(output: Any) -> Matrix:
-    vectors = output.pooler_output
+    vectors = output.pooler_output.to(torch.float32)
     return (vectors / vectors.norm(p=2, dim=-1, keepdim=True)).numpy()
 
 

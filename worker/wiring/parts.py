@@ -52,7 +52,9 @@ def open_encoder(settings: Settings, metrics: Metrics | None = None) -> Iterator
     # Torch takes seconds to import, and most commands need no model.
     from worker.encoder.transformers_encoder import TransformersEncoder  # noqa: PLC0415
 
-    loaded = TransformersEncoder.load(settings.model, threads=settings.torch_threads)
+    loaded = TransformersEncoder.load(
+        settings.model, threads=settings.torch_threads, precision=settings.precision
+    )
     batcher = Batcher(loaded, settings.batch_size, (metrics or Metrics()).batched)
     try:
         yield TextCache(batcher)

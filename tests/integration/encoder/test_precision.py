@@ -1,0 +1,56 @@
+"""The picture tower in bfloat16: nearly the same vectors, under a digest of their own."""
+
+import numpy as np
+import pytest
+import torch
+from support.models import make_model
+from support.pictures import drawing, prepared
+
+from worker.encoder.precision import dtype_for
+from worker.encoder.transformers_encoder import FAMILIES, TransformersEncoder
+
+TEXTS = ["a fox", "a bear beside a very long river"]
+
+
+def cosines(left, right):
+    return (left * right).sum(axis=1)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_family_sees_nearly_the_same_in_bfloat16(family, tmp_path):
+    folder = str(make_model(family, tmp_path / family))
+    exact, half = (TransformersEncoder.load(folder, precision=one) for one in ("float32", "bfloat16"))
+    pictures = prepared(exact, [drawing(), drawing(90, 70)])
+    seen = half.encode_images(pictures)
+    assert seen.dtype == np.float32
+    assert np.linalg.norm(seen, axis=1) == pytest.approx(1, abs=1e-5)
+    assert cosines(seen, exact.encode_images(pictures)).min() > 0.995
+    assert (half.encode_texts(TEXTS) == exact.encode_texts(TEXTS)).all(), "phrases are encoded exactly"
+    assert half.digest != exact.digest
+
+
+def test_the_bundled_model_drifts_by_less_than_a_hundredth():
+    exact, half = (TransformersEncoder.load("demo", precision=one) for one in ("float32", "bfloat16"))
+    pictures = prepared(exact, [drawing(), drawing(90, 70), drawing(200, 300)])
+    assert cosines(half.encode_images(pictures), exact.encode_images(pictures)).min() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "dtype"),
+    [
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, torch.float32),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"bf16": True}, torch.bfloat16),
+        ({}, torch.float32),
+    ],
+)
+def test_auto_takes_what_the_processor_truly_has(monkeypatch, capabilities, dtype):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert dtype_for("auto") is dtype
+
+
+def test_what_the_processor_lacks_is_taken_with_a_warning(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert dtype_for("bfloat16") is torch.bfloat16
+    assert "float32 would be faster" in caplog.text
