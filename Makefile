@@ -5,14 +5,15 @@ BIN := $(VENV)/bin
 # A CPU build of torch is enough; on a machine whose index serves CUDA builds, see README.md, "Installing".
 EXTRAS := worker,heic,demo,dev
 
-.PHONY: help setup browser demo test lint faults bench
+.PHONY: help setup browser demo test lint faults bench model-bench
 
 help:
 	@echo "make demo    judge sample uploads with real workers, then add a category in words"
 	@echo "make test    set up, lint, type-check and run every test"
 	@echo "make lint    ruff, mypy and the import contracts alone"
 	@echo "make faults  kill, pause and flood real servers and workers, and count what is lost (half an hour; FAULTS=--list)"
-	@echo "make bench   measure the bundled model (needs Debian packages, which it names)"
+	@echo "make bench   pictures a second, against what people would run instead (some minutes)"
+	@echo "make model-bench  how well the bundled model sees (needs Debian packages, which it names)"
 
 setup: $(VENV)/installed
 
@@ -47,4 +48,7 @@ faults: setup
 	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
 bench: setup
+	$(BIN)/python benchmarks/throughput.py $(BENCH)
+
+model-bench: setup
 	$(BIN)/python benchmarks/sticker_model.py
