@@ -126,8 +126,11 @@ def settle(cases: Sequence[Case], scene: Scene) -> None:
         scene.crew.tell_stacks()
         cases[-1].outcome.notes.append(f"Redis kept messages of the dead for {waited:.0f} s more")
     time.sleep(1)
+    # What Redis delivers again after a policy was saved is judged by the new version too, as it should be.
+    versions = max(load.versions for load in loads)
     for case in cases:
         for load in case.loads:
+            load.versions = versions
             _judge(case, load)
 
 
