@@ -1,7 +1,5 @@
 """`moderate review`: the review queue from a terminal, for whoever may use the database."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -10,18 +8,17 @@ from rich.text import Text
 
 from worker.cli import review_golden, review_stats
 from worker.cli.console import action_text, messages, plain_table, print_json, results
+from worker.cli.open_desk import desk
 from worker.cli.reviewer_option import AsLead, AsName, reviewer
 from worker.domain.policy import Action
 from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.verdict import Answer
 from worker.errors import UsageError
-from worker.settings import Settings
-from worker.store import reviews, schema, submissions
+from worker.store import reviews, submissions
 from worker.store.reviews import Review, ReviewFilters
 from worker.usecases.settle_review import Settled
 from worker.usecases.submission_history import Happening
-from worker.wiring.parts import open_database
-from worker.wiring.review_desk import ReviewDesk, review_desk
+from worker.wiring.review_desk import ReviewDesk
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,18 +39,6 @@ Label = Annotated[str | None, typer.Option(help="Only where this label was flagg
 Policy = Annotated[str | None, typer.Option(help="Only under the policy of this name.")]
 Severity = Annotated[int | None, typer.Option(min=1, max=5, help="Only this grave or graver.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@contextmanager
-def desk() -> Iterator[ReviewDesk]:
-    """Yield the desk of this deployment; SchemaError or DatabaseUnavailableError where it has no tables."""
-    settings = Settings.read()
-    database = open_database(settings)
-    try:
-        schema.check(database)
-        yield review_desk(settings, database)
-    finally:
-        database.dispose()
 
 
 @app.command(

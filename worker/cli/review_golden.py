@@ -5,14 +5,12 @@ from typing import Annotated
 import typer
 
 from worker.cli.console import action_text, plain_table, print_json, results
+from worker.cli.open_desk import desk
 from worker.cli.reviewer_option import AsName, reviewer
 from worker.domain.policy import Action
 from worker.domain.verdict import Answer
 from worker.errors import UsageError
-from worker.settings import Settings
-from worker.store import golden_items, schema
-from worker.wiring.parts import open_database
-from worker.wiring.review_desk import review_desk
+from worker.store import golden_items
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,16 +46,9 @@ def add(
     """Make a decided submission a golden item."""
     if action is Action.REVIEW:
         raise UsageError("the true answer is allow or block")
-    settings = Settings.read()
-    database = open_database(settings)
-    try:
-        schema.check(database)
-        answer = Answer(action, frozenset(label or ()))
-        item = review_desk(settings, database).add_golden(
-            reviewer(name, lead=True), submission, answer, queue
-        )
-    finally:
-        database.dispose()
+    answer = Answer(action, frozenset(label or ()))
+    with desk() as at:
+        item = at.add_golden(reviewer(name, lead=True), submission, answer, queue)
     results().print(f"golden item {item}; a share of claims, MODERATION_REVIEW_GOLDEN_SHARE, are such items")
 
 
@@ -73,26 +64,16 @@ def retire(
     name: AsName = "",
 ) -> None:
     """Ask a golden item of nobody any more, and count no answer to it; `add` brings it back."""
-    settings = Settings.read()
-    database = open_database(settings)
-    try:
-        schema.check(database)
-        review_desk(settings, database).retire_golden(reviewer(name, lead=True), item)
-    finally:
-        database.dispose()
+    with desk() as at:
+        at.retire_golden(reviewer(name, lead=True), item)
     results().print(f"golden item {item} is retired")
 
 
 @app.command("list", epilog=_EXIT_CODES)
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show all golden items, oldest first."""
-    database = open_database(Settings.read())
-    try:
-        schema.check(database)
-        with database.reading() as session:
-            found = golden_items.everything(session)
-    finally:
-        database.dispose()
+    with desk() as at, at.database.reading() as session:
+        found = golden_items.everything(session)
     if as_json:
         print_json(
             [

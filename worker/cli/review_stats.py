@@ -8,13 +8,10 @@ from rich.text import Text
 
 from worker.cli.console import plain_table, print_json, results
 from worker.cli.durations import Since, short
+from worker.cli.open_desk import desk
 from worker.domain.policy import Action
-from worker.settings import Settings
-from worker.store import schema
 from worker.store.column_types import utc_now
 from worker.usecases.review_statistics import Statistics
-from worker.wiring.parts import open_database
-from worker.wiring.review_desk import review_desk
 
 EPILOG = """Examples:
 
@@ -31,13 +28,8 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what waits, what was answered, and how right the answers are."""
-    settings = Settings.read()
-    database = open_database(settings)
-    try:
-        schema.check(database)
-        found = review_desk(settings, database).statistics(utc_now() - since)
-    finally:
-        database.dispose()
+    with desk() as at:
+        found = at.statistics(utc_now() - since)
     if as_json:
         print_json(as_json_of(found))
         return
