@@ -135,11 +135,6 @@ class Crew:
         """Wait until any is at work, and return the one that has been for longest."""
         return wait_for(lambda: self.ready, what=f"a worker, see {self._folder}", seconds=READY_SECONDS)[0]
 
-    def tell_stacks(self) -> None:
-        """Have each write into its log where all of its threads are."""
-        for worker in self.ready:
-            worker.process.send_signal(signal.SIGUSR2)
-
     def _start(self) -> Worker:
         self._started += 1
         log = self._folder / f"worker-{self._started:03}.log"

@@ -123,7 +123,6 @@ def settle(cases: Sequence[Case], scene: Scene) -> None:
             seconds=REST_SECONDS,
         )
     if (waited := time.monotonic() - started) > SLOW_REST_SECONDS:
-        scene.crew.tell_stacks()
         cases[-1].outcome.notes.append(f"Redis kept messages of the dead for {waited:.0f} s more")
     time.sleep(1)
     # What Redis delivers again after a policy was saved is judged by the new version too, as it should be.

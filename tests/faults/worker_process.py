@@ -4,7 +4,6 @@ The second part of an id such as `r3.die-before-commit-1.17` names a moment and 
 service knows nothing of this: its functions are wrapped here, before it starts.
 """
 
-import faulthandler
 import functools
 import os
 import re
@@ -100,8 +99,6 @@ def _is_left(submission_id: str, times: int) -> bool:
 
 
 if __name__ == "__main__":
-    # Asked for by the suite where a worker keeps what it should have let go of.
-    faulthandler.register(signal.SIGUSR2)
     wrap()
     sys.argv = ["moderate", "worker", *sys.argv[1:]]
     main()
