@@ -93,7 +93,7 @@ def store_uploads(url: str, vectors) -> None:
     with database.transaction() as session:
         for number, vector in enumerate(vectors):
             facts = PictureFacts(f"{number:064}", "PNG", 1, 1, 1)
-            embeddings.keep(session, facts, digest, vector[None])
+            embeddings.keep(session, digest, [(facts, vector[None])])
     database.dispose()
 
 

@@ -16,17 +16,23 @@ REVIEW = Decision(Action.REVIEW, "weapons 0.75", (WEAPONS,), ("weapons",), sever
 def decide(database: Database) -> int:
     """Write what a worker would; return the decision's id."""
     with database.transaction() as session:
-        policy_versions.keep(session, POLICY, "name: default\n")
-        submissions.record(session, SUBMISSION, policy=POLICY.name, sha256=None, source=None)
+        policy_versions.keep(session, [(POLICY, "name: default\n")])
+        submissions.record(
+            session, [submissions.Decided(SUBMISSION, policy=POLICY.name, sha256=None, source=None)]
+        )
         decision_id = decisions.insert(
             session,
-            submission=SUBMISSION,
-            policy=POLICY,
-            decision=REVIEW,
-            model="demo",
-            model_digest="c" * 64,
-            facts=None,
-        )
+            [
+                decisions.NewDecision(
+                    submission=SUBMISSION,
+                    policy=POLICY,
+                    decision=REVIEW,
+                    model="demo",
+                    model_digest="c" * 64,
+                    facts=None,
+                )
+            ],
+        )[0]
     assert decision_id is not None
     return decision_id
 
@@ -37,8 +43,12 @@ def add_events(database: Database, decision_id: int, *callbacks: str | dict[str,
         for callback in callbacks:
             outbox.add(
                 session,
-                outbox.DECISION_MADE,
-                submission_id=SUBMISSION.id,
-                decision_id=decision_id,
-                callback=callback if isinstance(callback, dict) else {"url": callback},
+                [
+                    outbox.News(
+                        outbox.DECISION_MADE,
+                        submission_id=SUBMISSION.id,
+                        decision_id=decision_id,
+                        callback=callback if isinstance(callback, dict) else {"url": callback},
+                    )
+                ],
             )

@@ -120,23 +120,32 @@ class DeskRows:
         facts = PictureFacts(digest, "PNG", 240, 180, frames)
         place = place_in_queue(POLICY, decision, utc_now())
         with self.database.transaction() as session:
-            policy_versions.keep(session, POLICY, POLICY_TEXT)
+            policy_versions.keep(session, [(POLICY, POLICY_TEXT)])
             submissions.record(
-                session, made, policy=POLICY.name, sha256=digest, source=source_record(made.source)
+                session,
+                [
+                    submissions.Decided(
+                        made, policy=POLICY.name, sha256=digest, source=source_record(made.source)
+                    )
+                ],
             )
             decision_id = decisions.insert(
                 session,
-                submission=made,
-                policy=POLICY,
-                decision=decision,
-                model="demo",
-                model_digest=MODEL_DIGEST,
-                facts=facts,
-            )
+                [
+                    decisions.NewDecision(
+                        submission=made,
+                        policy=POLICY,
+                        decision=decision,
+                        model="demo",
+                        model_digest=MODEL_DIGEST,
+                        facts=facts,
+                    )
+                ],
+            )[0]
             assert decision_id is not None
             vectors = np.array([vector or _own_vector(name)] * frames, dtype=np.float32)
             embeddings.keep(
-                session, facts, MODEL_DIGEST, vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+                session, MODEL_DIGEST, [(facts, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))]
             )
             review_id = reviews.ask(session, decision_id, kind, place)
         assert review_id is not None

@@ -17,7 +17,7 @@ from worker.store import decisions, embeddings, policy_versions, reviews, submis
 from worker.store.database import Database
 from worker.usecases.claim_review import Claim, ClaimReview
 from worker.usecases.escalate_review import EscalateReview
-from worker.usecases.inherit_verdict import InheritVerdict
+from worker.usecases.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.open_appeal import OpenAppeal
 from worker.usecases.release_review import ReleaseReview
 from worker.usecases.renew_claim import RenewClaim
@@ -101,38 +101,32 @@ class Desk:
         facts = PictureFacts(sha256, "PNG", 64, 48, frames=1)
         inherit = InheritVerdict(self.inherits, self.callback)
         with self.database.transaction() as session:
-            policy_versions.keep(session, policy, text)
-            submissions.record(session, what, policy=policy.name, sha256=sha256, source=None)
+            policy_versions.keep(session, [(policy, text)])
+            submissions.record(
+                session, [submissions.Decided(what, policy=policy.name, sha256=sha256, source=None)]
+            )
             decision_id = decisions.insert(
                 session,
-                submission=what,
-                policy=policy,
-                decision=decision,
-                model="demo",
-                model_digest=MODEL_DIGEST,
-                facts=None if action else facts,
-            )
+                [
+                    decisions.NewDecision(
+                        submission=what,
+                        policy=policy,
+                        decision=decision,
+                        model="demo",
+                        model_digest=MODEL_DIGEST,
+                        facts=None if action else facts,
+                    )
+                ],
+            )[0]
             if vector is not None:
                 matrix = np.array([vector], np.float32)
-                embeddings.keep(session, facts, MODEL_DIGEST, matrix / np.linalg.norm(matrix))
-            inherited = inherit(
-                session,
-                submission_id=what.id,
-                decision_id=decision_id,
-                sha256=None if action else sha256,
-                policy_digest=policy.digest,
-            )
+                embeddings.keep(session, MODEL_DIGEST, [(facts, matrix / np.linalg.norm(matrix))])
+            heir = Heir(what.id, decision_id, sha256, policy.digest)
+            inherited = inherit(session, [] if action else [heir])
             kind = kind_of_review(decision, drawn=drawn)
             if kind and not inherited:
                 place = place_in_queue(policy, decision, datetime.now(UTC))
-                reviews.open_for(
-                    session,
-                    decision_id,
-                    place.priority,
-                    kind,
-                    queue=place.queue,
-                    deadline_at=place.deadline_at,
-                )
+                reviews.ask(session, decision_id, kind, place)
         return decision_id
 
     def claim(self, reviewer: Reviewer, *arguments, **options) -> Claim | None:

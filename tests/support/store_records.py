@@ -7,8 +7,8 @@ import numpy as np
 from worker.domain.api_key import Scope, new_api_key
 from worker.domain.decision import Decision
 from worker.domain.picture import PictureFacts
-from worker.domain.policy import Action, Label, Policy
-from worker.domain.review import ReviewKind
+from worker.domain.policy import DEFAULT_QUEUE, Action, Label, Policy
+from worker.domain.review import Place, ReviewKind
 from worker.domain.scoring import LabelScore, Matrix
 from worker.domain.submission import LocalFile, Submission
 from worker.store import (
@@ -70,23 +70,30 @@ def record(
 ) -> int | None:
     """Write what `ModerateImage` writes, in one transaction."""
     with database.transaction() as session:
-        policy_versions.keep(session, policy, "name: default\n")
-        submissions.record(session, what, policy=policy.name, sha256=facts and facts.sha256, source=None)
+        policy_versions.keep(session, [(policy, "name: default\n")])
+        submissions.record(
+            session,
+            [submissions.Decided(what, policy=policy.name, sha256=facts and facts.sha256, source=None)],
+        )
         decision_id = decisions.insert(
             session,
-            submission=what,
-            policy=policy,
-            decision=decision,
-            model="demo",
-            model_digest=MODEL_DIGEST,
-            facts=facts,
-        )
+            [
+                decisions.NewDecision(
+                    submission=what,
+                    policy=policy,
+                    decision=decision,
+                    model="demo",
+                    model_digest=MODEL_DIGEST,
+                    facts=facts,
+                )
+            ],
+        )[0]
         if decision_id is None:
             return None
         if facts:
-            embeddings.keep(session, facts, MODEL_DIGEST, EMBEDDING)
+            embeddings.keep(session, MODEL_DIGEST, [(facts, EMBEDDING)])
         if decision.action is Action.REVIEW:
-            reviews.open_for(session, decision_id, 4.75, ReviewKind.DECISION)
+            reviews.ask(session, decision_id, ReviewKind.DECISION, Place(DEFAULT_QUEUE, 4.75, None))
     return decision_id
 
 
@@ -111,10 +118,14 @@ def record_everything(database: Database) -> None:
         api_keys.add(session, new_api_key("platform", [Scope.READ]))
         outbox.add(
             session,
-            outbox.DECISION_MADE,
-            submission_id="upload-1",
-            decision_id=decision_id,
-            callback={"url": "https://platform.example/moderated"},
+            [
+                outbox.News(
+                    outbox.DECISION_MADE,
+                    submission_id="upload-1",
+                    decision_id=decision_id,
+                    callback={"url": "https://platform.example/moderated"},
+                )
+            ],
         )
         session.add(SubmissionConflictRow(submission_id="upload-1", fingerprint="f" * 64, reference=""))
         submissions.accept(session, submission("upload-0"), None, {"kind": "file", "path": "upload.png"})
@@ -153,11 +164,15 @@ def _review_everything(database: Database, decision_id: int) -> None:
         session.add(AuditLogRow(actor="ada", what="review.claimed", submission_id="upload-1", details={}))
         outbox.add(
             session,
-            "verdict.made",
-            submission_id="upload-1",
-            decision_id=decision_id,
-            callback={"url": "https://platform.example/moderated"},
-            verdict_id=first.id,
+            [
+                outbox.News(
+                    "verdict.made",
+                    submission_id="upload-1",
+                    decision_id=decision_id,
+                    callback={"url": "https://platform.example/moderated"},
+                    verdict_id=first.id,
+                )
+            ],
         )
 
 
@@ -169,4 +184,4 @@ def _enter_the_desk(database: Database) -> None:
         session.add(DeskSessionRow(id="e" * 64, reviewer="ada", by_proxy=False, seen_at=utc_now()))
         session.add(LoginFailureRow(name="nobody", address="192.0.2.7", failed_at=utc_now()))
         session.add(DeskKeyRow(purpose="pictures", secret=b"k" * 32))
-        review_sources.keep(session, "upload-1", {"kind": "bytes", "base64": "AAAA"})
+        review_sources.keep(session, {"upload-1": {"kind": "bytes", "base64": "AAAA"}})

@@ -1,7 +1,7 @@
 """Decisions: written once for a submission and a policy version, then only read."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from worker.store.tables import DecisionRow, LabelScoreRow, SubmissionRow
 
 #: Any number that nobody else locks in this database.
 _BLOCKS_LOCK: Final = 712_026
+_NO_FACTS: Final[dict[str, None]] = dict.fromkeys(field.name for field in fields(PictureFacts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,22 @@ class RecordedDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class NewDecision:
+    """A decision that is to be written."""
+
+    submission: Submission
+    policy: Policy
+    decision: Decision
+    #: As it was configured, and the digest of all that shapes its vectors.
+    model: str
+    model_digest: str
+    #: None for what could not be judged.
+    facts: PictureFacts | None
+    #: None for what the audit never draws.
+    audit_probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Filters:
     """Which decisions are meant; None leaves a field open."""
 
@@ -76,43 +93,32 @@ def find(session: Session, submission_id: str, policy_digest: str) -> int | None
     )
 
 
-def insert(  # noqa: PLR0913 - an argument for each fact, all by name
-    session: Session,
-    *,
-    submission: Submission,
-    policy: Policy,
-    decision: Decision,
-    model: str,
-    model_digest: str,
-    facts: PictureFacts | None,
-    audit_probability: float | None = None,
-) -> int | None:
-    """Write a decision and its label scores; return its id, or None where another was first.
+def insert(session: Session, made: Sequence[NewDecision]) -> list[int | None]:
+    """Write decisions and their label scores; return their ids, None where another was first.
 
-    The submission and the policy version have to be there. `facts` is None for what could not be judged,
-    `audit_probability` for what the audit never draws.
+    Submissions and policy versions have to be there.
     """
-    row = insert_into(
-        session,
-        DecisionRow,
-        submission_id=submission.id,
-        policy=policy.name,
-        policy_digest=policy.digest,
-        model=model,
-        model_digest=model_digest,
-        action=decision.action,
-        labels=list(decision.flagged),
-        severity=decision.severity,
-        reason=decision.reason,
-        held_back=decision.held_back,
-        audit_probability=audit_probability,
-        **(asdict(facts) if facts else {}),
+    if not made:
+        return []
+    once = insert_into(session, DecisionRow).on_conflict_do_nothing(
+        index_elements=[DecisionRow.submission_id, DecisionRow.policy_digest]
     )
-    once = row.on_conflict_do_nothing(index_elements=[DecisionRow.submission_id, DecisionRow.policy_digest])
-    decision_id: int | None = session.scalar(once.returning(DecisionRow.id))
-    if decision_id is not None and decision.scores:
-        session.execute(bulk_insert(LabelScoreRow), list(_score_rows(decision_id, decision)))
-    return decision_id
+    written = session.connection().execute(
+        once.returning(DecisionRow.id, DecisionRow.submission_id, DecisionRow.policy_digest),
+        [_row(one) for one in made],
+    )
+    # Taken out, since of two for one submission only the first was written.
+    found = {(submission_id, digest): decision_id for decision_id, submission_id, digest in written}
+    ids = [found.pop((one.submission.id, one.policy.digest), None) for one in made]
+    scores = [
+        row
+        for one, decision_id in zip(made, ids, strict=True)
+        if decision_id is not None
+        for row in _score_rows(decision_id, one.decision)
+    ]
+    if scores:
+        session.connection().execute(bulk_insert(LabelScoreRow), scores)
+    return ids
 
 
 def latest(
@@ -165,6 +171,24 @@ def automatic_blocks(session: Session, policy: str, since: datetime) -> int:
         DecisionRow.policy == policy, DecisionRow.action == Action.BLOCK, DecisionRow.created_at >= since
     )
     return session.scalar(query) or 0
+
+
+def _row(made: NewDecision) -> dict[str, Any]:
+    decision = made.decision
+    return {
+        "submission_id": made.submission.id,
+        "policy": made.policy.name,
+        "policy_digest": made.policy.digest,
+        "model": made.model,
+        "model_digest": made.model_digest,
+        "action": decision.action,
+        "labels": list(decision.flagged),
+        "severity": decision.severity,
+        "reason": decision.reason,
+        "held_back": decision.held_back,
+        "audit_probability": made.audit_probability,
+        **(asdict(made.facts) if made.facts else _NO_FACTS),
+    }
 
 
 def _meant(filters: Filters) -> Iterable[ColumnElement[bool]]:

@@ -13,7 +13,7 @@ _PICTURES: Final = "pictures"
 
 def picture_key(session: Session) -> bytes:
     """Return the key, made where there was none."""
-    inserting.keep(session, DeskKeyRow, purpose=_PICTURES, secret=secrets.token_bytes(32))
+    inserting.keep(session, DeskKeyRow, [{"purpose": _PICTURES, "secret": secrets.token_bytes(32)}])
     row = session.get(DeskKeyRow, _PICTURES)
     assert row is not None  # noqa: S101 - it was made above, by us or by another
     return row.secret

@@ -1,8 +1,8 @@
 """Embeddings: what a model saw in a picture, kept so that the same bytes are not embedded again."""
 
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from typing import Final
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from worker.store.tables import EmbeddingRow
 
 #: As vectors are stored: float16, little-endian.
 _HALF: Final = np.dtype("<f2")
+_FACTS: Final = tuple(field.name for field in fields(PictureFacts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,24 @@ class StoredEmbedding:
 
 def find(session: Session, sha256: str, model_digest: str) -> StoredEmbedding | None:
     """Return what is known of the picture with these bytes under this model."""
-    row = session.get(EmbeddingRow, (sha256, model_digest))
-    if row is None:
-        return None
-    vectors = np.frombuffer(row.vectors, dtype=_HALF).reshape(-1, row.dimension)
-    facts = PictureFacts(row.sha256, row.format, row.width, row.height, row.frames)
-    return StoredEmbedding(facts, vectors.astype(np.float32))
+    (found,) = find_all(session, [sha256], model_digest)
+    return found
+
+
+def find_all(session: Session, sha256s: Sequence[str], model_digest: str) -> list[StoredEmbedding | None]:
+    """Return what is known under this model of the pictures with these bytes, in their order."""
+    columns = [getattr(EmbeddingRow, name) for name in (*_FACTS, "dimension", "vectors")]
+    query = select(*columns).where(
+        EmbeddingRow.sha256.in_(set(sha256s)), EmbeddingRow.model_digest == model_digest
+    )
+    found = {row[0]: row for row in session.execute(query)}
+    return [_stored(*found[sha256]) if sha256 in found else None for sha256 in sha256s]
+
+
+def _stored(*columns: Any) -> StoredEmbedding:
+    *facts, dimension, vectors = columns
+    halves = np.frombuffer(vectors, dtype=_HALF).reshape(-1, dimension)
+    return StoredEmbedding(PictureFacts(*facts), halves.astype(np.float32))
 
 
 def of_shape(
@@ -71,20 +84,19 @@ def newest(session: Session, model_digest: str, limit: int) -> Matrix:
     return np.stack(vectors).astype(np.float32) if vectors else np.empty((0, 0), np.float32)
 
 
-def keep(session: Session, facts: PictureFacts, model_digest: str, embedding: Matrix) -> None:
-    """Keep a picture's embedding, shape (frames, dimension), unless it is there; rounds to float16.
+def keep(session: Session, model_digest: str, pictures: Iterable[tuple[PictureFacts, Matrix]]) -> None:
+    """Keep pictures' embeddings, shape (frames, dimension), but those that are there; rounds to float16.
 
-    ValueError where `embedding` has neither one vector a frame nor two.
+    ValueError where one has neither one vector a frame nor two.
     """
+    rows = {facts.sha256: _row(model_digest, facts, embedding) for facts, embedding in pictures}
+    # In one order, so that two workers who see the same pictures never wait for each other.
+    inserting.keep(session, EmbeddingRow, [rows[sha256] for sha256 in sorted(rows)])
+
+
+def _row(model_digest: str, facts: PictureFacts, embedding: Matrix) -> dict[str, Any]:
     count, dimension = embedding.shape
     if count not in {facts.frames, 2 * facts.frames}:
         raise ValueError(f"{facts.frames} frames, but {count} vectors")
     vectors = embedding.astype(_HALF).tobytes()
-    inserting.keep(
-        session,
-        EmbeddingRow,
-        **asdict(facts),
-        model_digest=model_digest,
-        dimension=dimension,
-        vectors=vectors,
-    )
+    return {**asdict(facts), "model_digest": model_digest, "dimension": dimension, "vectors": vectors}

@@ -3,7 +3,7 @@
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -58,6 +58,18 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class News:
+    """What the platform is to be told: of a decision, or of a verdict."""
+
+    kind: str
+    submission_id: str
+    decision_id: int
+    #: Who is told, as messages have it.
+    callback: Mapping[str, Any]
+    verdict_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lag:
     """How far behind the telling is."""
 
@@ -67,32 +79,24 @@ class Lag:
     given_up: int
 
 
-def add(  # noqa: PLR0913 - an argument for each fact, all by name
-    session: Session,
-    kind: str,
-    *,
-    submission_id: str,
-    decision_id: int,
-    callback: Mapping[str, Any],
-    verdict_id: int | None = None,
-) -> None:
-    """Note that `callback` is to be told of a decision or a verdict, at the next occasion."""
+def add(session: Session, news: Sequence[News]) -> None:
+    """Note what the platform is to be told, at the next occasion."""
+    if not news:
+        return
     now = database_now(session)
-    session.execute(
-        insert(OutboxRow).values(
-            event_id=f"evt_{secrets.token_hex(16)}",
-            kind=kind,
-            submission_id=submission_id,
-            decision_id=decision_id,
-            verdict_id=verdict_id,
-            callback=callback,
-            receiver=receiver_of(callback),
-            state=EventState.PENDING.value,
-            next_attempt_at=now,
-            created_at=now,
-            started_at=now,
-        )
-    )
+    rows = [
+        {
+            **{field.name: getattr(one, field.name) for field in fields(one)},
+            "event_id": f"evt_{secrets.token_hex(16)}",
+            "receiver": receiver_of(one.callback),
+            "state": EventState.PENDING.value,
+            "next_attempt_at": now,
+            "created_at": now,
+            "started_at": now,
+        }
+        for one in news
+    ]
+    session.connection().execute(insert(OutboxRow), rows)
 
 
 def is_due(session: Session) -> bool:

@@ -1,5 +1,7 @@
 """Policy versions: the text behind every digest that a decision names, and when it was last in force."""
 
+from collections.abc import Iterable
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -10,9 +12,14 @@ from worker.store.inserting import insert_into
 from worker.store.tables import PolicyVersionRow
 
 
-def keep(session: Session, policy: Policy, text: str) -> None:
-    """Keep a policy's text, unless its digest is known."""
-    inserting.keep(session, PolicyVersionRow, digest=policy.digest, name=policy.name, text=text)
+def keep(session: Session, versions: Iterable[tuple[Policy, str]]) -> None:
+    """Keep the texts of these policies, but those whose digest is known."""
+    rows = {
+        policy.digest: {"digest": policy.digest, "name": policy.name, "text": text}
+        for policy, text in versions
+    }
+    # In one order, so that two workers who keep the same ones never wait for each other.
+    inserting.keep(session, PolicyVersionRow, [rows[digest] for digest in sorted(rows)])
 
 
 def text_of(session: Session, digest: str) -> str | None:

@@ -14,14 +14,15 @@ from worker.store.tables import DecisionRow, ReviewRow, SubmissionRow, VerdictRo
 KEPT_AFTER: Final = timedelta(minutes=15)
 
 
-def keep(session: Session, submission_id: str, source: Mapping[str, Any]) -> None:
-    """Keep the whole source, as a message writes it, until the submission's reviews are settled."""
-    session.execute(
-        update(SubmissionRow)
-        .where(SubmissionRow.id == submission_id)
-        .values(review_source=source)
-        .execution_options(synchronize_session=False)
-    )
+def keep(session: Session, sources: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep the whole sources of submissions, as messages write them, until their reviews are settled."""
+    for submission_id, source in sorted(sources.items()):
+        session.execute(
+            update(SubmissionRow)
+            .where(SubmissionRow.id == submission_id)
+            .values(review_source=source)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def find(session: Session, submission_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from worker.domain.policy import DEFAULT_QUEUE
 from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.review import Place as PlaceInQueue
 from worker.store import decisions
@@ -73,42 +73,32 @@ class ReviewFilters:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person is to be asked about a decision; a larger priority comes first."""
+
+    decision_id: int
+    kind: ReviewKind
+    place: PlaceInQueue
+    for_lead: bool = False
+
+
 #: The place of a review in the queue: its priority and its id.
 Place = tuple[float, int]
-
-
-def open_for(  # noqa: PLR0913 - an argument for each fact
-    session: Session,
-    decision_id: int,
-    priority: float,
-    kind: ReviewKind,
-    *,
-    queue: str = DEFAULT_QUEUE,
-    deadline_at: datetime | None = None,
-) -> None:
-    """Put a decision in the queue; a larger `priority` comes first."""
-    ask(session, decision_id, kind, PlaceInQueue(queue, priority, deadline_at))
 
 
 def ask(
     session: Session, decision_id: int, kind: ReviewKind, place: PlaceInQueue, *, for_lead: bool = False
 ) -> int | None:
     """Ask a question about a decision, anew where it was withdrawn; None where it was asked before."""
-    question = {
-        "state": OPEN,
-        "priority": place.priority,
-        "queue": place.queue,
-        "deadline_at": place.deadline_at,
-        "for_lead": for_lead,
-    }
-    row = insert_into(session, ReviewRow, decision_id=decision_id, kind=kind.value, **question)
-    anew = row.on_conflict_do_update(
-        index_elements=[ReviewRow.decision_id, ReviewRow.kind],
-        index_where=text("kind <> 'golden'"),
-        set_={**question, **_FREE, "escalation": None, "fence": ReviewRow.fence + 1},
-        where=ReviewRow.state == WITHDRAWN,
-    )
-    return session.scalar(anew.returning(ReviewRow.id))
+    row = _row(Question(decision_id, kind, place, for_lead=for_lead))
+    return session.scalar(_asking(session).returning(ReviewRow.id), row)
+
+
+def ask_all(session: Session, questions: Sequence[Question]) -> None:
+    """Ask questions as `ask` does, in one go."""
+    if questions:
+        session.connection().execute(_asking(session), [_row(question) for question in questions])
 
 
 def settle(session: Session, review_ids: Collection[int]) -> None:
@@ -204,6 +194,31 @@ def _update(session: Session, which: ColumnElement[bool], **values: object) -> N
     session.execute(
         update(ReviewRow).where(which).values(**values).execution_options(synchronize_session=False)
     )
+
+
+def _asking(session: Session) -> sqlite.Insert | postgresql.Insert:
+    insert = insert_into(session, ReviewRow)
+    again = {
+        name: insert.excluded[name] for name in ("state", "priority", "queue", "deadline_at", "for_lead")
+    }
+    return insert.on_conflict_do_update(
+        index_elements=[ReviewRow.decision_id, ReviewRow.kind],
+        index_where=text("kind <> 'golden'"),
+        set_={**again, **_FREE, "escalation": None, "fence": ReviewRow.fence + 1},
+        where=ReviewRow.state == WITHDRAWN,
+    )
+
+
+def _row(question: Question) -> dict[str, Any]:
+    return {
+        "decision_id": question.decision_id,
+        "kind": question.kind.value,
+        "state": OPEN,
+        "priority": question.place.priority,
+        "queue": question.place.queue,
+        "deadline_at": question.place.deadline_at,
+        "for_lead": question.for_lead,
+    }
 
 
 def _reviews() -> Select[ReviewRow, str | None]:

@@ -1,6 +1,7 @@
 """Shadow decisions: what shadows would have decided, beside what was decided; only reports read them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,16 @@ from worker.domain.decision import Decision
 from worker.domain.policy import Action, Policy
 from worker.store import inserting
 from worker.store.tables import DecisionRow, ShadowDecisionRow, SubmissionRow
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowDecision:
+    """What a shadow would have decided about a submission, beside the decision on it."""
+
+    submission_id: str
+    decision_id: int
+    policy: Policy
+    would_be: Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +50,22 @@ class Difference:
     created_at: datetime
 
 
-def keep(
-    session: Session, *, submission_id: str, decision_id: int, policy: Policy, would_be: Decision
-) -> None:
-    """Write what a shadow would have decided; submission, decision and version have to be there."""
-    inserting.keep(
-        session,
-        ShadowDecisionRow,
-        submission_id=submission_id,
-        decision_id=decision_id,
-        policy=policy.name,
-        policy_digest=policy.digest,
-        action=would_be.action,
-        labels=list(would_be.flagged),
-        severity=would_be.severity,
-        reason=would_be.reason,
-    )
+def keep(session: Session, decided: Sequence[ShadowDecision]) -> None:
+    """Write what shadows would have decided; submissions, decisions and versions have to be there."""
+    rows = [
+        {
+            "submission_id": one.submission_id,
+            "decision_id": one.decision_id,
+            "policy": one.policy.name,
+            "policy_digest": one.policy.digest,
+            "action": one.would_be.action,
+            "labels": list(one.would_be.flagged),
+            "severity": one.would_be.severity,
+            "reason": one.would_be.reason,
+        }
+        for one in decided
+    ]
+    inserting.keep(session, ShadowDecisionRow, rows)
 
 
 def names(session: Session) -> list[str]:

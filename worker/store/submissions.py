@@ -25,8 +25,6 @@ LONGEST_PATIENCE: Final = timedelta(hours=1)
 
 #: Of those that have one reference, so many are named.
 _MAX_NAMED: Final = 20
-#: Whatever is not decided can still be.
-_OPEN: Final = ("accepted", "refused")
 #: What a submission that has an outcome needs no longer.
 _SETTLED: Final[dict[str, None]] = dict.fromkeys(
     ("pending_source", "publish_at", "claimed_by", "claimed_until")
@@ -81,6 +79,19 @@ class PendingSubmission:
     sha256: str | None
     context: dict[str, Any] | None
     callback: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A submission that is decided, and by what."""
+
+    submission: Submission
+    #: The name of the policy that decides.
+    policy: str
+    #: The digest of the bytes; None where they could not be had.
+    sha256: str | None
+    #: Where they are; None where they came with the message.
+    source: Mapping[str, Any] | None
 
 
 def is_same(known: Recorded, submission: Submission, source: Mapping[str, Any] | None) -> bool:
@@ -223,33 +234,15 @@ def after_patience(session: Session) -> ColumnElement[datetime]:
     return case(dict(enumerate(pauses)), value=SubmissionRow.published_again, else_=longest)
 
 
-def record(
-    session: Session,
-    submission: Submission,
-    *,
-    policy: str,
-    sha256: str | None,
-    source: Mapping[str, Any] | None,
-) -> None:
-    """Note that `submission` is decided; one that was accepted or refused before is no longer.
-
-    `policy` is the name of the policy that decides, `sha256` the digest of the bytes where they could be
-    had, `source` says where they are, None where they came with the message.
-    """
-    outcome = {
-        "state": "decided",
-        "reference": submission.reference,
-        "policy": policy,
-        "sha256": sha256,
-        "source": source,
-        "context": submission.context,
-        "callback": callback_record(submission.callback),
-        "error": None,
-    }
-    what = fingerprint(submission)
-    if not _settle(session, submission.id, outcome, what, SubmissionRow.state.in_(_OPEN)):
+def record(session: Session, decided: Sequence[Decided]) -> None:
+    """Note that these are decided; what was accepted or refused before is no longer."""
+    # In one order, so that two workers who record the same ones never wait for each other.
+    firsts = {one.submission.id: one for one in reversed(decided)}
+    rows = [_decided_row(firsts[name]) for name in sorted(firsts)]
+    written = _settle(session, rows, SubmissionRow.state != "decided")
+    if before := {row["id"] for row in rows} - written:
         # Decided before, under another version of the policy: the first one's facts stay.
-        update_submissions(session, [submission.id], **_SETTLED)
+        update_submissions(session, before, **_SETTLED)
 
 
 def refuse(session: Session, submission_id: str, error: str, *, of: str | None = None) -> None:
@@ -259,13 +252,8 @@ def refuse(session: Session, submission_id: str, error: str, *, of: str | None =
     id and is something else stays what it is.
     """
     is_it = (SubmissionRow.state == "accepted") & (SubmissionRow.fingerprint == of)
-    _settle(
-        session,
-        submission_id,
-        {"state": "refused", "error": error},
-        of,
-        (SubmissionRow.state == "refused") | is_it,
-    )
+    row = {"id": submission_id, "fingerprint": of, "state": "refused", "error": error}
+    _settle(session, [row], (SubmissionRow.state == "refused") | is_it)
 
 
 def abandon(session: Session, submission_id: str, error: str) -> None:
@@ -318,20 +306,38 @@ def named(session: Session, name: str) -> str | None:
     return found[0] if found else None
 
 
-def _settle(
-    session: Session,
-    submission_id: str,
-    outcome: Mapping[str, object],
-    what: str | None,
-    where: ColumnElement[bool],
-) -> bool:
-    """Write how a submission ended, where it is new or `where` holds; return whether."""
-    settled = {**outcome, **_SETTLED, "updated_at": utc_now()}
-    row = {"reference": "", **settled, "fingerprint": what, "id": submission_id}
-    written = insert_into(session, SubmissionRow, **row).on_conflict_do_update(
-        index_elements=[SubmissionRow.id], set_=settled, where=where
+def _decided_row(decided: Decided) -> dict[str, Any]:
+    submission = decided.submission
+    return {
+        "id": submission.id,
+        "fingerprint": fingerprint(submission),
+        "state": "decided",
+        "reference": submission.reference,
+        "policy": decided.policy,
+        "sha256": decided.sha256,
+        "source": decided.source,
+        "context": submission.context,
+        "callback": callback_record(submission.callback),
+        "error": None,
+    }
+
+
+def _settle(session: Session, rows: Sequence[Mapping[str, Any]], where: ColumnElement[bool]) -> set[str]:
+    """Write how submissions ended, where they are new or `where` holds; return the ids of those.
+
+    `rows` all have the same columns; what a submission is, its fingerprint, stays.
+    """
+    if not rows:
+        return set()
+    settled = [{**row, **_SETTLED, "updated_at": utc_now()} for row in rows]
+    insert = insert_into(session, SubmissionRow)
+    anew = {name: insert.excluded[name] for name in settled[0].keys() - {"id", "fingerprint"}}
+    upsert = insert.on_conflict_do_update(index_elements=[SubmissionRow.id], set_=anew, where=where)
+    # Beside the session, which would ask for each row once more.
+    written = session.connection().execute(
+        upsert.returning(SubmissionRow.id), [{"reference": "", **row} for row in settled]
     )
-    return session.scalar(written.returning(SubmissionRow.id)) is not None
+    return set(written.scalars())
 
 
 def _update_unclaimed(session: Session, ids: Iterable[str], **values: object) -> None:

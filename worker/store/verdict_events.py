@@ -21,14 +21,8 @@ def tell(
     """Note that the platform is to be told, where its submission or `default` says whom."""
     query = select(SubmissionRow.callback).where(SubmissionRow.id == verdict.submission_id)
     if callback := session.scalar(query) or default:
-        outbox.add(
-            session,
-            kind,
-            submission_id=verdict.submission_id,
-            decision_id=verdict.decision_id,
-            verdict_id=verdict.id,
-            callback=callback,
-        )
+        news = outbox.News(kind, verdict.submission_id, verdict.decision_id, callback, verdict.id)
+        outbox.add(session, [news])
 
 
 def fields_of(session: Session, kind: str, verdict_id: int) -> dict[str, Any]:

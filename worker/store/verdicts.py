@@ -21,6 +21,10 @@ class Verdict:
     labels: frozenset[str]
 
 
+#: Bytes as they were judged: their SHA-256, and the digest of the policy version.
+Judged = tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedVerdict:
     """A verdict as the database holds it, and whether it was taken back."""
@@ -160,28 +164,28 @@ def inherited_from(session: Session, verdict_ids: Collection[int]) -> list[Recor
     return _read(session, _verdicts().where(repeating).order_by(VerdictRow.id))
 
 
-def to_inherit(session: Session, sha256: str, policy_digest: str) -> RecordedVerdict | None:
-    """Return what a person said last of these bytes under this policy version, and nobody took back.
+def to_inherit(session: Session, pictures: Collection[Judged]) -> dict[Judged, RecordedVerdict]:
+    """Return what a person said last of each of these, and nobody took back; most are not in it.
 
     It stays so until the transaction ends: whoever takes it back waits, and finds what inherited it.
     """
     query = (
-        select(VerdictRow.id)
+        select(DecisionRow.sha256, DecisionRow.policy_digest, VerdictRow.id)
         .join(DecisionRow, DecisionRow.id == VerdictRow.decision_id)
         .where(
-            DecisionRow.sha256 == sha256,
-            DecisionRow.policy_digest == policy_digest,
+            DecisionRow.sha256.in_({sha256 for sha256, _ in pictures}),
+            DecisionRow.policy_digest.in_({digest for _, digest in pictures}),
             VerdictRow.inherited_from.is_(None),
             in_force(),
         )
-        .order_by(VerdictRow.id.desc())
-        .limit(1)
+        .order_by(VerdictRow.id)
         .with_for_update(read=True, of=VerdictRow)
     )
-    verdict_id = session.scalar(query)
-    verdict = find(session, verdict_id) if verdict_id is not None else None
+    # The last of each, by the order.
+    last = {(sha256 or "", digest): verdict_id for sha256, digest, verdict_id in session.execute(query)}
+    found = {key: find(session, last[key]) for key in pictures if key in last}
     # Taken back while we waited: the row itself does not tell.
-    return verdict if verdict is not None and verdict.reversed_at is None else None
+    return {key: one for key, one in found.items() if one is not None and one.reversed_at is None}
 
 
 def lock(session: Session, verdict_ids: Iterable[int]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from threading import Lock
 from typing import Final
 
@@ -75,6 +76,11 @@ class ClaimSubmissions:
             with self._lock:
                 self._coming -= taken.keys()
         return found
+
+    def together(self, messages: Sequence[Sequence[Arrival]]) -> list[list[Claim]]:
+        """Claim what several messages bring, in one transaction; return the claims of each."""
+        found = iter(self([one for arrivals in messages for one in arrivals]))
+        return [list(islice(found, len(arrivals))) for arrivals in messages]
 
     def settled(self, submission_id: str, claim: Claim) -> None:
         """Forget what has its outcome."""

@@ -2,48 +2,28 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from sqlalchemy.orm import Session
-
-from worker.client.messages import source_record, unrecorded_source
-from worker.domain.audit import audit_probability, is_drawn
-from worker.domain.callback import Callback, callback_record
-from worker.domain.decision import (
-    Decision,
-    decide_deadly,
-    decide_undecodable,
-    decide_unreadable,
-    hold_back,
-)
+from worker.domain.decision import Decision, decide_deadly, decide_undecodable, decide_unreadable
 from worker.domain.fingerprint import fingerprint
-from worker.domain.policy import Action, Policy
-from worker.domain.review import ReviewKind, kind_of_review, place_in_queue
+from worker.domain.review import ReviewKind
 from worker.domain.submission import Submission
 from worker.errors import PermanentError, SourceError, UndecodablePictureError
 from worker.images.reader import ImageReader, verify_sha256
 from worker.metrics import Metrics
 from worker.policy_files.library import LivePolicy, PolicyLibrary
-from worker.store import (
-    decisions,
-    embeddings,
-    outbox,
-    policy_versions,
-    review_sources,
-    reviews,
-    shadow_decisions,
-    submissions,
-)
+from worker.store import submissions
 from worker.store.database import Database
-from worker.usecases.inherit_verdict import InheritVerdict
 from worker.usecases.judge_picture import EmbeddedPicture, Judgement, JudgePicture
+from worker.usecases.record_decisions import Judged, Recorded, ShadowJudgement
 
 log = logging.getLogger(__name__)
 
-#: A shadow, and what it would decide.
-ShadowDecision = tuple[LivePolicy, Decision]
+#: Records decisions, and returns what became of each.
+Record = Callable[[Sequence[Judged]], Sequence[Recorded]]
+#: Returns the embeddings that are stored of the same bytes under this model: no need to compute them again.
+Recall = Callable[[Sequence[str]], Sequence[EmbeddedPicture | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +36,8 @@ class ModerateImage:
     judge_picture: JudgePicture
     database: Database
     metrics: Metrics
-    #: Who hears of decisions on submissions that name nobody.
-    default_callback: Callback | None = None
-    inherit: InheritVerdict = field(default_factory=InheritVerdict)
+    recall: Recall
+    record: Record
 
     def __call__(self, submission: Submission) -> int | None:
         """Decide `submission`; return the decision's id, or None where it was decided before.
@@ -106,15 +85,9 @@ class ModerateImage:
         except UndecodablePictureError as refusal:
             return Judgement(decide_undecodable(live.policy, refusal.message))
         sha256 = hashlib.sha256(data).hexdigest()
-        known = self._known(sha256)
+        (known,) = self.recall([sha256])
         judgement = self.judge_picture.judge(live, known) if known else self.judge_picture(live, data)
         return replace(judgement, sha256=sha256)
-
-    def _known(self, sha256: str) -> EmbeddedPicture | None:
-        """Return the stored embedding of the same bytes under this model: no need to compute it again."""
-        with self.database.reading() as session:
-            stored = embeddings.find(session, sha256, self.judge_picture.digest)
-        return EmbeddedPicture(stored.facts, stored.embedding) if stored else None
 
     def _record(
         self,
@@ -128,75 +101,15 @@ class ModerateImage:
         `review` says why a person is asked, where that does not follow from the decision.
         """
         shadows = self._judge_by_shadows(judgement.picture)
-        with self.metrics.stage("record"), self.database.transaction() as session:
-            decision = _within_limits(session, live.policy, judgement.decision)
-            judgement = replace(judgement, decision=decision)
-            decision_id = self._write(session, submission, live, judgement, review)
-            if decision_id is not None:
-                _write_shadows(session, submission, decision_id, shadows)
-                self._tell(session, submission, decision_id)
-        if decision_id is not None:
-            self._count(live, decision, shadows)
-        return decision_id
+        with self.metrics.stage("record"):
+            (recorded,) = self.record([Judged(submission, live, judgement, shadows, review)])
+        if recorded.decision_id is not None:
+            self._count(live, recorded.decision, shadows)
+        return recorded.decision_id
 
-    def _write(
-        self,
-        session: Session,
-        submission: Submission,
-        live: LivePolicy,
-        judgement: Judgement,
-        review: ReviewKind | None,
-    ) -> int | None:
-        judge, decision, picture = self.judge_picture, judgement.decision, judgement.picture
-        policy_versions.keep(session, live.policy, live.text)
-        submissions.record(
-            session,
-            submission,
-            policy=live.policy.name,
-            sha256=judgement.sha256,
-            source=source_record(submission.source),
-        )
-        probability = audit_probability(live.policy, decision)
-        decision_id = decisions.insert(
-            session,
-            submission=submission,
-            policy=live.policy,
-            decision=decision,
-            model=judge.encoder.name,
-            model_digest=judge.digest,
-            facts=picture.facts if picture else None,
-            audit_probability=probability,
-        )
-        if decision_id is None:
-            return None
-        if picture:
-            embeddings.keep(session, picture.facts, judge.digest, picture.embedding)
-        inherited = self.inherit(
-            session,
-            submission_id=submission.id,
-            decision_id=decision_id,
-            sha256=picture.facts.sha256 if picture else None,
-            policy_digest=live.policy.digest,
-        )
-        drawn = is_drawn(live.policy.name, submission.id, probability)
-        if (kind := review or kind_of_review(decision, drawn=drawn)) and not inherited:
-            _open_review(session, submission, live.policy, decision, decision_id=decision_id, kind=kind)
-        return decision_id
-
-    def _tell(self, session: Session, submission: Submission, decision_id: int) -> None:
-        """Have whoever wants to hear of the decision told, once it is committed."""
-        if callback := callback_record(submission.callback or self.default_callback):
-            outbox.add(
-                session,
-                outbox.DECISION_MADE,
-                submission_id=submission.id,
-                decision_id=decision_id,
-                callback=callback,
-            )
-
-    def _judge_by_shadows(self, picture: EmbeddedPicture | None) -> list[ShadowDecision]:
+    def _judge_by_shadows(self, picture: EmbeddedPicture | None) -> list[ShadowJudgement]:
         """Return what each shadow would decide by the same embedding; one that fails is left out."""
-        judged: list[ShadowDecision] = []
+        judged: list[ShadowJudgement] = []
         if picture is None:
             return judged
         for shadow in self.policies.shadows:
@@ -206,51 +119,10 @@ class ModerateImage:
                 log.exception("the shadow policy %s failed, the decision is none of its", shadow.policy.name)
         return judged
 
-    def _count(self, live: LivePolicy, decision: Decision, shadows: Sequence[ShadowDecision]) -> None:
+    def _count(self, live: LivePolicy, decision: Decision, shadows: Sequence[ShadowJudgement]) -> None:
         version = live.policy.digest[:12]
         self.metrics.decided(
             live.policy.name, version, decision.action, decision.flagged, held_back=decision.held_back
         )
         for shadow, would_be in shadows:
             self.metrics.shadow_decided(shadow.policy.name, would_be.action)
-
-
-def _open_review(  # noqa: PLR0913 - what is asked, about what, and why
-    session: Session,
-    submission: Submission,
-    policy: Policy,
-    decision: Decision,
-    *,
-    decision_id: int,
-    kind: ReviewKind,
-) -> None:
-    if whole := unrecorded_source(submission.source):
-        # The ledger forgets bytes and signatures with the decision; whoever reviews has to see the picture.
-        review_sources.keep(session, submission.id, whole)
-    place = place_in_queue(policy, decision, datetime.now(UTC))
-    reviews.open_for(
-        session, decision_id, place.priority, kind, queue=place.queue, deadline_at=place.deadline_at
-    )
-
-
-def _write_shadows(
-    session: Session, submission: Submission, decision_id: int, shadows: Sequence[ShadowDecision]
-) -> None:
-    for shadow, would_be in shadows:
-        policy_versions.keep(session, shadow.policy, shadow.text)
-        shadow_decisions.keep(
-            session,
-            submission_id=submission.id,
-            decision_id=decision_id,
-            policy=shadow.policy,
-            would_be=would_be,
-        )
-
-
-def _within_limits(session: Session, policy: Policy, decision: Decision) -> Decision:
-    """Return the decision, as a review where the policy has blocked all that it may within the hour."""
-    limit = policy.automatic_blocks_per_hour
-    if decision.action is not Action.BLOCK or limit is None:
-        return decision
-    blocked = decisions.automatic_blocks(session, policy.name, since=datetime.now(UTC) - timedelta(hours=1))
-    return hold_back(decision, limit) if blocked >= limit else decision

@@ -56,6 +56,8 @@ class SettleSubmissions:
 
     moderate_image: ModerateImage
     claim: ClaimSubmissions
+    #: Claims what several messages bring, together.
+    claim_together: Callable[[Sequence[Sequence[Arrival]]], Sequence[list[Claim]]]
     gate: Gate
     metrics: Metrics
     progress: Progress
@@ -88,7 +90,7 @@ class SettleSubmissions:
         # The claim is committed before a picture is touched: whatever happens then, the attempt is known.
         arrivals = [arrival for one in submissions if (arrival := self._arrival(one))]
         with self.metrics.stage("claim"):
-            claims = self.claim(arrivals, alone=alone)
+            (claims,) = [self.claim(arrivals, alone=True)] if alone else self.claim_together([arrivals])
         begin = Deadline(BEGIN_SECONDS)
         work = [(arrival.submission, claim) for arrival, claim in zip(arrivals, claims, strict=True)]
         rests = list(spread(lambda pair: self._settle(pair[0], pair[1], begin), work))

@@ -1,14 +1,16 @@
 """What a worker process runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from worker.client import Client
 from worker.domain.callback import callback_record
 from worker.domain.policy_state import PolicyState
 from worker.encoder.protocol import Encoder
 from worker.gate import Gate
+from worker.gathering import Gatherer
 from worker.metrics import Metrics, PolicyReading
 from worker.policy_files.library import PolicyLibrary
 from worker.progress import Progress
@@ -20,6 +22,8 @@ from worker.usecases.claim_submissions import ClaimSubmissions
 from worker.usecases.inherit_verdict import InheritVerdict
 from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.recall_embeddings import RecallEmbeddings
+from worker.usecases.record_decisions import RecordDecisions
 from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
 from worker.usecases.settle_submissions import SettleSubmissions
 from worker.wiring.parts import image_reader, open_database, open_decoder, open_encoder
@@ -27,6 +31,12 @@ from worker.wiring.policies import last_good_in, open_policies
 from worker.wiring.schedule import open_schedule
 from worker.wiring.seeing import serving_probes
 from worker.wiring.telling import default_callback
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: So many share a transaction, at most: those that come while another is under way.
+MOST_TOGETHER: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,12 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         policies.current(settings.policy)
         metrics.follow_policies(lambda: map(_reading, policies.states))
         decoder.wait_until_ready()
+        record = RecordDecisions(
+            database,
+            judge_picture,
+            default_callback(settings),
+            InheritVerdict(settings.review_inherit, callback_record(default_callback(settings))),
+        )
         moderate_image = ModerateImage(
             policies,
             settings.policy,
@@ -72,8 +88,8 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
             judge_picture,
             database,
             metrics,
-            default_callback(settings),
-            InheritVerdict(settings.review_inherit, callback_record(default_callback(settings))),
+            recall=_gathered(stack, RecallEmbeddings(database, judge_picture), "reading embeddings"),
+            record=_gathered(stack, record, "recording decisions"),
         )
         process = process_name()
         claim = ClaimSubmissions(database, process)
@@ -84,8 +100,18 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         stack.enter_context(claim.renewing())
         if settings.schedule_in_workers:
             stack.enter_context(open_schedule(settings, metrics))
-        settle = SettleSubmissions(moderate_image, claim, Gate(), metrics, progress)
+        claim_together = _gathered(stack, claim.together, "claiming submissions")
+        settle = SettleSubmissions(moderate_image, claim, claim_together, Gate(), metrics, progress)
         yield Service(encoder, policies, database, moderate_image, settle)
+
+
+def _gathered(
+    stack: ExitStack, work: Callable[[Sequence[Item]], Sequence[Result]], name: str
+) -> Callable[[Sequence[Item]], list[Result]]:
+    """Let all threads of the process share the transactions of `work`, until the stack is unwound."""
+    gatherer = Gatherer(work, most=MOST_TOGETHER, name=name)
+    stack.callback(gatherer.close)
+    return gatherer
 
 
 def _reading(state: PolicyState) -> PolicyReading:

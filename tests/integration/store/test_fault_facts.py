@@ -59,10 +59,14 @@ def test_what_the_platform_is_told_is_counted(database, look, decision_ids):
                 callback = {"url": "https://platform.example/"}
                 outbox.add(
                     session,
-                    outbox.DECISION_MADE,
-                    submission_id=one,
-                    decision_id=decision_id,
-                    callback=callback,
+                    [
+                        outbox.News(
+                            outbox.DECISION_MADE,
+                            submission_id=one,
+                            decision_id=decision_id,
+                            callback=callback,
+                        )
+                    ],
                 )
         assert look(tells=True).hold == (times == 1)
     assert look(tells=True).doubled == PROMISED

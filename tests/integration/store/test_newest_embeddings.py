@@ -17,7 +17,7 @@ def keep(database, number, model_digest, *, frames=1):
     vectors[:, 0] = number
     vectors[1:, 1] = 9
     with database.transaction() as session:
-        embeddings.keep(session, facts, model_digest, vectors)
+        embeddings.keep(session, model_digest, [(facts, vectors)])
         session.execute(
             update(EmbeddingRow)
             .where(EmbeddingRow.sha256 == facts.sha256)

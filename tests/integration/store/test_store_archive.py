@@ -76,7 +76,7 @@ def test_a_picture_seen_on_two_pages_has_two_vectors_a_frame(database):
     record(database, submission("upload-1"))
     with database.transaction() as session:
         seen_twice = replace(FACTS, sha256="b" * 64, frames=1)
-        embeddings.keep(session, seen_twice, MODEL_DIGEST, EMBEDDING)
+        embeddings.keep(session, MODEL_DIGEST, [(seen_twice, EMBEDDING)])
     record(database, submission("upload-2"), facts=seen_twice)
     (chunk,) = read(database)
     assert sorted(zip(chunk.submission_ids, chunk.frames, chunk.views.tolist(), strict=True)) == [

@@ -190,8 +190,8 @@ def test_an_embedding_comes_back_to_the_last_bit(database):
 
 def test_the_first_embedding_of_a_picture_stays(database):
     with database.transaction() as session:
-        embeddings.keep(session, FACTS, MODEL_DIGEST, EMBEDDING)
-        embeddings.keep(session, FACTS, MODEL_DIGEST, -EMBEDDING)
+        embeddings.keep(session, MODEL_DIGEST, [(FACTS, EMBEDDING)])
+        embeddings.keep(session, MODEL_DIGEST, [(FACTS, -EMBEDDING)])
     with database.reading() as session:
         np.testing.assert_array_equal(
             embeddings.find(session, FACTS.sha256, MODEL_DIGEST).embedding, EMBEDDING
@@ -201,7 +201,7 @@ def test_the_first_embedding_of_a_picture_stays(database):
 def test_a_picture_that_was_looked_at_on_two_pages_has_two_vectors_a_frame(database):
     one_frame = PictureFacts("c" * 64, "PNG", 1, 1, frames=1)
     with database.transaction() as session:
-        embeddings.keep(session, one_frame, MODEL_DIGEST, EMBEDDING)
+        embeddings.keep(session, MODEL_DIGEST, [(one_frame, EMBEDDING)])
 
     with database.reading() as session:
         stored = embeddings.find(session, "c" * 64, MODEL_DIGEST)
@@ -212,7 +212,7 @@ def test_a_picture_that_was_looked_at_on_two_pages_has_two_vectors_a_frame(datab
 def test_an_embedding_has_a_vector_for_every_frame(database):
     one_frame = PictureFacts("b" * 64, "PNG", 1, 1, frames=1)
     with database.transaction() as session, pytest.raises(ValueError, match="1 frames, but 4 vectors"):
-        embeddings.keep(session, one_frame, MODEL_DIGEST, np.concatenate([EMBEDDING, EMBEDDING]))
+        embeddings.keep(session, MODEL_DIGEST, [(one_frame, np.concatenate([EMBEDDING, EMBEDDING]))])
 
 
 def test_a_refused_submission_is_listed_until_it_is_decided(database):
@@ -288,7 +288,9 @@ def test_reading_many_decisions_takes_two_statements(database):
 
 def fail_halfway(database: Database) -> None:
     with database.transaction() as session:
-        submissions.record(session, submission(), policy="default", sha256=None, source=None)
+        submissions.record(
+            session, [submissions.Decided(submission(), policy="default", sha256=None, source=None)]
+        )
         raise RuntimeError("killed")
 
 
@@ -303,13 +305,17 @@ def test_a_decision_needs_its_submission(database):
     with pytest.raises(IntegrityError), database.transaction() as session:
         decisions.insert(
             session,
-            submission=submission(),
-            policy=POLICY,
-            decision=REVIEW,
-            model="demo",
-            model_digest=MODEL_DIGEST,
-            facts=None,
-        )
+            [
+                decisions.NewDecision(
+                    submission=submission(),
+                    policy=POLICY,
+                    decision=REVIEW,
+                    model="demo",
+                    model_digest=MODEL_DIGEST,
+                    facts=None,
+                )
+            ],
+        )[0]
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_source_is_kept_as_long_as_somebody_may_look(database):
             return review_sources.find(session, "upload-1")[0]
 
     with database.transaction() as session:
-        review_sources.keep(session, "upload-1", WHOLE)
+        review_sources.keep(session, {"upload-1": WHOLE})
         session.execute(update(SubmissionRow).values(updated_at=long_ago))
     assert kept() == WHOLE
     with database.transaction() as session:

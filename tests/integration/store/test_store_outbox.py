@@ -28,10 +28,14 @@ def add(database):
             for _ in range(count):
                 outbox.add(
                     session,
-                    outbox.DECISION_MADE,
-                    submission_id="upload-1",
-                    decision_id=decision_id,
-                    callback=callback or {"url": URL},
+                    [
+                        outbox.News(
+                            outbox.DECISION_MADE,
+                            submission_id="upload-1",
+                            decision_id=decision_id,
+                            callback=callback or {"url": URL},
+                        )
+                    ],
                 )
 
     return add_events

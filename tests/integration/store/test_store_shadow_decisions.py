@@ -24,14 +24,18 @@ def beside(database):
     def write(submission_id, decided, would_be, policy=STRICT):
         decision_id = record(database, submission(submission_id), decision=decided)
         with database.transaction() as session:
-            policy_versions.keep(session, policy, "name: strict\n")
+            policy_versions.keep(session, [(policy, "name: strict\n")])
             for _ in range(2):  # as when a job comes twice
                 shadow_decisions.keep(
                     session,
-                    submission_id=submission_id,
-                    decision_id=decision_id,
-                    policy=policy,
-                    would_be=would_be,
+                    [
+                        shadow_decisions.ShadowDecision(
+                            submission_id=submission_id,
+                            decision_id=decision_id,
+                            policy=policy,
+                            would_be=would_be,
+                        )
+                    ],
                 )
 
     return write

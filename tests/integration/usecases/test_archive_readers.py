@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
-from sqlalchemy import event
+from support.statements import statements
 
 from worker.domain.decision import Decision
 from worker.domain.picture import PictureFacts
@@ -53,23 +53,29 @@ def fill(database, encoder, count, verdicts_on=0):
     """Record decisions about random vectors, every third picture twice."""
     random = np.random.default_rng(1)
     with database.transaction() as session:
-        policy_versions.keep(session, OLD, "name: p\n")
+        policy_versions.keep(session, [(OLD, "name: p\n")])
         for n in range(count):
             picture = sha256(b"%d" % (n if n % 3 else 0)).hexdigest()
             what = Submission(f"upload-{n:03}", LocalFile("x.png"))
             facts = PictureFacts(picture, "PNG", 64, 64, frames=2)
             vectors = random.normal(size=(2, encoder.dimension))
-            submissions.record(session, what, policy="p", sha256=picture, source=None)
+            submissions.record(session, [submissions.Decided(what, policy="p", sha256=picture, source=None)])
             decision_id = decisions.insert(
                 session,
-                submission=what,
-                policy=OLD,
-                decision=Decision(Action.ALLOW, "nothing"),
-                model="demo",
-                model_digest=MODEL,
-                facts=facts,
+                [
+                    decisions.NewDecision(
+                        submission=what,
+                        policy=OLD,
+                        decision=Decision(Action.ALLOW, "nothing"),
+                        model="demo",
+                        model_digest=MODEL,
+                        facts=facts,
+                    )
+                ],
+            )[0]
+            embeddings.keep(
+                session, MODEL, [(facts, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))]
             )
-            embeddings.keep(session, facts, MODEL, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
             if n < verdicts_on:
                 verdict = verdicts.Verdict(what.id, Action.BLOCK, frozenset({"drinks"}))
                 verdicts.record(session, verdict, decision_id=decision_id, reviewer="ada")
@@ -79,21 +85,11 @@ def nobody(_done, _total):
     pass
 
 
-def statements(database):
-    seen = []
-
-    @event.listens_for(database.engine, "before_cursor_execute")
-    def _note(_connection, _cursor, statement, *_):
-        if not statement.startswith(("BEGIN", "SET LOCAL")):
-            seen.append(statement)
-
-    return seen
-
-
 def test_comparing_takes_three_statements_and_one_more_for_each_chunk_with_verdicts(database, encoder, alive):
     fill(database, encoder, 45, verdicts_on=15)
-    seen, compare = statements(database), ComparePolicies(encoder, MODEL, database)
-    found = compare(OLD, NEW, LONG_AGO, nobody, kept=5)
+    compare = ComparePolicies(encoder, MODEL, database)
+    with statements(database) as seen:
+        found = compare(OLD, NEW, LONG_AGO, nobody, kept=5)
     assert (found.tally.pictures, found.tally.verdicts) == (45, 15)
     assert alive == [1] * 5
     about_verdicts = [statement for statement in seen if "verdicts.labels" in statement]
@@ -103,8 +99,8 @@ def test_comparing_takes_three_statements_and_one_more_for_each_chunk_with_verdi
 
 def test_hunting_takes_three_statements(database, encoder, alive):
     fill(database, encoder, 45)
-    seen = statements(database)
-    found = HuntPhrase(encoder, MODEL, database)("a cup of tea", OLD, LONG_AGO, 5, nobody)
+    with statements(database) as seen:
+        found = HuntPhrase(encoder, MODEL, database)("a cup of tea", OLD, LONG_AGO, 5, nobody)
     assert found.looked_at == 45
     assert alive == [1] * 5
     assert len(seen) == 3

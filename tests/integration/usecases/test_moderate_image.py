@@ -14,6 +14,7 @@ from worker.resources import folder
 from worker.settings import Settings
 from worker.store import decisions, schema, submissions
 from worker.store.tables import OutboxRow, ReviewRow
+from worker.usecases.record_decisions import RecordDecisions
 from worker.wiring.parts import open_database
 from worker.wiring.service import Service, open_service
 
@@ -76,7 +77,8 @@ def test_whoever_wants_to_hear_of_a_decision_is_noted_with_it(service):
     mine, theirs = WebhookCallback("https://a.example/told"), WebhookCallback("https://b.example/told")
     named = Submission("post-8", InlineBytes(PICTURE), callback=mine)
     service.moderate_image(Submission("post-9", InlineBytes(PICTURE)))
-    moderate_image = replace(service.moderate_image, default_callback=theirs)
+    record = RecordDecisions(service.database, service.moderate_image.judge_picture, default_callback=theirs)
+    moderate_image = replace(service.moderate_image, record=record)
     for _ in range(2):
         moderate_image(named)
         moderate_image(Submission("post-10", InlineBytes(PICTURE)))

@@ -21,6 +21,8 @@ from worker.settings import Settings
 from worker.store.tables import DecisionRow, LabelScoreRow, PolicyVersionRow, ReviewRow, ShadowDecisionRow
 from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.recall_embeddings import RecallEmbeddings
+from worker.usecases.record_decisions import RecordDecisions
 from worker.wiring.parts import image_reader, open_decoder, open_encoder
 
 PICTURE = InlineBytes(encoded(drawing(), "PNG"))
@@ -82,7 +84,9 @@ def put_in_force(counting, decoder, database, tmp_path, monkeypatch):
         library = PolicyLibrary(tmp_path, prepare, default="posts")
         library.load()
         reader = image_reader(Settings.read(media_root=tmp_path))
-        return ModerateImage(library, "posts", reader, JudgePicture(counting, decoder), database, Metrics())
+        judge = JudgePicture(counting, decoder)
+        recall, record = RecallEmbeddings(database, judge), RecordDecisions(database, judge)
+        return ModerateImage(library, "posts", reader, judge, database, Metrics(), recall, record)
 
     return moderate_by
 

@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 from support.review_desk import ADA, BOB, LEA, Desk
+from support.statements import statements
 
 from worker.domain.agreement import Agreement, Hits
 from worker.domain.policy import Action
@@ -113,12 +114,6 @@ def test_golden_answers_are_held_against_the_truth(desk):
 def test_six_statements_tell_it_all(desk):
     desk.decide(weapons=0.8)
     desk.answer(ADA, WEAPONS)
-    seen = []
-
-    @event.listens_for(desk.database.engine, "before_cursor_execute")
-    def note(_connection, _cursor, statement, *_):
-        seen.append(statement)
-
-    statistics(desk)
-    event.remove(desk.database.engine, "before_cursor_execute", note)
-    assert len([one for one in seen if not one.startswith("BEGIN")]) == 6
+    with statements(desk.database) as seen:
+        statistics(desk)
+    assert len(seen) == 6

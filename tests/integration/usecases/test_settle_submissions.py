@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from types import SimpleNamespace
@@ -67,17 +68,23 @@ class Failing:
         with self._lock:
             note(*what)
         with self._database.transaction() as session:
-            policy_versions.keep(session, POLICY, "name: default\n")
-            submissions.record(session, submission, policy=POLICY.name, sha256=None, source=None)
+            policy_versions.keep(session, [(POLICY, "name: default\n")])
+            submissions.record(
+                session, [submissions.Decided(submission, policy=POLICY.name, sha256=None, source=None)]
+            )
             return decisions.insert(
                 session,
-                submission=submission,
-                policy=POLICY,
-                decision=Decision(Action.ALLOW, "harmless"),
-                model="demo",
-                model_digest="c" * 64,
-                facts=None,
-            )
+                [
+                    decisions.NewDecision(
+                        submission=submission,
+                        policy=POLICY,
+                        decision=Decision(Action.ALLOW, "harmless"),
+                        model="demo",
+                        model_digest="c" * 64,
+                        facts=None,
+                    )
+                ],
+            )[0]
 
 
 @pytest.fixture
@@ -87,7 +94,12 @@ def judge(database):
 
 @pytest.fixture
 def settle(database, judge):
-    return SettleSubmissions(judge, ClaimSubmissions(database, "ada"), Gate(), Metrics(), Progress())
+    return settling(judge, database)
+
+
+def settling(judge, database, process="ada", gate=None):
+    claim = ClaimSubmissions(database, process)
+    return SettleSubmissions(judge, claim, claim.together, gate or Gate(), Metrics(), Progress())
 
 
 def what(*ids, **fields):
@@ -179,7 +191,7 @@ def test_while_the_database_is_away_nothing_is_judged(settle, judge):
     def unreachable(*_, **__):
         raise DatabaseUnavailableError("the database is away")
 
-    away = SettleSubmissions(judge, unreachable, settle.gate, Metrics(), Progress())
+    away = replace(settle, claim_together=unreachable)
     with pytest.raises(DatabaseUnavailableError):
         away(what("a"))
     assert judge.attempts == {}
@@ -213,9 +225,7 @@ def test_what_cannot_be_begun_in_time_is_published_at_once_and_was_no_attempt(
 
 def die(database, *ids):
     """Let a worker die with these in hand."""
-    other = SettleSubmissions(
-        Dying(), ClaimSubmissions(database, f"dead-{next(NUMBERS)}"), Gate(), Metrics(), Progress()
-    )
+    other = settling(Dying(), database, f"dead-{next(NUMBERS)}")
     with pytest.raises(KeyboardInterrupt):
         other(what(*ids))
     past = utc_now() - timedelta(seconds=1)
@@ -241,7 +251,7 @@ def test_suspects_are_judged_alone_and_the_others_before_them(database, judge):
         return 1
 
     judge.__class__ = type("Looking", (Failing,), {"__call__": lambda _, one: look(one)})
-    SettleSubmissions(judge, ClaimSubmissions(database, "ada"), gate, Metrics(), Progress())(what(*"abcd"))
+    settling(judge, database, gate=gate)(what(*"abcd"))
     assert inside == [("a", False, 1), ("c", False, 1), ("b", True, 0), ("d", True, 0)]
     assert {one.crashes for one in rows(database).values()} == {0, 1}
 

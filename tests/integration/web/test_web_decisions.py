@@ -44,17 +44,21 @@ def api(deployment):
 def record(database, number, policy=POLICY, decision=REVIEW):
     what = Submission(f"upload-{number}", LocalFile("a.png"), reference=f"post-{number % 3}")
     with database.transaction() as session:
-        policy_versions.keep(session, policy, "name: default\n")
-        submissions.record(session, what, policy=policy.name, sha256=None, source=None)
+        policy_versions.keep(session, [(policy, "name: default\n")])
+        submissions.record(session, [submissions.Decided(what, policy=policy.name, sha256=None, source=None)])
         return decisions.insert(
             session,
-            submission=what,
-            policy=policy,
-            decision=decision,
-            model="demo",
-            model_digest="c" * 64,
-            facts=None,
-        )
+            [
+                decisions.NewDecision(
+                    submission=what,
+                    policy=policy,
+                    decision=decision,
+                    model="demo",
+                    model_digest="c" * 64,
+                    facts=None,
+                )
+            ],
+        )[0]
 
 
 def ids(answer):

@@ -286,7 +286,7 @@ def test_what_came_before_there_were_fingerprints_is_known_by_its_source(deploym
     what = Submission("upload-7", LocalFile("cat.jpg"))
     source = {"kind": "file", "path": "cat.jpg"}
     with deployment.database.transaction() as session:
-        submissions.record(session, what, policy="p", sha256=DIGEST, source=source)
+        submissions.record(session, [submissions.Decided(what, policy="p", sha256=DIGEST, source=source)])
         session.execute(update(SubmissionRow).values(fingerprint=None, updated_at=utc_now()))
     assert api.post("/v1/submissions", json={"id": "upload-7", "source": source}).status_code == 200
     assert api.post("/v1/submissions", json={"id": "upload-7", "source": URL}).status_code == 409

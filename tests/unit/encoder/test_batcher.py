@@ -61,8 +61,9 @@ def callers():
 
 
 def wait_until_queued(batcher, calls):
-    with batcher._changed:
-        assert batcher._changed.wait_for(lambda: len(batcher._waiting) == calls, timeout=10)
+    gather = batcher._gather
+    with gather._changed:
+        assert gather._changed.wait_for(lambda: len(gather._waiting) == calls, timeout=10)
 
 
 def gather(batcher, encoder, callers, calls):
@@ -72,7 +73,7 @@ def gather(batcher, encoder, callers, calls):
     futures = []
     for images in calls:
         futures.append(callers.submit(batcher.encode_images, images))
-        wait_until_queued(batcher, len(futures))
+        wait_until_queued(batcher, sum(map(len, calls[: len(futures)])))
     encoder.gate.set()
     wait([first, *futures])
     return futures
@@ -106,7 +107,23 @@ def test_no_pass_holds_more_than_a_batch_and_no_call_is_overtaken(open_batcher, 
     encoder = GatedEncoder(gate_open=False)
     gather(open_batcher(encoder), encoder, callers, [[1, 2, 3], [4, 5], [6]])
 
-    assert encoder.passes == [[0], [1, 2, 3], [4, 5, 6]]
+    assert encoder.passes == [[0], [1, 2, 3, 4], [5, 6]]
+
+
+def test_several_passes_run_at_once_and_each_has_a_batch(callers):
+    encoder = GatedEncoder(gate_open=False)
+    batcher = Batcher(encoder, 4, passes=2)
+    futures = [callers.submit(batcher.encode_images, [n]) for n in range(2)]
+    for _ in futures:
+        assert encoder.entered.acquire(timeout=10)
+    waiting = callers.submit(batcher.encode_images, range(2, 10))
+    wait_until_queued(batcher, 8)
+    encoder.gate.set()
+    wait([waiting, *futures])
+    batcher.close()
+
+    assert sorted(len(images) for images in encoder.passes) == [1, 1, 4, 4]
+    assert waiting.result()[:, 0].tolist() == list(range(2, 10))
 
 
 def test_a_call_larger_than_a_batch_is_split_and_put_together_again(open_batcher):
@@ -188,7 +205,7 @@ def test_closing_twice_is_closing(open_batcher):
     batcher.close()
     batcher.close()
 
-    assert not batcher._thread.is_alive()
+    assert not any(thread.is_alive() for thread in batcher._gather._threads)
 
 
 def test_everything_else_is_the_encoders_own(open_batcher):

@@ -1,0 +1,115 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+
+from worker.errors import DatabaseUnavailableError, UnavailableError
+from worker.gathering import Gatherer
+
+pytestmark = pytest.mark.timeout(20)
+
+
+class Work:
+    """Doubles numbers, and fails over zero; waits at a gate and is written down."""
+
+    def __init__(self):
+        self.calls = []
+        self.entered, self.gate = Event(), Event()
+
+    def __call__(self, numbers):
+        self.calls.append(list(numbers))
+        self.entered.set()
+        self.gate.wait()
+        if any(isinstance(number, Exception) for number in numbers):
+            raise next(number for number in numbers if isinstance(number, Exception))
+        return [2 * number for number in numbers]
+
+
+@pytest.fixture
+def work():
+    return Work()
+
+
+@pytest.fixture
+def gather(work):
+    gatherer = Gatherer(work, most=4, name="doubling")
+    yield gatherer
+    work.gate.set()
+    gatherer.close()
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+
+
+def while_busy(gather, work, threads, *calls):
+    """Let the first call begin, and the others wait for it, in order; return the futures of these."""
+    first = threads.submit(gather, [1])
+    work.entered.wait()
+    futures = []
+    for items in calls:
+        waiting = len(gather._waiting)
+        futures.append(threads.submit(gather, items))
+        while len(gather._waiting) < waiting + len(items):
+            Event().wait(0.01)
+    work.gate.set()
+    assert first.result() == [2]
+    return futures
+
+
+def test_one_alone_goes_ahead_at_once(gather, work):
+    work.gate.set()
+    assert gather([3]) == [6]
+    assert work.calls == [[3]]
+
+
+def test_what_waits_meanwhile_goes_together_and_everyone_gets_their_own(gather, work, threads):
+    one, other = while_busy(gather, work, threads, [2], [3, 4])
+    assert (one.result(), other.result()) == ([4], [6, 8])
+    assert work.calls == [[1], [2, 3, 4]]
+
+
+def test_no_call_has_more_than_it_may(gather, work, threads):
+    (many,) = while_busy(gather, work, threads, list(range(10)))
+    assert many.result() == [2 * n for n in range(10)]
+    assert work.calls == [[1], [0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_a_failure_meets_only_its_own_caller(gather, work, threads, caplog):
+    culprit = ValueError("poison")
+    good, bad, fine = while_busy(gather, work, threads, [2], [culprit], [3])
+    assert (good.result(), fine.result()) == ([4], [6])
+    with pytest.raises(ValueError, match="poison"):
+        bad.result()
+    assert "doubling: 3 together failed, and are tried in halves: ValueError('poison')" in caplog.text
+
+
+def test_what_is_away_is_so_for_all_and_is_not_asked_again(gather, work, threads):
+    away = DatabaseUnavailableError("the database is away")
+    for future in while_busy(gather, work, threads, [2], [away], [3]):
+        with pytest.raises(DatabaseUnavailableError):
+            future.result()
+    assert len(work.calls) == 2
+
+
+def test_closing_turns_away_who_waits_and_who_comes(gather, work, threads):
+    under_way = threads.submit(gather, [1])
+    work.entered.wait()
+    waiting = threads.submit(gather, [2])
+    while not gather._waiting:
+        Event().wait(0.01)
+    closing = threads.submit(gather.close)
+    with pytest.raises(UnavailableError, match="doubling is being shut down"):
+        waiting.result()
+    work.gate.set()
+    closing.result()
+    assert under_way.result() == [2]
+    with pytest.raises(UnavailableError, match="shut down"):
+        gather([3])
+
+
+def test_nothing_needs_no_call(gather, work):
+    assert gather([]) == []
+    assert work.calls == []
