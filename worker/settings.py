@@ -100,16 +100,26 @@ class Settings(BaseSettings):
     batch_size: int = Field(
         16, gt=0, le=1024, description="Pictures that share one pass through the model, at most."
     )
-    precision: Literal["float32", "bfloat16", "auto"] = Field(
-        "float32",
-        description="Numbers in which the picture tower computes; `bfloat16` is twice as fast where the "
-        "processor has it, `auto` takes it there. Scores move a little: look at thresholds again.",
+    precision: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto",
+        description="Numbers in which the picture tower computes; `auto` takes `bfloat16` where the "
+        "processor has it, which is twice as fast and moves scores a little, and `float32` elsewhere.",
+    )
+    passes: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Passes through the model at once; 0 means one a processor, four at most.",
     )
     torch_threads: int = Field(
-        0, ge=0, le=1024, description="Threads of one pass through the model; 0 leaves the choice to PyTorch."
+        0, ge=0, le=1024, description="Threads of one pass; 0 shares the processors among the passes."
     )
     concurrency: int = Field(
-        16, gt=0, le=256, description="Jobs that one worker process holds in hand at once."
+        0,
+        ge=0,
+        le=1024,
+        description="Jobs that one worker process holds in hand at once; 0 means a batch for each pass, and "
+        "one more.",
     )
     schedule_in_workers: bool = Field(
         True,

@@ -27,12 +27,14 @@ _PAIRWISE: Final = frozenset({"siglip", "siglip2"})
 _PADDING_BEFORE_POSITIONS: Final = frozenset({"altclip"})
 #: SigLIP was trained on phrases padded to this many tokens.
 _SIGLIP_TOKENS: Final = 64
+#: A thousand at once would need gigabytes.
+_TEXTS_A_PASS: Final = 64
 
 _OFFLINE: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
 
 
 class TransformersEncoder:
-    """A model in memory. Safe to call from many threads, which take turns at the towers.
+    """A model in memory. Safe to call from many threads; those with phrases take turns.
 
     The text tower is in float32, since a phrase is encoded once; the picture tower in what was asked for.
     """
@@ -47,7 +49,7 @@ class TransformersEncoder:
         self.pairwise = model.config.model_type in _PAIRWISE
         self.scale, self.bias = _scale(model), _bias(model)
         self.window = _text_window(model, tokenizer, pairwise=self.pairwise)
-        # Tokenizers keep the padding of the last call, and towers use every core: threads gain nothing.
+        # Tokenizers keep the padding of the last call.
         self._turn = Lock()
         self.dimension = _check_towers(self, name)
 
@@ -69,19 +71,23 @@ class TransformersEncoder:
         """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""
         if not len(images):
             return np.empty((0, self.dimension), np.float32)
-        with self._turn, torch.inference_mode():
+        with torch.inference_mode():
             inputs = dict(self._image_processor.inputs(images))
             inputs["pixel_values"] = inputs["pixel_values"].to(self._dtype)
             return _unit(self._model.get_image_features(**inputs))
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
-        """Return unit vectors of phrases, shape (texts, dimension), float32.
+        """Return unit vectors of phrases, shape (texts, dimension), float32; in passes that bound the memory.
 
         Tokenised as transformers' zero-shot pipeline does. What a phrase says beyond the model's window
         (CLIP 77 tokens, SigLIP 64) is cut off; for CLIP the pipeline fails there.
         """
         if not texts:
             return np.empty((0, self.dimension), np.float32)
+        starts = range(0, len(texts), _TEXTS_A_PASS)
+        return np.concatenate([self._encode_texts(texts[start : start + _TEXTS_A_PASS]) for start in starts])
+
+    def _encode_texts(self, texts: Sequence[str]) -> Matrix:
         padding = "max_length" if self.pairwise else True
         with self._turn, torch.inference_mode():
             inputs = self._tokenizer(

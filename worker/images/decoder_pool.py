@@ -29,6 +29,7 @@ from worker.errors import UnavailableError, UndecodablePictureError
 from worker.images.decoder_messages import BrokenMessageError, receive, send
 from worker.images.limits import Limits
 from worker.images.preprocessing import Pixels, Preprocessing
+from worker.processors import usable_processors
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class DecoderPool:
         self._seconds, self._memory_bytes = seconds, memory_bytes
         settings = {"limits": asdict(limits), "seconds": seconds, "memory_bytes": memory_bytes}
         self._command = [sys.executable, "-P", "-m", child_module, json.dumps(settings)]
-        self.processes = processes or min(_MOST_BY_DEFAULT, _processors())
+        self.processes = processes or min(_MOST_BY_DEFAULT, usable_processors())
         self._changed = Condition()
         self._closed = False
         self._children: set[_Child] = set()
@@ -329,11 +330,6 @@ def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     return kept | threads | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
-
-
-def _processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _facts(data: bytes, header: dict[str, Any], limits: Limits) -> PictureFacts:

@@ -21,6 +21,7 @@ from worker.progress import Progress
 from worker.settings import Settings
 from worker.tasks.redis_transport import CarefulTransport
 from worker.wiring.service import Service, open_service
+from worker.wiring.sizing import Sizing
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class ModerationApp(Celery):
     @cached_property
     def crew(self) -> ThreadPoolExecutor:
         """The threads that work on messages of many submissions, shared by all such messages."""
-        return self._open.enter_context(ThreadPoolExecutor(self.settings.concurrency, "many"))
+        return self._open.enter_context(ThreadPoolExecutor(Sizing.of(self.settings).concurrency, "many"))
 
     @cached_property
     def _open(self) -> ExitStack:
@@ -83,7 +84,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # A forked child hangs once its parent has run torch, and processes cannot share a forward pass.
         "worker_pool": "threads",
         "worker_consumer": "worker.tasks.consumer:CarefulConsumer",
-        "worker_concurrency": settings.concurrency,
+        "worker_concurrency": Sizing.of(settings).concurrency,
         # None waits here beyond those at work, which are claimed: when a worker dies, the ledger brings those
         # back within seconds, but the broker what it had only fetched after its visibility timeout.
         "worker_prefetch_multiplier": 1,

@@ -17,6 +17,7 @@ from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
 from worker.settings import Settings
 from worker.store.database import Database
+from worker.wiring.sizing import Sizing
 
 
 def open_database(settings: Settings) -> Database:
@@ -52,10 +53,12 @@ def open_encoder(settings: Settings, metrics: Metrics | None = None) -> Iterator
     # Torch takes seconds to import, and most commands need no model.
     from worker.encoder.transformers_encoder import TransformersEncoder  # noqa: PLC0415
 
+    sizing = Sizing.of(settings)
     loaded = TransformersEncoder.load(
-        settings.model, threads=settings.torch_threads, precision=settings.precision
+        settings.model, threads=sizing.torch_threads, precision=settings.precision
     )
-    batcher = Batcher(loaded, settings.batch_size, (metrics or Metrics()).batched)
+    observe = (metrics or Metrics()).batched
+    batcher = Batcher(loaded, settings.batch_size, observe, passes=sizing.passes)
     try:
         yield TextCache(batcher)
     finally:

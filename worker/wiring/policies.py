@@ -21,6 +21,7 @@ from worker.usecases.prepare_policy import PreparePolicy, embed_policy
 from worker.usecases.run_policy_tests import RunPolicyTests
 from worker.usecases.scan_folder import ScanFolder
 from worker.wiring.parts import limits_of, open_database
+from worker.wiring.sizing import Sizing
 
 
 def open_policies(
@@ -94,9 +95,9 @@ def explain_decision(settings: Settings, encoder: Encoder, database: Database) -
 
 def scan_folder(settings: Settings, encoder: Encoder, decoder: DecoderPool) -> ScanFolder:
     """Return the use case that judges files without broker or database."""
-    return ScanFolder(JudgePicture(encoder, decoder), concurrency=2 * settings.batch_size)
+    return ScanFolder(JudgePicture(encoder, decoder), concurrency=Sizing.of(settings).concurrency)
 
 
 def classify_pictures(settings: Settings, encoder: Encoder, decoder: DecoderPool) -> ClassifyPictures:
     """Return the use case that ranks labels on pictures."""
-    return ClassifyPictures(encoder, decoder, concurrency=2 * settings.batch_size)
+    return ClassifyPictures(encoder, decoder, concurrency=Sizing.of(settings).concurrency)
