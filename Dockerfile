@@ -11,7 +11,7 @@ COPY policies ./policies
 # The CPU build of PyTorch: a tenth of the size.
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --extra-index-url https://download.pytorch.org/whl/cpu \
-        --constraint constraints.txt ".[worker,s3]"
+        --constraint constraints.txt ".[worker,openvino,s3]"
 
 FROM python:3.11-slim
 COPY --from=build /opt/moderation /opt/moderation

@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # A CPU build of torch is enough; on a machine whose index serves CUDA builds, see README.md, "Installing".
-EXTRAS := worker,heic,demo,dev
+EXTRAS := worker,heic,int8,demo,dev
 
 .PHONY: help setup browser demo test lint faults bench model-bench
 

@@ -15,6 +15,7 @@ from worker.cli import (
     decisions,
     demo,
     explain,
+    model,
     outbox,
     policy,
     review,
@@ -54,6 +55,7 @@ app.command("status", epilog=status.EPILOG)(status.status)
 app.command("decisions", epilog=decisions.EPILOG)(decisions.decisions)
 app.command("explain", epilog=explain.EPILOG)(explain.explain)
 app.add_typer(policy.app, name="policy")
+app.add_typer(model.app, name="model")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(review.app, name="review")
 app.add_typer(database.app, name="db")

@@ -30,6 +30,8 @@ _PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _VOCABULARIES: Final = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
 _PREPROCESSING: Final = ("preprocessor_config.json", "processor_config.json")
 _CONFIGURATIONS: Final = ("config.json", "tokenizer_config.json", *_PREPROCESSING)
+#: The picture tower that `moderate model export` adds; OpenVINO keeps its graph and its weights apart.
+INT8_TOWER: Final = ("picture_tower_int8.xml", "picture_tower_int8.bin")
 #: Whatever changes a vector.
 _FINGERPRINTED: Final = (
     *_WEIGHTS,
@@ -39,6 +41,7 @@ _FINGERPRINTED: Final = (
     "special_tokens_map.json",
     "added_tokens.json",
     "merges.txt",
+    *INT8_TOWER,
 )
 
 _OFFLINE: Final = (
@@ -60,11 +63,26 @@ def find(name: str, families: Collection[str]) -> Path:
     return folder
 
 
+def int8_tower(folder: Path) -> Path | None:
+    """Return the exported picture tower in a model's folder, if there is one; ModelError if half of one."""
+    graph, weights = (folder / name for name in INT8_TOWER)
+    if graph.is_file() != weights.is_file():
+        there, missing = (graph, weights) if graph.is_file() else (weights, graph)
+        raise ModelError(
+            f"{folder} has {there.name} without {missing.name}", hint="copy all files of the exported model"
+        )
+    return graph if graph.is_file() else None
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return all files of a model that shape a vector: weights, vocabulary, preprocessing; sorted."""
+    return sorted({file for pattern in _FINGERPRINTED for file in folder.glob(pattern)})
+
+
 def digest(folder: Path) -> str:
-    """Return a SHA-256 over all files that shape a vector: weights, vocabulary, preprocessing."""
-    files = sorted({file for pattern in _FINGERPRINTED for file in folder.glob(pattern)})
+    """Return a SHA-256 over all files that shape a vector."""
     total = hashlib.sha256()
-    for file in files:
+    for file in files_of(folder):
         with file.open("rb") as stream:
             total.update(f"{file.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return total.hexdigest()

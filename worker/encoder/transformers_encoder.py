@@ -16,6 +16,8 @@ from transformers.utils import logging
 from worker.domain.scoring import Matrix
 from worker.encoder import model_files
 from worker.encoder.image_processor import ImageProcessor
+from worker.encoder.openvino_tower import OpenVinoTower
+from worker.encoder.picture_tower import PictureTower, TorchTower, without_pictures
 from worker.encoder.precision import dtype_for
 from worker.errors import ModelError
 from worker.images.preprocessing import Pixels
@@ -34,19 +36,23 @@ _OFFLINE: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_co
 
 
 class TransformersEncoder:
-    """A model in memory. Safe to call from many threads; those with phrases take turns.
+    """A model in memory. Safe to call from many threads, which take turns at the text tower.
 
-    The text tower is in float32, since a phrase is encoded once; the picture tower in what was asked for.
+    The text tower is in float32, since a phrase is encoded once; the picture tower in what was asked for,
+    or in int8 where the model was exported so.
     """
 
-    def __init__(self, name: str, folder: Path, model: Any, image_processor: Any, tokenizer: Any) -> None:
-        self.name = name
-        self._dtype = next(model.vision_model.parameters()).dtype
-        self.digest = _digest(folder, self._dtype)
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a model
+        self, name: str, folder: Path, model: Any, tower: PictureTower, image_processor: Any, tokenizer: Any
+    ) -> None:
+        self.name, self.folder = name, folder
+        self.digest = _digest(folder, tower.dtype)
         self._model, self._tokenizer = model, tokenizer
-        self._image_processor = ImageProcessor.describe(image_processor, name)
-        self.preprocessing = self._image_processor.preprocessing
-        self.pairwise = model.config.model_type in _PAIRWISE
+        self.tower = tower
+        self.image_processor = ImageProcessor.describe(image_processor, name)
+        self.preprocessing = self.image_processor.preprocessing
+        self.family = model.config.model_type
+        self.pairwise = self.family in _PAIRWISE
         self.scale, self.bias = _scale(model), _bias(model)
         self.window = _text_window(model, tokenizer, pairwise=self.pairwise)
         # Tokenizers keep the padding of the last call.
@@ -54,27 +60,32 @@ class TransformersEncoder:
         self.dimension = _check_towers(self, name)
 
     @classmethod
-    def load(cls, name: str, *, threads: int = 0, precision: str = "float32") -> Self:
+    def load(cls, name: str, *, threads: int = 0, precision: str = "float32", passes: int = 1) -> Self:
         """Load the model `name`: `demo`, a folder, or a hub id `org/name@revision`.
 
-        Only safetensors are read and no code of the model's is ever run. `threads` > 0 bounds those of
-        one pass; `precision` is float32, bfloat16 or auto. ModelError where the model cannot be had, or is
-        no zero-shot image model.
+        Only safetensors are read, and the tower that `moderate model export` added; no code of the model's
+        is ever run. `threads` > 0 bounds those of one pass, `passes` is how many there may be at once;
+        `precision` is float32, bfloat16 or auto. ModelError where the model cannot be had, or is no
+        zero-shot image model.
         """
         folder = model_files.find(name, FAMILIES)
         if threads > 0:
             torch.set_num_threads(threads)
-        with _quiet():
-            return cls(name, folder, *_load(folder, name, dtype_for(precision)))
+        dtype, exported = dtype_for(precision), model_files.int8_tower(folder)
+        # First: it says at once where something is not installed.
+        int8 = OpenVinoTower(exported, dtype, passes=passes, threads=threads) if exported else None
+        with quiet():
+            model, image_processor, tokenizer = _load(folder, name)
+            tower = int8 or TorchTower(model, dtype)
+            model = without_pictures(model) if int8 else model
+            return cls(name, folder, model, tower, image_processor, tokenizer)
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""
         if not len(images):
             return np.empty((0, self.dimension), np.float32)
         with torch.inference_mode():
-            inputs = dict(self._image_processor.inputs(images))
-            inputs["pixel_values"] = inputs["pixel_values"].to(self._dtype)
-            return _unit(self._model.get_image_features(**inputs))
+            return _unit(self.tower(self.image_processor.inputs(images)))
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return unit vectors of phrases, shape (texts, dimension), float32; in passes that bound the memory.
@@ -93,7 +104,7 @@ class TransformersEncoder:
             inputs = self._tokenizer(
                 list(texts), padding=padding, truncation=True, max_length=self.window, return_tensors="pt"
             )
-            return _unit(self._model.get_text_features(**inputs))
+            return _unit(self._model.get_text_features(**inputs).pooler_output)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has, special tokens included, before anything is cut off."""
@@ -105,7 +116,7 @@ class TransformersEncoder:
         return [len(ids) for ids in tokens["input_ids"]]
 
 
-def _load(folder: Path, name: str, dtype: torch.dtype) -> tuple[Any, Any, Any]:
+def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
     """Return model, image processor and tokenizer."""
     try:
         model, report = AutoModelForZeroShotImageClassification.from_pretrained(
@@ -127,15 +138,7 @@ def _load(folder: Path, name: str, dtype: torch.dtype) -> tuple[Any, Any, Any]:
         ) from problem
     _check_complete(report, name)
     model.requires_grad_(requires_grad=False)
-    return _with_pictures_in(model, dtype), image_processor, tokenizer
-
-
-def _with_pictures_in(model: Any, dtype: torch.dtype) -> Any:
-    """Convert all but the text tower, whose parts every family names so."""
-    for part, module in model.named_children():
-        if not part.startswith("text_"):
-            module.to(dtype)
-    return model
+    return model, image_processor, tokenizer
 
 
 def _digest(folder: Path, dtype: torch.dtype) -> str:
@@ -200,14 +203,14 @@ def _text_window(model: Any, tokenizer: Any, *, pairwise: bool) -> int:
     return min(window, _SIGLIP_TOKENS) if pairwise else window
 
 
-def _unit(output: Any) -> Matrix:
-    vectors = output.pooler_output.to(torch.float32)
+def _unit(vectors: torch.Tensor) -> Matrix:
+    vectors = vectors.to(torch.float32)
     return (vectors / vectors.norm(p=2, dim=-1, keepdim=True)).numpy()
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' remarks and progress bars from people's screens while a model loads."""
+def quiet() -> Iterator[None]:
+    """Keep transformers' remarks and progress bars from people's screens."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -55,7 +55,7 @@ def open_encoder(settings: Settings, metrics: Metrics | None = None) -> Iterator
 
     sizing = Sizing.of(settings)
     loaded = TransformersEncoder.load(
-        settings.model, threads=sizing.torch_threads, precision=settings.precision
+        settings.model, threads=sizing.torch_threads, precision=settings.precision, passes=sizing.passes
     )
     observe = (metrics or Metrics()).batched
     batcher = Batcher(loaded, settings.batch_size, observe, passes=sizing.passes)
