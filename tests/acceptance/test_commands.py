@@ -29,6 +29,7 @@ COMMANDS = (
     ["policy", "schema"],
     ["policy", "compare"],
     ["policy", "hunt"],
+    ["model", "export"],
     ["db", "upgrade"],
     ["demo"],
 )

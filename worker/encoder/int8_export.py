@@ -117,7 +117,7 @@ def _converted(openvino: Any, encoder: TransformersEncoder) -> Any:
 
 def _quantised(tower: Any, inputs: "_Inputs", smoothing: float) -> Any:
     nncf = importlib.import_module("nncf")
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     alphas = nncf.AdvancedSmoothQuantParameters(matmul=smoothing)
     return nncf.quantize(
         tower.clone(),
@@ -146,9 +146,9 @@ class _Inputs:
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         for picture in self._pictures:
-            yield self._of(picture)["pixel_values"].numpy()
             self._given += 1
             self._progress(self._given, len(self) * sum(_SMOOTHINGS.values()))
+            yield self._of(picture)["pixel_values"].numpy()
 
     def vectors(self, tower: PictureTower) -> torch.Tensor:
         """Return what a tower makes of the pictures, shape (pictures, dimension)."""
