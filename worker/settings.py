@@ -105,6 +105,10 @@ class Settings(BaseSettings):
         description="Numbers in which the picture tower computes; `auto` takes `bfloat16` where the "
         "processor has it, which is twice as fast and moves scores a little, and `float32` elsewhere.",
     )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto",
+        description="Where the picture tower computes; `auto` takes an accelerator where there is one.",
+    )
     passes: int = Field(
         0,
         ge=0,

@@ -20,6 +20,7 @@ from worker.store import (
     review_sources,
     reviews,
     submissions,
+    text_vectors,
     verdicts,
 )
 from worker.store.column_types import utc_now
@@ -129,6 +130,7 @@ def record_everything(database: Database) -> None:
         )
         session.add(SubmissionConflictRow(submission_id="upload-1", fingerprint="f" * 64, reference=""))
         submissions.accept(session, submission("upload-0"), None, {"kind": "file", "path": "upload.png"})
+        text_vectors.keep(session, MODEL_DIGEST, {"a photo of a handgun": EMBEDDING[0]})
     _review_everything(database, decision_id)
     _enter_the_desk(database)
 

@@ -1,9 +1,12 @@
 """What turns prepared pictures into vectors: transformers' own tower, or another engine's in its place."""
 
+import copy
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import torch
+
+CPU: Final = torch.device("cpu")
 
 
 class PictureTower(Protocol):
@@ -18,32 +21,39 @@ class PictureTower(Protocol):
 
 
 class TorchTower:
-    """The tower that came with the model, in float32 or bfloat16."""
+    """The tower that came with the model, in float32 or bfloat16, on a processor or an accelerator."""
 
-    def __init__(self, model: Any, dtype: torch.dtype) -> None:
-        self.dtype = dtype
-        self.model = _with_pictures_in(model, dtype)
+    def __init__(self, model: Any, dtype: torch.dtype, device: torch.device = CPU) -> None:
+        """Take up the half of a model that sees, and move it there."""
+        self.dtype, self._device = dtype, device
+        self.model = model
+        for part in model.children():
+            part.to(device=device, dtype=dtype)
 
     def __call__(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the vectors of a model's inputs, shape (pictures, dimension), in the tower's numbers."""
-        converted = {**inputs, "pixel_values": inputs["pixel_values"].to(self.dtype)}
-        vectors: torch.Tensor = self.model.get_image_features(**converted).pooler_output
-        return vectors
+        moved = {name: self._moved(values) for name, values in inputs.items()}
+        vectors: torch.Tensor = self.model.get_image_features(**moved).pooler_output
+        return vectors.cpu()
+
+    def _moved(self, values: torch.Tensor) -> torch.Tensor:
+        if values.is_floating_point():
+            values = values.to(self.dtype)
+        if self._device.type == "cuda":
+            # From pinned memory the copy runs beside the pass before.
+            values = values.pin_memory()
+        return values.to(self._device, non_blocking=True)
 
 
-def without_pictures(model: Any) -> Any:
-    """Free what a model's texts do not need, and return it."""
-    for part in _picture_parts(model):
-        delattr(model, part)
-    return model
+def halves(model: Any) -> tuple[Any, Any]:
+    """Return the half of a model that sees and the half that reads; each frees its own once it is dropped."""
+    parts = dict(model.named_children())
+    # The text tower's, which every family names so.
+    texts = {name: part for name, part in parts.items() if name.startswith("text_")}
+    return _with_parts(model, {name: parts[name] for name in parts.keys() - texts}), _with_parts(model, texts)
 
 
-def _with_pictures_in(model: Any, dtype: torch.dtype) -> Any:
-    for part in _picture_parts(model):
-        getattr(model, part).to(dtype)
-    return model
-
-
-def _picture_parts(model: Any) -> list[str]:
-    """Return all parts but the text tower's, which every family names so."""
-    return [part for part, _ in model.named_children() if not part.startswith("text_")]
+def _with_parts(model: Any, parts: dict[str, Any]) -> Any:
+    half = copy.copy(model)
+    half._modules = parts  # noqa: SLF001 - where every module of PyTorch has them
+    return half

@@ -1,9 +1,9 @@
 """Keeps the vectors of phrases, so that none is encoded twice."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -15,16 +15,30 @@ from worker.images.preprocessing import Pixels
 DEFAULT_CAPACITY: Final = 65_536
 
 
+class Memory(Protocol):
+    """What outlives the process."""
+
+    def recall(self, texts: Sequence[str]) -> Mapping[str, Vector]:
+        """Return the vectors that are known of these texts."""
+
+    def keep(self, vectors: Mapping[str, Vector]) -> None:
+        """Keep the vectors of texts."""
+
+
 class TextCache:
     """An encoder before another; the texts that were longest not asked for are forgotten first."""
 
-    def __init__(self, encoder: Encoder, capacity: int = DEFAULT_CAPACITY) -> None:
+    def __init__(
+        self, encoder: Encoder, capacity: int = DEFAULT_CAPACITY, memory: Memory | None = None
+    ) -> None:
+        """Keep up to `capacity` vectors here, and all of them in `memory`."""
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
         self.window = encoder.window
         self.preprocessing = encoder.preprocessing
         self._encoder = encoder
         self._capacity = capacity
+        self._memory = memory
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
         # Held while encoding too: who asks for the same phrases meanwhile waits for these vectors.
         self._lock = Lock()
@@ -39,7 +53,7 @@ class TextCache:
             known = {text: self._vectors[text] for text in texts if text in self._vectors}
             unknown = list(dict.fromkeys(text for text in texts if text not in known))
             if unknown:
-                known |= zip(unknown, self._encoder.encode_texts(unknown), strict=True)
+                known |= self._recalled_or_encoded(unknown)
             self._keep(known)
         rows = [known[text] for text in texts]
         return np.stack(rows) if rows else np.empty((0, self.dimension), np.float32)
@@ -47,6 +61,15 @@ class TextCache:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has; counting is cheap, and no count is kept."""
         return self._encoder.count_tokens(texts)
+
+    def _recalled_or_encoded(self, texts: Sequence[str]) -> dict[str, Vector]:
+        known = dict(self._memory.recall(texts)) if self._memory else {}
+        if unknown := [text for text in texts if text not in known]:
+            encoded = dict(zip(unknown, self._encoder.encode_texts(unknown), strict=True))
+            if self._memory:
+                self._memory.keep(encoded)
+            known |= encoded
+        return known
 
     def _keep(self, used: dict[str, Vector]) -> None:
         for text, vector in used.items():

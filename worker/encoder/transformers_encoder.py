@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import Any, Final, Self
 
 import numpy as np
@@ -15,10 +14,11 @@ from transformers.utils import logging
 
 from worker.domain.scoring import Matrix
 from worker.encoder import model_files
+from worker.encoder.device import device_for, dtype_for
 from worker.encoder.image_processor import ImageProcessor
 from worker.encoder.openvino_tower import OpenVinoTower
-from worker.encoder.picture_tower import PictureTower, TorchTower, without_pictures
-from worker.encoder.precision import dtype_for
+from worker.encoder.picture_tower import CPU, PictureTower, TorchTower, halves
+from worker.encoder.text_tower import TextTower
 from worker.errors import ModelError
 from worker.images.preprocessing import Pixels
 
@@ -29,25 +29,22 @@ _PAIRWISE: Final = frozenset({"siglip", "siglip2"})
 _PADDING_BEFORE_POSITIONS: Final = frozenset({"altclip"})
 #: SigLIP was trained on phrases padded to this many tokens.
 _SIGLIP_TOKENS: Final = 64
-#: A thousand at once would need gigabytes.
-_TEXTS_A_PASS: Final = 64
 
 _OFFLINE: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
 
 
 class TransformersEncoder:
-    """A model in memory. Safe to call from many threads, which take turns at the text tower.
+    """A model in memory. Safe to call from many threads; those with phrases take turns.
 
-    The text tower is in float32, since a phrase is encoded once; the picture tower in what was asked for,
-    or in int8 where the model was exported so.
+    The picture tower is in what was asked for, or in int8 where the model was exported so.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a model
         self, name: str, folder: Path, model: Any, tower: PictureTower, image_processor: Any, tokenizer: Any
     ) -> None:
+        """Put together a model of its half that reads, the tower that sees, and what prepares for both."""
         self.name, self.folder = name, folder
         self.digest = _digest(folder, tower.dtype)
-        self._model, self._tokenizer = model, tokenizer
         self.tower = tower
         self.image_processor = ImageProcessor.describe(image_processor, name)
         self.preprocessing = self.image_processor.preprocessing
@@ -55,65 +52,66 @@ class TransformersEncoder:
         self.pairwise = self.family in _PAIRWISE
         self.scale, self.bias = _scale(model), _bias(model)
         self.window = _text_window(model, tokenizer, pairwise=self.pairwise)
-        # Tokenizers keep the padding of the last call.
-        self._turn = Lock()
+        self.texts = TextTower(
+            model,
+            tokenizer,
+            lambda: _reading_half(folder, name),
+            window=self.window,
+            padding="max_length" if self.pairwise else True,
+        )
         self.dimension = _check_towers(self, name)
 
     @classmethod
-    def load(cls, name: str, *, threads: int = 0, precision: str = "float32", passes: int = 1) -> Self:
+    def load(
+        cls,
+        name: str,
+        *,
+        threads: int = 0,
+        precision: str = "float32",
+        passes: int = 1,
+        device: str = "cpu",
+    ) -> Self:
         """Load the model `name`: `demo`, a folder, or a hub id `org/name@revision`.
 
         Only safetensors are read, and the tower that `moderate model export` added; no code of the model's
         is ever run. `threads` > 0 bounds those of one pass, `passes` is how many there may be at once;
-        `precision` is float32, bfloat16 or auto. ModelError where the model cannot be had, or is no
-        zero-shot image model.
+        `precision` is float32, bfloat16 or auto, `device` cpu, cuda, mps or auto. SettingsError where
+        there is no such device, ModelError where the model cannot be had, or is no zero-shot image model.
         """
         folder = model_files.find(name, FAMILIES)
         if threads > 0:
             torch.set_num_threads(threads)
-        dtype, exported = dtype_for(precision), model_files.int8_tower(folder)
+        exported = model_files.int8_tower(folder)
+        accelerator = CPU if exported else device_for(device)
+        dtype = dtype_for(precision, accelerator)
         # First: it says at once where something is not installed.
         int8 = OpenVinoTower(exported, dtype, passes=passes, threads=threads) if exported else None
         with quiet():
             model, image_processor, tokenizer = _load(folder, name)
-            tower = int8 or TorchTower(model, dtype)
-            model = without_pictures(model) if int8 else model
-            return cls(name, folder, model, tower, image_processor, tokenizer)
+            seeing, reading = halves(model)
+            tower = int8 or TorchTower(seeing, dtype, accelerator)
+            return cls(name, folder, reading, tower, image_processor, tokenizer)
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""
         if not len(images):
             return np.empty((0, self.dimension), np.float32)
         with torch.inference_mode():
-            return _unit(self.tower(self.image_processor.inputs(images)))
+            return _unit(self.tower(self.image_processor.inputs(images)).to(torch.float32).numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
-        """Return unit vectors of phrases, shape (texts, dimension), float32; in passes that bound the memory.
+        """Return unit vectors of phrases, shape (texts, dimension), float32.
 
         Tokenised as transformers' zero-shot pipeline does. What a phrase says beyond the model's window
         (CLIP 77 tokens, SigLIP 64) is cut off; for CLIP the pipeline fails there.
         """
         if not texts:
             return np.empty((0, self.dimension), np.float32)
-        starts = range(0, len(texts), _TEXTS_A_PASS)
-        return np.concatenate([self._encode_texts(texts[start : start + _TEXTS_A_PASS]) for start in starts])
-
-    def _encode_texts(self, texts: Sequence[str]) -> Matrix:
-        padding = "max_length" if self.pairwise else True
-        with self._turn, torch.inference_mode():
-            inputs = self._tokenizer(
-                list(texts), padding=padding, truncation=True, max_length=self.window, return_tensors="pt"
-            )
-            return _unit(self._model.get_text_features(**inputs).pooler_output)
+        return _unit(self.texts(texts))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has, special tokens included, before anything is cut off."""
-        if not texts:
-            return []
-        with self._turn:
-            # Not verbose: a text beyond the window is what the caller wants to know about.
-            tokens = self._tokenizer(list(texts), padding=False, truncation=False, verbose=False)
-        return [len(ids) for ids in tokens["input_ids"]]
+        return self.texts.count_tokens(texts) if texts else []
 
 
 def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
@@ -139,6 +137,12 @@ def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
     _check_complete(report, name)
     model.requires_grad_(requires_grad=False)
     return model, image_processor, tokenizer
+
+
+def _reading_half(folder: Path, name: str) -> Any:
+    with quiet():
+        model, *_ = _load(folder, name)
+    return halves(model)[1]
 
 
 def _digest(folder: Path, dtype: torch.dtype) -> str:
@@ -203,9 +207,8 @@ def _text_window(model: Any, tokenizer: Any, *, pairwise: bool) -> int:
     return min(window, _SIGLIP_TOKENS) if pairwise else window
 
 
-def _unit(vectors: torch.Tensor) -> Matrix:
-    vectors = vectors.to(torch.float32)
-    return (vectors / vectors.norm(p=2, dim=-1, keepdim=True)).numpy()
+def _unit(vectors: Matrix) -> Matrix:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 @contextmanager

@@ -254,6 +254,19 @@ class EmbeddingRow(Row):
     created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
 
 
+class TextVectorRow(Row):
+    """What a model makes of a phrase in a template."""
+
+    __tablename__ = "text_vectors"
+
+    text_sha256: Mapped[str] = mapped_column(primary_key=True)
+    model_digest: Mapped[str] = mapped_column(primary_key=True)
+    #: float32, little-endian.
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    #: When a worker last asked for it, to a day.
+    used_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class ReviewRow(Row):
     """A question for a person; while it is open, it is in the queue."""
 

@@ -1,4 +1,4 @@
-"""Forgets what is over: desk sessions, failed logins, where settled pictures were, events told long ago."""
+"""Forgets what is over: desk sessions, failed logins, where settled pictures were, events, phrases."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Final
 
 from worker.background import repeated
-from worker.store import desk_sessions, login_failures, outbox, review_sources
+from worker.store import desk_sessions, login_failures, outbox, review_sources, text_vectors
 from worker.store.database import Database
 
 _EVERY_SECONDS: Final = 60.0
 #: Events forgotten in one transaction: nobody waits long for it.
 CHUNK: Final = 1000
+#: Of a policy that was taken back the vectors are there for a while, should it come again.
+PHRASES_KEPT: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class TidyUp:
             desk_sessions.forget_ended(session)
             login_failures.forget_old(session)
             review_sources.forget_settled(session)
+            text_vectors.forget_unused(session, older_than=PHRASES_KEPT)
         while self._forget_events() == CHUNK:
             pass
 

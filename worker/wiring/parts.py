@@ -1,8 +1,9 @@
 """The parts that several assemblies share: database, model, decoder, what fetches pictures."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
+from worker.background import repeated
 from worker.encoder.batcher import Batcher
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
@@ -17,6 +18,7 @@ from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
 from worker.settings import Settings
 from worker.store.database import Database
+from worker.usecases.keep_text_vectors import KeepTextVectors
 from worker.wiring.sizing import Sizing
 
 
@@ -48,21 +50,30 @@ def image_reader(settings: Settings) -> ImageReader:
 
 
 @contextmanager
-def open_encoder(settings: Settings, metrics: Metrics | None = None) -> Iterator[Encoder]:
-    """Load the model; callers in many threads share its passes, and no phrase is encoded twice."""
+def open_encoder(
+    settings: Settings, metrics: Metrics | None = None, database: Database | None = None
+) -> Iterator[Encoder]:
+    """Load the model; callers in many threads share its passes, and no phrase is encoded twice.
+
+    With a `database` not even after a restart.
+    """
     # Torch takes seconds to import, and most commands need no model.
+    from worker.encoder.text_tower import IDLE_SECONDS  # noqa: PLC0415
     from worker.encoder.transformers_encoder import TransformersEncoder  # noqa: PLC0415
 
     sizing = Sizing.of(settings)
     loaded = TransformersEncoder.load(
-        settings.model, threads=sizing.torch_threads, precision=settings.precision, passes=sizing.passes
+        settings.model,
+        threads=sizing.torch_threads,
+        precision=settings.precision,
+        passes=sizing.passes,
+        device=settings.device,
     )
     observe = (metrics or Metrics()).batched
     batcher = Batcher(loaded, settings.batch_size, observe, passes=sizing.passes)
-    try:
-        yield TextCache(batcher)
-    finally:
-        batcher.close()
+    memory = KeepTextVectors(database, loaded.digest) if database else None
+    with closing(batcher), repeated(loaded.texts.let_go_if_idle, IDLE_SECONDS / 2, name="the text tower"):
+        yield TextCache(batcher, memory=memory)
 
 
 @contextmanager

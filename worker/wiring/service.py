@@ -69,7 +69,7 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         stack.enter_context(serving_probes(settings, metrics, progress, readiness))
         # The decoders start while the model loads.
         decoder = stack.enter_context(open_decoder(settings))
-        encoder = stack.enter_context(open_encoder(settings, metrics))
+        encoder = stack.enter_context(open_encoder(settings, metrics, database))
         judge_picture = JudgePicture(encoder, decoder, metrics.stage)
         policies = open_policies(settings, judge_picture, last_good_in(database))
         policies.current(settings.policy)

@@ -67,7 +67,7 @@ def their_vectors(folder, encoder, pictures):
     for data in pictures:
         inputs = processor(images=[decode(data, LIMITS).frames[0]], return_tensors="pt")
         with torch.inference_mode():
-            vectors.append(encoder._model.get_image_features(**inputs).pooler_output[0].numpy())
+            vectors.append(encoder.tower.model.get_image_features(**inputs).pooler_output[0].numpy())
     return np.array([vector / np.linalg.norm(vector) for vector in vectors])
 
 

@@ -100,11 +100,13 @@ def test_two_precisions_never_share_a_digest(exported, precise, int8, copy):
 
 
 def test_the_tower_that_is_not_used_takes_no_memory(precise, int8):
-    def pictures_in(encoder):
-        return [name for name, _ in encoder._model.named_parameters() if name.startswith("vis")]
+    def seeing(encoder):
+        parts = (encoder.texts._model, getattr(encoder.tower, "model", None))
+        names = (name for part in parts if part for name, _ in part.named_parameters())
+        return [name for name in names if name.startswith("vis")]
 
-    assert pictures_in(precise)
-    assert not pictures_in(int8)
+    assert seeing(precise)
+    assert not seeing(int8)
 
 
 def test_threads_at_once_get_their_own_pictures_vectors(int8):

@@ -31,7 +31,7 @@ def words(encoder, tokens):
 def test_the_window_is_seen_to_its_last_token_and_no_further(folder):
     forget_maximum(folder)
     encoder = TransformersEncoder.load(str(folder))
-    assert encoder._tokenizer.model_max_length > 10**9
+    assert encoder.texts._tokenizer.model_max_length > 10**9
 
     full, longer = words(encoder, encoder.window), words(encoder, encoder.window + 9)
     nearly = full[:-1] + "z"
@@ -53,5 +53,5 @@ def test_tokens_are_counted_with_the_special_ones_and_before_the_cut(folder, cap
 
 def test_the_bundled_model_says_what_it_sees():
     encoder = TransformersEncoder.load("demo")
-    assert encoder.window == encoder._model.config.text_config.max_position_embeddings
+    assert encoder.window == encoder.texts._model.config.text_config.max_position_embeddings
     assert encoder.count_tokens(["a fox"]) < encoder.count_tokens(["a fox in the snow"])

@@ -94,7 +94,8 @@ def test_weights_are_held_in_float32_whatever_the_file_holds(tmp_path):
 
     encoder = TransformersEncoder.load(str(folder))
 
-    assert {weight.dtype for weight in encoder._model.parameters()} == {torch.float32}
+    weights = [*encoder.tower.model.parameters(), *encoder.texts._model.parameters()]
+    assert {weight.dtype for weight in weights} == {torch.float32}
 
 
 def test_the_digest_is_of_the_content_wherever_it_lies(tiny, tmp_path):

@@ -6,8 +6,9 @@ import torch
 from support.models import make_model
 from support.pictures import drawing, prepared
 
-from worker.encoder.precision import dtype_for
+from worker.encoder.device import device_for, dtype_for
 from worker.encoder.transformers_encoder import FAMILIES, TransformersEncoder
+from worker.errors import SettingsError
 
 TEXTS = ["a fox", "a bear beside a very long river"]
 
@@ -54,3 +55,22 @@ def test_what_the_processor_lacks_is_taken_with_a_warning(monkeypatch, caplog):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     assert dtype_for("bfloat16") is torch.bfloat16
     assert "float32 would be faster" in caplog.text
+
+
+def test_auto_takes_an_accelerator_where_there_is_one(monkeypatch):
+    assert device_for("cpu").type == "cpu"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert device_for("auto").type == "mps"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device_for("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert dtype_for("auto", torch.device("cuda")) is torch.bfloat16
+    assert dtype_for("auto", torch.device("mps")) is torch.float32
+
+
+def test_a_device_that_is_not_there_is_said_in_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(
+        SettingsError, match=r"MODERATION_DEVICE is cuda, but PyTorch .* finds no such device"
+    ):
+        device_for("cuda")

@@ -1,0 +1,107 @@
+"""The text tower is in memory only while there is something to read, and a restart has nothing to read."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from support.models import make_model
+from support.pictures import drawing, prepared
+from torch.nn import Linear
+
+from worker.encoder.text_cache import TextCache
+from worker.encoder.text_tower import IDLE_SECONDS
+from worker.encoder.transformers_encoder import FAMILIES, TransformersEncoder
+from worker.store import text_vectors
+from worker.store.database import Database
+from worker.usecases.keep_text_vectors import KeepTextVectors
+
+TEXTS = ["a fox", "a bear beside a very long river"]
+
+
+class Counting:
+    """An encoder that counts the texts it is asked to encode."""
+
+    def __init__(self, encoder):
+        self.encoder, self.texts = encoder, []
+
+    def __getattr__(self, name):
+        return getattr(self.encoder, name)
+
+    def encode_texts(self, texts):
+        self.texts += texts
+        return self.encoder.encode_texts(texts)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_an_idle_text_tower_is_let_go_of_and_comes_back_with_the_next_phrase(family, tmp_path):
+    encoder = TransformersEncoder.load(str(make_model(family, tmp_path / family)))
+    pictures = prepared(encoder, [drawing()])
+    texts, seen = encoder.encode_texts(TEXTS), encoder.encode_images(pictures)
+    tower, now = encoder.texts, 0.0
+    weight = weakref.ref(
+        next(one for name, one in tower._model.named_parameters() if name.startswith("text_"))
+    )
+    tower._clock = lambda: now
+    tower._used_at = 0.0
+
+    now = IDLE_SECONDS - 1
+    tower.let_go_if_idle()
+    assert tower.is_loaded
+    now = IDLE_SECONDS
+    tower.let_go_if_idle()
+    gc.collect()
+
+    assert not tower.is_loaded
+    assert weight() is None, "its memory is free"
+    assert (encoder.encode_images(pictures) == seen).all(), "pictures need none of it"
+    assert encoder.count_tokens(TEXTS) == [len(one) for one in tower._tokenizer(TEXTS)["input_ids"]]
+    assert (encoder.encode_texts(TEXTS) == texts).all()
+    assert tower.is_loaded
+
+
+def test_a_thousand_phrases_are_encoded_in_passes_that_bound_the_memory(monkeypatch):
+    encoder = TransformersEncoder.load("demo")
+    largest = []
+    count = Linear.forward
+    monkeypatch.setattr(Linear, "forward", lambda self, x: (largest.append(len(x)), count(self, x))[1])
+    vectors = encoder.encode_texts([f"a thing of kind {n}" for n in range(200)])
+    assert vectors.shape == (200, encoder.dimension)
+    assert max(largest) == 64
+    monkeypatch.undo()
+    assert vectors[130] == pytest.approx(encoder.encode_texts(["a thing of kind 130"])[0], abs=1e-5)
+
+
+def test_what_one_process_read_no_other_reads_again(database):
+    encoder = TransformersEncoder.load("demo")
+    first, second = Counting(encoder), Counting(encoder)
+    memory = KeepTextVectors(database, encoder.digest)
+    there = TextCache(first, memory=memory).encode_texts(TEXTS)
+
+    again = TextCache(second, memory=memory).encode_texts([*TEXTS, "a boat"])
+
+    assert (first.texts, second.texts) == (TEXTS, ["a boat"])
+    assert (again[:2] == there).all(), "to the last bit, so that decisions can be derived again"
+
+
+def test_another_model_and_another_phrase_have_vectors_of_their_own(database):
+    vector = np.array([0.6, 0.8], np.float32)
+    with database.transaction() as session:
+        text_vectors.keep(session, "model", {"a fox": vector, "odd \0 \ud800": -vector})
+        text_vectors.keep(session, "model", {"a fox": -vector})
+        found = text_vectors.find(session, "model", ["a bear", "a fox", "odd \0 \ud800"])
+        assert {text: one.tolist() for text, one in found.items()} == {
+            "a fox": vector.tolist(),
+            "odd \0 \ud800": (-vector).tolist(),
+        }
+        assert text_vectors.find(session, "other model", ["a fox"]) == {}
+
+
+def test_without_a_database_phrases_are_encoded_all_the_same(tmp_path, caplog):
+    encoder = TransformersEncoder.load("demo")
+    memory = KeepTextVectors(Database.connect(f"sqlite:///{tmp_path / 'none.db'}"), encoder.digest)
+    vectors = TextCache(encoder, memory=memory).encode_texts(TEXTS)
+    assert torch.from_numpy(vectors).norm(dim=1).numpy() == pytest.approx(1, abs=1e-5)
+    assert "phrases are encoded anew" in caplog.text
+    assert "the vectors of 2 phrases are not kept" in caplog.text

@@ -1,0 +1,79 @@
+"""The half of a model that reads: loaded when there are phrases, and let go of when there are none."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from worker.domain.scoring import Matrix
+
+log = logging.getLogger(__name__)
+
+#: Nothing was to be read for this long: no policy is being edited.
+IDLE_SECONDS: Final = 60.0
+#: A thousand at once would need gigabytes.
+_TEXTS_A_PASS: Final = 64
+
+
+class TextTower:
+    """A text tower in float32, since a phrase is encoded once. Safe to use from many threads, in turns."""
+
+    def __init__(  # noqa: PLR0913 - how texts become tokens, by name
+        self,
+        model: Any,
+        tokenizer: Any,
+        load: Callable[[], Any],
+        *,
+        window: int,
+        padding: str | bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take up the towers of `model`; once they were let go of, `load` returns them anew.
+
+        `window` is how many tokens it reads, `padding` how the tokenizer fills them up.
+        """
+        self._model, self._load = model, load
+        self._tokenizer, self._window, self._padding = tokenizer, window, padding
+        self._clock = clock
+        self._used_at = clock()
+        # Tokenizers keep the padding of the last call, and nothing may be let go of in use.
+        self._turn = Lock()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it is in memory."""
+        return self._model is not None
+
+    def __call__(self, texts: Sequence[str]) -> Matrix:
+        """Return the vectors of texts, shape (texts, dimension), of whatever length."""
+        starts = range(0, len(texts), _TEXTS_A_PASS)
+        with self._turn, torch.inference_mode():
+            self._model = self._model or self._load()
+            vectors = [self._encode(texts[start : start + _TEXTS_A_PASS]) for start in starts]
+            self._used_at = self._clock()
+        return np.concatenate(vectors)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, special tokens included, before anything is cut off."""
+        with self._turn:
+            # Not verbose: a text beyond the window is what the caller wants to know about.
+            tokens = self._tokenizer(list(texts), padding=False, truncation=False, verbose=False)
+        return [len(ids) for ids in tokens["input_ids"]]
+
+    def let_go_if_idle(self) -> None:
+        """Free the memory where nothing was read lately."""
+        with self._turn:
+            if self._model is not None and self._clock() - self._used_at >= IDLE_SECONDS:
+                self._model = None
+                log.info("the text tower is let go of; it is loaded again when a policy is saved")
+
+    def _encode(self, texts: Sequence[str]) -> Matrix:
+        inputs = self._tokenizer(
+            list(texts), padding=self._padding, truncation=True, max_length=self._window, return_tensors="pt"
+        )
+        vectors: Matrix = self._model.get_text_features(**inputs).pooler_output.to(torch.float32).numpy()
+        return vectors

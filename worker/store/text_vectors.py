@@ -1,0 +1,64 @@
+"""Text vectors: what a model makes of phrases, kept so that no worker encodes them again."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from worker.domain.scoring import Vector
+from worker.store import inserting
+from worker.store.column_types import utc_now
+from worker.store.tables import TextVectorRow
+
+#: As they are stored, to the last bit as they were computed: float32, little-endian.
+_NUMBERS: Final = np.dtype("<f4")
+#: So many are asked for in one statement: databases bound its parameters.
+_CHUNK: Final = 1000
+#: Noting every use would write at every start; a day's accuracy does.
+_USED_LATELY: Final = timedelta(days=1)
+
+
+def find(session: Session, model_digest: str, texts: Sequence[str]) -> dict[str, Vector]:
+    """Return the vectors that are known of these texts under this model, and note that they are used."""
+    names = {_sha256(text): text for text in texts}
+    found: dict[str, Vector] = {}
+    digests = sorted(names)
+    for start in range(0, len(digests), _CHUNK):
+        meant = (
+            TextVectorRow.text_sha256.in_(digests[start : start + _CHUNK]),
+            TextVectorRow.model_digest == model_digest,
+        )
+        for digest, vector in session.execute(
+            select(TextVectorRow.text_sha256, TextVectorRow.vector).where(*meant)
+        ):
+            found[names[digest]] = np.frombuffer(vector, _NUMBERS).astype(np.float32)
+        now = utc_now()
+        stale = TextVectorRow.used_at < now - _USED_LATELY
+        session.execute(update(TextVectorRow).where(*meant, stale).values(used_at=now))
+    return found
+
+
+def keep(session: Session, model_digest: str, vectors: Mapping[str, Vector]) -> None:
+    """Keep the vectors of texts under this model, but those that are there."""
+    rows = {
+        _sha256(text): {"model_digest": model_digest, "vector": vector.astype(_NUMBERS).tobytes()}
+        for text, vector in vectors.items()
+    }
+    now = utc_now()
+    # In one order, so that two workers who keep the same ones never wait for each other.
+    inserting.keep(
+        session, TextVectorRow, [{"text_sha256": name, "used_at": now, **rows[name]} for name in sorted(rows)]
+    )
+
+
+def forget_unused(session: Session, *, older_than: timedelta) -> None:
+    """Forget what no worker has asked for in so long."""
+    session.execute(delete(TextVectorRow).where(TextVectorRow.used_at < utc_now() - older_than))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
