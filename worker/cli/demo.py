@@ -1,6 +1,5 @@
 """`moderate demo`: uploads judged by a real worker, then a category added in words while it runs."""
 
-import signal
 import subprocess
 import sys
 import time
@@ -9,8 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.syntax import Syntax
@@ -18,6 +16,7 @@ from rich.text import Text
 
 from worker.cli.console import progress_bar, results
 from worker.cli.decisions import print_table
+from worker.cli.signals import leave_in_order
 from worker.client import Client, LocalFile
 from worker.demo.stage import Stage, add_reviewer, running_web, running_worker, set_stage
 from worker.domain.policy import Action
@@ -51,10 +50,7 @@ def demo(
     ] = None,
 ) -> None:
     """See uploads judged by a real worker through a real Redis, then add a category, then review."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # What nohup or a shell has us ignore stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _leave)
+    leave_in_order()
     with set_stage(folder) as stage:
         _show_stage(stage)
         started = time.monotonic()
@@ -194,8 +190,3 @@ def _say(what: str, text: str) -> None:
 
 def _title(text: str) -> None:
     results().print(Text(f"\n{text}\n", "bold"), soft_wrap=True)
-
-
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Turn a signal into an exception, so that every child is stopped on the way out."""
-    raise KeyboardInterrupt
