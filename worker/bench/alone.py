@@ -1,0 +1,162 @@
+"""Measures each part of the work with nothing else running: the tower, decoding, the score, the store."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from worker.bench.figures import Alone, TowerCost
+from worker.bench.machine import cores, precision_for
+from worker.bench.pictures import SIZE, Pictures
+from worker.bench.process_tree import read_tree
+from worker.bench.stage import Stage
+from worker.client import LocalFile, Submission, new_submission_id
+from worker.encoder.protocol import Encoder
+from worker.images.decoder_pool import DecoderPool
+from worker.images.preprocessing import Pixels
+from worker.usecases.judge_picture import JudgePicture
+from worker.wiring.parts import open_encoder
+from worker.wiring.service import Service
+
+#: The sizes of a pass that are tried beside the configured one.
+BATCH_SIZES: Final = (8, 16, 32)
+#: What the towers get of the time, as configured and in other sizes, and in the other precision.
+_TOWERS, _OTHER_PRECISION, _DECODING, _STORE, _SCORE = 0.5, 0.2, 0.14, 0.12, 0.04
+
+#: Called in between, with what is measured now.
+Tick = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureAlone:
+    """Measure in this process, within about so many seconds."""
+
+    stage: Stage
+    pictures: Pictures
+    seconds: float
+    tick: Tick
+
+    def parts(self, service: Service, decoder: DecoderPool) -> Alone:
+        """Return what each part costs a picture; `service` takes passes of the largest size that is tried."""
+        decode = self._decoding(service.encoder, decoder)
+        tower, *others = self._towers(service.encoder)
+        score = self._score(service, decoder)
+        return Alone(tower, tuple(others), decode, score, max(0.0, self._store(service) - score))
+
+    def in_other_precision(self, alone: Alone, precision: str) -> Alone:
+        """Return `alone` with the cost of the tower in this precision too."""
+        size = alone.tower.batch_size
+        changed = self.stage.settings.model_copy(update={"precision": precision, "batch_size": size})
+        with open_encoder(changed) as encoder:
+            self.tick(f"the tower in {precision}")
+            costs = _in_turns(encoder, [size], self.seconds * _OTHER_PRECISION)
+        other = TowerCost(precision, size, costs[size])
+        return Alone(alone.tower, (*alone.other_towers, other), alone.decode, alone.score, alone.store)
+
+    def _decoding(self, encoder: Encoder, decoder: DecoderPool) -> float:
+        """Return what decoding a picture costs while every decoder has something to do."""
+        self.tick("decoding")
+        decoder.wait_until_ready()
+        waiting = [self.pictures.next().data for _ in range(max(16, len(self.pictures.originals)))]
+        decoders = min(cores(), decoder.processes)
+        with ThreadPoolExecutor(2 * decoder.processes, "decoding") as threads:
+
+            def decode_all() -> int:
+                decoded = threads.map(lambda data: decoder.decode(data, encoder.preprocessing), waiting)
+                return sum(1 for _ in decoded)
+
+            decode_all()
+            return _cost(decode_all, self.seconds * _DECODING, otherwise_busy=decoders)
+
+    def _towers(self, encoder: Encoder) -> list[TowerCost]:
+        """Return what the tower costs in each size of a pass, the configured one first."""
+        settings = self.stage.settings
+        self.tick("the tower")
+        sizes = [settings.batch_size, *(size for size in BATCH_SIZES if size != settings.batch_size)]
+        costs = _in_turns(encoder, sizes, self.seconds * _TOWERS)
+        precision = precision_for(settings.precision)
+        return [TowerCost(precision, size, cost) for size, cost in costs.items()]
+
+    def _score(self, service: Service, decoder: DecoderPool) -> float:
+        self.tick("the score")
+        live = service.policies.current(self.stage.settings.policy)
+        judge = JudgePicture(service.encoder, decoder)
+        picture = judge.embed(self.pictures.next().data)
+
+        def score() -> int:
+            judge.judge(live, picture)
+            return 1
+
+        return _cost(score, self.seconds * _SCORE)
+
+    def _store(self, service: Service) -> float:
+        """Return what a picture costs whose embedding is known: claim, read, score and record."""
+        self.tick("the store")
+        original = self.pictures.next()
+        file = self.stage.media / f"known{original.suffix}"
+        file.write_bytes(original.data)
+
+        def settle() -> int:
+            service.settle([Submission(new_submission_id(), LocalFile(file.name))])
+            return 1
+
+        # The first one is decoded and encoded.
+        settle()
+        cost = _cost(settle, self.seconds * _STORE)
+        file.unlink()
+        return cost
+
+
+def _in_turns(encoder: Encoder, sizes: Sequence[int], seconds: float) -> dict[int, float]:
+    """Return core-milliseconds a picture by size, the median of rounds in which the sizes take turns.
+
+    The first size is always measured, any other unless its passes would take too much of the time.
+    """
+    costs: dict[int, list[float]] = {size: [] for size in sizes}
+    pixels = _noise(encoder, max(sizes))
+    batches = {size: pixels[:size] for size in sizes}
+    encoder.encode_images(batches[min(sizes)])
+    began = time.perf_counter()
+    slowest = 0.0
+    while True:
+        for size, batch in batches.items():
+            if costs[sizes[0]] and slowest * size > seconds / len(sizes):
+                continue
+            started, used = time.perf_counter(), time.process_time()
+            encoder.encode_images(batch)
+            costs[size].append(1000 * (time.process_time() - used) / size)
+            slowest = max(slowest, (time.perf_counter() - started) / size)
+        if time.perf_counter() - began > seconds * (1 - 1 / (1 + len(costs[sizes[0]]))):
+            return {size: statistics.median(found) for size, found in costs.items() if found}
+
+
+def _cost(work: Callable[[], int], seconds: float, *, otherwise_busy: float = 1.0) -> float:
+    """Return core-milliseconds a picture of `work`, which returns how many it did.
+
+    The processor time of this process and its children; where the system does not tell it, the time that
+    passed with `otherwise_busy` cores at work.
+    """
+    before, began, done = _used(), time.perf_counter(), 0
+    while not done or time.perf_counter() - began < seconds:
+        done += work()
+    after, passed = _used(), time.perf_counter() - began
+    used = passed * otherwise_busy if before is None or after is None else after - before
+    return 1000 * used / done
+
+
+def _used() -> float | None:
+    tree = read_tree(os.getpid())
+    # The clock of this process is finer than the kernel's ticks.
+    return None if tree is None else time.process_time() + tree.children_seconds
+
+
+def _noise(encoder: Encoder, count: int) -> list[Pixels]:
+    """Return prepared pictures of noise: a tower takes as long for any other."""
+    width, height = encoder.preprocessing.final(SIZE)
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]

@@ -1,0 +1,264 @@
+"""Puts pictures on the queue of a running worker, and sees in the database when each is decided."""
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from subprocess import Popen
+from typing import Final
+
+from sqlalchemy import select
+
+from worker.bench.figures import FullLoad, Memory, PacedLoad, rate_of
+from worker.bench.pictures import Pictures
+from worker.bench.process_tree import ProcessTree, read_tree
+from worker.bench.processors import idle_seconds
+from worker.bench.stage import Stage
+from worker.bench.worker_metrics import WorkerMetrics, fetch
+from worker.client import Client, LocalFile, Submission, new_submission_id
+from worker.client.messages import MAX_SUBMISSIONS
+from worker.errors import UnavailableError
+from worker.store.tables import DecisionRow
+
+#: Before this share of a load's time nothing is counted: the worker is still being filled.
+_WARM_UP: Final = 0.25
+#: How often the database is asked under full load, and where single waits are measured.
+_LOOK_SECONDS, _CLOSE_LOOK_SECONDS = 0.05, 0.004
+#: A worker that decides nothing for so long is not waited for.
+_PATIENCE_SECONDS: Final = 90.0
+_MEMORY_EVERY_SECONDS: Final = 1.0
+#: So many files are kept to come again.
+_KEPT: Final = 24
+#: Where the settings leave the number of jobs in hand to the service.
+_MANY_IN_HAND: Final = 64
+
+#: Returns a file to submit.
+_NextFile = Callable[[], Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A picture that was decided."""
+
+    #: By the monotonic clock: when it was sent, and when its decision was seen in the database.
+    sent_at: float
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """Clocks that are read before and after: seconds of processors, None where the system does not say."""
+
+    at: float
+    worker: float | None
+    decoders: float | None
+    sender: float
+    idle: float | None
+
+
+@dataclass
+class Load:
+    """Sends pictures to one worker, and watches it."""
+
+    stage: Stage
+    process: "Popen[bytes]"
+    client: Client
+    pictures: Pictures
+    tick: Callable[[], None]
+    #: All that was decided, and what of it could not be judged.
+    decided: int = 0
+    unjudged: int = 0
+    memory: Memory | None = None
+    _waiting: dict[str, tuple[Path, float]] = field(default_factory=dict)
+    _kept: list[Path] = field(default_factory=list)
+    _last_decision: int = 0
+    _moved_at: float = field(default_factory=time.monotonic)
+    _memory_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Leave alone what was decided before."""
+        with self.stage.database.reading() as session:
+            newest = select(DecisionRow.id).order_by(DecisionRow.id.desc()).limit(1)
+            self._last_decision = session.scalar(newest) or 0
+
+    def single(self, seconds: float) -> FullLoad:
+        """Keep the worker busy with new pictures, one a message."""
+        return self._full(seconds, self._new_file, per_message=1, waiting=self._enough)
+
+    def many(self, seconds: float, rate: float) -> FullLoad:
+        """Keep the worker busy with new pictures, many a message: about what it does in two seconds."""
+        per_message = max(4, min(MAX_SUBMISSIONS, int(2 * rate)))
+        messages = max(2, -(-self._enough // per_message))
+        return self._full(seconds, self._new_file, per_message=per_message, waiting=messages * per_message)
+
+    def repeats(self, seconds: float) -> FullLoad:
+        """Keep the worker busy with bytes that it has seen, one a message."""
+        files = cycle(self._kept)
+        return self._full(seconds, lambda: next(files), per_message=1, waiting=self._enough)
+
+    def paced(self, seconds: float, rate: float) -> PacedLoad:
+        """Send new pictures at random moments, `rate` of them a second, and see how long each waits."""
+        gaps = random.Random(0)
+        began, metrics, found = time.monotonic(), self._metrics(), list[Decided]()
+        next_at, sent = began + gaps.expovariate(rate), 0
+        while (now := time.monotonic()) < began + seconds or self._waiting:
+            if next_at <= now and next_at < began + seconds:
+                self._send_one(self._new_file())
+                next_at, sent = next_at + gaps.expovariate(rate), sent + 1
+            found += self._look()
+            time.sleep(max(0.0, min(_CLOSE_LOOK_SECONDS, next_at - time.monotonic())))
+        counted = [one for one in found if one.sent_at >= began + _WARM_UP * seconds] or found
+        if not counted:
+            raise self._too_short(seconds)
+        waits = sorted(one.seen_at - one.sent_at for one in counted)
+        stages = self._metrics().since(metrics).stages
+        return PacedLoad(
+            rate=sent / seconds,
+            pictures=len(waits),
+            median_seconds=statistics.median(waits),
+            p95_seconds=waits[min(len(waits) - 1, int(0.95 * len(waits)))],
+            stages={name: 1000 * one.mean for name, one in stages.items()},
+        )
+
+    def drain(self) -> None:
+        """Wait until all that was sent is decided."""
+        while self._waiting:
+            self._look()
+            time.sleep(_LOOK_SECONDS)
+
+    def _full(self, seconds: float, next_file: _NextFile, *, per_message: int, waiting: int) -> FullLoad:
+        """Have `waiting` pictures undecided for so long; some are left undecided at the end."""
+        found: list[Decided] = []
+        warm_at = time.monotonic() + _WARM_UP * seconds
+        end = warm_at + (1 - _WARM_UP) * seconds
+        self._keep(warm_at, found, next_file, per_message, waiting)
+        metrics, before = self._metrics(), self._moment()
+        self._keep(end, found, next_file, per_message, waiting)
+        after = self._moment()
+        began, ended = before.at, after.at
+        counted = [one.seen_at for one in found if one.seen_at >= began]
+        rate = rate_of(counted, began, ended)
+        if rate <= 0:
+            raise self._too_short(seconds)
+        pictures = rate * (ended - began)
+        return FullLoad(
+            rate=rate,
+            pictures=len(counted),
+            seconds=ended - began,
+            per_message=per_message,
+            worker_core_ms=_core_ms(before.worker, after.worker, pictures),
+            decoders_core_ms=_core_ms(before.decoders, after.decoders, pictures),
+            sender_core_ms=1000 * (after.sender - before.sender) / pictures,
+            idle_core_ms=_core_ms(before.idle, after.idle, pictures),
+            pictures_a_pass=self._metrics().since(metrics).passes.mean,
+        )
+
+    def _keep(
+        self, until: float, found: list[Decided], next_file: _NextFile, per_message: int, waiting: int
+    ) -> None:
+        """Keep so many pictures waiting until then, and note what is decided."""
+        while time.monotonic() < until:
+            while len(self._waiting) + per_message <= waiting and time.monotonic() < until:
+                self._send(next_file, per_message)
+            found += self._look()
+            time.sleep(_LOOK_SECONDS)
+
+    def _send(self, next_file: _NextFile, per_message: int) -> None:
+        if per_message == 1:
+            self._send_one(next_file())
+            return
+        files = {new_submission_id(): next_file() for _ in range(per_message)}
+        sent_at = time.monotonic()
+        self.client.submit_many([Submission(one, LocalFile(file.name)) for one, file in files.items()])
+        self._waiting |= {one: (file, sent_at) for one, file in files.items()}
+
+    def _send_one(self, file: Path) -> None:
+        sent_at = time.monotonic()
+        submission_id = self.client.submit(LocalFile(file.name))
+        self._waiting[submission_id] = (file, sent_at)
+
+    def _new_file(self) -> Path:
+        picture = self.pictures.next()
+        file = self.stage.media / f"{new_submission_id()}{picture.suffix}"
+        file.write_bytes(picture.data)
+        if len(self._kept) < _KEPT:
+            self._kept.append(file)
+        return file
+
+    def _look(self) -> list[Decided]:
+        """Return what was decided since the last look; its files go. UnavailableError where nothing moves."""
+        newer = select(DecisionRow.id, DecisionRow.submission_id, DecisionRow.sha256)
+        with self.stage.database.reading() as session:
+            rows = session.execute(
+                newer.where(DecisionRow.id > self._last_decision).order_by(DecisionRow.id)
+            ).all()
+        seen_at, found = time.monotonic(), []
+        for number, submission_id, sha256 in rows:
+            self._last_decision = number
+            self.unjudged += sha256 is None
+            file, sent_at = self._waiting.pop(submission_id)
+            if file not in self._kept:
+                file.unlink()
+            found.append(Decided(sent_at, seen_at))
+        self.decided += len(found)
+        self._see_that_it_moves(seen_at, moved=bool(found) or not self._waiting)
+        self.tick()
+        return found
+
+    def _see_that_it_moves(self, now: float, *, moved: bool) -> None:
+        if moved:
+            self._moved_at = now
+        if now >= self._memory_at + _MEMORY_EVERY_SECONDS:
+            self._memory_at = now
+            self._tree()
+        if self.process.poll() is not None:
+            raise UnavailableError(f"the worker left with exit code {self.process.returncode}{self._said()}")
+        if now > self._moved_at + _PATIENCE_SECONDS:
+            raise UnavailableError(f"the worker decided nothing for {_PATIENCE_SECONDS:g} s{self._said()}")
+
+    def _tree(self) -> ProcessTree | None:
+        """Read how the worker stands, and keep the largest memory that was seen."""
+        tree = read_tree(self.process.pid)
+        if tree is not None:
+            least = self.memory or Memory(0, 0, 0)
+            self.memory = Memory(
+                max(least.worker_bytes, tree.own_peak_bytes),
+                max(least.decoders_bytes, tree.children_peak_bytes),
+                max(least.decoders, tree.children),
+            )
+        return tree
+
+    def _moment(self) -> _Moment:
+        tree = self._tree()
+        return _Moment(
+            at=time.monotonic(),
+            worker=tree.own_seconds if tree else None,
+            decoders=tree.children_seconds if tree else None,
+            sender=time.process_time(),
+            idle=idle_seconds(),
+        )
+
+    def _metrics(self) -> WorkerMetrics:
+        return fetch(self.stage.settings.metrics_port)
+
+    def _said(self) -> str:
+        return ":\n" + "\n".join(self.stage.log.read_text(errors="replace").splitlines()[-10:])
+
+    def _too_short(self, seconds: float) -> UnavailableError:
+        return UnavailableError(
+            f"no picture was decided within {seconds:.0f} s", hint="give it more time: --seconds"
+        )
+
+    @property
+    def _enough(self) -> int:
+        """How many undecided pictures keep a worker busy: those in hand, and the next pass."""
+        settings = self.stage.settings
+        return (settings.concurrency or _MANY_IN_HAND) + settings.batch_size
+
+
+def _core_ms(before: float | None, after: float | None, pictures: float) -> float | None:
+    """Return core-milliseconds a picture."""
+    return None if before is None or after is None else 1000 * (after - before) / pictures

@@ -1,0 +1,83 @@
+"""What the machine has: processors, memory, and the numbers that it multiplies in hardware."""
+
+import os
+import platform
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from worker.bench.figures import Machine
+
+_CPU_INFO: Final = Path("/proc/cpuinfo")
+_MEMORY_INFO: Final = Path("/proc/meminfo")
+_GROUP: Final = Path("/sys/fs/cgroup")
+#: Whatever multiplies 8-bit integers in hardware, by torch's names.
+_INT8: Final = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8", "dot", "i8mm")
+
+
+def this_machine() -> Machine:
+    """Return what this process can use of its machine."""
+    import torch  # noqa: PLC0415 - it takes seconds to import
+
+    capabilities = torch.cpu.get_capabilities()
+    return Machine(
+        processor=_processor(),
+        cores=cores(),
+        free_bytes=_free_bytes(),
+        has_bfloat16=precision_for("auto") == "bfloat16",
+        has_int8=any(capabilities.get(name) for name in _INT8),
+    )
+
+
+def precision_for(asked: str) -> str:
+    """Return in which numbers a tower of this precision computes here: `auto` is one or the other."""
+    from worker.encoder.precision import dtype_for  # noqa: PLC0415 - torch takes seconds to import
+
+    return str(dtype_for(asked)).removeprefix("torch.")
+
+
+def cores() -> float:
+    """Return how many processors this process may use, by its affinity and its control group."""
+    allowed = len(allowed_processors()) or os.cpu_count() or 1
+    return min(allowed, quota() or allowed)
+
+
+def allowed_processors() -> set[int]:
+    """Return the numbers of the processors that this process may run on; none where nobody can say."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+def quota() -> float | None:
+    """Return how many processors' time the control group may use, where that is limited."""
+    told = _group("cpu.max").split()
+    return int(told[0]) / int(told[1]) if len(told) == 2 and told[0].isdecimal() else None
+
+
+def _processor() -> str:
+    lines = _text(_CPU_INFO).splitlines()
+    found = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(found, "") or platform.processor() or platform.machine()
+
+
+def _free_bytes() -> int | None:
+    """Return the memory that is free, to the machine or to the control group, whichever is less."""
+    free = [
+        int(line.split()[1]) * 1024
+        for line in _text(_MEMORY_INFO).splitlines()
+        if line.startswith("MemAvailable:")
+    ]
+    limit, used = _group("memory.max").strip(), _group("memory.current").strip()
+    if limit.isdecimal() and used.isdecimal():
+        free.append(max(0, int(limit) - int(used)))
+    return min(free, default=None)
+
+
+def _group(name: str) -> str:
+    return _text(_GROUP / name)
+
+
+def _text(file: Path) -> str:
+    """Return what a file says; nothing where there is none."""
+    with suppress(OSError):
+        return file.read_text(encoding="utf-8", errors="replace")
+    return ""

@@ -1,0 +1,144 @@
+"""Measures a deployment from end to end, one thing after another, in about as many seconds as it is given."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from worker.bench.alone import BATCH_SIZES, MeasureAlone
+from worker.bench.figures import Alone, Configured, Figures
+from worker.bench.load import Load
+from worker.bench.machine import precision_for, this_machine
+from worker.bench.pictures import Pictures, drawn_pictures, own_pictures
+from worker.bench.stage import Stage
+from worker.client import Client
+from worker.demo.stage import running_worker
+from worker.errors import ModelError
+from worker.wiring.parts import open_decoder
+from worker.wiring.service import open_service
+
+#: The share of the full load at which waits are measured.
+PACE: Final = 0.7
+#: What each measurement gets of the time.
+_ALONE, _SINGLE, _MANY, _PACED, _REPEATS = 0.28, 0.27, 0.13, 0.25, 0.07
+
+#: Is told what is done now, and how many of the seconds are over.
+Show = Callable[[str, float], None]
+
+
+@dataclass
+class MeasureDeployment:
+    """Measure what the stage's settings configure, with these pictures or with drawn ones."""
+
+    stage: Stage
+    folder: Path | None
+    seconds: float
+    show: Show
+    _over: float = 0.0
+    #: Known once it has begun.
+    pictures: Pictures | None = None
+    labels: int = 0
+    #: Policies that are not as their files say.
+    refused: Sequence[str] = ()
+
+    def __call__(self) -> Figures:
+        """Return all figures; the ModerationError of whatever a worker could not start with."""
+        alone, pictures = self._alone()
+        settings = self.stage.settings
+        self.show("starting the worker", self._over)
+        with (
+            running_worker(settings, self.stage.log) as process,
+            Client(settings.broker_url, queue=settings.queue) as client,
+        ):
+            load = Load(self.stage, process, client, pictures, tick=lambda: None)
+            with self._phase("full load", _SINGLE, load) as seconds:
+                single = load.single(seconds)
+            with self._phase("messages of many", _MANY, load) as seconds:
+                many = load.many(seconds, single.rate)
+            load.drain()
+            with self._phase("70 % of full load", _PACED, load) as seconds:
+                paced = load.paced(seconds, PACE * single.rate)
+            with self._phase("the same bytes again", _REPEATS, load) as seconds:
+                repeats = load.repeats(seconds)
+            load.drain()
+            machine = this_machine()
+            self.show("stopping the worker", self.seconds)
+        return Figures(
+            machine=machine,
+            configured=Configured(
+                precision=precision_for(settings.precision),
+                batch_size=settings.batch_size,
+                concurrency=settings.concurrency,
+                decoder_processes=settings.decoder_processes,
+            ),
+            alone=alone,
+            single=single,
+            many=many,
+            paced=paced,
+            repeats=repeats,
+            memory=load.memory,
+            decided=load.decided,
+            unjudged=load.unjudged,
+        )
+
+    def _alone(self) -> tuple[Alone, Pictures]:
+        """Measure the parts in this process, which lets go of the model before a worker loads it."""
+        settings = self.stage.settings
+        self.show(f"loading the model {settings.model}", 0.0)
+        largest = max(settings.batch_size, *BATCH_SIZES)
+        here = settings.model_copy(
+            update={"batch_size": largest, "metrics_port": 0, "schedule_in_workers": False}
+        )
+        seconds, began = _ALONE * self.seconds, time.monotonic()
+
+        def tick(what: str) -> None:
+            self.show(what, min(time.monotonic() - began, seconds))
+
+        with _without_log(), open_service(here) as service, open_decoder(settings) as decoder:
+            self.labels = len(service.policies.current(settings.policy).policy.labels)
+            self.refused = [state.policy for state in service.policies.states if state.refusal]
+            if self.folder is None:
+                self.show("drawing pictures", 0.0)
+                pictures = drawn_pictures()
+            else:
+                self.show("looking at the pictures", 0.0)
+                pictures = own_pictures(self.folder, decoder, service.encoder.preprocessing)
+            self.pictures = pictures
+            measure = MeasureAlone(self.stage, pictures, seconds, tick)
+            alone = measure.parts(service, decoder)
+        alone = self._in_other_precision(measure, alone)
+        self._over = seconds
+        return alone, pictures
+
+    def _in_other_precision(self, measure: MeasureAlone, alone: Alone) -> Alone:
+        """Add the precision that is not configured, where the processor has it in hardware."""
+        configured = precision_for(self.stage.settings.precision)
+        other = "float32" if configured == "bfloat16" else precision_for("auto")
+        if other == configured:
+            return alone
+        try:
+            return measure.in_other_precision(alone, other)
+        except ModelError:
+            # Not every model comes in every precision.
+            return alone
+
+    @contextmanager
+    def _phase(self, what: str, share: float, load: Load) -> Iterator[float]:
+        """Yield how many seconds a measurement gets, and show how many of them are over."""
+        seconds, began, over = share * self.seconds, time.monotonic(), self._over
+        load.tick = lambda: self.show(what, over + min(time.monotonic() - began, seconds))
+        yield seconds
+        self._over = over + seconds
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Leave it to the worker to log what both of us see, such as policies that it refuses."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

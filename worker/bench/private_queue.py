@@ -1,0 +1,54 @@
+"""A queue that nobody else knows, and that is gone afterwards, with all that the broker keeps of it."""
+
+import json
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from amqp.exceptions import AMQPError
+from kombu import Connection, Exchange, Queue
+from kombu.exceptions import OperationalError
+
+from worker.client.transport import is_redis, producer_options
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def private_queue(broker_url: str) -> Iterator[str]:
+    """Yield the name of a queue; remove it at the end, when nothing may use it any more."""
+    name = f"moderation-bench-{secrets.token_hex(4)}"
+    try:
+        yield name
+    finally:
+        try:
+            remove(broker_url, name)
+        except (OperationalError, AMQPError, OSError) as error:
+            log.warning("the queue %s is left behind: %s", name, error)
+
+
+def remove(broker_url: str, name: str) -> None:
+    """Remove a queue, the exchange that Celery made for it, and what was given out and not acknowledged."""
+    options = producer_options(broker_url)
+    with Connection(broker_url, transport_options=options, connect_timeout=5) as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
+        channel = connection.default_channel
+        exchange = Exchange(name, "direct")
+        queue = Queue(name, exchange, routing_key=name)(channel)
+        # On Redis only the connection that declared a queue knows all that belongs to it.
+        queue.declare()
+        queue.delete()
+        exchange(channel).delete()
+        if is_redis(broker_url):
+            _forget_given_out(channel, name)
+
+
+def _forget_given_out(channel: Any, name: str) -> None:
+    """Forget messages of a worker that was killed; Redis would put them on the queue again, for nobody."""
+    for tag, text in channel.client.hscan_iter(channel.unacked_key):
+        _, _, routing_key = json.loads(text)
+        if routing_key == name:
+            channel.client.hdel(channel.unacked_key, tag)
+            channel.client.zrem(channel.unacked_index_key, tag)
