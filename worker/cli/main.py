@@ -10,6 +10,7 @@ import typer
 from worker import __version__
 from worker.cli import (
     api_key,
+    bench,
     classify,
     database,
     decisions,
@@ -54,6 +55,7 @@ app.command("web", epilog=web.EPILOG)(web.web)
 app.command("status", epilog=status.EPILOG)(status.status)
 app.command("decisions", epilog=decisions.EPILOG)(decisions.decisions)
 app.command("explain", epilog=explain.EPILOG)(explain.explain)
+app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.add_typer(policy.app, name="policy")
 app.add_typer(model.app, name="model")
 app.add_typer(outbox.app, name="outbox")
