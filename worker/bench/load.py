@@ -20,7 +20,7 @@ from worker.bench.stage import Stage
 from worker.bench.worker_metrics import WorkerMetrics, fetch
 from worker.client import Client, LocalFile, Submission, new_submission_id
 from worker.client.messages import MAX_SUBMISSIONS
-from worker.errors import UnavailableError
+from worker.errors import UnavailableError, UsageError
 from worker.store.tables import DecisionRow
 
 #: Before this share of a load's time nothing is counted: the worker is still being filled.
@@ -61,7 +61,11 @@ class _Moment:
 
 @dataclass
 class Load:
-    """Sends pictures to one worker, and watches it."""
+    """Sends pictures to one worker, and watches it.
+
+    Every load raises UnavailableError where the worker leaves or stands still, and UsageError where its time
+    was too short for a picture.
+    """
 
     stage: Stage
     process: "Popen[bytes]"
@@ -199,10 +203,12 @@ class Load:
         for number, submission_id, sha256 in rows:
             self._last_decision = number
             self.unjudged += sha256 is None
-            file, sent_at = self._waiting.pop(submission_id)
-            if file not in self._kept:
-                file.unlink()
-            found.append(Decided(sent_at, seen_at))
+            # Saving a policy meanwhile can have what comes twice decided twice.
+            if sent := self._waiting.pop(submission_id, None):
+                file, sent_at = sent
+                if file not in self._kept:
+                    file.unlink()
+                found.append(Decided(sent_at, seen_at))
         self.decided += len(found)
         self._see_that_it_moves(seen_at, moved=bool(found) or not self._waiting)
         self.tick()
@@ -247,8 +253,8 @@ class Load:
     def _said(self) -> str:
         return ":\n" + "\n".join(self.stage.log.read_text(errors="replace").splitlines()[-10:])
 
-    def _too_short(self, seconds: float) -> UnavailableError:
-        return UnavailableError(
+    def _too_short(self, seconds: float) -> UsageError:
+        return UsageError(
             f"no picture was decided within {seconds:.0f} s", hint="give it more time: --seconds"
         )
 

@@ -36,6 +36,8 @@ Exit codes: 0 done, 1 a policy has problems, 2 wrong usage, 3 broker or model is
 
 #: Most terminals are as wide; text beyond is hard to read.
 WIDTH: Final = 80
+#: Fewer pictures than these say little of a rate, and less of the slowest.
+FEW: Final = 30
 
 MEANINGS: Final = {
     "tower": "the model's picture tower",
@@ -121,10 +123,19 @@ def _circumstances(stage: Stage, measure: MeasureDeployment, figures: Figures) -
     table.add_row("pictures", _pictures(measure))
     table.add_row("broker", f"{stage.broker}, a queue of its own")
     table.add_row("database", "SQLite in a temporary folder")
-    if figures.unjudged:
-        told = f"{figures.unjudged} of {figures.decided} pictures could not be judged; figures are too high"
-        table.add_row("careful", Text(told, "bold yellow"))
+    for doubt in _doubts(figures):
+        table.add_row("careful", Text(doubt, "bold yellow"))
     return table
+
+
+def _doubts(figures: Figures) -> Iterator[str]:
+    """Say what the figures cannot be trusted for."""
+    if figures.unjudged:
+        yield f"{figures.unjudged} of {figures.decided} pictures could not be judged: rates are too high"
+    if min(figures.single.pictures, figures.paced.pictures) < FEW:
+        yield "few pictures were counted: --seconds 300 is surer"
+    if any(part.core_ms < 0 for part in parts(figures)):
+        yield "parts took longer alone than together: something else was running, measure again"
 
 
 def _pictures(measure: MeasureDeployment) -> str:
@@ -149,7 +160,7 @@ def _rates(figures: Figures) -> RenderableType:
 
 
 def _counted(load: FullLoad) -> str:
-    return f"{load.pictures:,} in {load.seconds:.0f} s"
+    return f"{load.pictures:,} in {load.seconds:.1f} s"
 
 
 def _waits(figures: Figures) -> RenderableType:
@@ -183,20 +194,11 @@ def _breakdown(figures: Figures, console: Console) -> RenderableType:
         bar([part.core_ms for part in found], _width(console), console.encoding),
         "",
         table,
-        *_doubts(found),
     )
 
 
 def _meaning(part: Part, found: Sequence[Part]) -> str:
     return REST_OF_ALL if part.name == "rest" and part is found[-1] else MEANINGS[part.name]
-
-
-def _doubts(found: Sequence[Part]) -> Iterator[str]:
-    if any(part.core_ms < 0 for part in found):
-        yield (
-            "\nAlone the parts took longer than together: the machine was busy with something else. "
-            "Measure again."
-        )
 
 
 def _memory(figures: Figures) -> Iterator[RenderableType]:
@@ -249,7 +251,6 @@ def _as_json(
         "pictures": _pictures(measure),
         "broker": stage.broker,
         "queue": stage.settings.queue,
-        "folder": str(stage.folder),
         **found,
         "core_ms_a_picture": {
             "total": round(total, 3),
