@@ -1,7 +1,9 @@
 """Child processes that never outlive the block that started them."""
 
 import os
+import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,20 +19,45 @@ def running(
     command: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command` while the block runs, its output in `log`; then SIGTERM, and SIGKILL if need be."""
+    process: subprocess.Popen[bytes] | None = None
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | dict(environment or {}),
-            # Ctrl-C is for us; we then stop our children in order.
-            start_new_session=True,
-        )
         try:
+            # Interrupted in its midst, Popen leaves behind a process that nobody knows of.
+            with holding_signals_back():
+                process = subprocess.Popen(
+                    [str(part) for part in command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | dict(environment or {}),
+                    # Ctrl-C is for us; we then stop our children in order.
+                    start_new_session=True,
+                )
             yield process
         finally:
-            _stop(process)
+            if process is not None:
+                _stop(process)
+
+
+@contextmanager
+def holding_signals_back() -> Iterator[None]:
+    """Heed what would interrupt us only at the end of the block; other threads are never interrupted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    # What is ignored or left to the kernel stays so: a child would inherit the one and not know the other.
+    held = {number: handler for number, handler in before.items() if callable(handler)}
+    try:
+        for number in held:
+            signal.signal(number, lambda caught, _frame: came.append(caught))
+        yield
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+        for caught in came:
+            signal.raise_signal(caught)
 
 
 def wait_until(
