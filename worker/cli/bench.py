@@ -38,6 +38,8 @@ Exit codes: 0 done, 1 a policy has problems, 2 wrong usage, 3 broker or model is
 WIDTH: Final = 80
 #: Fewer pictures than these say little of a rate, and less of the slowest.
 FEW: Final = 30
+#: What is below 0 by this share of the whole is so by chance.
+NOISE: Final = 0.03
 
 MEANINGS: Final = {
     "tower": "the model's picture tower",
@@ -134,7 +136,8 @@ def _doubts(figures: Figures) -> Iterator[str]:
         yield f"{figures.unjudged} of {figures.decided} pictures could not be judged: rates are too high"
     if min(figures.single.pictures, figures.paced.pictures) < FEW:
         yield "few pictures were counted: --seconds 300 is surer"
-    if any(part.core_ms < 0 for part in parts(figures)):
+    total = core_ms_a_picture(figures.machine.cores, figures.single.rate)
+    if any(part.core_ms < -NOISE * total for part in parts(figures)):
         yield "parts took longer alone than together: something else was running, measure again"
 
 
