@@ -84,7 +84,7 @@ def test_people_read_how_far_it_drifts_and_what_flips(export, tmp_path):
     made = export()
     assert made.exit_code == 0, made.err
     assert "int8, made with 6 pictures" in made.out
-    assert "1 files are no pictures" in made.out
+    assert "left out, as no pictures that are judged: 1 files" in made.out
     assert "On 6 others, against float32: mean cosine 0.9" in made.out
     assert "of 6" in made.out
     assert f"MODERATION_MODEL={tmp_path / 'int8'}" in made.out

@@ -41,7 +41,7 @@ def export(
     out: Annotated[Path, typer.Option(help="New folder for the copy.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write a copy of MODERATION_MODEL that is two to five times as fast, and say what it sees otherwise."""
+    """Write a copy of MODERATION_MODEL that is several times as fast, and say what it sees otherwise."""
     # Torch takes seconds to import; whoever mistypes a folder need not wait for it.
     check_free(out)
     files = find_files([int8])
@@ -81,7 +81,7 @@ def _print(exported: "ExportedModel") -> None:
     out, drift = results(), exported.drift
     out.print(f"{exported.folder}: int8, made with {exported.calibrated} pictures", soft_wrap=True)
     if exported.unusable:
-        out.print(f"{exported.unusable} files are no pictures that are judged, and were left out")
+        out.print(f"left out, as no pictures that are judged: {exported.unusable} files")
     out.print(
         f"\nOn {len(drift.cosines)} others, against float32: mean cosine {drift.mean:.4f}, "
         f"least {drift.least:.4f} ({drift.furthest})\n",

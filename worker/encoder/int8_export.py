@@ -9,6 +9,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,9 +28,11 @@ from worker.images.preprocessing import Pixels
 _NOT_EXPORTABLE: Final = frozenset({"siglip2"})
 _EXTRA: Final = "int8"
 #: How strongly outliers are moved from what a layer is given to its weights, from 0 to 1; negative: not at
-#: all. With how often NNCF then looks at every picture. What suits one model spoils another, so all are
-#: tried: of the bundled one, the strongest costs 0.009 of cosine.
-_SMOOTHINGS: Final = {-1.0: 1, 0.5: 2, 0.95: 2}
+#: all. What suits one model spoils another, so all are tried: of the bundled one, the strongest costs 0.009
+#: of cosine.
+_SMOOTHINGS: Final = (-1.0, 0.5, 0.95)
+#: NNCF looks at every picture once for the range of each layer's numbers, and before that once to smooth.
+_ROUNDS: Final = 2
 #: Of the pictures, those that choose between these: on what a copy was made with, the worst looks best.
 _CHOOSING: Final = 1 / 4
 _LINKED: Final = ".safetensors"
@@ -68,13 +71,10 @@ def write_int8_model(
     between ways to quantise. ModelError where the tower cannot be converted.
     """
     openvino = import_openvino(_EXTRA)
-    making = len(pictures) - max(1, round(_CHOOSING * len(pictures)))
-    inputs, unseen = (_Inputs(encoder, some, progress) for some in (pictures[:making], pictures[making:]))
     with _silent():
         tower = _converted(openvino, encoder)
-        candidates = [_quantised(tower, inputs, smoothing) for smoothing in _SMOOTHINGS]
-        precise = unseen.vectors(encoder.tower)
-        best = max(candidates, key=lambda one: _likeness(unseen.vectors(OpenVinoTower(one)), precise))
+        inputs = _Inputs(encoder, pictures, _counting(len(pictures), progress))
+        best = _quantised(tower, inputs, _best_smoothing(tower, encoder, inputs))
         # What is not int8 stays float32: half of it would save one hundredth of the file.
         openvino.save_model(best, folder / model_files.INT8_TOWER[0], compress_to_fp16=False)
     for file in model_files.files_of(encoder.folder):
@@ -115,10 +115,21 @@ def _converted(openvino: Any, encoder: TransformersEncoder) -> Any:
         ) from problem
 
 
+def _best_smoothing(tower: Any, encoder: TransformersEncoder, inputs: "_Inputs") -> float:
+    """Return the smoothing whose copy is nearest to the model on pictures that it was not made with."""
+    making, unseen = inputs.split(_CHOOSING)
+    precise = unseen.vectors(encoder.tower)
+
+    def likeness(smoothing: float) -> float:
+        copy = OpenVinoTower(_quantised(tower, making, smoothing))
+        return float(torch.nn.functional.cosine_similarity(unseen.vectors(copy), precise).mean())
+
+    return max(_SMOOTHINGS, key=likeness)
+
+
 def _quantised(tower: Any, inputs: "_Inputs", smoothing: float) -> Any:
     nncf = importlib.import_module("nncf")
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    alphas = nncf.AdvancedSmoothQuantParameters(matmul=smoothing)
     return nncf.quantize(
         tower.clone(),
         nncf.Dataset(inputs),
@@ -126,29 +137,43 @@ def _quantised(tower: Any, inputs: "_Inputs", smoothing: float) -> Any:
         model_type=nncf.ModelType.TRANSFORMER,
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(inputs),
-        advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=alphas),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=smoothing),
+            # It spares a bit of the first layer's weights for processors without int8 arithmetic, whose other
+            # layers it leaves to overflow.
+            overflow_fix=nncf.OverflowFix.DISABLE,
+        ),
     )
 
 
-def _likeness(left: torch.Tensor, right: torch.Tensor) -> float:
-    return float(torch.nn.functional.cosine_similarity(left, right).mean())
+def _counting(pictures: int, progress: Progress) -> Callable[[], None]:
+    """Return what is called for each picture that NNCF looks at, and tells how far the work is."""
+    total = round(_ROUNDS * pictures * (len(_SMOOTHINGS) * (1 - _CHOOSING) + 1))
+    given = count(1)
+    return lambda: progress(min(next(given), total), total)
 
 
 class _Inputs:
     """The tower's inputs, picture by picture, as often as they are asked for."""
 
-    def __init__(self, encoder: TransformersEncoder, pictures: Sequence[Pixels], progress: Progress) -> None:
-        self._encoder, self._pictures, self._progress = encoder, pictures, progress
-        self._given = 0
+    def __init__(
+        self, encoder: TransformersEncoder, pictures: Sequence[Pixels], given: Callable[[], None]
+    ) -> None:
+        self._encoder, self._pictures, self._given = encoder, pictures, given
 
     def __len__(self) -> int:
         return len(self._pictures)
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         for picture in self._pictures:
-            self._given += 1
-            self._progress(self._given, len(self) * sum(_SMOOTHINGS.values()))
+            self._given()
             yield self._of(picture)["pixel_values"].numpy()
+
+    def split(self, share: float) -> "tuple[_Inputs, _Inputs]":
+        """Return all but a share of the pictures, and that share."""
+        kept = len(self) - max(1, round(share * len(self)))
+        first, rest = self._pictures[:kept], self._pictures[kept:]
+        return _Inputs(self._encoder, first, self._given), _Inputs(self._encoder, rest, self._given)
 
     def vectors(self, tower: PictureTower) -> torch.Tensor:
         """Return what a tower makes of the pictures, shape (pictures, dimension)."""
