@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from worker.processors import usable_processors
+from worker import processors
 from worker.settings import Settings
 from worker.wiring.sizing import Sizing
 
@@ -15,7 +15,8 @@ def quota(tmp_path, monkeypatch):
     def of(text):
         file = tmp_path / "cpu.max"
         file.write_text(text, encoding="ascii")
-        return usable_processors(file)
+        monkeypatch.setattr(processors, "_QUOTA", file)
+        return processors.usable_processors()
 
     return of
 
@@ -37,8 +38,9 @@ def test_a_container_has_no_more_processors_than_its_quota(quota, text, usable):
     assert quota(text) == usable
 
 
-def test_without_a_container_there_is_no_quota(quota, tmp_path):
-    assert usable_processors(tmp_path / "none") == 8
+def test_without_a_container_there_is_no_quota(quota, tmp_path, monkeypatch):
+    monkeypatch.setattr(processors, "_QUOTA", tmp_path / "none")
+    assert processors.usable_processors() == 8
 
 
 @pytest.mark.parametrize(

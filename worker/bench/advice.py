@@ -78,7 +78,7 @@ def _batch_size(figures: Figures) -> Iterator[Advice]:
     if not _is_worth(figures, saved):
         return
     what = f"MODERATION_BATCH_SIZE={best.batch_size}"
-    if 0 < configured.concurrency < 2 * best.batch_size:
+    if configured.concurrency < 2 * best.batch_size:
         what += f" MODERATION_CONCURRENCY={2 * best.batch_size}"
     yield Advice(
         what,
@@ -90,7 +90,7 @@ def _batch_size(figures: Figures) -> Iterator[Advice]:
 def _concurrency(figures: Figures) -> Iterator[Advice]:
     batch_size, concurrency = figures.configured.batch_size, figures.configured.concurrency
     mean, idle = figures.single.pictures_a_pass, _idle(figures)
-    if idle is None or idle < _ROOM or not 0 < concurrency < 2 * batch_size or mean > 0.75 * batch_size:
+    if idle is None or idle < _ROOM or concurrency >= 2 * batch_size or mean > 0.75 * batch_size:
         return
     yield Advice(
         f"MODERATION_CONCURRENCY={2 * batch_size}",

@@ -98,7 +98,6 @@ class Configured:
 
     precision: str
     batch_size: int
-    #: 0 leaves it to the service.
     concurrency: int
     decoder_processes: int
 

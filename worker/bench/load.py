@@ -22,6 +22,7 @@ from worker.client import Client, LocalFile, Submission, new_submission_id
 from worker.client.messages import MAX_SUBMISSIONS
 from worker.errors import UnavailableError, UsageError
 from worker.store.tables import DecisionRow
+from worker.wiring.sizing import Sizing
 
 #: Before this share of a load's time nothing is counted: the worker is still being filled.
 _WARM_UP: Final = 0.25
@@ -32,8 +33,6 @@ _PATIENCE_SECONDS: Final = 90.0
 _MEMORY_EVERY_SECONDS: Final = 1.0
 #: So many files are kept to come again.
 _KEPT: Final = 24
-#: Where the settings leave the number of jobs in hand to the service.
-_MANY_IN_HAND: Final = 64
 
 #: Returns a file to submit.
 _NextFile = Callable[[], Path]
@@ -262,7 +261,7 @@ class Load:
     def _enough(self) -> int:
         """How many undecided pictures keep a worker busy: those in hand, and the next pass."""
         settings = self.stage.settings
-        return (settings.concurrency or _MANY_IN_HAND) + settings.batch_size
+        return Sizing.of(settings).concurrency + settings.batch_size
 
 
 def _core_ms(before: float | None, after: float | None, pictures: float) -> float | None:

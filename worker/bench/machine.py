@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from worker.bench.figures import Machine
+from worker.processors import allowed_processors, quota
 
 _CPU_INFO: Final = Path("/proc/cpuinfo")
 _MEMORY_INFO: Final = Path("/proc/meminfo")
@@ -31,7 +32,7 @@ def this_machine() -> Machine:
 
 def precision_for(asked: str) -> str:
     """Return in which numbers a tower of this precision computes here: `auto` is one or the other."""
-    from worker.encoder.precision import dtype_for  # noqa: PLC0415 - torch takes seconds to import
+    from worker.encoder.device import dtype_for  # noqa: PLC0415 - torch takes seconds to import
 
     return str(dtype_for(asked)).removeprefix("torch.")
 
@@ -40,17 +41,6 @@ def cores() -> float:
     """Return how many processors this process may use, by its affinity and its control group."""
     allowed = len(allowed_processors()) or os.cpu_count() or 1
     return min(allowed, quota() or allowed)
-
-
-def allowed_processors() -> set[int]:
-    """Return the numbers of the processors that this process may run on; none where nobody can say."""
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-
-
-def quota() -> float | None:
-    """Return how many processors' time the control group may use, where that is limited."""
-    told = _group("cpu.max").split()
-    return int(told[0]) / int(told[1]) if len(told) == 2 and told[0].isdecimal() else None
 
 
 def _processor() -> str:

@@ -19,6 +19,7 @@ from worker.demo.stage import running_worker
 from worker.errors import ModelError
 from worker.wiring.parts import open_decoder
 from worker.wiring.service import open_service
+from worker.wiring.sizing import Sizing
 
 #: The share of the full load at which waits are measured.
 PACE: Final = 0.7
@@ -71,7 +72,7 @@ class MeasureDeployment:
             configured=Configured(
                 precision=precision_for(settings.precision),
                 batch_size=settings.batch_size,
-                concurrency=settings.concurrency,
+                concurrency=Sizing.of(settings).concurrency,
                 decoder_processes=settings.decoder_processes,
             ),
             alone=alone,
