@@ -50,7 +50,6 @@ def test_bfloat16_without_the_hardware_is_taken_back():
     [
         (16, "MODERATION_BATCH_SIZE=32 MODERATION_CONCURRENCY=64"),
         (64, "MODERATION_BATCH_SIZE=32"),
-        (0, "MODERATION_BATCH_SIZE=32"),
     ],
 )
 def test_a_better_size_of_passes_brings_jobs_enough_to_fill_them(concurrency, asked):
