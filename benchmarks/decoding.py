@@ -16,10 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from circumstances import circumstances
-from PIL import Image, ImageFilter
+from pictures import SIZE, draw
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -31,7 +31,6 @@ from worker.images.limits import Limits
 from worker.images.preprocessing import Preprocessing, prepare
 from worker.settings import Settings
 
-SIZE = (1600, 1200)
 MODEL = Preprocessing(Image.Resampling.BICUBIC, shortest_edge=224, crop_width=224, crop_height=224)
 LIMITS = Limits(max_bytes=20 * 2**20, max_pixels=50_000_000, max_side=16_384, max_frames=8)
 THREADS = 16
@@ -71,19 +70,6 @@ def main(
     show(run)
     if out:
         out.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-
-
-def draw(seed: int) -> bytes:
-    """Return a JPEG with edges and grain about as photographs have them."""
-    rng = np.random.default_rng(seed)
-    shapes = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).resize(
-        SIZE, Image.Resampling.BICUBIC
-    )
-    grain = rng.normal(0, 6, (SIZE[1], SIZE[0], 3))
-    pixels = np.clip(np.asarray(shapes.filter(ImageFilter.UnsharpMask(8))) + grain, 0, 255).astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=85)
-    return file.getvalue()
 
 
 def ways(pool: DecoderPool, threads: ThreadPoolExecutor) -> dict[str, Way]:

@@ -1,0 +1,83 @@
+"""Ways of judging pictures take turns, round after round; told are the median, the least and the most."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pictures import Supply
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+#: Pictures of the first turn, in which everything is loaded; it is not counted.
+FIRST = 4
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of judging the pictures in some files."""
+
+    judge: Callable[[Sequence[Path]], object]
+    #: Fewer pictures in a turn would not fill its batches.
+    least: int = 64
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How long is measured."""
+
+    rounds: int
+    #: Pictures in a turn, unless they would take a slow way much longer than `seconds`.
+    pictures: int
+    seconds: float = 10.0
+
+    def measure(self, ways: Mapping[str, Way], supply: Supply) -> dict[str, dict[str, Any]]:
+        """Return pictures a second of each way."""
+        sizes: dict[str, int] = {}
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        for turn in track(range(-2, self.rounds), description="measuring", console=Console(stderr=True)):
+            for name, way in ways.items():
+                number = sizes.get(name, FIRST if turn == -2 else min(way.least, self.pictures))
+                rate = timed(way, supply, number)
+                if turn == -1:
+                    sizes[name] = self._size(way, rate)
+                elif turn >= 0:
+                    rates[name].append(rate)
+        return {name: told(found) | {"pictures in a turn": sizes[name]} for name, found in rates.items()}
+
+    def _size(self, way: Way, rate: float) -> int:
+        return max(min(way.least, self.pictures), min(self.pictures, round(rate * self.seconds)))
+
+
+def timed(way: Way, supply: Supply, number: int) -> float:
+    """Return pictures a second of one turn; the files are written before the clock starts."""
+    with supply.new(number) as files:
+        started = time.perf_counter()
+        way.judge(files)
+        return number / (time.perf_counter() - started)
+
+
+def told(found: Sequence[float]) -> dict[str, float]:
+    """Return what is told of the figures of all rounds."""
+    return {"median": statistics.median(found), "least": min(found), "most": max(found)}
+
+
+def table(figures: Mapping[str, Mapping[str, float]], unit: str, **beside: str) -> Table:
+    """Return the figures as a table; `beside` has columns that set each in relation to another, by name."""
+    made = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    made.add_column("", no_wrap=True)
+    for column in (unit, "least", "most", *beside):
+        made.add_column(column.replace("_", " "), justify="right")
+    for name, one in figures.items():
+        shares = [one["median"] / figures[other]["median"] for other in beside.values()]
+        made.add_row(
+            name, *(_number(figure) for figure in (one["median"], one["least"], one["most"], *shares))
+        )
+    return made
+
+
+def _number(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.2f}"
