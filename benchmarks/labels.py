@@ -1,0 +1,105 @@
+"""Measure what labels cost: ten and a thousand with us, ten and a hundred with transformers' pipeline.
+
+    python benchmarks/labels.py [--rounds 3] [--precision bfloat16] [--out FILE.json]
+
+Pictures a second end to end. We encode a policy's phrases once; the pipeline does it for every picture. Each
+decision of ours records all of its labels' scores, a thousand rows with a thousand labels.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from bench import Bench, open_bench
+from circumstances import circumstances
+from our_worker import OurWorker, our_worker
+from process_tree import core_seconds
+from random_model import MODELS
+from rich.console import Console
+from transformers import pipeline
+from turns import Rounds, Way, table, told
+
+OURS, THEIRS = (10, 1000), (10, 100)
+
+
+def main(
+    model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "vit-b-32",
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 3,
+    pictures: Annotated[int, typer.Option(min=4, help="Pictures in a turn, at most.")] = 128,
+    precision: Annotated[str, typer.Option(help="Of our worker.")] = "bfloat16",
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
+) -> None:
+    """Print pictures a second at few and at many labels."""
+    run = circumstances(__file__, "torch", "transformers", "sqlalchemy") | {"model": model, "rounds": rounds}
+    costs: dict[str, list[float]] = {}
+    with open_bench(model, OURS[0]) as bench, ExitStack() as stack:
+        ways = {}
+        for number in OURS:
+            named, name = bench.with_labels(number), f"moderation-worker, {number:,} labels"
+            ours = stack.enter_context(our_worker(named, f"labels-{number}", precision=precision))
+            ways[name] = Way(_metered(ours, costs.setdefault(name, [])), ours.way.least)
+            run["threads"] = {"moderation-worker": ours.threads, "torch, here": torch.get_num_threads()}
+        ways |= _pipelines(bench)
+        run["pictures a second"] = Rounds(rounds, pictures).measure(ways, bench.supply())
+    # The turns before the rounds loaded everything.
+    run["core milliseconds a picture"] = {name: told(found[-rounds:]) for name, found in costs.items()}
+    run["times the cost"] = _ratios(run["pictures a second"])
+    show(run)
+    if out:
+        out.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+
+
+def _metered(ours: OurWorker, costs: list[float]) -> Callable[[Sequence[Path]], None]:
+    """Return what judges, and notes the milliseconds on cores that each picture took the worker."""
+
+    def judge(files: Sequence[Path]) -> None:
+        before = core_seconds(ours.process_id)
+        ours.judge(files)
+        costs.append(1000 * (core_seconds(ours.process_id) - before) / len(files))
+
+    return judge
+
+
+def _pipelines(bench: Bench) -> dict[str, Way]:
+    zero_shot = pipeline("zero-shot-image-classification", str(bench.model), dtype=torch.float32)
+
+    def way(labels: list[str]) -> Way:
+        return Way(
+            lambda files: zero_shot(
+                [str(one) for one in files], candidate_labels=labels, hypothesis_template="{}"
+            ),
+            least=4,
+        )
+
+    return {f"pipeline, {number:,} labels": way(bench.with_labels(number).labels) for number in THEIRS}
+
+
+def _ratios(figures: dict[str, Any]) -> dict[str, float]:
+    """Return what a picture costs at many labels, in what it costs at few."""
+
+    def ratio(who: str, few: int, many: int) -> float:
+        return figures[f"{who}, {few:,} labels"]["median"] / figures[f"{who}, {many:,} labels"]["median"]
+
+    return {
+        f"moderation-worker, {OURS[1]:,} labels against {OURS[0]}": ratio("moderation-worker", *OURS),
+        f"pipeline, {THEIRS[1]} labels against {THEIRS[0]}": ratio("pipeline", *THEIRS),
+    }
+
+
+def show(run: dict[str, Any]) -> None:
+    """Print the figures and the ratios."""
+    console = Console()
+    console.print(run["machine"])
+    console.print(table(run["pictures a second"], "pictures a second"))
+    for name, cost in run["core milliseconds a picture"].items():
+        console.print(f"{name}: {cost['median']:.1f} core milliseconds a picture")
+    for name, ratio in run["times the cost"].items():
+        console.print(f"{name}: {ratio:.2f} times the cost")
+
+
+if __name__ == "__main__":
+    typer.run(main)
