@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A CPU build of torch is enough; on a machine whose index serves CUDA builds, see README.md, "Installing".
 EXTRAS := worker,heic,int8,demo,dev
+# Rivals of `make bench`, half a gigabyte that nothing else needs.
+BENCH_EXTRAS := $(EXTRAS),bench
 
 .PHONY: help setup browser demo test lint faults bench model-bench
 
@@ -12,7 +14,7 @@ help:
 	@echo "make test    set up, lint, type-check and run every test"
 	@echo "make lint    ruff, mypy and the import contracts alone"
 	@echo "make faults  kill, pause and flood real servers and workers, and count what is lost (half an hour; FAULTS=--list)"
-	@echo "make bench   pictures a second, against what people would run instead (some minutes)"
+	@echo "make bench   speed, latency, memory, against what people would run instead (half an hour; BENCH=--help)"
 	@echo "make model-bench  how well the bundled model sees (needs Debian packages, which it names)"
 
 setup: $(VENV)/installed
@@ -47,8 +49,14 @@ test: lint browser
 faults: setup
 	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
-bench: setup
-	$(BIN)/python benchmarks/throughput.py $(BENCH)
+# For example: make bench BENCH="--only throughput --rounds 2"
+bench: $(VENV)/bench-installed
+	$(BIN)/python benchmarks/suite.py $(BENCH)
+
+$(VENV)/bench-installed: $(VENV)/installed
+	@echo "Installing the rivals of the benchmarks"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(BENCH_EXTRAS)]"
+	touch $@
 
 model-bench: setup
 	$(BIN)/python benchmarks/sticker_model.py

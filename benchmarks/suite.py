@@ -1,0 +1,98 @@
+"""Run every benchmark of speed, one after another: `make bench`, in under half an hour on 2 cores.
+
+    python benchmarks/suite.py [--only NAME ...] [--rounds N] [--results FOLDER]
+
+Each script's figures go to a file of its own in the results' folder, and plots beside them. The order is of
+use: ceilings first, then pictures a second, then what explains them. To measure more thoroughly, run a
+script by itself: each says how in its first lines.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Step:
+    """A script, and where its figures go."""
+
+    name: str
+    options: tuple[str, ...]
+    #: On 2 cores; what is told of the time that is left.
+    minutes: float
+    #: Whether the option --rounds means something to it.
+    rounds: bool = True
+
+    @property
+    def command(self) -> list[str]:
+        """What runs it; the script's name is the first word of the step's."""
+        return [sys.executable, str(HERE / f"{self.name.split('-')[0]}.py"), *self.options]
+
+
+_MODEL = ("--rounds", "2", "--model")
+_ONLY = ("--only",)
+
+STEPS = (
+    Step("ceilings", ("--postgresql",), 1.5),
+    Step("throughput", (), 8.0),
+    Step(
+        "throughput-siglip2",
+        (*_MODEL, "siglip2-b-32-256", *_ONLY, "the tower", *_ONLY, "pipeline", *_ONLY, "moderation-worker"),
+        3.5,
+    ),
+    # Ten times as slow as the others: in bfloat16 alone, beside the task.
+    Step(
+        "throughput-large",
+        (*_MODEL, "vit-l-14", "--pictures", "64", *_ONLY, "bfloat16", *_ONLY, "Celery"),
+        5.0,
+    ),
+    Step("ablation", (), 4.5),
+    Step("labels", (), 2.5),
+    Step("repeats", (), 1.0),
+    Step("latency", (), 3.0, rounds=False),
+    Step("memory", (), 2.5, rounds=False),
+)
+
+
+def main(
+    only: Annotated[list[str] | None, typer.Option(help="Steps whose names have this in them.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of each, instead of its own.")] = None,
+    results: Annotated[Path, typer.Option(help="Where the figures go.")] = HERE / "results",
+) -> None:
+    """Run the benchmarks of speed and draw the plots."""
+    steps = [step for step in STEPS if not only or any(part in step.name for part in only)]
+    if not steps:
+        raise typer.BadParameter(f"the steps are {', '.join(step.name for step in STEPS)}")
+    results.mkdir(parents=True, exist_ok=True)
+    console, failed = Console(stderr=True), []
+    started = time.monotonic()
+    for number, step in enumerate(steps):
+        left = sum(one.minutes for one in steps[number:])
+        console.rule(f"{number + 1} of {len(steps)}: {step.name}, about {step.minutes:g} of {left:g} minutes")
+        if not _run(step, rounds, results):
+            failed.append(step.name)
+    subprocess.run([sys.executable, str(HERE / "plot.py"), "--results", str(results)], check=False)
+    console.rule(f"{(time.monotonic() - started) / 60:.0f} minutes; figures and plots: {results}")
+    if failed:
+        console.print(f"failed: {', '.join(failed)}", style="red")
+        raise typer.Exit(1)
+
+
+def _run(step: Step, rounds: int | None, results: Path) -> bool:
+    """Run a step; a failed one leaves the earlier figures alone and stops nobody."""
+    more: Sequence[str] = ("--rounds", str(rounds)) if rounds and step.rounds else ()
+    command = [*step.command, *more, "--out", str(results / f"{step.name}.json")]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    typer.run(main)
