@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -85,25 +84,22 @@ def _start(bench: Bench, stack: ExitStack) -> tuple[dict[str, Way], dict[str, An
     """Start every step's worker."""
     ways: dict[str, Way] = {}
     threads: dict[str, Any] = {}
-    for number, step in enumerate(_possible(STEPS)):
+    for number, step in enumerate(STEPS):
         if step.rival:
             ways[step.name] = stack.enter_context(rival_worker(bench, step.rival)).way
             threads[step.name] = f"{PROCESSES} processes of one thread"
             continue
-        settings = step.settings | ({"model": str(_int8_copy(bench))} if step.int8 else {})
+        settings = dict(step.settings)
+        if step.int8:
+            copy, reason = _int8_copy(bench)
+            if reason:
+                Console(stderr=True).print(f"left out: {step.name}: {reason}", style="yellow", markup=False)
+                continue
+            settings["model"] = str(copy)
         ours = stack.enter_context(our_worker(bench, f"step-{number}", **settings))
         ways[step.name] = ours.way_of_many if step.many else ours.way
         threads[step.name] = ours.threads
     return ways, threads
-
-
-def _possible(steps: tuple[Step, ...]) -> Iterator[Step]:
-    """Leave out what this version cannot do, and say so."""
-    for step in steps:
-        if step.int8 and (reason := _no_int8()):
-            Console(stderr=True).print(f"left out: {step.name}: {reason}", style="yellow")
-        else:
-            yield step
 
 
 def _no_int8() -> str:
@@ -113,9 +109,11 @@ def _no_int8() -> str:
     return "" if done.returncode == 0 and "--int8" in done.stdout else "`moderate model export` has no --int8"
 
 
-def _int8_copy(bench: Bench) -> Path:
-    """Have the model exported, with pictures like those that are measured."""
+def _int8_copy(bench: Bench) -> tuple[Path, str]:
+    """Have the model exported with pictures like the measured ones; say why where that is impossible."""
     folder = bench.folder / "int8"
+    if reason := _no_int8():
+        return folder, reason
     settings = Settings.read(
         model=str(bench.model),
         database_url=f"sqlite:///{bench.folder / 'int8.db'}",
@@ -125,12 +123,9 @@ def _int8_copy(bench: Bench) -> Path:
     with bench.supply().new(CALIBRATION):
         command = [sys.executable, "-m", "worker", "model", "export"]
         command += ["--int8", str(bench.media), "--out", str(folder)]
-        done = subprocess.run(
-            command, env=os.environ | environment_of(settings), capture_output=True, text=True, check=False
-        )
-    if not (folder / "config.json").exists():
-        raise RuntimeError(f"no int8 copy was made:\n{done.stdout}{done.stderr}")
-    return folder
+        environment = os.environ | environment_of(settings)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return folder, "" if (folder / "config.json").exists() else f"{done.stdout}{done.stderr}".strip()
 
 
 def show(run: dict[str, Any]) -> None:

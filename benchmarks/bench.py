@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orderly_exit import leave_in_order
 from pictures import Supply
 from random_model import save
 from transformers.utils import logging as transformers_logging
@@ -42,6 +43,7 @@ class Bench:
 def open_bench(model: str, labels: int) -> Iterator[Bench]:
     """Yield a place with a random model of this name and so many labels; nothing of it stays."""
     _quiet()
+    leave_in_order()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with running_redis(folder) as redis_url:

@@ -25,6 +25,7 @@ import torch
 import typer
 from celery import Celery
 from circumstances import circumstances, postgresql
+from orderly_exit import leave_in_order
 from our_worker import wait
 from pictures import SIZE, draw
 from PIL import Image
@@ -55,6 +56,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
 ) -> None:
     """Print what is done in a second."""
+    leave_in_order()
     run = circumstances(__file__, "torch", "pillow", "celery", "redis", "sqlalchemy", "psycopg")
     run |= {"rounds": rounds, "threads": {"torch": torch.get_num_threads(), "many": THREADS}}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from orderly_exit import leave_in_order
 from rich.console import Console
 
 HERE = Path(__file__).parent
@@ -73,6 +74,7 @@ def main(
     if not steps:
         raise typer.BadParameter(f"the steps are {', '.join(step.name for step in STEPS)}")
     results.mkdir(parents=True, exist_ok=True)
+    leave_in_order()
     console, failed = Console(stderr=True), []
     started = time.monotonic()
     for number, step in enumerate(steps):
@@ -91,7 +93,13 @@ def _run(step: Step, rounds: int | None, results: Path) -> bool:
     """Run a step; a failed one leaves the earlier figures alone and stops nobody."""
     more: Sequence[str] = ("--rounds", str(rounds)) if rounds and step.rounds else ()
     command = [*step.command, *more, "--out", str(results / f"{step.name}.json")]
-    return subprocess.run(command, check=False).returncode == 0
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait() == 0
+        except BaseException:
+            # Not killed, as subprocess.run would: it has children to end.
+            process.terminate()
+            raise
 
 
 if __name__ == "__main__":
