@@ -2,7 +2,7 @@
 
     python benchmarks/latency.py [--seconds 60] [--share 0.7] [--precision bfloat16] [--out FILE.json]
 
-Capacity first: the median of three turns of 256 pictures. Then arrivals at an even pace, and arrivals at
+Capacity first: the median of three turns of 192 pictures. Then arrivals at an even pace, and arrivals at
 random (Poisson). From the moment in which a picture is enqueued to the moment in which its decision can be
 read. The measure is the time of one full batch: by the worker's capacity, and of the tower alone.
 """
@@ -31,7 +31,7 @@ from turns import timed, told
 
 #: How exactly a decision's moment is known.
 LOOK_SECONDS = 0.005
-CAPACITY_TURNS, CAPACITY_PICTURES = 3, 256
+CAPACITY_TURNS, CAPACITY_PICTURES = 3, 192
 
 
 def main(  # noqa: PLR0913, PLR0917 - options

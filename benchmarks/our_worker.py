@@ -44,7 +44,7 @@ class OurWorker:
     @property
     def way(self) -> Way:
         """A message for each picture."""
-        return Way(self.judge, 4 * self.settings.batch_size)
+        return Way(self.judge, 8 * self.settings.batch_size)
 
     @property
     def way_of_many(self) -> Way:

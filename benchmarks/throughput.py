@@ -43,7 +43,7 @@ def main(  # noqa: PLR0913, PLR0917 - options
     model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "vit-b-32",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 5,
     pictures: Annotated[int, typer.Option(min=4, help="Pictures in a turn, at most.")] = 128,
-    seconds: Annotated[float, typer.Option(help="Seconds that a slow way's turn has.")] = 10.0,
+    seconds: Annotated[float, typer.Option(help="Seconds that a slow way's turn has.")] = 5.0,
     labels: Annotated[int, typer.Option(min=2, help="Labels.")] = 20,
     only: Annotated[list[str] | None, typer.Option(help="Ways whose names have this in them.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
@@ -85,7 +85,7 @@ class Field:
 
     def compare(self, supply: Supply) -> dict[str, Any]:
         """Return how far everybody's results are from the float32 loop's; RuntimeError where too far."""
-        with supply.new(16) as files:
+        with supply.new(8) as files:
             truth = self._reference.loop(files)
             best = [self._bench.labels[_argmax(row)] for row in truth]
             found = {name: _distance(truth, ask(files)) for name, ask in self._cosines.items()}

@@ -32,7 +32,7 @@ class Rounds:
     rounds: int
     #: Pictures in a turn, unless they would take a slow way much longer than `seconds`.
     pictures: int
-    seconds: float = 10.0
+    seconds: float = 6.0
 
     def measure(self, ways: Mapping[str, Way], supply: Supply) -> dict[str, dict[str, Any]]:
         """Return pictures a second of each way."""
