@@ -26,6 +26,7 @@ from rival_worker import PROCESSES, rival_worker
 from turns import Rounds, Way, table
 
 from worker.demo.stage import environment_of
+from worker.processors import usable_processors
 from worker.settings import Settings
 
 #: Pictures that an int8 copy of the model is made with.
@@ -47,13 +48,16 @@ class Step:
     int8: bool = False
 
 
-ONE_AT_A_TIME = {"batch_size": 1, "concurrency": 1}
+#: One pass at a time, with all processors.
+ONE_PASS = {"passes": 1, "torch_threads": usable_processors()}
+ONE_AT_A_TIME = ONE_PASS | {"batch_size": 1, "concurrency": 1}
 
 STEPS = (
     Step("Celery task around the pipeline", rival="pipeline_task"),
     Step("+ labels encoded once", rival="cached_task"),
     Step("our worker, one picture at a time", ONE_AT_A_TIME),
-    Step("+ many at once, in batches"),
+    Step("+ many at once, in batches and in transactions", ONE_PASS),
+    Step("+ a pass for each processor"),
     Step("+ bfloat16", {"precision": "bfloat16"}),
     Step("+ 64 pictures in a message", {"precision": "bfloat16"}, many=True),
     Step("+ int8", many=True, int8=True),

@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 600
 POLL_SECONDS = 0.02
 MANY = 64
 #: Settings that say how much is done at once.
-TOLD = ("batch_size", "concurrency", "torch_threads", "decoder_processes", "precision")
+TOLD = ("batch_size", "concurrency", "passes", "torch_threads", "decoder_processes", "precision")
 
 
 @dataclass
@@ -133,6 +133,8 @@ def our_worker(bench: Bench, name: str, **settings: Any) -> Iterator[OurWorker]:
         "policy": "labels",
         "media_root": bench.media,
         "model": str(bench.model),
+        # Unless a benchmark says otherwise: as the rivals compute.
+        "precision": "float32",
     }
     read = Settings.read(**values | settings)
     database = Database.connect(read.database_url)
