@@ -36,7 +36,10 @@ def exported(tmp_path_factory):
     out, policies = folder / "int8", shutil.copytree(resources.folder("policies"), folder / "policies")
     # Hundreds of phrases, for photographs.
     (policies / "default.yaml").unlink()
-    with open_export(Settings.read(policies=policies, decoder_processes=1)) as export_int8:
+    settings = Settings.read(policies=policies, decoder_processes=1)
+    with pytest.MonkeyPatch.context() as patch, open_export(settings) as export_int8:
+        # The best for this model and the worst: a trial takes seconds.
+        patch.setattr(int8_export, "_SMOOTHINGS", (0.95, -1.0))
         return export_int8(find_files([stage.PICTURES]), out, silent)
 
 
@@ -65,7 +68,7 @@ def test_pictures_turn_little_and_phrases_not_at_all(exported, precise, int8):
     assert seen.dtype == np.float32
     assert np.linalg.norm(seen, axis=1) == pytest.approx(1, abs=1e-5)
     assert (seen * precise.encode_images(pictures)).sum(axis=1).min() > 0.98
-    assert exported.drift.mean > 0.99
+    assert exported.drift.mean > 0.995, "the best way to quantise was chosen"
     assert (int8.encode_texts(TEXTS) == precise.encode_texts(TEXTS)).all()
     assert (int8.scale, int8.window, int8.dimension) == (precise.scale, precise.window, precise.dimension)
 
@@ -127,14 +130,14 @@ def test_nothing_becomes_no_vectors(int8):
 def test_every_family_with_pictures_of_one_size_can_be_exported(family, tmp_path, monkeypatch):
     monkeypatch.setattr(int8_export, "_SMOOTHINGS", (-1.0,))
     source = TransformersEncoder.load(str(make_model(family, tmp_path / family)))
-    pictures, told = many(source), []
+    pictures, told = many(source)[:8], []
     folder = tmp_path / "int8"
     folder.mkdir()
     write_int8_model(source, pictures, folder, lambda done, total: told.append((done, total)))
     copy = TransformersEncoder.load(str(folder))
     assert isinstance(copy.tower, OpenVinoTower)
     assert (copy.encode_images(pictures) * source.encode_images(pictures)).sum(axis=1).mean() > 0.9
-    assert told == [(done, 84) for done in range(1, 43)]
+    assert told == [(done, 28) for done in range(1, 15)]
 
 
 def test_a_half_of_the_tower_is_none(copy):
