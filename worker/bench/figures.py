@@ -72,7 +72,7 @@ class FullLoad:
 class PacedLoad:
     """What uploads wait at a part of the full load."""
 
-    #: Pictures a second that were sent, at random moments.
+    #: Pictures a second, on average, that were sent at random moments.
     rate: float
     pictures: int
     #: From enqueue to decision committed.

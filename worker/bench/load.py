@@ -20,7 +20,7 @@ from worker.bench.stage import Stage
 from worker.bench.worker_metrics import WorkerMetrics, fetch
 from worker.client import Client, LocalFile, Submission, new_submission_id
 from worker.client.messages import MAX_SUBMISSIONS
-from worker.errors import UnavailableError, UsageError
+from worker.errors import UnavailableError
 from worker.store.tables import DecisionRow
 from worker.wiring.sizing import Sizing
 
@@ -30,6 +30,8 @@ _WARM_UP: Final = 0.25
 _LOOK_SECONDS, _CLOSE_LOOK_SECONDS = 0.05, 0.004
 #: A worker that decides nothing for so long is not waited for.
 _PATIENCE_SECONDS: Final = 90.0
+#: Without so many nothing can be said, whatever the time.
+_LEAST: Final = 4
 _MEMORY_EVERY_SECONDS: Final = 1.0
 #: So many files are kept to come again.
 _KEPT: Final = 24
@@ -62,8 +64,8 @@ class _Moment:
 class Load:
     """Sends pictures to one worker, and watches it.
 
-    Every load raises UnavailableError where the worker leaves or stands still, and UsageError where its time
-    was too short for a picture.
+    Every load takes longer than its seconds where these are too short for a few pictures, and raises
+    UnavailableError where the worker leaves or stands still.
     """
 
     stage: Stage
@@ -107,19 +109,17 @@ class Load:
         gaps = random.Random(0)
         began, metrics, found = time.monotonic(), self._metrics(), list[Decided]()
         next_at, sent = began + gaps.expovariate(rate), 0
-        while (now := time.monotonic()) < began + seconds or self._waiting:
-            if next_at <= now and next_at < began + seconds:
+        while (now := time.monotonic()) < began + seconds or sent < _LEAST or self._waiting:
+            if next_at <= now and (next_at < began + seconds or sent < _LEAST):
                 self._send_one(self._new_file())
                 next_at, sent = next_at + gaps.expovariate(rate), sent + 1
             found += self._look()
             time.sleep(max(0.0, min(_CLOSE_LOOK_SECONDS, next_at - time.monotonic())))
         counted = [one for one in found if one.sent_at >= began + _WARM_UP * seconds] or found
-        if not counted:
-            raise self._too_short(seconds)
         waits = sorted(one.seen_at - one.sent_at for one in counted)
         stages = self._metrics().since(metrics).stages
         return PacedLoad(
-            rate=sent / seconds,
+            rate=rate,
             pictures=len(waits),
             median_seconds=statistics.median(waits),
             p95_seconds=waits[min(len(waits) - 1, int(0.95 * len(waits)))],
@@ -138,14 +138,13 @@ class Load:
         warm_at = time.monotonic() + _WARM_UP * seconds
         end = warm_at + (1 - _WARM_UP) * seconds
         self._keep(warm_at, found, next_file, per_message, waiting)
+        warm = len(found)
         metrics, before = self._metrics(), self._moment()
-        self._keep(end, found, next_file, per_message, waiting)
+        self._keep(end, found, next_file, per_message, waiting, least=warm + _LEAST)
         after = self._moment()
         began, ended = before.at, after.at
         counted = [one.seen_at for one in found if one.seen_at >= began]
         rate = rate_of(counted, began, ended)
-        if rate <= 0:
-            raise self._too_short(seconds)
         pictures = rate * (ended - began)
         return FullLoad(
             rate=rate,
@@ -159,12 +158,20 @@ class Load:
             pictures_a_pass=self._metrics().since(metrics).passes.mean,
         )
 
-    def _keep(
-        self, until: float, found: list[Decided], next_file: _NextFile, per_message: int, waiting: int
+    def _keep(  # noqa: PLR0913 - what is sent, how, and until when
+        self,
+        until: float,
+        found: list[Decided],
+        next_file: _NextFile,
+        per_message: int,
+        waiting: int,
+        *,
+        least: int = 1,
     ) -> None:
-        """Keep so many pictures waiting until then, and note what is decided."""
-        while time.monotonic() < until:
-            while len(self._waiting) + per_message <= waiting and time.monotonic() < until:
+        """Keep so many pictures waiting until then, and until `least` are decided; note what is."""
+        while time.monotonic() < until or len(found) < least:
+            look_at = time.monotonic() + _LOOK_SECONDS
+            while len(self._waiting) + per_message <= waiting and time.monotonic() < look_at:
                 self._send(next_file, per_message)
             found += self._look()
             time.sleep(_LOOK_SECONDS)
@@ -251,11 +258,6 @@ class Load:
 
     def _said(self) -> str:
         return ":\n" + "\n".join(self.stage.log.read_text(errors="replace").splitlines()[-10:])
-
-    def _too_short(self, seconds: float) -> UsageError:
-        return UsageError(
-            f"no picture was decided within {seconds:.0f} s", hint="give it more time: --seconds"
-        )
 
     @property
     def _enough(self) -> int:

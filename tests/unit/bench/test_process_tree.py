@@ -26,7 +26,9 @@ def test_children_count_while_they_live_and_when_they_are_gone():
     after = read_tree(os.getpid())
     assert during.children == before.children + 1
     assert during.children_peak_bytes > before.children_peak_bytes
-    assert before.children_seconds < during.children_seconds <= after.children_seconds
+    assert before.children_seconds < during.children_seconds
+    # The kernel rounds to its ticks, each sum for itself.
+    assert after.children_seconds > during.children_seconds - 0.1
     assert after.own_peak_bytes > 0
 
 
