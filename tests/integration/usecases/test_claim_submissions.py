@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text, update
+from support.statements import statements
 
 from worker.client.messages import source_record, to_message
 from worker.domain.submission import LocalFile, Submission
@@ -35,10 +36,12 @@ def eve(database):
     return ClaimSubmissions(database, "eve")
 
 
+def arrival(what=WHAT):
+    return Arrival(what, "d" * 64, source_record(what.source), to_message(what)["source"])
+
+
 def take(claims, what=WHAT, **options):
-    (claim,) = claims(
-        [Arrival(what, "d" * 64, source_record(what.source), to_message(what)["source"])], **options
-    )
+    (claim,) = claims([arrival(what)], **options)
     return claim
 
 
@@ -70,6 +73,22 @@ def test_what_is_in_hand_is_renewed_until_it_is_settled(database, ada, eve):
     let_run_out(database)
     ada.renew()
     assert take(eve).standing is Standing.SUSPECT
+
+
+@pytest.mark.parametrize(("messages", "each"), [(2, 1), (16, 1), (2, 64)])
+def test_what_several_messages_bring_is_claimed_in_four_statements(database, ada, eve, messages, each):
+    """Insert or lock, look for decisions, tell the time, take in hand."""
+    taken = replace(WHAT, id="upload-0-0")
+    take(eve, taken)
+    many = [[arrival(replace(WHAT, id=f"upload-{m}-{n}")) for n in range(each)] for m in range(messages)]
+
+    with statements(database) as seen:
+        found = ada.together(many)
+
+    assert len(seen) == 4
+    assert [len(one) for one in found] == [each] * messages
+    standings = [claim.standing for one in found for claim in one]
+    assert standings == [Standing.IN_HAND] + [Standing.CLAIMED] * (messages * each - 1)
 
 
 def test_a_process_that_stood_still_three_times_has_crashed_never(database, ada, eve):
