@@ -14,7 +14,7 @@ class Decision:
     action: Action
     #: One sentence for people; names phrases, scores and thresholds.
     reason: str
-    #: Every label's score in the policy's order; empty where the picture could not be judged.
+    #: The labels' scores in the policy's order: all, or those that count; empty where it was not judged.
     scores: tuple[LabelScore, ...] = ()
     #: The labels at or above a threshold, gravest first.
     flagged: tuple[str, ...] = ()
@@ -26,7 +26,8 @@ class Decision:
 
 def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
     """Apply the thresholds of `policy` to the scores of its labels."""
-    flagged = [(policy.label(s.label), s) for s in scores if s.score >= policy.label(s.label).review]
+    labels = {label.name: label for label in policy.labels}
+    flagged = [(labels[s.label], s) for s in scores if s.score >= labels[s.label].review]
     if not flagged:
         return Decision(Action.ALLOW, _nothing_found(scores), tuple(scores))
     flagged.sort(key=lambda pair: (_action(*pair) is not Action.BLOCK, -pair[0].severity, -pair[1].score))

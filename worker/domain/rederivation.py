@@ -1,11 +1,11 @@
 """Whether a decision made again from what is stored is the one on record, and if not, what differs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from worker.domain.decision import Decision
 from worker.domain.policy import Action
-from worker.domain.scoring import LabelScore
+from worker.domain.scoring import MOST_SCORES, LabelScore
 
 #: The text tower's vectors differ in their last bits with the phrases that share a pass.
 SCORE_TOLERANCE: Final = 1e-3
@@ -21,12 +21,21 @@ def differences(
     if set(flagged) != set(again.flagged):
         yield f"flagged: recorded {_names(flagged)}, now {_names(again.flagged)}"
     before, after = ({score.label: score for score in made} for made in (scores, again.scores))
-    for name in sorted(before.keys() - after.keys()):
+    for name in _only_in(before, after):
         yield f"label {name}: recorded, but not made again"
-    for name in sorted(after.keys() - before.keys()):
+    for name in _only_in(after, before):
         yield f"label {name}: made again, but not recorded"
     for name in (name for name in after if name in before):
         yield from _score_differences(before[name], after[name])
+
+
+def _only_in(one: Mapping[str, LabelScore], other: Mapping[str, LabelScore]) -> list[str]:
+    """Return the labels that the other lacks; of many labels, one as low as its lowest may be told or not."""
+    lacking = sorted(one.keys() - other.keys())
+    if len(other) < MOST_SCORES:
+        return lacking
+    lowest = min(score.score for score in other.values())
+    return [name for name in lacking if one[name].score > lowest + SCORE_TOLERANCE]
 
 
 def _score_differences(before: LabelScore, after: LabelScore) -> Iterator[str]:

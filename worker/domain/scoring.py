@@ -6,15 +6,20 @@ has to win. A softmax over the labels breaks both and is for ranking only (`rank
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.domain.policy import Label, Policy
+from worker.domain.policy import Policy
 
 Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]
+
+#: Of a policy with more labels, a decision keeps the scores of those that count, and of the highest others
+#: up to so many: a thousand rows for each picture would cost more than judging it.
+MOST_SCORES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,54 +65,111 @@ class PhraseVectors:
         return embedding @ self.matrix.T
 
 
-def sigmoid(x: float) -> float:
-    """Return 1 / (1 + exp(-x)) without overflow for large negative x."""
-    if x >= 0:
-        return float(1 / (1 + np.exp(-x)))
-    e = np.exp(x)
-    return float(e / (1 + e))
-
-
 def score(
     policy: Policy, embedding: Matrix, vectors: PhraseVectors, scale: float, frames: int | None = None
 ) -> tuple[LabelScore, ...]:
-    """Score every label of `policy`, in the policy's order.
-
-    `embedding` holds one unit vector a frame, shape (frames, dimension), or twice as many: all `frames` on
-    a white page, then all on a black one. `scale` is the model's own factor on cosines (CLIP's
-    `logit_scale.exp()`). A label's score is
-    `sigmoid(scale * (best prompt cosine - best background cosine))`, the largest over the frames: a
-    two-way comparison, one label against the background. The model's bias cancels out in it. ValueError
-    where a vector is not finite.
-    """
-    cosines = vectors.cosines(embedding)
-    if not np.isfinite(cosines).all():
-        # NaN reaches no threshold: a model gone wrong would allow everything.
-        raise ValueError("the embedding of the picture or of a phrase is not finite")
-    frames = frames or len(embedding)
-    scores = (_score_label(label, policy.background, cosines, vectors, scale) for label in policy.labels)
-    return tuple(replace(s, frame=s.frame % frames, on_black=s.frame >= frames) for s in scores)
+    """Score every label of `policy`, in the policy's order; as `Scorer`, for a single picture."""
+    return Scorer(policy, vectors)(embedding, scale, frames)
 
 
-def _score_label(
-    label: Label, background: tuple[str, ...], cosines: Matrix, vectors: PhraseVectors, scale: float
-) -> LabelScore:
-    prompts, others = label.prompts, background + label.lookalikes
-    prompt_cosines = cosines[:, [vectors.index[phrase] for phrase in prompts]]
-    other_cosines = cosines[:, [vectors.index[phrase] for phrase in others]]
-    margins = prompt_cosines.max(axis=1) - other_cosines.max(axis=1)
-    view = int(margins.argmax())
-    best_prompt = int(prompt_cosines[view].argmax())
-    best_other = int(other_cosines[view].argmax())
-    return LabelScore(
-        label=label.name,
-        score=sigmoid(scale * float(margins[view])),
-        prompt=prompts[best_prompt],
-        prompt_cosine=float(prompt_cosines[view, best_prompt]),
-        background=others[best_other],
-        background_cosine=float(other_cosines[view, best_other]),
-        frame=view,
-    )
+class Scorer:
+    """Scores pictures under one policy; what does not depend on the picture is prepared once."""
+
+    def __init__(self, policy: Policy, vectors: PhraseVectors) -> None:
+        self._policy, self._vectors = policy, vectors
+        self._background = [vectors.index[phrase] for phrase in policy.background]
+        self._prompts = _Groups([label.prompts for label in policy.labels], vectors.index)
+        looked_at = [n for n, label in enumerate(policy.labels) if label.lookalikes]
+        self._with_lookalikes = np.array(looked_at, np.intp)
+        self._lookalikes = _Groups([policy.labels[n].lookalikes for n in looked_at], vectors.index)
+        self._thresholds = np.array([label.review for label in policy.labels])
+
+    def __call__(
+        self, embedding: Matrix, scale: float, frames: int | None = None, *, most: int | None = None
+    ) -> tuple[LabelScore, ...]:
+        """Return the scores of the labels, in the policy's order.
+
+        `embedding` holds one unit vector a frame, shape (frames, dimension), or twice as many: all `frames`
+        on a white page, then all on a black one. `scale` is the model's own factor on cosines (CLIP's
+        `logit_scale.exp()`). A label's score is
+        `sigmoid(scale * (best prompt cosine - best background cosine))`, the largest over the frames: a
+        two-way comparison, one label against the background. The model's bias cancels out in it.
+
+        With `most`, of more labels only those at or above their `review` are told, and the highest others
+        up to so many. ValueError where a vector is not finite.
+        """
+        cosines = self._vectors.cosines(embedding)
+        if not np.isfinite(cosines).all():
+            # NaN reaches no threshold: a model gone wrong would allow everything.
+            raise ValueError("the embedding of the picture or of a phrase is not finite")
+        margins = self._prompts.best(cosines) - self._others(cosines)
+        views = margins.argmax(axis=0)
+        found = sigmoid(scale * margins[views, np.arange(len(views))].astype(np.float64))
+        return tuple(
+            self._told(number, float(found[number]), int(views[number]), cosines, frames or len(embedding))
+            for number in self._chosen(found, most)
+        )
+
+    def _others(self, cosines: Matrix) -> Matrix:
+        """Return the best of what each label is compared with, shape (views, labels)."""
+        best = cosines[:, self._background].max(axis=1, keepdims=True)
+        others = np.repeat(best, len(self._policy.labels), axis=1)
+        if len(self._with_lookalikes):
+            lookalikes = self._lookalikes.best(cosines)
+            others[:, self._with_lookalikes] = np.maximum(others[:, self._with_lookalikes], lookalikes)
+        return others
+
+    def _chosen(self, scores: NDArray[np.float64], most: int | None) -> Sequence[int]:
+        if most is None or len(scores) <= most:
+            return range(len(scores))
+        # Stable, so that of equal ones the first in the policy is told.
+        highest = np.argsort(-scores, kind="stable")[:most]
+        flagged = np.flatnonzero(scores >= self._thresholds)
+        chosen: list[int] = np.union1d(highest, flagged).tolist()
+        return chosen
+
+    def _told(self, number: int, score: float, view: int, cosines: Matrix, frames: int) -> LabelScore:
+        label = self._policy.labels[number]
+        others = self._policy.background + label.lookalikes
+        prompt, prompt_cosine = self._nearest(label.prompts, cosines[view])
+        other, other_cosine = self._nearest(others, cosines[view])
+        return LabelScore(
+            label=label.name,
+            score=score,
+            prompt=prompt,
+            prompt_cosine=prompt_cosine,
+            background=other,
+            background_cosine=other_cosine,
+            frame=view % frames,
+            on_black=view >= frames,
+        )
+
+    def _nearest(self, phrases: Sequence[str], cosines: Vector) -> tuple[str, float]:
+        """Return the phrase most like the picture, the first of equals, and its cosine."""
+        own = cosines[[self._vectors.index[phrase] for phrase in phrases]]
+        best = int(own.argmax())
+        return phrases[best], float(own[best])
+
+
+class _Groups:
+    """The phrases of some labels, as columns of a matrix of cosines; none of the labels is without."""
+
+    def __init__(self, groups: Sequence[Sequence[str]], index: Mapping[str, int]) -> None:
+        self._columns = np.array([index[phrase] for group in groups for phrase in group], np.intp)
+        self._firsts = np.cumsum([0, *map(len, groups)])[:-1]
+
+    def best(self, cosines: Matrix) -> Matrix:
+        """Return the largest cosine within each group, shape (views, groups)."""
+        if not len(self._firsts):
+            return np.empty((len(cosines), 0), np.float32)
+        best: Matrix = np.maximum.reduceat(cosines[:, self._columns], self._firsts, axis=1)
+        return best
+
+
+def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 / (1 + exp(-x)) of each number, without overflow for large negative ones."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
 
 
 def rank_labels(embedding: Vector, labels: Matrix, scale: float, bias: float = 0.0) -> Vector:
@@ -128,4 +190,4 @@ def score_pairs(embedding: Vector, labels: Matrix, scale: float, bias: float = 0
     As in Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training". Shapes as in `rank_labels`.
     """
     logits = scale * (labels @ embedding).astype(np.float64) + bias
-    return np.array([sigmoid(logit) for logit in logits], dtype=np.float32)
+    return sigmoid(logits).astype(np.float32)

@@ -8,13 +8,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from worker.background import repeated
 from worker.domain.policy import Policy
 from worker.domain.policy_state import PolicyState
-from worker.domain.scoring import PhraseVectors
+from worker.domain.scoring import PhraseVectors, Scorer
 from worker.errors import InvalidPolicyError, PermanentError, SettingsError, UnknownPolicyError
 from worker.policy_files.folder import policy_files, twin_of
 from worker.policy_files.parser import MAX_FILE_BYTES, parse_policy, read_policy
@@ -38,7 +39,7 @@ def none_known(_name: str) -> None:
     """Know no earlier version: a `LastGood` for where nothing is remembered."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class LivePolicy:
     """A version of a policy that is in force: what a job judges by, from its beginning to its end."""
 
@@ -48,6 +49,11 @@ class LivePolicy:
     text: str
     #: Since when this version is in force here; UTC.
     loaded_at: datetime
+
+    @cached_property
+    def score(self) -> Scorer:
+        """What scores pictures by it."""
+        return Scorer(self.policy, self.vectors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def insert(session: Session, made: Sequence[NewDecision]) -> list[int | None]:
         row
         for one, decision_id in zip(made, ids, strict=True)
         if decision_id is not None
-        for row in _score_rows(decision_id, one.decision)
+        for row in _score_rows(decision_id, one)
     ]
     if scores:
         session.connection().execute(bulk_insert(LabelScoreRow), scores)
@@ -217,13 +217,23 @@ def _behind(place: Place | None) -> Iterable[ColumnElement[bool]]:
         yield or_(DecisionRow.created_at < decided_at, same_moment)
 
 
-def _score_rows(decision_id: int, decision: Decision) -> Iterable[dict[str, Any]]:
-    for position, score in enumerate(decision.scores):
-        flagged = score.label in decision.flagged
-        columns = asdict(score)
-        # The reason tells it, and the embedding derives it again.
-        del columns["on_black"]
-        yield {"decision_id": decision_id, "position": position, "flagged": flagged, **columns}
+def _score_rows(decision_id: int, made: NewDecision) -> Iterable[dict[str, Any]]:
+    places = {label.name: place for place, label in enumerate(made.policy.labels)}
+    flagged = set(made.decision.flagged)
+    for score in made.decision.scores:
+        yield {
+            "decision_id": decision_id,
+            "position": places[score.label],
+            "label": score.label,
+            "flagged": score.label in flagged,
+            "score": score.score,
+            "prompt": score.prompt,
+            "prompt_cosine": score.prompt_cosine,
+            "background": score.background,
+            "background_cosine": score.background_cosine,
+            # Not whether it shows on black: the reason tells it, and the embedding derives it again.
+            "frame": score.frame,
+        }
 
 
 def _decisions() -> Select[DecisionRow, str, dict[str, Any] | None]:

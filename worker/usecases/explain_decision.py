@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from worker.domain.decision import Decision, decide, hold_back
 from worker.domain.policy import Policy
 from worker.domain.rederivation import differences
-from worker.domain.scoring import score
+from worker.domain.scoring import MOST_SCORES, Scorer
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
 from worker.errors import InvalidPolicyError, UsageError
@@ -85,10 +85,9 @@ class ExplainDecision:
         return Explanation(recorded, policy, again, "", tuple(differing))
 
     def _decide(self, policy: Policy, kept: StoredEmbedding, *, held_back: bool) -> Decision:
-        vectors = encode_phrases(self.encoder, list(policy.phrases()), policy.templates)
-        decision = decide(
-            policy, score(policy, kept.embedding, vectors, self.encoder.scale, kept.facts.frames)
-        )
+        score = Scorer(policy, encode_phrases(self.encoder, list(policy.phrases()), policy.templates))
+        scores = score(kept.embedding, self.encoder.scale, kept.facts.frames, most=MOST_SCORES)
+        decision = decide(policy, scores)
         limit = policy.automatic_blocks_per_hour
         return hold_back(decision, limit) if held_back and limit is not None else decision
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from worker.domain.decision import Decision, decide, decide_undecodable
 from worker.domain.picture import PictureFacts
-from worker.domain.scoring import Matrix, score
+from worker.domain.scoring import Matrix
 from worker.encoder.protocol import Encoder
 from worker.errors import UndecodablePictureError
 from worker.images.decoder_pool import DecoderPool
@@ -54,6 +54,8 @@ class JudgePicture:
     encoder: Encoder
     decoder: DecoderPool
     stage: Stage = unmeasured
+    #: Of more labels, decisions have the scores of those that count alone; None: of all.
+    most_scores: int | None = None
 
     @property
     def digest(self) -> str:
@@ -71,8 +73,8 @@ class JudgePicture:
     def judge(self, live: LivePolicy, picture: EmbeddedPicture) -> Judgement:
         """Judge a picture whose embedding is known."""
         with self.stage("score"):
-            scores = score(
-                live.policy, picture.embedding, live.vectors, self.encoder.scale, picture.facts.frames
+            scores = live.score(
+                picture.embedding, self.encoder.scale, picture.facts.frames, most=self.most_scores
             )
             return Judgement(decide(live.policy, scores), picture)
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from worker.client import Client
 from worker.domain.callback import callback_record
 from worker.domain.policy_state import PolicyState
+from worker.domain.scoring import MOST_SCORES
 from worker.encoder.protocol import Encoder
 from worker.gate import Gate
 from worker.gathering import Gatherer
@@ -70,8 +71,9 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         # The decoders start while the model loads.
         decoder = stack.enter_context(open_decoder(settings))
         encoder = stack.enter_context(open_encoder(settings, metrics, database))
-        judge_picture = JudgePicture(encoder, decoder, metrics.stage)
-        policies = open_policies(settings, judge_picture, last_good_in(database))
+        judge_picture = JudgePicture(encoder, decoder, metrics.stage, MOST_SCORES)
+        # A policy's own tests tell any label's score.
+        policies = open_policies(settings, replace(judge_picture, most_scores=None), last_good_in(database))
         policies.current(settings.policy)
         metrics.follow_policies(lambda: map(_reading, policies.states))
         decoder.wait_until_ready()

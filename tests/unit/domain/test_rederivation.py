@@ -5,7 +5,7 @@ from dataclasses import replace
 from worker.domain.decision import Decision
 from worker.domain.policy import Action
 from worker.domain.rederivation import differences
-from worker.domain.scoring import LabelScore
+from worker.domain.scoring import MOST_SCORES, LabelScore
 
 WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "a person", 0.25)
 MADE = Decision(Action.REVIEW, "weapons 0.75", (WEAPONS,), ("weapons",), severity=4)
@@ -35,3 +35,14 @@ def test_what_differs_is_named():
         'label weapons: background recorded "a person", now "an animal"',
     ]
     assert compared(replace(MADE, scores=())) == ["label weapons: recorded, but not made again"]
+
+
+def test_of_many_labels_those_that_are_as_low_as_the_lowest_may_be_told_or_not():
+    many = [replace(WEAPONS, label=f"label {n}", score=0.5 - n / 1000) for n in range(MOST_SCORES + 1)]
+    recorded, again = many[:-1], [*many[:-2], replace(many[-1], score=many[-2].score)]
+    assert list(differences(Action.ALLOW, (), recorded, Decision(Action.ALLOW, "", tuple(again)))) == []
+    again[0] = replace(WEAPONS, label="alcohol")
+    assert list(differences(Action.ALLOW, (), recorded, Decision(Action.ALLOW, "", tuple(again)))) == [
+        "label label 0: recorded, but not made again",
+        "label alcohol: made again, but not recorded",
+    ]

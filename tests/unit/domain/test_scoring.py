@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.domain.decision import decide
 from worker.domain.policy import Label, Policy
-from worker.domain.scoring import PhraseVectors, rank_labels, score, score_pairs, sigmoid
+from worker.domain.scoring import PhraseVectors, Scorer, rank_labels, score, score_pairs, sigmoid
 
 DIMENSION = 6
 PHRASES = [f"phrase {n}" for n in range(12)]
@@ -51,6 +52,27 @@ def test_a_score_lies_between_0_and_1_and_has_the_side_of_its_margin(policy, emb
         assert 0 <= found.score <= 1
         assert (found.score > 0.5) <= (found.margin > 0)
         assert (found.score < 0.5) <= (found.margin < 0)
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES, st.integers(1, 4))
+def test_of_many_labels_those_that_count_and_the_highest_are_told_as_they_are(
+    policy, embedding, vectors, scale, most
+):
+    every = score(policy, embedding, vectors, scale)
+    told = Scorer(policy, vectors)(embedding, scale, most=most)
+    assert [found for found in every if found in told] == list(told), "in order, and unchanged"
+    left_out = [found for found in every if found not in told]
+    assert all(found.score < policy.label(found.label).review for found in left_out)
+    assert len(told) >= min(most, len(every))
+    assert decide(policy, told) == replace(decide(policy, every), scores=told)
+
+
+def test_a_policy_without_labels_scores_nothing():
+    vectors = PhraseVectors.of(["a street"], np.ones((1, 1), np.float32))
+    assert (
+        score(Policy("p", background=("a street",), labels=()), np.ones((1, 1), np.float32), vectors, 100)
+        == ()
+    )
 
 
 @given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
