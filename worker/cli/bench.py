@@ -60,7 +60,7 @@ def bench(
         typer.Option(
             min=2, max=86_400, help="Seconds to measure, loading the model and starting not counted."
         ),
-    ] = 60,
+    ] = 50,
     pictures: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Judge the pictures of this folder instead of drawn ones."),
