@@ -26,8 +26,7 @@ class Decision:
 
 def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
     """Apply the thresholds of `policy` to the scores of its labels."""
-    labels = {label.name: label for label in policy.labels}
-    flagged = [(labels[s.label], s) for s in scores if s.score >= labels[s.label].review]
+    flagged = [(policy.label(s.label), s) for s in scores if s.score >= policy.label(s.label).review]
     if not flagged:
         return Decision(Action.ALLOW, _nothing_found(scores), tuple(scores))
     flagged.sort(key=lambda pair: (_action(*pair) is not Action.BLOCK, -pair[0].severity, -pair[1].score))

@@ -131,10 +131,12 @@ class Policy:
 
     def label(self, name: str) -> Label:
         """Return the label called `name`; KeyError where there is none."""
-        for label in self.labels:
-            if label.name == name:
-                return label
-        raise KeyError(name)
+        return self.labels[self.places[name]]
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Each label's place among the labels, from 0, by name."""
+        return {label.name: place for place, label in enumerate(self.labels)}
 
 
 def _without_later_defaults(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -129,10 +129,11 @@ def order_of(severity: int, due_at: datetime, uncertainty: float = 0.5) -> float
 
 def _uncertainty(policy: Policy, decision: Decision) -> float:
     """Return how near the flagged scores are to a threshold: 1 for on it, 0 for a whole score away."""
+    flagged = set(decision.flagged)
     distances = [
         abs(found.score - threshold)
         for found in decision.scores
-        if found.label in decision.flagged
+        if found.label in flagged
         for threshold in (policy.label(found.label).review, policy.label(found.label).block)
         if threshold is not None
     ]

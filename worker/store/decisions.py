@@ -218,12 +218,11 @@ def _behind(place: Place | None) -> Iterable[ColumnElement[bool]]:
 
 
 def _score_rows(decision_id: int, made: NewDecision) -> Iterable[dict[str, Any]]:
-    places = {label.name: place for place, label in enumerate(made.policy.labels)}
     flagged = set(made.decision.flagged)
     for score in made.decision.scores:
         yield {
             "decision_id": decision_id,
-            "position": places[score.label],
+            "position": made.policy.places[score.label],
             "label": score.label,
             "flagged": score.label in flagged,
             "score": score.score,
