@@ -116,7 +116,7 @@ def _decoders(figures: Figures) -> Iterator[Advice]:
 
 def _int8(figures: Figures) -> Iterator[Advice]:
     share = figures.alone.tower.core_ms / _ours(figures)
-    if figures.machine.has_int8 and share > _WALL:
+    if figures.machine.has_int8 and not figures.configured.is_int8 and share > _WALL:
         yield Advice(
             "moderate model export --int8",
             f"the tower is {share:.0%} of what a picture costs, and this processor multiplies 8-bit integers "

@@ -100,6 +100,8 @@ class Configured:
     batch_size: int
     concurrency: int
     decoder_processes: int
+    #: Whether the model is a copy in int8.
+    is_int8: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,14 @@ def precision_for(asked: str) -> str:
     return str(dtype_for(asked)).removeprefix("torch.")
 
 
+def is_int8(model: str) -> bool:
+    """Return whether a model, which was loaded before, is a copy in int8."""
+    from worker.encoder import model_files  # noqa: PLC0415 - as above
+    from worker.encoder.transformers_encoder import FAMILIES  # noqa: PLC0415
+
+    return model_files.int8_tower(model_files.find(model, FAMILIES)) is not None
+
+
 def cores() -> float:
     """Return how many processors this process may use, by its affinity and its control group."""
     allowed = len(allowed_processors()) or os.cpu_count() or 1

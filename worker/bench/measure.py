@@ -11,7 +11,7 @@ from typing import Final
 from worker.bench.alone import BATCH_SIZES, MeasureAlone
 from worker.bench.figures import Alone, Configured, Figures
 from worker.bench.load import Load
-from worker.bench.machine import precision_for, this_machine
+from worker.bench.machine import is_int8, precision_for, this_machine
 from worker.bench.pictures import Pictures, drawn_pictures, own_pictures
 from worker.bench.stage import Stage
 from worker.client import Client
@@ -74,6 +74,7 @@ class MeasureDeployment:
                 batch_size=settings.batch_size,
                 concurrency=Sizing.of(settings).concurrency,
                 decoder_processes=settings.decoder_processes,
+                is_int8=is_int8(settings.model),
             ),
             alone=alone,
             single=single,

@@ -111,6 +111,8 @@ def test_int8_where_the_tower_is_the_wall_and_the_processor_has_it():
     assert "moderate model export --int8" in what(figures(machine=machine))
     assert "65% of what a picture costs" in why(figures(machine=machine), "moderate model export --int8")
     assert "moderate model export --int8" not in what(figures(machine=machine, alone=towers(50.0)))
+    already = replace(figures().configured, is_int8=True)
+    assert "moderate model export --int8" not in what(figures(machine=machine, configured=already))
 
 
 def test_messages_of_many_where_they_are_faster():

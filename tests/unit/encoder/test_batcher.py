@@ -44,8 +44,8 @@ class GatedEncoder:
 def open_batcher():
     batchers = []
 
-    def open_(encoder, batch_size=4):
-        batchers.append(Batcher(encoder, batch_size))
+    def open_(encoder, batch_size=4, passes=1):
+        batchers.append(Batcher(encoder, batch_size, passes=passes))
         return batchers[-1]
 
     yield open_
@@ -110,17 +110,18 @@ def test_no_pass_holds_more_than_a_batch_and_no_call_is_overtaken(open_batcher, 
     assert encoder.passes == [[0], [1, 2, 3, 4], [5, 6]]
 
 
-def test_several_passes_run_at_once_and_each_has_a_batch(callers):
+def test_several_passes_run_at_once_and_each_has_a_batch(open_batcher, callers):
     encoder = GatedEncoder(gate_open=False)
-    batcher = Batcher(encoder, 4, passes=2)
-    futures = [callers.submit(batcher.encode_images, [n]) for n in range(2)]
-    for _ in futures:
-        assert encoder.entered.acquire(timeout=10)
+    batcher = open_batcher(encoder, passes=2)
+    futures = []
+    for n in range(2):
+        futures.append(callers.submit(batcher.encode_images, [n]))
+        # Before the next comes, or both would share the first pass.
+        encoder.entered.acquire()
     waiting = callers.submit(batcher.encode_images, range(2, 10))
     wait_until_queued(batcher, 8)
     encoder.gate.set()
     wait([waiting, *futures])
-    batcher.close()
 
     assert sorted(len(images) for images in encoder.passes) == [1, 1, 4, 4]
     assert waiting.result()[:, 0].tolist() == list(range(2, 10))
