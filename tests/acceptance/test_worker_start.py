@@ -11,6 +11,7 @@ from support.pictures import drawing, encoded
 
 from worker.client import LocalFile, Submission
 from worker.store.tables import SubmissionRow
+from worker.wiring.sizing import Sizing
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_plain_celery_starts_the_same_worker_and_sigterm_finishes_what_is_in_han
             process.terminate()
     assert wait_for(lambda: process.poll() is not None, what="the worker to leave on SIGTERM")
     assert process.returncode == 0
-    assert "concurrency: 16 (thread)" in log.read_text()
+    assert f"concurrency: {Sizing.of(deployment.settings).concurrency} (thread)" in log.read_text()
     assert deployment.unfinished() == set()
     assert len(deployment.decided(ids)) == 64
     assert in_hand(deployment) == 0
