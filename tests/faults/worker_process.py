@@ -22,6 +22,7 @@ from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.images.decoder_pool import DecoderPool
 from worker.network.address_guard import AddressGuard
 from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.record_decisions import RecordDecisions
 from worker.wiring import parts, telling
 
 #: Where it is noted how often a moment has struck: the process that notes it is about to die.
@@ -46,7 +47,7 @@ def wrap() -> None:
     parts.DecoderPool = functools.partial(DecoderPool, child_module="support.poisoned_child")
     _wrap(ModerateImage, "_judge", before=lambda submission, *_: _strike("die-judging", submission))
     _wrap(ModerateImage, "_judge", before=lambda submission, *_: _sleep(submission))
-    _wrap(ModerateImage, "_write", after=lambda _, submission, *__: _strike("die-before-commit", submission))
+    _wrap(RecordDecisions, "_follow_up", after=_strike_before_commit)
     _wrap(ModerateImage, "_record", after=lambda submission, *_: _strike("die-after-commit", submission))
     _wrap(TransformersEncoder, "encode_images", before=_run_out_of_memory)
 
@@ -71,6 +72,11 @@ def _strike(moment: str, submission: Any) -> None:
     mark = _mark_of(submission.id)
     if mark and mark["moment"] == moment and _is_left(submission.id, int(mark["number"])):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _strike_before_commit(_session: Any, made: Any) -> None:
+    for judged, _decision_id in made:
+        _strike("die-before-commit", judged.submission)
 
 
 def _sleep(submission: Any) -> None:
