@@ -1,36 +1,42 @@
-"""A child is known before anything can interrupt us."""
+"""A child is known before anything can interrupt us; in processes of their own, whose signals hit no others."""
 
-import os
-import signal
-from collections.abc import Iterator
+import subprocess
+import sys
 
-import pytest
-
+HEAD = """
+import os, signal
 from worker.demo.processes import holding_signals_back
 
-
-@pytest.fixture(autouse=True)
-def ctrl_c_is_heeded() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def interrupted(done: list[str]) -> None:
+# A process in the background may have been told to ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+INTERRUPTED = """
+try:
     with holding_signals_back():
         os.kill(os.getpid(), signal.SIGINT)
-        done.append("the block")
-    done.append("what follows")
+        print("the block", flush=True)
+    print("what follows", flush=True)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+UNDISTURBED = """
+with holding_signals_back():
+    assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+print("as before")
+"""
+
+
+def said_by(script):
+    done = subprocess.run(
+        [sys.executable, "-c", HEAD + script], capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout.split("\n")[:-1]
 
 
 def test_a_signal_within_the_block_is_heeded_at_its_end():
-    done: list[str] = []
-    with pytest.raises(KeyboardInterrupt):
-        interrupted(done)
-    assert done == ["the block"]
+    assert said_by(INTERRUPTED) == ["the block", "interrupted"]
 
 
 def test_afterwards_signals_are_heeded_as_before():
-    with holding_signals_back():
-        pass
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert said_by(UNDISTURBED) == ["as before"]
