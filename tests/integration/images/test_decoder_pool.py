@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -137,6 +138,26 @@ def test_a_decoder_knows_no_password_and_imports_no_model(monkeypatch):
     monkeypatch.setenv("MODERATION_DATABASE_URL", "postgresql://moderator:secret@host/name")
     with open_pool(child_module=POISONED) as opened:
         assert refusal(opened, poisoned(GOOD, "tell")) == "secrets: [], heavy: []"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other habits")
+def test_a_decoder_faults_no_memory_in_anew_for_each_picture():
+    rule = Preprocessing(Image.Resampling.BICUBIC, shortest_edge=224, crop_width=224, crop_height=224)
+    photograph = encoded(drawing().resize((1600, 1200)), "JPEG")
+    with open_pool(processes=1) as opened:
+        for _ in range(5):
+            opened.decode(photograph, rule)
+        (child,) = process_ids(opened)
+        before = page_faults(child)
+        for _ in range(20):
+            opened.decode(photograph, rule)
+
+        assert page_faults(child) - before < 20 * 50
+
+
+def page_faults(process_id):
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[7])
 
 
 def test_a_real_picture_that_takes_too_long_is_refused():
