@@ -143,5 +143,9 @@ class DatabaseUnavailableError(UnavailableError):
     """The database does not answer."""
 
 
+class TransactionGivenUpError(DatabaseUnavailableError):
+    """The database is there, but somebody's lock or another transaction was in this one's way."""
+
+
 class BrokerUnavailableError(UnavailableError):
     """The message broker does not answer."""

@@ -4,10 +4,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import accumulate, islice
 from threading import Condition, Thread
 from typing import Generic, TypeVar
 
-from worker.errors import UnavailableError
+from worker.errors import TransactionGivenUpError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +32,27 @@ class Gatherer(Generic[Item, Result]):
 
     `work` returns a result for each item, in order. Where it raises, the items are halved until the culprit
     stands alone: a failure meets only its own caller. UnavailableError meets all, since what is away is so
-    for each of them.
+    for each of them, unless it was only the transaction that was given up.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Item]], Sequence[Result]], *, most: int, threads: int = 1, name: str
+        self,
+        work: Callable[[Sequence[Item]], Sequence[Result]],
+        *,
+        most: int,
+        threads: int = 1,
+        name: str,
+        size: Callable[[Item], int] = lambda _item: 1,
     ) -> None:
-        """Start the threads, called by `name`: that of what cannot be had once this is closed."""
+        """Start the threads, called by `name`: that of what cannot be had once this is closed.
+
+        `size` says for how many an item counts; one that is larger than `most` goes alone.
+        """
         self._work = work
-        self._most = most
+        self._most, self._size = most, size
         self._name = name
         self._waiting: deque[_Call[Item, Result]] = deque()
+        self._idle = 0
         self._changed = Condition()
         self._closed = False
         self._threads = [Thread(target=self._run, name=name, daemon=True) for _ in range(threads)]
@@ -80,20 +91,29 @@ class Gatherer(Generic[Item, Result]):
     def _take(self) -> list[_Call[Item, Result]]:
         """Return what waits, as much as one call may have; nothing when there will be no more."""
         with self._changed:
+            self._idle += 1
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            return [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            # Who is idle too shall have a share: two halves at once are sooner done than one whole.
+            share = -(-len(self._waiting) // self._idle)
+            self._idle -= 1
+            return [self._waiting.popleft() for _ in range(self._fitting(share))]
+
+    def _fitting(self, share: int) -> int:
+        """Return how many of a share of what waits fit into one call; one that is too large fits alone."""
+        sizes = accumulate(self._size(call.item) for call in islice(self._waiting, share))
+        return sum(size <= self._most for size in sizes) or min(1, len(self._waiting))
 
     def _settle(self, calls: Sequence[_Call[Item, Result]]) -> None:
         try:
-            results = self._work([call.item for call in calls])
-        except Exception as problem:  # noqa: BLE001 - it is raised again where the caller waits
+            done = list(zip(calls, self._work([call.item for call in calls]), strict=True))
+        except BaseException as problem:  # noqa: BLE001 - raised again where the caller waits, else for ever
             self._fail(calls, problem)
             return
-        for call, result in zip(calls, results, strict=True):
+        for call, result in done:
             call.outcome.set_result(result)
 
-    def _fail(self, calls: Sequence[_Call[Item, Result]], problem: Exception) -> None:
-        if len(calls) == 1 or isinstance(problem, UnavailableError):
+    def _fail(self, calls: Sequence[_Call[Item, Result]], problem: BaseException) -> None:
+        if len(calls) == 1 or _meets_all(problem):
             for call in calls:
                 call.outcome.set_exception(problem)
             return
@@ -104,3 +124,7 @@ class Gatherer(Generic[Item, Result]):
 
     def _turned_away(self) -> UnavailableError:
         return UnavailableError(f"{self._name} is being shut down", hint="try again with another worker")
+
+
+def _meets_all(problem: BaseException) -> bool:
+    return isinstance(problem, UnavailableError) and not isinstance(problem, TransactionGivenUpError)

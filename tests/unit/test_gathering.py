@@ -3,7 +3,7 @@ from threading import Event
 
 import pytest
 
-from worker.errors import DatabaseUnavailableError, UnavailableError
+from worker.errors import DatabaseUnavailableError, TransactionGivenUpError, UnavailableError
 from worker.gathering import Gatherer
 
 pytestmark = pytest.mark.timeout(20)
@@ -20,8 +20,8 @@ class Work:
         self.calls.append(list(numbers))
         self.entered.set()
         self.gate.wait()
-        if any(isinstance(number, Exception) for number in numbers):
-            raise next(number for number in numbers if isinstance(number, Exception))
+        if any(isinstance(number, BaseException) for number in numbers):
+            raise next(number for number in numbers if isinstance(number, BaseException))
         return [2 * number for number in numbers]
 
 
@@ -92,6 +92,57 @@ def test_what_is_away_is_so_for_all_and_is_not_asked_again(gather, work, threads
         with pytest.raises(DatabaseUnavailableError):
             future.result()
     assert len(work.calls) == 2
+
+
+def test_a_transaction_that_was_given_up_meets_only_whom_it_was_given_up_over(gather, work, threads):
+    locked = TransactionGivenUpError("somebody holds a lock on one row")
+    good, bad = while_busy(gather, work, threads, [2], [locked])
+    assert good.result() == [4]
+    with pytest.raises(TransactionGivenUpError):
+        bad.result()
+
+
+class Panic(BaseException):
+    """What some libraries raise, which is no Exception."""
+
+
+@pytest.mark.parametrize("culprit", [Panic("a library's own"), "no number"])
+def test_whatever_is_wrong_nobody_waits_for_ever(gather, work, threads, culprit):
+    # Doubled, a text is a text; two results for one item are one too many.
+    work.__class__ = TooMany if isinstance(culprit, str) else Work
+    work.gate.set()
+    with pytest.raises((Panic, ValueError)):
+        gather([culprit])
+    work.__class__ = Work
+    assert gather([3]) == [6]
+
+
+class TooMany(Work):
+    """Returns more than was asked for."""
+
+    def __call__(self, numbers):
+        return [*super().__call__(numbers), 0]
+
+
+def test_who_is_idle_too_has_a_share(work, threads):
+    gatherer = Gatherer(work, most=16, threads=2, name="doubling")
+    while gatherer._idle < 2:
+        Event().wait(0.01)
+    all_five = threads.submit(gatherer, list(range(5)))
+    while len(work.calls) < 2:
+        Event().wait(0.01)
+    work.gate.set()
+    assert all_five.result() == [0, 2, 4, 6, 8]
+    assert sorted(map(len, work.calls)) == [2, 3]
+    gatherer.close()
+
+
+def test_an_item_counts_for_as_much_as_it_is_and_a_larger_one_goes_alone(work, threads):
+    gatherer = Gatherer(work, most=4, name="doubling", size=abs)
+    (many,) = while_busy(gatherer, work, threads, [3, 1, 2, 9, 4])
+    assert many.result() == [6, 2, 4, 18, 8]
+    assert work.calls == [[1], [3, 1], [2], [9], [4]]
+    gatherer.close()
 
 
 def test_closing_turns_away_who_waits_and_who_comes(gather, work, threads):

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from worker.errors import DatabaseUnavailableError
+from worker.errors import DatabaseUnavailableError, TransactionGivenUpError
 from worker.store.address import Address
 
 _UPGRADE: Final = "run `moderate db upgrade`"
@@ -36,12 +36,17 @@ _SQLSTATE_HINTS: Final = {
     "55P03": "another session holds a lock on the table, a migration perhaps; try again when it is done",
     "57014": "the server is too busy, or somebody cancelled the statement; pg_stat_activity shows what runs",
 }
+#: What met one transaction, and need not meet the next.
+_GIVEN_UP: Final = frozenset({"40001", "40P01", "55P03", "57014"})
 _ELSEWHERE: Final = "see that the server runs and that MODERATION_DATABASE_URL is right"
 
 
 @contextmanager
 def named_failures(address: Address) -> Iterator[None]:
-    """Raise DatabaseUnavailableError for whatever a later try can survive; let every other error pass."""
+    """Raise DatabaseUnavailableError for whatever a later try can survive; let every other error pass.
+
+    TransactionGivenUpError where it was this transaction alone.
+    """
     try:
         yield
     except PoolTimeoutError as error:
@@ -52,8 +57,8 @@ def named_failures(address: Address) -> Iterator[None]:
     except DBAPIError as error:
         if not _survivable(error):
             raise
-        message = f"{address}: {_first_line(error)}"
-        raise DatabaseUnavailableError(message, hint=_hint(error, address)) from error
+        kind = TransactionGivenUpError if _sqlstate(error) in _GIVEN_UP else DatabaseUnavailableError
+        raise kind(f"{address}: {_first_line(error)}", hint=_hint(error, address)) from error
 
 
 def _survivable(error: DBAPIError) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, select, update
+from sqlalchemy import ColumnElement, CursorResult, collate, select, update
 from sqlalchemy.orm import Session
 
 from worker.store.tables import SubmissionRow
@@ -19,7 +19,7 @@ def update_submissions(
     locked = (
         select(SubmissionRow.id)
         .where(SubmissionRow.id.in_(meant), *where)
-        .order_by(SubmissionRow.id)
+        .order_by(_in_order(session))
         .with_for_update()
     )
     result = session.execute(
@@ -30,3 +30,9 @@ def update_submissions(
         .execution_options(synchronize_session=False)
     )
     return set(cast("CursorResult[Any]", result).scalars())
+
+
+def _in_order(session: Session) -> ColumnElement[str]:
+    """Return the order in which whoever inserts them sorts ids, whatever language the database sorts by."""
+    by_bytes = session.get_bind().dialect.name == "postgresql"
+    return collate(SubmissionRow.id, "C") if by_bytes else SubmissionRow.id.expression

@@ -36,7 +36,7 @@ from worker.wiring.telling import default_callback
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: So many share a transaction, at most: those that come while another is under way.
+#: So many submissions share a transaction, at most: those that come while another is under way.
 MOST_TOGETHER: Final = 64
 
 
@@ -102,16 +102,19 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         stack.enter_context(claim.renewing())
         if settings.schedule_in_workers:
             stack.enter_context(open_schedule(settings, metrics))
-        claim_together = _gathered(stack, claim.together, "claiming submissions")
+        claim_together = _gathered(stack, claim.together, "claiming submissions", size=len)
         settle = SettleSubmissions(moderate_image, claim, claim_together, Gate(), metrics, progress)
         yield Service(encoder, policies, database, moderate_image, settle)
 
 
 def _gathered(
-    stack: ExitStack, work: Callable[[Sequence[Item]], Sequence[Result]], name: str
+    stack: ExitStack,
+    work: Callable[[Sequence[Item]], Sequence[Result]],
+    name: str,
+    size: Callable[[Item], int] = lambda _item: 1,
 ) -> Callable[[Sequence[Item]], list[Result]]:
     """Let all threads of the process share the transactions of `work`, until the stack is unwound."""
-    gatherer = Gatherer(work, most=MOST_TOGETHER, name=name)
+    gatherer = Gatherer(work, most=MOST_TOGETHER, name=name, size=size)
     stack.callback(gatherer.close)
     return gatherer
 

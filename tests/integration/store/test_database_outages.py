@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from support.deployment import wait_for
 from support.store_records import record, submission
 
-from worker.errors import DatabaseUnavailableError
+from worker.errors import DatabaseUnavailableError, TransactionGivenUpError
 from worker.store import schema, submissions
 from worker.store.database import Database
 from worker.store.tables import SubmissionRow
+from worker.store.updating import update_submissions
 
 
 @contextmanager
@@ -171,11 +172,30 @@ def test_of_two_transactions_in_each_others_way_one_is_given_up_and_can_be_tried
     assert "try it again" in hints[1]
 
 
+def test_rows_are_locked_as_python_sorts_ids_whatever_language_the_server_sorts_by(postgres_database):
+    # That server's own language is C, for want of others: so the statement has to say it.
+    locking = []
+    event.listen(
+        postgres_database.engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: "FOR UPDATE" in statement and locking.append(statement),
+    )
+    for name in ("B", "a"):
+        record(postgres_database, submission(name))
+
+    with postgres_database.transaction() as session:
+        assert update_submissions(session, ["a", "B"], reference="x") == {"a", "B"}
+
+    assert locking
+    assert all('ORDER BY submissions.id COLLATE "C"' in one for one in locking)
+
+
 @pytest.mark.parametrize("code", ["40001", "40P01", "53100", "53300", "55P03", "57014", "25006", "57P01"])
 def test_what_is_no_fault_of_ours_can_be_tried_again(postgres_database, code):
     with pytest.raises(DatabaseUnavailableError) as caught:
         run(postgres_database, f"DO $$ BEGIN RAISE EXCEPTION 'so be it' USING ERRCODE = '{code}'; END $$")
     assert caught.value.message.endswith("so be it")
+    assert isinstance(caught.value, TransactionGivenUpError) == (code in {"40001", "40P01", "55P03", "57014"})
     assert caught.value.hint
     assert count_submissions(postgres_database) == 0
 
