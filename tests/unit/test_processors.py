@@ -55,6 +55,9 @@ def test_without_a_container_there_is_no_quota(quota, tmp_path, monkeypatch):
         (16, {"batch_size": 32}, (4, 4, 160)),
         (16, {"torch_threads": 16}, (1, 16, 32)),
         (16, {"torch_threads": 32}, (1, 32, 32)),
+        (16, {"passes": 1}, (1, 16, 32)),
+        (16, {"passes": 16}, (16, 1, 272)),
+        (16, {"batch_size": 1024}, (4, 4, 1024)),
         (2, {"passes": 1, "torch_threads": 2, "concurrency": 5}, (1, 2, 5)),
     ],
 )

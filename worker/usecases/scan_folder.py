@@ -17,7 +17,7 @@ class ScanFolder:
     """Judge files; nothing is stored."""
 
     judge_picture: JudgePicture
-    #: How many files are in hand at once; twice the batch keeps the model busy while others decode.
+    #: How many files are in hand at once: a batch in each pass, and one that is decoded meanwhile.
     concurrency: int
 
     def __call__(self, live: LivePolicy, files: Sequence[Path]) -> Iterator[tuple[Path, Judgement]]:

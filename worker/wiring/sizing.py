@@ -6,8 +6,10 @@ from typing import Final, Self
 from worker.processors import usable_processors
 from worker.settings import Settings
 
-#: More passes would each need a batch of their own in hand; processors beyond that share in each pass.
+#: More passes would each need a batch of their own in hand; twice as many processors share in each pass.
 MOST_PASSES: Final = 4
+#: As of the setting: each job in hand is a thread, and a picture's bytes.
+MOST_IN_HAND: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Sizing:
     def of(cls, settings: Settings, processors: int | None = None) -> Self:
         """Return what suits the settings, on so many processors; None means those of this process."""
         processors = processors or usable_processors()
-        threads = settings.torch_threads or max(1, processors // MOST_PASSES)
+        threads = settings.torch_threads or max(1, processors // (settings.passes or MOST_PASSES))
         passes = settings.passes or min(MOST_PASSES, max(1, processors // threads))
-        concurrency = settings.concurrency or settings.batch_size * (passes + 1)
+        concurrency = settings.concurrency or min(MOST_IN_HAND, settings.batch_size * (passes + 1))
         return cls(passes, threads, concurrency)
