@@ -44,7 +44,8 @@ class TransformersEncoder:
     ) -> None:
         """Put together a model of its half that reads, the tower that sees, and what prepares for both."""
         self.name, self.folder = name, folder
-        self.digest = _digest(folder, tower.dtype)
+        files = model_files.digest(folder)
+        self.digest = _digest(files, tower.dtype)
         self.tower = tower
         self.image_processor = ImageProcessor.describe(image_processor, name)
         self.preprocessing = self.image_processor.preprocessing
@@ -55,7 +56,7 @@ class TransformersEncoder:
         self.texts = TextTower(
             model,
             tokenizer,
-            lambda: _reading_half(folder, name),
+            lambda: _reading_half(folder, name, files),
             window=self.window,
             padding="max_length" if self.pairwise else True,
         )
@@ -139,15 +140,20 @@ def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
     return model, image_processor, tokenizer
 
 
-def _reading_half(folder: Path, name: str) -> Any:
+def _reading_half(folder: Path, name: str, files: str) -> Any:
+    """Load the half that reads once more; ModelError where the files are not those with this digest now."""
+    if model_files.digest(folder) != files:
+        raise ModelError(
+            f"the files of the model {name!r} are no longer those that this process has in memory",
+            hint="restart it; until then it reads no new phrase",
+        )
     with quiet():
         model, *_ = _load(folder, name)
     return halves(model)[1]
 
 
-def _digest(folder: Path, dtype: torch.dtype) -> str:
-    """Return the digest of the model's files, and another for each precision: vectors of two never mix."""
-    files = model_files.digest(folder)
+def _digest(files: str, dtype: torch.dtype) -> str:
+    """Return the digest of a model with these files, another for each precision: vectors of two never mix."""
     if dtype is torch.float32:
         return files
     return hashlib.sha256(f"{files}\n{dtype}".encode()).hexdigest()

@@ -58,7 +58,7 @@ def open_encoder(
     With a `database` not even after a restart.
     """
     # Torch takes seconds to import, and most commands need no model.
-    from worker.encoder.text_tower import IDLE_SECONDS  # noqa: PLC0415
+    from worker.encoder.text_tower import IDLE_SECONDS, READING_VERSION  # noqa: PLC0415
     from worker.encoder.transformers_encoder import TransformersEncoder  # noqa: PLC0415
 
     sizing = Sizing.of(settings)
@@ -71,7 +71,7 @@ def open_encoder(
     )
     observe = (metrics or Metrics()).batched
     batcher = Batcher(loaded, settings.batch_size, observe, passes=sizing.passes)
-    memory = KeepTextVectors(database, loaded.digest) if database else None
+    memory = KeepTextVectors(database, f"{loaded.digest}-{READING_VERSION}") if database else None
     with closing(batcher), repeated(loaded.texts.let_go_if_idle, IDLE_SECONDS / 2, name="the text tower"):
         yield TextCache(batcher, memory=memory)
 

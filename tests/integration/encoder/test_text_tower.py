@@ -13,6 +13,7 @@ from torch.nn import Linear
 from worker.encoder.text_cache import TextCache
 from worker.encoder.text_tower import IDLE_SECONDS
 from worker.encoder.transformers_encoder import FAMILIES, TransformersEncoder
+from worker.errors import ModelError
 from worker.store import text_vectors
 from worker.store.database import Database
 from worker.usecases.keep_text_vectors import KeepTextVectors
@@ -59,6 +60,19 @@ def test_an_idle_text_tower_is_let_go_of_and_comes_back_with_the_next_phrase(fam
     assert encoder.count_tokens(TEXTS) == [len(one) for one in tower._tokenizer(TEXTS)["input_ids"]]
     assert (encoder.encode_texts(TEXTS) == texts).all()
     assert tower.is_loaded
+
+
+def test_a_model_whose_files_were_replaced_meanwhile_reads_nothing(tmp_path):
+    folder = make_model("clip", tmp_path / "clip")
+    encoder = TransformersEncoder.load(str(folder))
+    encoder.texts._clock = lambda: float("inf")
+    encoder.texts.let_go_if_idle()
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+
+    with pytest.raises(ModelError, match="no longer those that this process has in memory"):
+        encoder.encode_texts(TEXTS)
+    assert encoder.encode_images(prepared(encoder, [drawing()])).shape == (1, encoder.dimension)
 
 
 def test_a_thousand_phrases_are_encoded_in_passes_that_bound_the_memory(monkeypatch):
