@@ -27,13 +27,13 @@ from celery import Celery
 from circumstances import circumstances, postgresql
 from orderly_exit import leave_in_order
 from our_worker import wait
-from pictures import SIZE, draw
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from sqlalchemy import Column, Integer, MetaData, Table, Text, insert
 from turns import table, told
 
+from worker.bench.pictures import SIZE, draw
 from worker.demo.processes import running, wait_until
 from worker.demo.redis_server import running_redis
 from worker.store.database import Database

@@ -18,13 +18,13 @@ from typing import Annotated, Any
 
 import typer
 from circumstances import circumstances
-from pictures import SIZE, draw
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from transformers import CLIPImageProcessorPil
 
+from worker.bench.pictures import SIZE, draw
 from worker.images.decoder import decode
 from worker.images.decoder_pool import DecoderPool
 from worker.images.limits import Limits

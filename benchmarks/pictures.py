@@ -1,31 +1,15 @@
 """JPEGs with edges and grain about as photographs have them, and any number of different files of them."""
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageFilter
+from worker.bench.pictures import draw
 
-SIZE = (1600, 1200)
 #: As many are drawn for a supply; bytes behind a JPEG's end make different files of them.
 DRAWN = 16
-
-
-def draw(seed: int) -> bytes:
-    """Return a JPEG of SIZE."""
-    rng = np.random.default_rng(seed)
-    shapes = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).resize(
-        SIZE, Image.Resampling.BICUBIC
-    )
-    grain = rng.normal(0, 6, (SIZE[1], SIZE[0], 3))
-    pixels = np.clip(np.asarray(shapes.filter(ImageFilter.UnsharpMask(8))) + grain, 0, 255).astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=85)
-    return file.getvalue()
 
 
 @dataclass

@@ -24,13 +24,15 @@ from circumstances import circumstances
 from exported_tower import ONNX, OPENVINO, exported, likeness, missing
 from infinity_rival import INFINITY_PYTHON, infinity
 from our_worker import OurWorker, our_worker
-from pictures import SIZE, Supply
+from pictures import Supply
 from random_model import MODELS
 from rich.console import Console
 from rival_worker import PROCESSES, RivalWorker, rival_worker
 from tower import BATCH, Tower
 from transformers import pipeline
 from turns import Rounds, Way, table
+
+from worker.bench.pictures import SIZE
 
 TOWER, NAIVE = f"the tower alone, batch {BATCH}", "Celery task around the pipeline"
 #: What float32 may differ by between two ways of making a JPEG small, and what bfloat16 may on top.
@@ -42,7 +44,7 @@ LIKENESS = {"float32": 0.9999, "bfloat16": 0.999, "int8, dynamic": 0.95}
 def main(  # noqa: PLR0913, PLR0917 - options
     model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "vit-b-32",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 5,
-    pictures: Annotated[int, typer.Option(min=4, help="Pictures in a turn, at most.")] = 128,
+    pictures: Annotated[int, typer.Option(min=4, help="Pictures in a turn, at most.")] = 512,
     seconds: Annotated[float, typer.Option(help="Seconds that a slow way's turn has.")] = 5.0,
     labels: Annotated[int, typer.Option(min=2, help="Labels.")] = 20,
     only: Annotated[list[str] | None, typer.Option(help="Ways whose names have this in them.")] = None,

@@ -34,7 +34,7 @@ def figures(**changes: Any) -> Figures:
     """Return figures that ask for nothing to be set, but for `changes`."""
     usual = Figures(
         machine=Machine("A processor", 2.0, 8 * GB, has_bfloat16=True, has_int8=False),
-        configured=Configured("float32", batch_size=16, concurrency=32, decoder_processes=0),
+        configured=Configured("float32", batch_size=16, passes=2, concurrency=0),
         alone=towers(130.0, TowerCost("float32", 8, 131.0), TowerCost("bfloat16", 16, 128.0)),
         single=full_load(),
         many=full_load(per_message=20),

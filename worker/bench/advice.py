@@ -78,8 +78,8 @@ def _batch_size(figures: Figures) -> Iterator[Advice]:
     if not _is_worth(figures, saved):
         return
     what = f"MODERATION_BATCH_SIZE={best.batch_size}"
-    if configured.concurrency < 2 * best.batch_size:
-        what += f" MODERATION_CONCURRENCY={2 * best.batch_size}"
+    if 0 < configured.concurrency < (jobs := configured.jobs_for(best.batch_size)):
+        what += f" MODERATION_CONCURRENCY={jobs}"
     yield Advice(
         what,
         f"the tower takes {best.core_ms:.1f} core-ms a picture {best.batch_size} at a time instead of "
@@ -88,14 +88,16 @@ def _batch_size(figures: Figures) -> Iterator[Advice]:
 
 
 def _concurrency(figures: Figures) -> Iterator[Advice]:
-    batch_size, concurrency = figures.configured.batch_size, figures.configured.concurrency
-    mean, idle = figures.single.pictures_a_pass, _idle(figures)
-    if idle is None or idle < _ROOM or concurrency >= 2 * batch_size or mean > 0.75 * batch_size:
+    configured, idle = figures.configured, _idle(figures)
+    batch_size, mean = configured.batch_size, figures.single.pictures_a_pass
+    enough = configured.concurrency == 0 or configured.concurrency >= configured.jobs_for(batch_size)
+    if idle is None or idle < _ROOM or enough or mean > 0.75 * batch_size:
         return
     yield Advice(
-        f"MODERATION_CONCURRENCY={2 * batch_size}",
+        "MODERATION_CONCURRENCY=0",
         f"a pass through the model had {mean:.1f} pictures where {batch_size} have room, and {idle:.0%} of "
-        "the cores' time was idle: with more in hand the next pass is decoded during this one.",
+        "the cores' time was idle: with more in hand, as many as the worker chooses by itself, the next "
+        "pass is decoded during this one.",
     )
 
 
@@ -115,8 +117,9 @@ def _decoders(figures: Figures) -> Iterator[Advice]:
 
 
 def _int8(figures: Figures) -> Iterator[Advice]:
-    share = figures.alone.tower.core_ms / _ours(figures)
-    if figures.machine.has_int8 and not figures.configured.is_int8 and share > _WALL:
+    share, configured = figures.alone.tower.core_ms / _ours(figures), figures.configured
+    can = figures.machine.has_int8 and configured.on_processor
+    if can and not configured.is_int8 and share > _WALL:
         yield Advice(
             "moderate model export --int8",
             f"the tower is {share:.0%} of what a picture costs, and this processor multiplies 8-bit integers "

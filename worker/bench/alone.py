@@ -79,7 +79,7 @@ class MeasureAlone:
         self.tick("the tower")
         sizes = [settings.batch_size, *(size for size in BATCH_SIZES if size != settings.batch_size)]
         costs = _in_turns(encoder, sizes, self.seconds * _TOWERS)
-        precision = precision_for(settings.precision)
+        precision = precision_for(settings.precision, settings.device)
         return [TowerCost(precision, size, cost) for size, cost in costs.items()]
 
     def _score(self, service: Service, decoder: DecoderPool) -> float:

@@ -98,10 +98,17 @@ class Configured:
 
     precision: str
     batch_size: int
+    passes: int
+    #: 0 where it follows from the others.
     concurrency: int
-    decoder_processes: int
     #: Whether the model is a copy in int8.
     is_int8: bool = False
+    #: Whether it is computed on the processor.
+    on_processor: bool = True
+
+    def jobs_for(self, batch_size: int) -> int:
+        """Return how many jobs in hand keep passes of this size busy: one batch for each, and one more."""
+        return batch_size * (self.passes + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from itertools import cycle
 from pathlib import Path
 from subprocess import Popen
@@ -254,7 +255,12 @@ class Load:
         )
 
     def _metrics(self) -> WorkerMetrics:
-        return fetch(self.stage.settings.metrics_port)
+        try:
+            return fetch(self.stage.settings.metrics_port)
+        except (OSError, HTTPException) as problem:
+            raise UnavailableError(
+                f"the worker does not tell its metrics: {problem}{self._said()}"
+            ) from problem
 
     def _said(self) -> str:
         return ":\n" + "\n".join(self.stage.log.read_text(errors="replace").splitlines()[-10:])

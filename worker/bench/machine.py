@@ -12,29 +12,33 @@ from worker.processors import allowed_processors, quota
 _CPU_INFO: Final = Path("/proc/cpuinfo")
 _MEMORY_INFO: Final = Path("/proc/meminfo")
 _GROUP: Final = Path("/sys/fs/cgroup")
-#: Whatever multiplies 8-bit integers in hardware, by torch's names.
-_INT8: Final = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8", "dot", "i8mm")
 
 
 def this_machine() -> Machine:
     """Return what this process can use of its machine."""
-    import torch  # noqa: PLC0415 - it takes seconds to import
+    from worker.encoder.device import has_int8  # noqa: PLC0415 - torch takes seconds to import
 
-    capabilities = torch.cpu.get_capabilities()
     return Machine(
         processor=_processor(),
         cores=cores(),
         free_bytes=_free_bytes(),
-        has_bfloat16=precision_for("auto") == "bfloat16",
-        has_int8=any(capabilities.get(name) for name in _INT8),
+        has_bfloat16=precision_for("auto", "cpu") == "bfloat16",
+        has_int8=has_int8(),
     )
 
 
-def precision_for(asked: str) -> str:
-    """Return in which numbers a tower of this precision computes here: `auto` is one or the other."""
-    from worker.encoder.device import dtype_for  # noqa: PLC0415 - torch takes seconds to import
+def precision_for(asked: str, device: str) -> str:
+    """Return in which numbers a tower of this precision computes there: `auto` is one or the other."""
+    from worker.encoder.device import device_for, dtype_for  # noqa: PLC0415 - as above
 
-    return str(dtype_for(asked)).removeprefix("torch.")
+    return str(dtype_for(asked, device_for(device))).removeprefix("torch.")
+
+
+def is_processor(device: str) -> bool:
+    """Return whether the processor computes what this device is asked to, and no accelerator."""
+    from worker.encoder.device import device_for  # noqa: PLC0415 - as above
+
+    return device_for(device).type == "cpu"
 
 
 def is_int8(model: str) -> bool:

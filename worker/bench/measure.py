@@ -11,12 +11,13 @@ from typing import Final
 from worker.bench.alone import BATCH_SIZES, MeasureAlone
 from worker.bench.figures import Alone, Configured, Figures
 from worker.bench.load import Load
-from worker.bench.machine import is_int8, precision_for, this_machine
+from worker.bench.machine import is_int8, is_processor, precision_for, this_machine
 from worker.bench.pictures import Pictures, drawn_pictures, own_pictures
 from worker.bench.stage import Stage
 from worker.client import Client
 from worker.demo.stage import running_worker
 from worker.errors import ModelError
+from worker.settings import Settings
 from worker.wiring.parts import open_decoder
 from worker.wiring.service import open_service
 from worker.wiring.sizing import Sizing
@@ -70,11 +71,12 @@ class MeasureDeployment:
         return Figures(
             machine=machine,
             configured=Configured(
-                precision=precision_for(settings.precision),
+                precision=precision_for(settings.precision, settings.device),
                 batch_size=settings.batch_size,
-                concurrency=Sizing.of(settings).concurrency,
-                decoder_processes=settings.decoder_processes,
+                passes=Sizing.of(settings).passes,
+                concurrency=settings.concurrency,
                 is_int8=is_int8(settings.model),
+                on_processor=is_processor(settings.device),
             ),
             alone=alone,
             single=single,
@@ -99,6 +101,15 @@ class MeasureDeployment:
         def tick(what: str) -> None:
             self.show(what, min(time.monotonic() - began, seconds))
 
+        alone, pictures, measure = self._parts(here, seconds, tick)
+        self._over = seconds
+        return self._in_other_precision(measure, alone), pictures
+
+    def _parts(
+        self, here: Settings, seconds: float, tick: Callable[[str], None]
+    ) -> tuple[Alone, Pictures, MeasureAlone]:
+        """Measure what is configured; no model is left in memory."""
+        settings = self.stage.settings
         with _without_log(), open_service(here) as service, open_decoder(settings) as decoder:
             self.labels = len(service.policies.current(settings.policy).policy.labels)
             self.refused = [state.policy for state in service.policies.states if state.refusal]
@@ -110,15 +121,13 @@ class MeasureDeployment:
                 pictures = own_pictures(self.folder, decoder, service.encoder.preprocessing)
             self.pictures = pictures
             measure = MeasureAlone(self.stage, pictures, seconds, tick)
-            alone = measure.parts(service, decoder)
-        alone = self._in_other_precision(measure, alone)
-        self._over = seconds
-        return alone, pictures
+            return measure.parts(service, decoder), pictures, measure
 
     def _in_other_precision(self, measure: MeasureAlone, alone: Alone) -> Alone:
         """Add the precision that is not configured, where the processor has it in hardware."""
-        configured = precision_for(self.stage.settings.precision)
-        other = "float32" if configured == "bfloat16" else precision_for("auto")
+        settings = self.stage.settings
+        configured = precision_for(settings.precision, settings.device)
+        other = "float32" if configured == "bfloat16" else precision_for("auto", settings.device)
         if other == configured:
             return alone
         try:

@@ -119,7 +119,8 @@ def _circumstances(stage: Stage, measure: MeasureDeployment, figures: Figures) -
     machine, settings = figures.machine, stage.settings
     table = _grid()
     table.add_row("machine", f"{machine.processor}, {_cores(machine.cores)}")
-    table.add_row("model", f"{settings.model} in {figures.configured.precision}")
+    numbers = "int8" if figures.configured.is_int8 else figures.configured.precision
+    table.add_row("model", f"{settings.model} in {numbers}")
     refused = f"; refused: {', '.join(measure.refused)}" if measure.refused else ""
     table.add_row("policy", f"{settings.policy}, {measure.labels} labels{refused}")
     table.add_row("pictures", _pictures(measure))

@@ -1,6 +1,7 @@
 """Where the picture tower computes, and in which numbers: as asked for, or as the machine truly can."""
 
 import logging
+from collections.abc import Iterable
 from typing import Final
 
 import torch
@@ -11,7 +12,9 @@ from worker.errors import SettingsError
 log = logging.getLogger(__name__)
 
 #: Whatever multiplies bfloat16 in hardware; without it the same numbers come out, several times slower.
-_HARDWARE: Final = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+_BFLOAT16: Final = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+#: Whatever multiplies int8 without losing what overflows 16 bits between two steps.
+_INT8: Final = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8", "dot", "i8mm")
 
 
 def device_for(asked: str) -> torch.device:
@@ -47,5 +50,14 @@ def _has_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "mps":
         return False
+    return _has_any(_BFLOAT16)
+
+
+def has_int8() -> bool:
+    """Return whether the processor multiplies int8 in hardware; without it other vectors come out."""
+    return _has_any(_INT8)
+
+
+def _has_any(names: Iterable[str]) -> bool:
     capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name) for name in _HARDWARE)
+    return any(capabilities.get(name) for name in names)

@@ -9,12 +9,11 @@ from typing import Any, Final, cast
 
 import torch
 
+from worker.encoder.device import has_int8
 from worker.errors import ModelError
 
 log = logging.getLogger(__name__)
 
-#: Whatever multiplies int8 without losing what overflows 16 bits between two steps.
-_HARDWARE: Final = ("avx512_vnni", "avx_vnni", "amx_int8", "dot", "i8mm")
 _HINTS: Final = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
@@ -71,7 +70,7 @@ def missing_package(what: str, extra: str) -> ModelError:
 
 
 def _compile(tower: Any, precision: str, passes: int, threads: int) -> Any:
-    if not any(torch.cpu.get_capabilities().get(name) for name in _HARDWARE):
+    if not has_int8():
         log.warning("this processor has no int8 arithmetic: vectors differ from those of the export's report")
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "THROUGHPUT",

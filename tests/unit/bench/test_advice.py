@@ -48,14 +48,15 @@ def test_bfloat16_without_the_hardware_is_taken_back():
 @pytest.mark.parametrize(
     ("concurrency", "asked"),
     [
-        (16, "MODERATION_BATCH_SIZE=32 MODERATION_CONCURRENCY=64"),
-        (64, "MODERATION_BATCH_SIZE=32"),
+        (16, "MODERATION_BATCH_SIZE=32 MODERATION_CONCURRENCY=96"),
+        (96, "MODERATION_BATCH_SIZE=32"),
+        (0, "MODERATION_BATCH_SIZE=32"),
     ],
 )
 def test_a_better_size_of_passes_brings_jobs_enough_to_fill_them(concurrency, asked):
     found = figures(
         alone=towers(130.0, TowerCost("float32", 8, 140.0), TowerCost("float32", 32, 100.0)),
-        configured=Configured("float32", 16, concurrency, 0),
+        configured=Configured("float32", 16, 2, concurrency),
     )
     assert what(found)[0] == asked
 
@@ -68,10 +69,12 @@ IDLE = full_load(worker_core_ms=100.0, decoders_core_ms=20.0, idle_core_ms=70.0)
 
 
 def test_passes_that_are_not_full_while_cores_are_idle_want_more_in_hand():
-    found = figures(single=replace(IDLE, pictures_a_pass=7.0), configured=Configured("float32", 16, 16, 0))
-    assert "MODERATION_CONCURRENCY=32" in what(found)
-    assert "7.0 pictures where 16 have room, and 35%" in why(found, "MODERATION_CONCURRENCY=32")
-    assert "MODERATION_CONCURRENCY=32" not in what(replace(found, single=IDLE))
+    found = figures(single=replace(IDLE, pictures_a_pass=7.0), configured=Configured("float32", 16, 2, 16))
+    assert "MODERATION_CONCURRENCY=0" in what(found)
+    assert "7.0 pictures where 16 have room, and 35%" in why(found, "MODERATION_CONCURRENCY=0")
+    assert "MODERATION_CONCURRENCY=0" not in what(replace(found, single=IDLE))
+    by_itself = replace(found.configured, concurrency=0)
+    assert "MODERATION_CONCURRENCY=0" not in what(replace(found, configured=by_itself))
 
 
 def test_idle_cores_take_another_process_where_memory_has_room_for_it():
@@ -113,6 +116,8 @@ def test_int8_where_the_tower_is_the_wall_and_the_processor_has_it():
     assert "moderate model export --int8" not in what(figures(machine=machine, alone=towers(50.0)))
     already = replace(figures().configured, is_int8=True)
     assert "moderate model export --int8" not in what(figures(machine=machine, configured=already))
+    elsewhere = replace(figures().configured, on_processor=False)
+    assert "moderate model export --int8" not in what(figures(machine=machine, configured=elsewhere))
 
 
 def test_messages_of_many_where_they_are_faster():
