@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from support.models import make_model
@@ -100,6 +101,9 @@ def test_what_is_there_is_not_overwritten(export, tmp_path):
     assert "is there already" in refused.err
     assert left_in(tmp_path / "int8") == []
     assert export(out=tmp_path / "nowhere" / "int8").exit_code == 2
+    mounted = export(out=Path("/dev/shm"))
+    assert mounted.exit_code == 2
+    assert "something is mounted" in mounted.err
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,14 @@
 """`moderate model export`: a faster copy of the model, and what it sees otherwise."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.text import Text
 
 from worker.cli.console import action_text, counting, plain_table, print_json, results
+from worker.cli.signals import leave_in_order
 from worker.domain.drift import DecisionFlip, PolicyDrift
 from worker.domain.policy import Action
 from worker.encoder.fresh_folder import check_free
@@ -28,8 +26,8 @@ EPILOG = """Examples:
 
 The folder holds pictures like those that are uploaded, some hundred of them; what it shows is measured on
 those that the copy was not made with. It needs the extra [bold]int8[/], the copy the extra [bold]openvino[/].
-Exit codes: 0 done, 1 the copy was made, but tests of a policy fail with it, 2 wrong usage, 3 the model cannot
-be exported."""
+Exit codes: 0 done, 1 the copy was made, but tests of a policy fail with it, or a policy has problems, and
+then none was made, 2 wrong usage, 3 the model cannot be exported."""
 #: Flips that a terminal shows one by one.
 PRINTED: Final = 20
 
@@ -48,7 +46,9 @@ def export(
     settings = Settings.read()
     from worker.wiring.exporting import open_export  # noqa: PLC0415
 
-    with _leaving_nothing(), open_export(settings) as export_int8:
+    # Whoever ends us finds no half-made copy.
+    leave_in_order()
+    with open_export(settings) as export_int8:
         exported = export_int8(files, out, counting)
     if as_json:
         print_json(_as_json(exported))
@@ -56,25 +56,6 @@ def export(
         _print(exported)
     if any(policy.failed_tests for policy in exported.drift.policies):
         raise typer.Exit(1)
-
-
-@contextmanager
-def _leaving_nothing() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the work as Ctrl-C does, which clears up."""
-    before = {}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # What nohup or a shell has us ignore stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, _leave)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _leave(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _print(exported: "ExportedModel") -> None:

@@ -10,7 +10,12 @@ from worker.errors import UsageError
 
 
 def check_free(folder: Path) -> None:
-    """Raise UsageError where `folder` is a file, holds anything, or would stand in no folder."""
+    """Raise UsageError where `folder` is a file, holds anything, is mounted, or would stand in no folder."""
+    if folder.is_mount():
+        raise UsageError(
+            f"{folder} is where something is mounted, and can take no new name",
+            hint=f"name a new folder in it: {folder / 'int8'}",
+        )
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists() or folder.is_symlink():
@@ -34,9 +39,14 @@ def appearing(folder: Path) -> Iterator[Path]:
         raise UsageError(f"{target.parent} cannot be written to: {problem.strerror}") from problem
     try:
         yield hidden
+        _rename(hidden, target)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _rename(hidden: Path, target: Path) -> None:
+    try:
         # An empty folder of this name gives way.
         hidden.rename(target)
     except OSError as problem:
-        raise UsageError(f"{folder} cannot be written: {problem.strerror or problem}") from problem
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+        raise UsageError(f"{target} cannot be written: {problem.strerror or problem}") from problem
