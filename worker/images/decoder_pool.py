@@ -332,13 +332,8 @@ class _Child:
 
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return (
-        kept
-        | threads
-        | _MALLOC
-        | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
-    )
+    modules = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    return kept | _ONE_THREAD | _MALLOC | {"PYTHONPATH": modules}
 
 
 def _facts(data: bytes, header: dict[str, Any], limits: Limits) -> PictureFacts:
