@@ -118,7 +118,10 @@ class DecisionView(BaseModel):
     )
     sha256: str | None = Field(description="Of the picture; null where it could not be judged.")
     decided_at: datetime
-    scores: list[ScoreView] = Field(description="In the policy's order; empty where nothing was judged.")
+    scores: list[ScoreView] = Field(
+        description="In the policy's order; of more than 50 labels those that reached their `review`, and of "
+        "the highest others up to 50. Empty where nothing was judged."
+    )
 
 
 class VerdictView(BaseModel):
