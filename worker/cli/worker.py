@@ -18,8 +18,7 @@ EPILOG = """Examples:
 
 [bold]MODERATION_MODEL=/models/siglip2 MODERATION_POLICY=default moderate worker --concurrency 32[/]
 
-SIGTERM finishes the jobs in hand and leaves; so does Ctrl-C. Start as many processes as there is room for
-models.
+SIGTERM finishes the jobs in hand and leaves; so does Ctrl-C. One process uses all processors of a machine.
 Exit codes: 0 stopped, 1 a policy has problems, 2 wrong usage, 3 broker, database or model is not usable."""
 
 
