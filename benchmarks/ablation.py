@@ -67,7 +67,7 @@ STEPS = (
 def main(  # noqa: PLR0913, PLR0917 - options
     model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "vit-b-32",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 3,
-    pictures: Annotated[int, typer.Option(min=4, help="Pictures in a turn, at most.")] = 128,
+    pictures: Annotated[int, typer.Option(min=4, help="Pictures in a turn, at most.")] = 256,
     seconds: Annotated[float, typer.Option(help="Seconds that a slow step's turn has.")] = 6.0,
     labels: Annotated[int, typer.Option(min=2, help="Labels.")] = 20,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,

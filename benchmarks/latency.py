@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.progress import Progress, track
 from rich.table import Table
 from tower import Tower
-from turns import timed, told
+from turns import SECOND, timed, told
 
 #: How exactly a decision's moment is known.
 LOOK_SECONDS = 0.005
@@ -79,7 +79,7 @@ def _tower_batch(bench: Bench, precision: str) -> float:
 
 
 def _capacity(ours: OurWorker, supply: Supply, pictures: int) -> Iterator[float]:
-    timed(ours.way, supply, ours.way.least)
+    timed(ours.way, supply, SECOND)
     for _ in track(range(CAPACITY_TURNS), description="capacity", console=Console(stderr=True)):
         yield timed(ours.way, supply, pictures)
 

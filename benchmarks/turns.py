@@ -14,6 +14,8 @@ from rich.table import Table
 
 #: Pictures of the first turn, in which everything is loaded; it is not counted.
 FIRST = 4
+#: Of the second at most, which says how fast a way is.
+SECOND = 128
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Rounds:
         rates: dict[str, list[float]] = {name: [] for name in ways}
         for turn in track(range(-2, self.rounds), description="measuring", console=Console(stderr=True)):
             for name, way in ways.items():
-                number = sizes.get(name, FIRST if turn == -2 else min(way.least, self.pictures))
+                number = sizes.get(name, FIRST if turn == -2 else min(way.least, self.pictures, SECOND))
                 rate = timed(way, supply, number)
                 if turn == -1:
                     sizes[name] = self._size(way, rate)
