@@ -1,7 +1,7 @@
 """Hands the next review to a person, alone, with those that look nearly the same."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -55,26 +55,35 @@ class ClaimReview:
         *,
         review_id: int | None = None,
         grouped: bool = True,
+        while_holding: Collection[int] = (),
     ) -> Claim | None:
         """Return the next review for `reviewer`, or None where there is none for them now.
 
         With `review_id` that one: UnknownReviewError where there is none, ReviewConflictError where somebody
         else has it or it is settled, ReviewNotAllowedError where it is not for this person: for a lead, of
         a label they opted out of, beyond their daily cap, or about what they answered before. One that this
-        person has in hand already stays theirs, with the token it has.
+        person has in hand already stays theirs, with the token it has. With `while_holding` None as well
+        where they have none of those in hand any more.
         """
         now = datetime.now(UTC)
-        review, is_new = self._claim_one(reviewer, filters, review_id, now)
+        review, is_new = self._claim_one(reviewer, filters, review_id, while_holding, now)
         if review is None or not is_new or not grouped:
             return Claim(review) if review else None
         return Claim(review, self._claim_alike(reviewer, review, now))
 
     def _claim_one(
-        self, reviewer: Reviewer, filters: ReviewFilters, review_id: int | None, now: datetime
+        self,
+        reviewer: Reviewer,
+        filters: ReviewFilters,
+        review_id: int | None,
+        while_holding: Collection[int],
+        now: datetime,
     ) -> tuple[Review | None, bool]:
         """Return the review this person has from now on, and whether they had it not before."""
         with self.database.transaction() as session:
             review_choice.take_turns(session, reviewer.name)
+            if while_holding and not _holds(session, reviewer, while_holding, now):
+                return None, False
             claimant = _claimant(session, reviewer, now)
             if review_id is None:
                 chosen = self._next(session, claimant, filters, now)
@@ -153,6 +162,10 @@ class ClaimReview:
                 alike |= {names[row]: likeness for row, likeness in found.items()}
         likest = sorted((one for one in beside if one[1] in alike), key=lambda one: -alike[one[1]])
         return [(review_id, severity) for review_id, _, severity in likest]
+
+
+def _holds(session: Session, reviewer: Reviewer, review_ids: Collection[int], now: datetime) -> bool:
+    return any(one.id in review_ids for one in reviews.held_by(session, reviewer.name, now))
 
 
 def _claimant(session: Session, reviewer: Reviewer, now: datetime) -> Claimant:

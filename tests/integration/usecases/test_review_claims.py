@@ -21,6 +21,7 @@ from worker.errors import (
     UnknownReviewError,
 )
 from worker.store import audit_log, reviews
+from worker.store.column_types import utc_now
 from worker.store.reviews import ReviewFilters
 from worker.store.tables import VerdictRow
 
@@ -167,6 +168,19 @@ def test_what_is_released_is_free_at_once_and_its_token_void(desk):
     with pytest.raises(ReviewConflictError, match="in nobody's hands"):
         desk.settle(ADA, [token], ALLOW)
     assert desk.claim(BOB).review.fence == token.fence + 1
+
+
+def test_what_is_looked_up_ahead_comes_to_nobody_who_has_gone_on(desk):
+    for _ in range(3):
+        desk.decide(weapons=0.8)
+    first = desk.claim(ADA).review
+    ahead = desk.claim(ADA, while_holding=[first.id]).review
+
+    desk.release(ADA, [first.token, ahead.token])
+
+    assert desk.claim(ADA, while_holding=[first.id]) is None
+    with desk.database.reading() as session:
+        assert reviews.held_by(session, ADA.name, utc_now()) == []
 
 
 def test_what_is_skipped_comes_last_for_this_person_alone(desk):

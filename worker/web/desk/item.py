@@ -103,7 +103,8 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
         main = waiting[0]
     else:
         try:
-            claim = desk.work.claim(visitor.reviewer, filters.for_store(utc_now()))
+            # Whoever went on meanwhile would find something in hand that they never asked for.
+            claim = desk.work.claim(visitor.reviewer, filters.for_store(utc_now()), while_holding=here)
         except (ReviewConflictError, ReviewNotAllowedError):
             claim = None
         if claim is None:
