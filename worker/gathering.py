@@ -52,7 +52,6 @@ class Gatherer(Generic[Item, Result]):
         self._most, self._size = most, size
         self._name = name
         self._waiting: deque[_Call[Item, Result]] = deque()
-        self._idle = 0
         self._changed = Condition()
         self._closed = False
         self._threads = [Thread(target=self._run, name=name, daemon=True) for _ in range(threads)]
@@ -91,16 +90,12 @@ class Gatherer(Generic[Item, Result]):
     def _take(self) -> list[_Call[Item, Result]]:
         """Return what waits, as much as one call may have; nothing when there will be no more."""
         with self._changed:
-            self._idle += 1
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            # Who is idle too shall have a share: two halves at once are sooner done than one whole.
-            share = -(-len(self._waiting) // self._idle)
-            self._idle -= 1
-            return [self._waiting.popleft() for _ in range(self._fitting(share))]
+            return [self._waiting.popleft() for _ in range(self._fitting())]
 
-    def _fitting(self, share: int) -> int:
-        """Return how many of a share of what waits fit into one call; one that is too large fits alone."""
-        sizes = accumulate(self._size(call.item) for call in islice(self._waiting, share))
+    def _fitting(self) -> int:
+        """Return how many of those that wait fit into one call; one that is too large fits alone."""
+        sizes = accumulate(self._size(call.item) for call in islice(self._waiting, self._most))
         return sum(size <= self._most for size in sizes) or min(1, len(self._waiting))
 
     def _settle(self, calls: Sequence[_Call[Item, Result]]) -> None:

@@ -124,19 +124,6 @@ class TooMany(Work):
         return [*super().__call__(numbers), 0]
 
 
-def test_who_is_idle_too_has_a_share(work, threads):
-    gatherer = Gatherer(work, most=16, threads=2, name="doubling")
-    while gatherer._idle < 2:
-        Event().wait(0.01)
-    all_five = threads.submit(gatherer, list(range(5)))
-    while len(work.calls) < 2:
-        Event().wait(0.01)
-    work.gate.set()
-    assert all_five.result() == [0, 2, 4, 6, 8]
-    assert sorted(map(len, work.calls)) == [2, 3]
-    gatherer.close()
-
-
 def test_an_item_counts_for_as_much_as_it_is_and_a_larger_one_goes_alone(work, threads):
     gatherer = Gatherer(work, most=4, name="doubling", size=abs)
     (many,) = while_busy(gatherer, work, threads, [3, 1, 2, 9, 4])
