@@ -44,12 +44,12 @@ class OurWorker:
     @property
     def way(self) -> Way:
         """A message for each picture; enough of them that the last pass, which ends alone, hardly tells."""
-        return Way(self.judge, 32 * self.settings.batch_size)
+        return Way(self.judge, 16 * self.settings.batch_size)
 
     @property
     def way_of_many(self) -> Way:
         """A message for 64 pictures."""
-        return Way(self.judge_many, 8 * MANY)
+        return Way(self.judge_many, 4 * MANY)
 
     @property
     def decided(self) -> int:

@@ -44,7 +44,7 @@ LIKENESS = {"float32": 0.9999, "bfloat16": 0.999, "int8, dynamic": 0.95}
 def main(  # noqa: PLR0913, PLR0917 - options
     model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "vit-b-32",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 5,
-    pictures: Annotated[int, typer.Option(min=4, help="Pictures in a turn, at most.")] = 512,
+    pictures: Annotated[int, typer.Option(min=4, help="Pictures in a turn, at most.")] = 256,
     seconds: Annotated[float, typer.Option(help="Seconds that a slow way's turn has.")] = 5.0,
     labels: Annotated[int, typer.Option(min=2, help="Labels.")] = 20,
     only: Annotated[list[str] | None, typer.Option(help="Ways whose names have this in them.")] = None,
