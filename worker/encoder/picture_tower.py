@@ -56,4 +56,9 @@ def halves(model: Any) -> tuple[Any, Any]:
 def _with_parts(model: Any, parts: dict[str, Any]) -> Any:
     half = copy.copy(model)
     half._modules = parts  # noqa: SLF001 - where every module of PyTorch has them
+    # A lone scalar of the model's own would keep the whole file of its weights mapped into memory.
+    half._parameters = {  # noqa: SLF001
+        name: torch.nn.Parameter(one.detach().clone(), requires_grad=False)
+        for name, one in model.named_parameters(recurse=False)
+    }
     return half

@@ -1,7 +1,9 @@
 """The text tower is in memory only while there is something to read, and a restart has nothing to read."""
 
 import gc
+import sys
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +62,21 @@ def test_an_idle_text_tower_is_let_go_of_and_comes_back_with_the_next_phrase(fam
     assert encoder.count_tokens(TEXTS) == [len(one) for one in tower._tokenizer(TEXTS)["input_ids"]]
     assert (encoder.encode_texts(TEXTS) == texts).all()
     assert tower.is_loaded
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process does not tell what it has mapped")
+def test_in_bfloat16_nothing_of_the_weights_file_stays_mapped(tmp_path):
+    folder = make_model("siglip", tmp_path / "siglip")
+    encoder = TransformersEncoder.load(str(folder), precision="bfloat16")
+    mapped = Path("/proc/self/maps").read_text
+    assert str(folder) in mapped()
+
+    encoder.texts._clock = lambda: float("inf")
+    encoder.texts.let_go_if_idle()
+    gc.collect()
+
+    assert str(folder) not in mapped()
+    assert encoder.encode_images(prepared(encoder, [drawing()])).shape == (1, encoder.dimension)
 
 
 def test_a_model_whose_files_were_replaced_meanwhile_reads_nothing(tmp_path):
