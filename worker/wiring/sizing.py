@@ -6,7 +6,7 @@ from typing import Final, Self
 from worker.processors import usable_processors
 from worker.settings import Settings
 
-#: More passes would each need a batch of their own in hand; twice as many processors share in each pass.
+#: More passes would each need a batch of their own in hand; of eight processors two share in each pass.
 MOST_PASSES: Final = 4
 #: As of the setting: each job in hand is a thread, and a picture's bytes.
 MOST_IN_HAND: Final = 1024
