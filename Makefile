@@ -14,7 +14,7 @@ help:
 	@echo "make test    set up, lint, type-check and run every test"
 	@echo "make lint    ruff, mypy and the import contracts alone"
 	@echo "make faults  kill, pause and flood real servers and workers, and count what is lost (half an hour; FAULTS=--list)"
-	@echo "make bench   speed, latency, memory, against what people would run instead (half an hour; BENCH=--help)"
+	@echo "make bench   speed, latency, memory, against what people would run instead (35 minutes; BENCH=--help)"
 	@echo "make model-bench  how well the bundled model sees (needs Debian packages, which it names)"
 
 setup: $(VENV)/installed

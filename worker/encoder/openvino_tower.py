@@ -20,8 +20,8 @@ _HINTS: Final = {torch.float32: "f32", torch.bfloat16: "bf16"}
 class OpenVinoTower:
     """A tower that `moderate model export` wrote.
 
-    OpenVINO and not ONNX Runtime: of CLIP ViT-B/32, with random weights, it made 83 pictures a second on two
-    Zen 4 cores, against 56 in ONNX Runtime's int8 and 31 to 38 in PyTorch's bfloat16.
+    OpenVINO and not ONNX Runtime: what that makes in int8 with the tower alone, a worker with this one makes
+    with decoding and all (benchmarks/README.md).
     """
 
     def __init__(
