@@ -110,7 +110,7 @@ def _memory(run: dict[str, Any], file: Path) -> None:
         axes.annotate(
             f"{name}: {values[-1]:,.0f} MB",
             (pictures[-1], values[-1]),
-            (0, 6),
+            (0, 12),
             textcoords="offset points",
             ha="right",
             color=colour,
