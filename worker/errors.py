@@ -144,7 +144,7 @@ class DatabaseUnavailableError(UnavailableError):
 
 
 class TransactionGivenUpError(DatabaseUnavailableError):
-    """The database is there, but somebody's lock or another transaction was in this one's way."""
+    """Two transactions were in each other's way, and the database gave this one up."""
 
 
 class BrokerUnavailableError(UnavailableError):

@@ -36,8 +36,9 @@ _SQLSTATE_HINTS: Final = {
     "55P03": "another session holds a lock on the table, a migration perhaps; try again when it is done",
     "57014": "the server is too busy, or somebody cancelled the statement; pg_stat_activity shows what runs",
 }
-#: What met one transaction, and need not meet the next.
-_GIVEN_UP: Final = frozenset({"40001", "40P01", "55P03", "57014"})
+#: Known at once, and the next try need not meet it. A lock that is waited for in vain is no such thing: each
+#: further try would stand still for as long.
+_GIVEN_UP: Final = frozenset({"40001", "40P01"})
 _ELSEWHERE: Final = "see that the server runs and that MODERATION_DATABASE_URL is right"
 
 
@@ -45,7 +46,7 @@ _ELSEWHERE: Final = "see that the server runs and that MODERATION_DATABASE_URL i
 def named_failures(address: Address) -> Iterator[None]:
     """Raise DatabaseUnavailableError for whatever a later try can survive; let every other error pass.
 
-    TransactionGivenUpError where it was this transaction alone.
+    TransactionGivenUpError where two were in each other's way, and this one was given up.
     """
     try:
         yield
