@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 EPILOG = """Examples:
 
-[bold]moderate model export --int8 uploads/ --out models/clip-int8[/]
+[bold]moderate model export --int8 uploads/ --out clip-int8[/]
 
-[bold]MODERATION_MODEL=models/clip-int8 moderate worker[/]
+[bold]MODERATION_MODEL=clip-int8 moderate worker[/]
 
 The folder holds pictures like those that are uploaded, some hundred of them; what it shows is measured on
 those that the copy was not made with. It needs the extra [bold]int8[/], the copy the extra [bold]openvino[/].
