@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import text
 from support.commands import Moderate
 from support.postgres import PostgresServer, running_postgres
+from support.tables import make_tables
 
 from worker.demo.redis_server import running_redis
-from worker.store import schema
 from worker.store.database import Database
 from worker.store.tables import Row
 
@@ -62,7 +62,7 @@ def empty_database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def database(empty_database: Database) -> Database:
     """Return a database with its tables, once of each kind."""
-    schema.upgrade(empty_database)
+    make_tables(empty_database)
     return empty_database
 
 
@@ -78,7 +78,7 @@ def kept_database(
             url = stack.enter_context(request.getfixturevalue("postgres_server").fresh_database())
         database = Database.connect(url)
         stack.callback(database.dispose)
-        schema.upgrade(database)
+        make_tables(database)
         yield database
 
 
@@ -99,7 +99,7 @@ def emptied_database(kept_database: Database) -> Database:
 def sqlite_database(sqlite_url: str) -> Iterator[Database]:
     """Yield a SQLite database with its tables, where the kind does not matter."""
     database = Database.connect(sqlite_url)
-    schema.upgrade(database)
+    make_tables(database)
     yield database
     database.dispose()
 

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from support.tables import make_tables
 
 from worker import resources
 from worker.domain.picture import PictureFacts
@@ -12,7 +13,7 @@ from worker.domain.policy_lint import MIN_PICTURES
 from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.errors import InvalidPolicyError
 from worker.settings import Settings
-from worker.store import embeddings, schema
+from worker.store import embeddings
 from worker.store.database import Database
 from worker.usecases.judge_picture import JudgePicture, vector_digest
 from worker.wiring.parts import limits_of, open_decoder, open_encoder
@@ -88,7 +89,7 @@ def test_check_says_so_where_there_is_no_model(moderate, file):
 def store_uploads(url: str, vectors) -> None:
     """Store so many embeddings as a worker under the bundled model would."""
     database = Database.connect(url)
-    schema.upgrade(database)
+    make_tables(database)
     digest = vector_digest(TransformersEncoder.load("demo"), limits_of(Settings.read()))
     with database.transaction() as session:
         for number, vector in enumerate(vectors):

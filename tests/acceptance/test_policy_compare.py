@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from sqlalchemy import update
+from support.tables import make_tables
 
 from worker import resources
 from worker.demo import stage
@@ -13,7 +14,7 @@ from worker.domain.policy import Action
 from worker.domain.submission import InlineBytes, LocalFile, Submission
 from worker.policy_files.parser import read_policy
 from worker.settings import Settings
-from worker.store import decisions, schema, verdicts
+from worker.store import decisions, verdicts
 from worker.store.database import Database
 from worker.store.tables import DecisionRow
 from worker.wiring.parts import open_decoder, open_encoder
@@ -48,7 +49,7 @@ def archive(tmp_path_factory):
     shutil.copytree(STICKERS.parent / "cases", folder / "policies" / "cases")
     settings = Settings.read(**settings_of(folder))
     database = Database.connect(settings.database_url)
-    schema.upgrade(database)
+    make_tables(database)
     database.dispose()
     with open_service(settings) as service:
         for name in NAMES:

@@ -13,12 +13,13 @@ from subprocess import Popen
 from typing import TypeVar
 
 import redis
+from support.tables import make_tables
 
 from worker import resources
 from worker.client import Client
 from worker.demo.stage import environment_of, running_worker
 from worker.settings import Settings
-from worker.store import decisions, schema, submissions
+from worker.store import decisions, submissions
 from worker.store.database import Database
 
 Found = TypeVar("Found")
@@ -102,7 +103,7 @@ def deploy(folder: Path, broker_url: str, database_url: str = "", **settings: ob
     }
     read = Settings.read(**(values | settings))
     database = Database.connect(read.database_url)
-    schema.upgrade(database)
+    make_tables(database)
     return Deployment(read, database, folder)
 
 

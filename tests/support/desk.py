@@ -1,8 +1,7 @@
 """A review desk of a test's own: items with pictures, people, and a server that shows them."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 from support.pictures import animation, encoded
+from support.tables import make_tables
 
 from worker.client.messages import source_record
 from worker.domain.decision import decide
@@ -28,7 +28,6 @@ from worker.store import (
     policy_versions,
     reviewers,
     reviews,
-    schema,
     submissions,
 )
 from worker.store.column_types import utc_now
@@ -169,15 +168,13 @@ def desk_rows(folder: Path, **settings: Any) -> Iterator[DeskRows]:
         review_golden_share=0,
         **settings,
     )
-    file = folder / "moderation.db"
-    file.write_bytes(_empty_tables(folder))
     database = Database.connect(read.database_url)
+    make_tables(database)
     yield DeskRows(read, database)
     database.dispose()
 
 
 _HASHES: list[str] = []
-_FILES: list[bytes] = []
 
 
 def _password_hash() -> str:
@@ -185,18 +182,6 @@ def _password_hash() -> str:
     if not _HASHES:
         _HASHES.append(passwords.hash_of(PASSWORD))
     return _HASHES[0]
-
-
-def _empty_tables(folder: Path) -> bytes:
-    """Return a database file with all tables, migrated once for all tests."""
-    if not _FILES:
-        database = Database.connect(f"sqlite:///{folder / 'made.db'}")
-        schema.upgrade(database)
-        database.dispose()
-        with closing(sqlite3.connect(folder / "made.db")) as connection:
-            connection.execute("VACUUM INTO ?", [str(folder / "whole.db")])
-        _FILES.append((folder / "whole.db").read_bytes())
-    return _FILES[0]
 
 
 def _own_vector(name: str) -> list[float]:

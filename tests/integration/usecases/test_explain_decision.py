@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 from sqlalchemy import update
 from support.pictures import encoded
+from support.tables import make_tables
 
 from worker import resources
 from worker.demo.stage import PICTURES
 from worker.domain.submission import InlineBytes, Submission
 from worker.settings import Settings
-from worker.store import schema
 from worker.store.tables import DecisionRow, EmbeddingRow, LabelScoreRow
 from worker.wiring.parts import open_database
 from worker.wiring.service import open_service
@@ -27,7 +27,7 @@ ANIMATION = InlineBytes((PICTURES / "animated-hen-house.gif").read_bytes())
 def decided(database_url):
     """Judge three uploads, two of them with one reference, and yield the database."""
     database = open_database(Settings.read(database_url=database_url))
-    schema.upgrade(database)
+    make_tables(database)
     with open_service(
         Settings.read(database_url=database_url, policies=resources.folder("policies"))
     ) as service:

@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 from support.pictures import drawing, encoded
+from support.tables import make_tables
 
 from worker.domain.callback import WebhookCallback
 from worker.domain.submission import InlineBytes, LocalFile, Submission
 from worker.errors import UnknownPolicyError, UsageError
 from worker.resources import folder
 from worker.settings import Settings
-from worker.store import decisions, schema, submissions
+from worker.store import decisions, submissions
 from worker.store.tables import OutboxRow, ReviewRow
 from worker.usecases.record_decisions import RecordDecisions
 from worker.wiring.parts import open_database
@@ -37,7 +38,7 @@ def service(url, tmp_path_factory):
         database_url=url, policies=folder("policies"), media_root=tmp_path_factory.mktemp("media")
     )
     database = open_database(settings)
-    schema.upgrade(database)
+    make_tables(database)
     database.dispose()
     with open_service(settings) as opened:
         yield opened

@@ -1,0 +1,50 @@
+"""Tables for a test's database, copied from a database that the migrations made once in this process."""
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import psycopg
+
+from worker.store import schema
+from worker.store.database import Database
+
+#: Name of the PostgreSQL database that others are copied from; one on each server of the tests.
+TEMPLATE = "tables_of_this_version"
+
+
+def make_tables(database: Database) -> None:
+    """Give an empty database the tables of this version, in a tenth of the time of its migrations."""
+    if database.address.file is None:
+        _copy_postgres(database)
+    else:
+        database.address.file.parent.mkdir(parents=True, exist_ok=True)
+        database.address.file.write_bytes(_sqlite_file())
+
+
+@cache
+def _sqlite_file() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "moderation.db"
+        _migrate(f"sqlite:///{file}")
+        return file.read_bytes()
+
+
+def _copy_postgres(database: Database) -> None:
+    url, name = database.address.url, database.address.url.database
+    # What is connected to a database keeps it from being dropped.
+    database.dispose()
+    server = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
+    with psycopg.connect(server, autocommit=True) as connection:
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone()
+        if known is None:
+            connection.execute(f"CREATE DATABASE {TEMPLATE}")
+            _migrate(url.set(database=TEMPLATE).render_as_string(hide_password=False))
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+
+
+def _migrate(url: str) -> None:
+    database = Database.connect(url)
+    schema.upgrade(database)
+    database.dispose()
