@@ -39,6 +39,15 @@ _SQLSTATE_HINTS: Final = {
 #: Known at once, and the next try need not meet it. A lock that is waited for in vain is no such thing: each
 #: further try would stand still for as long.
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
+#: By what PgBouncer says to a connection that it does not let in; it gives no code.
+_PGBOUNCER_HINTS: Final = {
+    "unsupported startup parameter": (
+        "PgBouncer passes no `options` on: take them out of MODERATION_DATABASE_URL and PGOPTIONS, or list"
+        " them in its ignore_startup_parameters; time limits among them hold all the same"
+    ),
+    "query_wait_timeout": "every connection of PgBouncer is taken: raise its default_pool_size",
+    "no more connections allowed": "each process opens up to 16 connections: raise its max_client_conn",
+}
 _ELSEWHERE: Final = "see that the server runs and that MODERATION_DATABASE_URL is right"
 
 
@@ -70,11 +79,13 @@ def _survivable(error: DBAPIError) -> bool:
 
 
 def _hint(error: DBAPIError, address: Address) -> str:
+    said = str(error.orig)
     if address.file is None:
-        return _SQLSTATE_HINTS.get(_sqlstate(error), _ELSEWHERE)
+        known = _SQLSTATE_HINTS.get(_sqlstate(error), _ELSEWHERE)
+        return next((hint for words, hint in _PGBOUNCER_HINTS.items() if words in said), known)
     if not address.file.exists():
         return f"there is no such file: {_UPGRADE}"
-    return next((hint for words, hint in _SQLITE_HINTS.items() if words in str(error.orig)), "")
+    return next((hint for words, hint in _SQLITE_HINTS.items() if words in said), "")
 
 
 def _sqlstate(error: DBAPIError) -> str:
