@@ -1,6 +1,6 @@
 """How long a transaction may take on PostgreSQL: our limits, joined with those of the operator's `options`.
 
-They are set in each transaction. PgBouncer drops or refuses the options of a connection, and a plain SET would
+They are set in each transaction: PgBouncer drops or refuses options of a connection, and a plain SET would
 reach whichever server connection happens to serve it.
 """
 

@@ -85,7 +85,7 @@ def nobody(_done, _total):
     pass
 
 
-def test_comparing_takes_three_statements_and_one_more_for_each_chunk_with_verdicts(database, encoder, alive):
+def test_comparing_takes_four_statements_and_one_more_for_each_chunk_with_verdicts(database, encoder, alive):
     fill(database, encoder, 45, verdicts_on=15)
     compare = ComparePolicies(encoder, MODEL, database)
     with statements(database) as seen:
@@ -94,7 +94,7 @@ def test_comparing_takes_three_statements_and_one_more_for_each_chunk_with_verdi
     assert alive == [1] * 5
     about_verdicts = [statement for statement in seen if "verdicts.labels" in statement]
     assert len(about_verdicts) <= 2
-    assert len(seen) - len(about_verdicts) == 3
+    assert len(seen) - len(about_verdicts) == 4
 
 
 def test_hunting_takes_three_statements(database, encoder, alive):
