@@ -17,6 +17,7 @@ from worker.errors import SettingsError
 from worker.store import time_limits
 from worker.store.address import Address
 from worker.store.failures import named_failures
+from worker.store.json_text import json_text
 
 #: Connections that threads share; the rest wait their turn, since a transaction lasts milliseconds.
 POOL_SIZE: Final = 16
@@ -142,6 +143,7 @@ def _postgresql(url: URL) -> Engine:
         # A connection that died since the last transaction is replaced before the next one begins.
         pool_pre_ping=True,
         hide_parameters=True,
+        json_serializer=json_text,
         # Behind PgBouncer the next transaction may run on a connection that knows no statement prepared on
         # another. Without autocommit the driver would spend a round trip on a BEGIN of its own.
         connect_args={"prepare_threshold": None, "autocommit": True},

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 from support.statements import statements
 
 from worker.domain.decision import Decision
@@ -16,6 +17,7 @@ from worker.domain.submission import LocalFile, Submission
 from worker.settings import Settings
 from worker.store import archive, decisions, embeddings, policy_versions, submissions, verdicts
 from worker.store.archive import Span
+from worker.store.tables import VerdictRow
 from worker.usecases.compare_policies import ComparePolicies
 from worker.usecases.hunt_phrase import HuntPhrase
 from worker.wiring.parts import open_encoder
@@ -140,3 +142,19 @@ def test_progress_is_told_up_to_all_there_are(sqlite_database, encoder, monkeypa
     seen = []
     ComparePolicies(encoder, MODEL, sqlite_database)(OLD, NEW, LONG_AGO, lambda *told: seen.append(told))
     assert seen == [(10, 25), (20, 25), (25, 25)]
+
+
+def test_verdicts_undone_meanwhile_count_as_they_did_when_the_comparison_began(database, encoder, alive):
+    fill(database, encoder, 45, verdicts_on=45)
+
+    def undo(done: int, _total: int) -> None:
+        if done > CHUNK:
+            return
+        with database.transaction() as session:
+            for verdict_id in session.scalars(select(VerdictRow.id)):
+                verdicts.reverse(session, verdict_id, reviewer="ada", action=Action.ALLOW, reason="")
+
+    compare = ComparePolicies(encoder, MODEL, database)
+    assert compare(OLD, NEW, LONG_AGO, undo).tally.verdicts == 45
+    assert len(alive) == 5
+    assert compare(OLD, NEW, LONG_AGO, nobody).tally.verdicts == 0
