@@ -32,10 +32,14 @@ POSTGRESQL_LIVENESS: Final = {
     "tcp_user_timeout": "25000",
     "application_name": "moderation-worker",
 }
+#: How long a migration waits for a lock before it lets those behind it proceed, and tries again.
+MIGRATION_LOCK_TIMEOUT: Final = "2s"
 #: After a failover the old server still answers, but takes no writes: a new connection finds the new one.
 READ_ONLY: Final = "25006"
 #: Execution option of a connection whose transactions only read.
 _READS: Final = "moderation_reads"
+#: Execution option of a connection that begins no transactions.
+_OUTSIDE: Final = "moderation_outside"
 #: Where a pooled connection keeps the SQL that sets its time limits.
 _LIMITS: Final = "moderation_limits"
 
@@ -102,7 +106,16 @@ class Database:
             connection.begin(),
         ):
             _take_time(connection)
+            if connection.dialect.name == "postgresql":
+                # Whatever wants the table queues behind a migration that waits for it.
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_TIMEOUT}'")
             yield connection
+
+    @contextmanager
+    def statement_by_statement(self) -> Iterator[Connection]:
+        """Execute statements outside transactions, as some must be; without time limits. Errors as above."""
+        with named_failures(self.address), self.engine.connect() as connection:
+            yield connection.execution_options(**{_OUTSIDE: True})
 
     def dispose(self) -> None:
         """Close the connections; the next transaction opens new ones."""
@@ -170,7 +183,7 @@ def _prepare_postgresql(connection: Any, record: ConnectionPoolEntry) -> None:
 
 def _begin_postgresql(connection: Connection) -> None:
     options = connection.get_execution_options()
-    if options.get("isolation_level") == "AUTOCOMMIT":
+    if options.get(_OUTSIDE) or options.get("isolation_level") == "AUTOCOMMIT":
         return
     # One round trip. What reads sees one state, as on SQLite.
     level = " ISOLATION LEVEL REPEATABLE READ" if options.get(_READS) else ""

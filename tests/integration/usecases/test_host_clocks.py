@@ -132,4 +132,6 @@ def test_nothing_else_asks_the_host_for_the_time():
 def _asks(tree: ast.Module) -> bool:
     asked = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return bool(asked & {"datetime.now", "datetime.utcnow", "time.time", "time.time_ns"}) or "utc_now" in names
+    return (
+        bool(asked & {"datetime.now", "datetime.utcnow", "time.time", "time.time_ns"}) or "utc_now" in names
+    )
