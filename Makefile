@@ -7,7 +7,7 @@ EXTRAS := worker,heic,int8,demo,dev
 # Rivals of `make bench`, half a gigabyte that nothing else needs.
 BENCH_EXTRAS := $(EXTRAS),bench
 
-.PHONY: help setup browser demo test lint faults bench model-bench
+.PHONY: help setup programs demo test lint faults bench model-bench
 
 help:
 	@echo "make demo    judge sample uploads with real workers, then add a category in words"
@@ -26,12 +26,15 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	touch $@
 
-# What no package index brings: the tests of the review desk drive a real Chromium.
-browser:
-	@command -v chromium chromium-browser google-chrome chrome >/dev/null \
-	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing Chromium" \
-	     && apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; } \
-	|| echo "There is no Chromium: the tests of the review desk skip, or fail where CI is set"
+# What no package index brings: the tests drive a real Chromium, and a real PgBouncer in front of PostgreSQL.
+programs:
+	@missing=""; \
+	command -v chromium chromium-browser google-chrome chrome >/dev/null || missing="chromium"; \
+	PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null || missing="$$missing pgbouncer"; \
+	[ -z "$$missing" ] \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing $$missing" \
+	     && apt-get update -qq && apt-get install -qq -y --no-install-recommends $$missing >/dev/null; } \
+	|| echo "Not installed: $$missing. The tests that need it skip, or fail where CI is set"
 
 demo: setup
 	$(BIN)/moderate demo
@@ -42,7 +45,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint browser
+test: lint programs
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # For example: make faults FAULTS="--only SIGTERM --database sqlite"

@@ -143,6 +143,10 @@ class DatabaseUnavailableError(UnavailableError):
     """The database does not answer."""
 
 
+class DatabaseLockedError(DatabaseUnavailableError):
+    """Another session holds a lock that was waited for in vain."""
+
+
 class TransactionGivenUpError(DatabaseUnavailableError):
     """Two transactions were in each other's way, and the database gave this one up."""
 

@@ -25,3 +25,16 @@ def upgrade() -> None:
         results().print(f"{database.describe}: tables are up to date")
     finally:
         database.dispose()
+
+
+@app.command(
+    epilog="Exit codes: 0 the tables are right, 2 wrong usage, 3 they are not, or the database is away."
+)
+def check() -> None:
+    """Say whether the tables are those this version needs, with every constraint; nothing is changed."""
+    database = open_database(Settings.read())
+    try:
+        schema.check(database)
+        results().print(f"{database.describe}: tables are up to date")
+    finally:
+        database.dispose()

@@ -1,6 +1,5 @@
 """`moderate policy compare`: what a policy would have done to past uploads instead of another."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,6 +19,7 @@ from worker.reports.thumbnails import Thumbnails
 from worker.settings import Settings
 from worker.store import schema
 from worker.store.archive import Span
+from worker.store.clock import now_at
 from worker.store.database import Database
 from worker.usecases.compare_policies import DEFAULT_KEPT, Comparison
 from worker.wiring.parts import image_reader, open_database, open_decoder, open_encoder
@@ -60,13 +60,13 @@ def compare(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
     """Say what would have changed had NEW decided instead of OLD; no picture is judged again."""
     if policy and every:
         raise UsageError("--policy and --all exclude each other")
-    span_since = datetime.now(UTC) - parse_since(since)
+    back = parse_since(since)
     settings = Settings.read()
     database = open_database(settings)
     try:
         schema.check(database)
         before, after = pick_policies(settings, database)(old, new)
-        span = Span(span_since, None if every else policy or after.name)
+        span = Span(now_at(database) - back, None if every else policy or after.name)
         comparison = _compare(settings, database, before, after, span, limit or DEFAULT_KEPT)
     finally:
         database.dispose()

@@ -1,6 +1,5 @@
 """`moderate policy hunt`: which past uploads show a phrase, the strongest first."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from worker.reports.thumbnails import Thumbnails
 from worker.settings import Settings
 from worker.store import schema
 from worker.store.archive import Span
+from worker.store.clock import now_at
 from worker.store.database import Database
 from worker.usecases.hunt_phrase import Hunt
 from worker.wiring.parts import image_reader, open_database, open_decoder, open_encoder
@@ -43,11 +43,12 @@ def hunt(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Rank past uploads, whatever decided them, by how strongly they show a phrase."""
-    span = Span(datetime.now(UTC) - parse_since(since))
+    back = parse_since(since)
     settings = Settings.read()
     database = open_database(settings)
     try:
         schema.check(database)
+        span = Span(now_at(database) - back)
         background = pick_policies(settings, database).named(policy or settings.policy)
         found = _hunt(settings, database, phrase, background, span, top)
     finally:

@@ -16,7 +16,7 @@ from worker.domain.policy import Action
 from worker.errors import UsageError
 from worker.settings import Settings
 from worker.store import schema, shadow_decisions
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.shadow_decisions import Difference, ShadowVersion
 from worker.wiring.parts import open_database
 
@@ -76,11 +76,11 @@ def shadow(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what shadow policies would have decided beside what was decided, and where they differ."""
-    now = utc_now()
     database = open_database(Settings.read())
     try:
         schema.check(database)
         with database.reading(unhurried=True) as session:
+            now = database_now(session)
             found = shadow_decisions.versions(session, name=name, since=now - since)
             reports = [_report(session, version, now - since, now, limit) for version in found]
             known = shadow_decisions.names(session)

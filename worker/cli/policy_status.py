@@ -11,7 +11,7 @@ from rich.text import Text
 from worker.cli.console import messages, plain_table, print_json, results
 from worker.settings import Settings
 from worker.store import policy_states, schema
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.policy_states import Disagreements, ReportedState, disagreements
 from worker.wiring.parts import open_database
 
@@ -32,10 +32,9 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     try:
         schema.check(database)
         with database.reading() as session:
-            reports = policy_states.all_states(session)
+            reports, now = policy_states.all_states(session), database_now(session)
     finally:
         database.dispose()
-    now = utc_now()
     awake = [report for report in reports if not report.is_silent(now)]
     split = disagreements(awake)
     if as_json:

@@ -1,6 +1,6 @@
 """`moderate review`: the review queue from a terminal, for whoever may use the database."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +15,7 @@ from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.verdict import Answer
 from worker.errors import UsageError
 from worker.store import reviews, submissions
+from worker.store.clock import database_now
 from worker.store.reviews import Review, ReviewFilters
 from worker.usecases.settle_review import Settled
 from worker.usecases.submission_history import Happening
@@ -63,11 +64,10 @@ def show(  # noqa: PLR0913, PLR0917 - an option each
     """Show what is open, in the order in which it is handed out."""
     filters = ReviewFilters(queue, label, policy, kind, severity)
     with desk() as at, at.database.reading() as session:
-        found = reviews.page(session, filters, limit=limit)
+        found, now = reviews.page(session, filters, limit=limit), database_now(session)
     if as_json:
         print_json([_as_json(review) for review in found])
         return
-    now = datetime.now(UTC)
     table = plain_table(
         "review", "queue", "kind", "severity", "due", "in hand", "labels", "reference", "reason"
     )
@@ -248,7 +248,7 @@ def _tokens(at: ReviewDesk, texts: list[str], name: str) -> list[ClaimToken]:
     held = {}
     if not all(":" in text for text in texts):
         with at.database.reading() as session:
-            held = {one.id: one.token for one in reviews.held_by(session, name, datetime.now(UTC))}
+            held = {one.id: one.token for one in reviews.held_by(session, name, database_now(session))}
     return [_one_token(text, held) for text in texts]
 
 

@@ -1,6 +1,7 @@
 """`moderate review stats`: whether the queue is under control, and whether the verdicts are right."""
 
 from collections import Counter
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from worker.cli.console import plain_table, print_json, results
 from worker.cli.durations import Since, short
 from worker.cli.open_desk import desk
 from worker.domain.policy import Action
-from worker.store.column_types import utc_now
+from worker.store.clock import now_at
 from worker.usecases.review_statistics import Statistics
 
 EPILOG = """Examples:
@@ -29,20 +30,21 @@ def stats(
 ) -> None:
     """Show what waits, what was answered, and how right the answers are."""
     with desk() as at:
-        found = at.statistics(utc_now() - since)
+        now = now_at(at.database)
+        found = at.statistics(now - since)
     if as_json:
         print_json(as_json_of(found))
         return
-    _print_backlog(found)
+    _print_backlog(found, now)
     _print_people(found, short(since))
     _print_labels(found)
 
 
-def _print_backlog(found: Statistics) -> None:
+def _print_backlog(found: Statistics, now: datetime) -> None:
     table = plain_table("queue", "open", "in hand", "overdue", "for leads", "oldest")
     for one in found.backlog:
         overdue = Text(f"{one.overdue:,}", "bold red" if one.overdue else "")
-        age = short(utc_now() - one.oldest_at)
+        age = short(now - one.oldest_at)
         table.add_row(one.queue, f"{one.open:,}", f"{one.claimed:,}", overdue, f"{one.for_lead:,}", age)
     results().print(table if found.backlog else "nothing is open")
 

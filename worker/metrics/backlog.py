@@ -1,7 +1,7 @@
 """The metrics of what waits: in the database and at the broker, the same whichever process is asked."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -22,7 +22,7 @@ class DatabaseBacklog(Collector):
         backlog = self._read()
         yield _gauge("moderation_database_up", "1 while the database answers, 0 otherwise.", bool(backlog))
         if backlog:
-            yield from _gauges(backlog, datetime.now(UTC))
+            yield from _gauges(backlog, backlog.at)
 
 
 class QueueBacklog(Collector):

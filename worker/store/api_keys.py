@@ -8,7 +8,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from worker.domain.api_key import ApiKey, NewApiKey, Scope
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.tables import ApiKeyRow
 
 #: How stale `last_used_at` may be: a write for every request would cost more than it tells.
@@ -25,10 +25,9 @@ class RecordedKey:
     last_used_at: datetime | None
     revoked_at: datetime | None
 
-    @property
-    def use_is_stale(self) -> bool:
+    def use_is_stale(self, now: datetime) -> bool:
         """Whether it is time to note its use again."""
-        return self.last_used_at is None or utc_now() - self.last_used_at >= USE_INTERVAL
+        return self.last_used_at is None or now - self.last_used_at >= USE_INTERVAL
 
 
 def add(session: Session, new: NewApiKey) -> None:
@@ -51,7 +50,7 @@ def everyone(session: Session) -> list[RecordedKey]:
 
 def note_use(session: Session, key_id: str) -> None:
     """Note that a key is used now, unless that was noted within the last minute."""
-    now = utc_now()
+    now = database_now(session)
     stale = or_(ApiKeyRow.last_used_at.is_(None), ApiKeyRow.last_used_at <= now - USE_INTERVAL)
     session.execute(update(ApiKeyRow).where(ApiKeyRow.id == key_id, stale).values(last_used_at=now))
 
@@ -61,7 +60,7 @@ def revoke(session: Session, key_id: str) -> bool:
     row = session.get(ApiKeyRow, key_id)
     if row is None:
         return False
-    row.revoked_at = row.revoked_at or utc_now()
+    row.revoked_at = row.revoked_at or database_now(session)
     return True
 
 

@@ -244,11 +244,11 @@ def _lock(session: Session, arrivals: Sequence[Arrival]) -> dict[str, _Known]:
     ]
     if not rows:
         return {}
-    insert = insert_into(session, SubmissionRow)
+    insert = insert_into(session, SubmissionRow, updated_at=clock.later(session))
     was_refused = SubmissionRow.state == "refused"
     anew = {
         name: case((was_refused, insert.excluded[name]), else_=getattr(SubmissionRow, name))
-        for name in rows[0].keys() - {"id"}
+        for name in (rows[0].keys() | {"updated_at"}) - {"id"}
     }
     upsert = insert.on_conflict_do_update(index_elements=[SubmissionRow.id], set_=anew)
     # Beside the session, which would ask for each row that was not new once more.

@@ -1,27 +1,58 @@
-"""The database's time, in which leases are measured: clocks of workers differ, theirs is one.
-
-SQLite has no clock but the machine's, which all its users share.
-"""
+"""The database's time, in which everything is measured that two processes compare: clocks of hosts differ."""
 
 from datetime import datetime, timedelta
-from typing import Final, cast
+from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, Interval, func, literal, select, type_coerce
+from sqlalchemy import ColumnElement, Float, bindparam, select
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
-from worker.store.column_types import UtcDateTime, utc_now
+from worker.store.column_types import UtcDateTime
+from worker.store.database import Database
 
-_TIME: Final = UtcDateTime()
+#: As SQLAlchemy writes times into SQLite's columns, to the millisecond.
+_SQLITE_FORMAT: Final = "'%Y-%m-%d %H:%M:%f000'"
 
 
-def later(session: Session, delay: timedelta = timedelta()) -> ColumnElement[datetime]:
+class moment(FunctionElement[datetime]):  # noqa: N801 - it stands in statements, like a function of SQL
+    """The time at which a statement is executed, some seconds later or earlier.
+
+    Not PostgreSQL's now(), which is when the transaction began: it may have waited for others since.
+    """
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+    def __init__(self, delay: timedelta = timedelta()) -> None:
+        super().__init__(bindparam(None, delay.total_seconds(), Float()))
+
+
+@compiles(moment, "postgresql")
+def _on_postgresql(element: moment, compiler: SQLCompiler, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    return f"clock_timestamp() + make_interval(secs => {seconds})"
+
+
+@compiles(moment, "sqlite")
+def _on_sqlite(element: moment, compiler: SQLCompiler, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    # The driver doubles no percent sign: its parameters are question marks.
+    return f"strftime({_SQLITE_FORMAT}, 'now', {seconds} || ' seconds')"
+
+
+def later(_session: Session, delay: timedelta = timedelta()) -> ColumnElement[datetime]:
     """Return the moment `delay` from now, to stand in a statement."""
-    if session.get_bind().dialect.name == "postgresql":
-        # Not now(), which is when the transaction began: it may have waited for others since.
-        return type_coerce(func.clock_timestamp() + literal(delay, Interval()), _TIME)
-    return literal(utc_now() + delay, _TIME)
+    return moment(delay)
+
+
+def now_at(database: Database) -> datetime:
+    """Return a database's time, for what compares no rows itself."""
+    with database.reading() as session:
+        return database_now(session)
 
 
 def database_now(session: Session) -> datetime:
-    """Return the time."""
-    return cast("datetime", session.scalar(select(later(session))))
+    """Return the time; as a parameter, unlike `later`, it lets PostgreSQL use an index."""
+    return cast("datetime", session.scalar(select(moment())))

@@ -11,10 +11,13 @@ from psycopg import ServerCursor
 from psycopg.pq import Format
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from worker.errors import SettingsError
+from worker.store import time_limits
 from worker.store.address import Address
 from worker.store.failures import named_failures
+from worker.store.json_text import json_text
 
 #: Connections that threads share; the rest wait their turn, since a transaction lasts milliseconds.
 POOL_SIZE: Final = 16
@@ -29,16 +32,16 @@ POSTGRESQL_LIVENESS: Final = {
     "tcp_user_timeout": "25000",
     "application_name": "moderation-worker",
 }
-#: Nothing of ours takes nearly as long; what does is given up, and the job comes back. Milliseconds.
-POSTGRESQL_LIMITS: Final = {
-    # A statement that waits for a lock makes others wait behind it.
-    "lock_timeout": 10_000,
-    "statement_timeout": 30_000,
-    # A process that was stopped in mid-transaction must not keep its locks.
-    "idle_in_transaction_session_timeout": 60_000,
-}
+#: How long a migration waits for a lock before it lets those behind it proceed, and tries again.
+MIGRATION_LOCK_TIMEOUT: Final = "2s"
 #: After a failover the old server still answers, but takes no writes: a new connection finds the new one.
 READ_ONLY: Final = "25006"
+#: Execution option of a connection whose transactions only read.
+_READS: Final = "moderation_reads"
+#: Execution option of a connection that begins no transactions.
+_OUTSIDE: Final = "moderation_outside"
+#: Where a pooled connection keeps the SQL that sets its time limits.
+_LIMITS: Final = "moderation_limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,11 @@ class Database:
     def reading(self, *, unhurried: bool = False) -> Iterator[Session]:
         """Read without waiting for writers; what is written here is lost. Errors as in `transaction`.
 
-        `unhurried`: a person waits for an answer from the whole archive, however long it takes.
+        All queries of the block see the database as it was at the first of them. `unhurried`: a person waits
+        for an answer from the whole archive, however long it takes.
         """
         with named_failures(self.address), Session(self.engine) as session:
-            connection = session.connection(execution_options={"sqlite_begin": "DEFERRED"})
+            connection = session.connection(execution_options={_READS: True})
             if unhurried:
                 _take_time(connection)
             yield session
@@ -102,7 +106,16 @@ class Database:
             connection.begin(),
         ):
             _take_time(connection)
+            if connection.dialect.name == "postgresql":
+                # Whatever wants the table queues behind a migration that waits for it.
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_TIMEOUT}'")
             yield connection
+
+    @contextmanager
+    def statement_by_statement(self) -> Iterator[Connection]:
+        """Execute statements outside transactions, as some must be; without time limits. Errors as above."""
+        with named_failures(self.address), self.engine.connect() as connection:
+            yield connection.execution_options(**{_OUTSIDE: True})
 
     def dispose(self) -> None:
         """Close the connections; the next transaction opens new ones."""
@@ -113,7 +126,7 @@ def _sqlite(url: URL, file: Path) -> Engine:
     # Read and write, but never create: a mistyped path must not become an empty database.
     query = {"timeout": str(SQLITE_BUSY_SECONDS), **url.query, "mode": "rw", "uri": "true"}
     url = url.set(database=file.absolute().as_uri(), query=query)
-    engine = create_engine(url, pool_size=POOL_SIZE, max_overflow=0)
+    engine = create_engine(url, pool_size=POOL_SIZE, max_overflow=0, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -130,16 +143,26 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that starts to write after another did fails at once, whatever the timeout.
-    mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    reads = connection.get_execution_options().get(_READS)
+    connection.exec_driver_sql("BEGIN DEFERRED" if reads else "BEGIN IMMEDIATE")
 
 
 def _postgresql(url: URL) -> Engine:
-    limits = " ".join(f"-c {name}={value}" for name, value in POSTGRESQL_LIMITS.items())
-    url = url.set(query={**POSTGRESQL_LIVENESS, "options": limits, **url.query})
-    # A connection that died since the last transaction is replaced before the next one begins.
-    engine = create_engine(url, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
+    url = url.set(query={**POSTGRESQL_LIVENESS, **url.query})
+    engine = create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        # A connection that died since the last transaction is replaced before the next one begins.
+        pool_pre_ping=True,
+        hide_parameters=True,
+        json_serializer=json_text,
+        # Behind PgBouncer the next transaction may run on a connection that knows no statement prepared on
+        # another. Without autocommit the driver would spend a round trip on a BEGIN of its own.
+        connect_args={"prepare_threshold": None, "autocommit": True},
+    )
     event.listen(engine, "connect", _prepare_postgresql)
+    event.listen(engine, "begin", _begin_postgresql)
     event.listen(engine, "handle_error", _leave_read_only_server)
     return engine
 
@@ -152,8 +175,19 @@ class _BinaryCursor(ServerCursor[Any]):
         self.format = Format.BINARY
 
 
-def _prepare_postgresql(connection: Any, _record: Any) -> None:
+def _prepare_postgresql(connection: Any, record: ConnectionPoolEntry) -> None:
     connection.server_cursor_factory = _BinaryCursor
+    # Those in force, whether they stand in the URL, in PGOPTIONS or in a service file.
+    record.info[_LIMITS] = time_limits.setting(time_limits.joined(connection.info.options))
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get(_OUTSIDE) or options.get("isolation_level") == "AUTOCOMMIT":
+        return
+    # One round trip. What reads sees one state, as on SQLite.
+    level = " ISOLATION LEVEL REPEATABLE READ" if options.get(_READS) else ""
+    connection.exec_driver_sql(f"BEGIN{level}{connection.info[_LIMITS]}")
 
 
 def _leave_read_only_server(context: ExceptionContext) -> None:

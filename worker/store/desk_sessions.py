@@ -3,13 +3,13 @@
 import hashlib
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now, moment
 from worker.store.reviewers import Account, account_of
 from worker.store.tables import DeskSessionRow, ReviewerRow
 
@@ -38,7 +38,7 @@ def token_id(token: str) -> str:
 
 def begin(session: Session, name: str, *, by_proxy: bool) -> str:
     """Begin a session and return its token, which is kept nowhere."""
-    token, now = secrets.token_urlsafe(32), utc_now()
+    token, now = secrets.token_urlsafe(32), database_now(session)
     session.add(
         DeskSessionRow(id=token_id(token), reviewer=name, by_proxy=by_proxy, created_at=now, seen_at=now)
     )
@@ -50,7 +50,7 @@ def find(session: Session, token: str) -> DeskSession | None:
     query = (
         select(DeskSessionRow, ReviewerRow)
         .join(ReviewerRow, ReviewerRow.name == DeskSessionRow.reviewer)
-        .where(DeskSessionRow.id == token_id(token), ~_over(utc_now()), ReviewerRow.disabled_at.is_(None))
+        .where(DeskSessionRow.id == token_id(token), ~_is_over(), ReviewerRow.disabled_at.is_(None))
     )
     found = session.execute(query).one_or_none()
     return DeskSession(found[0].id, account_of(found[1]), found[0].by_proxy) if found else None
@@ -58,7 +58,7 @@ def find(session: Session, token: str) -> DeskSession | None:
 
 def note_use(session: Session, session_id: str) -> None:
     """Note that a session is used now, unless that was noted within the last minute."""
-    now = utc_now()
+    now = database_now(session)
     session.execute(
         update(DeskSessionRow)
         .where(DeskSessionRow.id == session_id, DeskSessionRow.seen_at <= now - _SEEN_INTERVAL)
@@ -69,8 +69,8 @@ def note_use(session: Session, session_id: str) -> None:
 
 def seen_is_stale(session: Session, session_id: str) -> bool:
     """Whether it is time to note the use of a session again."""
-    seen = session.scalar(select(DeskSessionRow.seen_at).where(DeskSessionRow.id == session_id))
-    return seen is not None and seen <= utc_now() - _SEEN_INTERVAL
+    stale = DeskSessionRow.seen_at <= moment(-_SEEN_INTERVAL)
+    return bool(session.scalar(select(stale).where(DeskSessionRow.id == session_id)))
 
 
 def end(session: Session, session_id: str) -> None:
@@ -85,8 +85,8 @@ def end_all_of(session: Session, name: str) -> None:
 
 def forget_ended(session: Session) -> None:
     """Delete the sessions that are over."""
-    session.execute(delete(DeskSessionRow).where(_over(utc_now())))
+    session.execute(delete(DeskSessionRow).where(_is_over()))
 
 
-def _over(now: datetime) -> ColumnElement[bool]:
-    return or_(DeskSessionRow.seen_at <= now - IDLE, DeskSessionRow.created_at <= now - LONGEST)
+def _is_over() -> ColumnElement[bool]:
+    return or_(DeskSessionRow.seen_at <= moment(-IDLE), DeskSessionRow.created_at <= moment(-LONGEST))

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from worker.errors import DatabaseUnavailableError, TransactionGivenUpError
+from worker.errors import DatabaseLockedError, DatabaseUnavailableError, TransactionGivenUpError
 from worker.store.address import Address
 
 _UPGRADE: Final = "run `moderate db upgrade`"
@@ -39,6 +39,16 @@ _SQLSTATE_HINTS: Final = {
 #: Known at once, and the next try need not meet it. A lock that is waited for in vain is no such thing: each
 #: further try would stand still for as long.
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
+_LOCK_TIMEOUT: Final = "55P03"
+#: By what PgBouncer says to a connection that it does not let in; it gives no code.
+_PGBOUNCER_HINTS: Final = {
+    "unsupported startup parameter": (
+        "PgBouncer passes no `options` on: take them out of MODERATION_DATABASE_URL and PGOPTIONS, or list"
+        " them in its ignore_startup_parameters; time limits among them hold all the same"
+    ),
+    "query_wait_timeout": "every connection of PgBouncer is taken: raise its default_pool_size",
+    "no more connections allowed": "each process opens up to 16 connections: raise its max_client_conn",
+}
 _ELSEWHERE: Final = "see that the server runs and that MODERATION_DATABASE_URL is right"
 
 
@@ -58,8 +68,13 @@ def named_failures(address: Address) -> Iterator[None]:
     except DBAPIError as error:
         if not _survivable(error):
             raise
-        kind = TransactionGivenUpError if _sqlstate(error) in _GIVEN_UP else DatabaseUnavailableError
-        raise kind(f"{address}: {_first_line(error)}", hint=_hint(error, address)) from error
+        raise _kind(error)(f"{address}: {_first_line(error)}", hint=_hint(error, address)) from error
+
+
+def _kind(error: DBAPIError) -> type[DatabaseUnavailableError]:
+    if _sqlstate(error) in _GIVEN_UP:
+        return TransactionGivenUpError
+    return DatabaseLockedError if _sqlstate(error) == _LOCK_TIMEOUT else DatabaseUnavailableError
 
 
 def _survivable(error: DBAPIError) -> bool:
@@ -70,11 +85,13 @@ def _survivable(error: DBAPIError) -> bool:
 
 
 def _hint(error: DBAPIError, address: Address) -> str:
+    said = str(error.orig)
     if address.file is None:
-        return _SQLSTATE_HINTS.get(_sqlstate(error), _ELSEWHERE)
+        known = _SQLSTATE_HINTS.get(_sqlstate(error), _ELSEWHERE)
+        return next((hint for words, hint in _PGBOUNCER_HINTS.items() if words in said), known)
     if not address.file.exists():
         return f"there is no such file: {_UPGRADE}"
-    return next((hint for words, hint in _SQLITE_HINTS.items() if words in str(error.orig)), "")
+    return next((hint for words, hint in _SQLITE_HINTS.items() if words in said), "")
 
 
 def _sqlstate(error: DBAPIError) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from worker.domain.policy import Action
-from worker.store.column_types import utc_now
+from worker.store.clock import moment
 from worker.store.inserting import insert_into
 from worker.store.reviews import OPEN
 from worker.store.tables import DecisionRow, GoldenItemRow, ReviewRow
@@ -59,7 +59,7 @@ def retire(session: Session, item: int) -> bool:
     retired = session.scalar(
         update(GoldenItemRow)
         .where(GoldenItemRow.id == item, GoldenItemRow.retired_at.is_(None))
-        .values(retired_at=utc_now())
+        .values(retired_at=moment())
         .returning(GoldenItemRow.id)
         .execution_options(synchronize_session=False)
     )

@@ -12,7 +12,8 @@ from worker.store.tables import Row
 def insert_into(session: Session, table: type[Row], **values: Any) -> sqlite.Insert | postgresql.Insert:
     """Return the insertion of one row, to be completed by what happens on a conflict.
 
-    Without values it is one of many rows, which are given when it is executed.
+    Without values, or with those that all rows share, it is one of many rows, which are given when it is
+    executed.
     """
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     return insert(table).values(**values) if values else insert(table)

@@ -1,12 +1,12 @@
 """Failed logins at the review desk: how often names and addresses were tried of late."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now, moment
 from worker.store.tables import LoginFailureRow
 
 #: What happened longer ago counts no more.
@@ -21,16 +21,17 @@ _NAME_CHARACTERS: Final = 80
 
 def note(session: Session, name: str, address: str) -> None:
     """Note that a login failed."""
-    session.add(LoginFailureRow(name=_short(name), address=address, failed_at=utc_now()))
+    session.add(LoginFailureRow(name=_short(name), address=address, failed_at=moment()))
 
 
 def too_many(session: Session, name: str, address: str) -> bool:
     """Whether it was tried too often to be tried now."""
     of_name, of_address = LoginFailureRow.name == _short(name), LoginFailureRow.address == address
+    since = database_now(session) - WINDOW
     return (
-        _count(session, of_name, of_address) >= MAX_OF_NAME_AND_ADDRESS
-        or _count(session, of_address) >= MAX_OF_ADDRESS
-        or _count(session, of_name) >= MAX_OF_NAME
+        _count(session, since, of_name, of_address) >= MAX_OF_NAME_AND_ADDRESS
+        or _count(session, since, of_address) >= MAX_OF_ADDRESS
+        or _count(session, since, of_name) >= MAX_OF_NAME
     )
 
 
@@ -45,12 +46,13 @@ def forget(session: Session, name: str, address: str) -> None:
 
 def forget_old(session: Session) -> None:
     """Delete what counts no more."""
-    session.execute(delete(LoginFailureRow).where(LoginFailureRow.failed_at <= utc_now() - WINDOW))
+    before = database_now(session) - WINDOW
+    session.execute(delete(LoginFailureRow).where(LoginFailureRow.failed_at <= before))
 
 
-def _count(session: Session, *of: ColumnElement[bool]) -> int:
+def _count(session: Session, since: datetime, *of: ColumnElement[bool]) -> int:
     query = select(func.count()).select_from(LoginFailureRow)
-    return session.scalar(query.where(*of, LoginFailureRow.failed_at > utc_now() - WINDOW)) or 0
+    return session.scalar(query.where(*of, LoginFailureRow.failed_at > since)) or 0
 
 
 def _short(name: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from worker.domain.backlog import Backlog, Waiting
 from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.policy_states import SILENT_AFTER
 from worker.store.tables import (
     TRIED_AGAIN,
@@ -51,7 +51,7 @@ class Happenings:
 
 def backlog(session: Session) -> Backlog:
     """Return what waits now."""
-    now = utc_now()
+    now = database_now(session)
     given_up = select(func.count()).where(OutboxRow.state == "given_up")
     workers = select(func.count(PolicyStateRow.process.distinct())).where(
         PolicyStateRow.seen_at >= now - SILENT_AFTER
@@ -69,7 +69,7 @@ def backlog(session: Session) -> Backlog:
 
 def happenings(session: Session) -> Happenings:
     """Return what happened within the last hour and the last day."""
-    now = utc_now()
+    now = database_now(session)
     refused = SubmissionRow.state == "refused"
     newest = select(SubmissionConflictRow.submission_id).order_by(SubmissionConflictRow.created_at.desc())
     conflicts = _lately(session, SubmissionConflictRow.created_at, now)

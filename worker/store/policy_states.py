@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from worker.domain.policy_state import PolicyState
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.tables import PolicyStateRow
 
 #: Three heartbeats missed: the process is dead or cut off, and no longer counts.
@@ -43,7 +43,7 @@ class ReportedState:
 def replace(session: Session, process: str, states: Sequence[PolicyState]) -> None:
     """Let `states` be all that is known of a process, which is alive now."""
     withdraw(session, process)
-    now = utc_now()
+    now = database_now(session)
     rows = [{"process": process, "seen_at": now, **asdict(state)} for state in states]
     if rows:
         session.execute(insert(PolicyStateRow), rows)
@@ -54,9 +54,10 @@ def withdraw(session: Session, process: str) -> None:
     session.execute(delete(PolicyStateRow).where(PolicyStateRow.process == process))
 
 
-def forget_silent(session: Session, since: datetime) -> None:
-    """Remove the processes that were not heard of since then: they ended without a word."""
-    session.execute(delete(PolicyStateRow).where(PolicyStateRow.seen_at < since))
+def forget_silent(session: Session, *, longer_than: timedelta) -> None:
+    """Remove the processes that have been silent for longer: they ended without a word."""
+    before = database_now(session) - longer_than
+    session.execute(delete(PolicyStateRow).where(PolicyStateRow.seen_at < before))
 
 
 def all_states(session: Session) -> list[ReportedState]:

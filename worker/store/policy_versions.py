@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from worker.domain.policy import Policy
 from worker.store import inserting
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.inserting import insert_into
 from worker.store.tables import PolicyVersionRow
 
@@ -33,7 +33,7 @@ def in_force(session: Session, policy: Policy, text: str) -> None:
     Texts of one digest mean the same, but one may say that it is a shadow and the other not: the later
     one is what a restart goes back to.
     """
-    state = {"text": text, "last_in_force_at": utc_now()}
+    state = {"text": text, "last_in_force_at": database_now(session)}
     session.execute(
         insert_into(
             session, PolicyVersionRow, digest=policy.digest, name=policy.name, **state

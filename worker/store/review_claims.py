@@ -10,7 +10,7 @@ from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.errors import ReviewConflictError, UnknownReviewError
 from worker.store import audit_log, reviews, verdicts
-from worker.store.column_types import utc_now
+from worker.store.clock import moment
 from worker.store.inserting import insert_into
 from worker.store.reviews import OPEN, SETTLED, Review
 from worker.store.tables import DecisionRow, GoldenItemRow, ReviewRow, ReviewSkipRow, VerdictRow
@@ -39,7 +39,7 @@ def reopen(session: Session, review_ids: Collection[int], reviewer: str | None, 
 
 def skip(session: Session, review_id: int, reviewer: str, reason: str) -> None:
     """Put a review behind all others for a person."""
-    now = {"reason": reason, "created_at": utc_now()}
+    now = {"reason": reason, "created_at": moment()}
     row = insert_into(session, ReviewSkipRow, review_id=review_id, reviewer=reviewer, **now)
     key = [ReviewSkipRow.review_id, ReviewSkipRow.reviewer]
     session.execute(row.on_conflict_do_update(index_elements=key, set_=now))

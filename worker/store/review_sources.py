@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.tables import DecisionRow, ReviewRow, SubmissionRow, VerdictRow
 
 #: An undone verdict opens its review again, and the picture has to be there still.
@@ -34,7 +34,7 @@ def find(session: Session, submission_id: str) -> tuple[dict[str, Any] | None, d
 
 def forget_settled(session: Session) -> None:
     """Forget the sources that no open review needs, nor one that may soon be opened again."""
-    before = utc_now() - KEPT_AFTER
+    before = database_now(session) - KEPT_AFTER
     waiting = exists(
         select(ReviewRow.id)
         .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from worker.domain.reviewer import Reviewer, Role
-from worker.store.column_types import utc_now
+from worker.store.clock import moment
 from worker.store.inserting import insert_into
 from worker.store.tables import ReviewerRow
 
@@ -37,7 +37,7 @@ def add(session: Session, reviewer: Reviewer, password_hash: str | None) -> bool
         opt_outs=sorted(reviewer.opt_outs),
         severe_per_day=reviewer.severe_per_day,
         password_hash=password_hash,
-        created_at=utc_now(),
+        created_at=moment(),
     )
     once = row.on_conflict_do_nothing(index_elements=[ReviewerRow.name])
     return session.scalar(once.returning(ReviewerRow.name)) is not None
@@ -87,7 +87,7 @@ def set_shows_clear(session: Session, name: str, *, clear: bool) -> None:
 
 def set_disabled(session: Session, name: str, *, disabled: bool) -> None:
     """Let nothing open for a person any more, or let it again."""
-    _change(session, name, disabled_at=utc_now() if disabled else None)
+    _change(session, name, disabled_at=moment() if disabled else None)
 
 
 def account_of(row: ReviewerRow) -> Account:

@@ -1,43 +1,58 @@
 """The tables as a whole: `upgrade` brings them to this version, `check` says whether they are."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.orm import Session
 
 from worker.errors import DatabaseUnavailableError, SchemaError
 from worker.resources import folder
 from worker.store.database import Database
+from worker.store.migration_steps import Steps, patiently
+from worker.store.schema_faults import schema_faults
 from worker.store.tables import Row
 
 #: Any number that nobody else locks in this database.
 _UPGRADE_LOCK: Final = 7_120_265_432
 _UPGRADE: Final = "run `moderate db upgrade`"
+_RESTORE: Final = "restore the whole of a backup, or let MODERATION_DATABASE_URL name another database"
+_SHOWN_FAULTS: Final = 5
 
 
 def upgrade(database: Database) -> None:
-    """Create the tables or bring them to this version, in one transaction; what is newer is left alone.
+    """Create the tables or bring them to this version; what is newer is left alone.
 
-    Safe to repeat and to run in two places at once. SchemaError where another program's tables are in the
-    way, DatabaseUnavailableError where the database is away.
+    Each migration is one transaction, which waits for locks briefly and is tried again. Safe to repeat and to
+    run in two places at once. SchemaError if another program's tables are in the way or ours were restored in
+    part, DatabaseUnavailableError if the database is away or another session keeps a lock: what was migrated
+    before then stays, and the next upgrade goes on from there.
     """
     _make_file(database)
-    with database.migrating() as connection:
-        _wait_for_other_upgrades(connection)
-        _refuse_strangers(database, connection)
-        if not _is_newer(connection):
-            command.upgrade(configuration(connection), "head")
-        _require_tables(database, connection)
+    with _alone(database):
+        with database.reading() as session:
+            _refuse_strangers(database, session.connection())
+        while (script := _next(database)) is not None:
+            _apply(database, script)
+    check(database)
 
 
 def check(database: Database) -> None:
-    """Raise SchemaError where the tables are not those this version needs; newer ones will do.
+    """Raise SchemaError if the tables are not those this version needs, or lack what keeps their rows right.
 
-    DatabaseUnavailableError where the database is away.
+    Newer ones will do. DatabaseUnavailableError if the database is away.
     """
+    check_revision(database)
+    with database.reading() as session:
+        _require_whole(database, session.connection())
+
+
+def check_revision(database: Database) -> None:
+    """Raise SchemaError if the tables are not there, or older than this version; cheap enough for a probe."""
     if database.address.file and not database.address.file.exists():
         raise SchemaError(f"{database.describe}: there is no such file", hint=_UPGRADE)
     with database.reading() as session:
@@ -76,13 +91,41 @@ def _make_file(database: Database) -> None:
         ) from error
 
 
-def _wait_for_other_upgrades(connection: Connection) -> None:
-    # On SQLite every transaction that writes waits for the others already.
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _UPGRADE_LOCK})
-        # From here on as ever: behind a migration that waits for a table, everything else waits.
-        connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
+@contextmanager
+def _alone(database: Database) -> Iterator[None]:
+    """Wait for upgrades that run elsewhere, and let later ones wait for this one."""
+    if database.address.file:
+        # There a migration waits for whatever else writes, and finds out then whether it is still needed.
+        yield
+        return
+    with database.migrating() as connection:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        # Without a parameter: with one, the session would keep a snapshot, and an index built concurrently
+        # waits until older ones are gone.
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
+        yield
+
+
+def _next(database: Database) -> Script | None:
+    """Return the first migration that is missing; None if there is none, or the tables are newer."""
+    with database.reading() as session:
+        revision = _revision(session.connection())
+    scripts = list(_scripts().walk_revisions())[::-1]
+    names = [script.revision for script in scripts]
+    if revision is not None and revision not in names:
+        return None
+    start = names.index(revision) + 1 if revision else 0
+    return next(iter(scripts[start:]), None)
+
+
+def _apply(database: Database, script: Script) -> None:
+    def migrate() -> None:
+        with database.migrating() as connection:
+            command.upgrade(configuration(connection), script.revision)
+
+    if prepare := getattr(script.module, "prepare", None):
+        prepare(Steps(database))
+    patiently(database, f"migration {script.revision}", migrate)
 
 
 def _refuse_strangers(database: Database, connection: Connection) -> None:
@@ -105,8 +148,19 @@ def _require_tables(database: Database, connection: Connection) -> None:
         )
     if missing := _our_names() - _tables(connection):
         raise SchemaError(
-            f"{database.describe}: these tables are missing: {', '.join(sorted(missing))}",
-            hint="restore the database from a backup, or let MODERATION_DATABASE_URL name another",
+            f"{database.describe}: these tables are missing: {', '.join(sorted(missing))}", hint=_RESTORE
+        )
+
+
+def _require_whole(database: Database, connection: Connection) -> None:
+    """Raise SchemaError if tables of this very version lack what keeps their rows right."""
+    if _is_newer(connection):
+        return
+    if faults := schema_faults(connection):
+        shown = "; ".join(faults[:_SHOWN_FAULTS])
+        others = f"; and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
+        raise SchemaError(
+            f"{database.describe}: the tables were restored in part, they lack {shown}{others}", hint=_RESTORE
         )
 
 

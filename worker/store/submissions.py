@@ -13,7 +13,6 @@ from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
 from worker.errors import UsageError
 from worker.store import clock
-from worker.store.column_types import utc_now
 from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionRow
 from worker.store.updating import update_submissions
@@ -106,7 +105,7 @@ def is_same(known: Recorded, submission: Submission, source: Mapping[str, Any] |
 def entry(
     submission: Submission, source: Mapping[str, Any] | None, pending_source: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the columns of a submission that waits to be decided, but for when it is published.
+    """Return the columns of a submission that waits to be decided, without those that are times.
 
     `source` says where the picture is, fit to be read; `pending_source` says it whole.
     """
@@ -124,7 +123,6 @@ def entry(
         "published_again": 0,
         "attempts": 0,
         "crashes": 0,
-        "updated_at": utc_now(),
     }
 
 
@@ -138,7 +136,10 @@ def accept(
 
     One that was refused is accepted anew, whatever it was. `source` and `pending_source` as in `entry`.
     """
-    columns = entry(submission, source, pending_source) | {"publish_at": clock.later(session, PATIENCE)}
+    columns = entry(submission, source, pending_source) | {
+        "publish_at": clock.later(session, PATIENCE),
+        "updated_at": clock.later(session),
+    }
     row = insert_into(session, SubmissionRow, **columns, id=submission.id)
     anew = row.on_conflict_do_update(
         index_elements=[SubmissionRow.id], set_=columns, where=SubmissionRow.state == "refused"
@@ -264,14 +265,14 @@ def abandon(session: Session, submission_id: str, error: str) -> None:
         [submission_id],
         state=case((is_accepted, "refused"), else_=SubmissionRow.state),
         error=case((is_accepted, error), else_=SubmissionRow.error),
-        updated_at=utc_now(),
+        updated_at=clock.later(session),
         **_SETTLED,
     )
 
 
 def close(session: Session, ids: Iterable[str]) -> None:
     """Move on what is decided: nobody has to publish or to judge it any more."""
-    update_submissions(session, ids, state="decided", updated_at=utc_now(), **_SETTLED)
+    update_submissions(session, ids, state="decided", updated_at=clock.later(session), **_SETTLED)
 
 
 def refused(session: Session, limit: int) -> list[tuple[str, str]]:
@@ -329,15 +330,16 @@ def _settle(session: Session, rows: Sequence[Mapping[str, Any]], where: ColumnEl
     """
     if not rows:
         return set()
-    settled = [{**row, **_SETTLED, "updated_at": utc_now()} for row in rows]
-    insert = insert_into(session, SubmissionRow)
-    anew = {name: insert.excluded[name] for name in settled[0].keys() - {"id", "fingerprint"}}
+    settled = [{**row, **_SETTLED} for row in rows]
+    insert = insert_into(session, SubmissionRow, updated_at=clock.later(session))
+    written = settled[0].keys() | {"updated_at"}
+    anew = {name: insert.excluded[name] for name in written - {"id", "fingerprint"}}
     upsert = insert.on_conflict_do_update(index_elements=[SubmissionRow.id], set_=anew, where=where)
     # Beside the session, which would ask for each row once more.
-    written = session.connection().execute(
+    result = session.connection().execute(
         upsert.returning(SubmissionRow.id), [{"reference": "", **row} for row in settled]
     )
-    return set(written.scalars())
+    return set(result.scalars())
 
 
 def _update_unclaimed(session: Session, ids: Iterable[str], **values: object) -> None:

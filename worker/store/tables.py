@@ -17,7 +17,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from worker.domain.policy import Action
-from worker.store.column_types import ActionName, FreeText, Identifier, Names, UtcDateTime, utc_now
+from worker.store.clock import moment
+from worker.store.column_types import ActionName, FreeText, Identifier, Names, UtcDateTime
 
 #: Every constraint has a name, so that a later migration can name it too; a CHECK is given its own.
 _CONSTRAINT_NAMES: Final = {
@@ -107,8 +108,8 @@ class SubmissionRow(Row):
     #: Nobody else takes it in hand before then: a lease that its holder renews or, without a holder, the
     #: pause before the next attempt.
     claimed_until: Mapped[datetime | None]
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
-    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
+    updated_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class SubmissionConflictRow(Row):
@@ -127,7 +128,7 @@ class SubmissionConflictRow(Row):
     sha256: Mapped[str | None]
     #: Where its picture is; None where it came inside the message.
     source: Mapped[dict[str, Any] | None] = mapped_column(Names)
-    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+    created_at: Mapped[datetime] = mapped_column(default=moment(), index=True)
 
 
 class PolicyVersionRow(Row):
@@ -138,7 +139,7 @@ class PolicyVersionRow(Row):
     digest: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     text: Mapped[str]
-    first_seen_at: Mapped[datetime] = mapped_column(default=utc_now)
+    first_seen_at: Mapped[datetime] = mapped_column(default=moment())
     #: When a worker last put it in force; None where none did since this is noted.
     last_in_force_at: Mapped[datetime | None]
 
@@ -205,7 +206,7 @@ class DecisionRow(Row):
     held_back: Mapped[bool] = mapped_column(server_default=false())
     #: The chance with which this allowed picture was to be drawn for the audit; None where none was drawn.
     audit_probability: Mapped[float | None]
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class LabelScoreRow(Row):
@@ -251,7 +252,7 @@ class EmbeddingRow(Row):
     dimension: Mapped[int]
     #: float16, little-endian, shape (frames, dimension); twice the frames where two pages were looked at.
     vectors: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+    created_at: Mapped[datetime] = mapped_column(default=moment(), index=True)
 
 
 class TextVectorRow(Row):
@@ -328,7 +329,7 @@ class ReviewRow(Row):
     claimed_until: Mapped[datetime | None]
     #: Counts the claims: an answer with an older number comes too late.
     fence: Mapped[int] = mapped_column(server_default="0")
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class ReviewSkipRow(Row):
@@ -339,7 +340,7 @@ class ReviewSkipRow(Row):
     review_id: Mapped[int] = mapped_column(Identifier, ForeignKey(ReviewRow.id), primary_key=True)
     reviewer: Mapped[str] = mapped_column(primary_key=True)
     reason: Mapped[str]
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class GoldenItemRow(Row):
@@ -358,7 +359,7 @@ class GoldenItemRow(Row):
     action: Mapped[Action]
     labels: Mapped[list[str]] = mapped_column(Names)
     added_by: Mapped[str]
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
     #: Since when it is asked of nobody any more; None while it is.
     retired_at: Mapped[datetime | None]
 
@@ -385,7 +386,7 @@ class ShadowDecisionRow(Row):
     labels: Mapped[list[str]] = mapped_column(Names)
     severity: Mapped[int]
     reason: Mapped[str]
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class VerdictRow(Row):
@@ -425,7 +426,7 @@ class VerdictRow(Row):
     inherited_from: Mapped[int | None] = mapped_column(Identifier, ForeignKey("verdicts.id"))
     #: Whether it decides about the submission; a blind second look and a golden item only measure.
     effective: Mapped[bool] = mapped_column(server_default=true())
-    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+    created_at: Mapped[datetime] = mapped_column(default=moment(), index=True)
 
 
 class ReversalRow(Row):
@@ -438,7 +439,7 @@ class ReversalRow(Row):
     reason: Mapped[str | None]
     #: What is in force about the submission since.
     action: Mapped[Action]
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class AppealRow(Row):
@@ -458,7 +459,7 @@ class AppealRow(Row):
     statement: Mapped[str]
     #: What was in force then.
     appealed_action: Mapped[Action]
-    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+    created_at: Mapped[datetime] = mapped_column(default=moment(), index=True)
 
 
 class AuditLogRow(Row):
@@ -478,7 +479,7 @@ class AuditLogRow(Row):
     )
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
-    at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+    at: Mapped[datetime] = mapped_column(default=moment(), index=True)
     actor: Mapped[str]
     #: review.claimed, verdict.made and the like: `store/audit_log.py` names them.
     what: Mapped[str]
@@ -518,7 +519,7 @@ class OutboxRow(Row):
     next_attempt_at: Mapped[datetime | None]
     #: Why the last attempt failed; None where none did.
     error: Mapped[str | None]
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
     #: When it was added, or replayed last: from then on the time counts after which it is given up.
     started_at: Mapped[datetime]
     #: When it was delivered or given up.
@@ -536,7 +537,7 @@ class ApiKeyRow(Row):
     scopes: Mapped[list[str]] = mapped_column(Names)
     #: SHA-256 of the key's secret, in hexadecimal.
     secret_sha256: Mapped[str]
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
     #: To the minute; None where it never was used.
     last_used_at: Mapped[datetime | None]
     #: From then on it opens nothing; None while it does.
@@ -563,7 +564,7 @@ class ReviewerRow(Row):
     password_hash: Mapped[str | None]
     #: Whether pictures are shown at once, and not veiled until asked.
     shows_clear: Mapped[bool] = mapped_column(server_default=false())
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
     #: From then on nothing opens; None while it does.
     disabled_at: Mapped[datetime | None]
 
@@ -578,7 +579,7 @@ class DeskSessionRow(Row):
     reviewer: Mapped[str] = mapped_column(ForeignKey(ReviewerRow.name), index=True)
     #: Whether a single sign-on proxy vouches for it, and no password did.
     by_proxy: Mapped[bool]
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
     #: To the minute.
     seen_at: Mapped[datetime]
 
@@ -608,4 +609,4 @@ class DeskKeyRow(Row):
 
     purpose: Mapped[str] = mapped_column(primary_key=True)
     secret: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(default=moment())

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from worker.domain.scoring import Vector
 from worker.store import inserting
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.tables import TextVectorRow
 
 #: As they are stored, to the last bit as they were computed: float32, little-endian.
@@ -26,6 +26,7 @@ def find(session: Session, model_digest: str, texts: Sequence[str]) -> dict[str,
     """Return the vectors that are known of these texts under this model, and note that they are used."""
     names = {_sha256(text): text for text in texts}
     found: dict[str, Vector] = {}
+    now = database_now(session)
     digests = sorted(names)
     for start in range(0, len(digests), _CHUNK):
         meant = (
@@ -36,7 +37,6 @@ def find(session: Session, model_digest: str, texts: Sequence[str]) -> dict[str,
             select(TextVectorRow.text_sha256, TextVectorRow.vector).where(*meant)
         ):
             found[names[digest]] = np.frombuffer(vector, _NUMBERS).astype(np.float32)
-        now = utc_now()
         stale = TextVectorRow.used_at < now - _USED_LATELY
         session.execute(update(TextVectorRow).where(*meant, stale).values(used_at=now))
     return found
@@ -48,7 +48,7 @@ def keep(session: Session, model_digest: str, vectors: Mapping[str, Vector]) -> 
         _sha256(text): {"model_digest": model_digest, "vector": vector.astype(_NUMBERS).tobytes()}
         for text, vector in vectors.items()
     }
-    now = utc_now()
+    now = database_now(session)
     # In one order, so that two workers who keep the same ones never wait for each other.
     inserting.keep(
         session, TextVectorRow, [{"text_sha256": name, "used_at": now, **rows[name]} for name in sorted(rows)]
@@ -57,7 +57,7 @@ def keep(session: Session, model_digest: str, vectors: Mapping[str, Vector]) -> 
 
 def forget_unused(session: Session, *, older_than: timedelta) -> None:
     """Forget what no worker has asked for in so long."""
-    session.execute(delete(TextVectorRow).where(TextVectorRow.used_at < utc_now() - older_than))
+    session.execute(delete(TextVectorRow).where(TextVectorRow.used_at < database_now(session) - older_than))
 
 
 def _sha256(text: str) -> str:

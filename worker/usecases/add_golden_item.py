@@ -6,7 +6,7 @@ from worker.domain.reviewer import Reviewer
 from worker.domain.verdict import Answer, check_answer
 from worker.errors import ReviewConflictError, UnknownReviewError
 from worker.store import audit_log, decisions, golden_items, reviews, submissions
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.reviews import OPEN
 from worker.usecases.policy_behind import place_again, policy_behind
@@ -43,7 +43,7 @@ class AddGoldenItem:
             item = golden_items.add(
                 session,
                 decision_id=decision.id,
-                queue=queue or place_again(session, decision, utc_now()).queue,
+                queue=queue or place_again(session, decision, database_now(session)).queue,
                 action=answer.action,
                 labels=answer.labels,
                 added_by=reviewer.name,

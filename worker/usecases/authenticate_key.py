@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from worker.domain.api_key import ApiKey, split_token
 from worker.store import api_keys
+from worker.store.clock import database_now
 from worker.store.database import Database
 
 
@@ -20,10 +21,10 @@ class AuthenticateKey:
             return None
         key_id, secret = parts
         with self.database.reading() as session:
-            found = api_keys.find(session, key_id)
+            found, now = api_keys.find(session, key_id), database_now(session)
         if found is None or not found.key.opens_with(secret) or found.revoked_at is not None:
             return None
-        if found.use_is_stale:
+        if found.use_is_stale(now):
             with self.database.transaction() as session:
                 api_keys.note_use(session, key_id)
         return found.key

@@ -62,7 +62,7 @@ class CheckReadiness:
         }
 
     def _revision(self) -> dict[str, Any]:
-        schema.check(self.database)
+        schema.check_revision(self.database)
         with self.database.reading() as session:
             return {"revision": schema.revision(session)}
 

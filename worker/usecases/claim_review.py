@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -12,6 +12,7 @@ from worker.domain.likeness import nearly_same
 from worker.domain.review import SEVERE, UNHURRIED, ReviewKind, order_of
 from worker.domain.reviewer import Reviewer
 from worker.store import audit_log, decisions, embeddings, review_choice, review_claims, reviews
+from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.review_choice import Claimant
 from worker.store.reviews import Review, ReviewFilters
@@ -65,11 +66,10 @@ class ClaimReview:
         person has in hand already stays theirs, with the token it has. With `while_holding` None as well
         where they have none of those in hand any more.
         """
-        now = datetime.now(UTC)
-        review, is_new = self._claim_one(reviewer, filters, review_id, while_holding, now)
+        review, is_new = self._claim_one(reviewer, filters, review_id, while_holding)
         if review is None or not is_new or not grouped:
             return Claim(review) if review else None
-        return Claim(review, self._claim_alike(reviewer, review, now))
+        return Claim(review, self._claim_alike(reviewer, review))
 
     def _claim_one(
         self,
@@ -77,11 +77,11 @@ class ClaimReview:
         filters: ReviewFilters,
         review_id: int | None,
         while_holding: Collection[int],
-        now: datetime,
     ) -> tuple[Review | None, bool]:
         """Return the review this person has from now on, and whether they had it not before."""
         with self.database.transaction() as session:
             review_choice.take_turns(session, reviewer.name)
+            now = database_now(session)
             if while_holding and not _holds(session, reviewer, while_holding, now):
                 return None, False
             claimant = _claimant(session, reviewer, now)
@@ -94,16 +94,17 @@ class ClaimReview:
             review_claims.renew(session, [review_id], now + self.lease)
             return reviews.by_ids(session, [review_id])[0], False
 
-    def _claim_alike(self, reviewer: Reviewer, review: Review, now: datetime) -> tuple[Review, ...]:
+    def _claim_alike(self, reviewer: Reviewer, review: Review) -> tuple[Review, ...]:
         """Claim what looks nearly the same and is still free.
 
         Thousands of vectors are compared before the transaction that claims: no writer waits for that.
         """
-        alike = self._nearly_same(reviewer, review, now)
+        alike = self._nearly_same(reviewer, review)
         if not alike:
             return ()
         with self.database.transaction() as session:
             review_choice.take_turns(session, reviewer.name)
+            now = database_now(session)
             claimant = _claimant(session, reviewer, now)
             wanted = _within_cap(claimant, alike)[:MAX_ALIKE]
             free = review_choice.free_among(session, claimant, wanted, now) if wanted else []
@@ -140,7 +141,7 @@ class ClaimReview:
             _note(session, reviewer, review, beside)
         return claimed
 
-    def _nearly_same(self, reviewer: Reviewer, review: Review, now: datetime) -> list[tuple[int, int]]:
+    def _nearly_same(self, reviewer: Reviewer, review: Review) -> list[tuple[int, int]]:
         """Return id and severity of the free reviews of pictures nearly the same, the most alike first."""
         decision = review.decision
         if review.kind not in _GROUPED or decision.sha256 is None:
@@ -151,6 +152,7 @@ class ClaimReview:
             picture = embeddings.find(session, decision.sha256, model)
             if picture is None:
                 return []
+            now = database_now(session)
             claimant = _claimant(session, reviewer, now)
             beside = review_choice.neighbours(session, claimant, review, now, MAX_COMPARED)
             # The same bytes can have been uploaded many times.

@@ -19,6 +19,7 @@ from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
 from worker.store import archive, verdicts
 from worker.store.archive import ArchiveChunk, ArchivedSubmission, Span
+from worker.store.clock import database_now
 from worker.store.database import Database
 
 #: Flipped submissions that are told one by one, the largest changes; all of them are counted.
@@ -89,10 +90,10 @@ class ComparePolicies:
         self, old: Policy, new: Policy, span: Span, progress: Progress, kept: int = DEFAULT_KEPT
     ) -> Comparison:
         """Compare the policies over the submissions of `span`; at most `kept` flips are told one by one."""
-        until = datetime.now(UTC)
         old_vectors, new_vectors = self._vectors(old), self._vectors(new)
         backtest = Backtest([(old, old_vectors), (new, new_vectors)], self.encoder.scale)
         with self.database.reading(unhurried=True) as session:
+            until = database_now(session)
             total = archive.count(session, span)
             counting = _Counting(session, backtest, kept)
             for _ in map(counting.take, archive.stream(session, span, self.model_digest)):

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.domain.verdict import check_reason
 from worker.store import audit_log, review_claims
+from worker.store.clock import database_now
 from worker.store.database import Database
 
 
@@ -24,7 +24,7 @@ class EscalateReview:
         """
         check_reason("escalated", reason)
         with self.database.transaction() as session:
-            for review in review_claims.hold(session, reviewer.name, tokens, datetime.now(UTC)):
+            for review in review_claims.hold(session, reviewer.name, tokens, database_now(session)):
                 if review.kind is ReviewKind.GOLDEN:
                     # It has one person to ask, who could not decide it: that is an answer of a kind.
                     review_claims.release(session, [review.id], state="withdrawn")

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import exists, func, select
 
 from worker.domain.policy import Action
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.tables import ReversalRow, SubmissionRow, VerdictRow
 
@@ -37,20 +37,20 @@ class LastVerdict:
 
     def __call__(self, reviewer: str) -> GivenVerdict | None:
         """Return the last verdict of a person that is recent and holds."""
-        query = (
-            select(VerdictRow, SubmissionRow.reference)
-            .join(SubmissionRow, SubmissionRow.id == VerdictRow.submission_id)
-            .where(
-                VerdictRow.reviewer == reviewer,
-                VerdictRow.review_id.is_not(None),
-                VerdictRow.inherited_from.is_(None),
-                VerdictRow.created_at > utc_now() - UNDO_WITHIN,
-                ~exists().where(ReversalRow.verdict_id == VerdictRow.id),
-            )
-            .order_by(VerdictRow.id.desc())
-            .limit(1)
-        )
         with self.database.reading() as session:
+            query = (
+                select(VerdictRow, SubmissionRow.reference)
+                .join(SubmissionRow, SubmissionRow.id == VerdictRow.submission_id)
+                .where(
+                    VerdictRow.reviewer == reviewer,
+                    VerdictRow.review_id.is_not(None),
+                    VerdictRow.inherited_from.is_(None),
+                    VerdictRow.created_at > database_now(session) - UNDO_WITHIN,
+                    ~exists().where(ReversalRow.verdict_id == VerdictRow.id),
+                )
+                .order_by(VerdictRow.id.desc())
+                .limit(1)
+            )
             found = session.execute(query).one_or_none()
             if found is None:
                 return None

@@ -1,7 +1,6 @@
 """Takes an appeal in: a person other than the first will say whether the decision was right."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -11,6 +10,7 @@ from worker.domain.review import ReviewKind
 from worker.errors import InvalidVerdictError, ReviewConflictError, UnknownReviewError
 from worker.store import appeals, audit_log, decisions, reviews, verdicts
 from worker.store.appeals import Appeal
+from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.decisions import RecordedDecision
 from worker.usecases.policy_behind import place_again
@@ -59,7 +59,7 @@ def _ask(session: Session, decision: RecordedDecision, statement: str) -> int | 
     in_force = verdicts.action_in_force(session, decision.submission_id)
     if in_force is Action.REVIEW:
         raise ReviewConflictError(f"decision {decision.id} waits for a person, who will look at it anyway")
-    place = place_again(session, decision, datetime.now(UTC))
+    place = place_again(session, decision, database_now(session))
     review_id = reviews.ask(session, decision.id, ReviewKind.APPEAL, place)
     if review_id is not None:
         appeals.add(

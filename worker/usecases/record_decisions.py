@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import compress
 
 from sqlalchemy.orm import Session
@@ -27,6 +27,7 @@ from worker.store import (
     shadow_decisions,
     submissions,
 )
+from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.usecases.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.judge_picture import Judgement, JudgePicture
@@ -166,10 +167,12 @@ def _versions(judged: Iterable[Judged]) -> Iterable[tuple[Policy, str]]:
 def _ask(session: Session, made: Iterable[tuple[Judged, int]]) -> None:
     """Put into the review queue what a person has to look at."""
     asked = [(one, decision_id, kind) for one, decision_id in made if (kind := _kind_of_review(one))]
+    if not asked:
+        return
     # The ledger forgets bytes and signatures with the decision; whoever reviews has to see the picture.
     sources = ((one.submission.id, unrecorded_source(one.submission.source)) for one, *_ in asked)
     review_sources.keep(session, {name: whole for name, whole in sources if whole})
-    now = datetime.now(UTC)
+    now = database_now(session)
     reviews.ask_all(
         session,
         [
@@ -190,9 +193,8 @@ def _within_limits(session: Session, judged: Sequence[Judged]) -> list[Judged]:
     blocked: Counter[str] = Counter()
     # In one order, so that two workers who block under the same policies never wait for each other.
     for name in sorted({one.policy.name for one in judged if _counts(one)}):
-        blocked[name] = decisions.automatic_blocks(
-            session, name, since=datetime.now(UTC) - timedelta(hours=1)
-        )
+        an_hour_ago = database_now(session) - timedelta(hours=1)
+        blocked[name] = decisions.automatic_blocks(session, name, since=an_hour_ago)
     return [_held_back(one, blocked) if _counts(one) else one for one in judged]
 
 

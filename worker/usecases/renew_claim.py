@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from worker.domain.review import ClaimToken
 from worker.domain.reviewer import Reviewer
 from worker.store import review_claims
+from worker.store.clock import database_now
 from worker.store.database import Database
 
 
@@ -19,9 +20,9 @@ class RenewClaim:
 
     def __call__(self, reviewer: Reviewer, tokens: Sequence[ClaimToken]) -> datetime:
         """Return until when they are held now; ReviewConflictError where one is held no more."""
-        now = datetime.now(UTC)
-        until = now + self.lease
         with self.database.transaction() as session:
+            now = database_now(session)
+            until = now + self.lease
             review_claims.hold(session, reviewer.name, tokens, now)
             review_claims.renew(session, [token.review_id for token in tokens], until)
         return until

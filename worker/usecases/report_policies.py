@@ -45,7 +45,7 @@ class ReportPolicies:
             for live in newly_in_force:
                 policy_versions.in_force(session, live.policy, live.text)
             policy_states.replace(session, self.process, states)
-            policy_states.forget_silent(session, utc_now() - FORGOTTEN_AFTER)
+            policy_states.forget_silent(session, longer_than=FORGOTTEN_AFTER)
 
     def withdraw(self) -> None:
         """Take back what this process reported, since it ends."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -18,6 +18,7 @@ from worker.errors import (
     UnknownReviewError,
 )
 from worker.store import audit_log, decisions, review_claims, reviews, verdict_events, verdicts
+from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.reviews import SETTLED, WITHDRAWN, Review
 from worker.store.verdicts import RecordedVerdict
@@ -89,7 +90,7 @@ class ReverseVerdict:
         )
 
     def _reopen(self, session: Session, reviewer: Reviewer, asked: Sequence[RecordedVerdict]) -> list[Review]:
-        until = datetime.now(UTC) + self.lease
+        until = database_now(session) + self.lease
         ids = [verdict.review_id for verdict in asked if verdict.review_id is not None]
         for verdict in asked:
             if verdict.review_id is not None:
@@ -165,7 +166,7 @@ def _ask_anew(session: Session, verdict: RecordedVerdict) -> None:
         return
     decision = decisions.by_ids(session, [verdict.decision_id])[verdict.decision_id]
     if verdicts.action_in_force(session, verdict.submission_id) is Action.REVIEW:
-        place = place_again(session, decision, datetime.now(UTC))
+        place = place_again(session, decision, database_now(session))
         reviews.ask(session, decision.id, ReviewKind.DECISION, place)
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from worker.domain.agreement import Agreement, Hits, agreement, hits
 from worker.domain.policy import Action
 from worker.store import review_statistics as store
+from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.review_statistics import Backlog, DayCount, GoldenAnswer, LabelCount, Looks
 
@@ -47,7 +48,7 @@ class ReviewStatistics:
     def __call__(self, since: datetime) -> Statistics:
         """Return the statistics; verdicts that were taken back count nowhere."""
         with self.database.reading() as session:
-            backlog = store.backlog(session, datetime.now(UTC))
+            backlog = store.backlog(session, database_now(session))
             throughput = store.throughput(session, since)
             labels = store.labels(session, since)
             looks = store.second_looks(session, since)

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -13,6 +12,7 @@ from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.domain.verdict import Answer, check_answer, is_looked_at_twice, second_look_share
 from worker.store import audit_log, review_claims, reviews, verdict_events, verdicts
+from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.reviews import SETTLED, Review
 from worker.store.verdicts import RecordedVerdict, Verdict
@@ -52,7 +52,7 @@ class SettleReview:
         with self.database.transaction() as session:
             if repeated := _sent_again(session, reviewer, tokens, answer):
                 return repeated
-            held = review_claims.hold(session, reviewer.name, tokens, datetime.now(UTC))
+            held = review_claims.hold(session, reviewer.name, tokens, database_now(session))
             look = secrets.token_hex(8) if len(held) > 1 else None
             return [self._settle(session, reviewer, review, answer, look, shown or {}) for review in held]
 
@@ -131,7 +131,7 @@ def _ask_others(
     session: Session, review: Review, verdict: RecordedVerdict, answer: Answer, policy: Policy | None
 ) -> None:
     """Ask a second person where the policy wants one, or a lead where two differ."""
-    decision, now = review.decision, datetime.now(UTC)
+    decision, now = review.decision, database_now(session)
     if review.kind.is_first and policy is not None:
         share = second_look_share(policy, answer, decision.flagged)
         if is_looked_at_twice(decision.submission_id, share):

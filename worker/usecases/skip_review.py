@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from worker.domain.review import ClaimToken
 from worker.domain.reviewer import Reviewer
 from worker.domain.verdict import check_reason
 from worker.store import audit_log, review_claims
+from worker.store.clock import database_now
 from worker.store.database import Database
 
 
@@ -24,7 +24,7 @@ class SkipReview:
         """
         check_reason("skipped", reason)
         with self.database.transaction() as session:
-            for review in review_claims.hold(session, reviewer.name, tokens, datetime.now(UTC)):
+            for review in review_claims.hold(session, reviewer.name, tokens, database_now(session)):
                 review_claims.release(session, [review.id])
                 review_claims.skip(session, review.id, reviewer.name, reason)
                 audit_log.note(

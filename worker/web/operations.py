@@ -46,7 +46,7 @@ def health() -> Health:
 )
 def readiness(service: Service) -> Readiness:
     """Look at the database and its tables, at the policies' folder, and at the broker, which may be away."""
-    schema.check(service.intake.database)
+    schema.check_revision(service.intake.database)
     _require_policies(service.settings.policies)
     try:
         service.intake.broker.ping()

@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter
 from worker.domain.api_key import Scope
 from worker.domain.review import ReviewKind
 from worker.store import reviews as store
-from worker.store.column_types import utc_now
+from worker.store.clock import now_at
 from worker.store.reviews import Place, Review, ReviewFilters
 from worker.web import review_bodies as bodies
 from worker.web.access import Service, needs
@@ -90,7 +90,8 @@ def statistics(
     days: Annotated[int, Query(ge=1, le=366, description="How far back to look.")] = 7,
 ) -> StatisticsView:
     """Return what waits now, and what was answered in the last days."""
-    return statistics_view(service.intake.desk.statistics(utc_now() - timedelta(days=days)))
+    desk = service.intake.desk
+    return statistics_view(desk.statistics(now_at(desk.database) - timedelta(days=days)))
 
 
 @router.post(

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import InternalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from support.store_records import record, submission
@@ -256,3 +256,39 @@ def test_what_is_written_while_reading_is_lost(database: Database):
     with database.reading() as session:
         submissions.refuse(session, "upload-1", "error")
     assert count_submissions(database) == 0
+
+
+def test_options_in_the_url_join_the_time_limits(postgres_url: str):
+    database = Database.connect(f"{postgres_url}&options=-c%20work_mem%3D77MB%20-c%20statement_timeout%3D7s")
+    with database.transaction() as session:
+        shown = [
+            session.scalar(text(f"SHOW {name}"))
+            for name in (
+                "work_mem",
+                "statement_timeout",
+                "lock_timeout",
+                "idle_in_transaction_session_timeout",
+            )
+        ]
+    database.dispose()
+    assert shown == ["77MB", "7s", "10s", "1min"]
+
+
+def test_a_transaction_costs_one_statement_to_begin(postgres_url: str):
+    database = Database.connect(postgres_url)
+    seen: list[str] = []
+    with database.transaction() as session:
+        session.execute(text("SELECT 1"))
+    event.listen(database.engine, "before_cursor_execute", lambda *call: seen.append(call[2]))
+    with database.transaction() as session:
+        session.execute(text("SELECT 1"))
+    database.dispose()
+    assert [one.partition(";")[0] for one in seen] == ["BEGIN", "SELECT 1"]
+
+
+def test_all_queries_of_one_reading_see_the_same_state(database: Database):
+    with database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(SubmissionRow)) == 0
+        record(database, submission())
+        assert session.scalar(select(func.count()).select_from(SubmissionRow)) == 0
+    assert count_submissions(database) == 1

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 from support.statements import statements
 
 from worker.domain.decision import Decision
@@ -16,6 +17,7 @@ from worker.domain.submission import LocalFile, Submission
 from worker.settings import Settings
 from worker.store import archive, decisions, embeddings, policy_versions, submissions, verdicts
 from worker.store.archive import Span
+from worker.store.tables import VerdictRow
 from worker.usecases.compare_policies import ComparePolicies
 from worker.usecases.hunt_phrase import HuntPhrase
 from worker.wiring.parts import open_encoder
@@ -85,7 +87,7 @@ def nobody(_done, _total):
     pass
 
 
-def test_comparing_takes_three_statements_and_one_more_for_each_chunk_with_verdicts(database, encoder, alive):
+def test_comparing_takes_four_statements_and_one_more_for_each_chunk_with_verdicts(database, encoder, alive):
     fill(database, encoder, 45, verdicts_on=15)
     compare = ComparePolicies(encoder, MODEL, database)
     with statements(database) as seen:
@@ -94,7 +96,7 @@ def test_comparing_takes_three_statements_and_one_more_for_each_chunk_with_verdi
     assert alive == [1] * 5
     about_verdicts = [statement for statement in seen if "verdicts.labels" in statement]
     assert len(about_verdicts) <= 2
-    assert len(seen) - len(about_verdicts) == 3
+    assert len(seen) - len(about_verdicts) == 4
 
 
 def test_hunting_takes_three_statements(database, encoder, alive):
@@ -140,3 +142,19 @@ def test_progress_is_told_up_to_all_there_are(sqlite_database, encoder, monkeypa
     seen = []
     ComparePolicies(encoder, MODEL, sqlite_database)(OLD, NEW, LONG_AGO, lambda *told: seen.append(told))
     assert seen == [(10, 25), (20, 25), (25, 25)]
+
+
+def test_verdicts_undone_meanwhile_count_as_they_did_when_the_comparison_began(database, encoder, alive):
+    fill(database, encoder, 45, verdicts_on=45)
+
+    def undo(done: int, _total: int) -> None:
+        if done > CHUNK:
+            return
+        with database.transaction() as session:
+            for verdict_id in session.scalars(select(VerdictRow.id)):
+                verdicts.reverse(session, verdict_id, reviewer="ada", action=Action.ALLOW, reason="")
+
+    compare = ComparePolicies(encoder, MODEL, database)
+    assert compare(OLD, NEW, LONG_AGO, undo).tally.verdicts == 45
+    assert len(alive) == 5
+    assert compare(OLD, NEW, LONG_AGO, nobody).tally.verdicts == 0

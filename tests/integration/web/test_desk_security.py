@@ -2,7 +2,7 @@
 
 import re
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +20,7 @@ from worker.store import passwords, review_claims, review_sources, reviewers, re
 from worker.store.column_types import utc_now
 from worker.store.tables import AuditLogRow, DeskSessionRow, LoginFailureRow
 from worker.web.app import create_app
-from worker.web.desk import picture_links
+from worker.web.desk import pictures
 from worker.web.desk.application import PARTS
 from worker.web.service import open_web_service
 
@@ -383,8 +383,10 @@ def test_an_address_holds_for_its_picture_its_session_and_a_while_alone(rows, ad
     assert ada.get(path, params=asked | {"until": str(int(asked["until"]) + 600)}).status_code == 403
     assert ada.get(path).status_code == 404
     assert bob.get(address).status_code == 403
-    monkeypatch.setattr(picture_links.time, "time", lambda: int(asked["until"]))
-    assert ada.get(address).status_code == 403
+    monkeypatch.setattr(pictures, "now_at", lambda _: datetime.fromtimestamp(int(asked["until"]), UTC))
+    expired = ada.get(address)
+    assert expired.status_code == 403
+    assert "load the page again" in expired.text
 
 
 def test_a_picture_is_shown_as_long_as_the_item_is_in_hand(rows, ada):

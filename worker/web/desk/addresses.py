@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from worker.domain.reviewer import Reviewer
 from worker.store import reviews
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.reviews import Review
 from worker.web.desk.filters import DeskFilters
 from worker.web.desk.service import DeskService
@@ -33,14 +33,15 @@ def ids_in(text: str) -> list[int]:
 def next_address(desk: DeskService, reviewer: Reviewer, filters: DeskFilters, wanted: str = "") -> str:
     """Return where to go on: where the last page wanted to, else to what is in hand, else to a new claim."""
     with desk.database.reading() as session:
-        held = reviews.held_by(session, reviewer.name, utc_now())
+        now = database_now(session)
+        held = reviews.held_by(session, reviewer.name, now)
     if held:
         wanted = wanted if _ITEM.fullmatch(wanted) else ""
         in_hand = any(
             wanted.startswith(f"{HOME}items/{one.id}?") or wanted == f"{HOME}items/{one.id}" for one in held
         )
         return wanted if in_hand else address_of(held[0].id, (), filters)
-    claim = desk.work.claim(reviewer, filters.for_store(utc_now()))
+    claim = desk.work.claim(reviewer, filters.for_store(now))
     if claim is None:
         return f"{HOME}?{urlencode(filters.chosen | {'nothing': '1'})}"
     return address_of(claim.review.id, claim.alike, filters)

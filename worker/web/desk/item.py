@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.orm import Session
 
 from worker.domain.review import ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.errors import ReviewConflictError, ReviewNotAllowedError
 from worker.store import reviews
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.store.reviews import Review
 from worker.usecases.look_at_review import Dossier
 from worker.usecases.show_picture import Variant
@@ -64,7 +66,9 @@ def item_page(  # noqa: PLR0913 - what was sent, and what was wrong with it
 ) -> Response:
     """Return the page; with what was sent and why it was refused, where it was."""
     filters = DeskFilters.of(query)
-    main, alike = _in_hand(desk, visitor.reviewer, review_id, ids_in(query.get("with", "")))
+    with desk.database.reading() as session:
+        now = database_now(session)
+        main, alike = _in_hand(session, visitor.reviewer, review_id, ids_in(query.get("with", "")), now)
     if main is None:
         return _not_in_hand(request, desk, visitor, review_id, filters)
     first, *others = desk.parts.look([main, *alike])
@@ -78,8 +82,8 @@ def item_page(  # noqa: PLR0913 - what was sent, and what was wrong with it
         filters=filters,
         query=query,
         dossier=first,
-        picture=_shown(desk, visitor, first),
-        others=[(other, _shown(desk, visitor, other)) for other in others],
+        picture=_shown(desk, visitor, first, now),
+        others=[(other, _shown(desk, visitor, other, now)) for other in others],
         bars=[bars.bar(one) for one in first.evidence],
         clear=visitor.account.shows_clear or query.get("shown") == "clear",
         frame=_frame(query, first),
@@ -87,6 +91,7 @@ def item_page(  # noqa: PLR0913 - what was sent, and what was wrong with it
         problem=problem,
         address=address_of(main.id, alike, filters),
         needs_reason=_needing_reason(first),
+        now=now,
     )
 
 
@@ -96,7 +101,8 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
     filters = DeskFilters.of_form(posted.form)
     here = set(ids_in(posted.form.get("here")))
     with desk.database.reading() as session:
-        held = reviews.held_by(session, visitor.reviewer.name, utc_now())
+        now = database_now(session)
+        held = reviews.held_by(session, visitor.reviewer.name, now)
     waiting = [one for one in held if one.id not in here]
     alike: Sequence[Review] = ()
     if waiting:
@@ -104,14 +110,14 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
     else:
         try:
             # Whoever went on meanwhile would find something in hand that they never asked for.
-            claim = desk.work.claim(visitor.reviewer, filters.for_store(utc_now()), while_holding=here)
+            claim = desk.work.claim(visitor.reviewer, filters.for_store(now), while_holding=here)
         except (ReviewConflictError, ReviewNotAllowedError):
             claim = None
         if claim is None:
             return JSONResponse({})
         main, alike = claim.review, claim.alike
     dossiers = desk.parts.look([main, *alike])
-    pictures = [_shown(desk, visitor, one) for one in dossiers]
+    pictures = [_shown(desk, visitor, one, now) for one in dossiers]
     views = [one.clear if visitor.account.shows_clear else one.veiled for one in pictures]
     return JSONResponse(
         {
@@ -125,10 +131,9 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
 
 
 def _in_hand(
-    desk: DeskService, reviewer: Reviewer, review_id: int, beside: Sequence[int]
+    session: Session, reviewer: Reviewer, review_id: int, beside: Sequence[int], now: datetime
 ) -> tuple[Review | None, list[Review]]:
-    with desk.database.reading() as session:
-        held = {one.id: one for one in reviews.held_by(session, reviewer.name, utc_now())}
+    held = {one.id: one for one in reviews.held_by(session, reviewer.name, now)}
     return held.get(review_id), [
         held[one] for one in dict.fromkeys(beside) if one in held and one != review_id
     ]
@@ -138,17 +143,11 @@ def _not_in_hand(
     request: Request, desk: DeskService, visitor: Visitor, review_id: int, filters: DeskFilters
 ) -> Response:
     with desk.database.reading() as session:
-        found = reviews.find(session, review_id)
+        found, now = reviews.find(session, review_id), database_now(session)
     if found and found.kind is ReviewKind.GOLDEN:
         # That somebody's answers are measured is nobody else's business.
         found = None
-    free = (
-        found is not None
-        and found.state == "open"
-        and (
-            found.claimed_by is None or (found.claimed_until is not None and found.claimed_until <= utc_now())
-        )
-    )
+    free = found is not None and found.state == "open" and not found.is_held(now)
     return page(
         request,
         "elsewhere.html",
@@ -162,13 +161,13 @@ def _not_in_hand(
     )
 
 
-def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier) -> Shown:
+def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier, now: datetime) -> Shown:
     review = dossier.review
     frames = min(max(1, dossier.frames), _MAX_FRAMES)
     on_black = frames if _ON_BLACK in review.decision.reason else 0
     made = {
         variant: [
-            desk.links.make(visitor.session_id, review.id, variant, frame) for frame in range(2 * frames)
+            desk.links.make(visitor.session_id, review.id, variant, frame, now) for frame in range(2 * frames)
         ]
         for variant in Variant
     }

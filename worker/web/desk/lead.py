@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from worker.store.column_types import utc_now
+from worker.store.clock import now_at
 from worker.web.desk import plots
 from worker.web.desk.access import Desk, Lead
 from worker.web.desk.pages import page
@@ -20,7 +20,7 @@ _DAYS: Final = (7, 14, 30, 90)
 def show(request: Request, desk: Desk, visitor: Lead, days: Annotated[int, Query()] = 14) -> Response:
     """Show how the queue and the verdicts stand."""
     days = days if days in _DAYS else 14
-    now = utc_now()
+    now = now_at(desk.database)
     found = desk.work.statistics(now - timedelta(days=days))
     return page(
         request,

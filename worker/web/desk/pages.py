@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from worker.store.column_types import utc_now
 from worker.web.desk import assets
@@ -17,10 +18,9 @@ _MINUTE: Final = timedelta(minutes=1)
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a page."""
-    text = _TEMPLATES.get_template(template).render(
-        {"visitor": None, "undo": None, "here": "", **values}, request_id=request.state.request_id
-    )
+    """Return a page; `now` among the values is the time by which it judges ages and deadlines."""
+    usual = {"visitor": None, "undo": None, "here": "", "now": utc_now()}
+    text = _TEMPLATES.get_template(template).render(usual | values, request_id=request.state.request_id)
     return HTMLResponse(text, status)
 
 
@@ -36,17 +36,20 @@ def span(length: timedelta) -> str:
     return "a moment"
 
 
-def _age(moment: datetime) -> str:
-    return span(utc_now() - moment)
+@pass_context
+def _age(context: Context, moment: datetime) -> str:
+    return span(context["now"] - moment)
 
 
-def _due(moment: datetime) -> str:
-    left = moment - utc_now()
+@pass_context
+def _due(context: Context, moment: datetime) -> str:
+    left = moment - context["now"]
     return f"due in {span(left)}" if left > timedelta(0) else f"overdue by {span(left)}"
 
 
-def _is_past(moment: datetime) -> bool:
-    return moment <= utc_now()
+@pass_context
+def _is_past(context: Context, moment: datetime) -> bool:
+    return bool(moment <= context["now"])
 
 
 def _moment(moment: datetime) -> str:

@@ -2,8 +2,8 @@
 
 import hashlib
 import hmac
-import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from worker.usecases.show_picture import Variant
@@ -18,20 +18,28 @@ class PictureLinks:
 
     key: bytes
 
-    def make(self, session_id: str, review_id: int, variant: Variant, frame: int = 0) -> str:
-        """Return the address of a picture for this session."""
-        until = (int(time.time()) // STEP_SECONDS + 2) * STEP_SECONDS
+    def make(self, session_id: str, review_id: int, variant: Variant, frame: int, now: datetime) -> str:
+        """Return the address of a picture for this session; `now` is the database's time."""
+        until = (int(now.timestamp()) // STEP_SECONDS + 2) * STEP_SECONDS
         signature = self._sign(session_id, review_id, variant, frame, until)
         return f"/review/pictures/{review_id}/{variant.value}/{frame}?until={until}&key={signature}"
 
     def seconds_left(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
-        self, session_id: str, review_id: int, variant: Variant, frame: int, until: int, signature: str
+        self,
+        session_id: str,
+        review_id: int,
+        variant: Variant,
+        frame: int,
+        until: int,
+        signature: str,
+        *,
+        now: datetime,
     ) -> int:
-        """Return how long an address still holds; 0 where it does not, or is none that we made."""
+        """Return how long an address is still valid; 0 if it has expired or its signature is wrong."""
         right = self._sign(session_id, review_id, variant, frame, until)
         if not hmac.compare_digest(signature.encode(), right.encode()):
             return 0
-        return max(0, until - int(time.time()))
+        return max(0, until - int(now.timestamp()))
 
     def _sign(self, session_id: str, review_id: int, variant: Variant, frame: int, until: int) -> str:
         text = f"{session_id}|{review_id}|{variant.value}|{frame}|{until}"

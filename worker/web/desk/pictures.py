@@ -1,12 +1,14 @@
 """Serves pictures of ours: to the session they were signed for, while the item is in that person's hands."""
 
+from datetime import datetime
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
 from worker.errors import ModerationError
 from worker.images.display import MEDIA_TYPE
 from worker.store import audit_log, reviews
-from worker.store.column_types import utc_now
+from worker.store.clock import now_at
 from worker.usecases.show_picture import Variant, View
 from worker.web.desk.access import Desk, Here
 from worker.web.desk.service import DeskService
@@ -20,10 +22,11 @@ def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
     review_id: int, variant: Variant, frame: int, until: int, key: str, desk: Desk, visitor: Here
 ) -> Response:
     """Return a picture, encoded by us."""
-    seconds = desk.links.seconds_left(visitor.session_id, review_id, variant, frame, until, key)
+    now = now_at(desk.database)
+    seconds = desk.links.seconds_left(visitor.session_id, review_id, variant, frame, until, key, now=now)
     if not seconds:
         raise ProblemError(403, "this picture's address holds no more: load the page again")
-    submission_id = _in_hand(desk, visitor.reviewer.name, review_id)
+    submission_id = _in_hand(desk, visitor.reviewer.name, review_id, now)
     try:
         data = desk.parts.show_picture(View(submission_id, variant, frame))
     except ModerationError as error:
@@ -35,9 +38,9 @@ def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
     return Response(data, media_type=MEDIA_TYPE, headers={"Cache-Control": f"private, max-age={seconds}"})
 
 
-def _in_hand(desk: DeskService, reviewer: str, review_id: int) -> str:
+def _in_hand(desk: DeskService, reviewer: str, review_id: int, now: datetime) -> str:
     with desk.database.reading() as session:
-        held = {one.id: one for one in reviews.held_by(session, reviewer, utc_now())}
+        held = {one.id: one for one in reviews.held_by(session, reviewer, now)}
     if review_id not in held:
         raise ProblemError(403, "this item is not in your hands")
     return held[review_id].decision.submission_id

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from worker.store import review_counts, reviews
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
 from worker.web.desk.access import Desk, Here, Post
 from worker.web.desk.addresses import HOME, address_of, next_address
 from worker.web.desk.filters import AGES, KINDS, DeskFilters
@@ -20,8 +20,9 @@ _LISTED: Final = 50
 @router.get("/")
 def show(request: Request, desk: Desk, visitor: Here) -> Response:
     """Show the queue."""
-    filters, now = DeskFilters.of(request.query_params), utc_now()
+    filters = DeskFilters.of(request.query_params)
     with desk.database.reading() as session:
+        now = database_now(session)
         listed = reviews.page(session, filters.for_store(now), limit=_LISTED + 1)
         waiting = review_counts.waiting(session, now)
         held = reviews.held_by(session, visitor.reviewer.name, now)
