@@ -3,7 +3,7 @@
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, delete, exists, func, insert, select, upda
 from sqlalchemy.orm import Session
 
 from worker.domain.callback import receiver_of
+from worker.domain.in_force import DecidedBy, InForce
 from worker.store.clock import database_now
 from worker.store.tables import OutboxRow
 
@@ -38,9 +39,12 @@ class Event:
     #: What happened: decision.made.
     kind: str
     submission_id: str
-    decision_id: int
-    #: The verdict that made or reversed it; None where a policy decided.
+    #: None if there is no decision: the submission was refused.
+    decision_id: int | None
+    #: The verdict that was made or reversed; None if the event is about no verdict.
     verdict_id: int | None
+    #: The submission's state when the event was written; None if the version before 0011 wrote it.
+    in_force: InForce | None
     #: As messages have it; its URL is whole.
     callback: dict[str, Any]
     receiver: str
@@ -63,10 +67,12 @@ class News:
 
     kind: str
     submission_id: str
-    decision_id: int
+    decision_id: int | None
     #: Who is told, as messages have it.
     callback: Mapping[str, Any]
     verdict_id: int | None = None
+    #: The submission's state now; None has it read when the event is delivered.
+    in_force: InForce | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +90,7 @@ def add(session: Session, news: Sequence[News]) -> None:
     if not news:
         return
     now = database_now(session)
-    rows = [
-        {
-            **{field.name: getattr(one, field.name) for field in fields(one)},
-            "event_id": f"evt_{secrets.token_hex(16)}",
-            "receiver": receiver_of(one.callback),
-            "state": EventState.PENDING.value,
-            "next_attempt_at": now,
-            "created_at": now,
-            "started_at": now,
-        }
-        for one in news
-    ]
-    session.connection().execute(insert(OutboxRow), rows)
+    session.connection().execute(insert(OutboxRow), [_row(one, now) for one in news])
 
 
 def is_due(session: Session) -> bool:
@@ -256,6 +250,32 @@ def _start_again(session: Session, which: ColumnElement[bool]) -> int:
     return len(found.all())
 
 
+def _row(news: News, now: datetime) -> dict[str, Any]:
+    state = news.in_force
+    return {
+        "kind": news.kind,
+        "submission_id": news.submission_id,
+        "decision_id": news.decision_id,
+        "verdict_id": news.verdict_id,
+        "callback": news.callback,
+        "sequence": state and state.sequence,
+        "action": state and state.action,
+        "decided_by": state and state.decided_by,
+        "event_id": f"evt_{secrets.token_hex(16)}",
+        "receiver": receiver_of(news.callback),
+        "state": EventState.PENDING.value,
+        "next_attempt_at": now,
+        "created_at": now,
+        "started_at": now,
+    }
+
+
+def _in_force(row: OutboxRow) -> InForce | None:
+    if row.sequence is None:
+        return None
+    return InForce(row.sequence, row.action, DecidedBy(row.decided_by) if row.decided_by else None)
+
+
 def _event(row: OutboxRow) -> Event:
     return Event(
         id=row.id,
@@ -264,6 +284,7 @@ def _event(row: OutboxRow) -> Event:
         submission_id=row.submission_id,
         decision_id=row.decision_id,
         verdict_id=row.verdict_id,
+        in_force=_in_force(row),
         callback=row.callback,
         receiver=row.receiver,
         state=EventState(row.state),
