@@ -20,10 +20,11 @@ from worker.notifications.webhook import Webhook
 from worker.store.database import Database
 from worker.usecases.deliver_events import DeliverEvents
 
-#: Answers beside a status: never one; none, after all was received; one without an end.
+#: Answers beside a status: never one; none, after all was received; one without an end; one that drips.
 HANG: Final = -1
 DROP: Final = -2
 FLOOD: Final = -3
+DRIP: Final = -4
 HOST: Final = "platform.example"
 SECRET: Final = new_secret()
 
@@ -36,6 +37,8 @@ class Receiver:
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    #: Sent with every answer.
+    answers_with: dict[str, str] = field(default_factory=dict)
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -70,10 +73,17 @@ def receiving(*answers: int) -> Iterator[Receiver]:
                 self.end_headers()
                 for _ in range(200):
                     self.wfile.write(bytes(1 << 16))
+            elif answer == DRIP:
+                self.send_response(200)
+                self.end_headers()
+                while not over.wait(0.05):
+                    self.wfile.write(b".")
             elif answer != DROP:
                 self.send_response(answer)
                 self.send_header("Location", "/elsewhere")
                 self.send_header("Content-Length", "0")
+                for name, value in receiver.answers_with.items():
+                    self.send_header(name, value)
                 self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -113,13 +123,14 @@ def deliverer(
     secrets: str = SECRET,
     seconds: float = 20.0,
     hosts: str = "any-public",
+    tasks: str = "posts.*",
     producer: Producer | None = None,
 ) -> DeliverEvents:
     """Return what tells these receivers, each on its port; the broker of a platform is away unless given."""
     guard = guard_for(*(receiver.port for receiver in receivers), hosts=hosts)
     return DeliverEvents(
         database,
-        AllowedCallbacks(guard, AllowedTasks.parse("posts.*"), own_queue="moderation"),
+        AllowedCallbacks(guard, AllowedTasks.parse(tasks), own_queue="moderation"),
         Webhook(GuardedHttp(guard), read_secrets(secrets), seconds),
         CeleryTask(producer or Producer("redis://127.0.0.1:1/0")),
         timedelta(hours=24),

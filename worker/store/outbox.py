@@ -2,13 +2,13 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from worker.domain.callback import receiver_of
@@ -17,8 +17,13 @@ from worker.store.clock import database_now
 from worker.store.tables import OutboxRow
 
 DECISION_MADE: Final = "decision.made"
+#: No policy can decide a submission that was accepted.
+SUBMISSION_REFUSED: Final = "submission.refused"
 #: Of why an attempt failed.
 MAX_ERROR_CHARACTERS: Final = 500
+#: How far `take` looks behind events that it leaves to other processes or receivers that are full.
+PAGE: Final = 100
+MAX_PAGES: Final = 10
 
 
 class EventState(StrEnum):
@@ -36,7 +41,7 @@ class Event:
     id: int
     #: Names the event to the platform, which may hear of it more than once.
     event_id: str
-    #: What happened: decision.made.
+    #: What happened: decision.made, verdict.made ...
     kind: str
     submission_id: str
     #: None if there is no decision: the submission was refused.
@@ -98,30 +103,45 @@ def is_due(session: Session) -> bool:
     return bool(session.scalar(select(exists().where(*_due(database_now(session))))))
 
 
-def take(
-    session: Session, *, limit: int, in_hand: Mapping[str, int], at_once: int, lease: timedelta
+def take(  # noqa: PLR0913 - an argument for each limit, all by name
+    session: Session,
+    *,
+    limit: int,
+    in_hand: Mapping[str, int],
+    at_once: int,
+    lease: timedelta,
+    permits: Callable[[Mapping[str, Any]], bool] = lambda _: True,
 ) -> list[Event]:
     """Return at most `limit` events that are due, the longest waiting first; the attempt counts from here.
 
-    No receiver gets more than `at_once`, those counted that are `in_hand`. Nobody else gets an event before
-    the lease is over; to be committed before anything is sent.
+    No receiver gets more than `at_once`, including those `in_hand`. Events whose callback `permits` denies are
+    left for other processes. Nobody else gets an event before the lease is over; commit before you send.
     """
     taken: list[OutboxRow] = []
     busy = Counter(in_hand)
-    now = database_now(session)
-    while room := limit - len(taken):
+    now, last = database_now(session), None
+    for _ in range(MAX_PAGES):
+        room = limit - len(taken)
         full = [receiver for receiver, count in busy.items() if count >= at_once]
-        rows = _lock_due(session, now, full, room)
+        # More than there is room for only once some were passed by.
+        rows = _lock_due(session, now, full, room if last is None else PAGE, last)
         for row in rows:
-            if busy[row.receiver] < at_once:
+            if len(taken) < limit and busy[row.receiver] < at_once and permits(row.callback):
                 busy[row.receiver] += 1
-                row.attempts += 1
-                row.next_attempt_at = now + lease
                 taken.append(row)
-        if len(rows) < room:
+        if len(taken) == limit or not rows:
             break
-        # What is left of the room went to receivers that are full now: ask for the others.
+        last = rows[-1].next_attempt_at, rows[-1].id
+    for row in taken:
+        row.attempts += 1
+        row.next_attempt_at = now + lease
     return [_event(row) for row in taken]
+
+
+def overdue(session: Session, *, by: timedelta, limit: int) -> list[Event]:
+    """Return at most `limit` events that have been due for longer than `by`, the longest waiting first."""
+    rows = _lock_due(session, database_now(session) - by, (), limit)
+    return [_event(row) for row in rows]
 
 
 def delivered(session: Session, event: Event) -> None:
@@ -208,8 +228,16 @@ def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return OutboxRow.state == EventState.PENDING.value, OutboxRow.next_attempt_at <= now
 
 
-def _lock_due(session: Session, now: datetime, full: Sequence[str], limit: int) -> Sequence[OutboxRow]:
+def _lock_due(
+    session: Session,
+    now: datetime,
+    full: Sequence[str],
+    limit: int,
+    after: tuple[datetime | None, int] | None = None,
+) -> Sequence[OutboxRow]:
     query = select(OutboxRow).where(*_due(now), OutboxRow.receiver.not_in(full))
+    if after is not None:
+        query = query.where(tuple_(OutboxRow.next_attempt_at, OutboxRow.id) > after)
     return session.scalars(
         query.order_by(OutboxRow.next_attempt_at, OutboxRow.id).limit(limit).with_for_update(skip_locked=True)
     ).all()

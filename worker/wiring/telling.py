@@ -37,10 +37,7 @@ def open_deliverer(settings: Settings, database: Database) -> Iterator[DeliverEv
 
 def allowed_callbacks(settings: Settings) -> AllowedCallbacks:
     """Return whom this deployment tells; SettingsError where that is no list, or no secret signs it."""
-    try:
-        hosts = AllowedHosts.parse(settings.webhook_hosts)
-    except SettingsError as error:
-        raise SettingsError(f"MODERATION_WEBHOOK_HOSTS: {error.message}", hint=error.hint) from None
+    hosts = AllowedHosts.parse(settings.webhook_hosts, "MODERATION_WEBHOOK_HOSTS")
     if hosts != AllowedHosts() and not _webhook_keys(settings):
         raise SettingsError(
             "MODERATION_WEBHOOK_HOSTS allows webhooks, but there is no secret to sign them with",
@@ -48,7 +45,7 @@ def allowed_callbacks(settings: Settings) -> AllowedCallbacks:
             "the receivers",
         )
     return AllowedCallbacks(
-        AddressGuard(hosts, hint="MODERATION_WEBHOOK_HOSTS names the hosts that are told of decisions"),
+        AddressGuard(hosts, setting="MODERATION_WEBHOOK_HOSTS"),
         AllowedTasks.parse(settings.callback_tasks),
         own_queue=settings.queue if settings.callback_broker_url in _NONE else "",
     )
