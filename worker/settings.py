@@ -67,8 +67,9 @@ class Settings(BaseSettings):
     )
     url_hosts: str = Field(
         "none",
-        description="Hosts that pictures are fetched from, with commas between: names and `*.names` at public "
-        "addresses, `any-public` for all of them, `host:port` for one that may be internal; or `none`.",
+        description="Hosts that pictures are fetched from, with commas between: names and `*.names` at "
+        "public addresses, `any-public` for all of those, `host:port` for one that may be internal; or "
+        "`none`.",
     )
     download_seconds: float = Field(
         15.0, gt=0, le=45, description="Time for one picture from a URL or an object store, all in all."

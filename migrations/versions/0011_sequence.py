@@ -1,8 +1,8 @@
 """Sequence numbers order what happens to a submission, and an event keeps the state that it tells.
 
-Safety: the version before this one keeps running while this migration is applied, so it only expands: a column
-with a constant default, which both databases add without touching a row, and nullable ones. Events that the
-version before writes lack the state; it is read from the database when they are delivered.
+Safety: the version before this one keeps running while this migration is applied, so it only expands: a
+column with a constant default, which both databases add without touching a row, and nullable ones. Events
+that the version before writes lack the state; it is read from the database when they are delivered.
 """
 
 import sqlalchemy as sa

@@ -54,7 +54,7 @@ class Receiver:
 
 
 @contextmanager
-def receiving(*answers: int) -> Iterator[Receiver]:
+def receiving(*answers: int) -> Iterator[Receiver]:  # noqa: C901 - a handler with its ways to answer
     """Receive on a free port; each request gets the next of `answers`, the last one for ever."""
     left, over, lock = list(answers), threading.Event(), threading.Lock()
 
@@ -68,23 +68,27 @@ def receiving(*answers: int) -> Iterator[Receiver]:
                 receiver.paths.append(self.path)
             if answer == HANG:
                 over.wait(30)
-            elif answer == FLOOD:
-                self.send_response(200)
-                self.end_headers()
-                for _ in range(200):
-                    self.wfile.write(bytes(1 << 16))
-            elif answer == DRIP:
-                self.send_response(200)
-                self.end_headers()
-                while not over.wait(0.05):
-                    self.wfile.write(b".")
+            elif answer in {FLOOD, DRIP}:
+                self.answer_without_end(bytes(1 << 16) if answer == FLOOD else b".")
             elif answer != DROP:
-                self.send_response(answer)
-                self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", "0")
-                for name, value in receiver.answers_with.items():
-                    self.send_header(name, value)
-                self.end_headers()
+                self.answer(answer)
+
+        def answer(self, status: int) -> None:
+            self.send_response(status)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            for name, value in receiver.answers_with.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def answer_without_end(self, chunk: bytes) -> None:
+            self.send_response(200)
+            self.end_headers()
+            # A thousand times at most, whatever the client does.
+            for _ in range(1000):
+                self.wfile.write(chunk)
+                if over.wait(0 if len(chunk) > 1 else 0.05):
+                    return
 
         def log_message(self, *_: object) -> None:
             pass
@@ -117,7 +121,7 @@ def guard_for(*ports: int, hosts: str = "any-public") -> AddressGuard:
     )
 
 
-def deliverer(
+def deliverer(  # noqa: PLR0913 - an argument for each setting, all by name
     database: Database,
     *receivers: Any,
     secrets: str = SECRET,

@@ -1,4 +1,4 @@
-"""Decides where an untrusted URL may lead: public hosts that the operator allows, internal ones named exactly."""
+"""Decides where an untrusted URL may lead: to allowed public hosts, and to internal ones named exactly."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""An event as the platform gets it, by webhook or by Celery: what happened, when, and what is in force now."""
+"""An event as the platform gets it, by webhook or Celery: what happened, when, and what is in force now."""
 
 import json
 from collections.abc import Mapping

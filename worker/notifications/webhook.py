@@ -22,8 +22,7 @@ from worker.network.http import GuardedHttp, Reply
 from worker.notifications import signature
 from worker.notifications.events import Payload, as_body
 
-#: A receiver that asks for no pause at all would be asked without one; one that asks for a year is asked again
-#: in an hour, as any receiver that fails.
+#: Bounds of `Retry-After`: zero would mean a request after the other, and a year must not lose the event.
 MIN_PAUSE_SECONDS: Final = 1.0
 MAX_PAUSE_SECONDS: Final = 3600.0
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from worker.domain.in_force import DecidedBy, InForce
 from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
+from worker.store.reviews import Review
 from worker.store.tables import DecisionRow, ReviewRow, SubmissionRow, VerdictRow
 from worker.store.updating import in_order
 from worker.store.verdicts import in_force
@@ -34,7 +35,7 @@ def advance(session: Session, ids: Collection[str]) -> dict[str, int]:
         .returning(SubmissionRow.id, SubmissionRow.sequence)
         .execution_options(synchronize_session=False)
     )
-    return {submission_id: sequence for submission_id, sequence in counted}
+    return dict(counted.tuples().all())
 
 
 def of_submissions(
@@ -63,6 +64,20 @@ def of_submissions(
 def of(session: Session, submission_id: str, *, without: Collection[int] = ()) -> InForce:
     """Return what is in force about a submission that the ledger knows; `without` as in `of_submissions`."""
     return of_submissions(session, [submission_id], without=without)[submission_id]
+
+
+def of_reviews(session: Session, reviews: Collection[Review]) -> dict[int, InForce]:
+    """Return what is in force about each review's submission, by the reviews' ids.
+
+    A blind review gets the state as its policy left it: a verdict in it would tell it from a first look.
+    """
+    states = of_submissions(session, {review.decision.submission_id for review in reviews})
+    return {
+        review.id: InForce(0, review.decision.action, DecidedBy.POLICY)
+        if review.kind.is_blind
+        else states[review.decision.submission_id]
+        for review in reviews
+    }
 
 
 def _verdicts(

@@ -12,13 +12,12 @@ from sqlalchemy import ColumnElement, delete, exists, func, insert, select, tupl
 from sqlalchemy.orm import Session
 
 from worker.domain.callback import receiver_of
+from worker.domain.event_type import EventType
 from worker.domain.in_force import DecidedBy, InForce
 from worker.store.clock import database_now
 from worker.store.tables import OutboxRow
 
-DECISION_MADE: Final = "decision.made"
-#: No policy can decide a submission that was accepted.
-SUBMISSION_REFUSED: Final = "submission.refused"
+DECISION_MADE: Final = EventType.DECISION_MADE.value
 #: Of why an attempt failed.
 MAX_ERROR_CHARACTERS: Final = 500
 #: How far `take` looks behind events that it leaves to other processes or receivers that are full.
@@ -114,8 +113,9 @@ def take(  # noqa: PLR0913 - an argument for each limit, all by name
 ) -> list[Event]:
     """Return at most `limit` events that are due, the longest waiting first; the attempt counts from here.
 
-    No receiver gets more than `at_once`, including those `in_hand`. Events whose callback `permits` denies are
-    left for other processes. Nobody else gets an event before the lease is over; commit before you send.
+    No receiver gets more than `at_once`, including those `in_hand`. Events whose callback `permits` denies
+    are left for other processes. No other process gets an event before its lease is over; commit before you
+    send.
     """
     taken: list[OutboxRow] = []
     busy = Counter(in_hand)

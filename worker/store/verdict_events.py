@@ -6,14 +6,15 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from worker.domain.event_type import EventType
 from worker.domain.in_force import InForce
 from worker.store import appeals, outbox, verdicts
 from worker.store.tables import ReversalRow, SubmissionRow
 from worker.store.verdicts import RecordedVerdict
 
-VERDICT_MADE: Final = "verdict.made"
-VERDICT_REVERSED: Final = "verdict.reversed"
-APPEAL_ANSWERED: Final = "appeal.answered"
+VERDICT_MADE: Final = EventType.VERDICT_MADE.value
+VERDICT_REVERSED: Final = EventType.VERDICT_REVERSED.value
+APPEAL_ANSWERED: Final = EventType.APPEAL_ANSWERED.value
 
 
 def notify(

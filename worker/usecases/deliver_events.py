@@ -1,7 +1,7 @@
 """Delivers the events of the outbox, until the receiver has each or the time for it is over.
 
-An event is delivered at least once: a receiver whose answer is lost gets it again, under the same id. Events may
-arrive out of order; their sequence numbers tell which is newer.
+An event is delivered at least once: a receiver whose answer is lost gets it again, under the same id. Events
+may arrive out of order; their sequence numbers tell which is newer.
 """
 
 import logging

@@ -16,6 +16,7 @@ from worker.notifications.webhook import Webhook
 from worker.settings import Settings
 from worker.store.database import Database
 from worker.usecases.deliver_events import DeliverEvents
+from worker.usecases.send_test_event import SendTestEvent
 
 #: What a setting says that is not set; an empty variable is one that a compose file passed on.
 _NONE = ("", "none")
@@ -33,6 +34,13 @@ def open_deliverer(settings: Settings, database: Database) -> Iterator[DeliverEv
     with closing(Producer(broker_url, setting=setting)) as producer:
         give_up_after = timedelta(hours=settings.callback_hours)
         yield DeliverEvents(database, allowed, webhook, CeleryTask(producer), give_up_after)
+
+
+def test_event_sender(settings: Settings) -> SendTestEvent:
+    """Return the use case that tries a receiver out; SettingsError if webhooks cannot be sent or signed."""
+    allowed = allowed_callbacks(settings)
+    webhook = Webhook(GuardedHttp(allowed.guard), _webhook_keys(settings), settings.webhook_seconds)
+    return SendTestEvent(allowed, webhook)
 
 
 def allowed_callbacks(settings: Settings) -> AllowedCallbacks:

@@ -130,7 +130,9 @@ def test_a_named_host_has_to_be_public_too():
     ],
 )
 def test_a_setting_that_names_no_host_is_refused(text):
-    with pytest.raises(SettingsError, match="MODERATION_URL_HOSTS: '.*' is neither a host's name") as refused:
+    with pytest.raises(
+        SettingsError, match=r"MODERATION_URL_HOSTS: '.*' is neither a host's name"
+    ) as refused:
         AllowedHosts.parse(text)
     assert "any-public" in refused.value.hint
     assert "platform.internal:8080" in refused.value.hint
@@ -192,11 +194,33 @@ def test_a_named_port_opens_nothing_else(url, answers, words):
 @pytest.mark.parametrize(
     "address",
     [
-        *("169.254.169.254", "169.254.170.2", "169.254.0.1", "100.100.100.200", "192.0.0.192", "168.63.129.16"),
+        *(
+            "169.254.169.254",
+            "169.254.170.2",
+            "169.254.0.1",
+            "100.100.100.200",
+            "192.0.0.192",
+            "168.63.129.16",
+        ),
         *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fe80::a9fe:a9fe", "fe80::1%eth0", "fe80::1"),
         *("::ffff:169.254.169.254", "::ffff:100.100.100.200", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1"),
-        *("64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::", "2002:a9fe:a9fe::1", "::169.254.169.254", "::127.0.0.1"),
-        *("0.0.0.0", "::", "::ffff:0.0.0.0", "0.1.2.3", "255.255.255.255", "224.0.0.1", "ff02::1", "240.0.0.1"),
+        *(
+            "64:ff9b:1::a9fe:a9fe",
+            "2002:a9fe:a9fe::",
+            "2002:a9fe:a9fe::1",
+            "::169.254.169.254",
+            "::127.0.0.1",
+        ),
+        *(
+            "0.0.0.0",
+            "::",
+            "::ffff:0.0.0.0",
+            "0.1.2.3",
+            "255.255.255.255",
+            "224.0.0.1",
+            "ff02::1",
+            "240.0.0.1",
+        ),
         "2001:0:a9fe:a9fe::1",
     ],
 )
