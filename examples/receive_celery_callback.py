@@ -20,8 +20,8 @@ app = Celery("platform", broker=options.broker)
 app.conf.update(accept_content=["json"], task_ignore_result=True, task_acks_late=True)
 app.conf.worker_redirect_stdouts = False  # what is printed here is the result, not the log
 
-# Yours are a table with a unique column and a column beside your upload, read and written in the transaction of
-# what you do about an event.
+# Yours are a table with a unique column, and a column beside your upload: read and written in the transaction
+# of what you do about an event.
 seen: set[str] = set()
 sequences: dict[str, int] = {}
 

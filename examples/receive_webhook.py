@@ -25,8 +25,8 @@ arguments.add_argument("--port", type=int, default=8080)
 options = arguments.parse_args()
 key = base64.b64decode(os.environ["MODERATION_WEBHOOK_SECRET"].removeprefix("whsec_"))
 
-# Yours are a table with a unique column and a column beside your upload, read and written in the transaction of
-# what you do about an event.
+# Yours are a table with a unique column, and a column beside your upload: read and written in the transaction
+# of what you do about an event.
 seen: set[str] = set()
 sequences: dict[str, int] = {}
 lock = threading.Lock()

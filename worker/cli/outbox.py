@@ -22,7 +22,7 @@ from worker.store import outbox, schema
 from worker.store.database import Database
 from worker.store.outbox import Event, EventState
 from worker.wiring.parts import open_database
-from worker.wiring.telling import test_event_sender
+from worker.wiring.telling import sample_event_sender
 
 app = typer.Typer(no_args_is_help=True, help="What the platform is told of decisions.")
 
@@ -116,7 +116,7 @@ def send_test(
     kind: Annotated[EventType, typer.Option("--type", help="What the event says.")] = EventType.DECISION_MADE,
 ) -> None:
     """Send a receiver a signed test event, once; show its answer, or what went wrong."""
-    sent = test_event_sender(Settings.read())(kind, url)
+    sent = sample_event_sender(Settings.read())(kind, url)
     answered = "not taken" if sent.status is None else f"answered {sent.status}"
     line = (
         f"{kind.value} {sent.event_id} to {without_query(url)}: {answered} after {sent.seconds * 1000:.0f} ms"

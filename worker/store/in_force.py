@@ -35,7 +35,7 @@ def advance(session: Session, ids: Collection[str]) -> dict[str, int]:
         .returning(SubmissionRow.id, SubmissionRow.sequence)
         .execution_options(synchronize_session=False)
     )
-    return dict(counted.tuples().all())
+    return {row.id: row.sequence for row in counted}
 
 
 def of_submissions(

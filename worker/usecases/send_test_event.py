@@ -20,11 +20,8 @@ from worker.notifications.webhook import Webhook
 
 
 @dataclass(frozen=True, slots=True)
-class TestDelivery:
+class Attempt:
     """What came of sending a test event."""
-
-    #: Not a test of pytest's.
-    __test__ = False
 
     event_id: str
     seconds: float
@@ -40,7 +37,7 @@ class SendTestEvent:
     allowed: AllowedCallbacks
     webhook: Webhook
 
-    def __call__(self, kind: EventType, url: str) -> TestDelivery:
+    def __call__(self, kind: EventType, url: str) -> Attempt:
         """Send it once; its body has `test: true`, and a submission that the platform does not know.
 
         InvalidSubmissionError if `url` is not a URL, CallbackNotAllowedError if nothing may be sent there.
@@ -57,4 +54,4 @@ class SendTestEvent:
             raise CallbackNotAllowedError(f"callback: {error.message}", hint=error.hint) from error
         except (EventRefusedError, UnavailableError) as error:
             problem = error
-        return TestDelivery(event["id"], time.perf_counter() - begun, status, problem)
+        return Attempt(event["id"], time.perf_counter() - begun, status, problem)

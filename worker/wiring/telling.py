@@ -36,7 +36,7 @@ def open_deliverer(settings: Settings, database: Database) -> Iterator[DeliverEv
         yield DeliverEvents(database, allowed, webhook, CeleryTask(producer), give_up_after)
 
 
-def test_event_sender(settings: Settings) -> SendTestEvent:
+def sample_event_sender(settings: Settings) -> SendTestEvent:
     """Return the use case that tries a receiver out; SettingsError if webhooks cannot be sent or signed."""
     allowed = allowed_callbacks(settings)
     webhook = Webhook(GuardedHttp(allowed.guard), _webhook_keys(settings), settings.webhook_seconds)
