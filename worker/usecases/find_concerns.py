@@ -109,8 +109,8 @@ def _of_telling(records: Records, now: datetime) -> Iterator[Concern]:
     if backlog.left_to_others:
         yield Concern(
             f"{counted(backlog.left_to_others, 'event')} for callbacks that no running process may deliver",
-            "moderate outbox list; MODERATION_WEBHOOK_HOSTS and MODERATION_CALLBACK_TASKS must allow them in a "
-            "worker or in moderate schedule",
+            "moderate outbox list; MODERATION_WEBHOOK_HOSTS and MODERATION_CALLBACK_TASKS must allow them in "
+            "a worker or in moderate schedule",
         )
     if _is_late(backlog.outbox, now, UNTOLD_FOR_LONG):
         yield Concern(
