@@ -20,17 +20,22 @@ app = Celery("platform", broker=options.broker)
 app.conf.update(accept_content=["json"], task_ignore_result=True, task_acks_late=True)
 app.conf.worker_redirect_stdouts = False  # what is printed here is the result, not the log
 
-# Yours is a table with a unique column, written in the transaction of what you do about a decision.
+# Yours are a table with a unique column, and a column beside your upload: read and written in the transaction
+# of what you do about an event.
 seen: set[str] = set()
+sequences: dict[str, int] = {}
 
 
 @app.task(name="posts.moderated")
 def moderated(event: dict[str, Any]) -> None:
-    """Take an event, which may come more than once."""
-    if event["id"] not in seen:
-        decision = event["data"]["decision"]
-        print(event["id"], decision["submission"], decision["action"], decision["reason"], flush=True)
-        seen.add(event["id"])
+    """Do what is in force now about a submission, unless we did something newer."""
+    # An event may come more than once, and an older one after a newer one.
+    if event["id"] in seen or event["sequence"] < sequences.get(event["submission"], 0):
+        return
+    seen.add(event["id"])
+    sequences[event["submission"]] = event["sequence"]
+    # No action: the submission was refused, and nothing is decided.
+    print(event["submission"], event["action"], event["decided_by"], event["type"], flush=True)
 
 
 app.worker_main(["worker", "--queues", options.queue, "--pool", "solo", "--loglevel", "warning"])

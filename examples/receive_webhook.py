@@ -2,7 +2,8 @@
 
 MODERATION_WEBHOOK_SECRET=whsec_... python examples/receive_webhook.py --port 8080
 
-Signed as https://www.standardwebhooks.com says; there are libraries for most languages.
+Signed as https://www.standardwebhooks.com says; there are libraries for most languages. Every event has the
+same top level, whatever its type: `submission`, `action` (what is in force now), `decided_by` and `sequence`.
 """
 
 import argparse
@@ -11,8 +12,10 @@ import hashlib
 import hmac
 import json
 import os
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 TOLERANCE_SECONDS = 300
 MAX_BYTES = 1024 * 1024
@@ -22,8 +25,23 @@ arguments.add_argument("--port", type=int, default=8080)
 options = arguments.parse_args()
 key = base64.b64decode(os.environ["MODERATION_WEBHOOK_SECRET"].removeprefix("whsec_"))
 
-# Yours is a table with a unique column, written in the transaction of what you do about a decision.
+# Yours are a table with a unique column, and a column beside your upload: read and written in the transaction
+# of what you do about an event.
 seen: set[str] = set()
+sequences: dict[str, int] = {}
+lock = threading.Lock()
+
+
+def take(event: dict[str, Any]) -> None:
+    """Do what is in force now about a submission, unless we did something newer."""
+    with lock:
+        # Events come again if our answer did not arrive, and an older one can come after a newer one.
+        if event["id"] in seen or event["sequence"] < sequences.get(event["submission"], 0):
+            return
+        seen.add(event["id"])
+        sequences[event["submission"]] = event["sequence"]
+        # No action: the submission was refused, and nothing is decided.
+        print(event["submission"], event["action"], event["decided_by"], event["type"], flush=True)
 
 
 def is_authentic(event_id: str, timestamp: str, signatures: str, body: bytes) -> bool:
@@ -54,11 +72,7 @@ class Receiver(BaseHTTPRequestHandler):
         if not is_authentic(event_id, timestamp, signatures, body):
             self.answer(401)
             return
-        # An event comes again where our answer did not arrive.
-        if event_id not in seen:
-            decision = json.loads(body)["data"]["decision"]
-            print(event_id, decision["submission"], decision["action"], decision["reason"], flush=True)
-            seen.add(event_id)
+        take(json.loads(body))
         self.answer(204)
 
     def answer(self, status: int) -> None:

@@ -1,5 +1,6 @@
 """Every exception of the service, as a tree: the class decides about retries, exit code and HTTP status."""
 
+from datetime import timedelta
 from typing import ClassVar
 
 
@@ -30,6 +31,20 @@ class UnavailableError(ModerationError):
 
 class RemoteUnavailableError(UnavailableError):
     """Somebody else's server does not answer, or not in time: tried a few times more, then done without."""
+
+
+class EventNotTakenError(RemoteUnavailableError):
+    """A receiver answered an event with a status that is no 2xx."""
+
+    exit_code = 1
+
+
+class EventPostponedError(EventNotTakenError):
+    """A receiver did not take an event, and says when to send it again."""
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UsageError(PermanentError):
@@ -112,14 +127,14 @@ class UntrustedServerError(AddressNotAllowedError):
 
 
 class CallbackNotAllowedError(PermanentError):
-    """A submission wants somebody to be told whom this deployment does not tell."""
+    """The callback target is not allowed here."""
 
     exit_code = 2
     http_status = 422
 
 
 class EventRefusedError(PermanentError):
-    """Who was to be told of a decision wants to hear of nothing more."""
+    """The receiver answered 410 Gone."""
 
 
 class UndecodablePictureError(PermanentError):

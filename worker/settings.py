@@ -67,8 +67,9 @@ class Settings(BaseSettings):
     )
     url_hosts: str = Field(
         "none",
-        description="Hosts that pictures are fetched from: names and `*.names` with commas between, "
-        "`any-public` or `none`.",
+        description="Hosts that pictures are fetched from, with commas between: names and `*.names` at "
+        "public addresses, `any-public` for all of those, `host:port` for one that may be internal; or "
+        "`none`.",
     )
     download_seconds: float = Field(
         15.0, gt=0, le=45, description="Time for one picture from a URL or an object store, all in all."
@@ -132,8 +133,8 @@ class Settings(BaseSettings):
     )
     webhook_hosts: str = Field(
         "none",
-        description="Hosts that are told of decisions by webhook: names and `*.names` with commas between, "
-        "`any-public` or `none`.",
+        description="Hosts that webhooks are sent to, written as in `MODERATION_URL_HOSTS`: "
+        "`hooks.example.com, platform.internal:8080`.",
     )
     webhook_secrets: str = Field(
         "none",

@@ -2,13 +2,16 @@
 
 import base64
 import json
+import re
 from datetime import timedelta
 
 import pytest
 import redis
 from support.decided import add_events, decide
+from support.receiver import DROP, HANG, receiving
 
-from worker.notifications.signature import read_secrets
+from worker.domain.event_type import EventType
+from worker.notifications.signature import new_secret, read_secrets, verify
 from worker.store import outbox
 from worker.store.database import Database
 
@@ -76,12 +79,81 @@ def test_a_new_secret_is_printed_alone(moderate):
     assert "MODERATION_WEBHOOK_SECRETS" in result.err
 
 
-@pytest.mark.parametrize("command", [["list"], ["replay"], ["new-secret"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["list"], ["replay"], ["new-secret"], ["send-test"]], ids=" ".join)
 def test_help_says_how_the_outbox_is_used_and_how_it_ends(moderate, command):
     result = moderate("outbox", *command, "--help")
     assert result.exit_code == 0
     assert f"moderate outbox {' '.join(command)}" in result.out
     assert "Exit codes" in result.out
+
+
+def test_send_test_shows_the_answer_of_a_receiver_on_this_machine(moderate):
+    secret = new_secret()
+    with receiving(204) as receiver:
+        place = {"webhook_hosts": f"127.0.0.1:{receiver.port}", "webhook_secrets": secret}
+        url = f"http://127.0.0.1:{receiver.port}/moderated?token=5ec7e7"
+        for kind in EventType:
+            result = moderate("outbox", "send-test", url, "--type", kind, **place)
+            assert result.exit_code == 0, result.err
+            assert re.fullmatch(
+                rf"{kind} evt_test_\w+ to http://127.0.0.1:{receiver.port}/moderated: answered 204 after \d+ ms\n",
+                result.out,
+            )
+    for kind, event, headers, body in zip(
+        EventType, receiver.events, receiver.headers, receiver.bodies, strict=True
+    ):
+        assert (event["type"], event["test"], event["id"]) == (kind, True, headers["webhook-id"])
+        # No real submission has this id.
+        assert event["submission"].startswith("test_")
+        assert verify(secret, headers, body, now=int(headers["webhook-timestamp"]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "words"),
+    [
+        (401, 1, "127.0.0.1 answered 401"),
+        (410, 1, "answered 410: it wants to hear of nothing more"),
+        (307, 1, "answered 307, a redirect, which is not followed"),
+        (503, 1, "answered 503"),
+        (DROP, 3, "127.0.0.1 does not answer"),
+        (HANG, 3, "did not answer within 0.5 s"),
+    ],
+)
+def test_send_test_says_what_went_wrong(moderate, answer, exit_code, words):
+    with receiving(answer) as receiver:
+        place = {"webhook_hosts": f"127.0.0.1:{receiver.port}", "webhook_secrets": new_secret()}
+        url = f"http://127.0.0.1:{receiver.port}/"
+        result = moderate("outbox", "send-test", url, **place, webhook_seconds=0.5)
+    assert (result.exit_code, words in result.err) == (exit_code, True), result.err
+    assert "not taken after" in result.out
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "words"),
+    [
+        (
+            "http://127.0.0.1:9/",
+            "none",
+            "MODERATION_WEBHOOK_HOSTS names the hosts that are talked to; 127.0.0.1:9 ",
+        ),
+        ("http://[::1]:9/", "any-public", "[::1]:9 in it allows this one"),
+        ("http://localhost/", "any-public", "localhost:80 in it allows this one"),
+        ("http://169.254.169.254/", "169.254.169.254:80", "no setting opens this address"),
+        ("http://[::ffff:a9fe:a9fe]/", "[::ffff:169.254.169.254]:80", "no setting opens this address"),
+        ("http://0.0.0.0:9/", "0.0.0.0:9", "no setting opens this address"),
+        ("http://2130706433:9/", "any-public", "is not an address"),
+        ("not-a-url", "any-public", "a URL begins with"),
+    ],
+)
+def test_send_test_goes_nowhere_that_is_not_allowed(moderate, url, hosts, words):
+    result = moderate("outbox", "send-test", url, webhook_hosts=hosts, webhook_secrets=new_secret())
+    assert (result.exit_code, result.out) == (2, "")
+    assert words in result.err
+
+
+def test_send_test_needs_a_secret(moderate):
+    result = moderate("outbox", "send-test", "http://127.0.0.1:9/", webhook_hosts="127.0.0.1:9")
+    assert (result.exit_code, "there is no secret to sign them with" in result.err) == (2, True)
 
 
 def test_submit_says_whom_to_tell(moderate, redis_url, tmp_path):

@@ -87,7 +87,7 @@ def test_json_has_every_figure_and_every_concern(status, deployment):
     database = told["database"]
     assert database["workers"] == ["web1:7:20260101T120000Z", "web2:7:20260101T120000Z"]
     assert (database["undecided"]["count"], database["conflicts"]["last_day"]) == (2, 1)
-    assert database["outbox"] == {"count": 0, "oldest_seconds": 0.0, "given_up": 0}
+    assert database["outbox"] == {"count": 0, "oldest_seconds": 0.0, "left_to_others": 0, "given_up": 0}
     assert set(database["reviews"]) == {kind.value for kind in ReviewKind}
     assert database["decisions"]["allow"] == {"last_hour": 0, "last_day": 0}
 

@@ -20,10 +20,11 @@ from worker.notifications.webhook import Webhook
 from worker.store.database import Database
 from worker.usecases.deliver_events import DeliverEvents
 
-#: Answers beside a status: never one; none, after all was received; one without an end.
+#: Answers beside a status: never one; none, after all was received; one without an end; one that drips.
 HANG: Final = -1
 DROP: Final = -2
 FLOOD: Final = -3
+DRIP: Final = -4
 HOST: Final = "platform.example"
 SECRET: Final = new_secret()
 
@@ -36,6 +37,8 @@ class Receiver:
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    #: Sent with every answer.
+    answers_with: dict[str, str] = field(default_factory=dict)
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -51,7 +54,7 @@ class Receiver:
 
 
 @contextmanager
-def receiving(*answers: int) -> Iterator[Receiver]:
+def receiving(*answers: int) -> Iterator[Receiver]:  # noqa: C901 - a handler with its ways to answer
     """Receive on a free port; each request gets the next of `answers`, the last one for ever."""
     left, over, lock = list(answers), threading.Event(), threading.Lock()
 
@@ -65,16 +68,27 @@ def receiving(*answers: int) -> Iterator[Receiver]:
                 receiver.paths.append(self.path)
             if answer == HANG:
                 over.wait(30)
-            elif answer == FLOOD:
-                self.send_response(200)
-                self.end_headers()
-                for _ in range(200):
-                    self.wfile.write(bytes(1 << 16))
+            elif answer in {FLOOD, DRIP}:
+                self.answer_without_end(bytes(1 << 16) if answer == FLOOD else b".")
             elif answer != DROP:
-                self.send_response(answer)
-                self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self.answer(answer)
+
+        def answer(self, status: int) -> None:
+            self.send_response(status)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            for name, value in receiver.answers_with.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def answer_without_end(self, chunk: bytes) -> None:
+            self.send_response(200)
+            self.end_headers()
+            # A thousand times at most, whatever the client does.
+            for _ in range(1000):
+                self.wfile.write(chunk)
+                if over.wait(0 if len(chunk) > 1 else 0.05):
+                    return
 
         def log_message(self, *_: object) -> None:
             pass
@@ -107,19 +121,20 @@ def guard_for(*ports: int, hosts: str = "any-public") -> AddressGuard:
     )
 
 
-def deliverer(
+def deliverer(  # noqa: PLR0913 - an argument for each setting, all by name
     database: Database,
     *receivers: Any,
     secrets: str = SECRET,
     seconds: float = 20.0,
     hosts: str = "any-public",
+    tasks: str = "posts.*",
     producer: Producer | None = None,
 ) -> DeliverEvents:
     """Return what tells these receivers, each on its port; the broker of a platform is away unless given."""
     guard = guard_for(*(receiver.port for receiver in receivers), hosts=hosts)
     return DeliverEvents(
         database,
-        AllowedCallbacks(guard, AllowedTasks.parse("posts.*"), own_queue="moderation"),
+        AllowedCallbacks(guard, AllowedTasks.parse(tasks), own_queue="moderation"),
         Webhook(GuardedHttp(guard), read_secrets(secrets), seconds),
         CeleryTask(producer or Producer("redis://127.0.0.1:1/0")),
         timedelta(hours=24),

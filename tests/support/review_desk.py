@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from worker.domain.callback import callback_of
 from worker.domain.decision import Decision, decide
 from worker.domain.picture import PictureFacts
 from worker.domain.policy import Action, Policy
@@ -16,6 +17,7 @@ from worker.policy_files.parser import parse_policy
 from worker.store import decisions, embeddings, policy_versions, reviews, submissions
 from worker.store.database import Database
 from worker.usecases.claim_review import Claim, ClaimReview
+from worker.usecases.decision_events import write_decision_events
 from worker.usecases.escalate_review import EscalateReview
 from worker.usecases.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.open_appeal import OpenAppeal
@@ -99,7 +101,7 @@ class Desk:
         decision = Decision(action, "not judged") if action else scored(policy, **scores)
         sha256 = sha256 or f"{self.count:064x}"
         facts = PictureFacts(sha256, "PNG", 64, 48, frames=1)
-        inherit = InheritVerdict(self.inherits, self.callback)
+        inherit = InheritVerdict(self.inherits)
         with self.database.transaction() as session:
             policy_versions.keep(session, [(policy, text)])
             submissions.record(
@@ -123,6 +125,7 @@ class Desk:
                 embeddings.keep(session, MODEL_DIGEST, [(facts, matrix / np.linalg.norm(matrix))])
             heir = Heir(what.id, decision_id, sha256, policy.digest)
             inherited = inherit(session, [] if action else [heir])
+            write_decision_events(session, [(what, decision_id)], inherited, callback_of(self.callback))
             kind = kind_of_review(decision, drawn=drawn)
             if kind and not inherited:
                 place = place_in_queue(policy, decision, datetime.now(UTC))

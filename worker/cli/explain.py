@@ -7,10 +7,11 @@ import typer
 from rich.text import Text
 
 from worker.cli.console import action_text, plain_table, print_json, results
+from worker.domain.in_force import InForce
 from worker.domain.policy import Label, Policy
 from worker.domain.scoring import LabelScore
 from worker.settings import Settings
-from worker.store import schema
+from worker.store import in_force, schema
 from worker.usecases.explain_decision import Explanation
 from worker.wiring.parts import open_database, open_encoder
 from worker.wiring.policies import explain_decision
@@ -38,10 +39,12 @@ def explain(
         schema.check(database)
         with open_encoder(settings) as encoder:
             explanations = explain_decision(settings, encoder, database)(submission)
+        with database.reading() as session:
+            state = in_force.of(session, explanations[0].recorded.submission_id)
     finally:
         database.dispose()
     if as_json:
-        print_json([_as_json(explanation) for explanation in explanations])
+        print_json([_as_json(explanation, state) for explanation in explanations])
     else:
         for explanation in explanations:
             _print(explanation)
@@ -104,7 +107,7 @@ def _verdict(explanation: Explanation) -> Text:
     return Text("derived again from the policy's text and the stored embedding: identical", "green")
 
 
-def _as_json(explanation: Explanation) -> dict[str, Any]:
+def _as_json(explanation: Explanation, state: InForce) -> dict[str, Any]:
     recorded, again = explanation.recorded, explanation.again
     return {
         "submission": recorded.submission_id,
@@ -113,7 +116,8 @@ def _as_json(explanation: Explanation) -> dict[str, Any]:
         "policy_digest": recorded.policy_digest,
         "model_digest": recorded.model_digest,
         "decided_at": recorded.created_at.isoformat(),
-        "action": recorded.action.value,
+        **state.as_json(),
+        "policy_action": recorded.action.value,
         "reason": recorded.reason,
         "identical": again is not None and not explanation.differences,
         "differences": list(explanation.differences),

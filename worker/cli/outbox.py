@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 from worker.cli.console import messages, plain_table, print_json, results
 from worker.cli.durations import short
 from worker.domain.callback import callback_of
+from worker.domain.event_type import EventType
+from worker.domain.in_force import InForce
+from worker.domain.url import without_query
 from worker.errors import InvalidSubmissionError, UsageError
 from worker.notifications.signature import new_secret
 from worker.settings import Settings
@@ -19,6 +22,7 @@ from worker.store import outbox, schema
 from worker.store.database import Database
 from worker.store.outbox import Event, EventState
 from worker.wiring.parts import open_database
+from worker.wiring.telling import sample_event_sender
 
 app = typer.Typer(no_args_is_help=True, help="What the platform is told of decisions.")
 
@@ -95,6 +99,33 @@ def make_secret() -> None:
     )
 
 
+@app.command(
+    "send-test",
+    epilog="""Examples:
+
+[bold]moderate outbox send-test http://127.0.0.1:9000/moderated[/]
+
+[bold]moderate outbox send-test https://platform.example/moderated --type verdict.made[/]
+
+The event is signed with MODERATION_WEBHOOK_SECRETS; its body has "test": true.
+Exit codes: 0 the receiver took it, 1 it answered that it did not, 2 wrong usage or not allowed by
+MODERATION_WEBHOOK_HOSTS, 3 it does not answer.""",
+)
+def send_test(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where the receiver listens.")],
+    kind: Annotated[EventType, typer.Option("--type", help="What the event says.")] = EventType.DECISION_MADE,
+) -> None:
+    """Send a receiver a signed test event, once; show its answer, or what went wrong."""
+    sent = sample_event_sender(Settings.read())(kind, url)
+    answered = "not taken" if sent.status is None else f"answered {sent.status}"
+    line = (
+        f"{kind.value} {sent.event_id} to {without_query(url)}: {answered} after {sent.seconds * 1000:.0f} ms"
+    )
+    results().print(line, soft_wrap=True)
+    if sent.problem is not None:
+        raise sent.problem
+
+
 def _replay(session: Session, event_ids: list[str]) -> int:
     for event_id in event_ids:
         if not outbox.replay(session, event_id):
@@ -133,6 +164,7 @@ def _as_json(event: Event) -> dict[str, Any]:
         "type": event.kind,
         "submission": event.submission_id,
         "decision": event.decision_id,
+        **(event.in_force or InForce(0)).as_json(),
         "for": _receiver(event),
         "state": event.state.value,
         "attempts": event.attempts,

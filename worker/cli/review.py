@@ -10,11 +10,12 @@ from worker.cli import review_golden, review_stats
 from worker.cli.console import action_text, messages, plain_table, print_json, results
 from worker.cli.open_desk import desk
 from worker.cli.reviewer_option import AsLead, AsName, reviewer
+from worker.domain.in_force import InForce
 from worker.domain.policy import Action
 from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.verdict import Answer
 from worker.errors import UsageError
-from worker.store import reviews, submissions
+from worker.store import in_force, reviews, submissions
 from worker.store.clock import database_now
 from worker.store.reviews import Review, ReviewFilters
 from worker.usecases.settle_review import Settled
@@ -65,8 +66,9 @@ def show(  # noqa: PLR0913, PLR0917 - an option each
     filters = ReviewFilters(queue, label, policy, kind, severity)
     with desk() as at, at.database.reading() as session:
         found, now = reviews.page(session, filters, limit=limit), database_now(session)
+        states = in_force.of_reviews(session, found)
     if as_json:
-        print_json([_as_json(review) for review in found])
+        print_json([_as_json(review, states[review.id]) for review in found])
         return
     table = plain_table(
         "review", "queue", "kind", "severity", "due", "in hand", "labels", "reference", "reason"
@@ -111,9 +113,11 @@ def claim(  # noqa: PLR0913, PLR0917 - an option each
     filters = ReviewFilters(queue, label, policy, None, severity)
     with desk() as at:
         found = at.claim(reviewer(name, lead=lead), filters, review_id=review, grouped=not alone)
-    claimed = [found.review, *found.alike] if found else []
+        claimed = [found.review, *found.alike] if found else []
+        with at.database.reading() as session:
+            states = in_force.of_reviews(session, claimed)
     if as_json:
-        print_json([_as_json(one, blind=True) for one in claimed])
+        print_json([_as_json(one, states[one.id], blind=True) for one in claimed])
         return
     for one in claimed:
         _print_claimed(one)
@@ -294,7 +298,7 @@ def _print_settled(one: Settled, action: Action) -> None:
     )
 
 
-def _as_json(review: Review, *, blind: bool = False) -> dict[str, Any]:
+def _as_json(review: Review, state: InForce, *, blind: bool = False) -> dict[str, Any]:
     decision = review.decision
     return {
         "review": review.id,
@@ -315,7 +319,9 @@ def _as_json(review: Review, *, blind: bool = False) -> dict[str, Any]:
         "context": decision.context,
         "decision": decision.id,
         "policy": decision.policy,
-        "action": decision.action.value,
+        "action": state.action and state.action.value,
+        "decided_by": state.decided_by and state.decided_by.value,
+        "policy_action": decision.action.value,
         "labels": list(decision.flagged),
         "reason": decision.reason,
     }

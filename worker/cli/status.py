@@ -223,7 +223,8 @@ def _database_figures(records: Records | ModerationError) -> dict[str, Any]:
             for report in records.awake
         ],
         "undecided": _waiting_figures(records, backlog.undecided),
-        "outbox": _waiting_figures(records, backlog.outbox) | {"given_up": backlog.given_up},
+        "outbox": _waiting_figures(records, backlog.outbox)
+        | {"left_to_others": backlog.left_to_others, "given_up": backlog.given_up},
         "reviews": {kind.value: _waiting_figures(records, one) for kind, one in backlog.reviews.items()},
         "decisions": {action.value: _lately_figures(one) for action, one in happened.decisions.items()},
         "tried_again": _lately_figures(happened.tried_again),

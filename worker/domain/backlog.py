@@ -31,6 +31,8 @@ class Backlog:
     overdue: Waiting = Waiting()
     #: Events that the platform has yet to be told.
     outbox: Waiting = Waiting()
+    #: Of those, which no process tried yet, since the settings of those that saw it allow no such callback.
+    left_to_others: int = 0
     #: Events that could not be delivered and are no longer tried.
     given_up: int = 0
     #: Open questions by kind.

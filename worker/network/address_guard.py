@@ -1,4 +1,4 @@
-"""Decides where a URL that a stranger wrote may lead: hosts the operator allows, at public addresses."""
+"""Decides where an untrusted URL may lead: to allowed public hosts, and to internal ones named exactly."""
 
 import ipaddress
 import re
@@ -11,13 +11,14 @@ from typing import Final, Self
 from worker.domain.url import Url
 from worker.errors import AddressNotAllowedError, RemoteUnavailableError, SettingsError
 from worker.network.deadline import Deadline
-from worker.network.special_addresses import Address, what_is_special
+from worker.network.special_addresses import Address, may_be_named, what_is_special
 
 ANY_PUBLIC: Final = "any-public"
 NO_HOST: Final = "none"
 WEB_PORTS: Final = frozenset({80, 443})
 
 _PATTERN: Final = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})+")
+_HAS_PORT: Final = re.compile(r"[^:/]+:[0-9]+|\[[^/]+\]:[0-9]+")
 
 #: From a host's name and a port to its addresses, as text.
 Resolve = Callable[[str, int], Sequence[str]]
@@ -27,31 +28,63 @@ Resolve = Callable[[str, int], Sequence[str]]
 class AllowedHosts:
     """The hosts that an operator lets workers talk to."""
 
-    #: Names, or `*.name` for all names below one.
+    #: Names, or `*.name` for all names below one: at public addresses, on the ports of the web.
     patterns: tuple[str, ...] = ()
     any_public: bool = False
+    #: Hosts named with their ports: at internal addresses too.
+    exact: frozenset[tuple[str, int]] = frozenset()
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a setting: `none`, `any-public`, or names with commas between; SettingsError otherwise."""
+    def parse(cls, text: str, setting: str = "MODERATION_URL_HOSTS") -> Self:
+        """Read what `setting` says; SettingsError if a word is not a host, a host and a port, or a keyword.
+
+        `none`, or names and hosts with ports with commas between, `any-public` in place of the names.
+        """
         words = [word for word in re.split(r"[,\s]+", text.strip().lower()) if word]
         if words in ([], [NO_HOST]):
             return cls()
-        if words == [ANY_PUBLIC]:
-            return cls(any_public=True)
-        for word in words:
+        exact = frozenset(_host_and_port(word, setting) for word in words if _HAS_PORT.fullmatch(word))
+        names = [word for word in words if not _HAS_PORT.fullmatch(word)]
+        if names == [ANY_PUBLIC]:
+            return cls(any_public=True, exact=exact)
+        for word in names:
             if not _PATTERN.fullmatch(word):
-                raise SettingsError(
-                    f"{word[:80]!r} is not a host's name",
-                    hint=f"cdn.example.com, *.example.com, several with commas, {NO_HOST} or {ANY_PUBLIC}",
-                )
-        return cls(tuple(words))
+                raise _not_a_host(word, setting)
+        return cls(tuple(names), exact=exact)
 
     def __contains__(self, host: str) -> bool:
         return self.any_public or any(
             host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
             for pattern in self.patterns
         )
+
+    def names_exactly(self, url: Url) -> bool:
+        """Whether the operator named this URL's host with its port."""
+        return (_canonical(url.host), url.port) in self.exact
+
+
+def _host_and_port(word: str, setting: str) -> tuple[str, int]:
+    try:
+        url = Url.parse(f"http://{word}/")
+    except ValueError:
+        raise _not_a_host(word, setting) from None
+    return _canonical(url.host), url.port
+
+
+def _canonical(host: str) -> str:
+    """Return an address in its one canonical form, a name as it is."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host
+
+
+def _not_a_host(word: str, setting: str) -> SettingsError:
+    return SettingsError(
+        f"{setting}: {word[:80]!r} is neither a host's name nor a host and a port",
+        hint=f"cdn.example.com, *.example.com, platform.internal:8080, several with commas, {NO_HOST} or "
+        f"{ANY_PUBLIC}",
+    )
 
 
 def resolve(host: str, port: int) -> Sequence[str]:
@@ -71,25 +104,28 @@ class AddressGuard:
     resolve: Resolve = resolve
     what_is_special: Callable[[Address], str] = what_is_special
     ports: frozenset[int] = WEB_PORTS
-    #: The way out for who may not go where the URL leads.
-    hint: str = "MODERATION_URL_HOSTS names the hosts that pictures are fetched from"
+    #: The setting that `hosts` came from, for messages.
+    setting: str = "MODERATION_URL_HOSTS"
 
     def check(self, url: Url) -> None:
         """Raise AddressNotAllowedError for what no resolver can change: the host, the port, an address."""
-        if url.host not in self.hosts:
-            raise AddressNotAllowedError(
-                f"the host {url.host} is not one that is talked to from here", hint=self.hint
-            )
-        if url.port not in self.ports:
-            raise AddressNotAllowedError(f"port {url.port} of {url.host}: only 80 and 443 are talked to")
+        if not self.hosts.names_exactly(url):
+            if url.host not in self.hosts:
+                raise AddressNotAllowedError(
+                    f"the host {url.host} is not one that is talked to from here", hint=self._way_out(url)
+                )
+            if url.port not in self.ports:
+                raise AddressNotAllowedError(
+                    f"port {url.port} of {url.host}: only 80 and 443 are talked to", hint=self._way_out(url)
+                )
         with suppress(ValueError):  # a name
             self._refuse_special(url, [ipaddress.ip_address(url.host)])
 
     def admit(self, url: Url, deadline: Deadline) -> list[Address]:
-        """Return the addresses of a URL's host, resolved once; all of them are public.
+        """Return the addresses of a URL's host, resolved once; all of them may be talked to.
 
-        AddressNotAllowedError where one is not, or the host or the port is not allowed;
-        RemoteUnavailableError where the name has no address now; TimeoutError.
+        AddressNotAllowedError if one may not, or the host or the port is not allowed;
+        RemoteUnavailableError if the name has no address now; TimeoutError.
         """
         self.check(url)
         addresses = self._addresses(url, deadline)
@@ -98,8 +134,15 @@ class AddressGuard:
 
     def _refuse_special(self, url: Url, addresses: Sequence[Address]) -> None:
         for address in addresses:
-            if kind := self.what_is_special(address):
-                raise AddressNotAllowedError(f"{url.host} has the address {address}, which is {kind}")
+            kind = self.what_is_special(address)
+            if not kind or (self.hosts.names_exactly(url) and may_be_named(address)):
+                continue
+            hint = self._way_out(url) if may_be_named(address) else "no setting opens this address"
+            raise AddressNotAllowedError(f"{url.host} has the address {address}, which is {kind}", hint=hint)
+
+    def _way_out(self, url: Url) -> str:
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        return f"{self.setting} names the hosts that are talked to; {host}:{url.port} in it allows this one"
 
     def _addresses(self, url: Url, deadline: Deadline) -> list[Address]:
         try:

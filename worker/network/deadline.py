@@ -25,6 +25,10 @@ class Deadline:
             raise TimeoutError(f"not done within {self.seconds:g} seconds")
         return left
 
+    def shorten(self, seconds: float) -> None:
+        """End after this long from now, unless the end comes earlier anyway."""
+        self._end = min(self._end, self._clock() + seconds)
+
     def await_result(self, work: Callable[[], Result]) -> Result:
         """Do work that knows no timeout of its own; TimeoutError where it takes too long.
 

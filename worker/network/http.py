@@ -20,6 +20,8 @@ from worker.network.special_addresses import Address
 CONNECT_SECONDS: Final = 5.0
 #: Of the answer to what was posted: enough for a server to finish what it says.
 MAX_IGNORED_BYTES: Final = 64 * 1024
+#: The status is known by then: a body that drips must not keep a place from the next request.
+IGNORED_SECONDS: Final = 1.0
 _USER_AGENT: Final = f"moderation-worker/{__version__}"
 
 # At DEBUG it would log where redirects lead, signatures included.
@@ -35,6 +37,15 @@ class Answer:
     headers: Mapping[str, str]
     #: Not decompressed.
     chunks: Iterable[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The head of a response whose body is of no interest."""
+
+    status: int
+    #: As in `Answer`.
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +66,12 @@ class GuardedHttp:
         with self._asked("GET", url, {"Accept": "image/*, */*;q=0.5"}, None, deadline) as answer:
             yield answer
 
-    def post(self, url: Url, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> int:
-        """Send `body` and return the answer's status, whatever it is. Errors as in `get`."""
+    def post(self, url: Url, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> Reply:
+        """Send `body` and return the answer's head, whatever its status is. Errors as in `get`."""
         with self._asked("POST", url, headers, body, deadline) as answer:
+            deadline.shorten(IGNORED_SECONDS)
             _ignore(answer.chunks)
-            return answer.status
+            return Reply(answer.status, answer.headers)
 
     @contextmanager
     def _asked(

@@ -1,7 +1,7 @@
 """Tells public addresses from all others, by the registries of special purposes and what they forget."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
 Address = IPv4Address | IPv6Address
@@ -48,6 +48,35 @@ _IPV6: Final[Mapping[IPv6Network, str]] = {
 #: IPv6 spellings of IPv4 addresses that machines connect to as such: mapped, and a NAT64 gateway's.
 _IPV4_WITHIN: Final = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 
+#: Where services run that an operator can name.
+_INTERNAL: Final = tuple(
+    map(
+        ip_network,
+        (
+            "127.0.0.0/8",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            # Overlay networks and clusters use it.
+            "100.64.0.0/10",
+            "::1/128",
+            "fc00::/7",
+        ),
+    )
+)
+#: What clouds answer their own machines at, credentials among it, within the networks above.
+_CLOUDS: Final = tuple(
+    map(
+        ip_network,
+        (
+            "100.100.100.200/32",  # Alibaba
+            "fd00:ec2::/32",  # Amazon
+            "fd20:ce::254/128",  # Google
+            "fd00:42::42/128",  # Scaleway
+        ),
+    )
+)
+
 
 def what_is_special(address: Address) -> str:
     """Return what makes an address no public one, in a word or two; "" where it is public."""
@@ -58,6 +87,22 @@ def what_is_special(address: Address) -> str:
     if any(address in network for network in _IPV4_WITHIN):
         return _of_ipv4(IPv4Address(int(address) & 0xFFFFFFFF))
     return _of_ipv6(address)
+
+
+def may_be_named(address: Address) -> bool:
+    """Whether an operator can open this address by naming a host and a port that lead to it.
+
+    Public addresses, loopback and private networks. Never link-local addresses, what clouds answer their own
+    machines at, nor spellings that lead through a tunnel.
+    """
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            return False
+        address = address.ipv4_mapped or address
+    if any(address in network for network in _CLOUDS if network.version == address.version):
+        return False
+    is_internal = any(address in network for network in _INTERNAL if network.version == address.version)
+    return is_internal or not what_is_special(address)
 
 
 def _of_ipv4(address: IPv4Address) -> str:

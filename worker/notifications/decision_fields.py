@@ -1,7 +1,8 @@
-"""A decision as it is told, in events, over HTTP and at the command line: one set of names."""
+"""A decision in events, over HTTP and at the command line: one set of names."""
 
 from typing import Any
 
+from worker.domain.in_force import InForce
 from worker.domain.scoring import LabelScore
 from worker.store.decisions import RecordedDecision
 
@@ -25,6 +26,12 @@ def decision_fields(decision: RecordedDecision) -> dict[str, Any]:
         "decided_at": decision.created_at.isoformat().replace("+00:00", "Z"),
         "scores": [_score_fields(score) for score in decision.scores],
     }
+
+
+def listed_decision_fields(decision: RecordedDecision, state: InForce) -> dict[str, Any]:
+    """Return a decision of a list: `action` is in force now, `policy_action` is what the policy decided."""
+    own = decision_fields(decision)
+    return {**own, **state.as_json(), "policy_action": own["action"]}
 
 
 def _score_fields(score: LabelScore) -> dict[str, Any]:

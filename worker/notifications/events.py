@@ -1,39 +1,70 @@
-"""An event as the platform gets it, by webhook or by Celery: what happened, when, and the decision."""
+"""An event as the platform gets it, by webhook or Celery: what happened, when, and what is in force now."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from worker.domain.in_force import InForce
 from worker.notifications.decision_fields import decision_fields
 from worker.store.decisions import RecordedDecision
+from worker.store.submissions import LedgerEntry
 
 Payload = dict[str, Any]
 
 
-def payload(
-    event_id: str,
-    kind: str,
-    happened_at: datetime,
-    decision: RecordedDecision,
-    verdict: Mapping[str, Any] | None = None,
-) -> Payload:
-    """Return an event about `decision`, and what a person made of it where a `verdict` is told.
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What every event says."""
+
+    event_id: str
+    #: decision.made, verdict.made ...
+    kind: str
+    happened_at: datetime
+    submission_id: str
+    #: The submission's state after it.
+    in_force: InForce
+
+
+def payload(happening: Happening, data: Mapping[str, Any]) -> Payload:
+    """Return an event; `data` says what happened in detail, in the form of its type."""
+    return {
+        "id": happening.event_id,
+        "type": happening.kind,
+        "timestamp": happening.happened_at.isoformat().replace("+00:00", "Z"),
+        "submission": happening.submission_id,
+        **happening.in_force.as_json(),
+        "data": dict(data),
+    }
+
+
+def decision_data(decision: RecordedDecision, verdict: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the data of an event about `decision`, and about the `verdict` on it if there is one.
 
     The decision in it is the one that the HTTP API shows.
     """
     about_people = {} if verdict is None else {"verdict": dict(verdict)}
     return {
-        "id": event_id,
-        "type": kind,
-        "timestamp": happened_at.isoformat().replace("+00:00", "Z"),
-        "data": {
-            "submission": decision.submission_id,
-            "reference": decision.reference,
-            "context": decision.context,
-            "decision": decision_fields(decision),
-            **about_people,
+        "submission": decision.submission_id,
+        "reference": decision.reference,
+        "context": decision.context,
+        "decision": decision_fields(decision),
+        **about_people,
+    }
+
+
+def refusal_data(refused: LedgerEntry) -> dict[str, Any]:
+    """Return the data of an event about a submission that no policy can decide."""
+    return {
+        "submission": {
+            "id": refused.id,
+            "reference": refused.reference,
+            "context": refused.context,
+            "policy": refused.policy,
+            "sha256": refused.sha256,
         },
+        "problem": refused.error or "",
     }
 
 

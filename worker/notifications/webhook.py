@@ -1,16 +1,30 @@
 """Posts an event to the platform: signed, to an address that the guard lets through, by one deadline."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
 
 from worker.domain.callback import WebhookCallback
 from worker.domain.url import Url
-from worker.errors import EventRefusedError, RemoteUnavailableError, UntrustedServerError
+from worker.errors import (
+    EventNotTakenError,
+    EventPostponedError,
+    EventRefusedError,
+    RemoteUnavailableError,
+    UntrustedServerError,
+)
 from worker.network.deadline import Deadline
-from worker.network.http import GuardedHttp
+from worker.network.http import GuardedHttp, Reply
 from worker.notifications import signature
 from worker.notifications.events import Payload, as_body
+
+#: Bounds of `Retry-After`: zero would mean a request after the other, and a year must not lose the event.
+MIN_PAUSE_SECONDS: Final = 1.0
+MAX_PAUSE_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -24,11 +38,12 @@ class Webhook:
     seconds: float
     clock: Callable[[], float] = time.time
 
-    def __call__(self, event: Payload, callback: WebhookCallback) -> None:
-        """Return when the receiver has the event, which any 2xx says.
+    def __call__(self, event: Payload, callback: WebhookCallback) -> int:
+        """Send the event and return the receiver's status, a 2xx: it has the event.
 
-        AddressNotAllowedError where the URL leads where nothing may be sent, EventRefusedError where the
-        receiver wants nothing more (410), RemoteUnavailableError for whatever may be different later.
+        AddressNotAllowedError if nothing may be sent to the URL's address, EventRefusedError if the receiver
+        wants nothing more (410), EventPostponedError if it says when to try again, EventNotTakenError for any
+        other status, RemoteUnavailableError if there is no answer.
         """
         url, body = Url.parse(callback.url), as_body(event)
         sent = {
@@ -38,17 +53,39 @@ class Webhook:
             "Accept": "*/*",
         }
         try:
-            status = self.http.post(url, sent, body, Deadline(self.seconds))
+            reply = self.http.post(url, sent, body, Deadline(self.seconds))
         except UntrustedServerError as error:
             # A certificate that ran out is renewed.
             raise RemoteUnavailableError(error.message) from error
-        _check(status, url)
+        _check(reply, url, self.clock())
+        return reply.status
 
 
-def _check(status: int, url: Url) -> None:
-    if 200 <= status < 300:
+def _check(reply: Reply, url: Url, now: float) -> None:
+    if 200 <= reply.status < 300:
         return
-    if status == 410:
+    if reply.status == 410:
         raise EventRefusedError(f"{url.host} answered 410: it wants to hear of nothing more")
-    redirect = ", a redirect, which is not followed" if 300 <= status < 400 else ""
-    raise RemoteUnavailableError(f"{url.host} answered {status}{redirect}")
+    redirect = ", a redirect, which is not followed" if 300 <= reply.status < 400 else ""
+    message = f"{url.host} answered {reply.status}{redirect}"
+    retry_after = pause_asked_for(reply.headers.get("retry-after", ""), now)
+    if retry_after is not None:
+        raise EventPostponedError(f"{message}, Retry-After: {_shown(retry_after)}", retry_after=retry_after)
+    raise EventNotTakenError(message)
+
+
+def pause_asked_for(retry_after: str, now: float) -> timedelta | None:
+    """Return how long `Retry-After` asks to wait, in seconds or until a date; None if it says neither."""
+    text = retry_after.strip()
+    if re.fullmatch("[0-9]{1,15}", text):
+        seconds = float(text)
+    else:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except (ValueError, OverflowError):
+            return None
+    return timedelta(seconds=min(max(seconds, MIN_PAUSE_SECONDS), MAX_PAUSE_SECONDS))
+
+
+def _shown(pause: timedelta) -> str:
+    return f"{pause.total_seconds():.0f} s"

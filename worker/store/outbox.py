@@ -2,22 +2,27 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from worker.domain.callback import receiver_of
+from worker.domain.event_type import EventType
+from worker.domain.in_force import DecidedBy, InForce
 from worker.store.clock import database_now
 from worker.store.tables import OutboxRow
 
-DECISION_MADE: Final = "decision.made"
+DECISION_MADE: Final = EventType.DECISION_MADE.value
 #: Of why an attempt failed.
 MAX_ERROR_CHARACTERS: Final = 500
+#: How far `take` looks behind events that it leaves to other processes or receivers that are full.
+PAGE: Final = 100
+MAX_PAGES: Final = 10
 
 
 class EventState(StrEnum):
@@ -35,12 +40,15 @@ class Event:
     id: int
     #: Names the event to the platform, which may hear of it more than once.
     event_id: str
-    #: What happened: decision.made.
+    #: What happened: decision.made, verdict.made ...
     kind: str
     submission_id: str
-    decision_id: int
-    #: The verdict that made or reversed it; None where a policy decided.
+    #: None if there is no decision: the submission was refused.
+    decision_id: int | None
+    #: The verdict that was made or reversed; None if the event is about no verdict.
     verdict_id: int | None
+    #: The submission's state when the event was written; None if the version before 0011 wrote it.
+    in_force: InForce | None
     #: As messages have it; its URL is whole.
     callback: dict[str, Any]
     receiver: str
@@ -63,10 +71,12 @@ class News:
 
     kind: str
     submission_id: str
-    decision_id: int
+    decision_id: int | None
     #: Who is told, as messages have it.
     callback: Mapping[str, Any]
     verdict_id: int | None = None
+    #: The submission's state now; None has it read when the event is delivered.
+    in_force: InForce | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +94,7 @@ def add(session: Session, news: Sequence[News]) -> None:
     if not news:
         return
     now = database_now(session)
-    rows = [
-        {
-            **{field.name: getattr(one, field.name) for field in fields(one)},
-            "event_id": f"evt_{secrets.token_hex(16)}",
-            "receiver": receiver_of(one.callback),
-            "state": EventState.PENDING.value,
-            "next_attempt_at": now,
-            "created_at": now,
-            "started_at": now,
-        }
-        for one in news
-    ]
-    session.connection().execute(insert(OutboxRow), rows)
+    session.connection().execute(insert(OutboxRow), [_row(one, now) for one in news])
 
 
 def is_due(session: Session) -> bool:
@@ -104,30 +102,46 @@ def is_due(session: Session) -> bool:
     return bool(session.scalar(select(exists().where(*_due(database_now(session))))))
 
 
-def take(
-    session: Session, *, limit: int, in_hand: Mapping[str, int], at_once: int, lease: timedelta
+def take(  # noqa: PLR0913 - an argument for each limit, all by name
+    session: Session,
+    *,
+    limit: int,
+    in_hand: Mapping[str, int],
+    at_once: int,
+    lease: timedelta,
+    permits: Callable[[Mapping[str, Any]], bool] = lambda _: True,
 ) -> list[Event]:
     """Return at most `limit` events that are due, the longest waiting first; the attempt counts from here.
 
-    No receiver gets more than `at_once`, those counted that are `in_hand`. Nobody else gets an event before
-    the lease is over; to be committed before anything is sent.
+    No receiver gets more than `at_once`, including those `in_hand`. Events whose callback `permits` denies
+    are left for other processes. No other process gets an event before its lease is over; commit before you
+    send.
     """
     taken: list[OutboxRow] = []
     busy = Counter(in_hand)
-    now = database_now(session)
-    while room := limit - len(taken):
+    now, last = database_now(session), None
+    for _ in range(MAX_PAGES):
+        room = limit - len(taken)
         full = [receiver for receiver, count in busy.items() if count >= at_once]
-        rows = _lock_due(session, now, full, room)
+        # More than there is room for only once some were passed by.
+        rows = _lock_due(session, now, full, room if last is None else PAGE, last)
         for row in rows:
-            if busy[row.receiver] < at_once:
+            if len(taken) < limit and busy[row.receiver] < at_once and permits(row.callback):
                 busy[row.receiver] += 1
-                row.attempts += 1
-                row.next_attempt_at = now + lease
                 taken.append(row)
-        if len(rows) < room:
+        if len(taken) == limit or not rows:
             break
-        # What is left of the room went to receivers that are full now: ask for the others.
+        last = rows[-1].next_attempt_at, rows[-1].id
+    for row in taken:
+        row.attempts += 1
+        row.next_attempt_at = now + lease
     return [_event(row) for row in taken]
+
+
+def overdue(session: Session, *, by: timedelta, limit: int) -> list[Event]:
+    """Return at most `limit` events that have been due for longer than `by`, the longest waiting first."""
+    rows = _lock_due(session, database_now(session) - by, (), limit)
+    return [_event(row) for row in rows]
 
 
 def delivered(session: Session, event: Event) -> None:
@@ -214,8 +228,16 @@ def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return OutboxRow.state == EventState.PENDING.value, OutboxRow.next_attempt_at <= now
 
 
-def _lock_due(session: Session, now: datetime, full: Sequence[str], limit: int) -> Sequence[OutboxRow]:
+def _lock_due(
+    session: Session,
+    now: datetime,
+    full: Sequence[str],
+    limit: int,
+    after: tuple[datetime | None, int] | None = None,
+) -> Sequence[OutboxRow]:
     query = select(OutboxRow).where(*_due(now), OutboxRow.receiver.not_in(full))
+    if after is not None:
+        query = query.where(tuple_(OutboxRow.next_attempt_at, OutboxRow.id) > after)
     return session.scalars(
         query.order_by(OutboxRow.next_attempt_at, OutboxRow.id).limit(limit).with_for_update(skip_locked=True)
     ).all()
@@ -256,6 +278,32 @@ def _start_again(session: Session, which: ColumnElement[bool]) -> int:
     return len(found.all())
 
 
+def _row(news: News, now: datetime) -> dict[str, Any]:
+    state = news.in_force
+    return {
+        "kind": news.kind,
+        "submission_id": news.submission_id,
+        "decision_id": news.decision_id,
+        "verdict_id": news.verdict_id,
+        "callback": news.callback,
+        "sequence": state and state.sequence,
+        "action": state and state.action,
+        "decided_by": state and state.decided_by,
+        "event_id": f"evt_{secrets.token_hex(16)}",
+        "receiver": receiver_of(news.callback),
+        "state": EventState.PENDING.value,
+        "next_attempt_at": now,
+        "created_at": now,
+        "started_at": now,
+    }
+
+
+def _in_force(row: OutboxRow) -> InForce | None:
+    if row.sequence is None:
+        return None
+    return InForce(row.sequence, row.action, DecidedBy(row.decided_by) if row.decided_by else None)
+
+
 def _event(row: OutboxRow) -> Event:
     return Event(
         id=row.id,
@@ -264,6 +312,7 @@ def _event(row: OutboxRow) -> Event:
         submission_id=row.submission_id,
         decision_id=row.decision_id,
         verdict_id=row.verdict_id,
+        in_force=_in_force(row),
         callback=row.callback,
         receiver=row.receiver,
         state=EventState(row.state),

@@ -53,6 +53,10 @@ def backlog(session: Session) -> Backlog:
     """Return what waits now."""
     now = database_now(session)
     given_up = select(func.count()).where(OutboxRow.state == "given_up")
+    # An error without an attempt: the processes that saw the event may not deliver it.
+    left_to_others = select(func.count()).where(
+        OutboxRow.state == "pending", OutboxRow.attempts == 0, OutboxRow.error.is_not(None)
+    )
     workers = select(func.count(PolicyStateRow.process.distinct())).where(
         PolicyStateRow.seen_at >= now - SILENT_AFTER
     )
@@ -61,6 +65,7 @@ def backlog(session: Session) -> Backlog:
         undecided=_waiting(session, SubmissionRow.created_at, UNDECIDED),
         overdue=_waiting(session, SubmissionRow.publish_at, SubmissionRow.publish_at <= now),
         outbox=_waiting(session, OutboxRow.created_at, OutboxRow.state == "pending"),
+        left_to_others=session.scalar(left_to_others) or 0,
         given_up=session.scalar(given_up) or 0,
         reviews=_open_reviews(session),
         workers=session.scalar(workers) or 0,

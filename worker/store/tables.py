@@ -108,6 +108,8 @@ class SubmissionRow(Row):
     #: Nobody else takes it in hand before then: a lease that its holder renews or, without a holder, the
     #: pause before the next attempt.
     claimed_until: Mapped[datetime | None]
+    #: Counts the changes of what is in force: decisions, verdicts, reversals, refusals.
+    sequence: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(default=moment())
     updated_at: Mapped[datetime] = mapped_column(default=moment())
 
@@ -509,6 +511,11 @@ class OutboxRow(Row):
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id))
     #: The verdict that was made, reversed, or answers the appeal; None where it is about a decision.
     verdict_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey(VerdictRow.id))
+    #: The submission's state after what happened: its sequence number, what is in force, who decided it.
+    #: All None if the version before 0011 wrote the event.
+    sequence: Mapped[int | None]
+    action: Mapped[Action | None]
+    decided_by: Mapped[str | None]
     #: Whom to tell: `{"url"}`, or `{"task", "queue"}`.
     callback: Mapped[dict[str, Any]] = mapped_column(Names)
     #: Who answers there: the host, or `celery`; one that hangs must not hold up the others.

@@ -19,7 +19,7 @@ def update_submissions(
     locked = (
         select(SubmissionRow.id)
         .where(SubmissionRow.id.in_(meant), *where)
-        .order_by(_in_order(session))
+        .order_by(in_order(session))
         .with_for_update()
     )
     result = session.execute(
@@ -32,7 +32,7 @@ def update_submissions(
     return set(cast("CursorResult[Any]", result).scalars())
 
 
-def _in_order(session: Session) -> ColumnElement[str]:
+def in_order(session: Session) -> ColumnElement[str]:
     """Return the order in which whoever inserts them sorts ids, whatever language the database sorts by."""
     by_bytes = session.get_bind().dialect.name == "postgresql"
     return collate(SubmissionRow.id, "C") if by_bytes else SubmissionRow.id.expression

@@ -6,23 +6,33 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from worker.domain.event_type import EventType
+from worker.domain.in_force import InForce
 from worker.store import appeals, outbox, verdicts
 from worker.store.tables import ReversalRow, SubmissionRow
 from worker.store.verdicts import RecordedVerdict
 
-VERDICT_MADE: Final = "verdict.made"
-VERDICT_REVERSED: Final = "verdict.reversed"
-APPEAL_ANSWERED: Final = "appeal.answered"
+VERDICT_MADE: Final = EventType.VERDICT_MADE.value
+VERDICT_REVERSED: Final = EventType.VERDICT_REVERSED.value
+APPEAL_ANSWERED: Final = EventType.APPEAL_ANSWERED.value
 
 
-def tell(
-    session: Session, kind: str, verdict: RecordedVerdict, default: Mapping[str, Any] | None = None
+def notify(
+    session: Session,
+    kind: str,
+    verdict: RecordedVerdict,
+    state: InForce,
+    default: Mapping[str, Any] | None = None,
 ) -> None:
-    """Note that the platform is to be told, where its submission or `default` says whom."""
+    """Write an event with the submission's new state, if the submission or `default` names a callback."""
     query = select(SubmissionRow.callback).where(SubmissionRow.id == verdict.submission_id)
     if callback := session.scalar(query) or default:
-        news = outbox.News(kind, verdict.submission_id, verdict.decision_id, callback, verdict.id)
-        outbox.add(session, [news])
+        outbox.add(session, [news_of(kind, verdict, state, callback)])
+
+
+def news_of(kind: str, verdict: RecordedVerdict, state: InForce, callback: Mapping[str, Any]) -> outbox.News:
+    """Return the event of this kind about a verdict, after which the submission is in `state`."""
+    return outbox.News(kind, verdict.submission_id, verdict.decision_id, callback, verdict.id, state)
 
 
 def fields_of(session: Session, kind: str, verdict_id: int) -> dict[str, Any]:

@@ -131,15 +131,6 @@ def current(session: Session, submission_id: str, without: Collection[int] = ())
     return next(iter(_read(session, query)), None)
 
 
-def action_in_force(session: Session, submission_id: str, without: Collection[int] = ()) -> Action:
-    """Return what holds about a decided submission, as if those in `without` had been taken back."""
-    verdict = current(session, submission_id, without)
-    if verdict is not None:
-        return verdict.action
-    newest = select(DecisionRow.action).where(DecisionRow.submission_id == submission_id)
-    return session.scalars(newest.order_by(DecisionRow.id.desc()).limit(1)).one()
-
-
 def of_review(session: Session, review_id: int) -> RecordedVerdict | None:
     """Return the verdict that answers a review, and was not taken back."""
     query = _verdicts().where(VerdictRow.review_id == review_id, stands()).order_by(VerdictRow.id.desc())

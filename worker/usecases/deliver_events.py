@@ -1,7 +1,7 @@
-"""Tells the platform what is in the outbox, until it knows, or the time for it is over.
+"""Delivers the events of the outbox, until the receiver has each or the time for it is over.
 
-An event is told at least once: a receiver whose answer is lost hears it again, by the same id. Events come in
-no certain order.
+An event is delivered at least once: a receiver whose answer is lost gets it again, under the same id. Events
+may arrive out of order; their sequence numbers tell which is newer.
 """
 
 import logging
@@ -13,17 +13,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event as Signal
-from typing import Final
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
 
 from worker.background import repeated
 from worker.domain.callback import CeleryCallback, WebhookCallback, callback_of
 from worker.domain.url import without_queries
-from worker.errors import DatabaseUnavailableError, InvalidSubmissionError, PermanentError, UnavailableError
+from worker.errors import (
+    CallbackNotAllowedError,
+    DatabaseUnavailableError,
+    EventPostponedError,
+    EventRefusedError,
+    InvalidSubmissionError,
+    PermanentError,
+    UnavailableError,
+)
 from worker.notifications.allowed_callbacks import AllowedCallbacks
 from worker.notifications.celery_callback import CeleryTask
-from worker.notifications.events import Payload, payload
+from worker.notifications.events import Happening, Payload, decision_data, payload, refusal_data
 from worker.notifications.webhook import Webhook
-from worker.store import decisions, outbox, verdict_events
+from worker.store import decisions, in_force, outbox, submissions, verdict_events
 from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.outbox import Event
@@ -39,6 +49,11 @@ LEASE: Final = timedelta(seconds=60)
 #: After the first failure, the second, ...; a receiver that is back is not run over by all at once, since
 #: each waits for a random part of it.
 PAUSES: Final = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600))
+#: A process that may deliver an event takes it well within this time; then the others put it off.
+OTHERS_TAKE_WITHIN: Final = timedelta(seconds=15)
+PAUSE_FOR_OTHERS: Final = timedelta(seconds=60)
+#: No other process and no later attempt can do better.
+_FINAL: Final = (EventRefusedError, InvalidSubmissionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +102,61 @@ class DeliverEvents:
             if not room or not outbox.is_due(session):
                 return []
         with self.database.transaction() as session:
-            return outbox.take(
-                session, limit=room, in_hand=in_hand, at_once=IN_HAND_PER_RECEIVER, lease=LEASE
+            taken = outbox.take(
+                session,
+                limit=room,
+                in_hand=in_hand,
+                at_once=IN_HAND_PER_RECEIVER,
+                lease=LEASE,
+                permits=self._permits,
             )
+            if len(taken) < room:
+                self._leave_to_others(session)
+            return taken
+
+    def _permits(self, record: Mapping[str, Any]) -> bool:
+        """Whether this process's settings allow a callback; one that cannot be read fails when it is sent."""
+        try:
+            self.allowed.check(callback_of(record))
+        except CallbackNotAllowedError:
+            return False
+        except InvalidSubmissionError:
+            return True
+        return True
+
+    def _leave_to_others(self, session: Session) -> None:
+        """Postpone events that this process may not deliver and no other process has taken.
+
+        Their time runs as that of all others: whichever process sees the end of it gives them up.
+        """
+        now, left = database_now(session), Counter[str]()
+        for event in outbox.overdue(session, by=OTHERS_TAKE_WITHIN, limit=outbox.PAGE):
+            try:
+                self.allowed.check(callback_of(event.callback))
+            except CallbackNotAllowedError as error:
+                if self._is_too_late(now, event):
+                    outbox.give_up(session, event, error.message)
+                else:
+                    at = min(now + PAUSE_FOR_OTHERS, event.started_at + self.give_up_after)
+                    outbox.try_again(session, event, error.message, at)
+                    left[error.message] += 1
+            except InvalidSubmissionError:
+                continue
+        for problem, count in left.items():
+            log.warning("%d events are left for a process that may deliver them: %s", count, problem)
 
     def _deliver(self, event: Event) -> bool:
         """Tell one event and note what came of it; return whether it was delivered."""
         try:
             error = self._failure(event)
             with self.database.transaction() as session:
+                now = database_now(session)
                 if error is None:
                     outbox.delivered(session, event)
-                elif isinstance(error, PermanentError) or self._is_too_late(database_now(session), event):
+                elif isinstance(error, _FINAL) or self._is_too_late(now, event):
                     outbox.give_up(session, event, str(error))
                 else:
-                    outbox.try_again(session, event, str(error), self._next(database_now(session), event))
+                    outbox.try_again(session, event, str(error), self._next(now, event, error))
         except DatabaseUnavailableError as away:
             log.warning("event %s could not be noted and is told again: %s", event.event_id, away.message)
             return False
@@ -124,9 +179,7 @@ class DeliverEvents:
         return None
 
     def _tell(self, event: Event) -> None:
-        callback = callback_of(event.callback)
-        self.allowed.check(callback)
-        match callback:
+        match callback := callback_of(event.callback):
             case WebhookCallback():
                 self.webhook(self._payload(event), callback)
             case CeleryCallback():
@@ -136,18 +189,30 @@ class DeliverEvents:
 
     def _payload(self, event: Event) -> Payload:
         with self.database.reading() as session:
-            decision = decisions.get(session, event.decision_id)
-            verdict = (
-                None
-                if event.verdict_id is None
-                else verdict_events.fields_of(session, event.kind, event.verdict_id)
-            )
-        return payload(event.event_id, event.kind, event.created_at, decision, verdict)
+            state = event.in_force or in_force.of(session, event.submission_id)
+            data = _data(session, event)
+        return payload(
+            Happening(event.event_id, event.kind, event.created_at, event.submission_id, state), data
+        )
 
     def _is_too_late(self, now: datetime, event: Event) -> bool:
         return now >= event.started_at + self.give_up_after
 
-    def _next(self, now: datetime, event: Event) -> datetime:
+    def _next(self, now: datetime, event: Event, error: Exception) -> datetime:
         """Return when to try again; the last attempt is made when the time is over."""
         pause = PAUSES[min(event.attempts, len(PAUSES)) - 1] * self.chance()
+        if isinstance(error, EventPostponedError):
+            pause = error.retry_after
         return min(now + pause, event.started_at + self.give_up_after)
+
+
+def _data(session: Session, event: Event) -> dict[str, Any]:
+    if event.decision_id is None:
+        refused = submissions.find(session, event.submission_id)
+        if refused is None:
+            raise ValueError(f"there is no submission {event.submission_id}")
+        return refusal_data(refused)
+    decision = decisions.get(session, event.decision_id)
+    if event.verdict_id is None:
+        return decision_data(decision)
+    return decision_data(decision, verdict_events.fields_of(session, event.kind, event.verdict_id))

@@ -106,6 +106,12 @@ def _of_telling(records: Records, now: datetime) -> Iterator[Concern]:
             f"{counted(backlog.given_up, 'event')} could not be delivered to the platform",
             "moderate outbox list, then moderate outbox replay",
         )
+    if backlog.left_to_others:
+        yield Concern(
+            f"{counted(backlog.left_to_others, 'event')} for callbacks that no running process may deliver",
+            "moderate outbox list; MODERATION_WEBHOOK_HOSTS and MODERATION_CALLBACK_TASKS must allow them in "
+            "a worker or in moderate schedule",
+        )
     if _is_late(backlog.outbox, now, UNTOLD_FOR_LONG):
         yield Concern(
             f"{counted(backlog.outbox.count, 'event')} the platform has not been told, "

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from worker.store import decisions, submissions, verdicts
+from worker.domain.in_force import InForce
+from worker.store import decisions, in_force, submissions, verdicts
 from worker.store.database import Database
 from worker.store.decisions import RecordedDecision
 from worker.store.submissions import LedgerEntry
@@ -19,6 +20,7 @@ class KnownSubmission:
     decisions: tuple[RecordedDecision, ...]
     #: What a person said, and which holds in place of the decision; None where nobody did.
     verdict: RecordedVerdict | None
+    in_force: InForce
 
     @property
     def state(self) -> Literal["accepted", "decided", "refused"]:
@@ -36,9 +38,12 @@ class FindSubmission:
         """Return what is known, or None where there is no such submission."""
         with self.database.reading() as session:
             entry = submissions.find(session, submission_id)
-            found = decisions.of_submissions(session, [submission_id]) if entry else []
+            if entry is None:
+                return None
+            state = in_force.of(session, submission_id)
+            found = decisions.of_submissions(session, [submission_id])
             verdict = verdicts.current(session, submission_id) if found else None
-        return KnownSubmission(entry, tuple(reversed(found)), verdict) if entry else None
+        return KnownSubmission(entry, tuple(reversed(found)), verdict, state)
 
     def is_open(self, submission_id: str) -> bool:
         """Whether it has no outcome yet; cheap, to be asked often."""

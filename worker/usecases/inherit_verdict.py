@@ -1,12 +1,11 @@
 """Lets a re-upload of the same bytes inherit what a person said of them, under the same policy version."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.orm import Session
 
-from worker.store import audit_log, verdict_events, verdicts
+from worker.store import audit_log, verdicts
 from worker.store.verdicts import RecordedVerdict, Verdict
 
 
@@ -25,20 +24,22 @@ class InheritVerdict:
     """Inherit within the transaction that records the decisions."""
 
     enabled: bool = True
-    #: As in SettleReview.
-    callback: Mapping[str, Any] | None = None
 
-    def __call__(self, session: Session, heirs: Sequence[Heir]) -> set[int]:
-        """Return the ids of the decisions on which a verdict now stands, so that no review is needed."""
+    def __call__(self, session: Session, heirs: Sequence[Heir]) -> dict[int, RecordedVerdict]:
+        """Return the inherited verdicts by the ids of their decisions, which need no review.
+
+        Whoever records the decisions writes the events: `verdict.made` comes after `decision.made`.
+        """
         if not self.enabled or not heirs:
-            return set()
+            return {}
         known = verdicts.to_inherit(session, [(one.sha256, one.policy_digest) for one in heirs])
         inheriting = [one for one in heirs if (one.sha256, one.policy_digest) in known]
-        for heir in inheriting:
-            self._inherit(session, heir, known[heir.sha256, heir.policy_digest])
-        return {one.decision_id for one in inheriting}
+        return {
+            heir.decision_id: self._inherit(session, heir, known[heir.sha256, heir.policy_digest])
+            for heir in inheriting
+        }
 
-    def _inherit(self, session: Session, heir: Heir, known: RecordedVerdict) -> None:
+    def _inherit(self, session: Session, heir: Heir, known: RecordedVerdict) -> RecordedVerdict:
         verdict_id = verdicts.record(
             session,
             Verdict(heir.submission_id, known.action, frozenset(known.labels)),
@@ -47,8 +48,6 @@ class InheritVerdict:
             reason=known.reason,
             inherited_from=known.id,
         )
-        verdict = verdicts.get(session, verdict_id)
-        verdict_events.tell(session, verdict_events.VERDICT_MADE, verdict, self.callback)
         audit_log.note(
             session,
             known.reviewer,
@@ -59,3 +58,4 @@ class InheritVerdict:
             first_submission=known.submission_id,
             action=known.action.value,
         )
+        return verdicts.get(session, verdict_id)

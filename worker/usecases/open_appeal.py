@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
 from worker.errors import InvalidVerdictError, ReviewConflictError, UnknownReviewError
-from worker.store import appeals, audit_log, decisions, reviews, verdicts
+from worker.store import appeals, audit_log, decisions, in_force, reviews
 from worker.store.appeals import Appeal
 from worker.store.clock import database_now
 from worker.store.database import Database
@@ -56,8 +56,8 @@ def _ask(session: Session, decision: RecordedDecision, statement: str) -> int | 
         raise ReviewConflictError(
             f"decision {decision.id} was replaced by {newest.id}", hint=f"appeal {newest.id}"
         )
-    in_force = verdicts.action_in_force(session, decision.submission_id)
-    if in_force is Action.REVIEW:
+    action = in_force.of(session, decision.submission_id).action
+    if action is None or action is Action.REVIEW:
         raise ReviewConflictError(f"decision {decision.id} waits for a person, who will look at it anyway")
     place = place_again(session, decision, database_now(session))
     review_id = reviews.ask(session, decision.id, ReviewKind.APPEAL, place)
@@ -67,7 +67,7 @@ def _ask(session: Session, decision: RecordedDecision, statement: str) -> int | 
             decision_id=decision.id,
             review_id=review_id,
             statement=statement,
-            appealed_action=in_force,
+            appealed_action=action,
         )
         audit_log.note(
             session,

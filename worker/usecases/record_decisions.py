@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from worker.client.messages import source_record, unrecorded_source
 from worker.domain.audit import audit_probability, is_drawn
-from worker.domain.callback import Callback, callback_record
+from worker.domain.callback import Callback
 from worker.domain.decision import Decision, hold_back
 from worker.domain.picture import PictureFacts
 from worker.domain.policy import Action, Policy
@@ -20,7 +20,6 @@ from worker.policy_files.library import LivePolicy
 from worker.store import (
     decisions,
     embeddings,
-    outbox,
     policy_versions,
     review_sources,
     reviews,
@@ -29,6 +28,7 @@ from worker.store import (
 )
 from worker.store.clock import database_now
 from worker.store.database import Database
+from worker.usecases.decision_events import write_decision_events
 from worker.usecases.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.judge_picture import Judgement, JudgePicture
 
@@ -142,17 +142,11 @@ class RecordDecisions:
                 for shadow, would_be in one.shadows
             ],
         )
-        self._tell(session, made)
-
-    def _tell(self, session: Session, made: Iterable[tuple[Judged, int]]) -> None:
-        """Have whoever wants to hear of a decision told, once it is committed."""
-        outbox.add(
+        write_decision_events(
             session,
-            [
-                outbox.News(outbox.DECISION_MADE, one.submission.id, decision_id, callback)
-                for one, decision_id in made
-                if (callback := callback_record(one.submission.callback or self.default_callback))
-            ],
+            [(one.submission, decision_id) for one, decision_id in made],
+            inherited,
+            self.default_callback,
         )
 
 

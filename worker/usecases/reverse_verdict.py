@@ -17,7 +17,7 @@ from worker.errors import (
     ReviewNotAllowedError,
     UnknownReviewError,
 )
-from worker.store import audit_log, decisions, review_claims, reviews, verdict_events, verdicts
+from worker.store import audit_log, decisions, in_force, review_claims, reviews, verdict_events, verdicts
 from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.reviews import SETTLED, WITHDRAWN, Review
@@ -59,6 +59,7 @@ class ReverseVerdict:
             asked = _asked_for(session, reviewer, verdict_id, whole_group=whole_group)
             resting = [other for verdict in asked for other in _resting_on(session, verdict)]
             undone = [*asked, *resting]
+            in_force.lock(session, {verdict.submission_id for verdict in undone})
             for verdict in undone:
                 self._reverse(session, reviewer, verdict, [one.id for one in undone], reason)
             for verdict in undone:
@@ -74,10 +75,14 @@ class ReverseVerdict:
         undone: Sequence[int],
         reason: str,
     ) -> None:
-        action = verdicts.action_in_force(session, verdict.submission_id, without=undone)
-        verdicts.reverse(session, verdict.id, reviewer=reviewer.name, action=action, reason=reason)
         if verdict.effective:
-            verdict_events.tell(session, verdict_events.VERDICT_REVERSED, verdict, self.callback)
+            in_force.advance(session, [verdict.submission_id])
+        state = in_force.of(session, verdict.submission_id, without=undone)
+        if state.action is None:
+            raise ValueError(f"verdict {verdict.id} is about no decision")
+        verdicts.reverse(session, verdict.id, reviewer=reviewer.name, action=state.action, reason=reason)
+        if verdict.effective:
+            verdict_events.notify(session, verdict_events.VERDICT_REVERSED, verdict, state, self.callback)
         audit_log.note(
             session,
             reviewer.name,
@@ -85,7 +90,7 @@ class ReverseVerdict:
             review_id=verdict.review_id,
             submission_id=verdict.submission_id,
             verdict=verdict.id,
-            action=action.value,
+            action=state.action.value,
             reason=reason,
         )
 
@@ -165,7 +170,7 @@ def _ask_anew(session: Session, verdict: RecordedVerdict) -> None:
     if verdict.inherited_from is None:
         return
     decision = decisions.by_ids(session, [verdict.decision_id])[verdict.decision_id]
-    if verdicts.action_in_force(session, verdict.submission_id) is Action.REVIEW:
+    if in_force.of(session, verdict.submission_id).action is Action.REVIEW:
         place = place_again(session, decision, database_now(session))
         reviews.ask(session, decision.id, ReviewKind.DECISION, place)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from worker.domain.in_force import DecidedBy, InForce
 from worker.domain.policy import Policy
 from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.domain.verdict import Answer, check_answer, is_looked_at_twice, second_look_share
-from worker.store import audit_log, review_claims, reviews, verdict_events, verdicts
+from worker.store import audit_log, in_force, review_claims, reviews, verdict_events, verdicts
 from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.reviews import SETTLED, Review
@@ -54,6 +55,7 @@ class SettleReview:
                 return repeated
             held = review_claims.hold(session, reviewer.name, tokens, database_now(session))
             look = secrets.token_hex(8) if len(held) > 1 else None
+            in_force.lock(session, [review.decision.submission_id for review in held])
             return [self._settle(session, reviewer, review, answer, look, shown or {}) for review in held]
 
     def _settle(  # noqa: PLR0913, PLR0917 - private: an argument for each fact
@@ -72,9 +74,9 @@ class SettleReview:
         reviews.settle(session, [review.id])
         _ask_others(session, review, verdict, answer, policy)
         if review.kind.decides:
-            verdict_events.tell(session, verdict_events.VERDICT_MADE, verdict, self.callback)
+            self._notify(session, verdict_events.VERDICT_MADE, review, verdict)
         if review.kind is ReviewKind.APPEAL:
-            verdict_events.tell(session, verdict_events.APPEAL_ANSWERED, verdict, self.callback)
+            self._notify(session, verdict_events.APPEAL_ANSWERED, review, verdict)
         audit_log.note(
             session,
             reviewer.name,
@@ -89,6 +91,13 @@ class SettleReview:
             shown=dict(shown),
         )
         return Settled(review.id, verdict.id, verdict.submission_id)
+
+    def _notify(self, session: Session, kind: str, review: Review, verdict: RecordedVerdict) -> None:
+        """Count the change and write its event: the verdict, the newest of its submission, is in force."""
+        sequence = in_force.advance(session, [verdict.submission_id])[verdict.submission_id]
+        decided_by = DecidedBy.APPEAL if review.kind is ReviewKind.APPEAL else DecidedBy.REVIEWER
+        state = InForce(sequence, verdict.action, decided_by)
+        verdict_events.notify(session, kind, verdict, state, self.callback)
 
 
 def _sent_again(

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 
 from worker import __version__
-from worker.web import appeals, decisions, operations, review_bodies, reviews, submissions
+from worker.web import appeals, decisions, operations, review_bodies, reviews, submissions, webhooks
 from worker.web.desk.application import PREFIX, create_desk
 from worker.web.problems import Problem, answer_errors
 from worker.web.request_log import RequestLog
@@ -28,13 +28,17 @@ class ModerationApi(FastAPI):
         """Return the description of the API."""
         if not self.openapi_schema:
             made = get_openapi(
-                title=self.title, version=self.version, description=self.description, routes=self.routes
+                title=self.title,
+                version=self.version,
+                description=self.description,
+                routes=self.routes,
+                webhooks=self.webhooks.routes,
             )
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas = made["components"]["schemas"]
             schemas |= problem.pop("$defs") | {"Problem": problem} | COMPONENTS | review_bodies.components()
             # FastAPI would leave out what is null in them.
-            for name, example in EXAMPLES.items():
+            for name, example in (EXAMPLES | webhooks.EXAMPLES).items():
                 schemas[name]["examples"] = [example]
             made["components"]["schemas"] = dict(sorted(schemas.items()))
             self.openapi_schema = made
@@ -51,6 +55,7 @@ def create_app(service: WebService | None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        webhooks=webhooks.router,
     )
     app.state.service = service
     for router in (

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from worker.domain.api_key import Scope
 from worker.store import appeals as store
+from worker.store import in_force
 from worker.web import review_bodies as bodies
 from worker.web.access import Service, needs
 from worker.web.problems import ProblemError
@@ -42,7 +43,9 @@ def open_appeal(
     """
     appeal, is_new = service.intake.desk.appeal(wanted.decision, wanted.statement)
     response.status_code = 201 if is_new else 200
-    return appeal_view(appeal)
+    with service.intake.database.reading() as session:
+        state = in_force.of(session, appeal.submission_id)
+    return appeal_view(appeal, state)
 
 
 @router.get(
@@ -60,6 +63,7 @@ def show(
     """Return an appeal with its answer, never who answered."""
     with service.intake.database.reading() as session:
         appeal = store.find(session, appeal_id)
-    if appeal is None:
-        raise ProblemError(404, f"there is no appeal {appeal_id}")
-    return appeal_view(appeal)
+        if appeal is None:
+            raise ProblemError(404, f"there is no appeal {appeal_id}")
+        state = in_force.of(session, appeal.submission_id)
+    return appeal_view(appeal, state)

@@ -11,12 +11,12 @@ from pydantic import AwareDatetime, Field, TypeAdapter
 from worker.domain.api_key import Scope
 from worker.domain.policy import Action
 from worker.domain.submission import MAX_REFERENCE_CHARACTERS
-from worker.store import decisions
+from worker.store import decisions, in_force
 from worker.store.decisions import Filters, Place, RecordedDecision
 from worker.web.access import Service, needs
 from worker.web.problems import ProblemError
 from worker.web.responses import problems
-from worker.web.views import DecisionPage, decision_view
+from worker.web.views import DecisionPage, listed_decision_view
 
 MAX_LIMIT: Final = 200
 _MAX_NAME_CHARACTERS: Final = 200
@@ -40,7 +40,7 @@ Time = Annotated[AwareDatetime, Query(ge=_EARLIEST, le=_LATEST, examples=["2026-
 )
 def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     service: Service,
-    action: Annotated[Action | None, Query(description="Only this action.")] = None,
+    action: Annotated[Action | None, Query(description="Only what the policy decided so.")] = None,
     label: Annotated[
         str | None, Query(max_length=_MAX_NAME_CHARACTERS, description="Only where this label was flagged.")
     ] = None,
@@ -57,7 +57,7 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50,
 ) -> DecisionPage:
-    """Return decisions with their scores and reasons.
+    """Return decisions with what is in force now, their scores and reasons.
 
     What is decided while you turn the pages comes on none of them: nothing is shown twice.
     """
@@ -66,9 +66,10 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     with service.intake.database.reading() as session:
         # One more than asked for tells whether there is a next page.
         found = decisions.page(session, filters, after=after, limit=limit + 1)
-    shown = found[:limit]
+        shown = found[:limit]
+        states = in_force.of_submissions(session, [decision.submission_id for decision in shown])
     return DecisionPage(
-        decisions=[decision_view(decision) for decision in shown],
+        decisions=[listed_decision_view(one, states[one.submission_id]) for one in shown],
         next_cursor=_cursor(shown[-1]) if len(found) > limit else None,
     )
 

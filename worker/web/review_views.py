@@ -7,13 +7,14 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from worker.domain.agreement import Agreement, Hits
+from worker.domain.in_force import InForce
 from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
 from worker.store.appeals import Appeal
 from worker.store.reviews import Review
 from worker.usecases.reverse_verdict import Reversal
 from worker.usecases.review_statistics import Statistics
-from worker.web.views import DecisionView, decision_view
+from worker.web.views import DecisionView, InForceAction, InForceBy, Sequence, decision_view
 
 
 class ReviewView(BaseModel):
@@ -31,6 +32,11 @@ class ReviewView(BaseModel):
     claimed_by: str | None
     claimed_until: datetime | None
     statement: str | None = Field(description="Of whoever appeals.")
+    action: InForceAction = Field(
+        description="What is in force about the submission; of a second look, which must not know, what the "
+        "policy decided. `/v1/submissions` has it with its sequence number."
+    )
+    decided_by: InForceBy
     decision: DecisionView
 
 
@@ -149,14 +155,17 @@ class AppealView(BaseModel):
     statement: str
     appealed_action: Action = Field(description="What was in force when it was opened.")
     outcome: Literal["upheld", "overturned"] | None = Field(description="Null while it is open.")
-    action: Action | None
+    action: InForceAction
+    decided_by: InForceBy
+    sequence: Sequence
+    answer: Action | None = Field(description="What the person answered; null while it is open.")
     labels: list[str] | None
     reason: str | None
     created_at: datetime
     answered_at: datetime | None
 
 
-def review_view(review: Review, *, to_answer: bool = False) -> ReviewView:
+def review_view(review: Review, state: InForce, *, to_answer: bool = False) -> ReviewView:
     """Return a review as the API tells it; to whoever answers, not which ones only measure."""
     return ReviewView(
         review=review.id,
@@ -171,15 +180,17 @@ def review_view(review: Review, *, to_answer: bool = False) -> ReviewView:
         claimed_by=review.claimed_by,
         claimed_until=review.claimed_until,
         statement=review.statement,
+        action=state.action,
+        decided_by=state.decided_by,
         decision=decision_view(review.decision),
     )
 
 
-def reversed_view(undone: Reversal) -> ReversedView:
-    """Return what was undone."""
+def reversed_view(undone: Reversal, states: Mapping[int, InForce]) -> ReversedView:
+    """Return what was undone; `states` are those of the reviews that are open again."""
     return ReversedView(
         verdicts=list(undone.verdict_ids),
-        reopened=[review_view(review, to_answer=True) for review in undone.reopened],
+        reopened=[review_view(one, states[one.id], to_answer=True) for one in undone.reopened],
     )
 
 
@@ -220,7 +231,7 @@ def statistics_view(found: Statistics) -> StatisticsView:
     )
 
 
-def appeal_view(appeal: Appeal) -> AppealView:
+def appeal_view(appeal: Appeal, state: InForce) -> AppealView:
     """Return an appeal as the API tells it."""
     upheld = "upheld" if appeal.action is appeal.appealed_action else "overturned"
     return AppealView(
@@ -231,7 +242,10 @@ def appeal_view(appeal: Appeal) -> AppealView:
         statement=appeal.statement,
         appealed_action=appeal.appealed_action,
         outcome=None if appeal.action is None else upheld,
-        action=appeal.action,
+        action=state.action,
+        decided_by=state.decided_by,
+        sequence=state.sequence,
+        answer=appeal.action,
         labels=None if appeal.labels is None else list(appeal.labels),
         reason=appeal.reason,
         created_at=appeal.created_at,

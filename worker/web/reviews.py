@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
@@ -9,7 +10,9 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field, TypeAdapter
 
 from worker.domain.api_key import Scope
+from worker.domain.in_force import InForce
 from worker.domain.review import ReviewKind
+from worker.store import in_force
 from worker.store import reviews as store
 from worker.store.clock import now_at
 from worker.store.reviews import Place, Review, ReviewFilters
@@ -30,6 +33,7 @@ from worker.web.review_views import (
     review_view,
     statistics_view,
 )
+from worker.web.service import WebService
 
 MAX_LIMIT: Final = 200
 _MAX_NAME_CHARACTERS: Final = 200
@@ -73,9 +77,10 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     with service.intake.database.reading() as session:
         # One more than asked for tells whether there is a next page.
         found = store.page(session, filters, after=after, limit=limit + 1)
-    shown = found[:limit]
+        shown = found[:limit]
+        states = in_force.of_reviews(session, shown)
     return ReviewPage(
-        reviews=[review_view(review) for review in shown],
+        reviews=[review_view(review, states[review.id]) for review in shown],
         next_cursor=_cursor(shown[-1]) if len(found) > limit else None,
     )
 
@@ -114,7 +119,8 @@ def claim(
         wanted.reviewer.reviewer(), filters, review_id=wanted.review, grouped=wanted.grouped
     )
     claimed = [found.review, *found.alike] if found else []
-    return ClaimedView(reviews=[review_view(review, to_answer=True) for review in claimed])
+    states = _states(service, claimed)
+    return ClaimedView(reviews=[review_view(one, states[one.id], to_answer=True) for one in claimed])
 
 
 @router.post(
@@ -216,7 +222,12 @@ def reverse(
     undone = service.intake.desk.reverse(
         wanted.reviewer.reviewer(), wanted.verdict, whole_group=wanted.whole_group, reason=wanted.reason
     )
-    return reversed_view(undone)
+    return reversed_view(undone, _states(service, undone.reopened))
+
+
+def _states(service: WebService, reviews: Sequence[Review]) -> dict[int, InForce]:
+    with service.intake.database.reading() as session:
+        return in_force.of_reviews(session, reviews)
 
 
 def _cursor(review: Review) -> str:

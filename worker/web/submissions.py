@@ -10,9 +10,11 @@ from starlette.concurrency import run_in_threadpool
 
 from worker.client.messages import from_message
 from worker.domain.api_key import ApiKey, Scope
+from worker.domain.in_force import InForce
 from worker.domain.submission import SUBMISSION_ID_PATTERN, LocalFile, Submission, new_submission_id
 from worker.errors import InvalidSubmissionError, PermanentError
 from worker.images.uploads import IncomingPicture
+from worker.store import in_force
 from worker.usecases.accept_submissions import Acceptance
 from worker.usecases.find_submission import KnownSubmission
 from worker.web.access import Service, needs, take_tokens
@@ -192,9 +194,15 @@ def _accepted(outcome: Acceptance | PermanentError) -> Acceptance:
 
 def _accept_many(service: WebService, entries: Sequence[Any]) -> list[BatchItem]:
     read = [_read(entry) for entry in entries]
-    outcomes = iter(service.intake.accept([one for one in read if isinstance(one, Submission)]))
+    meant = [one for one in read if isinstance(one, Submission)]
+    outcomes = iter(service.intake.accept(meant))
+    with service.intake.database.reading() as session:
+        states = in_force.of_submissions(session, [one.id for one in meant])
     return [
-        _item(one.id, next(outcomes)) if isinstance(one, Submission) else _item(None, one) for one in read
+        _item(one.id, next(outcomes), states.get(one.id))
+        if isinstance(one, Submission)
+        else _item(None, one, None)
+        for one in read
     ]
 
 
@@ -207,8 +215,11 @@ def _read(entry: Any) -> Submission | InvalidSubmissionError:
         return error
 
 
-def _item(submission_id: str | None, outcome: Acceptance | PermanentError) -> BatchItem:
+def _item(
+    submission_id: str | None, outcome: Acceptance | PermanentError, state: InForce | None
+) -> BatchItem:
     if isinstance(outcome, Acceptance):
-        return BatchItem(id=submission_id, status=202 if outcome.is_new else 200)
+        told = state.as_json() if state else {}
+        return BatchItem(id=submission_id, status=202 if outcome.is_new else 200, **told)
     problem: Problem = problem_of(outcome)
     return BatchItem(id=submission_id, status=problem.status, problem=problem)

@@ -1,12 +1,13 @@
 """What the HTTP API answers: the forms of its JSON, and how records become them."""
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
+from worker.domain.in_force import DecidedBy, InForce
 from worker.domain.policy import Action
-from worker.notifications.decision_fields import decision_fields
+from worker.notifications.decision_fields import decision_fields, listed_decision_fields
 from worker.store.decisions import RecordedDecision
 from worker.store.verdicts import RecordedVerdict
 from worker.usecases.find_submission import KnownSubmission
@@ -46,6 +47,9 @@ EXAMPLES: Final[dict[str, Any]] = {
     "SubmissionView": {
         "id": "upload-7",
         "state": "decided",
+        "action": "allow",
+        "decided_by": "reviewer",
+        "sequence": 2,
         "reference": "post-42",
         "policy": "default",
         "sha256": "c0ffee00" * 8,
@@ -67,10 +71,20 @@ EXAMPLES: Final[dict[str, Any]] = {
     },
     "BatchAnswer": {
         "items": [
-            {"id": "upload-7", "status": 202, "problem": None},
+            {
+                "id": "upload-7",
+                "status": 202,
+                "action": None,
+                "decided_by": None,
+                "sequence": 0,
+                "problem": None,
+            },
             {
                 "id": "upload-8",
                 "status": 422,
+                "action": None,
+                "decided_by": None,
+                "sequence": None,
                 "problem": {
                     "type": "about:blank",
                     "title": "Unprocessable Content",
@@ -83,8 +97,33 @@ EXAMPLES: Final[dict[str, Any]] = {
             },
         ]
     },
-    "DecisionPage": {"decisions": [_DECISION], "next_cursor": None},
+    "DecisionPage": {
+        "decisions": [
+            {
+                **_DECISION,
+                "action": "allow",
+                "decided_by": "reviewer",
+                "sequence": 2,
+                "policy_action": "block",
+            }
+        ],
+        "next_cursor": None,
+    },
 }
+
+
+InForceAction = Annotated[
+    Action | None,
+    Field(description="What is in force now: act on this. Null while undecided, and if refused."),
+]
+InForceBy = Annotated[DecidedBy | None, Field(description="Who decided the action in force.")]
+Sequence = Annotated[
+    int,
+    Field(
+        description="Counts the changes of the submission: of two states, the one with the higher number is "
+        "newer, in answers and events alike."
+    ),
+]
 
 
 class ScoreView(BaseModel):
@@ -124,6 +163,15 @@ class DecisionView(BaseModel):
     )
 
 
+class ListedDecisionView(DecisionView):
+    """A decision of a list, and what is in force about its submission now."""
+
+    action: Action = Field(description="What is in force now: act on this.")
+    decided_by: DecidedBy = Field(description="Who decided the action in force.")
+    sequence: Sequence
+    policy_action: Action = Field(description="What the policy decided.")
+
+
 class VerdictView(BaseModel):
     """What a person said; never who."""
 
@@ -140,6 +188,9 @@ class SubmissionView(BaseModel):
 
     id: str
     state: Literal["accepted", "decided", "refused"]
+    action: InForceAction
+    decided_by: InForceBy
+    sequence: Sequence
     reference: str
     policy: str | None = Field(
         description="The one asked for, then the one that decided; null is the default."
@@ -168,6 +219,9 @@ class BatchItem(BaseModel):
 
     id: str | None
     status: int = Field(description="202 accepted, 200 known already; else the problem's.")
+    action: InForceAction = None
+    decided_by: InForceBy = None
+    sequence: int | None = Field(None, description="Null if there is a problem.")
     problem: Problem | None = None
 
 
@@ -180,7 +234,7 @@ class BatchAnswer(BaseModel):
 class DecisionPage(BaseModel):
     """Decisions, newest first."""
 
-    decisions: list[DecisionView]
+    decisions: list[ListedDecisionView]
     next_cursor: str | None = Field(description="Asks for what follows; null at the end.")
 
 
@@ -189,12 +243,20 @@ def decision_view(decision: RecordedDecision) -> DecisionView:
     return DecisionView.model_validate(decision_fields(decision))
 
 
+def listed_decision_view(decision: RecordedDecision, state: InForce) -> ListedDecisionView:
+    """Return a decision of a list."""
+    return ListedDecisionView.model_validate(listed_decision_fields(decision, state))
+
+
 def submission_view(known: KnownSubmission) -> SubmissionView:
     """Return a submission as the API tells it."""
     entry, decisions = known.entry, [decision_view(decision) for decision in known.decisions]
     return SubmissionView(
         id=entry.id,
         state=known.state,
+        action=known.in_force.action,
+        decided_by=known.in_force.decided_by,
+        sequence=known.in_force.sequence,
         reference=entry.reference,
         policy=entry.policy,
         sha256=entry.sha256,

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from worker.client import Client
-from worker.domain.callback import callback_record
 from worker.domain.policy_state import PolicyState
 from worker.domain.scoring import MOST_SCORES
 from worker.encoder.protocol import Encoder
@@ -77,12 +76,8 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         policies.current(settings.policy)
         metrics.follow_policies(lambda: map(_reading, policies.states))
         decoder.wait_until_ready()
-        record = RecordDecisions(
-            database,
-            judge_picture,
-            default_callback(settings),
-            InheritVerdict(settings.review_inherit, callback_record(default_callback(settings))),
-        )
+        inherit = InheritVerdict(settings.review_inherit)
+        record = RecordDecisions(database, judge_picture, default_callback(settings), inherit)
         moderate_image = ModerateImage(
             policies,
             settings.policy,

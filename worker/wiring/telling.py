@@ -16,6 +16,7 @@ from worker.notifications.webhook import Webhook
 from worker.settings import Settings
 from worker.store.database import Database
 from worker.usecases.deliver_events import DeliverEvents
+from worker.usecases.send_test_event import SendTestEvent
 
 #: What a setting says that is not set; an empty variable is one that a compose file passed on.
 _NONE = ("", "none")
@@ -35,12 +36,16 @@ def open_deliverer(settings: Settings, database: Database) -> Iterator[DeliverEv
         yield DeliverEvents(database, allowed, webhook, CeleryTask(producer), give_up_after)
 
 
+def sample_event_sender(settings: Settings) -> SendTestEvent:
+    """Return the use case that tries a receiver out; SettingsError if webhooks cannot be sent or signed."""
+    allowed = allowed_callbacks(settings)
+    webhook = Webhook(GuardedHttp(allowed.guard), _webhook_keys(settings), settings.webhook_seconds)
+    return SendTestEvent(allowed, webhook)
+
+
 def allowed_callbacks(settings: Settings) -> AllowedCallbacks:
     """Return whom this deployment tells; SettingsError where that is no list, or no secret signs it."""
-    try:
-        hosts = AllowedHosts.parse(settings.webhook_hosts)
-    except SettingsError as error:
-        raise SettingsError(f"MODERATION_WEBHOOK_HOSTS: {error.message}", hint=error.hint) from None
+    hosts = AllowedHosts.parse(settings.webhook_hosts, "MODERATION_WEBHOOK_HOSTS")
     if hosts != AllowedHosts() and not _webhook_keys(settings):
         raise SettingsError(
             "MODERATION_WEBHOOK_HOSTS allows webhooks, but there is no secret to sign them with",
@@ -48,7 +53,7 @@ def allowed_callbacks(settings: Settings) -> AllowedCallbacks:
             "the receivers",
         )
     return AllowedCallbacks(
-        AddressGuard(hosts, hint="MODERATION_WEBHOOK_HOSTS names the hosts that are told of decisions"),
+        AddressGuard(hosts, setting="MODERATION_WEBHOOK_HOSTS"),
         AllowedTasks.parse(settings.callback_tasks),
         own_queue=settings.queue if settings.callback_broker_url in _NONE else "",
     )

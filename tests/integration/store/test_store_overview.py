@@ -50,6 +50,10 @@ def test_what_waits_is_counted_with_its_oldest(database):
     assert (found.outbox.count, found.workers) == (2, 1)
     assert found.outbox.seconds(found.at) < 600
     assert found.reviews[ReviewKind.DECISION].count == 1
+    change(database, OutboxRow, error="callback: the host platform.example is not one")
+    assert backlog(database).left_to_others == 2
+    change(database, OutboxRow, attempts=1)
+    assert backlog(database).left_to_others == 0
     change(database, OutboxRow, state="given_up")
     change(database, PolicyStateRow, seen_at=utc_now() - timedelta(seconds=91))
     found = backlog(database)

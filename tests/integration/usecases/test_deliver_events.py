@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text, update
 from support.decided import add_events, decide
 from support.deployment import wait_for
-from support.receiver import DROP, FLOOD, HANG, HOST, SECRET, deliverer, receiving
+from support.receiver import DRIP, DROP, FLOOD, HANG, HOST, SECRET, deliverer, receiving
 
+from worker.errors import RemoteUnavailableError
 from worker.logs import hide_queries
 from worker.notifications.signature import new_secret, verify
 from worker.store import decisions, outbox
@@ -42,9 +43,9 @@ def the_event(database):
     return event
 
 
-def make_due(database, **values):
+def make_due(database, seconds_ago=1, **values):
     with database.transaction() as session:
-        past = utc_now() - timedelta(seconds=1)
+        past = utc_now() - timedelta(seconds=seconds_ago)
         session.execute(
             update(OutboxRow).where(OutboxRow.state == "pending").values(next_attempt_at=past, **values)
         )
@@ -70,6 +71,9 @@ def test_a_decision_is_told_signed_and_as_the_api_shows_it(database, add, delive
         "decision": shown,
     }
     assert (event["type"], event["timestamp"][-1]) == ("decision.made", "Z")
+    # The version before 0011 wrote no state: it is read now.
+    state = event["submission"], event["action"], event["decided_by"], event["sequence"]
+    assert state == ("upload-1", "review", "policy", 0)
     assert (stored.state, stored.attempts, stored.error) == ("delivered", 1, None)
 
 
@@ -102,7 +106,7 @@ def test_the_pauses_end_at_an_hour_and_chance_shortens_them(database, add, deliv
     hasty = DeliverEvents(
         database, teller.allowed, teller.webhook, teller.celery_task, timedelta(1), lambda: 0.0
     )
-    assert hasty._next(now, event) == now
+    assert hasty._next(now, event, RemoteUnavailableError("away")) == now
 
 
 def test_it_is_given_up_when_its_time_is_over_and_not_before(database, add, deliver):
@@ -173,46 +177,121 @@ def test_a_redirect_is_not_followed(database, add, deliver):
 
 def test_what_can_never_be_told_is_given_up_at_once_and_stops_no_other(database, add, deliver):
     with receiving(410) as gone, receiving(200) as good:
-        add(
-            gone.url,
-            "http://10.0.0.1:6379/",
-            "http://169.254.169.254/latest",
-            f"http://evil.example.net:{good.port}/",
-            {"pigeon": "coo"},
-            {"task": "files.moderated", "queue": "files"},
-            {"task": "posts.moderated", "queue": "moderation"},
-            good.url,
-        )
+        add(gone.url, {"pigeon": "coo"}, good.url)
         assert deliver(gone, good, hosts=f"{HOST}")() == 1
         reasons = [event.error for event in reversed(events(database)) if event.state == "given_up"]
-        for reason, words in zip(
-            reasons,
-            [
-                "answered 410: it wants to hear of nothing more",
-                "the host 10.0.0.1 is not one",
-                "the host 169.254.169.254 is not one",
-                "the host evil.example.net is not one",
-                "field 'callback' must be",
-                "the task files.moderated is not one",
-                "the workers' own",
-            ],
-            strict=True,
-        ):
-            assert words in reason
+        assert "answered 410: it wants to hear of nothing more" in reasons[0]
+        assert "field 'callback' must be" in reasons[1]
         assert len(good.ids) == 1
 
 
-def test_a_name_that_leads_to_a_private_address_is_given_up(database, add, deliver):
+FORBIDDEN = [
+    ("http://10.0.0.1:6379/", "the host 10.0.0.1 is not one"),
+    ("http://169.254.169.254/latest", "the host 169.254.169.254 is not one"),
+    ("http://evil.example.net/", "the host evil.example.net is not one"),
+    ({"task": "files.moderated", "queue": "files"}, "the task files.moderated is not one"),
+    ({"task": "posts.moderated", "queue": "moderation"}, "the workers' own"),
+]
+
+
+def test_what_this_process_may_not_deliver_is_left_to_another_and_given_up_on_schedule(
+    database, add, deliver
+):
+    with receiving(200) as good:
+        add(*[callback for callback, _ in FORBIDDEN], good.url)
+        teller = deliver(good, hosts=HOST)
+        assert teller() == 1
+        left = list(reversed(events(database)))[:-1]
+        # Another process had no time to take them yet.
+        assert {(event.state, event.attempts, event.error) for event in left} == {("pending", 0, None)}
+        make_due(database, seconds_ago=20)
+        before = utc_now()
+        assert teller() == 0
+        left = list(reversed(events(database)))[:-1]
+        for event, (_, words) in zip(left, FORBIDDEN, strict=True):
+            assert (event.state, event.attempts) == ("pending", 0)
+            assert event.next_attempt_at >= before + timedelta(seconds=59)
+            assert words in event.error
+        assert teller() == 0
+        make_due(database, seconds_ago=20, started_at=utc_now() - timedelta(hours=24))
+        assert teller() == 0
+        left = list(reversed(events(database)))[:-1]
+        assert {(event.state, event.attempts) for event in left} == {("given_up", 0)}
+        assert [words in event.error for event, (_, words) in zip(left, FORBIDDEN, strict=True)] == [True] * 5
+    assert len(good.ids) == 1
+
+
+def test_a_process_that_may_delivers_what_others_left(database, add, deliver):
+    """Workers without the setting look first, again and again; none of it costs an attempt."""
+    with receiving(200) as receiver:
+        add(*[receiver.url] * 3)
+        worker, schedule = deliver(receiver, hosts="none", tasks="none"), deliver(receiver)
+        for _ in range(3):
+            assert worker() == 0
+        make_due(database, seconds_ago=20)
+        assert worker() == 0
+        make_due(database)
+        assert schedule() == 3
+    assert {(event.state, event.attempts, event.error) for event in events(database)} == {
+        ("delivered", 1, None)
+    }
+
+
+def test_events_for_other_processes_keep_no_other_waiting(database, add, deliver):
+    with receiving(200) as good:
+        add(*["http://elsewhere.example/"] * 150, *[good.url] * 3)
+        assert deliver(good, hosts=HOST)() == 3
+
+
+def test_a_name_that_leads_to_a_private_address_is_tried_again(database, add, deliver):
+    """The name may lead elsewhere later, and another process may be allowed to go there."""
     with receiving(200) as receiver:
         add(receiver.url)
         teller = deliver(receiver)
         guard = teller.webhook.http.guard
         object.__setattr__(guard, "resolve", lambda *_: ["127.0.0.1", "10.0.0.8"])
         assert teller() == 0
+        event = the_event(database)
+        assert (event.state, event.attempts) == ("pending", 1)
+        assert event.error == f"{HOST} has the address 10.0.0.8, which is private"
+        make_due(database, started_at=utc_now() - timedelta(hours=24))
+        assert teller() == 0
     assert receiver.ids == []
+    assert the_event(database).state == "given_up"
+
+
+@pytest.mark.parametrize("status", [429, 503, 500, 302])
+def test_retry_after_is_honoured_whatever_the_status(database, add, deliver, status):
+    with receiving(status) as receiver:
+        receiver.answers_with["Retry-After"] = "120"
+        add(receiver.url)
+        before = utc_now()
+        assert deliver(receiver)() == 0
     event = the_event(database)
-    assert event.state == "given_up"
-    assert event.error == f"{HOST} has the address 10.0.0.8, which is private"
+    assert (event.state, event.attempts) == ("pending", 1)
+    assert event.error.startswith(f"{HOST} answered {status}")
+    assert event.error.endswith("Retry-After: 120 s")
+    assert timedelta(0) <= event.next_attempt_at - before - timedelta(seconds=120) < timedelta(seconds=30)
+
+
+def test_retry_after_ends_with_the_time_for_the_event(database, add, deliver):
+    with receiving(503) as receiver:
+        receiver.answers_with["Retry-After"] = "3600"
+        add(receiver.url)
+        make_due(database, started_at=utc_now() - timedelta(hours=23, minutes=50))
+        assert deliver(receiver)() == 0
+        event = the_event(database)
+        assert event.next_attempt_at == event.started_at + timedelta(hours=24)
+        make_due(database, started_at=utc_now() - timedelta(hours=24))
+        assert deliver(receiver)() == 0
+    assert the_event(database).state == "given_up"
+
+
+def test_a_body_that_drips_is_left(add, deliver):
+    with receiving(DRIP) as receiver:
+        add(receiver.url)
+        # Longer than a test may take: only a deliverer that leaves the body returns in time.
+        assert deliver(receiver, seconds=3600.0)() == 1
 
 
 def test_while_the_secret_is_changed_receivers_with_either_believe(add, deliver):

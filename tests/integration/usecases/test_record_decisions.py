@@ -92,7 +92,7 @@ def test_all_that_comes_of_each_is_written(database, record):
 
 @pytest.mark.parametrize("size", [2, 16, 64])
 def test_the_number_of_statements_does_not_depend_on_that_of_decisions(database, record, size):
-    """Versions, submissions, decisions, scores, embeddings, verdicts to inherit, the time, reviews."""
+    """Versions, submissions, decisions, scores, embeddings, verdicts to inherit, the time, reviews, numbers."""
     with statements(database) as seen:
         record([judged(n) for n in range(size)])
     assert len(seen) == 8

@@ -45,9 +45,10 @@ def current(desk):
 
 
 def events(desk):
-    """Return what the platform is told, oldest first: (kind, submission, fields)."""
+    """Return what the platform is told of verdicts, oldest first: (kind, submission, fields)."""
+    of_verdicts = select(OutboxRow).where(OutboxRow.verdict_id.is_not(None))
     with desk.database.reading() as session:
-        rows = session.scalars(select(OutboxRow).order_by(OutboxRow.id)).all()
+        rows = session.scalars(of_verdicts.order_by(OutboxRow.id)).all()
         return [
             (row.kind, row.submission_id, verdict_events.fields_of(session, row.kind, row.verdict_id))
             for row in rows

@@ -121,9 +121,132 @@ def test_a_named_host_has_to_be_public_too():
 
 
 @pytest.mark.parametrize(
-    "text", ["*", "*.com", "https://a.b", "a.b/c", "any-public, a.b", "a.*.b", "none, a.b", "localhost"]
+    "text",
+    [
+        *("*", "*.com", "https://a.b", "a.b/c", "any-public, a.b", "a.*.b", "none, a.b", "localhost"),
+        *("none, a.b:80", "*.a.b:80", "a.b:0", "a.b:080", "a.b:65536", "a.b:http", "a.b:", ":80", "::1:80"),
+        *("u@a.b:80", "a.b:80/x", "2130706433:80", "0177.0.0.1:80", "0x7f.1:80", "127.1:80", "[::1]"),
+        *("[fe80::1%eth0]:80", "[::1]:80:80", "[127.0.0.1]:80"),
+    ],
 )
 def test_a_setting_that_names_no_host_is_refused(text):
-    with pytest.raises(SettingsError, match="is not a host's name") as refused:
+    with pytest.raises(
+        SettingsError, match=r"MODERATION_URL_HOSTS: '.*' is neither a host's name"
+    ) as refused:
         AllowedHosts.parse(text)
     assert "any-public" in refused.value.hint
+    assert "platform.internal:8080" in refused.value.hint
+
+
+EXACT = AllowedHosts.parse(
+    "cdn.example.com, platform.internal:8080, localhost:9000, 127.0.0.1:9000, [::1]:9000, tls.internal:443,"
+    " 10.1.2.3:80, [FD00:0:0::7]:80"
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "answers"),
+    [
+        ("http://platform.internal:8080/moderated", ["10.0.0.7"]),
+        ("http://PLATFORM.internal.:8080/", ["192.168.1.1", "fd12::7"]),
+        ("http://localhost:9000/", ["::1", "127.0.0.1"]),
+        ("https://tls.internal/", ["100.64.1.1"]),
+        ("http://tls.internal:443/", ["172.16.0.1"]),
+        ("https://platform.internal:8080/", ["8.8.8.8"]),
+    ],
+)
+def test_a_host_named_with_its_port_may_be_internal(url, answers):
+    assert admit(url, answers, hosts=EXACT)[0] == answers
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://127.0.0.1:9000/", "127.0.0.1"),
+        ("http://[::1]:9000/", "::1"),
+        ("http://[0:0:0:0:0:0:0:1]:9000/", "::1"),
+        ("http://10.1.2.3/", "10.1.2.3"),
+        ("http://[fd00::7]/", "fd00::7"),
+    ],
+)
+def test_an_address_named_with_its_port_may_be_internal(url, address):
+    assert admit(url, hosts=EXACT) == ([address], [])
+
+
+@pytest.mark.parametrize(
+    ("url", "answers", "words"),
+    [
+        ("http://platform.internal:8081/", ["10.0.0.7"], "the host platform.internal is not one"),
+        ("http://a.platform.internal:8080/", ["10.0.0.7"], "is not one that is talked to"),
+        ("http://platform.internal/", ["10.0.0.7"], "is not one that is talked to"),
+        ("http://127.0.0.1:9001/", [], "is not one that is talked to"),
+        ("http://[::ffff:127.0.0.1]:9000/", [], "is not one that is talked to"),
+        ("http://127.0.0.2:9000/", [], "is not one that is talked to"),
+        ("http://tls.internal/", ["10.0.0.7"], "is not one that is talked to"),
+        ("https://cdn.example.com/", ["10.0.0.7"], "which is private"),
+        ("https://cdn.example.com:8443/", ["8.8.8.8"], "port 8443 of cdn.example.com"),
+    ],
+)
+def test_a_named_port_opens_nothing_else(url, answers, words):
+    assert words in refusal(url, answers, hosts=EXACT)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            "169.254.169.254",
+            "169.254.170.2",
+            "169.254.0.1",
+            "100.100.100.200",
+            "192.0.0.192",
+            "168.63.129.16",
+        ),
+        *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fe80::a9fe:a9fe", "fe80::1%eth0", "fe80::1"),
+        *("::ffff:169.254.169.254", "::ffff:100.100.100.200", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1"),
+        *(
+            "64:ff9b:1::a9fe:a9fe",
+            "2002:a9fe:a9fe::",
+            "2002:a9fe:a9fe::1",
+            "::169.254.169.254",
+            "::127.0.0.1",
+        ),
+        *(
+            "0.0.0.0",
+            "::",
+            "::ffff:0.0.0.0",
+            "0.1.2.3",
+            "255.255.255.255",
+            "224.0.0.1",
+            "ff02::1",
+            "240.0.0.1",
+        ),
+        "2001:0:a9fe:a9fe::1",
+    ],
+)
+def test_no_name_opens_what_is_closed_for_good(address):
+    hosts = AllowedHosts.parse("metadata.internal:80")
+    with pytest.raises(AddressNotAllowedError, match="has the address") as refused:
+        admit("http://metadata.internal/", [address], hosts=hosts)
+    assert refused.value.hint == "no setting opens this address"
+    with pytest.raises(AddressNotAllowedError, match="has the address"):
+        admit("http://metadata.internal/", ["10.0.0.7", address], hosts=hosts)
+    if "%" not in address:
+        text = f"[{address}]:80" if ":" in address else f"{address}:80"
+        assert "has the address" in refusal(f"http://{text}/", hosts=AllowedHosts.parse(text))
+
+
+def test_named_hosts_stand_beside_all_public_ones():
+    hosts = AllowedHosts.parse("any-public, localhost:9000")
+    assert admit("https://a.b/", ["8.8.8.8"], hosts=hosts)[0] == ["8.8.8.8"]
+    assert admit("http://localhost:9000/", ["127.0.0.1"], hosts=hosts)[0] == ["127.0.0.1"]
+    assert "which is loopback" in refusal("http://localhost/", ["127.0.0.1"], hosts=hosts)
+
+
+def test_a_refusal_says_what_to_name():
+    guard = AddressGuard(AllowedHosts(), setting="MODERATION_WEBHOOK_HOSTS")
+    with pytest.raises(AddressNotAllowedError) as refused:
+        guard.check(Url.parse("http://[::1]:9000/"))
+    assert refused.value.hint == (
+        "MODERATION_WEBHOOK_HOSTS names the hosts that are talked to; [::1]:9000 in it allows this one"
+    )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.network.special_addresses import what_is_special
+from worker.network.special_addresses import may_be_named, what_is_special
 
 #: https://www.iana.org/assignments/iana-ipv4-special-registry, and multicast, which has a registry of its own.
 IPV4_REGISTRY = """
@@ -107,3 +107,35 @@ def test_an_address_that_holds_on_one_wire_only_is_not_public():
 )
 def test_the_kind_is_named(address, kind):
     assert what_is_special(ip_address(address)) == kind
+
+
+#: What an operator can open by naming it; whatever else is special stays closed.
+INTERNAL = "127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 ::1/128 fc00::/7".split()
+
+
+@given(
+    within(IPV4_REGISTRY, IPv4Address)
+    | within(IPV6_REGISTRY, IPv6Address)
+    | within(IPV4_REGISTRY, IPv4Address).map(mapped)
+    | within(IPV4_REGISTRY, IPv4Address).map(through_nat64)
+)
+def test_a_special_address_can_be_named_only_if_it_is_internal(address):
+    plain = getattr(address, "ipv4_mapped", None) or address
+    is_internal = any(plain in ip_network(network) for network in INTERNAL)
+    assert is_internal or not may_be_named(address)
+
+
+@pytest.mark.parametrize("address", [*METADATA, "fd00:ec2::23", "fe80::1", "fe80::a9fe:a9fe"])
+def test_no_clouds_metadata_can_be_named(address):
+    assert not may_be_named(ip_address(address))
+    if "." in address:
+        assert not may_be_named(mapped(IPv4Address(address)))
+        assert not may_be_named(through_nat64(IPv4Address(address)))
+        assert not may_be_named(IPv6Address(0x2002 << 112 | int(IPv4Address(address)) << 80))
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "10.1.2.3", "192.168.0.1", "100.64.0.1", "::1", "fd12::1", "8.8.8.8"]
+)
+def test_internal_and_public_addresses_can_be_named(address):
+    assert may_be_named(ip_address(address))

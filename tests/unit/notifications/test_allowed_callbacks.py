@@ -67,7 +67,7 @@ def test_an_address_that_is_not_public_is_refused_before_anything_is_promised(ur
     ("settings", "words"),
     [
         ({"webhook_hosts": "platform.example"}, "there is no secret to sign them with"),
-        ({"webhook_hosts": "*"}, "MODERATION_WEBHOOK_HOSTS: '\\*' is not a host's name"),
+        ({"webhook_hosts": "*"}, "MODERATION_WEBHOOK_HOSTS: '\\*' is neither a host's name"),
         ({"callback_tasks": "*"}, "MODERATION_CALLBACK_TASKS: '\\*' is not a task's name"),
         ({"webhook_secrets": "whsec_x", "webhook_hosts": "any-public"}, "secret 1 of 1 is not"),
     ],

@@ -87,6 +87,11 @@ def test_all_is_well_while_work_goes_on():
             {"given_up": 3},
         ),
         (
+            "2 events for callbacks that no running process may deliver",
+            "MODERATION_WEBHOOK_HOSTS and MODERATION_CALLBACK_TASKS must allow them",
+            {"left_to_others": 2},
+        ),
+        (
             "4 events the platform has not been told, the oldest for 3 h",
             "moderate outbox list",
             {"outbox": Waiting(4, since(hours=3))},
