@@ -7,6 +7,8 @@ from typing import Any
 
 from worker.notifications.decision_fields import decision_fields
 from worker.store.decisions import RecordedDecision
+from worker.store.outbox import SUBMISSION_REFUSED
+from worker.store.submissions import LedgerEntry
 
 Payload = dict[str, Any]
 
@@ -33,6 +35,24 @@ def payload(
             "context": decision.context,
             "decision": decision_fields(decision),
             **about_people,
+        },
+    }
+
+
+def refusal(event_id: str, happened_at: datetime, submission: LedgerEntry, problem: str) -> Payload:
+    """Return an event that says why a submission will not be judged."""
+    return {
+        "id": event_id,
+        "type": SUBMISSION_REFUSED,
+        "timestamp": happened_at.isoformat().replace("+00:00", "Z"),
+        "data": {
+            "submission": {
+                "id": submission.id,
+                "reference": submission.reference,
+                "context": submission.context,
+                "policy": submission.policy,
+            },
+            "problem": problem,
         },
     }
 

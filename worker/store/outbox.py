@@ -16,6 +16,7 @@ from worker.store.clock import database_now
 from worker.store.tables import OutboxRow
 
 DECISION_MADE: Final = "decision.made"
+SUBMISSION_REFUSED: Final = "submission.refused"
 #: Of why an attempt failed.
 MAX_ERROR_CHARACTERS: Final = 500
 
@@ -38,9 +39,12 @@ class Event:
     #: What happened: decision.made.
     kind: str
     submission_id: str
-    decision_id: int
+    #: None if the submission was refused.
+    decision_id: int | None
     #: The verdict that made or reversed it; None where a policy decided.
     verdict_id: int | None
+    #: Why the submission was refused; None if it is about a decision.
+    problem: str | None
     #: As messages have it; its URL is whole.
     callback: dict[str, Any]
     receiver: str
@@ -59,14 +63,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What the platform is to be told: of a decision, or of a verdict."""
+    """What the platform is to be told: of a decision, a refusal, or a verdict."""
 
     kind: str
     submission_id: str
-    decision_id: int
-    #: Who is told, as messages have it.
+    #: None if the submission was refused.
+    decision_id: int | None
+    #: Who is notified, as messages have it.
     callback: Mapping[str, Any]
     verdict_id: int | None = None
+    #: Why the submission was refused.
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +271,7 @@ def _event(row: OutboxRow) -> Event:
         submission_id=row.submission_id,
         decision_id=row.decision_id,
         verdict_id=row.verdict_id,
+        problem=row.problem,
         callback=row.callback,
         receiver=row.receiver,
         state=EventState(row.state),

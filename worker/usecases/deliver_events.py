@@ -15,15 +15,17 @@ from datetime import datetime, timedelta
 from threading import Event as Signal
 from typing import Final
 
+from sqlalchemy.orm import Session
+
 from worker.background import repeated
 from worker.domain.callback import CeleryCallback, WebhookCallback, callback_of
 from worker.domain.url import without_queries
 from worker.errors import DatabaseUnavailableError, InvalidSubmissionError, PermanentError, UnavailableError
 from worker.notifications.allowed_callbacks import AllowedCallbacks
 from worker.notifications.celery_callback import CeleryTask
-from worker.notifications.events import Payload, payload
+from worker.notifications.events import Payload, payload, refusal
 from worker.notifications.webhook import Webhook
-from worker.store import decisions, outbox, verdict_events
+from worker.store import decisions, outbox, submissions, verdict_events
 from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.outbox import Event
@@ -136,6 +138,8 @@ class DeliverEvents:
 
     def _payload(self, event: Event) -> Payload:
         with self.database.reading() as session:
+            if event.decision_id is None:
+                return self._refusal(session, event)
             decision = decisions.get(session, event.decision_id)
             verdict = (
                 None
@@ -143,6 +147,12 @@ class DeliverEvents:
                 else verdict_events.fields_of(session, event.kind, event.verdict_id)
             )
         return payload(event.event_id, event.kind, event.created_at, decision, verdict)
+
+    def _refusal(self, session: Session, event: Event) -> Payload:
+        entry = submissions.find(session, event.submission_id)
+        if entry is None:
+            raise ValueError(f"there is no submission {event.submission_id}")
+        return refusal(event.event_id, event.created_at, entry, event.problem or "")
 
     def _is_too_late(self, now: datetime, event: Event) -> bool:
         return now >= event.started_at + self.give_up_after

@@ -1,0 +1,42 @@
+"""Refuses what no policy can decide: noted in the ledger, and an event for the platform."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from worker.domain.callback import Callback, callback_record
+from worker.domain.fingerprint import fingerprint
+from worker.domain.submission import Submission
+from worker.errors import PermanentError
+from worker.store import outbox, submissions
+from worker.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseSubmission:
+    """Refuse in one transaction; safe to repeat."""
+
+    database: Database
+    #: Who is notified of submissions that name no callback.
+    default_callback: Callback | None = None
+
+    def __call__(
+        self, submission_id: str, error: PermanentError, submission: Submission | None = None
+    ) -> None:
+        """Refuse a submission; without `submission` it is a message that cannot be read, though it has an id."""
+        of = fingerprint(submission) if submission else None
+        callback = callback_record((submission and submission.callback) or self.default_callback)
+        with self.database.transaction() as session:
+            if submissions.refuse(session, submission_id, error.message, of=of):
+                note_refusal(session, submission_id, error.message, callback)
+
+
+def note_refusal(
+    session: Session, submission_id: str, problem: str, default: Mapping[str, Any] | None
+) -> None:
+    """Have the platform notified of a refusal, if its submission or `default` names a callback."""
+    if callback := submissions.callback_of(session, submission_id) or default:
+        news = outbox.News(outbox.SUBMISSION_REFUSED, submission_id, None, callback, problem=problem)
+        outbox.add(session, [news])
