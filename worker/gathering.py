@@ -124,7 +124,9 @@ def in_halves(
     except BaseException as problem:  # noqa: BLE001 - each caller is given what concerns it
         if len(items) <= 1 or _meets_all(problem):
             return [problem for _ in items]
-        log.warning("%s: %d together failed, and are tried in halves: %s", name, len(items), in_a_line(problem))
+        log.warning(
+            "%s: %d together failed, and are tried in halves: %s", name, len(items), in_a_line(problem)
+        )
         middle = len(items) // 2
         return in_halves(work, items[:middle], name) + in_halves(work, items[middle:], name)
     return [*done]

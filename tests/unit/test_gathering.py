@@ -145,7 +145,9 @@ def test_the_log_of_halves_shows_no_statement_and_no_values(caplog):
         raise ValueError("index is corrupted\n[parameters: https://cdn.example.com/?signature=5ec7e7]")
 
     in_halves(refuse, [1, 2], "claiming")
-    assert "claiming: 2 together failed, and are tried in halves: ValueError: index is corrupted" in caplog.text
+    assert (
+        "claiming: 2 together failed, and are tried in halves: ValueError: index is corrupted" in caplog.text
+    )
     assert "5ec7e7" not in caplog.text
 
 

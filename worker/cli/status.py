@@ -133,7 +133,10 @@ def _policies(records: Records) -> dict[str, str]:
 def _waiting(records: Records) -> RenderableType:
     backlog, now = records.backlog, records.backlog.at
     rows = [("undecided submissions", backlog.undecided)]
-    rows += [(f"for the policy {name or '(default)'}, not in force", one) for name, one in backlog.without_policy.items()]
+    rows += [
+        (f"for the policy {name or '(default)'}, not in force", one)
+        for name, one in backlog.without_policy.items()
+    ]
     rows += [("messages set aside", backlog.set_aside), ("events to be told", backlog.outbox)]
     rows += [(f"open reviews, {kind.value}", waiting) for kind, waiting in backlog.reviews.items()]
     table = _figures("", "waiting", "oldest")

@@ -40,7 +40,7 @@ def policy_saved_at(folder: Path, name: str) -> datetime:
 def _read(file: Path, last_good: Callable[[str], str | None] | None) -> Policy | None:
     """Return the version that decides, or will; None if that is not known here."""
     try:
-        return read_policy(file)[0]
+        return read_policy(file, with_pictures=False)[0]
     except InvalidPolicyError as problem:
         if last_good is None:
             return None

@@ -300,9 +300,7 @@ def _by_standing(
     return by_standing
 
 
-def _decided(
-    session: Session, arrivals: Mapping[str, Arrival], locked: Mapping[str, _Known]
-) -> set[str]:
+def _decided(session: Session, arrivals: Mapping[str, Arrival], locked: Mapping[str, _Known]) -> set[str]:
     """Return the ids of what is decided, and has no second judgement to come."""
     query = select(DecisionRow.submission_id, DecisionRow.policy_digest).where(
         DecisionRow.submission_id.in_(arrivals)
@@ -398,7 +396,9 @@ def _wait_for_policies(
 ) -> None:
     """Have submissions whose policy is not in force here published again after a pause that grows."""
     new = [one.submission.id for one in arrivals if locked[one.submission.id].is_new]
-    limit = case((SubmissionRow.id.in_(new), clock.later(session, policy_wait)), else_=SubmissionRow.refuse_at)
+    limit = case(
+        (SubmissionRow.id.in_(new), clock.later(session, policy_wait)), else_=SubmissionRow.refuse_at
+    )
     update_submissions(
         session,
         [one.submission.id for one in arrivals],
@@ -415,7 +415,9 @@ def _wait_for_policies(
 def _request(arrivals: Iterable[Arrival], locked: Mapping[str, _Known]) -> dict[str, Any]:
     """Return the columns that say what is asked for: a second judgement, and of which picture."""
     pairs = [(one, locked[one.submission.id]) for one in arrivals]
-    columns = {"again": _by_id({one.submission.id: one.submission.again or known.again for one, known in pairs})}
+    columns = {
+        "again": _by_id({one.submission.id: one.submission.again or known.again for one, known in pairs})
+    }
     # The first decision emptied the source.
     emptied = {
         one.submission.id: literal(one.pending_source, Names)
@@ -440,9 +442,7 @@ def _by_id(values: Mapping[str, str | None]) -> Any:
     """Return the value of each row by its id; the very value if all rows get the same."""
     if len(distinct := set(values.values())) == 1:
         return distinct.pop()
-    return case(
-        {name: literal(value, FreeText) for name, value in values.items()}, value=SubmissionRow.id
-    )
+    return case({name: literal(value, FreeText) for name, value in values.items()}, value=SubmissionRow.id)
 
 
 def _claim_of(

@@ -102,9 +102,7 @@ def _without_policy(session: Session) -> dict[str, Waiting]:
         .where(WAITING_FOR_POLICY)
         .group_by(SubmissionRow.policy)
     )
-    return {
-        policy or "": Waiting(count, oldest_at) for policy, count, oldest_at in session.execute(query)
-    }
+    return {policy or "": Waiting(count, oldest_at) for policy, count, oldest_at in session.execute(query)}
 
 
 def _open_reviews(session: Session) -> dict[ReviewKind, Waiting]:

@@ -51,16 +51,12 @@ class ModerateImage:
         """Return the version that decides now; UnknownPolicyError where none is in force here."""
         return self.policies.current(submission.policy or self.default_policy)
 
-    def give_up(
-        self, submission: Submission, problem: str, live: LivePolicy | None = None
-    ) -> int | None:
+    def give_up(self, submission: Submission, problem: str, live: LivePolicy | None = None) -> int | None:
         """Decide by the policy's `on_error` a submission that fails in an unforeseen way."""
         live = live or self.policy_of(submission)
         return self._record(submission, live, Judgement(decide_unreadable(live.policy, problem)))
 
-    def quarantine(
-        self, submission: Submission, crashes: int, live: LivePolicy | None = None
-    ) -> int | None:
+    def quarantine(self, submission: Submission, crashes: int, live: LivePolicy | None = None) -> int | None:
         """Leave to people a submission of which as many worker processes died."""
         live, judgement = live or self.policy_of(submission), Judgement(decide_deadly(crashes))
         decision_id = self._record(submission, live, judgement, ReviewKind.QUARANTINE)

@@ -44,6 +44,8 @@ class RepublishSetAside:
             taken = set_aside_messages.take_due(session, CHUNK)
             # Before the commit: a message that is published twice does no harm, one that is lost does.
             for one in taken:
-                log.info("submission %s is published again, it was set aside: %s", one.submission_id, one.error)
+                log.info(
+                    "submission %s is published again, it was set aside: %s", one.submission_id, one.error
+                )
                 self.broker.resend(json.loads(one.message))
         return len(taken)

@@ -66,7 +66,9 @@ class SetAside:
             with self._database.transaction() as session:
                 set_aside_messages.keep(session, kept, failing_for=failing_for, pause=pause)
         except Exception:
-            log.exception("submission %s cannot be set aside, and comes back by the queue", kept.submission_id)
+            log.exception(
+                "submission %s cannot be set aside, and comes back by the queue", kept.submission_id
+            )
             return False
         log.error(
             "submission %s is set aside for %g s, since it cannot be claimed: %s",

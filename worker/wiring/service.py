@@ -112,7 +112,9 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
             stack.enter_context(open_schedule(settings, metrics))
         claim_each = _gathered(stack, claim, "claiming submissions").outcomes
         settle = SettleSubmissions(moderate_image, refuse, claim, claim_each, Gate(), metrics, progress)
-        yield Service(encoder, policies, database, moderate_image, refuse, settle, SetAside(database, metrics))
+        yield Service(
+            encoder, policies, database, moderate_image, refuse, settle, SetAside(database, metrics)
+        )
 
 
 def _gathered(

@@ -73,7 +73,12 @@ class Failing:
         with self._database.transaction() as session:
             policy_versions.keep(session, [(self.policy, "name: default\n")])
             wanted = submissions.record(
-                session, [submissions.Decided(submission, self.policy.name, self.policy.digest, sha256=None, source=None)]
+                session,
+                [
+                    submissions.Decided(
+                        submission, self.policy.name, self.policy.digest, sha256=None, source=None
+                    )
+                ],
             )
             if not wanted:
                 return None
@@ -108,9 +113,7 @@ def settling(judge, database, process="ada", gate=None, clock=time.monotonic):
     def claim_each(arrivals):
         return in_halves(claim, arrivals, "claiming")
 
-    return SettleSubmissions(
-        judge, judge.refuse, claim, claim_each, gate or Gate(), Metrics(), Progress()
-    )
+    return SettleSubmissions(judge, judge.refuse, claim, claim_each, gate or Gate(), Metrics(), Progress())
 
 
 def what(*ids, **fields):
