@@ -29,8 +29,8 @@ class Gatherer(Generic[Item, Result]):
     There is no timer: an idle thread begins at once, be it with a single item, and what arrives meanwhile
     makes the next call. As every caller waits, no more is ever held than the callers hold themselves.
 
-    `work` returns a result for each item, in order. If it raises, it is called again as `in_halves` says: a failure
-    meets only its own caller.
+    `work` returns a result for each item, in order. If it raises, it is called again as `in_halves` says: a
+    failure meets only its own caller.
     """
 
     def __init__(
@@ -112,10 +112,10 @@ class Gatherer(Generic[Item, Result]):
 def in_halves(
     work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item], name: str
 ) -> list[Result | BaseException]:
-    """Return what `work` makes of each item, in order; if it raises, halve the items until each culprit stands alone.
+    """Return what `work` makes of each item, in order; if it raises, halve them until culprits are alone.
 
-    UnavailableError fails all at once, since what is unavailable is so for each of them, unless only the transaction
-    was given up.
+    UnavailableError fails all at once, since what is unavailable is so for each of them, unless only the
+    transaction was given up.
     """
     try:
         done = list(work(items))
@@ -133,7 +133,7 @@ def in_halves(
 
 
 def in_a_line(problem: BaseException) -> str:
-    """Return what happened, without the statement and the values that a database's error shows further down."""
+    """Return what happened, without the statement and the values that a database's error goes on with."""
     return f"{type(problem).__name__}: {str(problem).partition(chr(10))[0]}"
 
 

@@ -165,8 +165,8 @@ class Settings(BaseSettings):
         60.0,
         ge=0,
         le=86_400,
-        description="How long a message waits for a policy that is not in force yet before it is refused; what "
-        "HTTP accepted waits as long as it takes.",
+        description="How long a message waits for a policy that is not in force yet before it is refused; "
+        "what HTTP accepted waits as long as it takes.",
     )
     metrics_host: str = Field(
         "127.0.0.1",

@@ -1,8 +1,9 @@
 """Pin submissions to one policy version, note what is queued, and keep what could not be claimed or decided.
 
-Safety: the version before this one keeps running while this migration is applied, so it only expands: nullable
-columns, indices, a table, and a column that may be empty from now on. Its workers pin nothing, publish again what
-is queued, and fail to deliver `submission.refused`, which is then tried again by the workers of this version.
+Safety: the version before this one keeps running while this migration is applied, so it only expands:
+nullable columns, indices, a table, and a column that may be empty from now on. Its workers pin nothing,
+publish again what is queued, and fail to deliver `submission.refused`, which is then tried again by the
+workers of this version.
 """
 
 import sqlalchemy as sa

@@ -5,13 +5,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 from faults.fault import Skipped, fault
 from faults.load import Load
 from faults.scene import POSTGRESQL, SQLITE, Scene
-from sqlalchemy import text
+from support.broken_rows import broken_rows
 
 AWAY_SECONDS = 8
 LOCKED_SECONDS = 15
@@ -107,7 +106,8 @@ def unforeseen_while_recorded(scene: Scene, load: Load) -> Iterator[None]:
 def _broken(scene: Scene, load: Load, table: str, column: str) -> Iterator[None]:
     with load.flowing():
         load.wait_for_decisions(10)
-        with _trigger(scene, table, f"{column} LIKE '{load.prefix}.broken.%'"):
+        database = scene.deployment.database
+        with broken_rows(database, f"{column} LIKE '{load.prefix}.broken.%'", table=table):
             load.strike()
             broken, others = load.submissions(40, "broken"), load.submissions(40)
             load.enqueue([one for pair in zip(broken, others, strict=True) for one in pair])
@@ -116,30 +116,6 @@ def _broken(scene: Scene, load: Load, table: str, column: str) -> Iterator[None]
     yield
     load.notes.append(f"{spared} of {len(others)} neighbours were decided meanwhile")
     assert spared == len(others), f"only {spared} of {len(others)} neighbours were decided"
-
-
-@contextmanager
-def _trigger(scene: Scene, table: str, condition: str) -> Iterator[None]:
-    """Let the database raise, over rows of which the condition holds, what it raises over a corrupt index."""
-    with scene.deployment.database.transaction() as session:
-        for statement in _POSTGRESQL_TRIGGER if scene.postgres else _SQLITE_TRIGGER:
-            session.execute(text(statement.format(table=table, condition=f"NEW.{condition}")))
-    try:
-        yield
-    finally:
-        with scene.deployment.database.transaction() as session:
-            session.execute(text("DROP TRIGGER broken" + (f" ON {table}" if scene.postgres else "")))
-
-
-_SQLITE_TRIGGER = (
-    "CREATE TRIGGER broken BEFORE INSERT ON {table} WHEN {condition} "
-    "BEGIN SELECT RAISE(ABORT, 'index is corrupted'); END",
-)
-_POSTGRESQL_TRIGGER = (
-    "CREATE OR REPLACE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS "
-    "$$ BEGIN RAISE EXCEPTION 'index is corrupted' USING ERRCODE = 'XX002'; END $$",
-    "CREATE TRIGGER broken BEFORE INSERT ON {table} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION broken()",
-)
 
 
 @fault("moderate db upgrade three times under load")

@@ -39,7 +39,7 @@ def saved(scene: Scene, load: Load) -> Iterator[None]:
 
 @fault("a policy not yet loaded", rounds=2)
 def not_yet_loaded(scene: Scene, load: Load) -> Iterator[None]:
-    """A file that was saved just now, and one that reaches the workers later than the web process."""
+    """Save one file just now, and another that reaches the workers later than the web process."""
     text = scene.deployment.policy_file.read_text(encoding="utf-8")
     policies, elsewhere = scene.deployment.settings.policies, scene.deployment.folder / f"{load.prefix}-web"
     elsewhere.mkdir()

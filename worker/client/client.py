@@ -40,9 +40,9 @@ class Client:
     ) -> str:
         """Enqueue one picture and return the submission's id.
 
-        `id` is the idempotency key: submitting the same one again changes nothing, unless `again` asks for a second
-        judgement by the policy as it is now; it names this request. InvalidSubmissionError before anything is sent
-        if a field is malformed; BrokerUnavailableError if the broker is away.
+        `id` is the idempotency key: submitting the same one again changes nothing, unless `again` asks for a
+        second judgement by the policy as it is now; it names this request. InvalidSubmissionError before
+        anything is sent if a field is malformed; BrokerUnavailableError if the broker is away.
         """
         submission = Submission(
             id or new_submission_id(), source, policy, reference, sha256, context, callback, again

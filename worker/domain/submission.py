@@ -122,7 +122,8 @@ Source = LocalFile | InlineBytes | ImageUrl | StoredObject
 class Submission:
     """One uploaded picture, to be judged once under its policy."""
 
-    #: The idempotency key: the same id is decided once, however often it arrives, unless `again` asks for more.
+    #: The idempotency key: the same id is decided once, however often it arrives, unless `again` asks for
+    #: more.
     id: str
     source: Source
     #: None leaves the choice to the worker's default policy.
@@ -135,8 +136,8 @@ class Submission:
     context: dict[str, Any] | None = field(default=None, hash=False)
     #: Where the platform wants to hear of the decision; None leaves it to the workers' settings.
     callback: Callback | None = None
-    #: Asks that a picture that is decided be judged once more, by the policy as it is now, and names this request:
-    #: copies with the same name ask once.
+    #: Asks that a picture that is decided be judged once more, by the policy as it is now, and names this
+    #: request: copies with the same name ask once.
     again: str | None = None
 
     def __post_init__(self) -> None:

@@ -59,7 +59,7 @@ class Metrics(ProcessMetrics):
         )
         self._not_claimed = self._counter(
             "moderation_not_claimed_total",
-            "Submissions that could not be entered into the ledger, for no reason that was foreseen; they come again.",
+            "Submissions that the ledger could not take, for an unforeseen reason; they come again.",
         )
         self._batch_pictures = Histogram(
             "moderation_batch_pictures",

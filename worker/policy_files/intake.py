@@ -15,8 +15,8 @@ from worker.policy_files.problems import quote
 def require_policy(folder: Path, name: str, last_good: Callable[[str], str | None] | None = None) -> None:
     """Raise UsageError if `folder` has no policy called `name`, has it as a shadow, or it never was good.
 
-    Without such a folder the workers' word counts. They judge by the last good version of a file with problems, which
-    `last_good` knows; without it, such a file is taken to have one.
+    Without such a folder the workers' word counts. They judge by the last good version of a file with
+    problems, which `last_good` knows; without it, such a file is taken to have one.
     """
     if not folder.is_dir():
         return

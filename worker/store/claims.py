@@ -181,9 +181,9 @@ def claim(  # noqa: PLR0913 - the last two all have a name
 ) -> list[Claim]:
     """Claim for `process` what can be claimed; return how each arrival stands, in the order given.
 
-    `holds` says what this process has claimed: no lease of its own ever runs out. Suspects are claimed only if
-    `alone`. What HTTP did not accept is refused if its policy is not in force after `policy_wait`. The number of
-    statements does not depend on that of arrivals.
+    `holds` says what this process has claimed: no lease of its own ever runs out. Suspects are claimed only
+    if `alone`. What HTTP did not accept is refused if its policy is not in force after `policy_wait`. The
+    number of statements does not depend on that of arrivals.
     """
     locked = _lock(session, arrivals)
     # Of two with one id, the first that is what the ledger knows can be claimed.
@@ -376,7 +376,7 @@ def _take(
 def _note_arrival(
     session: Session, arrivals: Sequence[Arrival], locked: Mapping[str, _Known], pause: timedelta
 ) -> None:
-    """Publish these again after a pause, unless they have an outcome by then: their message is no longer queued.
+    """Publish these again after a pause, unless they have an outcome by then: they are no longer queued.
 
     The outcome may be a decision by the version that is in force here.
     """

@@ -24,7 +24,7 @@ class SetAsideMessage:
 
 
 def keep(session: Session, one: SetAsideMessage, *, failing_for: timedelta, pause: timedelta) -> None:
-    """Keep a message that has been failing for so long, to be published again after `pause`; copies are one."""
+    """Keep a message that has been failing for so long, to be published after `pause`; copies are one."""
     state = {
         "error": one.error,
         "failing_since": clock.later(session, -failing_for),

@@ -20,8 +20,8 @@ from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionRow
 from worker.store.updating import update_submissions
 
-#: A message that was put on the queue is not looked for before this long. A version before 0010 publishes it again
-#: then, after twice as long, and so on, up to the longest of these.
+#: A message that was put on the queue is not looked for before this long. A version before 0010 publishes it
+#: again then, after twice as long, and so on, up to the longest of these.
 PATIENCE: Final = timedelta(minutes=1)
 LONGEST_PATIENCE: Final = timedelta(hours=1)
 #: How long the first and every later look for a missing policy are apart.
@@ -166,7 +166,7 @@ def ask_again(
     source: Mapping[str, Any] | None,
     pending_source: Mapping[str, Any],
 ) -> bool:
-    """Have a decided submission judged a second time; return False if that was asked before, or it is undecided.
+    """Have a decided submission judged again; return False if that was asked before, or it is undecided.
 
     `submission.again` names the request; `source` and `pending_source` as in `entry`.
     """
@@ -235,12 +235,12 @@ def take_due(session: Session, limit: int) -> list[PendingSubmission]:
 
 
 def is_any_queued_before(session: Session, moment: datetime) -> bool:
-    """Whether any submission is believed to be on the queue since before `moment`; cheap, blocks no writer."""
+    """Whether any submission is believed to be queued since before `moment`; cheap, blocks no writer."""
     return bool(session.scalar(select(exists().where(*_queued_before(moment)))))
 
 
 def take_lost(session: Session, limit: int, moment: datetime) -> list[PendingSubmission]:
-    """Return undecided submissions whose message was published before `moment`, at most `limit`, and never came.
+    """Return at most `limit` undecided submissions that were published before `moment` and never came.
 
     Each is counted as published anew.
     """
@@ -279,8 +279,8 @@ def after_policy_pause(session: Session) -> ColumnElement[datetime]:
 def record(session: Session, decided: Sequence[Decided]) -> set[tuple[str, str]]:
     """Note that these are decided; return the ids and policy digests of those that were to be decided.
 
-    Not to be decided is what is decided already, unless a second judgement was asked for, and what another policy
-    version has claimed since.
+    Not to be decided is what is decided already, unless a second judgement was asked for, and what another
+    policy version has claimed since.
     """
     # In one order, so that two workers who record the same ones never wait for each other.
     firsts = {one.submission.id: one for one in reversed(decided)}
@@ -303,8 +303,8 @@ def record(session: Session, decided: Sequence[Decided]) -> set[tuple[str, str]]
 def refuse(session: Session, submission_id: str, error: str, *, of: str | None = None) -> bool:
     """Note that no policy can decide a submission; return False if that, or something else, is known of it.
 
-    `of` is its fingerprint, None if it could not even be read. What is accepted or decided under the same id and is
-    something else stays what it is.
+    `of` is its fingerprint, None if it could not even be read. What is accepted or decided under the same id
+    and is something else stays what it is.
     """
     is_it = (SubmissionRow.state == "accepted") & (SubmissionRow.fingerprint == of)
     is_news = (SubmissionRow.state == "refused") & SubmissionRow.error.is_distinct_from(error)

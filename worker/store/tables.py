@@ -116,7 +116,8 @@ class SubmissionRow(Row):
     publish_at: Mapped[datetime | None]
     #: Undecided: when its message was put on the queue; None if no message of it is known to be there.
     published_at: Mapped[datetime | None]
-    #: Undecided: when it is refused unless its policy is in force by then; None: it waits as long as it takes.
+    #: Undecided: when it is refused unless its policy is in force by then; None: it waits as long as it
+    #: takes.
     refuse_at: Mapped[datetime | None]
     #: The policy version that claimed it last, and the only one that may decide it; None before 0010.
     policy_digest: Mapped[str | None]

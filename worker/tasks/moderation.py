@@ -56,9 +56,10 @@ def check_many(*positional: Any, **message: Any) -> None:
 
 @contextmanager
 def _answered_for() -> Iterator[None]:
-    """Requeue the message unless the ledger answers for all that it brings: whatever is raised, nothing is lost.
+    """Requeue the message unless the ledger answers for all that it brings, whatever is raised.
 
-    Celery acknowledges a task that fails in any other way, or drops its message: there is no setting to requeue it.
+    Celery acknowledges a task that fails in any other way, or drops its message: there is no setting to
+    requeue it.
     """
     try:
         yield
@@ -86,7 +87,7 @@ def _settle(
 
 
 def _set_aside(failed: Sequence[_Failed]) -> None:
-    """Answer for what the ledger could not take; raises Reject if some of it has to come back by the queue."""
+    """Answer for what the ledger could not take; Reject if some of it has to come back by the queue."""
     back = [error for message, error in failed if not app.service.set_aside(message, error)]
     if back:
         raise _back_to_the_queue(back[0])

@@ -91,7 +91,7 @@ class AcceptSubmissions:
             return policy_versions.last_good(session, name)
 
     def _is_refused(self, name: str) -> bool:
-        """Whether every worker refuses the policy's file as it is now, and none has an earlier version of it."""
+        """Whether every worker refuses the policy's file as it is now, and none has an earlier version."""
         with self.database.reading() as session:
             reports = policy_states.of_policy(session, name)
         saved_at = policy_saved_at(self.policies, name)

@@ -74,8 +74,8 @@ def _of_work(records: Records, depth: QueueDepth | None) -> Iterator[Concern]:
         )
     if set_aside := backlog.set_aside.count:
         yield Concern(
-            f"{counted(set_aside, 'message')} set aside, since the ledger cannot take them; the oldest has been failing "
-            f"for {age(backlog.set_aside.seconds(backlog.at))}",
+            f"{counted(set_aside, 'message')} set aside, since the ledger cannot take them; "
+            f"the oldest has been failing for {age(backlog.set_aside.seconds(backlog.at))}",
             "the workers' logs say why; they are published again as soon as that is mended",
         )
     if quarantined := backlog.reviews.get(ReviewKind.QUARANTINE, Waiting()).count:
@@ -106,8 +106,8 @@ def _of_policies(records: Records) -> Iterator[Concern]:
     for policy, waiting in sorted(records.backlog.without_policy.items()):
         if _is_late(waiting, records.backlog.at, POLICY_FOR_LONG):
             yield Concern(
-                f"{counted(waiting.count, 'submission')} for the policy {policy or '(default)'}, which is not in force; the oldest "
-                f"waits for {age(waiting.seconds(records.backlog.at))}",
+                f"{counted(waiting.count, 'submission')} for the policy {policy or '(default)'}, "
+                f"which is not in force; the oldest waits for {age(waiting.seconds(records.backlog.at))}",
                 f"put a good {policy}.yaml where the workers read policies: moderate policy status",
             )
     if split := sorted(disagreements(records.awake)):

@@ -40,9 +40,9 @@ class ModerateImage:
     def __call__(self, submission: Submission, live: LivePolicy | None = None) -> int | None:
         """Decide `submission` by `live`; return the decision's id, or None if it was decided before.
 
-        `live` is the version that claimed it, None for the one in force: one version for the whole of a job, whatever
-        is saved in between. UnknownPolicyError if none is in force here; UnavailableError if the database is, and then
-        nothing has been written.
+        `live` is the version that claimed it, None for the one in force: one version for the whole of a job,
+        whatever is saved in between. UnknownPolicyError if none is in force here; UnavailableError if the
+        database is, and then nothing has been written.
         """
         live = live or self.policy_of(submission)
         return self._record(submission, live, self._judge(submission, live))

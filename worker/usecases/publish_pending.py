@@ -1,4 +1,4 @@
-"""Puts undecided submissions on the queue as the ledger holds them, and refuses what it cannot read any more."""
+"""Puts undecided submissions on the queue as the ledger holds them, and refuses what it cannot read."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence

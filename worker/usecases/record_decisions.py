@@ -96,7 +96,7 @@ class RecordDecisions:
         return [Recorded(decision_id, one.decision) for decision_id, one in zip(ids, judged, strict=True)]
 
     def _write(self, session: Session, judged: Sequence[Judged]) -> list[int | None]:
-        """Write the decisions that are to be made, and what they refer to; return their ids, None for the others."""
+        """Write the decisions that are wanted, and what they name; return their ids, None for the others."""
         policy_versions.keep(session, _versions(judged))
         wanted = submissions.record(
             session,

@@ -25,7 +25,7 @@ class RefuseSubmission:
     def __call__(
         self, submission_id: str, error: PermanentError, submission: Submission | None = None
     ) -> None:
-        """Refuse a submission; without `submission` it is a message that cannot be read, though it has an id."""
+        """Refuse a submission; without `submission` it is a message with an id that cannot be read."""
         of = fingerprint(submission) if submission else None
         callback = callback_record((submission and submission.callback) or self.default_callback)
         with self.database.transaction() as session:

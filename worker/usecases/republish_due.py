@@ -1,7 +1,7 @@
 """The reconciler: publishes undecided submissions that are not on the queue, when they are due.
 
-That heals a process that died before it sent a message and a worker that died of one; and it is how what failed is
-tried again. What was lost on the queue itself is found by `republish_lost.py`.
+That heals a process that died before it sent a message and a worker that died of one; and it is how what
+failed is tried again. What was lost on the queue itself is found by `republish_lost.py`.
 """
 
 import logging

@@ -1,8 +1,8 @@
 """Finds submissions whose message was lost on the queue, and publishes them again: only those.
 
-A queue hands its messages out in the order in which they came. So what was published well before the oldest message
-that still waits, and was never claimed, is no longer on the queue; and if nothing waits, nothing is. However long a
-backlog takes, no message of it is published a second time.
+A queue hands its messages out in the order in which they came. So what was published well before the oldest
+message that still waits, and was never claimed, is no longer on the queue; and if nothing waits, nothing is.
+However long a backlog takes, no message of it is published a second time.
 """
 
 import logging
@@ -36,7 +36,7 @@ class RepublishLost:
     publish: PublishPending
 
     def __call__(self) -> int:
-        """Return how many submissions were published; BrokerUnavailableError if the queue cannot be looked at."""
+        """Return how many submissions were published; BrokerUnavailableError if the queue cannot be read."""
         moment = self._lost_before()
         if moment is None:
             return 0
@@ -50,7 +50,7 @@ class RepublishLost:
         return repeated(self, LOOK_SECONDS, name="looking for lost messages")
 
     def _lost_before(self) -> datetime | None:
-        """Return the moment before which whatever was published and not claimed is lost; None if nothing can be."""
+        """Return before when whatever was published, and not claimed, is lost; None if nothing can be."""
         with self.database.reading() as session:
             now = database_now(session)
             if not submissions.is_any_queued_before(session, now - submissions.PATIENCE):

@@ -26,7 +26,7 @@ class RepublishSetAside:
     broker: Client
 
     def __call__(self) -> int:
-        """Return how many messages were published; BrokerUnavailableError, and then they are still set aside."""
+        """Return how many messages were published; after BrokerUnavailableError they are still set aside."""
         count = 0
         while taken := self._publish():
             count += taken

@@ -1,7 +1,7 @@
 """Keeps a message whose submission cannot be entered into the ledger out of the workers' way.
 
-For a minute it comes back by the queue, since what fails may pass. After that it would keep a thread busy for ever:
-it is set aside in the database, where people see it, and published again after pauses that grow.
+For a minute it comes back by the queue, since what fails may pass. After that it would keep a thread busy for
+ever: it is set aside in the database, where people see it, and published again after pauses that grow.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class SetAside:
         self._failing_since: OrderedDict[str, float] = OrderedDict()
 
     def __call__(self, message: Mapping[str, Any], error: BaseException) -> bool:
-        """Set a message aside if it has been failing for long; return False if it has to come back by the queue.
+        """Set a message aside if it has been failing for long; else it has to come back by the queue: False.
 
         `message` has the arguments of `moderation.check`.
         """

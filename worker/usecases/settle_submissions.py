@@ -90,8 +90,8 @@ class SettleSubmissions:
     def __call__(self, submissions: Sequence[Submission], spread: Spread = map) -> list[Failure]:
         """Settle each by itself; when this returns, the ledger answers for all but the failures.
 
-        UnavailableError if something is unavailable that is waited for: the message has to come again, and what is
-        settled stays so.
+        UnavailableError if something is unavailable that is waited for: the message has to come again, and
+        what is settled stays so.
         """
         failures: list[Failure] = []
         with self.gate.together():
@@ -140,7 +140,7 @@ class SettleSubmissions:
         for submission in submissions:
             try:
                 yield self._job(submission)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one must not take the others with it
                 self._fail(submission, error, failures)
 
     def _job(self, submission: Submission) -> _Job:
@@ -157,7 +157,7 @@ class SettleSubmissions:
         outcomes: Iterable[Claim | BaseException],
         failures: list[Failure],
     ) -> tuple[list[tuple[_Job, Claim]], list[UnavailableError]]:
-        """Return the claims, and why others have to wait; what failed for another reason goes to `failures`."""
+        """Return the claims, and why others have to wait; what else failed goes to `failures`."""
         claims: list[tuple[_Job, Claim]] = []
         away: list[UnavailableError] = []
         for job, outcome in zip(jobs, outcomes, strict=True):
@@ -183,7 +183,8 @@ class SettleSubmissions:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException:
-                # One must not take the others with it, not even by a panic of a library, which is no Exception.
+                # One must not take the others with it, not even by a panic of a library, which is no
+                # Exception.
                 log.exception("submission %s cannot be settled", job.submission.id)
                 return _LEAVE_ALONE
 

@@ -71,8 +71,8 @@ _CALLBACK: Final = {
 _AGAIN: Final = {
     "type": ["string", "null"],
     "pattern": f"^{SUBMISSION_ID_PATTERN.pattern}$",
-    "description": "Asks that a submission that is decided be judged once more, by its policy as it is now, and names "
-    "this request: sent twice with the same name, it is one request. Without it an id is decided once.",
+    "description": "Asks that a submission that is decided be judged once more, by its policy as it is now, "
+    "and names this request: sent twice with the same name, it is one request.",
 }
 
 

@@ -72,8 +72,8 @@ async def submit(
     """Take one picture in: by JSON that says where it is, or as a form with the picture itself.
 
     The same id with the same source, sha256 and policy is the same submission, however often it is sent; with
-    others it is a conflict. Of repeated ones the first one's callback counts. A submission that is decided is judged
-    once more if `again` asks for it.
+    others it is a conflict. Of repeated ones the first one's callback counts. A submission that is decided is
+    judged once more if `again` asks for it.
     """
     accepted = await _accept_one(request, service)
     seconds = wished_seconds(request.headers.getlist("Prefer"))

@@ -150,7 +150,7 @@ class SubmissionView(BaseModel):
     )
     context: dict[str, Any] | None
     error: str | None = Field(
-        description="Why it was refused or, while it is accepted, why it waits: its policy is not in force yet."
+        description="Why it was refused or, while it is accepted, why it waits for its policy."
     )
     created_at: datetime
     updated_at: datetime

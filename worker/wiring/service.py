@@ -26,8 +26,8 @@ from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.moderate_image import ModerateImage
 from worker.usecases.recall_embeddings import RecallEmbeddings
 from worker.usecases.record_decisions import RecordDecisions
-from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
 from worker.usecases.refuse_submission import RefuseSubmission
+from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
 from worker.usecases.set_aside import SetAside
 from worker.usecases.settle_submissions import SettleSubmissions
 from worker.wiring.parts import image_reader, open_database, open_decoder, open_encoder

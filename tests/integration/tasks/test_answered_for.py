@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 from celery import Celery
-from sqlalchemy import select, text
+from sqlalchemy import select
+from support.broken_rows import broken_rows
 from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded
 
@@ -39,38 +40,6 @@ def deployment(request, tmp_path_factory, redis_url) -> Iterator[Deployment]:
         yield made
 
 
-@contextmanager
-def broken(deployment: Deployment, condition: str) -> Iterator[None]:
-    """Let the database raise over new submissions of which the condition holds what no retry is meant for."""
-    is_sqlite = deployment.database.address.file is not None
-    with deployment.database.transaction() as session:
-        if is_sqlite:
-            session.execute(
-                text(
-                    f"CREATE TRIGGER broken BEFORE INSERT ON submissions WHEN NEW.id {condition} "
-                    "BEGIN SELECT RAISE(ABORT, 'index is corrupted'); END"
-                )
-            )
-        else:
-            session.execute(
-                text(
-                    "CREATE OR REPLACE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS "
-                    "$$ BEGIN RAISE EXCEPTION 'index is corrupted' USING ERRCODE = 'XX002'; END $$"
-                )
-            )
-            session.execute(
-                text(
-                    "CREATE TRIGGER broken BEFORE INSERT ON submissions FOR EACH ROW "
-                    f"WHEN (NEW.id {condition}) EXECUTE FUNCTION broken()"
-                )
-            )
-    try:
-        yield
-    finally:
-        with deployment.database.transaction() as session:
-            session.execute(text("DROP TRIGGER broken" + ("" if is_sqlite else " ON submissions")))
-
-
 def log_of(deployment):
     return (deployment.folder / "worker.log").read_text()
 
@@ -94,7 +63,7 @@ def save(folder, deployment, name):
 
 def test_while_every_claim_fails_nothing_is_acknowledged(deployment):
     before = log_of(deployment).count("cannot be claimed")
-    with deployment.client() as client, broken(deployment, "LIKE 'all-%'"):
+    with deployment.client() as client, broken_rows(deployment.database, "id LIKE 'all-%'"):
         ids = client.submit_many([Submission(f"all-many-{n}", LocalFile("cat.png")) for n in range(5)])
         ids += [client.submit(LocalFile("cat.png"), id=f"all-one-{n}") for n in range(6)]
         # More often than there are threads: some have gone back to the queue and come again.
@@ -109,7 +78,7 @@ def test_while_every_claim_fails_nothing_is_acknowledged(deployment):
 
 def test_one_that_fails_takes_none_of_its_message_along_and_is_not_lost(deployment):
     ids = [f"some-{n}" for n in range(64)]
-    with deployment.client() as client, broken(deployment, "IN ('some-7', 'some-63')"):
+    with deployment.client() as client, broken_rows(deployment.database, "id IN ('some-7', 'some-63')"):
         client.submit_many([Submission(name, LocalFile("cat.png")) for name in ids])
         good = [name for name in ids if name not in {"some-7", "some-63"}]
         assert len(deployment.decided(good)) == 62
@@ -121,7 +90,7 @@ def test_one_that_fails_takes_none_of_its_message_along_and_is_not_lost(deployme
 def test_what_cannot_be_refused_is_not_lost_either(deployment):
     with (
         Celery(broker=deployment.settings.broker_url, set_as_current=False) as app,
-        broken(deployment, "= 'bad'"),
+        broken_rows(deployment.database, "id = 'bad'"),
     ):
         before = log_of(deployment).count("submission bad cannot be refused")
         app.send_task("moderation.check", kwargs={"id": "bad"}, queue=deployment.settings.queue)

@@ -22,6 +22,8 @@ from worker.usecases.publish_submissions import PublishSubmissions
 from worker.usecases.republish_due import RepublishDue
 from worker.usecases.republish_lost import RepublishLost
 
+FILE = LocalFile("a.jpg")
+
 
 class Backlog:
     """Submissions that were accepted over HTTP, and the queue as Redis holds it."""
@@ -37,7 +39,7 @@ class Backlog:
             deployment.database, deployment.settings.policies, publish, WebMetrics()
         )
 
-    def accept(self, *numbers, source=LocalFile("a.jpg")):
+    def accept(self, *numbers, source=FILE):
         for number in numbers:
             self._accept([Submission(f"upload-{number}", source)])
 

@@ -10,7 +10,8 @@ from itertools import count
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
+from support.broken_rows import break_rows, mend_rows
 
 from worker.domain.decision import Decision
 from worker.domain.policy import Action, Label, Policy
@@ -231,46 +232,14 @@ def test_a_policy_that_never_comes_is_refused_after_its_time(database, settle, j
     assert judge.refused == {"a": "there is no policy 'uploads'"}
 
 
-def break_claims_of(database, *ids, statement="INSERT"):
-    """Let the database raise what nobody foresaw over the rows of these submissions."""
-    named = ", ".join(f"'{name}'" for name in ids)
-    with database.transaction() as session:
-        if database.address.file:
-            session.execute(
-                text(
-                    f"CREATE TRIGGER broken BEFORE {statement} ON submissions WHEN NEW.id IN ({named}) "
-                    "BEGIN SELECT RAISE(ABORT, 'index is corrupted'); END"
-                )
-            )
-            return
-        session.execute(
-            text(
-                "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS "
-                "$$ BEGIN RAISE EXCEPTION 'index is corrupted' USING ERRCODE = 'XX002'; END $$"
-            )
-        )
-        session.execute(
-            text(
-                f"CREATE TRIGGER broken BEFORE {statement} ON submissions FOR EACH ROW "
-                f"WHEN (NEW.id IN ({named})) EXECUTE FUNCTION broken()"
-            )
-        )
-
-
-def mend(database):
-    on = "" if database.address.file else " ON submissions"
-    with database.transaction() as session:
-        session.execute(text(f"DROP TRIGGER broken{on}"))
-
-
 def test_an_unforeseen_error_while_claiming_concerns_its_own_submission_alone(database, settle, judge):
-    break_claims_of(database, "b", "e")
+    break_rows(database, "id IN ('b', 'e')")
     failures = settle(what(*"abcdef"))
     assert [one.submission.id for one in failures] == ["b", "e"]
     assert all("index is corrupted" in str(one.error) for one in failures)
     assert judge.decided == set("acdf")
     assert set(rows(database)) == set("acdf")
-    mend(database)
+    mend_rows(database)
     assert settle(what(*"abcdef")) == []
     assert judge.decided == set("abcdef")
 
@@ -291,7 +260,7 @@ def test_a_claim_that_cannot_be_released_stops_no_other_and_is_released_later(da
     judge.errors = {"b": ZeroDivisionError("b")}
 
     def break_release(submission):
-        break_claims_of(database, "b", statement="UPDATE")
+        break_rows(database, "id = 'b'", statement="UPDATE")
         raise judge.errors[submission.id]
 
     judge.__class__ = type("Breaking", (Failing,), {"__call__": lambda _, one, __=None: break_release(one)})
@@ -300,7 +269,7 @@ def test_a_claim_that_cannot_be_released_stops_no_other_and_is_released_later(da
     assert settle(what(*"acd")) == []
     assert judge.decided == set("acd")
     settle.claim.renew()
-    mend(database)
+    mend_rows(database)
     assert rows(database)["b"].claimed_by == "ada"
     settle.claim.renew()
     assert rows(database)["b"].claimed_by == "ada", "not before its time"
@@ -316,10 +285,10 @@ def test_a_claim_that_cannot_be_renewed_lets_no_other_lease_run_out(database, se
     def look(submission):
         with database.transaction() as session:
             session.execute(update(SubmissionRow).values(claimed_until=past))
-        break_claims_of(database, "b", statement="UPDATE")
+        break_rows(database, "id = 'b'", statement="UPDATE")
         with pytest.raises(Exception, match="index is corrupted"):
             settle.claim.renew()
-        mend(database)
+        mend_rows(database)
         inside.append({name: row.claimed_until > utc_now() for name, row in rows(database).items()})
         raise KeyboardInterrupt
 
