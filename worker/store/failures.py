@@ -39,6 +39,10 @@ _SQLSTATE_HINTS: Final = {
 #: Known at once, and the next try need not meet it. A lock that is waited for in vain is no such thing: each
 #: further try would stand still for as long.
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
+#: The first characters of the codes of what one row may meet and another not: a block that cannot be read.
+_OF_SOME_ROWS: Final = "58"
+#: Of what a row can never be, such as too long for an index; no later try would end differently.
+_OF_A_ROW: Final = "54"
 _ELSEWHERE: Final = "see that the server runs and that MODERATION_DATABASE_URL is right"
 
 
@@ -46,7 +50,7 @@ _ELSEWHERE: Final = "see that the server runs and that MODERATION_DATABASE_URL i
 def named_failures(address: Address) -> Iterator[None]:
     """Raise DatabaseUnavailableError for whatever a later try can survive; let every other error pass.
 
-    TransactionGivenUpError where two were in each other's way, and this one was given up.
+    TransactionGivenUpError if others may succeed: two were in each other's way, or some rows are out of reach.
     """
     try:
         yield
@@ -58,11 +62,15 @@ def named_failures(address: Address) -> Iterator[None]:
     except DBAPIError as error:
         if not _survivable(error):
             raise
-        kind = TransactionGivenUpError if _sqlstate(error) in _GIVEN_UP else DatabaseUnavailableError
+        code = _sqlstate(error)
+        is_given_up = code in _GIVEN_UP or code.startswith(_OF_SOME_ROWS)
+        kind = TransactionGivenUpError if is_given_up else DatabaseUnavailableError
         raise kind(f"{address}: {_first_line(error)}", hint=_hint(error, address)) from error
 
 
 def _survivable(error: DBAPIError) -> bool:
+    if _sqlstate(error).startswith(_OF_A_ROW):
+        return False
     # SQLite's "file is not a database" is a plain DatabaseError; of its subclasses most blame our statement.
     away = type(error) in {OperationalError, InterfaceError, DatabaseError}
     never_connected = type(error) is ProgrammingError and error.statement is None

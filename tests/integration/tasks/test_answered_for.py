@@ -166,3 +166,23 @@ def test_an_edit_of_the_policy_decides_nothing_again_unless_somebody_asks(deploy
     submit(again="since-the-edit")
     submit()
     assert len(deployment.decided(ids)) == 10
+
+
+def test_the_command_asks_for_a_second_judgement_of_one_picture(deployment, moderate):
+    settings = deployment.settings
+    places = {"broker_url": settings.broker_url, "queue": settings.queue, "media_root": settings.media_root}
+    picture = settings.media_root / "cat.png"
+    assert moderate("submit", picture, "--again", "x", **places).exit_code == 2
+    deployment.save_picture("dog.png", CAT)
+    both = moderate("submit", picture, settings.media_root / "dog.png", "--id", "two", **places)
+    assert (both.exit_code, "--id names one picture, these are 2" in both.err) == (2, True)
+    assert moderate("submit", picture, "--id", "by-hand", **places).out.split() == ["by-hand"]
+    deployment.decided(["by-hand"])
+    asked = moderate("submit", picture, "--id", "by-hand", "--again", "since-the-edit", **places)
+    assert (asked.exit_code, asked.out.split()) == (0, ["by-hand"])
+
+    def request():
+        with deployment.database.reading() as session:
+            return session.get(SubmissionRow, "by-hand").again
+
+    assert wait_for(request, what="the request") == "since-the-edit"
