@@ -163,7 +163,7 @@ class DatabaseLockedError(DatabaseUnavailableError):
 
 
 class TransactionGivenUpError(DatabaseUnavailableError):
-    """Two transactions were in each other's way, and the database gave this one up."""
+    """The database gave this transaction up, though others may succeed: they were in each other's way."""
 
 
 class BrokerUnavailableError(UnavailableError):

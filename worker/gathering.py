@@ -4,7 +4,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from itertools import accumulate, islice
 from threading import Condition, Thread
 from typing import Generic, TypeVar
 
@@ -30,9 +29,8 @@ class Gatherer(Generic[Item, Result]):
     There is no timer: an idle thread begins at once, be it with a single item, and what arrives meanwhile
     makes the next call. As every caller waits, no more is ever held than the callers hold themselves.
 
-    `work` returns a result for each item, in order. Where it raises, the items are halved until the culprit
-    stands alone: a failure meets only its own caller. UnavailableError meets all, since what is away is so
-    for each of them, unless it was only the transaction that was given up.
+    `work` returns a result for each item, in order. If it raises, it is called again as `in_halves` says: a
+    failure meets only its own caller.
     """
 
     def __init__(
@@ -42,14 +40,10 @@ class Gatherer(Generic[Item, Result]):
         most: int,
         threads: int = 1,
         name: str,
-        size: Callable[[Item], int] = lambda _item: 1,
     ) -> None:
-        """Start the threads, called by `name`: that of what cannot be had once this is closed.
-
-        `size` says for how many an item counts; one that is larger than `most` goes alone.
-        """
+        """Start the threads, called by `name`: that of what cannot be had once this is closed."""
         self._work = work
-        self._most, self._size = most, size
+        self._most = most
         self._name = name
         self._waiting: deque[_Call[Item, Result]] = deque()
         self._changed = Condition()
@@ -63,13 +57,23 @@ class Gatherer(Generic[Item, Result]):
 
         UnavailableError once closed.
         """
+        return [call.outcome.result() for call in self._enqueue(items)]
+
+    def outcomes(self, items: Sequence[Item]) -> list[Result | BaseException]:
+        """Return what `work` makes of each item, in order: a result, or what it raised over this item.
+
+        UnavailableError once closed.
+        """
+        return [call.outcome.exception() or call.outcome.result() for call in self._enqueue(items)]
+
+    def _enqueue(self, items: Sequence[Item]) -> list[_Call[Item, Result]]:
         calls: list[_Call[Item, Result]] = [_Call(item) for item in items]
         with self._changed:
             if self._closed:
                 raise self._turned_away()
             self._waiting.extend(calls)
             self._changed.notify(len(calls))
-        return [call.outcome.result() for call in calls]
+        return calls
 
     def close(self) -> None:
         """Finish the calls under way and turn away whoever waits for the next ones; twice is once."""
@@ -91,34 +95,46 @@ class Gatherer(Generic[Item, Result]):
         """Return what waits, as much as one call may have; nothing when there will be no more."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            return [self._waiting.popleft() for _ in range(self._fitting())]
-
-    def _fitting(self) -> int:
-        """Return how many of those that wait fit into one call; one that is too large fits alone."""
-        sizes = accumulate(self._size(call.item) for call in islice(self._waiting, self._most))
-        return sum(size <= self._most for size in sizes) or min(1, len(self._waiting))
+            return [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
 
     def _settle(self, calls: Sequence[_Call[Item, Result]]) -> None:
-        try:
-            done = list(zip(calls, self._work([call.item for call in calls]), strict=True))
-        except BaseException as problem:  # noqa: BLE001 - raised again where the caller waits, else for ever
-            self._fail(calls, problem)
-            return
-        for call, result in done:
-            call.outcome.set_result(result)
-
-    def _fail(self, calls: Sequence[_Call[Item, Result]], problem: BaseException) -> None:
-        if len(calls) == 1 or _meets_all(problem):
-            for call in calls:
-                call.outcome.set_exception(problem)
-            return
-        log.warning("%s: %d together failed, and are tried in halves: %r", self._name, len(calls), problem)
-        middle = len(calls) // 2
-        self._settle(calls[:middle])
-        self._settle(calls[middle:])
+        outcomes = in_halves(self._work, [call.item for call in calls], self._name)
+        for call, outcome in zip(calls, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                call.outcome.set_exception(outcome)
+            else:
+                call.outcome.set_result(outcome)
 
     def _turned_away(self) -> UnavailableError:
         return UnavailableError(f"{self._name} is being shut down", hint="try again with another worker")
+
+
+def in_halves(
+    work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item], name: str
+) -> list[Result | BaseException]:
+    """Return what `work` makes of each item, in order; if it raises, halve them until culprits are alone.
+
+    UnavailableError fails all at once, since what is unavailable is so for each of them, unless only the
+    transaction was given up.
+    """
+    try:
+        done = list(work(items))
+        if len(done) != len(items):
+            raise ValueError(f"{name}: {len(done)} results for {len(items)} items")  # noqa: TRY301 - as any failure
+    except BaseException as problem:  # noqa: BLE001 - each caller is given what concerns it
+        if len(items) <= 1 or _meets_all(problem):
+            return [problem for _ in items]
+        log.warning(
+            "%s: %d together failed, and are tried in halves: %s", name, len(items), in_a_line(problem)
+        )
+        middle = len(items) // 2
+        return in_halves(work, items[:middle], name) + in_halves(work, items[middle:], name)
+    return [*done]
+
+
+def in_a_line(problem: BaseException) -> str:
+    """Return what happened, without the statement and the values that a database's error goes on with."""
+    return f"{type(problem).__name__}: {str(problem).partition(chr(10))[0]}"
 
 
 def _meets_all(problem: BaseException) -> bool:

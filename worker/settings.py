@@ -162,6 +162,13 @@ class Settings(BaseSettings):
     callback_hours: float = Field(
         24.0, gt=0, le=720, description="How long telling the platform is tried before it is given up."
     )
+    policy_wait_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="How long a message waits for a policy that is not in force yet before it is refused; "
+        "what HTTP accepted waits as long as it takes.",
+    )
     metrics_host: str = Field(
         "127.0.0.1",
         min_length=1,

@@ -10,6 +10,8 @@ import psycopg
 from faults.fault import Skipped, fault
 from faults.load import Load
 from faults.scene import POSTGRESQL, SQLITE, Scene
+from support.broken_rows import broken_rows
+from support.deployment import wait_for
 
 AWAY_SECONDS = 8
 LOCKED_SECONDS = 15
@@ -89,6 +91,31 @@ def _start_again(scene: Scene, load: Load) -> None:
     if server and server.process and server.process.poll() is not None:
         load.notes.append("PostgreSQL gave up and was started again")
         server.start()
+
+
+@fault("an unforeseen database error while submissions are claimed")
+def unforeseen_while_claimed(scene: Scene, load: Load) -> Iterator[None]:
+    """One that no retry is meant for, over every second of what is on the queue alone."""
+    yield from _broken(scene, load, "submissions", "id")
+
+
+@fault("an unforeseen database error while decisions are recorded")
+def unforeseen_while_recorded(scene: Scene, load: Load) -> Iterator[None]:
+    yield from _broken(scene, load, "decisions", "submission_id")
+
+
+def _broken(scene: Scene, load: Load, table: str, column: str) -> Iterator[None]:
+    with load.flowing():
+        load.wait_for_decisions(10)
+        database = scene.deployment.database
+        with broken_rows(database, f"{column} LIKE '{load.prefix}.broken.%'", table=table):
+            load.strike()
+            broken, others = load.submissions(40, "broken"), load.submissions(40)
+            load.enqueue([one for pair in zip(broken, others, strict=True) for one in pair])
+            time.sleep(AWAY_SECONDS)
+            wait_for(lambda: load.count_decided(others) == len(others), what="the neighbours to be decided")
+            assert load.count_decided(broken) == 0, "what the database refused is decided"
+    yield
 
 
 @fault("moderate db upgrade three times under load")

@@ -44,8 +44,6 @@ class Facts:
 class Expectation:
     """What a load leads to when nothing goes wrong."""
 
-    #: Policy versions that were in force while it was judged.
-    versions: int = 1
     #: Whether each decision is told to the platform.
     tells: bool = False
     #: Ids that no policy can decide.
@@ -92,11 +90,9 @@ def _missing_refusals(facts: Facts, expected: Expectation) -> set[str]:
 
 
 def _doubled(facts: Facts, expected: Expectation) -> set[str]:
-    by_version = Counter((decision.submission_id, decision.policy_digest) for decision in facts.decisions)
     by_submission = Counter(decision.submission_id for decision in facts.decisions)
     return (
-        {one for (one, _), count in by_version.items() if count > 1}
-        | {one for one, count in by_submission.items() if count > expected.versions}
+        {one for one, count in by_submission.items() if count > 1}
         | {one.submission_id for one in facts.decisions if one.told > 1 or one.reviews > 1}
         | {one for one in by_submission if one in expected.refused}
     )

@@ -1,16 +1,23 @@
-"""The fault of policies: one is saved while its uploads are judged, so that two versions live at once."""
+"""Faults of policies: saved while uploads are judged, and named by uploads before the workers have loaded them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from faults.fault import fault
 from faults.load import Load
 from faults.scene import Scene
 
+from worker.client import Submission
+from worker.store.tables import SubmissionRow
+
+#: Until a file that the web process has reaches the workers.
+ROLL_OUT_SECONDS = 8
+
 
 @fault("a policy saved five times under load")
 def saved(scene: Scene, load: Load) -> Iterator[None]:
-    load.versions = 2
     file = scene.deployment.policy_file
     before = file.read_text(encoding="utf-8")
     after = before.replace("review: 0.5", "review: 0.4", 1)
@@ -28,4 +35,34 @@ def saved(scene: Scene, load: Load) -> Iterator[None]:
     assert facts
     digests = {one.policy_digest for one in facts.decisions}
     assert len(digests) == 2, f"{len(digests)} versions judged: the fault shows nothing"
-    load.notes.append(f"{len(facts.decisions) - len(facts.states)} judged by both versions")
+
+
+@fault("a policy not yet loaded", rounds=2)
+def not_yet_loaded(scene: Scene, load: Load) -> Iterator[None]:
+    """Save one file just now, and another that reaches the workers later than the web process."""
+    text = scene.deployment.policy_file.read_text(encoding="utf-8")
+    policies, elsewhere = scene.deployment.settings.policies, scene.deployment.folder / f"{load.prefix}-web"
+    elsewhere.mkdir()
+    now, later = f"{load.prefix}-now", f"{load.prefix}-later"
+    load.strike()
+    _save(policies, now, text)
+    load.accept_all(_naming(now, load.submissions(20)))
+    _save(elsewhere, later, text)
+    load.accept_all(_naming(later, load.submissions(20)), replace(scene.accept, policies=elsewhere))
+    load.enqueue(_naming(later, load.submissions(20)))
+    load.accept(10)
+    time.sleep(ROLL_OUT_SECONDS)
+    waiting = load.count_rows(SubmissionRow.error.is_not(None))
+    _save(policies, later, text)
+    yield
+    load.notes.append(f"{waiting} waited for their policy")
+    assert waiting == 40, f"{waiting} waited for their policy instead of 40"
+
+
+def _save(folder: Path, name: str, text: str) -> None:
+    named = text.replace("name: stickers", f"name: {name}", 1)
+    (folder / f"{name}.yaml").write_text(named, encoding="utf-8")
+
+
+def _naming(policy: str, submissions: Sequence[Submission]) -> list[Submission]:
+    return [replace(one, policy=policy) for one in submissions]

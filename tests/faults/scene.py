@@ -23,7 +23,7 @@ from worker.usecases.publish_submissions import PublishSubmissions
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 WORKERS = 2
-TELLING = {"webhook_hosts": "any-public", "webhook_secrets": new_secret()}
+TELLING = {"webhook_hosts": "any-public", "webhook_secrets": new_secret(), "policy_wait_seconds": 15}
 #: What kombu puts between a queue's name and a priority other than 0.
 PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 

@@ -124,7 +124,7 @@ class DeskRows:
                 session,
                 [
                     submissions.Decided(
-                        made, policy=POLICY.name, sha256=digest, source=source_record(made.source)
+                        made, POLICY.name, POLICY.digest, sha256=digest, source=source_record(made.source)
                     )
                 ],
             )

@@ -105,7 +105,7 @@ class Desk:
         with self.database.transaction() as session:
             policy_versions.keep(session, [(policy, text)])
             submissions.record(
-                session, [submissions.Decided(what, policy=policy.name, sha256=sha256, source=None)]
+                session, [submissions.Decided(what, policy.name, policy.digest, sha256=sha256, source=None)]
             )
             decision_id = decisions.insert(
                 session,

@@ -37,6 +37,7 @@ from worker.store.tables import (
     ReviewerRow,
     ReviewRow,
     ReviewSkipRow,
+    SetAsideMessageRow,
     ShadowDecisionRow,
     SubmissionConflictRow,
     VerdictRow,
@@ -72,10 +73,20 @@ def record(
     """Write what `ModerateImage` writes, in one transaction."""
     with database.transaction() as session:
         policy_versions.keep(session, [(policy, "name: default\n")])
-        submissions.record(
+        wanted = submissions.record(
             session,
-            [submissions.Decided(what, policy=policy.name, sha256=facts and facts.sha256, source=None)],
+            [
+                submissions.Decided(
+                    what,
+                    policy=policy.name,
+                    policy_digest=policy.digest,
+                    sha256=facts and facts.sha256,
+                    source=None,
+                )
+            ],
         )
+        if not wanted:
+            return None
         decision_id = decisions.insert(
             session,
             [
@@ -125,11 +136,28 @@ def record_everything(database: Database) -> None:
                     submission_id="upload-1",
                     decision_id=decision_id,
                     callback={"url": "https://platform.example/moderated"},
-                )
+                ),
+                outbox.News(
+                    outbox.SUBMISSION_REFUSED,
+                    submission_id="upload-1",
+                    decision_id=None,
+                    callback={"url": "https://platform.example/moderated"},
+                    problem="there is no policy",
+                ),
             ],
         )
         session.add(SubmissionConflictRow(submission_id="upload-1", fingerprint="f" * 64, reference=""))
         submissions.accept(session, submission("upload-0"), None, {"kind": "file", "path": "upload.png"})
+        session.add(
+            SetAsideMessageRow(
+                digest="b" * 64,
+                submission_id="upload-7",
+                message="{}",
+                error="the index is broken",
+                failing_since=utc_now(),
+                publish_at=utc_now(),
+            )
+        )
         text_vectors.keep(session, MODEL_DIGEST, {"a photo of a handgun": EMBEDDING[0]})
     _review_everything(database, decision_id)
     _enter_the_desk(database)

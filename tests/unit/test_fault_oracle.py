@@ -48,13 +48,6 @@ def test_it_finds_what_was_done_twice(second):
     assert (findings.hold, findings.doubled) == (False, ["a"])
 
 
-def test_two_versions_that_were_both_in_force_may_both_judge_but_neither_twice():
-    both = [*WELL.decisions, DecisionFact(3, "a", "v2")]
-    assert examine(replace(WELL, decisions=both), Expectation(versions=2)).hold
-    twice = [*both, DecisionFact(4, "a", "v2")]
-    assert examine(replace(WELL, decisions=twice), Expectation(versions=2)).doubled == ["a"]
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -4,7 +4,7 @@ from threading import Event
 import pytest
 
 from worker.errors import DatabaseUnavailableError, TransactionGivenUpError, UnavailableError
-from worker.gathering import Gatherer
+from worker.gathering import Gatherer, in_halves
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -83,7 +83,7 @@ def test_a_failure_meets_only_its_own_caller(gather, work, threads, caplog):
     assert (good.result(), fine.result()) == ([4], [6])
     with pytest.raises(ValueError, match="poison"):
         bad.result()
-    assert "doubling: 3 together failed, and are tried in halves: ValueError('poison')" in caplog.text
+    assert "doubling: 3 together failed, and are tried in halves: ValueError: poison" in caplog.text
 
 
 def test_what_is_away_is_so_for_all_and_is_not_asked_again(gather, work, threads):
@@ -116,18 +116,39 @@ def test_an_exception_of_a_kind_of_its_own_ends_no_thread(gather, work):
 def test_more_results_than_items_are_an_error_that_ends_no_thread(gather, work):
     work.gate.set()
     work.too_many = [0]
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="2 results for 1 items"):
         gather([3])
     work.too_many = []
     assert gather([3]) == [6]
 
 
-def test_an_item_counts_for_as_much_as_it_is_and_a_larger_one_goes_alone(work, threads):
-    gatherer = Gatherer(work, most=4, name="doubling", size=abs)
-    (many,) = while_busy(gatherer, work, threads, [3, 1, 2, 9, 4])
-    assert many.result() == [6, 2, 4, 18, 8]
-    assert work.calls == [[1], [3, 1], [2], [9], [4]]
-    gatherer.close()
+def test_each_item_has_an_outcome_of_its_own_if_that_is_asked_for(gather, work):
+    work.gate.set()
+    poison, panic = ValueError("poison"), Panic("a library's own")
+    assert gather.outcomes([1, poison, 2, panic, 3]) == [2, poison, 4, panic, 6]
+
+
+def test_what_is_unavailable_fails_every_item_and_is_asked_for_once():
+    calls = []
+
+    def unavailable(items):
+        calls.append(items)
+        raise DatabaseUnavailableError("the database is away")
+
+    outcomes = in_halves(unavailable, [1, 2, 3], "doubling")
+    assert [type(one) for one in outcomes] == [DatabaseUnavailableError] * 3
+    assert calls == [[1, 2, 3]]
+
+
+def test_the_log_of_halves_shows_no_statement_and_no_values(caplog):
+    def refuse(items):
+        raise ValueError("index is corrupted\n[parameters: https://cdn.example.com/?signature=5ec7e7]")
+
+    in_halves(refuse, [1, 2], "claiming")
+    assert (
+        "claiming: 2 together failed, and are tried in halves: ValueError: index is corrupted" in caplog.text
+    )
+    assert "5ec7e7" not in caplog.text
 
 
 def test_closing_turns_away_who_waits_and_who_comes(gather, work, threads):

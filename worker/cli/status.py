@@ -132,7 +132,12 @@ def _policies(records: Records) -> dict[str, str]:
 
 def _waiting(records: Records) -> RenderableType:
     backlog, now = records.backlog, records.backlog.at
-    rows = [("undecided submissions", backlog.undecided), ("events to be told", backlog.outbox)]
+    rows = [("undecided submissions", backlog.undecided)]
+    rows += [
+        (f"for the policy {name or '(default)'}, not in force", one)
+        for name, one in backlog.without_policy.items()
+    ]
+    rows += [("messages set aside", backlog.set_aside), ("events to be told", backlog.outbox)]
     rows += [(f"open reviews, {kind.value}", waiting) for kind, waiting in backlog.reviews.items()]
     table = _figures("", "waiting", "oldest")
     for name, waiting in rows:
@@ -223,6 +228,10 @@ def _database_figures(records: Records | ModerationError) -> dict[str, Any]:
             for report in records.awake
         ],
         "undecided": _waiting_figures(records, backlog.undecided),
+        "without_policy": {
+            name: _waiting_figures(records, one) for name, one in backlog.without_policy.items()
+        },
+        "set_aside": _waiting_figures(records, backlog.set_aside),
         "outbox": _waiting_figures(records, backlog.outbox)
         | {"left_to_others": backlog.left_to_others, "given_up": backlog.given_up},
         "reviews": {kind.value: _waiting_figures(records, one) for kind, one in backlog.reviews.items()},

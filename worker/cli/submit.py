@@ -40,6 +40,8 @@ EPILOG = """Examples:
 
 [bold]moderate submit --store uploads 2026/07/cat.jpg[/]
 
+[bold]moderate submit cat.jpg --id upload-7 --again since-the-edit[/]
+
 [bold]moderate submit ~/Downloads/cat.jpg --inline --reference post-42[/]
 
 Prints the submissions' ids, one a line.
@@ -74,6 +76,14 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
     callback_queue: Annotated[
         str | None, typer.Option(metavar="NAME", help="... and the queue that it is put on.")
     ] = None,
+    submission_id: Annotated[
+        str,
+        typer.Option("--id", metavar="ID", help="The idempotency key, for one picture; random if left out."),
+    ] = "",
+    again: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Judge the picture with this --id once more; names this request."),
+    ] = None,
     inline: Annotated[
         bool,
         typer.Option(
@@ -85,18 +95,23 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
     settings = Settings.read()
     if store and inline:
         raise UsageError("a picture is either in a store or sent --inline")
+    if again is not None and not submission_id:
+        raise UsageError("--again needs the --id of what was decided")
     wanted, told = _context(context), _callback(callback, callback_task, callback_queue)
     submissions = [
         Submission(
-            new_submission_id(),
+            submission_id or new_submission_id(),
             source,
             policy,
             reference or name[-MAX_REFERENCE_CHARACTERS:],
             context=wanted,
             callback=told,
+            again=again,
         )
         for name, source in _sources(pictures, settings, store=store, inline=inline)
     ]
+    if submission_id and len(submissions) > 1:
+        raise UsageError(f"--id names one picture, these are {len(submissions)}")
     if policy is not None:
         require_policy(settings.policies, policy)
     with Client(settings.broker_url, queue=settings.queue) as client:
@@ -120,6 +135,7 @@ def _enqueue(client: Client, submissions: list[Submission]) -> None:
                     reference=one.reference,
                     context=one.context,
                     callback=one.callback,
+                    again=one.again,
                 )
             typer.echo("\n".join(submission.id for submission in group))
             progress.advance(bar, len(group))

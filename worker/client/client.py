@@ -1,10 +1,17 @@
 """The producer's client: puts submissions on the queue and returns their ids."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from worker.client.messages import DEFAULT_QUEUE, TASK, TASK_MANY, to_many_message, to_message
+from worker.client.messages import (
+    DEFAULT_QUEUE,
+    TASK,
+    TASK_MANY,
+    submission_ids,
+    to_many_message,
+    to_message,
+)
 from worker.client.producer import Producer
 from worker.domain.callback import Callback
 from worker.domain.queue_depth import QueueDepth
@@ -29,14 +36,16 @@ class Client:
         sha256: str | None = None,
         context: dict[str, Any] | None = None,
         callback: Callback | None = None,
+        again: str | None = None,
     ) -> str:
         """Enqueue one picture and return the submission's id.
 
-        `id` is the idempotency key: submitting the same one again changes nothing. InvalidSubmissionError
-        before anything is sent if a field is malformed; BrokerUnavailableError if the broker is away.
+        `id` is the idempotency key: submitting the same one again changes nothing, unless `again` asks for a
+        second judgement by the policy as it is now; it names this request. InvalidSubmissionError before
+        anything is sent if a field is malformed; BrokerUnavailableError if the broker is away.
         """
         submission = Submission(
-            id or new_submission_id(), source, policy, reference, sha256, context, callback
+            id or new_submission_id(), source, policy, reference, sha256, context, callback, again
         )
         self._send(TASK, to_message(submission), [submission.id])
         return submission.id
@@ -49,6 +58,18 @@ class Client:
         ids = [submission.id for submission in submissions]
         self._send(TASK_MANY, to_many_message(submissions), ids)
         return ids
+
+    def resend(self, message: Mapping[str, Any]) -> None:
+        """Enqueue the arguments of `moderation.check` as they are; raises as `submit` does."""
+        self._send(TASK, dict(message), [str(message.get("id"))])
+
+    def oldest(self, limit: int) -> list[str] | None:
+        """Return the ids in the oldest messages on the queue, at most so many messages; [] if it is empty.
+
+        None if this kind of broker does not show them. BrokerUnavailableError unless it answers in seconds.
+        """
+        found = self._producer.oldest(self._queue, limit)
+        return None if found is None else [name for fields in found for name in submission_ids(fields)]
 
     def ping(self) -> None:
         """Raise BrokerUnavailableError unless the broker answers within a few seconds."""

@@ -15,7 +15,7 @@ TASK_MANY: Final = "moderation.check_many"
 MAX_SUBMISSIONS: Final = 64
 DEFAULT_QUEUE: Final = "moderation"
 
-_FIELDS: Final = ("id", "source", "policy", "reference", "sha256", "context", "callback")
+_FIELDS: Final = ("id", "source", "policy", "reference", "sha256", "context", "callback", "again")
 #: The fields that each kind of source has beside `kind`.
 _SOURCE_FIELDS: Final = {
     "file": ("path",),
@@ -37,6 +37,8 @@ def to_message(submission: Submission) -> Message:
         "sha256": submission.sha256,
         "context": submission.context,
         "callback": callback_record(submission.callback),
+        # Left out otherwise: workers of an earlier version refuse what they do not know.
+        **({} if submission.again is None else {"again": submission.again}),
     }
 
 
@@ -74,6 +76,7 @@ def from_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -
         sha256=message.get("sha256"),
         context=message.get("context"),
         callback=callback_of(message.get("callback")),
+        again=message.get("again"),
     )
 
 
@@ -92,6 +95,15 @@ def from_many_message(message: Mapping[str, Any], positional: tuple[Any, ...] = 
     if problems:
         raise InvalidSubmissionError("; ".join(problems))
     return list(message["submissions"])
+
+
+def submission_ids(fields: object) -> list[str]:
+    """Return the ids in the keyword arguments of either task; of malformed ones, those that can be read."""
+    if not isinstance(fields, Mapping):
+        return []
+    many = fields.get("submissions")
+    entries = many if isinstance(many, list) else [fields]
+    return [str(one["id"]) for one in entries if isinstance(one, Mapping) and "id" in one]
 
 
 def source_record(source: Source) -> Message | None:
@@ -156,7 +168,7 @@ def _form_problems(message: Mapping[str, Any], positional: tuple[Any, ...]) -> l
     problems += [f"field {name!r} is missing" for name in ("id", "source") if name not in message]
     problems += [
         f"field {name!r} must be text{'' if name == 'id' else ' or null'}, not {_kind(message[name])}"
-        for name in ("id", "policy", "reference", "sha256")
+        for name in ("id", "policy", "reference", "sha256", "again")
         if name in message and not _is_text(message[name], null_allowed=name != "id")
     ]
     if not isinstance(message.get("context"), dict | None):

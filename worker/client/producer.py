@@ -1,6 +1,9 @@
 """Puts Celery messages on a broker, and never waits long for one that is away."""
 
-from collections.abc import Sequence
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -91,18 +94,35 @@ class Producer:
 
     def depth(self, queue: str) -> QueueDepth:
         """Return what the broker has of a queue; BrokerUnavailableError unless it answers in seconds."""
-        with self._app.connection_for_write() as connection:
-            away: Any = (OperationalError, OSError, *connection.connection_errors)
-            try:
-                connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
-                channel = connection.default_channel
-                return QueueDepth(_waiting(channel, queue), _unacknowledged(channel))
-            except away as error:
-                raise self._unavailable(error) from None
+        with self._connected() as channel:
+            return QueueDepth(_waiting(channel, queue), _unacknowledged(channel))
+
+    def oldest(self, queue: str, limit: int) -> list[object] | None:
+        """Return the keyword arguments in the oldest messages on a queue, at most so many; [] if it is empty.
+
+        None if only a consumer may look into a queue, as on RabbitMQ, and there is something on it.
+        BrokerUnavailableError unless it answers in seconds.
+        """
+        with self._connected() as channel:
+            if not hasattr(channel, "client"):
+                return None if _waiting(channel, queue) else []
+            # Redis: the next one to be taken is the last of the list.
+            return [_keyword_arguments(raw) for raw in channel.client.lrange(queue, -limit, -1)]
 
     def close(self) -> None:
         """Close every connection."""
         self._app.close()
+
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:
+        """Yield a channel; BrokerUnavailableError unless the broker answers in seconds."""
+        with self._app.connection_for_write() as connection:
+            away: Any = (OperationalError, OSError, *connection.connection_errors)
+            try:
+                connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
+                yield connection.default_channel
+            except away as error:
+                raise self._unavailable(error) from None
 
     def _unavailable(self, error: Exception) -> BrokerUnavailableError:
         return BrokerUnavailableError(
@@ -124,6 +144,20 @@ def _unacknowledged(channel: Any) -> int | None:
     """Return how many messages are given out; None where the broker tells its administrators alone."""
     key = getattr(channel, "unacked_key", None)
     return None if key is None else int(channel.client.hlen(key))
+
+
+def _keyword_arguments(raw: bytes | str) -> object:
+    """Return the keyword arguments in a message as kombu writes it to Redis; None if it is malformed."""
+    try:
+        message = json.loads(raw)
+        body = message["body"]
+        if message["properties"].get("body_encoding") == "base64":
+            body = base64.b64decode(body)
+        found = json.loads(body)
+        # The second of Celery's protocol is [arguments, keywords, options], the first one object.
+        return found["kwargs"] if isinstance(found, dict) else found[1]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
 
 
 def _address(broker_url: str) -> str:

@@ -29,6 +29,10 @@ class Backlog:
     undecided: Waiting = Waiting()
     #: Of those, whose time has come to be put on the queue again, and since when it has.
     overdue: Waiting = Waiting()
+    #: Of those, what names a policy that is not in force where it arrived, by policy.
+    without_policy: Mapping[str, Waiting] = field(default_factory=dict)
+    #: Messages that cannot be entered into the ledger, and since when they have been failing.
+    set_aside: Waiting = Waiting()
     #: Events that the platform has yet to be told.
     outbox: Waiting = Waiting()
     #: Of those, which no process tried yet, since the settings of those that saw it allow no such callback.

@@ -120,9 +120,10 @@ Source = LocalFile | InlineBytes | ImageUrl | StoredObject
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One uploaded picture to be judged once under the policy in force."""
+    """One uploaded picture, to be judged once under its policy."""
 
-    #: The idempotency key: the same id is decided once per policy version, however often it arrives.
+    #: The idempotency key: the same id is decided once, however often it arrives, unless `again` asks for
+    #: more.
     id: str
     source: Source
     #: None leaves the choice to the worker's default policy.
@@ -135,6 +136,9 @@ class Submission:
     context: dict[str, Any] | None = field(default=None, hash=False)
     #: Where the platform wants to hear of the decision; None leaves it to the workers' settings.
     callback: Callback | None = None
+    #: Asks that a picture that is decided be judged once more, by the policy as it is now, and names this
+    #: request: copies with the same name ask once.
+    again: str | None = None
 
     def __post_init__(self) -> None:
         """Check every field, so that no submission that exists is malformed."""
@@ -147,6 +151,11 @@ class Submission:
             raise InvalidSubmissionError(
                 f"{self.policy[:80]!r} is not a policy name",
                 hint="a policy is named like its file: lower-case letters, digits, - and _",
+            )
+        if self.again is not None and not SUBMISSION_ID_PATTERN.fullmatch(self.again):
+            raise InvalidSubmissionError(
+                f"{self.again[:140]!r} does not name a request for a second judgement",
+                hint="1 to 128 letters, digits and . _ : - , starting with a letter or digit",
             )
         if len(self.reference) > MAX_REFERENCE_CHARACTERS:
             raise InvalidSubmissionError(

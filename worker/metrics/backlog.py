@@ -57,6 +57,22 @@ def _gauges(backlog: Backlog, now: datetime) -> Iterator[Metric]:
         "Age of the oldest of them; 0 where there is none.",
         backlog.undecided.seconds(now),
     )
+    without_policy = backlog.without_policy.values()
+    yield _gauge(
+        "moderation_waiting_for_policy",
+        "Submissions that wait because their policy is not in force.",
+        sum(waiting.count for waiting in without_policy),
+    )
+    yield _gauge(
+        "moderation_waiting_for_policy_oldest_seconds",
+        "Age of the oldest of them; 0 if there is none.",
+        max((waiting.seconds(now) for waiting in without_policy), default=0.0),
+    )
+    yield _gauge(
+        "moderation_set_aside",
+        "Messages that were set aside because they cannot be entered into the ledger.",
+        backlog.set_aside.count,
+    )
     yield _gauge(
         "moderation_outbox_pending", "Events that the platform has yet to be told.", backlog.outbox.count
     )

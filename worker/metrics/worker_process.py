@@ -57,6 +57,10 @@ class Metrics(ProcessMetrics):
             "moderation_conflicts_total",
             "Submissions that came with the id of another picture or policy, and were not judged.",
         )
+        self._not_claimed = self._counter(
+            "moderation_not_claimed_total",
+            "Submissions that the ledger could not take, for an unforeseen reason; they come again.",
+        )
         self._batch_pictures = Histogram(
             "moderation_batch_pictures",
             "Pictures that shared a pass through the model.",
@@ -96,6 +100,10 @@ class Metrics(ProcessMetrics):
     def conflicted(self) -> None:
         """Count a submission whose id belongs to another."""
         self._conflicts.inc()
+
+    def not_claimed(self) -> None:
+        """Count a submission that could not be entered into the ledger."""
+        self._not_claimed.inc()
 
     def batched(self, pictures: int) -> None:
         """Count a pass through the model."""

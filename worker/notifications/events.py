@@ -54,7 +54,7 @@ def decision_data(decision: RecordedDecision, verdict: Mapping[str, Any] | None 
     }
 
 
-def refusal_data(refused: LedgerEntry) -> dict[str, Any]:
+def refusal_data(refused: LedgerEntry, problem: str) -> dict[str, Any]:
     """Return the data of an event about a submission that no policy can decide."""
     return {
         "submission": {
@@ -64,7 +64,7 @@ def refusal_data(refused: LedgerEntry) -> dict[str, Any]:
             "policy": refused.policy,
             "sha256": refused.sha256,
         },
-        "problem": refused.error or "",
+        "problem": problem,
     }
 
 

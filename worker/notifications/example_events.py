@@ -94,7 +94,7 @@ def example_event(
     reference, context = about.reference, dict(about.context)
     if kind is EventType.SUBMISSION_REFUSED:
         refused = replace(_REFUSED, id=about.submission_id, reference=reference, context=context)
-        data = refusal_data(refused)
+        data = refusal_data(refused, refused.error or "")
     else:
         decision = replace(_DECISION, submission_id=about.submission_id, reference=reference, context=context)
         data = decision_data(decision, _VERDICTS.get(kind))

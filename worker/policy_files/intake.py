@@ -1,32 +1,55 @@
 """Whether a policy may be asked for, by the files of the policy folder: what a producer can know at once."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
+from worker.domain.policy import Policy
 from worker.errors import InvalidPolicyError, UsageError
 from worker.policy_files.folder import file_of
-from worker.policy_files.parser import read_policy
+from worker.policy_files.parser import parse_policy, read_policy
 from worker.policy_files.problems import quote
 
 
-def require_policy(folder: Path, name: str) -> None:
-    """Raise UsageError where `folder` has no policy called `name`, or has it as a shadow.
+def require_policy(folder: Path, name: str, last_good: Callable[[str], str | None] | None = None) -> None:
+    """Raise UsageError if `folder` has no policy called `name`, has it as a shadow, or it never was good.
 
-    Where there is no such folder the workers' word counts; so it does on a file with problems, since they
-    judge by its last good version.
+    Without such a folder the workers' word counts. They judge by the last good version of a file with
+    problems, which `last_good` knows; without it, such a file is taken to have one.
     """
     if not folder.is_dir():
         return
     file = file_of(folder, name)
-    if _is_shadow(file):
+    policy = _read(file, last_good)
+    if policy and policy.shadow:
         raise UsageError(
             f"the policy {quote(name)} is a shadow, which decides nothing",
             hint=f"it decides once {file} no longer says `shadow: true`",
         )
 
 
-def _is_shadow(file: Path) -> bool:
+def policy_saved_at(folder: Path, name: str) -> datetime:
+    """Return when the file of a policy was saved last; now if it is not there."""
     try:
-        policy, _ = read_policy(file)
-    except InvalidPolicyError:
-        return False
-    return policy.shadow
+        return datetime.fromtimestamp(file_of(folder, name).stat().st_mtime, UTC)
+    except (OSError, UsageError):
+        return datetime.now(UTC)
+
+
+def _read(file: Path, last_good: Callable[[str], str | None] | None) -> Policy | None:
+    """Return the version that decides, or will; None if that is not known here."""
+    try:
+        return read_policy(file, with_pictures=False)[0]
+    except InvalidPolicyError as problem:
+        if last_good is None:
+            return None
+        text = last_good(file.stem)
+        if text is None:
+            raise UsageError(
+                f"the policy {quote(file.stem)} has never been in force, and its file has problems",
+                hint=f"moderate policy check {file}",
+            ) from problem
+    with suppress(InvalidPolicyError):
+        return parse_policy(text, file)
+    return None

@@ -3,19 +3,20 @@
 A claim is a lease. Whoever holds it renews it, so that one which ran out says that its holder died.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, case, literal, select, update
+from sqlalchemy import ColumnElement, case, literal, null, select, update
 from sqlalchemy.orm import Session
 
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
 from worker.store import clock, submissions
-from worker.store.column_types import Names
+from worker.store.column_types import FreeText, Names
 from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionConflictRow, SubmissionRow
 from worker.store.updating import update_submissions
@@ -28,6 +29,8 @@ GRACE: Final = timedelta(seconds=1)
 MAX_CRASHES: Final = 3
 #: One that failed in other ways so often is not tried again.
 MAX_FAILURES: Final = 3
+#: A message that names a policy that is in force nowhere is refused after this.
+POLICY_WAIT: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,14 @@ class Arrival:
     """A submission that reached a worker, and what the ledger has to keep of it."""
 
     submission: Submission
-    #: Of the policy version that would decide it.
-    policy_digest: str
+    #: Of the policy version that would decide it; None if its policy is not in force here.
+    policy_digest: str | None
     #: Where the picture is, fit to be read; None where it came inside the message.
     source: Mapping[str, Any] | None
     #: The same whole: the source as the message says it.
     pending_source: Mapping[str, Any]
+    #: Why its policy is not in force here; None if it is.
+    problem: str | None = None
 
 
 class Standing(Enum):
@@ -48,7 +53,7 @@ class Standing(Enum):
 
     #: In hand here, from now on.
     CLAIMED = auto()
-    #: Decided under this version of the policy.
+    #: Decided, and no second judgement was asked for since.
     DECIDED = auto()
     #: In hand elsewhere, or waiting for its next attempt; the ledger will publish it should that be needed.
     IN_HAND = auto()
@@ -60,11 +65,24 @@ class Standing(Enum):
     DEADLY = auto()
     #: It failed too often.
     FAILING = auto()
+    #: Its policy is not in force here: the ledger publishes it again after a pause.
+    NO_POLICY = auto()
+    #: Its policy did not come in time: to be refused.
+    NO_POLICY_IN_TIME = auto()
+
+
+#: Not claimed, though this process goes on with it: how long until it is published again if that fails.
+_UNCLAIMED: Final = {
+    Standing.SUSPECT: LEASE + GRACE,
+    Standing.DEADLY: submissions.PATIENCE,
+    Standing.FAILING: submissions.PATIENCE,
+    Standing.NO_POLICY_IN_TIME: submissions.PATIENCE,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What came of the wish to have a submission in hand."""
+    """Result of a claim."""
 
     standing: Standing
     #: How often it was in hand, this time included.
@@ -97,6 +115,14 @@ class _Known:
     claimed_until: datetime | None
     #: None where it has an outcome, or is new.
     publish_at: datetime | None
+    refuse_at: datetime | None
+    policy_digest: str | None
+    again: str | None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it came by its message alone, just now: HTTP has promised nothing."""
+        return self.state == "accepted" and self.publish_at is None
 
     @property
     def failures(self) -> int:
@@ -120,13 +146,16 @@ class _Claimant:
         """Whether another has it in hand who died."""
         return known.claimed_by not in {None, self.process} and not self._is_taken(known)
 
-    def standing(self, known: _Known) -> Standing:
-        """How a submission stands that is the one that is known, and not decided."""
+    def standing(self, known: _Known, arrival: Arrival) -> Standing:
+        """Return the status of an undecided submission that matches its ledger row."""
         if self._is_mine(known):
             if self.holds(known.id):
                 return Standing.IN_HAND
         elif self._is_taken(known):
             return Standing.IN_HAND
+        if arrival.policy_digest is None:
+            is_late = known.refuse_at is not None and known.refuse_at <= self.now
+            return Standing.NO_POLICY_IN_TIME if is_late else Standing.NO_POLICY
         if known.crashes >= MAX_CRASHES:
             return Standing.DEADLY
         # What this process let go of without being able to say so was no attempt.
@@ -141,43 +170,47 @@ class _Claimant:
         return known.claimed_until is not None and known.claimed_until > self.now
 
 
-def claim(
+def claim(  # noqa: PLR0913 - the last two all have a name
     session: Session,
     arrivals: Sequence[Arrival],
     process: str,
     holds: Callable[[str], bool],
     *,
     alone: bool = False,
+    policy_wait: timedelta = POLICY_WAIT,
 ) -> list[Claim]:
-    """Take in hand for `process` what can be; return how each arrival stands, in the order given.
+    """Claim for `process` what can be claimed; return how each arrival stands, in the order given.
 
-    `holds` says what this process has in hand: no lease of its own ever runs out. Suspects are claimed only
-    where `alone`. The number of statements does not depend on that of arrivals.
+    `holds` says what this process has claimed: no lease of its own ever runs out. Suspects are claimed only
+    if `alone`. What HTTP did not accept is refused if its policy is not in force after `policy_wait`. The
+    number of statements does not depend on that of arrivals.
     """
     locked = _lock(session, arrivals)
-    # Of two with one id, the first that is what the ledger knows can be taken in hand.
+    # Of two with one id, the first that is what the ledger knows can be claimed.
     meant: dict[str, Arrival] = {}
     strange = [one for one in arrivals if not _is_known(one, locked)]
     for one in arrivals:
         if _is_known(one, locked):
             meant.setdefault(one.submission.id, one)
 
-    decided = _decided(session, meant.values())
+    decided = _decided(session, meant, locked)
     claimant = _Claimant(process, holds, alone, clock.database_now(session))
     locked = _count_crashes(session, claimant, {name: locked[name] for name in meant})
     found = {
         name: Claim(
-            Standing.DECIDED if name in decided else claimant.standing(locked[name]),
+            Standing.DECIDED if name in decided else claimant.standing(locked[name], one),
             crashes=locked[name].crashes,
         )
-        for name in meant
+        for name, one in meant.items()
     }
-
-    wanted = [one for name, one in meant.items() if found[name].standing is Standing.CLAIMED]
-    if wanted:
+    by_standing = _by_standing(meant, found)
+    if wanted := by_standing[Standing.CLAIMED]:
         found |= _take(session, process, wanted, locked)
-    if left := [name for name in decided if locked[name].publish_at]:
-        submissions.close(session, left)
+    for standing, pause in _UNCLAIMED.items():
+        _note_arrival(session, by_standing[standing], locked, pause)
+    if waiting := by_standing[Standing.NO_POLICY]:
+        _wait_for_policies(session, waiting, locked, policy_wait)
+    _close(session, by_standing[Standing.DECIDED], locked)
     if strange:
         _note_conflicts(session, strange)
     return [_claim_of(one, meant, found, strange) for one in arrivals]
@@ -197,6 +230,7 @@ def expect(session: Session, ids: Collection[str]) -> None:
         SubmissionRow.claimed_by.is_(None),
         SubmissionRow.claimed_until.is_(None),
         publish_at=clock.later(session, LEASE + GRACE),
+        published_at=None,
     )
 
 
@@ -211,6 +245,7 @@ def release(session: Session, process: str, ids: Collection[str], how: Release) 
         # However many copies of its message there are, none is the next attempt before its time.
         claimed_until=again if how.counts else None,
         publish_at=again,
+        published_at=clock.later(session) if how.pause is None else None,
         attempts=SubmissionRow.attempts - (0 if how.counts else 1),
     )
 
@@ -256,13 +291,37 @@ def _lock(session: Session, arrivals: Sequence[Arrival]) -> dict[str, _Known]:
     return {row.id: _Known(*row) for row in found}
 
 
-def _decided(session: Session, arrivals: Collection[Arrival]) -> set[str]:
-    """Return the ids of what is decided under the policy version that it would be judged by."""
+def _by_standing(
+    arrivals: Mapping[str, Arrival], found: Mapping[str, Claim]
+) -> defaultdict[Standing, list[Arrival]]:
+    by_standing: defaultdict[Standing, list[Arrival]] = defaultdict(list)
+    for name, one in arrivals.items():
+        by_standing[found[name].standing].append(one)
+    return by_standing
+
+
+def _decided(session: Session, arrivals: Mapping[str, Arrival], locked: Mapping[str, _Known]) -> set[str]:
+    """Return the ids of what is decided, and has no second judgement to come."""
     query = select(DecisionRow.submission_id, DecisionRow.policy_digest).where(
-        DecisionRow.submission_id.in_([one.submission.id for one in arrivals])
+        DecisionRow.submission_id.in_(arrivals)
     )
-    decisions = {tuple(row) for row in session.execute(query)}
-    return {one.submission.id for one in arrivals if (one.submission.id, one.policy_digest) in decisions}
+    digests: defaultdict[str, set[str | None]] = defaultdict(set)
+    for name, digest in session.execute(query):
+        digests[name].add(digest)
+    return {name for name, found in digests.items() if _is_decided(arrivals[name], locked[name], found)}
+
+
+def _is_decided(one: Arrival, known: _Known, digests: Collection[str | None]) -> bool:
+    if known.state != "decided":
+        return True
+    if known.publish_at is None:
+        return not _asks_again(one, known) or one.policy_digest in digests
+    # A second judgement is on its way, unless it was made and its worker died before it could say so.
+    return one.policy_digest in digests or known.policy_digest in digests
+
+
+def _asks_again(one: Arrival, known: _Known) -> bool:
+    return one.submission.again not in {None, known.again}
 
 
 def _count_crashes(session: Session, claimant: _Claimant, locked: dict[str, _Known]) -> dict[str, _Known]:
@@ -279,6 +338,7 @@ def _count_crashes(session: Session, claimant: _Claimant, locked: dict[str, _Kno
         claimed_until=None,
         # Published again even if this process dies before it has claimed it.
         publish_at=again,
+        published_at=None,
     )
     return locked | {
         known.id: replace(known, crashes=known.crashes + 1, claimed_by=None, claimed_until=None)
@@ -287,18 +347,9 @@ def _count_crashes(session: Session, claimant: _Claimant, locked: dict[str, _Kno
 
 
 def _take(
-    session: Session, process: str, arrivals: Iterable[Arrival], locked: Mapping[str, _Known]
+    session: Session, process: str, arrivals: Sequence[Arrival], locked: Mapping[str, _Known]
 ) -> dict[str, Claim]:
     """Write the claims on these and return them."""
-    # Decided under an earlier version of the policy: its source was emptied then.
-    emptied = {
-        one.submission.id: literal(one.pending_source, Names)
-        for one in arrivals
-        if (known := locked[one.submission.id]).state == "decided" and known.publish_at is None
-    }
-    whole: dict[str, Any] = {}
-    if emptied:
-        whole["pending_source"] = case(emptied, value=SubmissionRow.id, else_=SubmissionRow.pending_source)
     attempts = case(
         (SubmissionRow.publish_at.is_(None), SubmissionRow.crashes + 1),
         (SubmissionRow.claimed_by == process, SubmissionRow.attempts),
@@ -307,11 +358,91 @@ def _take(
     taken = session.execute(
         update(SubmissionRow)
         .where(SubmissionRow.id.in_([one.submission.id for one in arrivals]))
-        .values(claimed_by=process, attempts=attempts, **_lease(session), **whole)
+        .values(
+            claimed_by=process,
+            attempts=attempts,
+            error=None,
+            refuse_at=None,
+            policy_digest=_by_id({one.submission.id: one.policy_digest for one in arrivals}),
+            **_request(arrivals, locked),
+            **_lease(session),
+        )
         .returning(SubmissionRow.id, SubmissionRow.attempts, SubmissionRow.crashes)
         .execution_options(synchronize_session=False)
     )
     return {name: Claim(Standing.CLAIMED, attempts, crashes) for name, attempts, crashes in taken}
+
+
+def _note_arrival(
+    session: Session, arrivals: Sequence[Arrival], locked: Mapping[str, _Known], pause: timedelta
+) -> None:
+    """Publish these again after a pause, unless they have an outcome by then: they are no longer queued.
+
+    The outcome may be a decision by the version that is in force here.
+    """
+    if pins := {one.submission.id: one.policy_digest for one in arrivals}:
+        update_submissions(
+            session,
+            pins,
+            policy_digest=_by_id(pins),
+            publish_at=clock.later(session, pause),
+            published_at=None,
+            **_request(arrivals, locked),
+        )
+
+
+def _wait_for_policies(
+    session: Session, arrivals: Sequence[Arrival], locked: Mapping[str, _Known], policy_wait: timedelta
+) -> None:
+    """Have submissions whose policy is not in force here published again after a pause that grows."""
+    new = [one.submission.id for one in arrivals if locked[one.submission.id].is_new]
+    limit = case(
+        (SubmissionRow.id.in_(new), clock.later(session, policy_wait)), else_=SubmissionRow.refuse_at
+    )
+    update_submissions(
+        session,
+        [one.submission.id for one in arrivals],
+        error=_by_id({one.submission.id: one.problem for one in arrivals}),
+        publish_at=submissions.after_policy_pause(session),
+        published_at=None,
+        refuse_at=limit if new else SubmissionRow.refuse_at,
+        claimed_by=None,
+        claimed_until=None,
+        **_request(arrivals, locked),
+    )
+
+
+def _request(arrivals: Iterable[Arrival], locked: Mapping[str, _Known]) -> dict[str, Any]:
+    """Return the columns that say what is asked for: a second judgement, and of which picture."""
+    pairs = [(one, locked[one.submission.id]) for one in arrivals]
+    columns = {
+        "again": _by_id({one.submission.id: one.submission.again or known.again for one, known in pairs})
+    }
+    # The first decision emptied the source.
+    emptied = {
+        one.submission.id: literal(one.pending_source, Names)
+        for one, known in pairs
+        if known.state == "decided" and known.publish_at is None
+    }
+    if emptied:
+        columns["pending_source"] = case(emptied, value=SubmissionRow.id, else_=SubmissionRow.pending_source)
+    return columns
+
+
+def _close(session: Session, arrivals: Sequence[Arrival], locked: Mapping[str, _Known]) -> None:
+    """Move on what is decided, and remember requests that were answered by a decision there was."""
+    if left := [one.submission.id for one in arrivals if locked[one.submission.id].publish_at]:
+        submissions.close(session, left)
+    if asked := [one.submission for one in arrivals if _asks_again(one, locked[one.submission.id])]:
+        requests = {one.id: one.again for one in asked}
+        update_submissions(session, requests, again=_by_id(requests))
+
+
+def _by_id(values: Mapping[str, str | None]) -> Any:
+    """Return the value of each row by its id; the very value if all rows get the same."""
+    if len(distinct := set(values.values())) == 1:
+        return distinct.pop()
+    return case({name: literal(value, FreeText) for name, value in values.items()}, value=SubmissionRow.id)
 
 
 def _claim_of(
@@ -340,8 +471,12 @@ def _note_conflicts(session: Session, arrivals: Iterable[Arrival]) -> None:
     session.connection().execute(insert.returning(SubmissionConflictRow.id), list(rows.values()))
 
 
-def _lease(session: Session) -> dict[str, ColumnElement[datetime]]:
-    return {"claimed_until": clock.later(session, LEASE), "publish_at": clock.later(session, LEASE + GRACE)}
+def _lease(session: Session) -> dict[str, ColumnElement[Any]]:
+    return {
+        "claimed_until": clock.later(session, LEASE),
+        "publish_at": clock.later(session, LEASE + GRACE),
+        "published_at": null(),
+    }
 
 
 def _update_claimed(session: Session, process: str, ids: Collection[str], **values: object) -> set[str]:

@@ -40,6 +40,10 @@ _SQLSTATE_HINTS: Final = {
 #: further try would stand still for as long.
 _GIVEN_UP: Final = frozenset({"40001", "40P01"})
 _LOCK_TIMEOUT: Final = "55P03"
+#: The first characters of the codes of what one row may meet and another not: a block that cannot be read.
+_OF_SOME_ROWS: Final = "58"
+#: Of what a row can never be, such as too long for an index; no later try would end differently.
+_OF_A_ROW: Final = "54"
 #: By what PgBouncer says to a connection that it does not let in; it gives no code.
 _PGBOUNCER_HINTS: Final = {
     "unsupported startup parameter": (
@@ -56,7 +60,7 @@ _ELSEWHERE: Final = "see that the server runs and that MODERATION_DATABASE_URL i
 def named_failures(address: Address) -> Iterator[None]:
     """Raise DatabaseUnavailableError for whatever a later try can survive; let every other error pass.
 
-    TransactionGivenUpError where two were in each other's way, and this one was given up.
+    TransactionGivenUpError if others may succeed: two conflicted, or some rows are out of reach.
     """
     try:
         yield
@@ -72,12 +76,15 @@ def named_failures(address: Address) -> Iterator[None]:
 
 
 def _kind(error: DBAPIError) -> type[DatabaseUnavailableError]:
-    if _sqlstate(error) in _GIVEN_UP:
+    code = _sqlstate(error)
+    if code in _GIVEN_UP or code.startswith(_OF_SOME_ROWS):
         return TransactionGivenUpError
-    return DatabaseLockedError if _sqlstate(error) == _LOCK_TIMEOUT else DatabaseUnavailableError
+    return DatabaseLockedError if code == _LOCK_TIMEOUT else DatabaseUnavailableError
 
 
 def _survivable(error: DBAPIError) -> bool:
+    if _sqlstate(error).startswith(_OF_A_ROW):
+        return False
     # SQLite's "file is not a database" is a plain DatabaseError; of its subclasses most blame our statement.
     away = type(error) in {OperationalError, InterfaceError, DatabaseError}
     never_connected = type(error) is ProgrammingError and error.statement is None

@@ -18,6 +18,7 @@ from worker.store.clock import database_now
 from worker.store.tables import OutboxRow
 
 DECISION_MADE: Final = EventType.DECISION_MADE.value
+SUBMISSION_REFUSED: Final = EventType.SUBMISSION_REFUSED.value
 #: Of why an attempt failed.
 MAX_ERROR_CHARACTERS: Final = 500
 #: How far `take` looks behind events that it leaves to other processes or receivers that are full.
@@ -47,6 +48,8 @@ class Event:
     decision_id: int | None
     #: The verdict that was made or reversed; None if the event is about no verdict.
     verdict_id: int | None
+    #: Why the submission was refused; None if it was not.
+    problem: str | None
     #: The submission's state when the event was written; None if the version before 0011 wrote it.
     in_force: InForce | None
     #: As messages have it; its URL is whole.
@@ -67,14 +70,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What the platform is to be told: of a decision, or of a verdict."""
+    """What the platform is to be told: of a decision, a refusal, or a verdict."""
 
     kind: str
     submission_id: str
+    #: None if the submission was refused.
     decision_id: int | None
-    #: Who is told, as messages have it.
+    #: Who is notified, as messages have it.
     callback: Mapping[str, Any]
     verdict_id: int | None = None
+    #: Why the submission was refused.
+    problem: str | None = None
     #: The submission's state now; None has it read when the event is delivered.
     in_force: InForce | None = None
 
@@ -285,6 +291,7 @@ def _row(news: News, now: datetime) -> dict[str, Any]:
         "submission_id": news.submission_id,
         "decision_id": news.decision_id,
         "verdict_id": news.verdict_id,
+        "problem": news.problem,
         "callback": news.callback,
         "sequence": state and state.sequence,
         "action": state and state.action,
@@ -312,6 +319,7 @@ def _event(row: OutboxRow) -> Event:
         submission_id=row.submission_id,
         decision_id=row.decision_id,
         verdict_id=row.verdict_id,
+        problem=row.problem,
         in_force=_in_force(row),
         callback=row.callback,
         receiver=row.receiver,

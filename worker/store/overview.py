@@ -16,10 +16,12 @@ from worker.store.policy_states import SILENT_AFTER
 from worker.store.tables import (
     TRIED_AGAIN,
     UNDECIDED,
+    WAITING_FOR_POLICY,
     DecisionRow,
     OutboxRow,
     PolicyStateRow,
     ReviewRow,
+    SetAsideMessageRow,
     SubmissionConflictRow,
     SubmissionRow,
 )
@@ -63,7 +65,14 @@ def backlog(session: Session) -> Backlog:
     return Backlog(
         at=now,
         undecided=_waiting(session, SubmissionRow.created_at, UNDECIDED),
-        overdue=_waiting(session, SubmissionRow.publish_at, SubmissionRow.publish_at <= now),
+        overdue=_waiting(
+            session,
+            SubmissionRow.publish_at,
+            SubmissionRow.published_at.is_(None),
+            SubmissionRow.publish_at <= now,
+        ),
+        without_policy=_without_policy(session),
+        set_aside=_waiting(session, SetAsideMessageRow.failing_since),
         outbox=_waiting(session, OutboxRow.created_at, OutboxRow.state == "pending"),
         left_to_others=session.scalar(left_to_others) or 0,
         given_up=session.scalar(given_up) or 0,
@@ -90,6 +99,15 @@ def happenings(session: Session) -> Happenings:
 def _waiting(session: Session, since: InstrumentedAttribute[Any], *conditions: Any) -> Waiting:
     query = select(func.count(), func.min(since)).where(*conditions)
     return Waiting(*session.execute(query).one())
+
+
+def _without_policy(session: Session) -> dict[str, Waiting]:
+    query = (
+        select(SubmissionRow.policy, func.count(), func.min(SubmissionRow.created_at))
+        .where(WAITING_FOR_POLICY)
+        .group_by(SubmissionRow.policy)
+    )
+    return {policy or "": Waiting(count, oldest_at) for policy, count, oldest_at in session.execute(query)}
 
 
 def _open_reviews(session: Session) -> dict[ReviewKind, Waiting]:

@@ -66,6 +66,14 @@ def all_states(session: Session) -> list[ReportedState]:
     return [_reported(row) for row in session.scalars(query)]
 
 
+def of_policy(session: Session, policy: str) -> list[PolicyState]:
+    """Return what the processes that were heard of lately say about a policy."""
+    query = select(PolicyStateRow).where(
+        PolicyStateRow.policy == policy, PolicyStateRow.seen_at >= database_now(session) - SILENT_AFTER
+    )
+    return [_reported(row).state for row in session.scalars(query)]
+
+
 def disagreements(awake: Sequence[ReportedState]) -> Disagreements:
     """Return the policies of which not every process that is awake has the same version."""
     processes = {report.process for report in awake}

@@ -1,12 +1,14 @@
 """Submissions: the ledger of what was accepted or reached a worker, and how it ended."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from sqlalchemy import ColumnElement, case, exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.sql.elements import KeyedColumnElement
 
 from worker.domain.callback import callback_record
 from worker.domain.fingerprint import fingerprint
@@ -17,16 +19,21 @@ from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionRow
 from worker.store.updating import update_submissions
 
-#: What was put on the queue and is in nobody's hand after this long is put there again, then after twice as
-#: long, and so on, but at least once in the longest of these.
+#: A message that was put on the queue is not looked for before this long. A version before 0010 publishes it
+#: again then, after twice as long, and so on, up to the longest of these.
 PATIENCE: Final = timedelta(minutes=1)
 LONGEST_PATIENCE: Final = timedelta(hours=1)
+#: How long the first and every later look for a missing policy are apart.
+POLICY_PAUSE: Final = timedelta(seconds=2)
+LONGEST_POLICY_PAUSE: Final = timedelta(minutes=1)
+
+_Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 
 #: Of those that have one reference, so many are named.
 _MAX_NAMED: Final = 20
 #: What a submission that has an outcome needs no longer.
 _SETTLED: Final[dict[str, None]] = dict.fromkeys(
-    ("pending_source", "publish_at", "claimed_by", "claimed_until")
+    ("pending_source", "publish_at", "published_at", "refuse_at", "claimed_by", "claimed_until")
 )
 
 
@@ -43,6 +50,7 @@ class LedgerEntry:
     context: dict[str, Any] | None
     #: accepted, decided or refused.
     state: str
+    #: Why it was refused or, while it is accepted, why it waits.
     error: str | None
     fingerprint: str | None
     #: In UTC.
@@ -78,6 +86,7 @@ class PendingSubmission:
     sha256: str | None
     context: dict[str, Any] | None
     callback: dict[str, Any] | None
+    again: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +94,9 @@ class Decided:
     """A submission that is decided, and by what."""
 
     submission: Submission
-    #: The name of the policy that decides.
+    #: The name of the policy that decides, and the digest of its version.
     policy: str
+    policy_digest: str
     #: The digest of the bytes; None where they could not be had.
     sha256: str | None
     #: Where they are; None where they came with the message.
@@ -105,7 +115,7 @@ def is_same(known: Recorded, submission: Submission, source: Mapping[str, Any] |
 def entry(
     submission: Submission, source: Mapping[str, Any] | None, pending_source: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the columns of a submission that waits to be decided, without those that are times.
+    """Return the columns of a submission that waits to be decided, except its times.
 
     `source` says where the picture is, fit to be read; `pending_source` says it whole.
     """
@@ -120,7 +130,11 @@ def entry(
         "error": None,
         "fingerprint": fingerprint(submission),
         "pending_source": pending_source,
+        "published_at": None,
         "published_again": 0,
+        "refuse_at": None,
+        "policy_digest": None,
+        "again": submission.again,
         "attempts": 0,
         "crashes": 0,
     }
@@ -136,15 +150,42 @@ def accept(
 
     One that was refused is accepted anew, whatever it was. `source` and `pending_source` as in `entry`.
     """
-    columns = entry(submission, source, pending_source) | {
-        "publish_at": clock.later(session, PATIENCE),
-        "updated_at": clock.later(session),
-    }
+    columns = (
+        entry(submission, source, pending_source) | _queued(session) | {"updated_at": clock.later(session)}
+    )
     row = insert_into(session, SubmissionRow, **columns, id=submission.id)
     anew = row.on_conflict_do_update(
         index_elements=[SubmissionRow.id], set_=columns, where=SubmissionRow.state == "refused"
     )
     return session.scalar(anew.returning(SubmissionRow.id)) is not None
+
+
+def ask_again(
+    session: Session,
+    submission: Submission,
+    source: Mapping[str, Any] | None,
+    pending_source: Mapping[str, Any],
+) -> bool:
+    """Have a decided submission judged again; return False if that was asked before, or it is undecided.
+
+    `submission.again` names the request; `source` and `pending_source` as in `entry`.
+    """
+    is_decided = (SubmissionRow.state == "decided") & SubmissionRow.publish_at.is_(None)
+    is_new = SubmissionRow.again.is_distinct_from(submission.again)
+    asked = update_submissions(
+        session,
+        [submission.id],
+        is_decided,
+        is_new,
+        again=submission.again,
+        source=source,
+        pending_source=pending_source,
+        policy_digest=None,
+        attempts=SubmissionRow.crashes,
+        published_again=0,
+        **_queued(session),
+    )
+    return bool(asked)
 
 
 def find(session: Session, submission_id: str) -> LedgerEntry | None:
@@ -168,111 +209,127 @@ def find(session: Session, submission_id: str) -> LedgerEntry | None:
 
 
 def is_open(session: Session, submission_id: str) -> bool:
-    """Whether a submission is accepted, and neither decided nor refused yet."""
+    """Whether a submission waits for a decision, the first or one that was asked for."""
     decided = exists().where(DecisionRow.submission_id == SubmissionRow.id)
+    waits_for_first = (SubmissionRow.state == "accepted") & ~decided
+    waits_for_another = (SubmissionRow.state == "decided") & SubmissionRow.publish_at.is_not(None)
     query = select(SubmissionRow.id).where(
-        SubmissionRow.id == submission_id, SubmissionRow.state == "accepted", ~decided
+        SubmissionRow.id == submission_id, waits_for_first | waits_for_another
     )
     return session.scalar(query) is not None
 
 
 def publish_soon(session: Session, ids: Iterable[str]) -> None:
     """Let accepted submissions be published at the next occasion: they are not on the queue."""
-    _update_unclaimed(session, ids, publish_at=clock.later(session))
+    _update_unclaimed(session, ids, publish_at=clock.later(session), published_at=None)
 
 
 def is_any_due(session: Session) -> bool:
-    """Whether `take_due` would find anything; cheap, and in no writer's way."""
-    return bool(session.scalar(select(exists().where(SubmissionRow.publish_at <= clock.later(session)))))
+    """Whether `take_due` would find anything; cheap, and blocks no writer."""
+    return bool(session.scalar(select(exists().where(*_due(session)))))
 
 
 def take_due(session: Session, limit: int) -> list[PendingSubmission]:
-    """Return undecided submissions that are due to be published again, at most `limit`.
+    """Return undecided submissions that are due to be published, at most `limit`; count each as published."""
+    return _take(session, limit, SubmissionRow.publish_at, *_due(session))
 
-    Each is counted, and nobody else gets it before a pause twice as long as the last is over.
+
+def is_any_queued_before(session: Session, moment: datetime) -> bool:
+    """Whether any submission is believed to be queued since before `moment`; cheap, blocks no writer."""
+    return bool(session.scalar(select(exists().where(*_queued_before(moment)))))
+
+
+def take_lost(session: Session, limit: int, moment: datetime) -> list[PendingSubmission]:
+    """Return at most `limit` undecided submissions that were published before `moment` and never came.
+
+    Each is counted as published anew.
     """
-    query = (
-        select(SubmissionRow)
-        .where(SubmissionRow.publish_at <= clock.later(session))
-        .order_by(SubmissionRow.publish_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+    return _take(session, limit, SubmissionRow.published_at, *_queued_before(moment))
+
+
+def published_at(session: Session, ids: Sequence[str]) -> list[datetime]:
+    """Return when those of `ids` that are believed to be on the queue were put there."""
+    query = select(SubmissionRow.published_at).where(
+        SubmissionRow.id.in_(ids), SubmissionRow.published_at.is_not(None)
     )
-    rows = session.scalars(query).all()
-    update_submissions(
-        session,
-        [row.id for row in rows],
-        publish_at=after_patience(session),
-        published_again=SubmissionRow.published_again + 1,
-    )
-    return [
-        PendingSubmission(
-            id=row.id,
-            source=row.pending_source or {},
-            policy=row.policy,
-            reference=row.reference,
-            sha256=row.sha256,
-            context=row.context,
-            callback=row.callback,
-        )
-        for row in rows
-    ]
+    return [moment for moment in session.scalars(query) if moment is not None]
 
 
 def give_back(session: Session, ids: Sequence[str]) -> None:
-    """Take back what `take_due` noted: these could not be published after all."""
+    """Take back what `take_due` or `take_lost` noted: these could not be published after all."""
     _update_unclaimed(
-        session, ids, publish_at=clock.later(session), published_again=SubmissionRow.published_again - 1
+        session,
+        ids,
+        publish_at=clock.later(session),
+        published_at=None,
+        published_again=SubmissionRow.published_again - 1,
     )
 
 
 def after_patience(session: Session) -> ColumnElement[datetime]:
-    """Return when a submission is published again that was on the queue as often as its row says."""
-    pauses: list[ColumnElement[datetime]] = []
-    while (pause := PATIENCE * 2 ** len(pauses)) < LONGEST_PATIENCE:
-        pauses.append(clock.later(session, pause))
-    longest = clock.later(session, LONGEST_PATIENCE)
-    return case(dict(enumerate(pauses)), value=SubmissionRow.published_again, else_=longest)
+    """Return when a version before 0010 publishes again what is on the queue."""
+    return _growing(session, PATIENCE, LONGEST_PATIENCE)
 
 
-def record(session: Session, decided: Sequence[Decided]) -> None:
-    """Note that these are decided; what was accepted or refused before is no longer."""
+def after_policy_pause(session: Session) -> ColumnElement[datetime]:
+    """Return when a submission whose policy is missing is published again, so that it is looked for anew."""
+    return _growing(session, POLICY_PAUSE, LONGEST_POLICY_PAUSE)
+
+
+def record(session: Session, decided: Sequence[Decided]) -> set[tuple[str, str]]:
+    """Note that these are decided; return the ids and policy digests of those that were to be decided.
+
+    Not to be decided is what is decided already, unless a second judgement was asked for, and what another
+    policy version has claimed since.
+    """
     # In one order, so that two workers who record the same ones never wait for each other.
     firsts = {one.submission.id: one for one in reversed(decided)}
     rows = [_decided_row(firsts[name]) for name in sorted(firsts)]
-    written = _settle(session, rows, SubmissionRow.state != "decided")
-    if before := {row["id"] for row in rows} - written:
-        # Decided before, under another version of the policy: the first one's facts stay.
-        update_submissions(session, before, **_SETTLED)
+    written = _settle(session, rows, lambda new: (SubmissionRow.state != "decided") & _is_pinned_to(new))
+    if others := {name: one.policy_digest for name, one in firsts.items() if name not in written}:
+        # The facts of the first decision stay.
+        written |= update_submissions(
+            session,
+            others,
+            SubmissionRow.state == "decided",
+            SubmissionRow.publish_at.is_not(None),
+            SubmissionRow.policy_digest == case(others, value=SubmissionRow.id),
+            error=None,
+            **_SETTLED,
+        )
+    return {(name, firsts[name].policy_digest) for name in written}
 
 
-def refuse(session: Session, submission_id: str, error: str, *, of: str | None = None) -> None:
-    """Note that no policy can decide a submission.
+def refuse(session: Session, submission_id: str, error: str, *, of: str | None = None) -> bool:
+    """Note that no policy can decide a submission; return False if that, or something else, is known of it.
 
-    `of` is its fingerprint, None where it could not even be read. What is accepted or decided under the same
-    id and is something else stays what it is.
+    `of` is its fingerprint, None if it could not even be read. What is accepted or decided under the same id
+    and is something else stays what it is.
     """
     is_it = (SubmissionRow.state == "accepted") & (SubmissionRow.fingerprint == of)
+    is_news = (SubmissionRow.state == "refused") & SubmissionRow.error.is_distinct_from(error)
     row = {"id": submission_id, "fingerprint": of, "state": "refused", "error": error}
-    _settle(session, [row], (SubmissionRow.state == "refused") | is_it)
+    return bool(_settle(session, [row], lambda _: is_news | is_it))
 
 
-def abandon(session: Session, submission_id: str, error: str) -> None:
-    """Stop publishing what cannot be read any more; it is refused, unless it was decided before."""
-    is_accepted = SubmissionRow.state == "accepted"
-    update_submissions(
-        session,
-        [submission_id],
-        state=case((is_accepted, "refused"), else_=SubmissionRow.state),
-        error=case((is_accepted, error), else_=SubmissionRow.error),
-        updated_at=clock.later(session),
-        **_SETTLED,
-    )
+def abandon(session: Session, submission_id: str, error: str) -> bool:
+    """Stop publishing what cannot be read any more; return whether it is refused, and not decided before."""
+    settled: dict[str, Any] = {"updated_at": clock.later(session), **_SETTLED}
+    refusal = {"state": "refused", "error": error, **settled}
+    if update_submissions(session, [submission_id], SubmissionRow.state == "accepted", **refusal):
+        return True
+    update_submissions(session, [submission_id], **settled)
+    return False
 
 
 def close(session: Session, ids: Iterable[str]) -> None:
-    """Move on what is decided: nobody has to publish or to judge it any more."""
-    update_submissions(session, ids, state="decided", updated_at=clock.later(session), **_SETTLED)
+    """Move on what is decided: it is neither published nor judged any more."""
+    update_submissions(session, ids, state="decided", error=None, updated_at=clock.later(session), **_SETTLED)
+
+
+def callback_of(session: Session, submission_id: str) -> dict[str, Any] | None:
+    """Return where the platform wants to hear of a submission; None leaves it to the settings."""
+    return session.scalar(select(SubmissionRow.callback).where(SubmissionRow.id == submission_id))
 
 
 def refused(session: Session, limit: int) -> list[tuple[str, str]]:
@@ -315,6 +372,7 @@ def _decided_row(decided: Decided) -> dict[str, Any]:
         "state": "decided",
         "reference": submission.reference,
         "policy": decided.policy,
+        "policy_digest": decided.policy_digest,
         "sha256": decided.sha256,
         "source": decided.source,
         "context": submission.context,
@@ -323,10 +381,19 @@ def _decided_row(decided: Decided) -> dict[str, Any]:
     }
 
 
-def _settle(session: Session, rows: Sequence[Mapping[str, Any]], where: ColumnElement[bool]) -> set[str]:
-    """Write how submissions ended, where they are new or `where` holds; return the ids of those.
+def _is_pinned_to(new: _Columns) -> ColumnElement[bool]:
+    pin = SubmissionRow.policy_digest
+    return pin.is_(None) | (pin == new["policy_digest"])
 
-    `rows` all have the same columns; what a submission is, its fingerprint, stays.
+
+def _settle(
+    session: Session,
+    rows: Sequence[Mapping[str, Any]],
+    where: Callable[[_Columns], ColumnElement[bool]],
+) -> set[str]:
+    """Write how submissions ended, if they are new or `where` holds; return the ids of those.
+
+    `rows` all have the same columns, which `where` is given; what a submission is, its fingerprint, stays.
     """
     if not rows:
         return set()
@@ -334,7 +401,9 @@ def _settle(session: Session, rows: Sequence[Mapping[str, Any]], where: ColumnEl
     insert = insert_into(session, SubmissionRow, updated_at=clock.later(session))
     written = settled[0].keys() | {"updated_at"}
     anew = {name: insert.excluded[name] for name in written - {"id", "fingerprint"}}
-    upsert = insert.on_conflict_do_update(index_elements=[SubmissionRow.id], set_=anew, where=where)
+    upsert = insert.on_conflict_do_update(
+        index_elements=[SubmissionRow.id], set_=anew, where=where(insert.excluded)
+    )
     # Beside the session, which would ask for each row once more.
     result = session.connection().execute(
         upsert.returning(SubmissionRow.id), [{"reference": "", **row} for row in settled]
@@ -342,7 +411,58 @@ def _settle(session: Session, rows: Sequence[Mapping[str, Any]], where: ColumnEl
     return set(result.scalars())
 
 
+def _due(session: Session) -> tuple[ColumnElement[bool], ...]:
+    return SubmissionRow.published_at.is_(None), SubmissionRow.publish_at <= clock.later(session)
+
+
+def _queued_before(moment: datetime) -> tuple[ColumnElement[bool], ...]:
+    # A version before 0010 claims what stays marked as published.
+    return SubmissionRow.published_at < moment, SubmissionRow.claimed_by.is_(None)
+
+
+def _take(
+    session: Session, limit: int, order: InstrumentedAttribute[Any], *which: ColumnElement[bool]
+) -> list[PendingSubmission]:
+    query = select(SubmissionRow).where(*which).order_by(order).limit(limit)
+    rows = session.scalars(query.with_for_update(skip_locked=True)).all()
+    update_submissions(
+        session,
+        [row.id for row in rows],
+        published_again=SubmissionRow.published_again + 1,
+        publish_at=after_patience(session),
+        published_at=clock.later(session),
+    )
+    return [
+        PendingSubmission(
+            id=row.id,
+            source=row.pending_source or {},
+            policy=row.policy,
+            reference=row.reference,
+            sha256=row.sha256,
+            context=row.context,
+            callback=row.callback,
+            again=row.again,
+        )
+        for row in rows
+    ]
+
+
+def _queued(session: Session) -> dict[str, ColumnElement[datetime]]:
+    """Return the columns of what is being put on the queue for the first time."""
+    return {"publish_at": clock.later(session, PATIENCE), "published_at": clock.later(session)}
+
+
+def _growing(session: Session, first: timedelta, longest: timedelta) -> ColumnElement[datetime]:
+    """Return the end of a pause that doubles each time a submission is published."""
+    pauses: list[ColumnElement[datetime]] = []
+    while (pause := first * 2 ** len(pauses)) < longest:
+        pauses.append(clock.later(session, pause))
+    return case(
+        dict(enumerate(pauses)), value=SubmissionRow.published_again, else_=clock.later(session, longest)
+    )
+
+
 def _update_unclaimed(session: Session, ids: Iterable[str], **values: object) -> None:
-    """Write where it is still undecided and in nobody's hand."""
+    """Write if it is still undecided and not claimed."""
     is_undecided, is_free = SubmissionRow.publish_at.is_not(None), SubmissionRow.claimed_by.is_(None)
     update_submissions(session, ids, is_undecided, is_free, **values)

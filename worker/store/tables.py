@@ -32,6 +32,9 @@ _CONSTRAINT_NAMES: Final = {
 UNDECIDED: Final = text("state = 'accepted'")
 DELIVERED: Final = text("state = 'delivered'")
 TRIED_AGAIN: Final = text("attempts > 1")
+QUEUED: Final = text("published_at IS NOT NULL")
+TO_BE_PUBLISHED: Final = text("published_at IS NULL AND publish_at IS NOT NULL")
+WAITING_FOR_POLICY: Final = text("state = 'accepted' AND error IS NOT NULL")
 
 
 class Row(DeclarativeBase):
@@ -65,6 +68,20 @@ class SubmissionRow(Row):
         Index(
             "ix_submissions_tried_again", "updated_at", sqlite_where=TRIED_AGAIN, postgresql_where=TRIED_AGAIN
         ),
+        Index("ix_submissions_published_at", "published_at", sqlite_where=QUEUED, postgresql_where=QUEUED),
+        Index(
+            "ix_submissions_to_be_published",
+            "publish_at",
+            sqlite_where=TO_BE_PUBLISHED,
+            postgresql_where=TO_BE_PUBLISHED,
+        ),
+        Index(
+            "ix_submissions_waiting_for_policy",
+            "policy",
+            "created_at",
+            sqlite_where=WAITING_FOR_POLICY,
+            postgresql_where=WAITING_FOR_POLICY,
+        ),
         Index(
             "ix_submissions_review_source",
             "id",
@@ -87,7 +104,7 @@ class SubmissionRow(Row):
     #: Where the platform wants to hear of the decision; None leaves it to the settings.
     callback: Mapped[dict[str, Any] | None] = mapped_column(Names)
     state: Mapped[str]
-    #: Why it was refused; None where it was not.
+    #: Refused: why. Accepted: why it waits for its policy; None if it does not.
     error: Mapped[str | None]
     #: What tells it from another submission with the same id; None where it was recorded before 0004.
     fingerprint: Mapped[str | None]
@@ -95,8 +112,18 @@ class SubmissionRow(Row):
     pending_source: Mapped[dict[str, Any] | None] = mapped_column(Names)
     #: While a person has yet to look: the source whole, where `source` is not; emptied once it is settled.
     review_source: Mapped[dict[str, Any] | None] = mapped_column(Names)
-    #: Undecided: when it is put on the queue again, unless it is decided by then.
+    #: Undecided: when it is put on the queue. If it is there already (`published_at`), a version before 0010
+    #: publishes it again then; this version does so only if its message was lost.
     publish_at: Mapped[datetime | None]
+    #: Undecided: when its message was put on the queue; None if no message of it is known to be there.
+    published_at: Mapped[datetime | None]
+    #: Undecided: when it is refused unless its policy is in force by then; None: it waits as long as it
+    #: takes.
+    refuse_at: Mapped[datetime | None]
+    #: The policy version that claimed it last, and the only one that may decide it; None before 0010.
+    policy_digest: Mapped[str | None]
+    #: Names the last request for a second judgement; None if nobody asked for one.
+    again: Mapped[str | None]
     #: How often it was put on the queue again.
     published_again: Mapped[int] = mapped_column(server_default="0")
     #: How often a worker began to judge it, counted before the picture is touched.
@@ -131,6 +158,23 @@ class SubmissionConflictRow(Row):
     #: Where its picture is; None where it came inside the message.
     source: Mapped[dict[str, Any] | None] = mapped_column(Names)
     created_at: Mapped[datetime] = mapped_column(default=moment(), index=True)
+
+
+class SetAsideMessageRow(Row):
+    """A message that no worker could enter into the ledger, kept until it can be published again."""
+
+    __tablename__ = "set_aside_messages"
+
+    #: SHA-256 of the message, in hexadecimal.
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    #: As the message said it, which need not be a valid id.
+    submission_id: Mapped[str]
+    #: The arguments of `moderation.check`, as JSON.
+    message: Mapped[str]
+    error: Mapped[str]
+    #: When it first failed.
+    failing_since: Mapped[datetime]
+    publish_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class PolicyVersionRow(Row):
@@ -505,10 +549,13 @@ class OutboxRow(Row):
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     #: Names the event to the platform, which may hear of it more than once.
     event_id: Mapped[str] = mapped_column(unique=True)
-    #: What happened: decision.made, verdict.made, verdict.reversed or appeal.answered.
+    #: What happened: decision.made, submission.refused, verdict.made, verdict.reversed or appeal.answered.
     kind: Mapped[str]
     submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id), index=True)
-    decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id))
+    #: None if the submission was refused.
+    decision_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey(DecisionRow.id))
+    #: Why the submission was refused; None if it is about a decision.
+    problem: Mapped[str | None]
     #: The verdict that was made, reversed, or answers the appeal; None where it is about a decision.
     verdict_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey(VerdictRow.id))
     #: The submission's state after what happened: its sequence number, what is in force, who decided it.

@@ -32,7 +32,7 @@ def notify(
 
 def news_of(kind: str, verdict: RecordedVerdict, state: InForce, callback: Mapping[str, Any]) -> outbox.News:
     """Return the event of this kind about a verdict, after which the submission is in `state`."""
-    return outbox.News(kind, verdict.submission_id, verdict.decision_id, callback, verdict.id, state)
+    return outbox.News(kind, verdict.submission_id, verdict.decision_id, callback, verdict.id, in_force=state)
 
 
 def fields_of(session: Session, kind: str, verdict_id: int) -> dict[str, Any]:

@@ -2,22 +2,34 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from celery.exceptions import Reject
 
-from worker.client.messages import MAX_SUBMISSIONS, TASK, TASK_MANY, from_many_message, from_message
+from worker.client.messages import (
+    MAX_SUBMISSIONS,
+    TASK,
+    TASK_MANY,
+    from_many_message,
+    from_message,
+    to_message,
+)
 from worker.domain.submission import SUBMISSION_ID_PATTERN, Submission
-from worker.errors import PermanentError, UnavailableError
+from worker.errors import InvalidSubmissionError, ModerationError, PermanentError, UnavailableError
+from worker.gathering import in_a_line
 from worker.logs import about
 from worker.tasks.application import ModerationApp, create_app
 from worker.usecases.settle_submissions import Spread
 
 log = logging.getLogger(__name__)
 
-#: While something we need is away, each thread waits this long with its job, and takes nothing new.
+#: While something we need is unavailable, each thread waits this long with its job, and takes nothing new.
 PAUSE_SECONDS: Final = 2.0
+
+#: The fields of a submission that the ledger could not take, and why.
+_Failed = tuple[Mapping[str, Any], BaseException]
 
 app: ModerationApp = create_app()
 
@@ -25,42 +37,64 @@ app: ModerationApp = create_app()
 @app.task(name=TASK)
 def check(*positional: Any, **message: Any) -> None:
     """Decide one submission; the fields are those of `worker.client.messages`."""
-    _settle([message], positional)
+    with _answered_for():
+        _settle([message], positional)
 
 
 @app.task(name=TASK_MANY)
 def check_many(*positional: Any, **message: Any) -> None:
     """Decide up to 64 submissions, each on its own."""
+    with _answered_for():
+        try:
+            messages = from_many_message(message, positional)
+        except InvalidSubmissionError as error:
+            _set_aside([failed for one in _entries(message) for failed in _refuse(one, error)])
+        else:
+            # Threads of this process together, whatever messages they work on, so that pictures share passes.
+            _settle(messages, spread=app.crew.map)
+
+
+@contextmanager
+def _answered_for() -> Iterator[None]:
+    """Requeue the message unless the ledger answers for all that it brings, whatever is raised.
+
+    Celery acknowledges a task that fails in any other way, or drops its message: there is no setting to
+    requeue it.
+    """
     try:
-        messages = from_many_message(message, positional)
-    except PermanentError as error:
-        _refuse_all(_entries(message), error)
-    else:
-        # Threads of this process together, whatever messages they work on, so that pictures share passes.
-        _settle(messages, spread=app.crew.map)
+        yield
+    except Reject:
+        raise
+    except UnavailableError as error:
+        raise _back_to_the_queue(error) from None
+    except BaseException as error:
+        log.exception("a message could not be settled; it goes back to the queue")
+        raise _back_to_the_queue(error) from None
 
 
 def _settle(
     messages: Iterable[Mapping[str, Any]], positional: tuple[Any, ...] = (), spread: Spread = map
 ) -> None:
-    try:
-        read = [_read(message, positional) for message in messages]
-        app.service.settle([one for one in read if one], spread)
-    except UnavailableError as error:
-        raise _back_to_the_queue(error) from None
+    submissions: list[Submission] = []
+    failed: list[_Failed] = []
+    for message in messages:
+        try:
+            submissions.append(from_message(message, positional))
+        except InvalidSubmissionError as error:
+            failed += _refuse(message, error)
+    failures = app.service.settle(submissions, spread)
+    _set_aside([*failed, *((to_message(one.submission), one.error) for one in failures)])
 
 
-def _read(message: Mapping[str, Any], positional: tuple[Any, ...]) -> Submission | None:
-    """Return what a message says; None where it says nothing that could be judged, and then it is refused."""
-    try:
-        return from_message(message, positional)
-    except PermanentError as error:
-        _refuse(message.get("id"), error)
-        return None
+def _set_aside(failed: Sequence[_Failed]) -> None:
+    """Answer for what the ledger could not take; Reject if some of it has to come back by the queue."""
+    back = [error for message, error in failed if not app.service.set_aside(message, error)]
+    if back:
+        raise _back_to_the_queue(back[0])
 
 
 def _entries(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what looks like submissions in a message of many that is none."""
+    """Return what looks like submissions in a message of many that is not one."""
     found = message.get("submissions")
     entries: list[Mapping[str, Any]] = [{}]
     if isinstance(found, list):
@@ -68,28 +102,32 @@ def _entries(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return entries[: 16 * MAX_SUBMISSIONS]
 
 
-def _refuse_all(entries: Iterable[Mapping[str, Any]], error: PermanentError) -> None:
-    try:
-        for one in entries:
-            _refuse(one.get("id"), error)
-    except UnavailableError as unavailable:
-        raise _back_to_the_queue(unavailable) from None
+def _refuse(message: Mapping[str, Any], error: PermanentError) -> list[_Failed]:
+    """Keep a trace of what cannot be read: in the log, and in the ledger if it has an id.
 
-
-def _refuse(submission_id: object, error: PermanentError) -> None:
-    """Keep a trace of what cannot be read: in the log, and in the ledger where it has an id."""
+    Return it if the ledger could not take it. UnavailableError if the database is unavailable.
+    """
+    submission_id = message.get("id")
     with about(submission_id):
         log.error("submission %.140r refused: %s", submission_id, error.message)
-    if isinstance(submission_id, str) and SUBMISSION_ID_PATTERN.fullmatch(submission_id):
-        app.service.moderate_image.refuse(submission_id, error)
+        if isinstance(submission_id, str) and SUBMISSION_ID_PATTERN.fullmatch(submission_id):
+            try:
+                app.service.refuse(submission_id, error)
+            except UnavailableError:
+                raise
+            except Exception as failure:
+                log.exception("submission %s cannot be refused", submission_id)
+                return [(message, failure)]
+    return []
 
 
-def _back_to_the_queue(error: Exception) -> Reject:
+def _back_to_the_queue(error: BaseException) -> Reject:
     """Wait a little, then hand the message back as it came; raise the result.
 
     Not `task.retry`: that publishes a copy, takes ever more jobs into memory while it waits, and drops the
     message when the broker refuses the copy.
     """
-    log.warning("waiting: %s", error)
+    reason = error.message if isinstance(error, ModerationError) else in_a_line(error)
+    log.warning("waiting: %s", reason)
     time.sleep(PAUSE_SECONDS)
-    return Reject(error, requeue=True)
+    return Reject(reason, requeue=True)

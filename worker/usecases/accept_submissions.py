@@ -21,7 +21,8 @@ from worker.errors import (
 )
 from worker.metrics import WebMetrics
 from worker.notifications.allowed_callbacks import NOBODY, AllowedCallbacks
-from worker.policy_files.intake import require_policy
+from worker.policy_files.intake import policy_saved_at, require_policy
+from worker.store import policy_states, policy_versions
 from worker.store import submissions as ledger
 from worker.store.database import Database
 from worker.usecases.publish_submissions import PublishSubmissions
@@ -34,7 +35,7 @@ class Acceptance:
     """A submission that is in the ledger."""
 
     id: str
-    #: Whether it came with this request; else it was there, the same.
+    #: Whether this request brings something to do: a submission, or the wish for a second judgement.
     is_new: bool
 
 
@@ -69,15 +70,34 @@ class AcceptSubmissions:
     def _unknown_policies(self, submissions: Sequence[Submission]) -> dict[str | None, PermanentError]:
         problems: dict[str | None, PermanentError] = {}
         for name in {one.policy for one in submissions if one.policy is not None}:
-            try:
-                require_policy(self.policies, name)
-            except UsageError:
-                # Not its own words: they name a folder of ours.
+            if not self._can_decide(name):
                 problems[name] = UnknownPolicyError(
                     f"there is no policy {name!r} that decides here",
                     hint="leave the policy out for the default one",
                 )
         return problems
+
+    def _can_decide(self, name: str) -> bool:
+        """Whether a policy is in force, or will be once the workers have read its file."""
+        try:
+            require_policy(self.policies, name, self._last_good)
+            return not self._is_refused(name)
+        except UsageError:
+            # Its words name a folder of ours.
+            return False
+
+    def _last_good(self, name: str) -> str | None:
+        with self.database.reading() as session:
+            return policy_versions.last_good(session, name)
+
+    def _is_refused(self, name: str) -> bool:
+        """Whether every worker refuses the policy's file as it is now, and none has an earlier version."""
+        with self.database.reading() as session:
+            reports = policy_states.of_policy(session, name)
+        saved_at = policy_saved_at(self.policies, name)
+        return bool(reports) and all(
+            one.digest is None and one.refused_at and saved_at < one.refused_at for one in reports
+        )
 
     def _forbidden_callbacks(self, submissions: Sequence[Submission]) -> dict[int, PermanentError]:
         problems: dict[int, PermanentError] = {}
@@ -108,7 +128,8 @@ def _accept(session: Session, submission: Submission) -> Acceptance | PermanentE
         return Acceptance(submission.id, is_new=True)
     known = ledger.find(session, submission.id)
     if known is not None and ledger.is_same(known, submission, source):
-        return Acceptance(submission.id, is_new=False)
+        asked = submission.again is not None and ledger.ask_again(session, submission, source, pending_source)
+        return Acceptance(submission.id, is_new=asked)
     return SubmissionConflictError(
         f"the id {submission.id!r} belongs to another submission",
         hint="the same id with the same source, sha256 and policy is the same submission; else take a new id",

@@ -15,6 +15,8 @@ from worker.usecases.survey_deployment import Records, Survey
 
 #: A submission is decided in seconds; after this long something is in its way.
 UNDECIDED_FOR_LONG: Final = timedelta(minutes=5)
+#: A policy that is being rolled out is in force everywhere within this.
+POLICY_FOR_LONG: Final = timedelta(seconds=30)
 #: A receiver may be away for a while; after this long somebody should ask why.
 UNTOLD_FOR_LONG: Final = timedelta(minutes=15)
 #: What is due is put on the queue again within a second or two; after this long nobody does it.
@@ -70,6 +72,12 @@ def _of_work(records: Records, depth: QueueDepth | None) -> Iterator[Concern]:
             f"{due} due to be put on the queue again, and nobody does",
             "start moderate schedule, or let workers do it: MODERATION_SCHEDULE_IN_WORKERS=true",
         )
+    if set_aside := backlog.set_aside.count:
+        yield Concern(
+            f"{counted(set_aside, 'message')} set aside, since the ledger cannot take them; "
+            f"the oldest has been failing for {age(backlog.set_aside.seconds(backlog.at))}",
+            "the workers' logs say why; they are published again as soon as that is mended",
+        )
     if quarantined := backlog.reviews.get(ReviewKind.QUARANTINE, Waiting()).count:
         yield Concern(
             f"{counted(quarantined, 'picture')} in quarantine, since workers died of them",
@@ -95,6 +103,13 @@ def _of_policies(records: Records) -> Iterator[Concern]:
             f"the saved file of {', '.join(refused)} is refused, an earlier version decides",
             "moderate policy status",
         )
+    for policy, waiting in sorted(records.backlog.without_policy.items()):
+        if _is_late(waiting, records.backlog.at, POLICY_FOR_LONG):
+            yield Concern(
+                f"{counted(waiting.count, 'submission')} for the policy {policy or '(default)'}, "
+                f"which is not in force; the oldest waits for {age(waiting.seconds(records.backlog.at))}",
+                f"put a good {policy}.yaml where the workers read policies: moderate policy status",
+            )
     if split := sorted(disagreements(records.awake)):
         yield Concern(f"workers disagree about {', '.join(split)}", "moderate policy status")
 

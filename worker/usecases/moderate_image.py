@@ -1,4 +1,4 @@
-"""The main way: a submission comes in, one decision per policy version goes to the database."""
+"""The main way: a submission comes in, one decision goes to the database."""
 
 import hashlib
 import logging
@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from worker.domain.decision import Decision, decide_deadly, decide_undecodable, decide_unreadable
-from worker.domain.fingerprint import fingerprint
 from worker.domain.review import ReviewKind
 from worker.domain.submission import Submission
-from worker.errors import PermanentError, SourceError, UndecodablePictureError
+from worker.errors import SourceError, UndecodablePictureError
 from worker.images.reader import ImageReader, verify_sha256
 from worker.metrics import Metrics
 from worker.policy_files.library import LivePolicy, PolicyLibrary
-from worker.store import submissions
 from worker.store.database import Database
 from worker.usecases.judge_picture import EmbeddedPicture, Judgement, JudgePicture
 from worker.usecases.record_decisions import Judged, Recorded, ShadowJudgement
@@ -39,41 +37,32 @@ class ModerateImage:
     recall: Recall
     record: Record
 
-    def __call__(self, submission: Submission) -> int | None:
-        """Decide `submission`; return the decision's id, or None where it was decided before.
+    def __call__(self, submission: Submission, live: LivePolicy | None = None) -> int | None:
+        """Decide `submission` by `live`; return the decision's id, or None if it was decided before.
 
-        UnknownPolicyError where the policy is not in force here; UnavailableError where the database
-        is away, and then nothing has been written.
+        `live` is the version that claimed it, None for the one in force: one version for the whole of a job,
+        whatever is saved in between. UnknownPolicyError if none is in force here; UnavailableError if the
+        database is, and then nothing has been written.
         """
-        # One version for the whole of this job, whatever is saved meanwhile.
-        live = self.policy_of(submission)
+        live = live or self.policy_of(submission)
         return self._record(submission, live, self._judge(submission, live))
 
     def policy_of(self, submission: Submission) -> LivePolicy:
         """Return the version that decides now; UnknownPolicyError where none is in force here."""
         return self.policies.current(submission.policy or self.default_policy)
 
-    def give_up(self, submission: Submission, problem: str) -> int | None:
-        """Decide by the policy's `on_error` a submission that fails in a way nobody foresaw."""
-        live = self.policy_of(submission)
+    def give_up(self, submission: Submission, problem: str, live: LivePolicy | None = None) -> int | None:
+        """Decide by the policy's `on_error` a submission that fails in an unforeseen way."""
+        live = live or self.policy_of(submission)
         return self._record(submission, live, Judgement(decide_unreadable(live.policy, problem)))
 
-    def quarantine(self, submission: Submission, crashes: int) -> int | None:
+    def quarantine(self, submission: Submission, crashes: int, live: LivePolicy | None = None) -> int | None:
         """Leave to people a submission of which as many worker processes died."""
-        live, judgement = self.policy_of(submission), Judgement(decide_deadly(crashes))
+        live, judgement = live or self.policy_of(submission), Judgement(decide_deadly(crashes))
         decision_id = self._record(submission, live, judgement, ReviewKind.QUARANTINE)
         if decision_id is not None:
             self.metrics.quarantined(live.policy.name)
         return decision_id
-
-    def refuse(self, submission_id: str, error: PermanentError, submission: Submission | None = None) -> None:
-        """Note what no policy can decide, so that it is not lost in silence.
-
-        Without a `submission` it is a message that could not be read, though it has an id.
-        """
-        of = fingerprint(submission) if submission else None
-        with self.database.transaction() as session:
-            submissions.refuse(session, submission_id, error.message, of=of)
 
     def _judge(self, submission: Submission, live: LivePolicy) -> Judgement:
         try:

@@ -51,6 +51,7 @@ class PublishSubmissions:
             sha256=one.sha256,
             context=one.context,
             callback=one.callback,
+            again=one.again,
         )
 
 

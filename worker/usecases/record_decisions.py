@@ -88,27 +88,34 @@ class RecordDecisions:
         with self.database.transaction() as session:
             judged = _within_limits(session, judged)
             ids = self._write(session, judged)
-            first = [one is not None for one in ids]
-            made = [one for one in ids if one is not None]
-            self._follow_up(session, list(zip(compress(judged, first), made, strict=True)))
+            made = [
+                (one, decision_id)
+                for one, decision_id in zip(judged, ids, strict=True)
+                if decision_id is not None
+            ]
+            self._follow_up(session, made)
         return [Recorded(decision_id, one.decision) for decision_id, one in zip(ids, judged, strict=True)]
 
     def _write(self, session: Session, judged: Sequence[Judged]) -> list[int | None]:
-        """Write the decisions and what they refer to."""
+        """Write the decisions that are wanted, and what they name; return their ids, None for the others."""
         policy_versions.keep(session, _versions(judged))
-        submissions.record(
+        wanted = submissions.record(
             session,
             [
                 submissions.Decided(
                     one.submission,
                     one.policy.name,
+                    one.policy.digest,
                     one.judgement.sha256,
                     source_record(one.submission.source),
                 )
                 for one in judged
             ],
         )
-        return decisions.insert(session, [self._new_decision(one) for one in judged])
+        is_wanted = [(one.submission.id, one.policy.digest) in wanted for one in judged]
+        made = decisions.insert(session, [self._new_decision(one) for one in compress(judged, is_wanted)])
+        ids = iter(made)
+        return [next(ids) if is_meant else None for is_meant in is_wanted]
 
     def _new_decision(self, judged: Judged) -> decisions.NewDecision:
         return decisions.NewDecision(

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -10,15 +10,18 @@ from typing import Any, Final
 from worker.client.messages import source_record, to_message
 from worker.domain.submission import Submission
 from worker.domain.url import without_queries
-from worker.errors import PermanentError, RemoteUnavailableError, UnavailableError
+from worker.errors import RemoteUnavailableError, UnavailableError, UnknownPolicyError
 from worker.gate import Gate
+from worker.gathering import in_halves
 from worker.logs import about
 from worker.metrics import Metrics
 from worker.network.deadline import Deadline
+from worker.policy_files.library import LivePolicy
 from worker.progress import Progress
 from worker.store.claims import MAX_FAILURES, Arrival, Claim, Release, Standing
 from worker.usecases.claim_submissions import ClaimSubmissions
 from worker.usecases.moderate_image import ModerateImage
+from worker.usecases.refuse_submission import RefuseSubmission
 
 log = logging.getLogger(__name__)
 
@@ -51,138 +54,205 @@ _Rest = Release | UnavailableError | None
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A submission that the ledger could not take, for no reason that was foreseen."""
+
+    submission: Submission
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A submission that arrived, and the policy version that is to decide it."""
+
+    arrival: Arrival
+    #: None if its policy is not in force here.
+    live: LivePolicy | None
+
+    @property
+    def submission(self) -> Submission:
+        return self.arrival.submission
+
+
+@dataclass(frozen=True, slots=True)
 class SettleSubmissions:
     """Claim submissions, judge what is claimed, and say in the ledger how it went; safe to repeat."""
 
     moderate_image: ModerateImage
+    refuse: RefuseSubmission
     claim: ClaimSubmissions
-    #: Claims what several messages bring, together.
-    claim_together: Callable[[Sequence[Sequence[Arrival]]], Sequence[list[Claim]]]
+    #: Claims in transactions that threads share; returns a claim for each, or why it failed.
+    claim_each: Callable[[Sequence[Arrival]], Sequence[Claim | BaseException]]
     gate: Gate
     metrics: Metrics
     progress: Progress
 
-    def __call__(self, submissions: Sequence[Submission], spread: Spread = map) -> None:
-        """Settle each on its own; when this returns, the ledger answers for all of them.
+    def __call__(self, submissions: Sequence[Submission], spread: Spread = map) -> list[Failure]:
+        """Settle each by itself; when this returns, the ledger answers for all but the failures.
 
-        UnavailableError where something is away that is waited for: the message has to come again, and what
-        is settled stays so.
+        UnavailableError if something is unavailable that is waited for: the message has to come again, and
+        what is settled stays so.
         """
+        failures: list[Failure] = []
         with self.gate.together():
-            suspects = self._work(submissions, spread)
+            suspects = self._work(submissions, spread, failures)
         if suspects:
             with self.claim.expecting([one.id for one in suspects]):
-                self._work_alone(deque(suspects))
+                self._work_alone(deque(suspects), failures)
+        return failures
 
-    def _work_alone(self, suspects: deque[Submission]) -> None:
+    def _work_alone(self, suspects: deque[Submission], failures: list[Failure]) -> None:
         """Claim and judge one after another while nothing else is in hand, for a turn at a time."""
         while suspects:
             with self.gate.alone():
                 turn = Deadline(TURN_SECONDS)
-                self._work([suspects.popleft()], map, alone=True)
+                self._work([suspects.popleft()], map, failures, alone=True)
                 while suspects and _is_open(turn):
-                    self._work([suspects.popleft()], map, alone=True)
+                    self._work([suspects.popleft()], map, failures, alone=True)
 
     def _work(
-        self, submissions: Sequence[Submission], spread: Spread, *, alone: bool = False
+        self,
+        submissions: Sequence[Submission],
+        spread: Spread,
+        failures: list[Failure],
+        *,
+        alone: bool = False,
     ) -> list[Submission]:
         """Claim and judge; return the suspects, which are left for when nothing else is in hand."""
         # The claim is committed before a picture is touched: whatever happens then, the attempt is known.
-        arrivals = [arrival for one in submissions if (arrival := self._arrival(one))]
+        jobs = list(self._jobs(submissions, failures))
+        arrivals = [job.arrival for job in jobs]
         with self.metrics.stage("claim"):
-            (claims,) = [self.claim(arrivals, alone=True)] if alone else self.claim_together([arrivals])
+            outcomes = self._claim_alone(arrivals) if alone else self.claim_each(arrivals)
+        claims, away = self._sort(jobs, outcomes, failures)
         begin = Deadline(BEGIN_SECONDS)
-        work = [(arrival.submission, claim) for arrival, claim in zip(arrivals, claims, strict=True)]
-        rests = list(spread(lambda pair: self._settle(pair[0], pair[1], begin), work))
-        self._let_go(work, rests)
-        return [one for one, claim in work if claim.standing is Standing.SUSPECT]
+        rests = list(spread(lambda pair: self._settle(pair[0], pair[1], begin), claims))
+        self._let_go(claims, rests)
+        for rest in (*away, *rests):
+            if isinstance(rest, UnavailableError):
+                raise rest
+        return [job.submission for job, claim in claims if claim.standing is Standing.SUSPECT]
 
-    def _arrival(self, submission: Submission) -> Arrival | None:
-        """Return what is to be claimed; None where no policy here can decide it, and then it is refused."""
+    def _claim_alone(self, arrivals: Sequence[Arrival]) -> Sequence[Claim | BaseException]:
+        return in_halves(lambda some: self.claim(some, alone=True), arrivals, "claiming submissions")
+
+    def _jobs(self, submissions: Iterable[Submission], failures: list[Failure]) -> Iterator[_Job]:
+        for submission in submissions:
+            try:
+                yield self._job(submission)
+            except Exception as error:  # noqa: BLE001 - one must not take the others with it
+                self._fail(submission, error, failures)
+
+    def _job(self, submission: Submission) -> _Job:
+        source, whole = source_record(submission.source), to_message(submission)["source"]
         try:
-            digest = self.moderate_image.policy_of(submission).policy.digest
-        except PermanentError as error:
-            self._refuse(submission, error)
-            return None
-        source = source_record(submission.source)
-        return Arrival(submission, digest, source, to_message(submission)["source"])
+            live = self.moderate_image.policy_of(submission)
+        except UnknownPolicyError as error:
+            return _Job(Arrival(submission, None, source, whole, problem=error.message), None)
+        return _Job(Arrival(submission, live.policy.digest, source, whole), live)
 
-    def _settle(self, submission: Submission, claim: Claim, begin: Deadline) -> _Rest:
-        with about(submission.id), self.progress.job(submission.id):
-            return self._settle_one(submission, claim, begin)
-
-    def _settle_one(self, submission: Submission, claim: Claim, begin: Deadline) -> _Rest:
-        try:
-            if claim.standing is Standing.CLAIMED:
-                return self._judge(submission, claim) if _is_open(begin) else _HAND_ON
-            if claim.standing is Standing.DEADLY:
-                self._log(submission, self.moderate_image.quarantine(submission, claim.crashes))
-            elif claim.standing is Standing.FAILING:
-                self._give_up(submission, f"judging it failed {MAX_FAILURES} times")
+    def _sort(
+        self,
+        jobs: Iterable[_Job],
+        outcomes: Iterable[Claim | BaseException],
+        failures: list[Failure],
+    ) -> tuple[list[tuple[_Job, Claim]], list[UnavailableError]]:
+        """Return the claims, and why others have to wait; what else failed goes to `failures`."""
+        claims: list[tuple[_Job, Claim]] = []
+        away: list[UnavailableError] = []
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, Claim):
+                claims.append((job, outcome))
+            elif isinstance(outcome, UnavailableError):
+                away.append(outcome)
             else:
-                level, words = _NOT_JUDGED[claim.standing]
+                self._fail(job.submission, outcome, failures)
+        return claims, away
+
+    def _fail(self, submission: Submission, error: BaseException, failures: list[Failure]) -> None:
+        with about(submission.id):
+            log.error("submission %s cannot be claimed", submission.id, exc_info=error)
+        failures.append(Failure(submission, error))
+
+    def _settle(self, job: _Job, claim: Claim, begin: Deadline) -> _Rest:
+        with about(job.submission.id), self.progress.job(job.submission.id):
+            try:
+                return self._settle_one(job, claim, begin)
+            except UnavailableError as error:
+                return error
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
+                # One must not take the others with it, not even by a panic of a library, which is no
+                # Exception.
+                log.exception("submission %s cannot be settled", job.submission.id)
+                return _LEAVE_ALONE
+
+    def _settle_one(self, job: _Job, claim: Claim, begin: Deadline) -> _Rest:
+        submission = job.submission
+        match claim.standing:
+            case Standing.CLAIMED:
+                return self._judge(job, claim) if _is_open(begin) else _HAND_ON
+            case Standing.DEADLY:
+                self._log(submission, self.moderate_image.quarantine(submission, claim.crashes, job.live))
+            case Standing.FAILING:
+                self._give_up(job, f"judging it failed {MAX_FAILURES} times")
+            case Standing.NO_POLICY:
+                log.warning("submission %s waits: %s", submission.id, job.arrival.problem)
+            case Standing.NO_POLICY_IN_TIME:
+                self._refuse(submission, job.arrival.problem or "its policy is not in force")
+            case standing:
+                level, words = _NOT_JUDGED[standing]
                 log.log(level, "submission %s %s", submission.id, words)
-                if claim.standing is Standing.CONFLICT:
+                if standing is Standing.CONFLICT:
                     self.metrics.conflicted()
-        except UnavailableError as error:
-            return error
-        except Exception:
-            # One must not take the others with it.
-            log.exception("submission %s cannot be settled", submission.id)
-            return _LEAVE_ALONE
         return None
 
-    def _judge(self, submission: Submission, claim: Claim) -> _Rest:
+    def _judge(self, job: _Job, claim: Claim) -> _Rest:
+        submission = job.submission
         try:
-            decision_id = self.moderate_image(submission)
+            decision_id = self.moderate_image(submission, job.live)
         except RemoteUnavailableError as error:
             log.warning("submission %s, attempt %d: %s", submission.id, claim.attempts, error.message)
-            return self._failed(submission, claim, f"{error.message}, {MAX_FAILURES} times")
+            return self._failed(job, claim, f"{error.message}, {MAX_FAILURES} times")
         except UnavailableError:
             raise
-        except PermanentError as error:
-            self._refuse(submission, error)
         except Exception as error:
             log.exception("submission %s failed, attempt %d", submission.id, claim.attempts)
             problem = f"judging it failed {MAX_FAILURES} times: {without_queries(repr(error))}"
-            return self._failed(submission, claim, problem)
-        else:
-            self._log(submission, decision_id)
+            return self._failed(job, claim, problem)
+        self._log(submission, decision_id)
         self.claim.settled(submission.id, claim)
         return None
 
-    def _failed(self, submission: Submission, claim: Claim, problem: str) -> _Rest:
+    def _failed(self, job: _Job, claim: Claim, problem: str) -> _Rest:
         """Have it tried again after a pause; after the last attempt the policy's `on_error` decides."""
         failures = claim.attempts - claim.crashes
         if failures < MAX_FAILURES:
             self.metrics.retried()
             return Release(counts=True, pause=timedelta(seconds=RETRY_SECONDS[failures - 1]))
-        self._give_up(submission, problem)
-        self.claim.settled(submission.id, claim)
+        self._give_up(job, problem)
+        self.claim.settled(job.submission.id, claim)
         return None
 
-    def _give_up(self, submission: Submission, problem: str) -> None:
-        self._log(submission, self.moderate_image.give_up(submission, problem))
+    def _give_up(self, job: _Job, problem: str) -> None:
+        self._log(job.submission, self.moderate_image.give_up(job.submission, problem, job.live))
 
-    def _refuse(self, submission: Submission, error: PermanentError) -> None:
-        with about(submission.id):
-            log.error("submission %s refused: %s", submission.id, error.message)
-        self.moderate_image.refuse(submission.id, error, submission)
+    def _refuse(self, submission: Submission, problem: str) -> None:
+        log.error("submission %s refused: %s", submission.id, problem)
+        self.refuse(submission.id, UnknownPolicyError(problem), submission)
 
-    def _let_go(self, work: Sequence[tuple[Submission, Claim]], rests: Sequence[_Rest]) -> None:
-        """Release what has no outcome; raise the error of what is away, if anything is."""
+    def _let_go(self, claims: Sequence[tuple[_Job, Claim]], rests: Sequence[_Rest]) -> None:
+        """Release what is claimed and has no outcome."""
         held = [
-            (one.id, claim, _PUT_BACK if isinstance(rest, UnavailableError) else rest)
-            for (one, claim), rest in zip(work, rests, strict=True)
+            (job.submission.id, claim, _PUT_BACK if isinstance(rest, UnavailableError) else rest)
+            for (job, claim), rest in zip(claims, rests, strict=True)
             if rest is not None and claim.standing is Standing.CLAIMED
         ]
         for how in {how for *_, how in held}:
             self.claim.release({name: claim for name, claim, its in held if its == how}, how)
         if handed_on := sum(how == _HAND_ON for *_, how in held):
-            log.info("%d submissions are handed on: too many for one worker at once", handed_on)
-        for rest in rests:
-            if isinstance(rest, UnavailableError):
-                raise rest
+            log.info("%d submissions are requeued: too many for one worker at once", handed_on)
 
     def _log(self, submission: Submission, decision_id: int | None) -> None:
         if decision_id is None:

@@ -68,6 +68,13 @@ _CALLBACK: Final = {
     ],
 }
 
+_AGAIN: Final = {
+    "type": ["string", "null"],
+    "pattern": f"^{SUBMISSION_ID_PATTERN.pattern}$",
+    "description": "Asks that a submission that is decided be judged once more, by its policy as it is now, "
+    "and names this request: sent twice with the same name, it is one request.",
+}
+
 
 def _source(kind: str, **fields: Schema) -> Schema:
     return {
@@ -111,6 +118,7 @@ SUBMISSION: Final[Schema] = {
         "sha256": _SHA256,
         "context": _CONTEXT,
         "callback": _CALLBACK,
+        "again": _AGAIN,
     },
     "required": ["source"],
     "additionalProperties": False,
@@ -154,6 +162,7 @@ UPLOAD: Final[Schema] = {
         "sha256": {**_SHA256, "type": "string"},
         "context": {"type": "string", "description": "A JSON object, up to 8 KiB."},
         "callback": {"type": "string", "description": "As JSON, the `callback` of a submission."},
+        "again": {**_AGAIN, "type": "string"},
     },
     "required": ["picture"],
     "additionalProperties": False,

@@ -74,14 +74,17 @@ async def submit(
     """Take one picture in: by JSON that says where it is, or as a form with the picture itself.
 
     The same id with the same source, sha256 and policy is the same submission, however often it is sent; with
-    others it is a conflict. Of repeated ones the first one's callback counts.
+    others it is a conflict. Of repeated ones the first one's callback counts. A submission that is decided is
+    judged once more if `again` asks for it.
     """
     accepted = await _accept_one(request, service)
     seconds = wished_seconds(request.headers.getlist("Prefer"))
     if seconds is not None and await service.waiting_room.wait(request, accepted.id, seconds):
         response.headers["Preference-Applied"] = f"wait={seconds}"
     known = await run_in_threadpool(_known, service, accepted.id)
-    open_and_asked_for = known.state == "accepted" and (accepted.is_new or seconds is not None)
+    open_and_asked_for = (accepted.is_new or seconds is not None) and await run_in_threadpool(
+        service.intake.find.is_open, accepted.id
+    )
     response.status_code = 202 if open_and_asked_for else 200
     if open_and_asked_for:
         response.headers["Location"] = f"{router.prefix}/{accepted.id}"

@@ -13,7 +13,7 @@ from worker.web.bodies import chunks, in_time
 from worker.web.problems import ProblemError
 
 PICTURE: Final = "picture"
-FIELDS: Final = ("id", "policy", "reference", "sha256", "context", "callback")
+FIELDS: Final = ("id", "policy", "reference", "sha256", "context", "callback", "again")
 #: More than any field may have.
 MAX_FIELD_BYTES: Final = 16 * 1024
 #: What the form has beside the picture.

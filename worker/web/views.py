@@ -200,7 +200,9 @@ class SubmissionView(BaseModel):
         description="Where the picture is, a URL without its query; null where it came with the submission."
     )
     context: dict[str, Any] | None
-    error: str | None = Field(description="Why it was refused.")
+    error: str | None = Field(
+        description="Why it was refused or, while it is accepted, why it waits for its policy."
+    )
     created_at: datetime
     updated_at: datetime
     decision: DecisionView | None = Field(

@@ -5,15 +5,19 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 from worker.client import Client
+from worker.domain.callback import callback_record
 from worker.metrics import Metrics
 from worker.settings import Settings
 from worker.store import schema
 from worker.store.database import Database
+from worker.usecases.publish_pending import PublishPending
 from worker.usecases.publish_submissions import PublishSubmissions
 from worker.usecases.republish_due import RepublishDue
+from worker.usecases.republish_lost import RepublishLost
+from worker.usecases.republish_set_aside import RepublishSetAside
 from worker.usecases.tidy_up import TidyUp
 from worker.wiring.parts import open_database
-from worker.wiring.telling import open_deliverer
+from worker.wiring.telling import default_callback, open_deliverer
 
 
 @contextmanager
@@ -28,9 +32,16 @@ def open_schedule(settings: Settings, metrics: Metrics) -> Iterator[Database]:
         database = open_database(settings)
         stack.callback(database.dispose)
         schema.check(database)
-        republish = RepublishDue(database, PublishSubmissions(broker), metrics)
+        default = callback_record(default_callback(settings))
+        publish = PublishPending(database, PublishSubmissions(broker), metrics, default)
         deliver = stack.enter_context(open_deliverer(settings, database))
         tidy_up = TidyUp(database, timedelta(days=settings.outbox_keep_days))
-        for repeated in (republish.running(), deliver.running(), tidy_up.running()):
-            stack.enter_context(repeated)
+        for periodic in (
+            RepublishDue(database, publish),
+            RepublishLost(database, broker, publish),
+            RepublishSetAside(database, broker),
+            deliver,
+            tidy_up,
+        ):
+            stack.enter_context(periodic.running())
         yield database

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final, TypeVar
 
 from worker.client import Client
@@ -24,7 +25,9 @@ from worker.usecases.judge_picture import JudgePicture
 from worker.usecases.moderate_image import ModerateImage
 from worker.usecases.recall_embeddings import RecallEmbeddings
 from worker.usecases.record_decisions import RecordDecisions
+from worker.usecases.refuse_submission import RefuseSubmission
 from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
+from worker.usecases.set_aside import SetAside
 from worker.usecases.settle_submissions import SettleSubmissions
 from worker.wiring.parts import image_reader, open_database, open_decoder, open_encoder
 from worker.wiring.policies import last_good_in, open_policies
@@ -47,7 +50,9 @@ class Service:
     policies: PolicyLibrary
     database: Database
     moderate_image: ModerateImage
+    refuse: RefuseSubmission
     settle: SettleSubmissions
+    set_aside: SetAside
 
 
 @contextmanager
@@ -89,7 +94,10 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
             record=_gathered(stack, record, "recording decisions"),
         )
         process = process_name()
-        claim = ClaimSubmissions(database, process)
+        claim = ClaimSubmissions(
+            database, process, policy_wait=timedelta(seconds=settings.policy_wait_seconds)
+        )
+        refuse = RefuseSubmission(database, default_callback(settings))
         reporter = PolicyReporter(ReportPolicies(database, process), policies)
         readiness.encoder, readiness.policies = encoder, policies
         stack.enter_context(policies.watching(settings.policy_reload_seconds))
@@ -97,19 +105,20 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         stack.enter_context(claim.renewing())
         if settings.schedule_in_workers:
             stack.enter_context(open_schedule(settings, metrics))
-        claim_together = _gathered(stack, claim.together, "claiming submissions", size=len)
-        settle = SettleSubmissions(moderate_image, claim, claim_together, Gate(), metrics, progress)
-        yield Service(encoder, policies, database, moderate_image, settle)
+        claim_each = _gathered(stack, claim, "claiming submissions").outcomes
+        settle = SettleSubmissions(moderate_image, refuse, claim, claim_each, Gate(), metrics, progress)
+        yield Service(
+            encoder, policies, database, moderate_image, refuse, settle, SetAside(database, metrics)
+        )
 
 
 def _gathered(
     stack: ExitStack,
     work: Callable[[Sequence[Item]], Sequence[Result]],
     name: str,
-    size: Callable[[Item], int] = lambda _item: 1,
-) -> Callable[[Sequence[Item]], list[Result]]:
+) -> Gatherer[Item, Result]:
     """Let all threads of the process share the transactions of `work`, until the stack is unwound."""
-    gatherer = Gatherer(work, most=MOST_TOGETHER, name=name, size=size)
+    gatherer = Gatherer(work, most=MOST_TOGETHER, name=name)
     stack.callback(gatherer.close)
     return gatherer
 

@@ -29,8 +29,10 @@ def row(database):
 
 
 def make_due(database, **values):
+    """Let its time to be published come; its message is not on the queue."""
+    past = utc_now() - timedelta(seconds=1)
     with database.transaction() as session:
-        session.execute(update(SubmissionRow).values(publish_at=utc_now() - timedelta(seconds=1), **values))
+        session.execute(update(SubmissionRow).values(publish_at=past, published_at=None, **values))
 
 
 def take(database, limit=10):
@@ -80,16 +82,31 @@ def test_nothing_is_due_before_its_time_and_what_is_due_is_given_to_one(database
     assert row(database).publish_at > utc_now()
 
 
-def test_it_is_published_again_until_it_is_decided_at_ever_longer_intervals(database):
+def lost(database, moment, limit=10):
+    with database.transaction() as session:
+        return [one.id for one in submissions.take_lost(session, limit, moment)]
+
+
+def test_what_is_on_the_queue_is_not_due_however_long_it_waits(database):
     accept(database)
-    minutes = []
-    for _ in range(9):
-        make_due(database)
-        assert len(take(database)) == 1
-        minutes.append(round((row(database).publish_at - utc_now()) / timedelta(minutes=1)))
-    assert minutes == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    past = utc_now() - timedelta(hours=9)
+    with database.transaction() as session:
+        session.execute(update(SubmissionRow).values(publish_at=past, published_at=past))
+    with database.reading() as session:
+        assert not submissions.is_any_due(session)
+    assert take(database) == []
+
+
+def test_what_was_published_before_a_moment_and_never_came_is_taken_once(database):
+    accept(database)
+    published_at = row(database).published_at
+    assert lost(database, published_at) == []
+    later = published_at + timedelta(microseconds=1)
+    assert lost(database, later) == [SIGNED.id]
+    assert row(database).published_at > published_at
+    assert lost(database, later) == []
     record(database, SIGNED)
-    assert row(database).publish_at is None
+    assert row(database).published_at is None
 
 
 def test_a_message_that_cannot_be_read_takes_nothing_from_what_is_accepted_under_its_id(database):

@@ -19,6 +19,7 @@ from worker.store.tables import SubmissionConflictRow, SubmissionRow
 
 CLAIMED = Claim(Standing.CLAIMED, attempts=1)
 SIGNED = replace(submission(), source=ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7"))
+AGAIN = replace(SIGNED, again="since-the-edit")
 WHOLE = {"kind": "url", "url": SIGNED.source.url}
 SOON = Release(counts=True, pause=timedelta(seconds=2))
 HAND_ON = Release(counts=False, pause=timedelta())
@@ -26,7 +27,10 @@ PUT_BACK = Release(counts=False, pause=None)
 
 
 def arrival(what=SIGNED, policy=POLICY):
-    return Arrival(what, policy.digest, source_record(what.source), to_message(what)["source"])
+    whole = to_message(what)["source"]
+    if policy is None:
+        return Arrival(what, None, source_record(what.source), whole, problem="not in force")
+    return Arrival(what, policy.digest, source_record(what.source), whole)
 
 
 def claim(database, *whats, process="ada", holds=(), alone=False, policy=POLICY):
@@ -149,7 +153,7 @@ def test_after_three_deaths_nobody_is_given_it_again(database):
     record(database, SIGNED)
     assert standing(database) is Standing.DECIDED
     # It would kill under any other version too.
-    assert standing(database, policy=OTHER_VERSION) is Standing.DEADLY
+    assert standing(database, AGAIN, policy=OTHER_VERSION) is Standing.DEADLY
 
 
 def test_what_is_renewed_stays_in_hand(database):
@@ -235,17 +239,107 @@ def test_a_decision_ends_the_claim_of_whoever_holds_it(database):
     assert standing(database, process="eve") is Standing.DECIDED
 
 
-def test_under_another_version_it_is_judged_again_and_can_be_brought_back_meanwhile(database):
+def test_what_is_decided_stays_so_under_every_later_version(database):
     claim(database)
     record(database, SIGNED)
-    assert claim(database, policy=OTHER_VERSION) == [CLAIMED]
+    assert standing(database, policy=OTHER_VERSION) is Standing.DECIDED
+    assert record(database, SIGNED, policy=OTHER_VERSION) is None
+    assert row(database).publish_at is None
+
+
+def test_a_second_judgement_that_is_asked_for_is_made_once_and_can_be_brought_back_meanwhile(database):
+    claim(database)
+    record(database, SIGNED)
+    assert claim(database, AGAIN, policy=OTHER_VERSION) == [CLAIMED]
     found = row(database)
     assert (found.state, found.pending_source, found.attempts) == ("decided", WHOLE, 1)
     let_run_out(database)
-    assert due(database) == [SIGNED.id]
+    with database.transaction() as session:
+        (due,) = submissions.take_due(session, 10)
+    assert (due.id, due.again) == (SIGNED.id, AGAIN.again)
     assert standing(database, process="eve", policy=OTHER_VERSION, alone=True) is Standing.CLAIMED
-    record(database, SIGNED, policy=OTHER_VERSION)
+    assert record(database, SIGNED, policy=OTHER_VERSION) is not None
     assert (row(database).pending_source, row(database).publish_at, row(database).claimed_by) == (None,) * 3
+    third = replace(OTHER_VERSION, background=("a person",))
+    for copy in (SIGNED, AGAIN):
+        assert standing(database, copy, policy=third) is Standing.DECIDED
+    assert standing(database, replace(AGAIN, again="a-third"), policy=third, alone=True) is Standing.CLAIMED
+
+
+def test_to_ask_again_under_the_same_version_is_answered_by_the_decision_there_is(database):
+    claim(database)
+    record(database, SIGNED)
+    assert standing(database, AGAIN) is Standing.DECIDED
+    # The request is done with, whatever is saved afterwards.
+    assert standing(database, AGAIN, policy=OTHER_VERSION) is Standing.DECIDED
+
+
+def test_a_request_over_http_is_taken_once(database):
+    def ask():
+        with database.transaction() as session:
+            return submissions.ask_again(session, AGAIN, source_record(SIGNED.source), WHOLE)
+
+    claim(database)
+    assert not ask(), "it will be judged anyway"
+    record(database, SIGNED)
+    assert [ask(), ask()] == [True, False]
+    with database.reading() as session:
+        assert submissions.is_open(session, SIGNED.id)
+    # Any copy of its message will do.
+    assert claim(database, policy=OTHER_VERSION) == [CLAIMED]
+    assert record(database, SIGNED, policy=OTHER_VERSION) is not None
+    assert not ask()
+
+
+def test_the_version_that_claimed_it_last_decides_it_alone(database):
+    claim(database)
+    let_run_out(database)
+    claim(database, process="eve", policy=OTHER_VERSION, alone=True)
+    assert record(database, SIGNED) is None, "the process that stood still comes too late"
+    assert (row(database).state, row(database).claimed_by) == ("accepted", "eve")
+    assert record(database, SIGNED, policy=OTHER_VERSION) is not None
+    assert record(database, SIGNED) is None
+
+
+@pytest.mark.parametrize("kind", [Standing.DEADLY, Standing.FAILING])
+def test_what_is_given_up_is_decided_by_the_version_that_is_in_force(database, kind):
+    claim(database)
+    with database.transaction() as session:
+        counts = {"crashes": 3} if kind is Standing.DEADLY else {"attempts": 3}
+        session.execute(update(SubmissionRow).values(claimed_by=None, claimed_until=None, **counts))
+    assert standing(database, policy=OTHER_VERSION) is kind
+    assert row(database).publish_at > utc_now(), "should giving up fail"
+    assert record(database, SIGNED, policy=OTHER_VERSION) is not None
+
+
+def test_a_bare_message_waits_for_its_policy_and_is_then_to_be_refused(database):
+    assert standing(database, policy=None) is Standing.NO_POLICY
+    found = row(database)
+    assert (found.state, found.error, found.claimed_by) == ("accepted", "not in force", None)
+    assert timedelta() < found.publish_at - utc_now() <= submissions.POLICY_PAUSE
+    assert timedelta() < found.refuse_at - utc_now() <= claims.POLICY_WAIT
+    let_run_out(database)
+    assert due(database) == [SIGNED.id]
+    assert standing(database, policy=None) is Standing.NO_POLICY
+    assert row(database).publish_at - utc_now() > submissions.POLICY_PAUSE, "the pauses grow"
+    with database.transaction() as session:
+        session.execute(update(SubmissionRow).values(refuse_at=utc_now()))
+    assert standing(database, policy=None) is Standing.NO_POLICY_IN_TIME
+    assert claim(database) == [CLAIMED], "it came after all"
+    assert (row(database).error, row(database).refuse_at) == (None, None)
+
+
+def test_what_http_accepted_waits_for_its_policy_as_long_as_it_takes(database):
+    with database.transaction() as session:
+        submissions.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
+    assert standing(database, policy=None) is Standing.NO_POLICY
+    assert row(database).refuse_at is None
+
+
+def test_what_another_worker_judges_is_left_alone_by_one_without_the_policy(database):
+    claim(database)
+    assert standing(database, process="eve", policy=None) is Standing.IN_HAND
+    assert (row(database).claimed_by, row(database).error) == ("ada", None)
 
 
 def test_what_a_worker_without_claims_decided_is_moved_on(database):

@@ -4,13 +4,14 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import event, func, select, text
-from sqlalchemy.exc import InternalError
+from sqlalchemy.exc import InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from support.store_records import record, submission
 
-from worker.errors import DatabaseUnavailableError, SettingsError
+from worker.errors import DatabaseUnavailableError, SettingsError, TransactionGivenUpError
 from worker.store import schema, submissions
 from worker.store.address import Address
 from worker.store.database import Database
@@ -240,6 +241,23 @@ def test_a_lost_connection_and_a_full_pool_are_failures_that_a_later_try_survive
         raise failure
     assert caught.value.message == message
     assert caught.value.__cause__ is failure
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("57P01", DatabaseUnavailableError),
+        ("40P01", TransactionGivenUpError),
+        ("58030", TransactionGivenUpError),
+        ("54000", OperationalError),
+    ],
+    ids=["shut down", "deadlock", "a block that cannot be read", "a row that is too large"],
+)
+def test_what_concerns_some_rows_alone_does_not_make_the_others_wait(code, kind):
+    failure = OperationalError("INSERT", {}, psycopg.errors.lookup(code)("it went wrong"))
+    with pytest.raises(kind) as caught, named_failures(Address.parse("postgresql://h/n")):
+        raise failure
+    assert type(caught.value) is kind
 
 
 def test_tables_that_vanished_are_a_failure_that_a_later_try_survives(database: Database):

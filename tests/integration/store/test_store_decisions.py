@@ -289,7 +289,7 @@ def test_reading_many_decisions_takes_two_statements(database):
 def fail_halfway(database: Database) -> None:
     with database.transaction() as session:
         submissions.record(
-            session, [submissions.Decided(submission(), policy="default", sha256=None, source=None)]
+            session, [submissions.Decided(submission(), "default", POLICY.digest, sha256=None, source=None)]
         )
         raise RuntimeError("killed")
 

@@ -1,5 +1,6 @@
 """The deployment at a glance, on both databases: what is counted, and by which index."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import event, text, update
@@ -47,7 +48,8 @@ def test_what_waits_is_counted_with_its_oldest(database):
         session.execute(update(SubmissionRow).where(SubmissionRow.id == "upload-9").values(created_at=old))
     found = backlog(database)
     assert found.undecided == Waiting(2, old)
-    assert (found.outbox.count, found.workers) == (2, 1)
+    assert (found.outbox.count, found.workers) == (3, 1)
+    assert found.set_aside.count == 1
     assert found.outbox.seconds(found.at) < 600
     assert found.reviews[ReviewKind.DECISION].count == 1
     change(database, OutboxRow, error="callback: the host platform.example is not one")
@@ -57,7 +59,7 @@ def test_what_waits_is_counted_with_its_oldest(database):
     change(database, OutboxRow, state="given_up")
     change(database, PolicyStateRow, seen_at=utc_now() - timedelta(seconds=91))
     found = backlog(database)
-    assert (found.outbox.count, found.given_up, found.workers) == (0, 2, 0)
+    assert (found.outbox.count, found.given_up, found.workers) == (0, 3, 0)
 
 
 def test_what_nobody_puts_on_the_queue_again_is_overdue_from_when_it_was_due(database):
@@ -66,9 +68,24 @@ def test_what_nobody_puts_on_the_queue_again_is_overdue_from_when_it_was_due(dat
         for name, publish_at in (("late", due), ("later", due + timedelta(hours=1))):
             submissions.accept(session, submission(name), None, {"kind": "file", "path": "a.png"})
             session.execute(
-                update(SubmissionRow).where(SubmissionRow.id == name).values(publish_at=publish_at)
+                update(SubmissionRow)
+                .where(SubmissionRow.id == name)
+                .values(publish_at=publish_at, published_at=None)
             )
     assert backlog(database).overdue == Waiting(1, due)
+
+
+def test_what_waits_for_its_policy_is_counted_by_policy_and_what_is_queued_is_not_overdue(database):
+    past = utc_now() - timedelta(hours=2)
+    with database.transaction() as session:
+        for name in ("one", "two", "queued"):
+            what = replace(submission(name), policy="strict")
+            submissions.accept(session, what, None, {"kind": "file", "path": "a.png"})
+        session.execute(update(SubmissionRow).values(publish_at=past, created_at=past))
+        waits = SubmissionRow.id != "queued"
+        session.execute(update(SubmissionRow).where(waits).values(error="not in force", published_at=None))
+    assert backlog(database).without_policy == {"strict": Waiting(2, past)}
+    assert backlog(database).overdue == Waiting(2, past)
 
 
 def test_what_happened_is_counted_by_hour_and_day(database):
@@ -116,7 +133,7 @@ def test_no_glance_reads_a_table_that_grows(database):
                 assert scan not in plan, plan
                 assert "index" in plan.lower(), plan
                 looked += 1
-    assert looked == 5
+    assert looked == 6
 
 
 def test_the_revision_is_told(database):

@@ -26,7 +26,9 @@ SWORDS = (PICTURES / "crossed-swords.webp").read_bytes()
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Deployment]:
-    made = deploy(tmp_path_factory.mktemp("deployment"), redis_url, max_picture_bytes=1_000_000)
+    made = deploy(
+        tmp_path_factory.mktemp("deployment"), redis_url, max_picture_bytes=1_000_000, policy_wait_seconds=3
+    )
     with made.worker():
         yield made
     made.database.dispose()

@@ -31,7 +31,9 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iter
     folder = tmp_path_factory.mktemp("deployment")
     (folder / "store").mkdir()
     stores = {"disk": f"file://{folder}/store", "tape": "s3://tape"}
-    made = deploy(folder, redis_url, url_hosts="any-public", object_stores=stores, concurrency=4)
+    made = deploy(
+        folder, redis_url, url_hosts="any-public", object_stores=stores, concurrency=4, policy_wait_seconds=3
+    )
     with (
         serving(lambda visit: visit.answer(500)) as troubled,
         pytest.MonkeyPatch.context() as patch,

@@ -61,7 +61,9 @@ def fill(database, encoder, count, verdicts_on=0):
             what = Submission(f"upload-{n:03}", LocalFile("x.png"))
             facts = PictureFacts(picture, "PNG", 64, 64, frames=2)
             vectors = random.normal(size=(2, encoder.dimension))
-            submissions.record(session, [submissions.Decided(what, policy="p", sha256=picture, source=None)])
+            submissions.record(
+                session, [submissions.Decided(what, "p", "d" * 64, sha256=picture, source=None)]
+            )
             decision_id = decisions.insert(
                 session,
                 [

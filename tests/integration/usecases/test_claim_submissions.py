@@ -80,14 +80,13 @@ def test_what_several_messages_bring_is_claimed_in_four_statements(database, ada
     """Insert or lock, look for decisions, tell the time, take in hand."""
     taken = replace(WHAT, id="upload-0-0")
     take(eve, taken)
-    many = [[arrival(replace(WHAT, id=f"upload-{m}-{n}")) for n in range(each)] for m in range(messages)]
+    many = [arrival(replace(WHAT, id=f"upload-{m}-{n}")) for m in range(messages) for n in range(each)]
 
     with statements(database) as seen:
-        found = ada.together(many)
+        found = ada(many)
 
     assert len(seen) == 4
-    assert [len(one) for one in found] == [each] * messages
-    standings = [claim.standing for one in found for claim in one]
+    standings = [claim.standing for claim in found]
     assert standings == [Standing.IN_HAND] + [Standing.CLAIMED] * (messages * each - 1)
 
 

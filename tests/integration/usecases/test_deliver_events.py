@@ -12,13 +12,16 @@ from support.decided import add_events, decide
 from support.deployment import wait_for
 from support.receiver import DRIP, DROP, FLOOD, HANG, HOST, SECRET, deliverer, receiving
 
-from worker.errors import RemoteUnavailableError
+from worker.domain.callback import WebhookCallback
+from worker.domain.submission import LocalFile, Submission
+from worker.errors import RemoteUnavailableError, UnknownPolicyError
 from worker.logs import hide_queries
 from worker.notifications.signature import new_secret, verify
-from worker.store import decisions, outbox
+from worker.store import decisions, outbox, submissions
 from worker.store.column_types import utc_now
 from worker.store.tables import OutboxRow
 from worker.usecases.deliver_events import IN_HAND_PER_RECEIVER, PAUSES, DeliverEvents
+from worker.usecases.refuse_submission import RefuseSubmission
 from worker.web.views import decision_view
 
 
@@ -75,6 +78,37 @@ def test_a_decision_is_told_signed_and_as_the_api_shows_it(database, add, delive
     state = event["submission"], event["action"], event["decided_by"], event["sequence"]
     assert state == ("upload-1", "review", "policy", 0)
     assert (stored.state, stored.attempts, stored.error) == ("delivered", 1, None)
+
+
+def test_a_refusal_is_told_with_the_submission_and_the_reason(database, deliver):
+    with receiving(204) as receiver:
+        what = Submission(
+            "upload-1",
+            LocalFile("a.jpg"),
+            policy="uploads",
+            reference="post-42",
+            context={"a": 1},
+            callback=WebhookCallback(receiver.url),
+        )
+        source = {"kind": "file", "path": "a.jpg"}
+        with database.transaction() as session:
+            submissions.accept(session, what, source, source)
+        RefuseSubmission(database)(what.id, UnknownPolicyError("there is no policy uploads"), what)
+        assert deliver(receiver)() == 1
+    (event,) = receiver.events
+    assert event["type"] == "submission.refused"
+    assert (event["submission"], event["action"], event["sequence"]) == ("upload-1", None, 1)
+    assert event["data"] == {
+        "submission": {
+            "id": "upload-1",
+            "reference": "post-42",
+            "context": {"a": 1},
+            "policy": "uploads",
+            "sha256": None,
+        },
+        "problem": "there is no policy uploads",
+    }
+    assert the_event(database).state == "delivered"
 
 
 def test_what_fails_is_tried_again_later_and_later(database, add, deliver):

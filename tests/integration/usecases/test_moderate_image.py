@@ -10,12 +10,13 @@ from support.tables import make_tables
 
 from worker.domain.callback import WebhookCallback
 from worker.domain.submission import InlineBytes, LocalFile, Submission
-from worker.errors import UnknownPolicyError, UsageError
+from worker.errors import InvalidSubmissionError, UnknownPolicyError, UsageError
 from worker.resources import folder
 from worker.settings import Settings
 from worker.store import decisions, submissions
 from worker.store.tables import OutboxRow, ReviewRow
 from worker.usecases.record_decisions import RecordDecisions
+from worker.usecases.refuse_submission import RefuseSubmission
 from worker.wiring.parts import open_database
 from worker.wiring.service import Service, open_service
 
@@ -110,16 +111,42 @@ def test_the_digest_of_what_cannot_be_decoded_is_kept(service):
 
 def test_an_unknown_policy_decides_nothing(service):
     submission = Submission("post-5", InlineBytes(PICTURE), policy="uploads")
-    with pytest.raises(UnknownPolicyError) as error:
+    with pytest.raises(UnknownPolicyError):
         service.moderate_image(submission)
-    service.moderate_image.refuse(submission.id, error.value, submission)
     assert recorded(service, "post-5") == []
+
+
+def test_a_refusal_is_kept_with_its_reason_and_is_one_event(service):
+    mine, theirs = WebhookCallback("https://a.example/told"), WebhookCallback("https://b.example/told")
+    refuse = RefuseSubmission(service.database, default_callback=theirs)
+    named = Submission("post-13", InlineBytes(PICTURE), policy="uploads", callback=mine)
+    for _ in range(2):
+        refuse("post-13", UnknownPolicyError("no such policy"), named)
+        refuse("post-14", InvalidSubmissionError("field 'source' is missing"))
+    refuse("post-14", InvalidSubmissionError("unknown field 'colour'"))
     with service.database.reading() as session:
-        assert dict(submissions.refused(session, limit=5)) == {"post-5": error.value.message}
+        refused = dict(submissions.refused(session, limit=5))
+        events = session.scalars(select(OutboxRow).where(OutboxRow.kind == "submission.refused")).all()
+    assert (refused["post-13"], refused["post-14"]) == ("no such policy", "unknown field 'colour'")
+    assert [(one.submission_id, one.problem, one.callback["url"], one.decision_id) for one in events] == [
+        ("post-13", "no such policy", mine.url, None),
+        ("post-14", "field 'source' is missing", theirs.url, None),
+        ("post-14", "unknown field 'colour'", theirs.url, None),
+    ]
 
 
-def test_a_refusal_never_overwrites_a_decision(service):
+def test_a_refusal_never_overwrites_a_decision_and_is_no_event_then(service):
     service.moderate_image(Submission("post-6", InlineBytes(PICTURE)))
-    service.moderate_image.refuse("post-6", UsageError("too late"))
+    service.refuse("post-6", UsageError("too late"))
     with service.database.reading() as session:
         assert "post-6" not in dict(submissions.refused(session, limit=5))
+
+
+def test_a_version_that_did_not_claim_a_submission_does_not_decide_it(service):
+    submission = Submission("post-15", InlineBytes(PICTURE))
+    live = service.moderate_image.policy_of(submission)
+    stricter = tuple(replace(label, review=0.01) for label in live.policy.labels)
+    later = replace(live, policy=replace(live.policy, labels=stricter))
+    assert service.moderate_image(submission, live) is not None
+    assert service.moderate_image(submission, later) is None
+    assert len(recorded(service, "post-15")) == 1

@@ -95,7 +95,7 @@ def test_the_number_of_statements_does_not_depend_on_that_of_decisions(database,
     """Versions, submissions, decisions, scores, embeddings, verdicts to inherit, the time, reviews, numbers."""
     with statements(database) as seen:
         record([judged(n) for n in range(size)])
-    assert len(seen) == 8
+    assert len(seen) == 9
     assert count(database, LabelScoreRow) == 2 * size
     assert count(database, ReviewRow) == size
 

@@ -12,16 +12,19 @@ from worker.client import Client
 from worker.client.messages import to_message
 from worker.domain.submission import InlineBytes, LocalFile, Submission
 from worker.metrics import Metrics, WebMetrics
+from worker.store import outbox
 from worker.store.claims import Arrival
 from worker.store.column_types import utc_now
 from worker.store.tables import SubmissionRow
 from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.claim_submissions import ClaimSubmissions
+from worker.usecases.publish_pending import PublishPending
 from worker.usecases.publish_submissions import PublishSubmissions
 from worker.usecases.republish_due import RepublishDue
 
 FILE = Submission("upload-1", LocalFile("a.jpg"), policy="stickers", reference="post-42", context={"a": 1})
 BYTES = Submission("upload-2", InlineBytes(b"abc"))
+DEFAULT = {"url": "https://platform.example/moderated"}
 
 
 class Nowhere:
@@ -44,14 +47,20 @@ def accept(deployment, *submissions):
 
 
 def make_due(deployment, **values):
+    past = utc_now() - timedelta(seconds=1)
     with deployment.database.transaction() as session:
-        session.execute(update(SubmissionRow).values(publish_at=utc_now() - timedelta(seconds=1), **values))
+        session.execute(update(SubmissionRow).values(publish_at=past, published_at=None, **values))
+
+
+def republishing(deployment, client, **options):
+    publish = PublishSubmissions(client, **options)
+    return RepublishDue(deployment.database, PublishPending(deployment.database, publish, Metrics(), DEFAULT))
 
 
 def test_what_was_never_published_is_published_whole(deployment):
     accept(deployment, FILE, BYTES)
     with deployment.client() as client:
-        republish = RepublishDue(deployment.database, PublishSubmissions(client), Metrics())
+        republish = republishing(deployment, client)
         assert republish() == 0
         make_due(deployment)
         assert republish() == 2
@@ -63,19 +72,23 @@ def test_a_row_that_holds_no_submission_stops_no_other(deployment):
     accept(deployment, FILE)
     make_due(deployment, pending_source={"kind": "tape"})
     accept(deployment, BYTES)
-    with deployment.database.transaction() as session:
-        session.execute(update(SubmissionRow).values(publish_at=utc_now() - timedelta(seconds=1)))
+    make_due(deployment)
     with deployment.client() as client:
-        assert RepublishDue(deployment.database, PublishSubmissions(client), Metrics())() == 1
+        assert republishing(deployment, client)() == 1
     assert deployment.unfinished() == {"upload-2"}
-    assert "field 'source.kind' must be one of" in deployment.refused(1)["upload-1"]
+    problem = deployment.refused(1)["upload-1"]
+    assert "field 'source.kind' must be one of" in problem
+    with deployment.database.reading() as session:
+        (event,) = outbox.newest(session, limit=5)
+    assert (event.kind, event.submission_id, event.decision_id) == ("submission.refused", "upload-1", None)
+    assert (event.problem, event.callback) == (problem, DEFAULT)
 
 
 def test_what_a_worker_died_of_is_published_again(deployment):
     claim = ClaimSubmissions(deployment.database, "ada")
     claim([Arrival(BYTES, "d" * 64, None, to_message(BYTES)["source"])])
     with deployment.client() as client:
-        republish = RepublishDue(deployment.database, PublishSubmissions(client), Metrics())
+        republish = republishing(deployment, client)
         assert republish() == 0
         make_due(deployment)
         assert republish() == 1
@@ -87,10 +100,10 @@ def test_while_the_broker_is_away_it_is_tried_as_often_as_needed(deployment):
     make_due(deployment)
     with Client("redis://127.0.0.1:1/0", queue=deployment.settings.queue) as nowhere:
         clock = itertools.count(step=10)
-        away = RepublishDue(deployment.database, PublishSubmissions(nowhere, lambda: next(clock)), Metrics())
+        away = republishing(deployment, nowhere, clock=lambda: next(clock))
         assert [away(), away()] == [0, 0]
     with deployment.client() as client:
-        assert RepublishDue(deployment.database, PublishSubmissions(client), Metrics())() == 1
+        assert republishing(deployment, client)() == 1
 
 
 def test_a_broker_that_is_away_is_left_alone_for_a_moment(deployment):

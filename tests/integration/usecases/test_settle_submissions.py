@@ -1,6 +1,7 @@
 """What becomes of a message's submissions, with a judge that fails as it is told to: on both databases."""
 
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select, update
+from support.broken_rows import break_rows, mend_rows
 
 from worker.domain.decision import Decision
 from worker.domain.policy import Action, Label, Policy
@@ -21,13 +23,14 @@ from worker.errors import (
     UnknownPolicyError,
 )
 from worker.gate import Gate
+from worker.gathering import in_halves
 from worker.metrics import Metrics
 from worker.progress import Progress
 from worker.store import decisions, policy_versions, submissions
 from worker.store.column_types import utc_now
 from worker.store.tables import SubmissionConflictRow, SubmissionRow
 from worker.usecases import settle_submissions
-from worker.usecases.claim_submissions import ClaimSubmissions
+from worker.usecases.claim_submissions import RELEASE_AGAIN_SECONDS, ClaimSubmissions
 from worker.usecases.settle_submissions import SettleSubmissions
 
 POLICY = Policy(name="default", background=("an everyday scene",), labels=(Label("weapons", ("a gun",)),))
@@ -40,25 +43,26 @@ class Failing:
 
     def __init__(self, database) -> None:
         self.errors, self.attempts, self.at_work = {}, Counter(), 0
+        self.policy = POLICY
         self.decided, self.given_up, self.quarantined, self.refused = set(), {}, {}, {}
         self._database, self._lock = database, threading.Lock()
 
     def policy_of(self, submission):
         if submission.policy:
-            raise UnknownPolicyError(f"there is no policy {submission.policy!r}")
-        return SimpleNamespace(policy=POLICY)
+            raise self.errors.get("policy", UnknownPolicyError(f"there is no policy {submission.policy!r}"))
+        return SimpleNamespace(policy=self.policy)
 
-    def __call__(self, submission):
+    def __call__(self, submission, _live=None):
         with self._lock:
             self.attempts[submission.id] += 1
         if error := self.errors.get(submission.id):
             raise error
         return self._record(submission, self.decided.add, submission.id)
 
-    def give_up(self, submission, problem):
+    def give_up(self, submission, problem, _live=None):
         return self._record(submission, self.given_up.__setitem__, submission.id, problem)
 
-    def quarantine(self, submission, crashes):
+    def quarantine(self, submission, crashes, _live=None):
         return self._record(submission, self.quarantined.__setitem__, submission.id, crashes)
 
     def refuse(self, submission_id, error, _=None):
@@ -68,16 +72,23 @@ class Failing:
         with self._lock:
             note(*what)
         with self._database.transaction() as session:
-            policy_versions.keep(session, [(POLICY, "name: default\n")])
-            submissions.record(
-                session, [submissions.Decided(submission, policy=POLICY.name, sha256=None, source=None)]
+            policy_versions.keep(session, [(self.policy, "name: default\n")])
+            wanted = submissions.record(
+                session,
+                [
+                    submissions.Decided(
+                        submission, self.policy.name, self.policy.digest, sha256=None, source=None
+                    )
+                ],
             )
+            if not wanted:
+                return None
             return decisions.insert(
                 session,
                 [
                     decisions.NewDecision(
                         submission=submission,
-                        policy=POLICY,
+                        policy=self.policy,
                         decision=Decision(Action.ALLOW, "harmless"),
                         model="demo",
                         model_digest="c" * 64,
@@ -97,9 +108,13 @@ def settle(database, judge):
     return settling(judge, database)
 
 
-def settling(judge, database, process="ada", gate=None):
-    claim = ClaimSubmissions(database, process)
-    return SettleSubmissions(judge, claim, claim.together, gate or Gate(), Metrics(), Progress())
+def settling(judge, database, process="ada", gate=None, clock=time.monotonic):
+    claim = ClaimSubmissions(database, process, clock)
+
+    def claim_each(arrivals):
+        return in_halves(claim, arrivals, "claiming")
+
+    return SettleSubmissions(judge, judge.refuse, claim, claim_each, gate or Gate(), Metrics(), Progress())
 
 
 def what(*ids, **fields):
@@ -116,7 +131,11 @@ def come_again(database, settle):
     past = utc_now() - timedelta(seconds=1)
     with database.transaction() as session:
         resting = SubmissionRow.publish_at.is_not(None)
-        session.execute(update(SubmissionRow).where(resting).values(publish_at=past, claimed_until=past))
+        session.execute(
+            update(SubmissionRow)
+            .where(resting)
+            .values(publish_at=past, published_at=None, claimed_until=past)
+        )
         due = [one.id for one in submissions.take_due(session, 100)]
     settle(what(*due))
     return set(due)
@@ -191,23 +210,113 @@ def test_while_the_database_is_away_nothing_is_judged(settle, judge):
     def unreachable(*_, **__):
         raise DatabaseUnavailableError("the database is away")
 
-    away = replace(settle, claim_together=unreachable)
+    away = replace(settle, claim_each=lambda arrivals: in_halves(unreachable, arrivals, "claiming"))
     with pytest.raises(DatabaseUnavailableError):
         away(what("a"))
     assert judge.attempts == {}
 
 
-def test_a_policy_that_goes_between_claim_and_judgement_is_refused(settle, judge):
-    judge.errors = {"a": UnknownPolicyError("it went")}
-    settle(what("a"))
-    assert judge.refused == {"a": "it went"}
-    assert settle.claim._held == {}
-
-
-def test_a_policy_that_is_not_in_force_is_refused_and_nothing_is_claimed(database, settle, judge):
+def test_a_policy_that_is_not_in_force_is_waited_for_and_the_others_are_judged(database, settle, judge):
     settle(what("a", policy="uploads") + what("b"))
+    assert judge.refused == {}
+    assert judge.decided == {"b"}
+    assert (rows(database)["a"].error, rows(database)["a"].attempts) == ("there is no policy 'uploads'", 0)
+
+
+def test_a_policy_that_never_comes_is_refused_after_its_time(database, settle, judge):
+    settle(what("a", policy="uploads"))
+    with database.transaction() as session:
+        past = utc_now() - timedelta(seconds=1)
+        session.execute(update(SubmissionRow).values(refuse_at=past))
+    settle(what("a", policy="uploads"))
     assert judge.refused == {"a": "there is no policy 'uploads'"}
-    assert set(rows(database)) == {"b"}
+
+
+def test_an_unforeseen_error_while_claiming_concerns_its_own_submission_alone(database, settle, judge):
+    break_rows(database, "id IN ('b', 'e')")
+    failures = settle(what(*"abcdef"))
+    assert [one.submission.id for one in failures] == ["b", "e"]
+    assert all("index is corrupted" in str(one.error) for one in failures)
+    assert judge.decided == set("acdf")
+    assert set(rows(database)) == set("acdf")
+    mend_rows(database)
+    assert settle(what(*"abcdef")) == []
+    assert judge.decided == set("abcdef")
+
+
+def test_a_mistake_of_ours_before_the_claim_concerns_its_own_submission_alone(settle, judge):
+    judge.errors = {"policy": KeyError("a mistake")}
+    failures = settle(what("a", policy="uploads") + what("b"))
+    assert [(one.submission.id, repr(one.error)) for one in failures] == [("a", "KeyError('a mistake')")]
+    assert judge.decided == {"b"}
+
+
+def test_a_claim_that_cannot_be_released_stops_no_other_and_is_released_later(database, judge):
+    clock = SimpleNamespace(now=0.0)
+    settle = settling(judge, database, clock=lambda: clock.now)
+    judge.errors = {"b": UnavailableError("its store is away")}
+    with pytest.raises(UnavailableError):
+        settle(what("b"))
+    judge.errors = {"b": ZeroDivisionError("b")}
+
+    def break_release(submission):
+        break_rows(database, "id = 'b'", statement="UPDATE")
+        raise judge.errors[submission.id]
+
+    judge.__class__ = type("Breaking", (Failing,), {"__call__": lambda _, one, __=None: break_release(one)})
+    assert settle(what("b")) == []
+    judge.__class__, judge.errors = Failing, {}
+    assert settle(what(*"acd")) == []
+    assert judge.decided == set("acd")
+    settle.claim.renew()
+    mend_rows(database)
+    assert rows(database)["b"].claimed_by == "ada"
+    settle.claim.renew()
+    assert rows(database)["b"].claimed_by == "ada", "not before its time"
+    clock.now = RELEASE_AGAIN_SECONDS
+    settle.claim.renew()
+    assert (rows(database)["b"].claimed_by, rows(database)["b"].attempts) == (None, 1)
+
+
+def test_a_claim_that_cannot_be_renewed_lets_no_other_lease_run_out(database, settle):
+    past = utc_now() - timedelta(seconds=1)
+    inside = []
+
+    def look(submission):
+        with database.transaction() as session:
+            session.execute(update(SubmissionRow).values(claimed_until=past))
+        break_rows(database, "id = 'b'", statement="UPDATE")
+        with pytest.raises(Exception, match="index is corrupted"):
+            settle.claim.renew()
+        mend_rows(database)
+        inside.append({name: row.claimed_until > utc_now() for name, row in rows(database).items()})
+        raise KeyboardInterrupt
+
+    settle.moderate_image.__class__ = type("L", (Failing,), {"__call__": lambda _, one, __=None: look(one)})
+    with pytest.raises(KeyboardInterrupt):
+        settle(what(*"abc"))
+    assert inside == [{"a": True, "b": False, "c": True}]
+
+
+def test_a_panic_of_a_library_takes_nobody_along_and_stays_in_the_ledger(database, settle, judge):
+    class Panic(BaseException):
+        """What some libraries raise, which is no Exception."""
+
+    judge.errors = {"b": Panic("a library's own")}
+    assert settle(what(*"abc")) == []
+    assert judge.decided == {"a", "c"}
+    assert rows(database)["b"].claimed_by is None
+    judge.errors = {}
+    assert come_again(database, settle) == {"b"}
+
+
+def test_a_policy_that_is_saved_between_two_attempts_decides_once(database, settle, judge):
+    judge.errors = {"b": ZeroDivisionError("b")}
+    settle(what("b"))
+    judge.errors, judge.policy = {}, replace(POLICY, background=("an everyday scene", "a person"))
+    assert rows(database)["b"].policy_digest == POLICY.digest
+    come_again(database, settle)
+    assert rows(database)["b"].policy_digest == judge.policy.digest
 
 
 def test_what_cannot_be_begun_in_time_is_published_at_once_and_was_no_attempt(
@@ -238,7 +347,7 @@ class Dying(Failing):
     def __init__(self) -> None:
         super().__init__(None)
 
-    def __call__(self, _):
+    def __call__(self, _, _live=None):
         raise KeyboardInterrupt
 
 
@@ -250,7 +359,7 @@ def test_suspects_are_judged_alone_and_the_others_before_them(database, judge):
         inside.append((submission.id, gate._is_alone, gate._inside))
         return 1
 
-    judge.__class__ = type("Looking", (Failing,), {"__call__": lambda _, one: look(one)})
+    judge.__class__ = type("Looking", (Failing,), {"__call__": lambda _, one, __=None: look(one)})
     settling(judge, database, gate=gate)(what(*"abcd"))
     assert inside == [("a", False, 1), ("c", False, 1), ("b", True, 0), ("d", True, 0)]
     assert {one.crashes for one in rows(database).values()} == {0, 1}

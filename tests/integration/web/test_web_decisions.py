@@ -45,7 +45,8 @@ def record(database, number, policy=POLICY, decision=REVIEW):
     what = Submission(f"upload-{number}", LocalFile("a.png"), reference=f"post-{number % 3}")
     with database.transaction() as session:
         policy_versions.keep(session, [(policy, "name: default\n")])
-        submissions.record(session, [submissions.Decided(what, policy=policy.name, sha256=None, source=None)])
+        decided = submissions.Decided(what, policy.name, policy.digest, sha256=None, source=None)
+        submissions.record(session, [decided])
         return decisions.insert(
             session,
             [

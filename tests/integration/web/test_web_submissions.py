@@ -3,10 +3,13 @@
 import base64
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+import redis
 from prometheus_client import generate_latest
 from sqlalchemy import select, text, update
 from support.deployment import deploy
@@ -14,11 +17,14 @@ from support.web_api import Api, make_key, serving_api
 
 from worker.demo.stage import PICTURES
 from worker.domain.api_key import Scope
-from worker.domain.submission import LocalFile, Submission
+from worker.domain.policy_state import PolicyState
+from worker.domain.submission import ImageUrl, LocalFile, Submission
 from worker.metrics import Metrics
-from worker.store import submissions
+from worker.policy_files.parser import parse_policy
+from worker.store import policy_states, policy_versions, submissions
 from worker.store.column_types import utc_now
 from worker.store.tables import SubmissionRow
+from worker.usecases.publish_pending import PublishPending
 from worker.usecases.publish_submissions import PublishSubmissions
 from worker.usecases.republish_due import RepublishDue
 
@@ -222,7 +228,8 @@ def test_while_the_broker_is_away_pictures_are_accepted_and_published_later(
         Metrics(),
     )
     with later.client() as client:
-        assert RepublishDue(made.database, PublishSubmissions(client), metrics)() == 3
+        pending = PublishPending(made.database, PublishSubmissions(client), metrics)
+        assert RepublishDue(made.database, pending)() == 3
     assert later.unfinished() == {answer.json()["id"] for answer in answers}
     assert b"moderation_published_again_total 3.0" in generate_latest(metrics.registry)
     assert {one.published_again for one in rows(made)} == {1}
@@ -286,9 +293,63 @@ def test_what_came_before_there_were_fingerprints_is_known_by_its_source(deploym
     what = Submission("upload-7", LocalFile("cat.jpg"))
     source = {"kind": "file", "path": "cat.jpg"}
     with deployment.database.transaction() as session:
-        submissions.record(session, [submissions.Decided(what, policy="p", sha256=DIGEST, source=source)])
+        decided = submissions.Decided(what, "p", "d" * 64, sha256=DIGEST, source=source)
+        submissions.record(session, [decided])
         session.execute(update(SubmissionRow).values(fingerprint=None, updated_at=utc_now()))
     assert api.post("/v1/submissions", json={"id": "upload-7", "source": source}).status_code == 200
     assert api.post("/v1/submissions", json={"id": "upload-7", "source": URL}).status_code == 409
     assert upload(api, id="upload-7").status_code == 200
     assert json.loads(upload(api, b"x", id="upload-7").text)["status"] == 409
+
+
+def test_a_policy_whose_file_was_saved_a_moment_ago_is_accepted_and_one_that_never_was_good_is_not(
+    deployment, api
+):
+    policies = deployment.settings.policies
+    good = deployment.policy_file.read_text(encoding="utf-8")
+    (policies / "new.yaml").write_text(good.replace("name: stickers", "name: new", 1), encoding="utf-8")
+    (policies / "broken.yaml").write_text("name: broken\nlabels: {weapons: [\n", encoding="utf-8")
+    assert api.post("/v1/submissions", json={"source": URL, "policy": "new"}).status_code == 202
+    answer = api.post("/v1/submissions", json={"source": URL, "policy": "broken"})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        422,
+        "there is no policy 'broken' that decides here",
+    )
+    with deployment.database.transaction() as session:
+        fixed = good.replace("name: stickers", "name: broken", 1)
+        policy_versions.in_force(session, parse_policy(fixed, "broken.yaml"), fixed)
+    assert api.post("/v1/submissions", json={"source": URL, "policy": "broken"}).status_code == 202
+
+
+def test_a_policy_that_every_worker_refuses_is_refused_until_its_file_is_saved_anew(deployment, api):
+    file = deployment.settings.policies / "new.yaml"
+    good = deployment.policy_file.read_text(encoding="utf-8")
+    file.write_text(good.replace("name: stickers", "name: new", 1), encoding="utf-8")
+    later = utc_now() + timedelta(seconds=1)
+    state = PolicyState("new", None, refused_at=later, refusal="its tests fail")
+    with deployment.database.transaction() as session:
+        policy_states.replace(session, "host:1:1", [state])
+    assert api.post("/v1/submissions", json={"source": URL, "policy": "new"}).status_code == 422
+    saved_at = later.timestamp() + 1
+    os.utime(file, (saved_at, saved_at))
+    assert api.post("/v1/submissions", json={"source": URL, "policy": "new"}).status_code == 202
+
+
+def test_a_second_judgement_is_asked_for_once_by_its_name(deployment, api):
+    what = Submission("upload-7", ImageUrl(URL["url"]))
+    fields = {"id": "upload-7", "source": URL}
+    assert api.post("/v1/submissions", json=fields).status_code == 202
+    asked = fields | {"again": "since-the-edit"}
+    assert api.post("/v1/submissions", json=asked).status_code == 200, "it will be judged anyway"
+    with deployment.database.transaction() as session:
+        submissions.record(session, [submissions.Decided(what, "stickers", "d" * 64, None, None)])
+    assert api.post("/v1/submissions", json=fields).status_code == 200
+    answer = api.post("/v1/submissions", json=asked)
+    assert (answer.status_code, answer.headers["Location"]) == (202, "/v1/submissions/upload-7")
+    assert row(deployment, "upload-7").pending_source == URL
+    with redis.Redis.from_url(deployment.settings.broker_url) as broker:
+        assert broker.llen(deployment.settings.queue) == 2
+        assert api.post("/v1/submissions", json=asked).status_code == 200
+        assert broker.llen(deployment.settings.queue) == 2
+    problem = api.post("/v1/submissions", json=fields | {"again": "not a name"})
+    assert problem.status_code == 422

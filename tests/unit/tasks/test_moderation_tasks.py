@@ -1,33 +1,44 @@
 """What the tasks make of messages, with a service that only listens."""
 
-from types import SimpleNamespace
-
 import pytest
 from celery.exceptions import Reject
 
 from worker.client.messages import to_many_message
 from worker.domain.submission import LocalFile, Submission
-from worker.errors import DatabaseUnavailableError
+from worker.errors import DatabaseUnavailableError, ModelError, SchemaError, SettingsError
 from worker.settings import Settings
 from worker.tasks import moderation
+from worker.usecases.settle_submissions import Failure
 
+INDEX = ValueError("index is corrupted")
 MESSAGE = {"id": "post-42", "source": {"kind": "file", "path": "cat.jpg"}}
 
 
 class Listening:
-    """Stands in for the service: keeps what is to be settled and what is refused, or is away."""
+    """Stands in for the service: keeps what is to be settled and what is refused, or fails."""
 
     def __init__(self) -> None:
         self.settled, self.refused, self.away = [], {}, None
-        self.moderate_image = SimpleNamespace(refuse=self._refuse)
+        #: Ids that the ledger cannot take, and messages that may be set aside.
+        self.broken, self.can_be_set_aside, self.kept = set(), False, []
 
     def settle(self, submissions, spread):
         self._look()
-        self.settled += spread(lambda one: one.id, submissions)
+        good = [one for one in submissions if one.id not in self.broken]
+        self.settled += spread(lambda one: one.id, good)
+        return [Failure(one, INDEX) for one in submissions if one.id in self.broken]
 
-    def _refuse(self, submission_id, error):
+    def refuse(self, submission_id, error):
         self._look()
+        if submission_id in self.broken:
+            raise INDEX
         self.refused[submission_id] = error.message
+
+    def set_aside(self, message, error):
+        assert error is INDEX
+        if self.can_be_set_aside:
+            self.kept.append(message)
+        return self.can_be_set_aside
 
     def _look(self):
         if self.away:
@@ -80,6 +91,69 @@ def test_while_something_is_away_the_message_goes_back_as_it_came(service, task,
     with pytest.raises(Reject) as rejected:
         task(**message)
     assert rejected.value.requeue
+
+
+class Panic(BaseException):
+    """What some libraries raise, which is no Exception."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("a mistake"), ModelError("no model"), SettingsError("no"), SchemaError("no"), INDEX, Panic()],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (moderation.check, MESSAGE),
+        (moderation.check_many, many("a", "b")),
+    ],
+)
+def test_whatever_is_raised_the_message_goes_back(service, task, message, error):
+    service.away = error
+    with pytest.raises(Reject) as rejected:
+        task(**message)
+    assert rejected.value.requeue
+
+
+def test_a_service_that_cannot_be_opened_loses_no_message(service, monkeypatch):
+    class Broken(type(moderation.app)):
+        @property
+        def service(self):
+            raise ModelError("the model cannot be loaded")
+
+    monkeypatch.setattr(moderation.app, "__class__", Broken)
+    for task, message in ((moderation.check, MESSAGE), (moderation.check_many, many("a"))):
+        with pytest.raises(Reject) as rejected:
+            task(**message)
+        assert rejected.value.requeue
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"submissions": [{"id": "bad"}, MESSAGE]},
+        {"submissions": [{"id": "bad", "source": {"kind": "file", "path": "a.jpg"}}, MESSAGE]},
+    ],
+    ids=["cannot be refused", "cannot be claimed"],
+)
+def test_what_the_ledger_cannot_take_comes_back_until_it_is_set_aside(service, message):
+    service.broken = {"bad"}
+    with pytest.raises(Reject) as rejected:
+        moderation.check_many(**message)
+    assert rejected.value.requeue
+    assert service.settled == ["post-42"]
+    service.can_be_set_aside = True
+    moderation.check_many(**message)
+    assert [one["id"] for one in service.kept] == ["bad"]
+
+
+def test_of_a_message_of_many_that_is_none_what_cannot_be_refused_comes_back(service):
+    service.broken = {"bad"}
+    message = {"submissions": [{"id": "bad"}, MESSAGE, 7]}
+    with pytest.raises(Reject):
+        moderation.check_many(**message)
+    assert set(service.refused) == {"post-42"}
 
 
 def test_positional_arguments_are_refused(service):

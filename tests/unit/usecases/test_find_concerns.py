@@ -67,6 +67,16 @@ def test_all_is_well_while_work_goes_on():
             {"undecided": Waiting(5, since(minutes=1)), "overdue": Waiting(5, since(seconds=40))},
         ),
         (
+            "2 messages set aside, since the ledger cannot take them; the oldest has been failing for 2 min",
+            "the workers' logs say why",
+            {"set_aside": Waiting(2, since(minutes=2))},
+        ),
+        (
+            "3 submissions for the policy strict, which is not in force; the oldest waits for 2 min",
+            "put a good strict.yaml where the workers read policies: moderate policy status",
+            {"without_policy": {"strict": Waiting(3, since(minutes=2)), "new": Waiting(1, since(seconds=5))}},
+        ),
+        (
             "1 picture in quarantine, since workers died of them",
             "moderate decisions --action review",
             {"reviews": {ReviewKind.QUARANTINE: Waiting(1, NOW)}},

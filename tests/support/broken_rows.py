@@ -1,0 +1,50 @@
+"""Lets a database raise, over some rows, what it raises over a corrupt index: no retry is meant for that."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import text
+
+from worker.store.database import Database
+
+_SQLITE = """
+CREATE TRIGGER broken BEFORE {statement} ON {table} WHEN NEW.{condition}
+BEGIN SELECT RAISE(ABORT, 'index is corrupted'); END
+"""
+_POSTGRESQL_FUNCTION = """
+CREATE OR REPLACE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'index is corrupted' USING ERRCODE = 'XX002'; END $$
+"""
+_POSTGRESQL = """
+CREATE TRIGGER broken BEFORE {statement} ON {table}
+FOR EACH ROW WHEN (NEW.{condition}) EXECUTE FUNCTION broken()
+"""
+
+
+def break_rows(
+    database: Database, condition: str, *, table: str = "submissions", statement: str = "INSERT"
+) -> None:
+    """Raise at every statement of this kind over rows of which `condition` holds, such as "id = 'upload-1'"."""
+    is_sqlite = database.address.file is not None
+    with database.transaction() as session:
+        if not is_sqlite:
+            session.execute(text(_POSTGRESQL_FUNCTION))
+        trigger = _SQLITE if is_sqlite else _POSTGRESQL
+        session.execute(text(trigger.format(statement=statement, table=table, condition=condition)))
+
+
+def mend_rows(database: Database, *, table: str = "submissions") -> None:
+    """Take it back."""
+    on = "" if database.address.file else f" ON {table}"
+    with database.transaction() as session:
+        session.execute(text(f"DROP TRIGGER broken{on}"))
+
+
+@contextmanager
+def broken_rows(database: Database, condition: str, *, table: str = "submissions") -> Iterator[None]:
+    """Raise over new rows of which `condition` holds while the block runs."""
+    break_rows(database, condition, table=table)
+    try:
+        yield
+    finally:
+        mend_rows(database, table=table)

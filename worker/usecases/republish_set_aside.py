@@ -1,0 +1,51 @@
+"""Publishes messages again that were set aside because they could not be entered into the ledger."""
+
+import json
+import logging
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from worker.background import repeated
+from worker.client import Client
+from worker.store import set_aside_messages
+from worker.store.database import Database
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 5.0
+#: Messages in memory at once: each may hold 350 KiB.
+CHUNK: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RepublishSetAside:
+    """Publish what is due; several processes may do so at once, each takes its own."""
+
+    database: Database
+    broker: Client
+
+    def __call__(self) -> int:
+        """Return how many messages were published; after BrokerUnavailableError they are still set aside."""
+        count = 0
+        while taken := self._publish():
+            count += taken
+        return count
+
+    def running(self) -> AbstractContextManager[None]:
+        """Look now and again while the context lasts; a failure is only logged."""
+        return repeated(self, LOOK_SECONDS, name="publishing what was set aside")
+
+    def _publish(self) -> int:
+        with self.database.reading() as session:
+            if not set_aside_messages.is_any_due(session):
+                return 0
+        with self.database.transaction() as session:
+            taken = set_aside_messages.take_due(session, CHUNK)
+            # Before the commit: a message that is published twice does no harm, one that is lost does.
+            for one in taken:
+                log.info(
+                    "submission %s is published again, it was set aside: %s", one.submission_id, one.error
+                )
+                self.broker.resend(json.loads(one.message))
+        return len(taken)
