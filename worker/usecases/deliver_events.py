@@ -211,7 +211,7 @@ def _data(session: Session, event: Event) -> dict[str, Any]:
         refused = submissions.find(session, event.submission_id)
         if refused is None:
             raise ValueError(f"there is no submission {event.submission_id}")
-        return refusal_data(refused)
+        return refusal_data(refused, refused.error or "")
     decision = decisions.get(session, event.decision_id)
     if event.verdict_id is None:
         return decision_data(decision)
