@@ -55,14 +55,13 @@ def decision_data(decision: RecordedDecision, verdict: Mapping[str, Any] | None 
 
 
 def refusal_data(refused: LedgerEntry, problem: str) -> dict[str, Any]:
-    """Return the data of an event about a submission that no policy can decide."""
+    """Return the data of an event about a submission that no policy can decide, because of `problem`."""
     return {
         "submission": {
             "id": refused.id,
             "reference": refused.reference,
             "context": refused.context,
             "policy": refused.policy,
-            "sha256": refused.sha256,
         },
         "problem": problem,
     }

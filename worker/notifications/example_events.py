@@ -67,7 +67,7 @@ _REFUSED: Final = LedgerEntry(
     source={"kind": "file", "path": "uploads/cat.jpg"},
     context={"author": 7},
     state="refused",
-    error="there is no policy 'strict'",
+    error=None,
     fingerprint=None,
     created_at=_DECIDED_AT,
     updated_at=_DECIDED_AT,
@@ -94,7 +94,7 @@ def example_event(
     reference, context = about.reference, dict(about.context)
     if kind is EventType.SUBMISSION_REFUSED:
         refused = replace(_REFUSED, id=about.submission_id, reference=reference, context=context)
-        data = refusal_data(refused, refused.error or "")
+        data = refusal_data(refused, "there is no policy 'strict'")
     else:
         decision = replace(_DECISION, submission_id=about.submission_id, reference=reference, context=context)
         data = decision_data(decision, _VERDICTS.get(kind))

@@ -118,6 +118,8 @@ def _asked_for(
         group = verdicts.given_with(session, named.given_with) or group
     for decision_id in sorted({verdict.decision_id for verdict in group}):
         reviews.of_decision(session, decision_id)
+    # Submissions before verdicts, as whoever records a decision that inherits a verdict.
+    in_force.lock(session, {verdict.submission_id for verdict in group})
     verdicts.lock(session, [verdict.id for verdict in group])
     # Somebody may have been first while we waited.
     asked = [verdicts.get(session, verdict.id) for verdict in group]

@@ -112,7 +112,6 @@ class RefusedSubmission(BaseModel):
     reference: str
     context: dict[str, Any] | None
     policy: str | None
-    sha256: str | None
 
 
 class RefusalData(BaseModel):

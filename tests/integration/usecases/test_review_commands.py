@@ -132,3 +132,31 @@ def test_the_name_comes_from_the_environment_too(desk, review):
     desk.decide(weapons=0.8)
     assert "1:1" in review("claim", reviewer="ada").out
     assert "ada" in review("list").out
+
+
+def test_every_list_says_what_is_in_force(desk, moderate, review):
+    noisy = Desk(desk.database, callback={"url": "https://platform.example/moderated"})
+    decision_id = noisy.decide(weapons=0.999)
+    noisy.appeal(decision_id, "art")
+    (listed,) = json.loads(review("list", "--json").out)
+    assert (listed["action"], listed["decided_by"], listed["policy_action"]) == ("block", "policy", "block")
+    noisy.answer(LEA, Answer(Action.ALLOW))
+    (decided,) = json.loads(moderate("decisions", "--json").out)
+    assert (decided["action"], decided["decided_by"], decided["sequence"]) == ("allow", "appeal", 3)
+    assert decided["policy_action"] == "block"
+    assert "allow, by appeal" in moderate("decisions").out
+    events = json.loads(moderate("outbox", "list", "--json").out)
+    assert [(one["type"], one["action"], one["decided_by"], one["sequence"]) for one in events] == [
+        ("appeal.answered", "allow", "appeal", 3),
+        ("verdict.made", "allow", "appeal", 2),
+        ("decision.made", "block", "policy", 1),
+    ]
+
+
+def test_a_blind_look_is_listed_without_the_verdict(desk, review):
+    desk.decide(twice=0.8)
+    desk.answer(LEA, Answer(Action.BLOCK, frozenset({"twice"})))
+    (listed,) = json.loads(review("list", "--json").out)
+    (taken,) = json.loads(review("claim", "--json", "--as", "bob").out)
+    for one in (listed, taken):
+        assert (one["action"], one["decided_by"]) == ("review", "policy")
