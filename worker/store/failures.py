@@ -50,7 +50,7 @@ _ELSEWHERE: Final = "see that the server runs and that MODERATION_DATABASE_URL i
 def named_failures(address: Address) -> Iterator[None]:
     """Raise DatabaseUnavailableError for whatever a later try can survive; let every other error pass.
 
-    TransactionGivenUpError if others may succeed: two were in each other's way, or some rows are out of reach.
+    TransactionGivenUpError if others may succeed: they were in each other's way, or some rows are broken.
     """
     try:
         yield
