@@ -223,6 +223,7 @@ def _database_figures(records: Records | ModerationError) -> dict[str, Any]:
             for report in records.awake
         ],
         "undecided": _waiting_figures(records, backlog.undecided),
+        "waiting_for": {name: _waiting_figures(records, one) for name, one in backlog.waiting_for.items()},
         "outbox": _waiting_figures(records, backlog.outbox) | {"given_up": backlog.given_up},
         "reviews": {kind.value: _waiting_figures(records, one) for kind, one in backlog.reviews.items()},
         "decisions": {action.value: _lately_figures(one) for action, one in happened.decisions.items()},

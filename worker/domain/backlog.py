@@ -29,6 +29,8 @@ class Backlog:
     undecided: Waiting = Waiting()
     #: Of those, whose time has come to be put on the queue again, and since when it has.
     overdue: Waiting = Waiting()
+    #: Of the undecided, those that wait for something unavailable, by what that is.
+    waiting_for: Mapping[str, Waiting] = field(default_factory=dict)
     #: Events that the platform has yet to be told.
     outbox: Waiting = Waiting()
     #: Events that could not be delivered and are no longer tried.

@@ -4,7 +4,7 @@ A claim is a lease. Whoever holds it renews it, so that one which ran out says t
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final
@@ -70,6 +70,8 @@ class Claim:
     #: How often it was in hand, this time included.
     attempts: int = 0
     crashes: int = 0
+    #: How long the ledger has known the submission.
+    age: timedelta = field(default=timedelta(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,12 @@ class Release:
 
     #: Whether it was an attempt that failed, or none at all.
     counts: bool
-    #: How long until it is published again; None where its message is still there, and can be waited for.
+    #: How long until it is published again; None if its message is still there, and can be waited for.
     pause: timedelta | None
+    #: The resource that is unavailable, as operators call it; None if it waits for none.
+    waits_for: str | None = None
+    #: Why it is not judged yet.
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,7 @@ def claim(
 
     wanted = [one for name, one in meant.items() if found[name].standing is Standing.CLAIMED]
     if wanted:
-        found |= _take(session, process, wanted, locked)
+        found |= _take(session, claimant, wanted, locked)
     if left := [name for name in decided if locked[name].publish_at]:
         submissions.close(session, left)
     if strange:
@@ -209,9 +215,11 @@ def release(session: Session, process: str, ids: Collection[str], how: Release) 
         ids,
         claimed_by=None,
         # However many copies of its message there are, none is the next attempt before its time.
-        claimed_until=again if how.counts else None,
+        claimed_until=again if how.pause else None,
         publish_at=again,
         attempts=SubmissionRow.attempts - (0 if how.counts else 1),
+        waits_for=how.waits_for,
+        error=how.reason,
     )
 
 
@@ -287,7 +295,7 @@ def _count_crashes(session: Session, claimant: _Claimant, locked: dict[str, _Kno
 
 
 def _take(
-    session: Session, process: str, arrivals: Iterable[Arrival], locked: Mapping[str, _Known]
+    session: Session, claimant: _Claimant, arrivals: Iterable[Arrival], locked: Mapping[str, _Known]
 ) -> dict[str, Claim]:
     """Write the claims on these and return them."""
     # Decided under an earlier version of the policy: its source was emptied then.
@@ -301,17 +309,32 @@ def _take(
         whole["pending_source"] = case(emptied, value=SubmissionRow.id, else_=SubmissionRow.pending_source)
     attempts = case(
         (SubmissionRow.publish_at.is_(None), SubmissionRow.crashes + 1),
-        (SubmissionRow.claimed_by == process, SubmissionRow.attempts),
+        (SubmissionRow.claimed_by == claimant.process, SubmissionRow.attempts),
         else_=SubmissionRow.attempts + 1,
     )
+    # By the database's clock, not by that of the process that inserted the row.
+    is_new = SubmissionRow.publish_at.is_(None) & (SubmissionRow.state == "accepted")
+    now = literal(claimant.now, SubmissionRow.created_at.type)
+    first_known_at = case((is_new, now), else_=SubmissionRow.created_at)
     taken = session.execute(
         update(SubmissionRow)
         .where(SubmissionRow.id.in_([one.submission.id for one in arrivals]))
-        .values(claimed_by=process, attempts=attempts, **_lease(session), **whole)
-        .returning(SubmissionRow.id, SubmissionRow.attempts, SubmissionRow.crashes)
+        .values(
+            claimed_by=claimant.process,
+            attempts=attempts,
+            created_at=first_known_at,
+            waits_for=None,
+            error=None,
+            **_lease(session),
+            **whole,
+        )
+        .returning(SubmissionRow.id, SubmissionRow.attempts, SubmissionRow.crashes, SubmissionRow.created_at)
         .execution_options(synchronize_session=False)
     )
-    return {name: Claim(Standing.CLAIMED, attempts, crashes) for name, attempts, crashes in taken}
+    return {
+        name: Claim(Standing.CLAIMED, attempts, crashes, max(timedelta(), claimant.now - known_since))
+        for name, attempts, crashes, known_since in taken
+    }
 
 
 def _claim_of(

@@ -16,6 +16,7 @@ from worker.store.policy_states import SILENT_AFTER
 from worker.store.tables import (
     TRIED_AGAIN,
     UNDECIDED,
+    WAITING,
     DecisionRow,
     OutboxRow,
     PolicyStateRow,
@@ -60,6 +61,7 @@ def backlog(session: Session) -> Backlog:
         at=now,
         undecided=_waiting(session, SubmissionRow.created_at, UNDECIDED),
         overdue=_waiting(session, SubmissionRow.publish_at, SubmissionRow.publish_at <= now),
+        waiting_for=_waiting_for(session),
         outbox=_waiting(session, OutboxRow.created_at, OutboxRow.state == "pending"),
         given_up=session.scalar(given_up) or 0,
         reviews=_open_reviews(session),
@@ -85,6 +87,27 @@ def happenings(session: Session) -> Happenings:
 def _waiting(session: Session, since: InstrumentedAttribute[Any], *conditions: Any) -> Waiting:
     query = select(func.count(), func.min(since)).where(*conditions)
     return Waiting(*session.execute(query).one())
+
+
+def _waiting_for(session: Session) -> dict[str, Waiting]:
+    query = (
+        select(SubmissionRow.waits_for, func.count(), func.min(SubmissionRow.created_at))
+        .where(WAITING)
+        .group_by(SubmissionRow.waits_for)
+        .order_by(SubmissionRow.waits_for)
+    )
+    return {str(resource): Waiting(count, oldest) for resource, count, oldest in session.execute(query)}
+
+
+def why_waiting(session: Session, resource: str) -> str:
+    """Return why a resource is unavailable, as the submission says that has waited for it longest."""
+    query = (
+        select(SubmissionRow.error)
+        .where(WAITING, SubmissionRow.waits_for == resource)
+        .order_by(SubmissionRow.created_at)
+        .limit(1)
+    )
+    return session.scalar(query) or ""
 
 
 def _open_reviews(session: Session) -> dict[ReviewKind, Waiting]:

@@ -27,7 +27,7 @@ LONGEST_PATIENCE: Final = timedelta(hours=1)
 _MAX_NAMED: Final = 20
 #: What a submission that has an outcome needs no longer.
 _SETTLED: Final[dict[str, None]] = dict.fromkeys(
-    ("pending_source", "publish_at", "claimed_by", "claimed_until")
+    ("pending_source", "publish_at", "claimed_by", "claimed_until", "waits_for")
 )
 
 
@@ -124,6 +124,7 @@ def entry(
         "published_again": 0,
         "attempts": 0,
         "crashes": 0,
+        "waits_for": None,
         "updated_at": utc_now(),
     }
 
@@ -138,7 +139,8 @@ def accept(
 
     One that was refused is accepted anew, whatever it was. `source` and `pending_source` as in `entry`.
     """
-    columns = entry(submission, source, pending_source) | {"publish_at": clock.later(session, PATIENCE)}
+    times = {"created_at": clock.later(session), "publish_at": clock.later(session, PATIENCE)}
+    columns = entry(submission, source, pending_source) | times
     row = insert_into(session, SubmissionRow, **columns, id=submission.id)
     anew = row.on_conflict_do_update(
         index_elements=[SubmissionRow.id], set_=columns, where=SubmissionRow.state == "refused"
@@ -271,7 +273,7 @@ def abandon(session: Session, submission_id: str, error: str) -> None:
 
 def close(session: Session, ids: Iterable[str]) -> None:
     """Move on what is decided: nobody has to publish or to judge it any more."""
-    update_submissions(session, ids, state="decided", updated_at=utc_now(), **_SETTLED)
+    update_submissions(session, ids, state="decided", error=None, updated_at=utc_now(), **_SETTLED)
 
 
 def refused(session: Session, limit: int) -> list[tuple[str, str]]:

@@ -31,6 +31,7 @@ _CONSTRAINT_NAMES: Final = {
 UNDECIDED: Final = text("state = 'accepted'")
 DELIVERED: Final = text("state = 'delivered'")
 TRIED_AGAIN: Final = text("attempts > 1")
+WAITING: Final = text("waits_for IS NOT NULL")
 
 
 class Row(DeclarativeBase):
@@ -65,6 +66,13 @@ class SubmissionRow(Row):
             "ix_submissions_tried_again", "updated_at", sqlite_where=TRIED_AGAIN, postgresql_where=TRIED_AGAIN
         ),
         Index(
+            "ix_submissions_waits_for",
+            "waits_for",
+            "created_at",
+            sqlite_where=WAITING,
+            postgresql_where=WAITING,
+        ),
+        Index(
             "ix_submissions_review_source",
             "id",
             sqlite_where=text("review_source IS NOT NULL"),
@@ -86,8 +94,10 @@ class SubmissionRow(Row):
     #: Where the platform wants to hear of the decision; None leaves it to the settings.
     callback: Mapped[dict[str, Any] | None] = mapped_column(Names)
     state: Mapped[str]
-    #: Why it was refused; None where it was not.
+    #: Why it was refused, or why it is not judged yet; None otherwise.
     error: Mapped[str | None]
+    #: Undecided: the resource that is unavailable, as operators call it; None if it waits for none.
+    waits_for: Mapped[str | None]
     #: What tells it from another submission with the same id; None where it was recorded before 0004.
     fingerprint: Mapped[str | None]
     #: Undecided: the source whole, with the query that may sign it or the bytes; emptied with the outcome.

@@ -9,7 +9,7 @@ from worker.domain.decision import Decision, decide_deadly, decide_undecodable, 
 from worker.domain.fingerprint import fingerprint
 from worker.domain.review import ReviewKind
 from worker.domain.submission import Submission
-from worker.errors import PermanentError, SourceError, UndecodablePictureError
+from worker.errors import PermanentError, SourceError, SourceNotReadyError, UndecodablePictureError
 from worker.images.reader import ImageReader, verify_sha256
 from worker.metrics import Metrics
 from worker.policy_files.library import LivePolicy, PolicyLibrary
@@ -39,15 +39,23 @@ class ModerateImage:
     recall: Recall
     record: Record
 
-    def __call__(self, submission: Submission) -> int | None:
-        """Decide `submission`; return the decision's id, or None where it was decided before.
+    def __call__(self, submission: Submission, *, is_last_try: bool = True) -> int | None:
+        """Decide `submission`; return the decision's id, or None if it was decided before.
 
-        UnknownPolicyError where the policy is not in force here; UnavailableError where the database
-        is away, and then nothing has been written.
+        UnknownPolicyError if the policy is not in force here; InvalidSubmissionError if pictures are never
+        read from there; SourceNotReadyError if the picture is missing and this is not the last try;
+        UnavailableError if the database or the place of the picture is unavailable. Nothing is written then.
         """
         # One version for the whole of this job, whatever is saved meanwhile.
         live = self.policy_of(submission)
-        return self._record(submission, live, self._judge(submission, live))
+        self.reader.allowed.check(submission.source)
+        try:
+            judgement = self._judge(submission, live)
+        except SourceNotReadyError as problem:
+            if not is_last_try:
+                raise
+            judgement = Judgement(decide_unreadable(live.policy, problem.message))
+        return self._record(submission, live, judgement)
 
     def policy_of(self, submission: Submission) -> LivePolicy:
         """Return the version that decides now; UnknownPolicyError where none is in force here."""
@@ -80,6 +88,8 @@ class ModerateImage:
             with self.metrics.stage("fetch"):
                 data = self.reader.read(submission.source)
                 verify_sha256(data, submission.sha256)
+        except SourceNotReadyError:
+            raise
         except SourceError as problem:
             return Judgement(decide_unreadable(live.policy, problem.message))
         except UndecodablePictureError as refusal:

@@ -1,6 +1,7 @@
 """Settles what a message brings: each submission is claimed, judged, and has an outcome or another try."""
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,14 @@ from typing import Any, Final
 from worker.client.messages import source_record, to_message
 from worker.domain.submission import Submission
 from worker.domain.url import without_queries
-from worker.errors import PermanentError, RemoteUnavailableError, UnavailableError
+from worker.errors import (
+    PermanentError,
+    RemoteUnavailableError,
+    ResourceUnavailableError,
+    SourceNotReadyError,
+    SourceUnavailableError,
+    UnavailableError,
+)
 from worker.gate import Gate
 from worker.logs import about
 from worker.metrics import Metrics
@@ -31,8 +39,10 @@ TURN_SECONDS: Final = 5.0
 
 #: No time to begin: published at once.
 _HAND_ON: Final = Release(counts=False, pause=timedelta())
-#: Something we need is away: the message goes back to the queue.
-_PUT_BACK: Final = Release(counts=False, pause=None)
+#: Between two looks for a missing picture, and two tries of a place that is unavailable.
+SHORTEST_REST: Final = timedelta(seconds=1)
+SHORTEST_OUTAGE_REST: Final = timedelta(seconds=4)
+LONGEST_REST: Final = timedelta(minutes=5)
 #: Not even giving up succeeds.
 _LEAVE_ALONE: Final = Release(counts=True, pause=timedelta(minutes=1))
 
@@ -61,6 +71,8 @@ class SettleSubmissions:
     gate: Gate
     metrics: Metrics
     progress: Progress
+    #: How long a missing picture is looked for again, from when its submission was first known.
+    missing_for: timedelta = timedelta()
 
     def __call__(self, submissions: Sequence[Submission], spread: Spread = map) -> None:
         """Settle each on its own; when this returns, the ledger answers for all of them.
@@ -134,7 +146,13 @@ class SettleSubmissions:
 
     def _judge(self, submission: Submission, claim: Claim) -> _Rest:
         try:
-            decision_id = self.moderate_image(submission)
+            decision_id = self._decide(submission, claim)
+        except SourceNotReadyError as error:
+            log.info("submission %s is looked for again: %s", submission.id, error.message)
+            pause = min(_rest(claim, SHORTEST_REST), _whole_seconds(self.missing_for - claim.age))
+            return Release(counts=False, pause=pause, reason="its picture is not there yet")
+        except SourceUnavailableError as error:
+            return _waiting(error, _rest(claim, SHORTEST_OUTAGE_REST))
         except RemoteUnavailableError as error:
             log.warning("submission %s, attempt %d: %s", submission.id, claim.attempts, error.message)
             return self._failed(submission, claim, f"{error.message}, {MAX_FAILURES} times")
@@ -150,6 +168,11 @@ class SettleSubmissions:
             self._log(submission, decision_id)
         self.claim.settled(submission.id, claim)
         return None
+
+    def _decide(self, submission: Submission, claim: Claim) -> int | None:
+        if claim.age < self.missing_for:
+            return self.moderate_image(submission, is_last_try=False)
+        return self.moderate_image(submission)
 
     def _failed(self, submission: Submission, claim: Claim, problem: str) -> _Rest:
         """Have it tried again after a pause; after the last attempt the policy's `on_error` decides."""
@@ -172,7 +195,7 @@ class SettleSubmissions:
     def _let_go(self, work: Sequence[tuple[Submission, Claim]], rests: Sequence[_Rest]) -> None:
         """Release what has no outcome; raise the error of what is away, if anything is."""
         held = [
-            (one.id, claim, _PUT_BACK if isinstance(rest, UnavailableError) else rest)
+            (one.id, claim, _waiting(rest, None) if isinstance(rest, UnavailableError) else rest)
             for (one, claim), rest in zip(work, rests, strict=True)
             if rest is not None and claim.standing is Standing.CLAIMED
         ]
@@ -189,6 +212,23 @@ class SettleSubmissions:
             log.info("submission %s was decided before", submission.id)
         else:
             log.info("submission %s decided, decision %d", submission.id, decision_id)
+
+
+def _waiting(error: UnavailableError, pause: timedelta | None) -> Release:
+    """Return how to wait for what is unavailable; with no `pause` the message goes back to the queue."""
+    resource = error.resource if isinstance(error, ResourceUnavailableError) else None
+    reason = f"{error.message} ({error.hint})" if error.hint else error.message
+    return Release(counts=False, pause=pause, waits_for=resource, reason=reason)
+
+
+def _rest(claim: Claim, shortest: timedelta) -> timedelta:
+    """Return a pause that grows with the submission's age, in few sizes: each takes a statement."""
+    seconds = min(max(claim.age, shortest), LONGEST_REST).total_seconds()
+    return timedelta(seconds=2 ** int(math.log2(seconds)))
+
+
+def _whole_seconds(time: timedelta) -> timedelta:
+    return timedelta(seconds=math.ceil(time.total_seconds()))
 
 
 def _is_open(deadline: Deadline) -> bool:

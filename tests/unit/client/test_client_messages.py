@@ -1,6 +1,7 @@
 """What travels: a submission survives the way, and a message that is wrong says everything that is wrong."""
 
 import contextlib
+import hashlib
 import json
 from dataclasses import replace
 
@@ -35,7 +36,8 @@ SIGNED = ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7")
     [LocalFile("a/b c/ü.jpg"), InlineBytes(b"\x89PNG\x00\xff"), SIGNED, StoredObject("uploads", "a/ü.jpg")],
 )
 def test_a_submission_survives_the_way_as_json(source):
-    submission = Submission("post-42", source, "default", "answer to 41", "0" * 64, {"post": [42]})
+    digest = hashlib.sha256(source.data).hexdigest() if isinstance(source, InlineBytes) else "0" * 64
+    submission = Submission("post-42", source, "default", "answer to 41", digest, {"post": [42]})
     assert from_message(json.loads(json.dumps(to_message(submission)))) == submission
 
 
