@@ -99,6 +99,8 @@ def deploy(folder: Path, broker_url: str, database_url: str = "", **settings: ob
         "policies": policies,
         "media_root": media,
         "policy_reload_seconds": 0.2,
+        # No test waits a minute for what it never brings.
+        "missing_source_seconds": 0,
     }
     read = Settings.read(**(values | settings))
     database = Database.connect(read.database_url)
