@@ -26,7 +26,8 @@ SWORDS = (PICTURES / "crossed-swords.webp").read_bytes()
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Deployment]:
-    made = deploy(tmp_path_factory.mktemp("deployment"), redis_url, max_picture_bytes=1_000_000)
+    folder = tmp_path_factory.mktemp("deployment")
+    made = deploy(folder, redis_url, max_picture_bytes=1_000_000, url_hosts="none")
     with made.worker():
         yield made
     made.database.dispose()
@@ -103,9 +104,7 @@ def test_what_cannot_be_read_is_decided_with_the_reason(submit):
 def test_what_a_producer_got_wrong_is_refused_with_the_reason_and_asked_of_nobody(deployment, source, words):
     """A bare message knocks at no door: what our client and HTTP would have refused, the ledger refuses."""
     name = f"wrong-{hashlib.sha256(json.dumps(source).encode()).hexdigest()[:8]}"
-    with Celery(broker=deployment.settings.broker_url, set_as_current=False) as app:
-        fields = {"id": name, "source": source, "sha256": "0" * 64}
-        app.send_task(TASK, kwargs=fields, queue=deployment.settings.queue)
+    send(deployment, id=name, source=source, sha256="0" * 64)
     assert words in wait_for(lambda: refusals(deployment).get(name), what="the refusal")
     with deployment.database.reading() as session:
         assert decisions.of_submissions(session, [name]) == []
