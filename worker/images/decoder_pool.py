@@ -256,9 +256,13 @@ class _Child:
     def __init__(self, command: list[str]) -> None:
         self.pictures = 0
         self._ready = False
-        self._connection, theirs = socket.socketpair()
         # What it says when it cannot even start; it cannot write there once its limits stand.
         self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        try:
+            self._connection, theirs = socket.socketpair()
+        except OSError:
+            self._last_words.close()
+            raise
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, by our own Python
                 command,

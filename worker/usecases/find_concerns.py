@@ -85,7 +85,7 @@ def _of_resources(records: Records) -> Iterator[Concern]:
         yield Concern(
             f"{resource} is unavailable, {counted(waiting.count, 'submission')} waiting for it, "
             f"the oldest for {age(waiting.seconds(now))}: {why}",
-            "restore it: nothing is lost, and what waits is judged within 5 minutes",
+            "restore it: nothing is lost, and what waits is judged within 10 minutes",
         )
 
 
