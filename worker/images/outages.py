@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from worker.errors import RemoteUnavailableError, SourceUnavailableError, UnavailableError
+from worker.errors import SourceUnavailableError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Outages:
     def reading(self, place: str) -> Iterator[None]:
         """Read from `place` in the block; SourceUnavailableError if it was unavailable a moment ago.
 
-        Whatever else the block raises about its picture says that the place answers.
+        The place answers if the block ends, or raises that its picture is missing or broken.
         """
         self._refuse_between_tries(place)
         try:
@@ -46,7 +46,7 @@ class Outages:
         except SourceUnavailableError as error:
             self._begin(place, error)
             raise
-        except (RemoteUnavailableError, UnavailableError):
+        except UnavailableError:
             raise
         except Exception:
             self._end(place)
@@ -85,11 +85,8 @@ class Outages:
             log.error("%s is unavailable%s, its submissions wait: %s", place, lasted, error.message)
 
     def _end(self, place: str) -> None:
-        if self._outages.get(place, self) is None:
-            return
         with self._lock:
             outage = self._outages.get(place)
             self._outages[place] = None
-            lasted = self._clock() - outage.since if outage else 0.0
         if outage:
-            log.warning("%s is available again after %.0f s", place, lasted)
+            log.warning("%s is available again after %.0f s", place, self._clock() - outage.since)

@@ -40,8 +40,9 @@ def own_failure(error: BaseException, tls: ssl.SSLContext) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _of_trust(cause, tls)
         # The numbers of OpenSSL and of resolvers mean something else.
-        has_number = isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError | socket.gaierror)
-        if has_number and cause.errno in _LOCAL:
+        if isinstance(cause, ssl.SSLError | socket.gaierror):
+            continue
+        if isinstance(cause, OSError) and cause.errno in _LOCAL:
             return f"this machine cannot connect: {(cause.strerror or str(cause)).lower()}"
     return ""
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from worker.client import Client
 from worker.client.messages import (
     MAX_SUBMISSIONS,
     from_many_message,
@@ -204,3 +205,26 @@ def test_the_ledger_keeps_where_a_picture_is_but_no_signature():
     assert source_record(plain) == {"kind": "url", "url": "https://cdn.example.com/cat.jpg"}
     assert source_record(StoredObject("up", "a")) == {"kind": "object", "store": "up", "key": "a"}
     assert source_record(InlineBytes(b"x")) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "fields", "words"),
+    [
+        ("a.jpg", {}, "LocalFile(path)"),
+        ("https://cdn.example.com/a.jpg", {}, "ImageUrl(url)"),
+        (LocalFile("a.jpg"), {"id": 7}, "a submission id is text, not a value of the type int"),
+        (LocalFile("a.jpg"), {"id": 0}, "a submission id is text"),
+        (LocalFile("a.jpg"), {"id": ""}, "'' is not a submission id"),
+        (InlineBytes(b"a"), {"sha256": "0" * 64}, "not the one promised"),
+    ],
+)
+def test_a_producer_s_mistake_is_an_error_before_anything_is_sent(source, fields, words):
+    with Client("redis://127.0.0.1:1/0") as client, pytest.raises(InvalidSubmissionError) as error:
+        client.submit(source, **fields)
+    assert words in f"{error.value.message} {error.value.hint}"
+
+
+@pytest.mark.parametrize("wrong", [["a.jpg"], Submission("1", LocalFile("a.jpg")), "a.jpg", None, iter([])])
+def test_many_submissions_are_a_list_of_them(wrong):
+    with Client("redis://127.0.0.1:1/0") as client, pytest.raises(InvalidSubmissionError, match="a list of"):
+        client.submit_many(wrong)
