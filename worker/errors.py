@@ -47,6 +47,19 @@ class EventPostponedError(EventNotTakenError):
         self.retry_after = retry_after
 
 
+class ResourceUnavailableError(UnavailableError):
+    """Something that this deployment provides is unavailable: submissions wait for it, operators see it."""
+
+    def __init__(self, resource: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        #: What operators call it: a label of metrics, a line of `moderate status`.
+        self.resource = resource
+
+
+class SourceUnavailableError(ResourceUnavailableError):
+    """A place that pictures are read from is unavailable; submissions whose pictures lie elsewhere go on."""
+
+
 class UsageError(PermanentError):
     """The command was called in a way it cannot serve."""
 
@@ -58,10 +71,15 @@ class SettingsError(UsageError):
 
 
 class InvalidSubmissionError(PermanentError):
-    """A submission, or the message that carries it, does not have the form it must have."""
+    """A submission can never be judged as it stands: malformed, or not allowed here."""
 
     exit_code = 2
     http_status = 422
+
+    def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
+        super().__init__(message, hint=hint)
+        #: The field at fault, such as `source.path`; empty if it is not one field.
+        self.field = field
 
 
 class SubmissionConflictError(PermanentError):
@@ -114,7 +132,11 @@ class SourceNotAllowedError(SourceError):
     """The source points where this worker must not read."""
 
 
-class SourceMissingError(SourceError):
+class SourceNotReadyError(SourceError):
+    """The bytes are not there yet, or not all of them: read again for a stated time before it is final."""
+
+
+class SourceMissingError(SourceNotReadyError):
     """There is nothing where the source points."""
 
 

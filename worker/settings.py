@@ -74,6 +74,13 @@ class Settings(BaseSettings):
     download_seconds: float = Field(
         15.0, gt=0, le=45, description="Time for one picture from a URL or an object store, all in all."
     )
+    missing_source_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="How long a picture that is missing is looked for again, from when its submission was "
+        "first known, before the policy's `on_error` decides; 0 decides at once.",
+    )
     object_stores: Annotated[dict[str, str], NoDecode, BeforeValidator(_object)] = Field(
         {},
         description='Object stores by name, as JSON: `{"uploads": "s3://bucket/prefix"}`; '

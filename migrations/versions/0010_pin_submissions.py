@@ -22,7 +22,7 @@ INDICES = {
     "ix_submissions_to_be_published": (["publish_at"], "published_at IS NULL AND publish_at IS NOT NULL"),
     "ix_submissions_waiting_for_policy": (
         ["policy", "created_at"],
-        "state = 'accepted' AND error IS NOT NULL",
+        "state = 'accepted' AND policy_digest IS NULL AND error IS NOT NULL",
     ),
 }
 

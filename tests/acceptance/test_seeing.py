@@ -97,6 +97,8 @@ def test_a_worker_that_is_ready_names_all_it_needs(worker, deployment):
 def test_what_a_worker_did_is_in_its_metrics_and_each_line_about_it_names_it(worker, deployment):
     log, port, _ = worker
     with deployment.client() as client:
+        # Not an empty media root, which would be one whose disk is not mounted.
+        deployment.save_picture("pizza.jpg", PIZZA)
         ids = [client.submit(InlineBytes(PIZZA)), client.submit(LocalFile("missing.jpg"))]
         client.submit(LocalFile("letter.jpg"), id="unknown", policy="uploads")
     deployment.decided(ids)

@@ -120,6 +120,9 @@ def test_keys_are_made_shown_once_and_revoked(moderate):
     assert moderate("api-key", "list").out != listed
     unknown = moderate("api-key", "revoke", "none")
     assert (unknown.exit_code, "moderate api-key list" in unknown.err) == (2, True)
+    both = moderate("api-key", "create", "desk", "--scope", "read", "--scope", "reviews,appeals")
+    assert both.exit_code == 0
+    assert "appeals,read,reviews" in moderate("api-key", "list").out
     assert "'admin' is not a scope" in moderate("api-key", "create", "x", "--scope", "admin,read").err
 
 

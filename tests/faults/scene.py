@@ -1,4 +1,4 @@
-"""The scene of the faults: one Redis, one database, two workers, and the intake that HTTP uses."""
+"""The scene of the faults: one Redis, one database, an S3, two workers, and the intake that HTTP uses."""
 
 import base64
 import json
@@ -12,6 +12,7 @@ from faults.crew import Crew
 from faults.servers import Disk, Postgres, Redis, postgres_server, redis_server, small_disk
 from faults.worker_process import ANYWHERE
 from support.deployment import Deployment, deploy
+from support.s3_server import S3Server, aws_variables, running_s3
 
 from worker.client import Client
 from worker.metrics import WebMetrics
@@ -24,6 +25,8 @@ from worker.usecases.publish_submissions import PublishSubmissions
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 WORKERS = 2
 TELLING = {"webhook_hosts": "any-public", "webhook_secrets": new_secret(), "policy_wait_seconds": 15}
+TELLING = {"webhook_hosts": "any-public", "webhook_secrets": new_secret()}
+STORES = {"object_stores": {"uploads": "s3://photos/uploads"}}
 #: What kombu puts between a queue's name and a priority other than 0.
 PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
@@ -37,6 +40,7 @@ class Scene:
     #: None where the database is SQLite.
     postgres: Postgres | None
     disk: Disk
+    s3: S3Server
     deployment: Deployment
     crew: Crew
     client: Client
@@ -77,11 +81,12 @@ def set_scene(kind: str, folder: Path, *, workers: int = WORKERS, **settings: ob
         folder.mkdir(parents=True)
         server = stack.enter_context(redis_server(folder / "redis"))
         disk = stack.enter_context(small_disk())
+        s3 = stack.enter_context(running_s3("photos"))
         postgres = stack.enter_context(postgres_server(disk.folder)) if kind == POSTGRESQL else None
         url = postgres.place.url("postgres") if postgres else f"sqlite:///{disk.folder / 'moderation.db'}"
-        deployment = deploy(folder, server.url, url, **(TELLING | settings))
+        deployment = deploy(folder, server.url, url, **(TELLING | STORES | settings))
         stack.callback(deployment.database.dispose)
-        crew = stack.enter_context(Crew(deployment.environment, folder, workers))
+        crew = stack.enter_context(Crew(deployment.environment | aws_variables(s3.url), folder, workers))
         client = stack.enter_context(deployment.client())
         guard = AddressGuard(AllowedHosts.parse("any-public"), **ANYWHERE)
         accept = AcceptSubmissions(
@@ -92,4 +97,4 @@ def set_scene(kind: str, folder: Path, *, workers: int = WORKERS, **settings: ob
             AllowedCallbacks(guard, AllowedTasks()),
         )
         crew.wait_until_ready()
-        yield Scene(kind, server, postgres, disk, deployment, crew, client, accept)
+        yield Scene(kind, server, postgres, disk, s3, deployment, crew, client, accept)

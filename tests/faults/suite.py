@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from faults import broker, callbacks, databases, messages, pictures, policies, workers
+from faults import broker, callbacks, databases, messages, pictures, policies, sources, workers
 from faults.fault import FAULTS, Case, Fault, Outcome, inflict, settle
 from faults.scene import set_scene
 
 #: In the order of the table; importing a family has entered its faults into the list.
-FAMILIES = (workers, broker, databases, messages, pictures, policies, callbacks)
+FAMILIES = (workers, broker, databases, messages, pictures, policies, sources, callbacks)
 
 
 def chosen(words: Sequence[str]) -> list[Fault]:

@@ -48,7 +48,9 @@ def exported() -> dict[str, set[str]]:
         lambda: [PolicyReading("posts", "aaa", shadow=False, in_force_since=now, refused=True)]
     )
     metrics.follow_progress(Progress())
-    metrics.follow_backlog(lambda: Backlog(at=now, reviews=dict.fromkeys(ReviewKind, Waiting(1, now))))
+    reviews, waiting_for = dict.fromkeys(ReviewKind, Waiting(1, now)), {"the media root": Waiting(1, now)}
+    metrics.follow_backlog(lambda: Backlog(at=now, reviews=reviews, waiting_for=waiting_for))
+    metrics.follow_sources(lambda: {"the media root": False})
     metrics.follow_queue(lambda: QueueDepth(1, 1))
     web.answered("GET", "/v1/decisions", 200)
     families = [*metrics.registry.collect(), *web.registry.collect()]

@@ -30,14 +30,16 @@ _EXIT_CODES = "Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."
 def create(
     name: Annotated[str, typer.Argument(help="Who holds it.")],
     scope: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            metavar="SCOPES", help="What it opens, with commas between: submit, read, reviews, appeals."
+            metavar="SCOPES",
+            help="What it opens: submit, read, reviews, appeals; commas between, or the option repeated. "
+            "[dim]\\[default: submit,read][/]",
         ),
-    ] = "submit,read",
+    ] = None,
 ) -> None:
     """Make a key and print it, this once: what is kept of it cannot be turned back into it."""
-    new = new_api_key(name, _scopes(scope))
+    new = new_api_key(name, _scopes(",".join(scope or ["submit,read"])))
     with _database() as database, database.transaction() as session:
         api_keys.add(session, new)
     typer.echo(new.token)

@@ -231,6 +231,7 @@ def _database_figures(records: Records | ModerationError) -> dict[str, Any]:
         "without_policy": {
             name: _waiting_figures(records, one) for name, one in backlog.without_policy.items()
         },
+        "waiting_for": {name: _waiting_figures(records, one) for name, one in backlog.waiting_for.items()},
         "set_aside": _waiting_figures(records, backlog.set_aside),
         "outbox": _waiting_figures(records, backlog.outbox)
         | {"left_to_others": backlog.left_to_others, "given_up": backlog.given_up},

@@ -28,7 +28,7 @@ from worker.images.folder import find_files
 from worker.images.reader import read_named_file
 from worker.policy_files.intake import require_policy
 from worker.settings import Settings
-from worker.wiring.parts import limits_of
+from worker.wiring.parts import allowed_sources, limits_of
 
 EPILOG = """Examples:
 
@@ -112,6 +112,9 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
     ]
     if submission_id and len(submissions) > 1:
         raise UsageError(f"--id names one picture, these are {len(submissions)}")
+    allowed = allowed_sources(settings)
+    for submission in submissions:
+        allowed.check(submission.source)
     if policy is not None:
         require_policy(settings.policies, policy)
     with Client(settings.broker_url, queue=settings.queue) as client:

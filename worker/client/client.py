@@ -45,7 +45,14 @@ class Client:
         anything is sent if a field is malformed; BrokerUnavailableError if the broker is away.
         """
         submission = Submission(
-            id or new_submission_id(), source, policy, reference, sha256, context, callback, again
+            new_submission_id() if id is None else id,
+            source,
+            policy,
+            reference,
+            sha256,
+            context,
+            callback,
+            again,
         )
         self._send(TASK, to_message(submission), [submission.id])
         return submission.id
@@ -55,8 +62,9 @@ class Client:
 
         Each is decided on its own. Raises as `submit` does; sending the same submissions again is safe.
         """
+        message = to_many_message(submissions)
         ids = [submission.id for submission in submissions]
-        self._send(TASK_MANY, to_many_message(submissions), ids)
+        self._send(TASK_MANY, message, ids)
         return ids
 
     def resend(self, message: Mapping[str, Any]) -> None:

@@ -45,8 +45,13 @@ def to_message(submission: Submission) -> Message:
 def to_many_message(submissions: Sequence[Submission]) -> Message:
     """Return the keyword arguments of the task `moderation.check_many`.
 
-    InvalidSubmissionError where there are none or too many, or where one brings its picture along.
+    InvalidSubmissionError if there are none or too many, or if one brings its picture along.
     """
+    is_list = isinstance(submissions, list | tuple)
+    if not is_list or not all(isinstance(one, Submission) for one in submissions):
+        raise InvalidSubmissionError(
+            "many submissions are a list of Submission", hint="[Submission(id, LocalFile(path)), ...]"
+        )
     if not 0 < len(submissions) <= MAX_SUBMISSIONS:
         raise InvalidSubmissionError(
             f"one message carries 1 to {MAX_SUBMISSIONS} submissions, not {len(submissions):,}"

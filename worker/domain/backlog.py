@@ -33,6 +33,8 @@ class Backlog:
     without_policy: Mapping[str, Waiting] = field(default_factory=dict)
     #: Messages that cannot be entered into the ledger, and since when they have been failing.
     set_aside: Waiting = Waiting()
+    #: Of the undecided, those that wait for something unavailable, by what that is.
+    waiting_for: Mapping[str, Waiting] = field(default_factory=dict)
     #: Events that the platform has yet to be told.
     outbox: Waiting = Waiting()
     #: Of those, which no process tried yet, since the settings of those that saw it allow no such callback.

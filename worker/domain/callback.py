@@ -21,10 +21,12 @@ class WebhookCallback:
 
     def __post_init__(self) -> None:
         """Refuse what is not plainly an http or https URL."""
+        if not isinstance(self.url, str):
+            raise InvalidSubmissionError("callback: a URL is text", field="callback.url")
         try:
             Url.parse(self.url)
         except ValueError as problem:
-            raise InvalidSubmissionError(f"callback: {problem}") from None
+            raise InvalidSubmissionError(f"callback: {problem}", field="callback.url") from None
 
     def __str__(self) -> str:
         return without_query(self.url)
@@ -47,11 +49,13 @@ class CeleryCallback:
 
     def __post_init__(self) -> None:
         """Refuse what is no name, and our own tasks."""
-        for what, name in (("task", self.task), ("queue", self.queue)):
-            if not CELERY_NAME_PATTERN.fullmatch(name):
+        names: list[tuple[str, object]] = [("task", self.task), ("queue", self.queue)]
+        for what, name in names:
+            if not CELERY_NAME_PATTERN.fullmatch(name if isinstance(name, str) else ""):
                 raise InvalidSubmissionError(
-                    f"callback: {name[:80]!r} is not the name of a {what}",
+                    f"callback: {str(name)[:80]!r} is not the name of a {what}",
                     hint="1 to 255 letters, digits and _ . : / -",
+                    field=f"callback.{what}",
                 )
         if self.task.startswith(_OUR_TASKS):
             raise InvalidSubmissionError(f"callback: the task {self.task!r} is not the platform's own")

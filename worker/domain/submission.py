@@ -1,13 +1,16 @@
 """What a platform hands over: a submission, and the source that says where its picture is."""
 
+import hashlib
 import json
 import re
 import secrets
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any, Final
 
-from worker.domain.callback import Callback
+from worker.domain.callback import Callback, CeleryCallback, WebhookCallback
 from worker.domain.url import Url, without_query
 from worker.errors import InvalidSubmissionError
 
@@ -34,11 +37,20 @@ class LocalFile:
 
     def __post_init__(self) -> None:
         """Refuse what can never name a file under the root."""
+        field_name = "source.path"
+        _require_text(self.path, "a path", field_name)
         if not 0 < len(self.path) <= MAX_PATH_CHARACTERS:
             raise InvalidSubmissionError(
-                f"a path has 1 to {MAX_PATH_CHARACTERS} characters, not {len(self.path)}"
+                f"a path has 1 to {MAX_PATH_CHARACTERS} characters, not {len(self.path):,}", field=field_name
             )
-        _refuse_unstorable(self.path, "a path")
+        _refuse_unstorable(self.path, "a path", field_name)
+        _refuse_control_characters(self.path, "a path", field_name)
+        if problem := _problem_of_path(self.path):
+            raise InvalidSubmissionError(
+                f"the path {self.path[:80]!r} {problem}",
+                hint="a path is relative to the media root: uploads/cat.jpg",
+                field=field_name,
+            )
 
     def __str__(self) -> str:
         return self.path
@@ -52,12 +64,17 @@ class InlineBytes:
 
     def __post_init__(self) -> None:
         """Refuse nothing at all, and what is too much for a message."""
+        if not isinstance(self.data, bytes):
+            raise InvalidSubmissionError(
+                f"InlineBytes takes a picture's bytes, not {_kind(self.data)}", field="source"
+            )
         if not self.data:
-            raise InvalidSubmissionError("the picture is empty: 0 bytes")
+            raise InvalidSubmissionError("the picture is empty: 0 bytes", field="source.base64")
         if len(self.data) > MAX_INLINE_BYTES:
             raise InvalidSubmissionError(
                 f"the picture has {len(self.data):,} bytes; at most {MAX_INLINE_BYTES:,} fit into a message",
                 hint="store it under the media root and submit its path",
+                field="source.base64",
             )
 
     def __str__(self) -> str:
@@ -72,10 +89,11 @@ class ImageUrl:
 
     def __post_init__(self) -> None:
         """Refuse what is not plainly an http or https URL."""
+        _require_text(self.url, "a URL", "source.url")
         try:
             Url.parse(self.url)
         except ValueError as problem:
-            raise InvalidSubmissionError(str(problem)) from None
+            raise InvalidSubmissionError(str(problem), field="source.url") from None
 
     def __str__(self) -> str:
         return without_query(self.url)
@@ -93,22 +111,25 @@ class StoredObject:
 
     def __post_init__(self) -> None:
         """Refuse what is no name of a store, and keys that could mean something outside its root."""
+        _require_text(self.store, "the name of a store", "source.store")
+        _require_text(self.key, "a key", "source.key")
         if not STORE_NAME_PATTERN.fullmatch(self.store):
             raise InvalidSubmissionError(
                 f"{self.store[:80]!r} is not the name of a store",
                 hint="workers know their stores by names of lower-case letters, digits, - and _",
+                field="source.store",
             )
-        _refuse_unstorable(self.key, "a key")
+        _refuse_unstorable(self.key, "a key", "source.key")
         if not 0 < len(self.key.encode()) <= MAX_KEY_BYTES:
             raise InvalidSubmissionError(
-                f"a key has 1 to {MAX_KEY_BYTES:,} bytes, not {len(self.key.encode()):,}"
+                f"a key has 1 to {MAX_KEY_BYTES:,} bytes, not {len(self.key.encode()):,}", field="source.key"
             )
-        if any(ord(character) < 32 or character == "\x7f" for character in self.key):
-            raise InvalidSubmissionError(f"the key {self.key[:80]!r} has control characters")
+        _refuse_control_characters(self.key, "a key", "source.key")
         if {"", ".", ".."} & set(self.key.split("/")):
             raise InvalidSubmissionError(
                 f"the key {self.key[:80]!r} has an empty part, . or ..",
                 hint="a key is relative to its store: uploads/cat.jpg",
+                field="source.key",
             )
 
     def __str__(self) -> str:
@@ -142,30 +163,93 @@ class Submission:
 
     def __post_init__(self) -> None:
         """Check every field, so that no submission that exists is malformed."""
+        _require_text(self.id, "a submission id", "id")
         if not SUBMISSION_ID_PATTERN.fullmatch(self.id):
             raise InvalidSubmissionError(
                 f"{self.id[:140]!r} is not a submission id",
                 hint="1 to 128 letters, digits and . _ : - , starting with a letter or digit",
+                field="id",
             )
-        if self.policy is not None and not POLICY_NAME_PATTERN.fullmatch(self.policy):
-            raise InvalidSubmissionError(
-                f"{self.policy[:80]!r} is not a policy name",
-                hint="a policy is named like its file: lower-case letters, digits, - and _",
-            )
-        if self.again is not None and not SUBMISSION_ID_PATTERN.fullmatch(self.again):
-            raise InvalidSubmissionError(
-                f"{self.again[:140]!r} does not name a request for a second judgement",
-                hint="1 to 128 letters, digits and . _ : - , starting with a letter or digit",
-            )
+        _check_source(self.source)
+        if self.policy is not None:
+            _check_policy(self.policy)
+        if self.again is not None:
+            _check_again(self.again)
+        _require_text(self.reference, "a reference", "reference")
         if len(self.reference) > MAX_REFERENCE_CHARACTERS:
             raise InvalidSubmissionError(
-                f"a reference has at most {MAX_REFERENCE_CHARACTERS} characters, not {len(self.reference):,}"
+                f"a reference has at most {MAX_REFERENCE_CHARACTERS} characters, not {len(self.reference):,}",
+                field="reference",
             )
-        _refuse_unstorable(self.reference, "a reference")
-        if self.sha256 is not None and not SHA256_PATTERN.fullmatch(self.sha256):
-            raise InvalidSubmissionError(f"{self.sha256[:80]!r} is not a SHA-256 in lower-case hexadecimal")
+        _refuse_unstorable(self.reference, "a reference", "reference")
+        if self.sha256 is not None:
+            _check_sha256(self.sha256, self.source)
         if self.context is not None:
             _check_context(self.context)
+        if not isinstance(self.callback, WebhookCallback | CeleryCallback | None):
+            raise InvalidSubmissionError(
+                f"a callback is a WebhookCallback or a CeleryCallback, not {_kind(self.callback)}",
+                field="callback",
+            )
+
+
+def _problem_of_path(path: str) -> str:
+    parts = path.split("/")
+    if not parts[0]:
+        return "is absolute"
+    if ".." in parts:
+        return "climbs with '..'"
+    return "names a folder" if parts[-1] in {"", "."} else ""
+
+
+def _check_source(source: object) -> None:
+    """Refuse what is no source, with the one that was probably meant."""
+    if isinstance(source, Source):
+        return
+    if isinstance(source, str):
+        meant = "ImageUrl(url)" if "://" in source else "LocalFile(path), below the workers' media root"
+    elif isinstance(source, PathLike):
+        meant = "LocalFile(path), with the path below the workers' media root as text"
+    elif isinstance(source, bytes | bytearray | memoryview):
+        meant = "InlineBytes(data)"
+    else:
+        meant = "LocalFile(path), ImageUrl(url), StoredObject(store, key) or InlineBytes(data)"
+    raise InvalidSubmissionError(
+        f"a source says what kind it is, and {_kind(source)} does not", hint=f"write {meant}", field="source"
+    )
+
+
+def _check_policy(policy: object) -> None:
+    _require_text(policy, "a policy name", "policy")
+    if not POLICY_NAME_PATTERN.fullmatch(str(policy)):
+        raise InvalidSubmissionError(
+            f"{str(policy)[:80]!r} is not a policy name",
+            hint="a policy is named like its file: lower-case letters, digits, - and _",
+            field="policy",
+        )
+
+
+def _check_again(again: object) -> None:
+    _require_text(again, "a request for a second judgement", "again")
+    if not SUBMISSION_ID_PATTERN.fullmatch(str(again)):
+        raise InvalidSubmissionError(
+            f"{str(again)[:140]!r} does not name a request for a second judgement",
+            hint="1 to 128 letters, digits and . _ : - , starting with a letter or digit",
+            field="again",
+        )
+
+
+def _check_sha256(sha256: object, source: Source) -> None:
+    """Refuse a malformed digest, and one of other bytes than those that are here."""
+    _require_text(sha256, "a SHA-256", "sha256")
+    if not SHA256_PATTERN.fullmatch(str(sha256)):
+        raise InvalidSubmissionError(
+            f"{str(sha256)[:80]!r} is not a SHA-256 in lower-case hexadecimal", field="sha256"
+        )
+    if isinstance(source, InlineBytes) and sha256 != (found := hashlib.sha256(source.data).hexdigest()):
+        raise InvalidSubmissionError(
+            f"the picture has the SHA-256 {found}, not the one promised", field="sha256"
+        )
 
 
 def _check_context(context: object) -> None:
@@ -174,12 +258,14 @@ def _check_context(context: object) -> None:
         raise InvalidSubmissionError(
             "a context is an object of plain JSON",
             hint="keys and texts without NUL, finite numbers, true, false, null, lists and objects",
+            field="context",
         )
     size = len(json.dumps(context, ensure_ascii=False).encode())
     if size > MAX_CONTEXT_BYTES:
         raise InvalidSubmissionError(
             f"a context has at most {MAX_CONTEXT_BYTES:,} bytes as JSON, not {size:,}",
             hint="keep it on your side and find it by the reference",
+            field="context",
         )
 
 
@@ -209,12 +295,31 @@ def _texts(value: object, depth: int) -> Iterator[str]:
             yield from _texts(inner, depth - 1)
 
 
-def _refuse_unstorable(text: str, what: str) -> None:
+def _require_text(value: object, what: str, field_name: str) -> None:
+    if not isinstance(value, str):
+        hint = "write str(...) around it" if isinstance(value, int | PathLike) else ""
+        raise InvalidSubmissionError(f"{what} is text, not {_kind(value)}", hint=hint, field=field_name)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a value of the type {type(value).__name__}"
+
+
+def _refuse_unstorable(text: str, what: str, field_name: str) -> None:
     """Refuse what no database keeps: NUL, and halves of characters (lone surrogates)."""
     if "\0" in text:
-        raise InvalidSubmissionError(f"{what} cannot contain a NUL character")
+        raise InvalidSubmissionError(f"{what} cannot contain a NUL character", field=field_name)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise InvalidSubmissionError(f"{what} must be valid Unicode text, {text[:80]!r} is not")
+        raise InvalidSubmissionError(
+            f"{what} must be valid Unicode text, {text[:80]!r} is not", field=field_name
+        )
+
+
+def _refuse_control_characters(text: str, what: str, field_name: str) -> None:
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise InvalidSubmissionError(
+            f"{what} cannot contain control characters, as {text[:80]!r} does", field=field_name
+        )
 
 
 def new_submission_id() -> str:

@@ -25,9 +25,10 @@ from typing import Any, Final
 import numpy as np
 
 from worker.domain.picture import PictureFacts
-from worker.errors import UnavailableError, UndecodablePictureError
+from worker.errors import ResourceUnavailableError, UnavailableError, UndecodablePictureError
 from worker.images.decoder_messages import BrokenMessageError, receive, send
 from worker.images.limits import Limits
+from worker.images.local_folder import SHORTAGES
 from worker.images.preprocessing import Pixels, Preprocessing
 from worker.processors import usable_processors
 
@@ -44,6 +45,9 @@ _END_SECONDS: Final = 5.0
 _MOST_BY_DEFAULT: Final = 4
 _NUMBERS: Final = ("width", "height", "frames")
 _FORMAT: Final = re.compile(r"[A-Z]{1,8}", re.ASCII)
+#: What operators call the child processes.
+RESOURCE: Final = "the decoders"
+_ROOM: Final = "it needs a process, memory, and room for a temporary file"
 _CHILD_MODULE: Final = "worker.images.decoder_child"
 #: All of our environment that a decoder needs; it must not know passwords.
 _VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
@@ -178,7 +182,9 @@ class DecoderPool:
         try:
             return self._start()
         except OSError as problem:
-            raise UnavailableError(f"a decoding process does not start: {problem}") from problem
+            raise ResourceUnavailableError(
+                RESOURCE, f"a decoding process does not start: {problem}", hint=_ROOM
+            ) from problem
 
     def _give_back(self, child: "_Child | None") -> None:
         with self._changed:
@@ -216,7 +222,9 @@ class DecoderPool:
                 return _prepared(_facts(data, header, self.limits), header, pixels, preprocessing)
         except TimeoutError:
             raise self._refused(child, self._too_slow()) from None
-        except (EOFError, OSError):
+        except (EOFError, OSError) as problem:
+            if getattr(problem, "errno", None) in SHORTAGES:
+                raise ResourceUnavailableError(RESOURCE, f"no decoder can be asked: {problem}") from problem
             raise self._refused(child, self._how_it_ended(child)) from None
         except (BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError):
             raise self._refused(child, "its decoder gave an answer that makes no sense") from None
@@ -248,9 +256,13 @@ class _Child:
     def __init__(self, command: list[str]) -> None:
         self.pictures = 0
         self._ready = False
-        self._connection, theirs = socket.socketpair()
         # What it says when it cannot even start; it cannot write there once its limits stand.
         self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
+        try:
+            self._connection, theirs = socket.socketpair()
+        except OSError:
+            self._last_words.close()
+            raise
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, by our own Python
                 command,
@@ -290,7 +302,8 @@ class _Child:
         try:
             receive(self._connection, most_bytes=0, deadline=time.monotonic() + _START_SECONDS)
         except (OSError, EOFError, BrokenMessageError) as problem:
-            raise UnavailableError(
+            raise ResourceUnavailableError(
+                RESOURCE,
                 f"a decoding process does not start: {self._why_not(problem)}",
                 hint="it imports Pillow and numpy within MODERATION_DECODER_MEMORY_BYTES",
             ) from problem

@@ -73,6 +73,7 @@ def _gauges(backlog: Backlog, now: datetime) -> Iterator[Metric]:
         "Messages that were set aside because they cannot be entered into the ledger.",
         backlog.set_aside.count,
     )
+    yield _waiting_for(backlog)
     yield _gauge(
         "moderation_outbox_pending", "Events that the platform has yet to be told.", backlog.outbox.count
     )
@@ -88,6 +89,17 @@ def _gauges(backlog: Backlog, now: datetime) -> Iterator[Metric]:
     )
     yield from _reviews(backlog, now)
     yield _gauge("moderation_workers", "Worker processes that were heard of lately.", backlog.workers)
+
+
+def _waiting_for(backlog: Backlog) -> Metric:
+    gauge = GaugeMetricFamily(
+        "moderation_waiting_for_resource",
+        "Undecided submissions that wait for something unavailable: the media root, an object store.",
+        labels=["resource"],
+    )
+    for resource, waiting in backlog.waiting_for.items():
+        gauge.add_metric([resource], waiting.count)
+    return gauge
 
 
 def _reviews(backlog: Backlog, now: datetime) -> Iterator[Metric]:

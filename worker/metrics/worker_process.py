@@ -1,6 +1,6 @@
 """The metrics of a worker process."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -117,9 +117,31 @@ class Metrics(ProcessMetrics):
         """Tell from now on what `read` returns at the moment the metrics are fetched."""
         self.registry.register(Policies(read))
 
+    def follow_sources(self, read: Callable[[], Mapping[str, bool]]) -> None:
+        """Report from now on which places of pictures `read` says answer, at the moment of each fetch."""
+        self.registry.register(_Sources(read))
+
     def follow_progress(self, progress: Progress) -> None:
         """Tell from now on what this process has in hand."""
         self.registry.register(_InHand(progress))
+
+
+class _Sources(Collector):
+    """Reads at every fetch which places of pictures answer."""
+
+    def __init__(self, read: Callable[[], Mapping[str, bool]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauge."""
+        gauge = GaugeMetricFamily(
+            "moderation_source_up",
+            "1 while pictures can be read from a place, 0 while it is unavailable to this process.",
+            labels=["source"],
+        )
+        for source, is_up in self._read().items():
+            gauge.add_metric([source], float(is_up))
+        yield gauge
 
 
 class _InHand(Collector):

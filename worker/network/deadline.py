@@ -6,6 +6,8 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import TypeVar
 
+from worker.errors import ResourceUnavailableError
+
 Result = TypeVar("Result")
 
 
@@ -30,9 +32,10 @@ class Deadline:
         self._end = min(self._end, self._clock() + seconds)
 
     def await_result(self, work: Callable[[], Result]) -> Result:
-        """Do work that knows no timeout of its own; TimeoutError where it takes too long.
+        """Do work that knows no timeout of its own; TimeoutError if it takes too long.
 
-        Work that is overtaken goes on in its own thread until it ends by itself, and nobody looks at it.
+        ResourceUnavailableError if this machine cannot start a thread for it. Work that is overtaken goes on
+        in its own thread until it ends by itself; its result is dropped.
         """
         future: Future[Result] = Future()
 
@@ -42,5 +45,8 @@ class Deadline:
             except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
                 future.set_exception(error)
 
-        Thread(target=run, name="within-deadline", daemon=True).start()
+        try:
+            Thread(target=run, name="within-deadline", daemon=True).start()
+        except RuntimeError as problem:
+            raise ResourceUnavailableError("threads", f"no thread can be started: {problem}") from problem
         return future.result(self.remaining())

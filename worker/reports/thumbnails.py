@@ -35,10 +35,10 @@ class Thumbnails:
 
     def __call__(self, submission: ArchivedSubmission, sha256: str, frame: int = 0) -> str | None:
         """Return a `data:` address of the picture's frame; None where the same bytes are no longer there."""
-        source = recorded_source(submission.source)
-        if source is None:
-            return None
         try:
+            source = recorded_source(submission.source)
+            if source is None:
+                return None
             data = self.reader.read(source)
             verify_sha256(data, sha256)
             return thumbnail(self.decoder, data, frame)

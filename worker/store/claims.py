@@ -5,7 +5,7 @@ A claim is a lease. Whoever holds it renews it, so that one which ran out says t
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final
@@ -88,6 +88,8 @@ class Claim:
     #: How often it was in hand, this time included.
     attempts: int = 0
     crashes: int = 0
+    #: How long the ledger has known the submission.
+    age: timedelta = field(default=timedelta(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,12 @@ class Release:
 
     #: Whether it was an attempt that failed, or none at all.
     counts: bool
-    #: How long until it is published again; None where its message is still there, and can be waited for.
+    #: How long until it is published again; None if its message is still there, and can be waited for.
     pause: timedelta | None
+    #: The resource that is unavailable, as operators call it; None if it waits for none.
+    waits_for: str | None = None
+    #: Why it is not judged yet.
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +211,7 @@ def claim(  # noqa: PLR0913 - the last two all have a name
     }
     by_standing = _by_standing(meant, found)
     if wanted := by_standing[Standing.CLAIMED]:
-        found |= _take(session, process, wanted, locked)
+        found |= _take(session, claimant, wanted, locked)
     for standing, pause in _UNCLAIMED.items():
         _note_arrival(session, by_standing[standing], locked, pause)
     if waiting := by_standing[Standing.NO_POLICY]:
@@ -243,10 +249,12 @@ def release(session: Session, process: str, ids: Collection[str], how: Release) 
         ids,
         claimed_by=None,
         # However many copies of its message there are, none is the next attempt before its time.
-        claimed_until=again if how.counts else None,
+        claimed_until=again if how.pause else None,
         publish_at=again,
         published_at=clock.later(session) if how.pause is None else None,
         attempts=SubmissionRow.attempts - (0 if how.counts else 1),
+        waits_for=how.waits_for,
+        error=how.reason,
     )
 
 
@@ -347,30 +355,39 @@ def _count_crashes(session: Session, claimant: _Claimant, locked: dict[str, _Kno
 
 
 def _take(
-    session: Session, process: str, arrivals: Sequence[Arrival], locked: Mapping[str, _Known]
+    session: Session, claimant: _Claimant, arrivals: Sequence[Arrival], locked: Mapping[str, _Known]
 ) -> dict[str, Claim]:
     """Write the claims on these and return them."""
     attempts = case(
         (SubmissionRow.publish_at.is_(None), SubmissionRow.crashes + 1),
-        (SubmissionRow.claimed_by == process, SubmissionRow.attempts),
+        (SubmissionRow.claimed_by == claimant.process, SubmissionRow.attempts),
         else_=SubmissionRow.attempts + 1,
     )
+    # By the database's clock, not by that of the process that inserted the row.
+    is_new = SubmissionRow.publish_at.is_(None) & (SubmissionRow.state == "accepted")
+    now = literal(claimant.now, SubmissionRow.created_at.type)
+    first_known_at = case((is_new, now), else_=SubmissionRow.created_at)
     taken = session.execute(
         update(SubmissionRow)
         .where(SubmissionRow.id.in_([one.submission.id for one in arrivals]))
         .values(
-            claimed_by=process,
+            claimed_by=claimant.process,
             attempts=attempts,
+            created_at=first_known_at,
+            waits_for=None,
             error=None,
             refuse_at=None,
             policy_digest=_by_id({one.submission.id: one.policy_digest for one in arrivals}),
             **_request(arrivals, locked),
             **_lease(session),
         )
-        .returning(SubmissionRow.id, SubmissionRow.attempts, SubmissionRow.crashes)
+        .returning(SubmissionRow.id, SubmissionRow.attempts, SubmissionRow.crashes, SubmissionRow.created_at)
         .execution_options(synchronize_session=False)
     )
-    return {name: Claim(Standing.CLAIMED, attempts, crashes) for name, attempts, crashes in taken}
+    return {
+        name: Claim(Standing.CLAIMED, attempts, crashes, max(timedelta(), claimant.now - known_since))
+        for name, attempts, crashes, known_since in taken
+    }
 
 
 def _note_arrival(
@@ -403,6 +420,9 @@ def _wait_for_policies(
         session,
         [one.submission.id for one in arrivals],
         error=_by_id({one.submission.id: one.problem for one in arrivals}),
+        waits_for=None,
+        # Whichever version is in force when the policy comes back decides.
+        policy_digest=None,
         publish_at=submissions.after_policy_pause(session),
         published_at=None,
         refuse_at=limit if new else SubmissionRow.refuse_at,

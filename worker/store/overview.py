@@ -16,6 +16,7 @@ from worker.store.policy_states import SILENT_AFTER
 from worker.store.tables import (
     TRIED_AGAIN,
     UNDECIDED,
+    WAITING,
     WAITING_FOR_POLICY,
     DecisionRow,
     OutboxRow,
@@ -72,6 +73,7 @@ def backlog(session: Session) -> Backlog:
             SubmissionRow.publish_at <= now,
         ),
         without_policy=_without_policy(session),
+        waiting_for=_waiting_for(session),
         set_aside=_waiting(session, SetAsideMessageRow.failing_since),
         outbox=_waiting(session, OutboxRow.created_at, OutboxRow.state == "pending"),
         left_to_others=session.scalar(left_to_others) or 0,
@@ -108,6 +110,27 @@ def _without_policy(session: Session) -> dict[str, Waiting]:
         .group_by(SubmissionRow.policy)
     )
     return {policy or "": Waiting(count, oldest_at) for policy, count, oldest_at in session.execute(query)}
+
+
+def _waiting_for(session: Session) -> dict[str, Waiting]:
+    query = (
+        select(SubmissionRow.waits_for, func.count(), func.min(SubmissionRow.created_at))
+        .where(WAITING)
+        .group_by(SubmissionRow.waits_for)
+        .order_by(SubmissionRow.waits_for)
+    )
+    return {str(resource): Waiting(count, oldest) for resource, count, oldest in session.execute(query)}
+
+
+def why_waiting(session: Session, resource: str) -> str:
+    """Return why a resource is unavailable, as the submission says that has waited for it longest."""
+    query = (
+        select(SubmissionRow.error)
+        .where(WAITING, SubmissionRow.waits_for == resource)
+        .order_by(SubmissionRow.created_at)
+        .limit(1)
+    )
+    return session.scalar(query) or ""
 
 
 def _open_reviews(session: Session) -> dict[ReviewKind, Waiting]:

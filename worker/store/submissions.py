@@ -33,7 +33,7 @@ _Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 _MAX_NAMED: Final = 20
 #: What a submission that has an outcome needs no longer.
 _SETTLED: Final[dict[str, None]] = dict.fromkeys(
-    ("pending_source", "publish_at", "published_at", "refuse_at", "claimed_by", "claimed_until")
+    ("pending_source", "publish_at", "published_at", "refuse_at", "claimed_by", "claimed_until", "waits_for")
 )
 
 
@@ -137,6 +137,7 @@ def entry(
         "again": submission.again,
         "attempts": 0,
         "crashes": 0,
+        "waits_for": None,
     }
 
 
@@ -151,7 +152,9 @@ def accept(
     One that was refused is accepted anew, whatever it was. `source` and `pending_source` as in `entry`.
     """
     columns = (
-        entry(submission, source, pending_source) | _queued(session) | {"updated_at": clock.later(session)}
+        entry(submission, source, pending_source)
+        | _queued(session)
+        | {"created_at": clock.later(session), "updated_at": clock.later(session)}
     )
     row = insert_into(session, SubmissionRow, **columns, id=submission.id)
     anew = row.on_conflict_do_update(

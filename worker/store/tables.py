@@ -34,7 +34,9 @@ DELIVERED: Final = text("state = 'delivered'")
 TRIED_AGAIN: Final = text("attempts > 1")
 QUEUED: Final = text("published_at IS NOT NULL")
 TO_BE_PUBLISHED: Final = text("published_at IS NULL AND publish_at IS NOT NULL")
-WAITING_FOR_POLICY: Final = text("state = 'accepted' AND error IS NOT NULL")
+#: A version is pinned by the claim: what waits for something else was claimed before.
+WAITING_FOR_POLICY: Final = text("state = 'accepted' AND policy_digest IS NULL AND error IS NOT NULL")
+WAITING: Final = text("waits_for IS NOT NULL")
 
 
 class Row(DeclarativeBase):
@@ -83,6 +85,13 @@ class SubmissionRow(Row):
             postgresql_where=WAITING_FOR_POLICY,
         ),
         Index(
+            "ix_submissions_waits_for",
+            "waits_for",
+            "created_at",
+            sqlite_where=WAITING,
+            postgresql_where=WAITING,
+        ),
+        Index(
             "ix_submissions_review_source",
             "id",
             sqlite_where=text("review_source IS NOT NULL"),
@@ -104,8 +113,10 @@ class SubmissionRow(Row):
     #: Where the platform wants to hear of the decision; None leaves it to the settings.
     callback: Mapped[dict[str, Any] | None] = mapped_column(Names)
     state: Mapped[str]
-    #: Refused: why. Accepted: why it waits for its policy; None if it does not.
+    #: Why it was refused, or why it is not judged yet; None otherwise.
     error: Mapped[str | None]
+    #: Undecided: the resource that is unavailable, as operators call it; None if it waits for none.
+    waits_for: Mapped[str | None]
     #: What tells it from another submission with the same id; None where it was recorded before 0004.
     fingerprint: Mapped[str | None]
     #: Undecided: the source whole, with the query that may sign it or the bytes; emptied with the outcome.

@@ -14,11 +14,13 @@ from worker.domain.submission import Submission
 from worker.errors import (
     CallbackNotAllowedError,
     DatabaseUnavailableError,
+    InvalidSubmissionError,
     PermanentError,
     SubmissionConflictError,
     UnknownPolicyError,
     UsageError,
 )
+from worker.images.allowed_sources import AllowedSources
 from worker.metrics import WebMetrics
 from worker.notifications.allowed_callbacks import NOBODY, AllowedCallbacks
 from worker.policy_files.intake import policy_saved_at, require_policy
@@ -49,6 +51,8 @@ class AcceptSubmissions:
     metrics: WebMetrics
     #: What is promised here must be kept later.
     callbacks: AllowedCallbacks = NOBODY
+    #: Where pictures are read from; None does not ask.
+    sources: AllowedSources | None = None
 
     def __call__(self, submissions: Sequence[Submission]) -> list[Acceptance | PermanentError]:
         """Return what became of each: accepted, known, or why not; in the order given.
@@ -57,7 +61,7 @@ class AcceptSubmissions:
         is no error: what is accepted is published later.
         """
         unknown = self._unknown_policies(submissions)
-        forbidden = self._forbidden_callbacks(submissions)
+        forbidden = self._forbidden_callbacks(submissions) | self._forbidden_sources(submissions)
         outcomes: dict[int, Acceptance | PermanentError] = {}
         # By their ids, so that two requests with the same ones never wait for each other.
         order = sorted(enumerate(submissions), key=lambda pair: pair[1].id)
@@ -105,6 +109,17 @@ class AcceptSubmissions:
             try:
                 self.callbacks.check(one.callback)
             except CallbackNotAllowedError as error:
+                problems[n] = error
+        return problems
+
+    def _forbidden_sources(self, submissions: Sequence[Submission]) -> dict[int, PermanentError]:
+        problems: dict[int, PermanentError] = {}
+        if self.sources is None:
+            return problems
+        for n, one in enumerate(submissions):
+            try:
+                self.sources.check(one.source)
+            except InvalidSubmissionError as error:
                 problems[n] = error
         return problems
 

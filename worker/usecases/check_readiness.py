@@ -1,12 +1,16 @@
-"""Whether a worker has all it needs: model, policies, database, broker, each with its state."""
+"""Whether a worker has all it needs: model, policies, database, broker, each with its state.
+
+A place of pictures that is unavailable is shown, and keeps no worker from what lies elsewhere.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from worker.client import Client
 from worker.encoder.protocol import Encoder
 from worker.errors import ModerationError
+from worker.images.outages import Outages
 from worker.policy_files.library import PolicyLibrary
 from worker.probes import Verdict
 from worker.store import schema
@@ -20,6 +24,7 @@ class CheckReadiness:
     database: Database
     broker: Client
     default_policy: str
+    outages: Outages = field(default_factory=Outages)
     encoder: Encoder | None = None
     policies: PolicyLibrary | None = None
 
@@ -32,7 +37,8 @@ class CheckReadiness:
             "broker": _asked(self.broker.address, self._queue),
         }
         ready = all(part["state"] == "ready" for part in parts.values())
-        return ready, {"ready": ready, **parts}
+        unavailable = sorted(place for place, is_up in self.outages.up.items() if not is_up)
+        return ready, {"ready": ready, **parts, "unavailable_sources": unavailable}
 
     def _model(self) -> dict[str, Any]:
         if self.encoder is None:

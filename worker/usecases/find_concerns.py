@@ -40,6 +40,7 @@ def find_concerns(survey: Survey) -> list[Concern]:
     if isinstance(survey.records, Records):
         depth = survey.depth if isinstance(survey.depth, QueueDepth) else None
         found += _of_work(survey.records, depth)
+        found += _of_resources(survey.records)
         found += _of_policies(survey.records)
         found += _of_telling(survey.records, survey.at)
         found += _of_strange_submissions(survey.records)
@@ -82,6 +83,17 @@ def _of_work(records: Records, depth: QueueDepth | None) -> Iterator[Concern]:
         yield Concern(
             f"{counted(quarantined, 'picture')} in quarantine, since workers died of them",
             "moderate decisions --action review",
+        )
+
+
+def _of_resources(records: Records) -> Iterator[Concern]:
+    now = records.backlog.at
+    for resource, waiting in records.backlog.waiting_for.items():
+        why = records.why_waiting.get(resource) or "no worker said why"
+        yield Concern(
+            f"{resource} is unavailable, {counted(waiting.count, 'submission')} waiting for it, "
+            f"the oldest for {age(waiting.seconds(now))}: {why}",
+            "restore it: nothing is lost, and what waits is judged within 10 minutes",
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from worker.domain.decision import Decision, decide_deadly, decide_undecodable, decide_unreadable
 from worker.domain.review import ReviewKind
 from worker.domain.submission import Submission
-from worker.errors import SourceError, UndecodablePictureError
+from worker.errors import SourceError, SourceNotReadyError, UndecodablePictureError
 from worker.images.reader import ImageReader, verify_sha256
 from worker.metrics import Metrics
 from worker.policy_files.library import LivePolicy, PolicyLibrary
@@ -37,15 +37,26 @@ class ModerateImage:
     recall: Recall
     record: Record
 
-    def __call__(self, submission: Submission, live: LivePolicy | None = None) -> int | None:
+    def __call__(
+        self, submission: Submission, live: LivePolicy | None = None, *, is_last_try: bool = True
+    ) -> int | None:
         """Decide `submission` by `live`; return the decision's id, or None if it was decided before.
 
         `live` is the version that claimed it, None for the one in force: one version for the whole of a job,
-        whatever is saved in between. UnknownPolicyError if none is in force here; UnavailableError if the
-        database is, and then nothing has been written.
+        whatever is saved in between. UnknownPolicyError if none is in force here; InvalidSubmissionError if
+        pictures are never read from there; SourceNotReadyError if the picture is missing and this is not the
+        last try; UnavailableError if the database or the place of the picture is unavailable. Nothing is
+        written then.
         """
         live = live or self.policy_of(submission)
-        return self._record(submission, live, self._judge(submission, live))
+        self.reader.allowed.check(submission.source)
+        try:
+            judgement = self._judge(submission, live)
+        except SourceNotReadyError as problem:
+            if not is_last_try:
+                raise
+            judgement = Judgement(decide_unreadable(live.policy, problem.message))
+        return self._record(submission, live, judgement)
 
     def policy_of(self, submission: Submission) -> LivePolicy:
         """Return the version that decides now; UnknownPolicyError where none is in force here."""
@@ -69,6 +80,8 @@ class ModerateImage:
             with self.metrics.stage("fetch"):
                 data = self.reader.read(submission.source)
                 verify_sha256(data, submission.sha256)
+        except SourceNotReadyError:
+            raise
         except SourceError as problem:
             return Judgement(decide_unreadable(live.policy, problem.message))
         except UndecodablePictureError as refusal:

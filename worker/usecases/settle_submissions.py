@@ -1,6 +1,7 @@
 """Settles what a message brings: each submission is claimed, judged, and has an outcome or another try."""
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,16 @@ from typing import Any, Final
 from worker.client.messages import source_record, to_message
 from worker.domain.submission import Submission
 from worker.domain.url import without_queries
-from worker.errors import RemoteUnavailableError, UnavailableError, UnknownPolicyError
+from worker.errors import (
+    InvalidSubmissionError,
+    PermanentError,
+    RemoteUnavailableError,
+    ResourceUnavailableError,
+    SourceNotReadyError,
+    SourceUnavailableError,
+    UnavailableError,
+    UnknownPolicyError,
+)
 from worker.gate import Gate
 from worker.gathering import in_halves
 from worker.logs import about
@@ -34,8 +44,10 @@ TURN_SECONDS: Final = 5.0
 
 #: No time to begin: published at once.
 _HAND_ON: Final = Release(counts=False, pause=timedelta())
-#: Something we need is away: the message goes back to the queue.
-_PUT_BACK: Final = Release(counts=False, pause=None)
+#: Between two looks for a missing picture, and two tries of a place that is unavailable.
+SHORTEST_REST: Final = timedelta(seconds=1)
+SHORTEST_OUTAGE_REST: Final = timedelta(seconds=4)
+LONGEST_REST: Final = timedelta(minutes=5)
 #: Not even giving up succeeds.
 _LEAVE_ALONE: Final = Release(counts=True, pause=timedelta(minutes=1))
 
@@ -86,6 +98,8 @@ class SettleSubmissions:
     gate: Gate
     metrics: Metrics
     progress: Progress
+    #: How long a missing picture is looked for again, from when its submission was first known.
+    missing_for: timedelta = timedelta()
 
     def __call__(self, submissions: Sequence[Submission], spread: Spread = map) -> list[Failure]:
         """Settle each by itself; when this returns, the ledger answers for all but the failures.
@@ -200,7 +214,8 @@ class SettleSubmissions:
             case Standing.NO_POLICY:
                 log.warning("submission %s waits: %s", submission.id, job.arrival.problem)
             case Standing.NO_POLICY_IN_TIME:
-                self._refuse(submission, job.arrival.problem or "its policy is not in force")
+                problem = job.arrival.problem or "its policy is not in force"
+                self._refuse(submission, UnknownPolicyError(problem))
             case standing:
                 level, words = _NOT_JUDGED[standing]
                 log.log(level, "submission %s %s", submission.id, words)
@@ -211,12 +226,21 @@ class SettleSubmissions:
     def _judge(self, job: _Job, claim: Claim) -> _Rest:
         submission = job.submission
         try:
-            decision_id = self.moderate_image(submission, job.live)
+            is_last_try = claim.age >= self.missing_for
+            decision_id = self.moderate_image(submission, job.live, is_last_try=is_last_try)
+        except SourceNotReadyError as error:
+            log.info("submission %s is looked for again: %s", submission.id, error.message)
+            pause = min(_rest(claim, SHORTEST_REST), _whole_seconds(self.missing_for - claim.age))
+            return Release(counts=False, pause=pause, reason="its picture is not there yet")
+        except SourceUnavailableError as error:
+            return _waiting(error, _rest(claim, SHORTEST_OUTAGE_REST))
         except RemoteUnavailableError as error:
             log.warning("submission %s, attempt %d: %s", submission.id, claim.attempts, error.message)
             return self._failed(job, claim, f"{error.message}, {MAX_FAILURES} times")
         except UnavailableError:
             raise
+        except InvalidSubmissionError as error:
+            self._refuse(submission, error)
         except Exception as error:
             log.exception("submission %s failed, attempt %d", submission.id, claim.attempts)
             problem = f"judging it failed {MAX_FAILURES} times: {without_queries(repr(error))}"
@@ -238,14 +262,14 @@ class SettleSubmissions:
     def _give_up(self, job: _Job, problem: str) -> None:
         self._log(job.submission, self.moderate_image.give_up(job.submission, problem, job.live))
 
-    def _refuse(self, submission: Submission, problem: str) -> None:
-        log.error("submission %s refused: %s", submission.id, problem)
-        self.refuse(submission.id, UnknownPolicyError(problem), submission)
+    def _refuse(self, submission: Submission, error: PermanentError) -> None:
+        log.error("submission %s refused: %s", submission.id, error.message)
+        self.refuse(submission.id, error, submission)
 
     def _let_go(self, claims: Sequence[tuple[_Job, Claim]], rests: Sequence[_Rest]) -> None:
         """Release what is claimed and has no outcome."""
         held = [
-            (job.submission.id, claim, _PUT_BACK if isinstance(rest, UnavailableError) else rest)
+            (job.submission.id, claim, _waiting(rest, None) if isinstance(rest, UnavailableError) else rest)
             for (job, claim), rest in zip(claims, rests, strict=True)
             if rest is not None and claim.standing is Standing.CLAIMED
         ]
@@ -259,6 +283,23 @@ class SettleSubmissions:
             log.info("submission %s was decided before", submission.id)
         else:
             log.info("submission %s decided, decision %d", submission.id, decision_id)
+
+
+def _waiting(error: UnavailableError, pause: timedelta | None) -> Release:
+    """Return how to wait for what is unavailable; with no `pause` the message goes back to the queue."""
+    resource = error.resource if isinstance(error, ResourceUnavailableError) else None
+    reason = f"{error.message} ({error.hint})" if error.hint else error.message
+    return Release(counts=False, pause=pause, waits_for=resource, reason=reason)
+
+
+def _rest(claim: Claim, shortest: timedelta) -> timedelta:
+    """Return a pause that grows with the submission's age, in few sizes: each takes a statement."""
+    seconds = min(max(claim.age, shortest), LONGEST_REST).total_seconds()
+    return timedelta(seconds=2 ** int(math.log2(seconds)))
+
+
+def _whole_seconds(time: timedelta) -> timedelta:
+    return timedelta(seconds=math.ceil(time.total_seconds()))
 
 
 def _is_open(deadline: Deadline) -> bool:

@@ -1,7 +1,7 @@
 """Looks at a whole deployment at once, so that a person sees what is well and what is not."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
@@ -28,6 +28,8 @@ class Records:
     happenings: Happenings
     #: What every process said last about its policies, by policy and process.
     reports: list[ReportedState]
+    #: Why each resource that submissions wait for is unavailable.
+    why_waiting: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def awake(self) -> list[ReportedState]:
@@ -59,11 +61,13 @@ class SurveyDeployment:
     def _records(self) -> Records:
         schema.check(self.database)
         with self.database.reading() as session:
+            backlog = overview.backlog(session)
             return Records(
                 schema.revision(session),
-                overview.backlog(session),
+                backlog,
                 overview.happenings(session),
                 policy_states.all_states(session),
+                {resource: overview.why_waiting(session, resource) for resource in backlog.waiting_for},
             )
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from worker.errors import ModerationError
+from worker.errors import InvalidSubmissionError, ModerationError
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,10 @@ class ProblemError(Exception):
 def problem_of(error: ModerationError) -> Problem:
     """Return the problem that an error of ours is to a client; what concerns the operator alone is logged."""
     if error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _problem(error.http_status, error.message, hint=error.hint)
+        problem = _problem(error.http_status, error.message, hint=error.hint)
+        if isinstance(error, InvalidSubmissionError) and error.field:
+            problem.errors = [FieldProblem(where=error.field, detail=error.message)]
+        return problem
     log.error("%s", error.message)
     away = error.http_status == HTTPStatus.SERVICE_UNAVAILABLE
     detail = "something the service needs is away" if away else "the service failed"

@@ -173,10 +173,12 @@ def _uploaded(picture: IncomingPicture, form: Mapping[str, str]) -> Submission:
             try:
                 message[name] = json.loads(message[name])
             except (ValueError, RecursionError):
-                raise InvalidSubmissionError(f"the field {name!r} is not JSON") from None
+                raise InvalidSubmissionError(f"the field {name!r} is not JSON", field=name) from None
     submission = _submission({**message, "source": {"kind": "file", "path": "picture"}})
     if submission.sha256 not in {None, picture.sha256}:
-        raise InvalidSubmissionError(f"the picture has the SHA-256 {picture.sha256}, not the one promised")
+        raise InvalidSubmissionError(
+            f"the picture has the SHA-256 {picture.sha256}, not the one promised", field="sha256"
+        )
     return submission
 
 

@@ -264,7 +264,8 @@ def submission_view(known: KnownSubmission) -> SubmissionView:
         sha256=entry.sha256,
         source=entry.source,
         context=entry.context,
-        error=entry.error,
+        # Why one is not judged yet is for operators.
+        error=entry.error if known.state == "refused" else None,
         created_at=entry.created_at,
         updated_at=entry.updated_at,
         decision=decisions[0] if decisions else None,

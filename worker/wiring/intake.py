@@ -14,7 +14,7 @@ from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.authenticate_key import AuthenticateKey
 from worker.usecases.find_submission import FindSubmission
 from worker.usecases.publish_submissions import PublishSubmissions
-from worker.wiring.parts import limits_of, open_database
+from worker.wiring.parts import allowed_sources, limits_of, open_database
 from worker.wiring.review_desk import ReviewDesk, review_desk
 from worker.wiring.seeing import recent_backlog
 from worker.wiring.telling import allowed_callbacks
@@ -41,7 +41,7 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
     SchemaError or DatabaseUnavailableError where the tables are not there; the broker may be away.
     """
     metrics = WebMetrics()
-    callbacks = allowed_callbacks(settings)
+    callbacks, sources = allowed_callbacks(settings), allowed_sources(settings)
     with ExitStack() as stack:
         broker = stack.enter_context(Client(settings.broker_url, queue=settings.queue))
         database = open_database(settings)
@@ -58,7 +58,7 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
             metrics=metrics,
             uploads=uploads,
             authenticate=AuthenticateKey(database),
-            accept=AcceptSubmissions(database, settings.policies, publish, metrics, callbacks),
+            accept=AcceptSubmissions(database, settings.policies, publish, metrics, callbacks, sources),
             find=FindSubmission(database),
             desk=review_desk(settings, database),
         )

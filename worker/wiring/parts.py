@@ -7,6 +7,7 @@ from worker.background import repeated
 from worker.encoder.batcher import Batcher
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
+from worker.images.allowed_sources import AllowedSources
 from worker.images.decoder_pool import DecoderPool
 from worker.images.download import Download
 from worker.images.limits import Limits
@@ -38,15 +39,24 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def image_reader(settings: Settings) -> ImageReader:
-    """Return what fetches submitted pictures; SettingsError where a host or a store's root is none."""
+    """Return what fetches submitted pictures; SettingsError if a host or a store's root is malformed."""
     limits = limits_of(settings)
-    http = GuardedHttp(AddressGuard(AllowedHosts.parse(settings.url_hosts)))
+    http = GuardedHttp(_url_guard(settings))
     return ImageReader(
         LocalFolder(settings.media_root, limits),
         Download(http, limits, settings.download_seconds),
         ObjectStores.open(settings.object_stores, limits, settings.download_seconds),
         limits,
     )
+
+
+def allowed_sources(settings: Settings) -> AllowedSources:
+    """Return where pictures are read from; SettingsError if a host is malformed."""
+    return AllowedSources(_url_guard(settings), settings.object_stores.keys())
+
+
+def _url_guard(settings: Settings) -> AddressGuard:
+    return AddressGuard(AllowedHosts.parse(settings.url_hosts))
 
 
 @contextmanager

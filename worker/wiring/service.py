@@ -69,8 +69,9 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         stack.callback(database.dispose)
         schema.check(database)
         reader = image_reader(settings)
+        metrics.follow_sources(lambda: reader.outages.up)
         broker = stack.enter_context(Client(settings.broker_url, queue=settings.queue))
-        readiness = CheckReadiness(database, broker, settings.policy)
+        readiness = CheckReadiness(database, broker, settings.policy, reader.outages)
         stack.enter_context(serving_probes(settings, metrics, progress, readiness))
         # The decoders start while the model loads.
         decoder = stack.enter_context(open_decoder(settings))
@@ -106,7 +107,10 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         if settings.schedule_in_workers:
             stack.enter_context(open_schedule(settings, metrics))
         claim_each = _gathered(stack, claim, "claiming submissions").outcomes
-        settle = SettleSubmissions(moderate_image, refuse, claim, claim_each, Gate(), metrics, progress)
+        missing_for = timedelta(seconds=settings.missing_source_seconds)
+        settle = SettleSubmissions(
+            moderate_image, refuse, claim, claim_each, Gate(), metrics, progress, missing_for
+        )
         yield Service(
             encoder, policies, database, moderate_image, refuse, settle, SetAside(database, metrics)
         )

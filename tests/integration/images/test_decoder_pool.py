@@ -1,5 +1,6 @@
 """Whatever a picture does to its decoder, it ends one child at worst, and is named for it."""
 
+import errno
 import hashlib
 import os
 import platform
@@ -19,7 +20,7 @@ from support.deployment import wait_for
 from support.pictures import RED, WHITE, animation, drawing, encoded
 from support.poisoned_child import poisoned
 
-from worker.errors import UnavailableError, UndecodablePictureError
+from worker.errors import ResourceUnavailableError, UnavailableError, UndecodablePictureError
 from worker.images import decoder_pool
 from worker.images.decoder import decode
 from worker.images.decoder_messages import BrokenMessageError
@@ -232,6 +233,29 @@ def test_a_decoder_that_cannot_start_says_why():
         pytest.raises(UnavailableError, match=r"does not start: .*No module named support\.no_such_child"),
     ):
         opened.wait_until_ready()
+
+
+@pytest.mark.parametrize(
+    ("place", "number"),
+    [
+        ("subprocess.Popen", errno.EAGAIN),
+        ("subprocess.Popen", errno.ENOMEM),
+        ("tempfile.TemporaryFile", errno.ENOSPC),
+        ("socket.socketpair", errno.EMFILE),
+    ],
+)
+def test_a_decoder_that_this_machine_cannot_start_is_no_fault_of_the_picture(monkeypatch, place, number):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    with open_pool(processes=1, lazy=True) as opened:
+        with monkeypatch.context() as patch:
+            patch.setattr(place, fail)
+            for _ in range(3):
+                with pytest.raises(ResourceUnavailableError, match=os.strerror(number)) as error:
+                    opened.decode(GOOD, SQUARE)
+        assert error.value.resource == "the decoders"
+        assert opened.decode(GOOD, SQUARE).facts.format == "PNG"
 
 
 def test_closing_ends_every_child_and_turns_everybody_away():

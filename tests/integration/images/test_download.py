@@ -3,11 +3,15 @@
 Names resolve to what a test says, and 127.0.0.1 counts as public; nothing else about the guard is different.
 """
 
+import errno
 import gzip
 import itertools
 import logging
+import os
+import socket
 import ssl
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
@@ -16,9 +20,11 @@ from support.web import Visit, serving
 from worker.errors import (
     ModerationError,
     RemoteUnavailableError,
+    ResourceUnavailableError,
     SourceError,
     SourceMissingError,
     SourceNotAllowedError,
+    SourceUnavailableError,
     UndecodablePictureError,
 )
 from worker.images.download import MAX_REDIRECTS, Download
@@ -177,6 +183,106 @@ def test_a_certificate_of_nobody_we_know_is_refused(authority):
     ):
         download(site, scheme="https")
     assert site.requests == []
+
+
+# This machine's own failures
+
+
+def fails_by_itself(error, *, names=None, tls=None, scheme="http"):
+    """Return the message of an error that is about this machine, and not about the server of a picture."""
+    with serving(lambda visit: visit.answer(200, b"a cat")) as site:
+        with pytest.raises(SourceUnavailableError) as failure:
+            download(site, names=names or raising(error), tls=tls, scheme=scheme)
+        assert site.requests == []
+    assert failure.value.resource == "the way to URLs"
+    return failure.value.message
+
+
+def raising(error):
+    def resolve(*_):
+        raise error
+
+    return resolve
+
+
+NO_ANSWER = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+def test_a_resolver_that_does_not_answer_is_this_machine_s():
+    assert "resolver does not answer" in fails_by_itself(NO_ANSWER)
+
+
+def test_a_name_that_does_not_exist_is_the_server_s():
+    no_name = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    refused(RemoteUnavailableError, lambda visit: visit.answer(200), names=raising(no_name))
+
+
+def test_a_resolver_that_answers_for_another_host_makes_it_the_server_s():
+    broken = {"now": False}
+
+    def resolve(host, _port):
+        if host == "broken.example.com" or broken["now"]:
+            raise NO_ANSWER
+        return ["127.0.0.1"]
+
+    with serving(lambda visit: visit.answer(200, b"a cat")) as site:
+        guard = AddressGuard(
+            AllowedHosts.parse("any-public"),
+            resolve,
+            what_is_special=open_at_home,
+            ports=frozenset({site.port}),
+        )
+        fetch = Download(GuardedHttp(guard), LIMITS, 20.0)
+        other = f"http://broken.example.com:{site.port}/cat.jpg"
+        assert fetch(f"http://{HOST}:{site.port}/cat.jpg") == b"a cat"
+        with pytest.raises(RemoteUnavailableError):
+            fetch(other)
+        broken["now"] = True
+        with pytest.raises(SourceUnavailableError):
+            fetch(other)
+
+
+@pytest.mark.parametrize("name", ["ENETUNREACH", "EMFILE", "ENOBUFS", "EADDRNOTAVAIL", "EACCES"])
+def test_a_connection_that_never_left_this_machine_is_its_own(monkeypatch, name):
+    def fail(*_, **__):
+        number = getattr(errno, name)
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "create_connection", fail)
+        assert "this machine cannot connect" in fails_by_itself(None, names=Names())
+
+
+def test_a_machine_that_trusts_nobody_has_no_quarrel_with_the_server(authority, monkeypatch, tmp_path):
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    context = server_context(authority, HOST)
+    with (
+        serving(lambda visit: visit.answer(200, b"a cat"), context) as site,
+        pytest.raises(SourceUnavailableError, match="trusts no certificate authority"),
+    ):
+        download(site, scheme="https", tls=ssl.create_default_context())
+
+
+def test_a_certificate_from_the_future_says_that_the_clock_is_behind(authority, trusting):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    authority.issue_cert(HOST, not_before=tomorrow).configure_cert(context)
+    with (
+        serving(lambda visit: visit.answer(200, b"a cat"), context) as site,
+        pytest.raises(SourceUnavailableError, match="clock is behind"),
+    ):
+        download(site, scheme="https", tls=trusting)
+
+
+def test_no_thread_to_be_started_is_no_fault_of_the_server(monkeypatch):
+    def fail(_self):
+        raise RuntimeError("can't start new thread")
+
+    with serving(lambda visit: visit.answer(200)) as site, monkeypatch.context() as patch:
+        patch.setattr("worker.network.deadline.Thread.start", fail)
+        with pytest.raises(ResourceUnavailableError, match="no thread can be started"):
+            download(site)
 
 
 # Time
@@ -398,7 +504,7 @@ def test_a_name_that_changes_its_address_between_redirects_is_caught():
     ("status", "kind"),
     [
         (404, SourceMissingError),
-        (410, SourceMissingError),
+        (410, SourceError),
         (401, SourceError),
         (403, SourceError),
         (400, SourceError),

@@ -11,6 +11,8 @@ from worker.errors import (
     SourceError,
     SourceMissingError,
     SourceNotAllowedError,
+    SourceNotReadyError,
+    SourceUnavailableError,
     UnavailableError,
     UndecodablePictureError,
 )
@@ -203,18 +205,88 @@ def test_a_file_that_grows_while_it_is_read_is_refused(root, read, monkeypatch):
         read("growing.png")
 
 
-@pytest.mark.parametrize(
-    ("number", "error"),
-    [(errno.EACCES, SourceError), (errno.EIO, SourceError), (errno.EMFILE, UnavailableError)],
-)
-def test_a_file_that_cannot_be_read_says_why(read, monkeypatch, number, error):
-    def fail(*_, **__):
-        raise OSError(number, os.strerror(number))
+def failing_open(monkeypatch, number, *, of=None):
+    """Let opening fail, of everything or of names that end so."""
+    real_open = os.open
+
+    def fail(path, *arguments, **options):
+        if of is None or str(path).endswith(of):
+            raise OSError(number, os.strerror(number))
+        return real_open(path, *arguments, **options)
 
     monkeypatch.setattr(os, "open", fail)
 
-    with pytest.raises(error, match=os.strerror(number).lower()):
+
+@pytest.mark.parametrize("read_before", [True, False])
+@pytest.mark.parametrize("name", ["EACCES", "EIO", "ESTALE", "ENOTCONN", "EMFILE", "ENFILE", "ENODEV"])
+def test_while_no_file_can_be_read_the_folder_is_unavailable(root, read, monkeypatch, name, read_before):
+    (root / "dog.png").write_bytes(b"a dog")
+    if read_before:
+        read("dog.png")
+    number = getattr(errno, name)
+    failing_open(monkeypatch, number)
+    with pytest.raises(SourceUnavailableError, match=os.strerror(number).lower()) as refused:
         read("2026/july/cat.png")
+    assert refused.value.resource == "the media root"
+
+
+@pytest.mark.parametrize("read_before", [True, False])
+@pytest.mark.parametrize("name", ["EACCES", "EIO", "ESTALE"])
+def test_what_one_file_alone_refuses_is_about_that_file(root, read, monkeypatch, name, read_before):
+    (root / "2026" / "dog.png").write_bytes(b"a dog")
+    if read_before:
+        read("2026/dog.png")
+    number = getattr(errno, name)
+    failing_open(monkeypatch, number, of="cat.png")
+    with pytest.raises(SourceNotReadyError, match=os.strerror(number).lower()):
+        read("2026/july/cat.png")
+
+
+def test_the_only_file_says_nothing_of_the_folder_when_it_cannot_be_read(read, monkeypatch):
+    failing_open(monkeypatch, errno.EIO, of="cat.png")
+    with pytest.raises(SourceUnavailableError, match="no other picture"):
+        read("2026/july/cat.png")
+
+
+def test_an_empty_root_is_one_whose_disk_is_not_mounted(tmp_path):
+    root = tmp_path / "media"
+    root.mkdir()
+    with pytest.raises(SourceUnavailableError, match="as if it were not mounted"):
+        LocalFolder(root, LIMITS).read("cat.png")
+    (root / ".keep").touch()
+    with pytest.raises(SourceMissingError):
+        LocalFolder(root, LIMITS).read("cat.png")
+
+
+def test_a_root_that_comes_back_is_read_again(root, read):
+    aside = root.rename(root.parent / "aside")
+    with pytest.raises(SourceUnavailableError, match="is not there"):
+        read("2026/july/cat.png")
+    root.mkdir()
+    with pytest.raises(SourceUnavailableError, match="nothing in it"):
+        read("2026/july/cat.png")
+    root.rmdir()
+    aside.rename(root)
+    assert read("2026/july/cat.png") == b"a cat"
+
+
+def test_a_search_for_another_file_looks_at_few(tmp_path, monkeypatch):
+    root = tmp_path / "media"
+    for n in range(300):
+        (root / f"{n:03}").mkdir(parents=True)
+    looked_at = []
+    scan = os.scandir
+
+    def counting(path):
+        looked_at.append(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", counting)
+    (root / "cat.png").touch()
+    failing_open(monkeypatch, errno.EIO, of="cat.png")
+    with pytest.raises((SourceNotReadyError, SourceUnavailableError)):
+        LocalFolder(root, LIMITS).read("cat.png")
+    assert len(looked_at) < 10
 
 
 def test_no_descriptor_is_left_open(root, read):

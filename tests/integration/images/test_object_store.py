@@ -1,7 +1,6 @@
 """Objects by store and key: from a folder, from memory, and from a server that speaks S3."""
 
 import errno
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import boto3
 import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
+from support.s3_server import running_s3, s3_environment
 
 from worker.domain.submission import StoredObject
 from worker.errors import (
@@ -18,6 +18,8 @@ from worker.errors import (
     SourceError,
     SourceMissingError,
     SourceNotAllowedError,
+    SourceNotReadyError,
+    SourceUnavailableError,
     UnavailableError,
     UndecodablePictureError,
 )
@@ -37,21 +39,12 @@ OBJECTS = {
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def s3() -> Iterator[str]:
     """Run a server with our objects in a bucket, make it the one that AWS's variables name, yield its root."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_CONFIG_FILE": str(tmp_path_factory.mktemp("aws") / "config"),
-        }.items():
-            patch.setenv(name, value)
+    with s3_environment(f"http://{host}:{port}"):
         client = boto3.client("s3")
         client.create_bucket(Bucket="bucket")
         for key, data in OBJECTS.items():
@@ -166,18 +159,139 @@ def test_a_server_that_is_away_is_waited_for(s3, monkeypatch):
     stores = ObjectStores.open({"uploads": s3}, LIMITS, seconds=30)
     with pytest.raises(UnavailableError, match="the object store uploads does not answer") as away:
         stores.read("uploads", "2026/cat.png")
-    assert type(away.value) is UnavailableError
+    assert type(away.value) is SourceUnavailableError
     fsspec.get_filesystem_class("s3").clear_instance_cache()
 
 
+@pytest.fixture(scope="module")
+def kept_s3():
+    with running_s3("photos") as server, s3_environment(server.url):
+        yield server
+
+
+@pytest.fixture
+def small_s3(kept_s3):
+    """Return an S3 whose answers a test chooses, with three objects below the root of a store."""
+    kept_s3.hold({f"uploads/{n}.png": b"a cat" for n in range(3)})
+    with s3_environment(kept_s3.url, forget=False):
+        yield kept_s3
+
+
+def open_small():
+    return ObjectStores.open({"uploads": "s3://photos/uploads"}, LIMITS, seconds=30)
+
+
+#: What S3 answers because of how we are set up, whatever object is asked for.
+OUR_FAULT = [
+    (400, "ExpiredToken"),
+    (403, "ExpiredToken"),
+    (400, "InvalidToken"),
+    (400, "TokenRefreshRequired"),
+    (403, "RequestTimeTooSkewed"),
+    (403, "InvalidAccessKeyId"),
+    (403, "SignatureDoesNotMatch"),
+    (403, "AccessDenied"),
+    (403, "AllAccessDisabled"),
+    (403, "AccountProblem"),
+    (404, "NoSuchBucket"),
+    (301, "PermanentRedirect"),
+    (400, "AuthorizationHeaderMalformed"),
+    (500, "InternalError"),
+    (503, "ServiceUnavailable"),
+    (418, "SomethingNobodyForesaw"),
+]
+
+
+@pytest.mark.parametrize(("status", "code"), OUR_FAULT)
+@pytest.mark.parametrize("read_before", [False, True])
+def test_what_s3_refuses_whatever_the_object_makes_the_store_unavailable(small_s3, status, code, read_before):
+    stores = open_small()
+    if read_before:
+        assert stores.read("uploads", "0.png") == b"a cat"
+    small_s3.refuses_all = (status, code)
+    with pytest.raises(SourceUnavailableError, match="the object store uploads cannot be read") as refused:
+        stores.read("uploads", "1.png")
+    assert refused.value.resource == "the object store uploads"
+    # S3 answers HEAD without a body: the reason comes from the second request.
+    assert code in refused.value.message or status in {301, 418}
+    small_s3.refuses_all = None
+    assert stores.read("uploads", "1.png") == b"a cat"
+
+
+@pytest.mark.parametrize("may_list", [True, False])
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "AccessDenied", SourceNotReadyError),
+        (403, "InvalidObjectState", SourceNotReadyError),
+        (500, "InternalError", RemoteUnavailableError),
+        (400, "InvalidRequest", SourceError),
+    ],
+)
+def test_what_s3_refuses_of_one_object_is_about_that_object(small_s3, status, code, kind, may_list):
+    stores = open_small()
+    if not may_list:
+        small_s3.refuses_list = (403, "AccessDenied")
+        stores.read("uploads", "0.png")
+    small_s3.refuses["uploads/1.png"] = (status, code)
+    with pytest.raises(kind, match=r"'1\.png' in the store uploads cannot be read") as refused:
+        stores.read("uploads", "1.png")
+    assert type(refused.value) is kind
+
+
+@pytest.mark.parametrize("may_list", [True, False])
+def test_a_missing_object_is_not_there_yet_whatever_s3_may_say(small_s3, may_list):
+    stores = open_small()
+    if not may_list:
+        small_s3.refuses_list = (403, "AccessDenied")
+        stores.read("uploads", "0.png")
+    with pytest.raises(SourceNotReadyError, match=r"9\.png"):
+        stores.read("uploads", "9.png")
+    small_s3.objects["uploads/9.png"] = b"late"
+    assert stores.read("uploads", "9.png") == b"late"
+
+
+def test_a_store_that_holds_nothing_or_lets_nothing_be_read_says_nothing_of_one_object(small_s3):
+    small_s3.refuses_list = (403, "AccessDenied")
+    with pytest.raises(SourceUnavailableError, match="AccessDenied"):
+        open_small().read("uploads", "9.png")
+    small_s3.refuses_list = None
+    small_s3.refuses = dict.fromkeys(small_s3.objects, (403, "AccessDenied"))
+    with pytest.raises(SourceUnavailableError, match="AccessDenied"):
+        open_small().read("uploads", "1.png")
+    small_s3.objects.clear()
+    with pytest.raises(SourceUnavailableError, match="there is nothing in it"):
+        open_small().read("uploads", "1.png")
+
+
+def test_a_missing_object_costs_one_request_more(small_s3):
+    stores = open_small()
+    stores.read("uploads", "0.png")
+    small_s3.asked.clear()
+    with pytest.raises(SourceMissingError):
+        stores.read("uploads", "9.png")
+    assert small_s3.asked[-1] == "GET uploads/0.png"
+    assert len(small_s3.asked) <= 3
+
+
+def test_no_credentials_is_a_matter_of_waiting(small_s3, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with pytest.raises(SourceUnavailableError, match="does not answer: Unable to locate credentials"):
+        open_small().read("uploads", "0.png")
+
+
 class Failing:
-    """Stands in for a filesystem of fsspec."""
+    """Stands in for a filesystem of fsspec that is not S3; other objects than one can be read."""
+
+    protocol = "memory"
 
     def __init__(self, failure=None, *, size=5, data=b"a cat"):
         self.failure, self.size, self.data = failure, size, data
 
-    def info(self, _path):
-        if self.failure:
+    def info(self, path):
+        if self.failure and path == "bucket/cat.png":
             raise self.failure
         return {"type": "file", "size": self.size}
 
@@ -188,16 +302,19 @@ class Failing:
 @pytest.mark.parametrize(
     ("failure", "kind", "words"),
     [
-        (PermissionError("403"), SourceNotAllowedError, "access denied"),
-        (OSError(errno.EBUSY, "slow down"), UnavailableError, "does not answer"),
-        (ConnectionResetError("reset"), UnavailableError, "does not answer"),
+        (PermissionError("403"), SourceNotReadyError, "access denied"),
+        (FileNotFoundError("404"), SourceMissingError, "there is no object"),
+        (OSError(errno.EBUSY, "slow down"), RemoteUnavailableError, "cannot be read"),
+        (ConnectionResetError("reset"), SourceUnavailableError, "does not answer"),
         (TimeoutError("slow"), RemoteUnavailableError, "did not arrive within 30 s"),
         (OSError(errno.EIO, "what?"), RemoteUnavailableError, "cannot be read"),
+        (RuntimeError("a client's own"), RemoteUnavailableError, "cannot be read"),
         (OSError(errno.EINVAL, "no such name"), SourceError, "cannot be read"),
     ],
 )
 def test_what_a_store_answers_decides_what_follows(failure, kind, words):
     root = _RemoteRoot("uploads", Failing(failure), "bucket", LIMITS, 30, (ConnectionError,))
+    assert root.read("dog.png") == b"a cat"
     with pytest.raises(kind, match=words) as error:
         root.read("cat.png")
     assert type(error.value) is kind

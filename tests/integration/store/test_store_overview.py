@@ -62,6 +62,25 @@ def test_what_waits_is_counted_with_its_oldest(database):
     assert (found.outbox.count, found.given_up, found.workers) == (0, 3, 0)
 
 
+def test_what_waits_for_something_unavailable_is_counted_by_what_that_is(database):
+    old = utc_now() - timedelta(hours=2)
+    with database.transaction() as session:
+        for n, resource in enumerate([None, "the media root", "the media root", "the decoders"]):
+            submissions.accept(session, submission(f"waits-{n}"), None, {"kind": "file", "path": "a.png"})
+            row = update(SubmissionRow).where(SubmissionRow.id == f"waits-{n}")
+            session.execute(row.values(waits_for=resource, error=f"why {n}", created_at=old))
+    assert backlog(database).waiting_for == {
+        "the decoders": Waiting(1, old),
+        "the media root": Waiting(2, old),
+    }
+    with database.reading() as session:
+        assert overview.why_waiting(session, "the decoders") == "why 3"
+    with database.transaction() as session:
+        submissions.refuse(session, "waits-3", "done", of=None)
+        submissions.close(session, [f"waits-{n}" for n in range(4)])
+    assert backlog(database).waiting_for == {}
+
+
 def test_what_nobody_puts_on_the_queue_again_is_overdue_from_when_it_was_due(database):
     due = utc_now() - timedelta(minutes=2)
     with database.transaction() as session:

@@ -26,9 +26,8 @@ SWORDS = (PICTURES / "crossed-swords.webp").read_bytes()
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Deployment]:
-    made = deploy(
-        tmp_path_factory.mktemp("deployment"), redis_url, max_picture_bytes=1_000_000, policy_wait_seconds=3
-    )
+    folder = tmp_path_factory.mktemp("deployment")
+    made = deploy(folder, redis_url, max_picture_bytes=1_000_000, url_hosts="none", policy_wait_seconds=3)
     with made.worker():
         yield made
     made.database.dispose()
@@ -84,19 +83,38 @@ def test_a_wrongly_named_picture_is_judged_by_its_content(deployment, submit):
     assert decision.scores
 
 
-@pytest.mark.parametrize(
-    ("path", "words"),
-    [("missing.jpg", "missing.jpg"), ("../policies/stickers.yaml", ".."), ("/etc/passwd", "/etc")],
-)
-def test_what_cannot_be_read_is_decided_with_the_reason(submit, path, words):
-    (decision,) = submit(LocalFile(path))
+def test_what_cannot_be_read_is_decided_with_the_reason(submit):
+    (decision,) = submit(LocalFile("missing.jpg"))
     assert (decision.action, decision.scores) == ("review", ())
-    assert words in decision.reason
+    assert "missing.jpg" in decision.reason
 
 
-def test_other_bytes_than_promised_are_not_judged(submit):
-    (decision,) = submit(InlineBytes(PIZZA), sha256="0" * 64)
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"kind": "file", "path": "../policies/stickers.yaml"}, "climbs with '..'"),
+        ({"kind": "file", "path": "/etc/passwd"}, "is absolute"),
+        ({"kind": "file", "path": "a\nb.jpg"}, "control characters"),
+        ({"kind": "url", "url": "ftp://cdn.example.com/cat.jpg"}, "begins with https:// or http://"),
+        ({"kind": "url", "url": "https://cdn.example.com/cat.jpg"}, "is not one that is talked to"),
+        ({"kind": "object", "store": "attic", "key": "cat.jpg"}, "no object store 'attic' is configured"),
+        ({"kind": "bytes", "base64": "QUJD"}, "not the one promised"),
+    ],
+)
+def test_what_a_producer_got_wrong_is_refused_with_the_reason_and_asked_of_nobody(deployment, source, words):
+    """A bare message knocks at no door: what our client and HTTP would have refused, the ledger refuses."""
+    name = f"wrong-{hashlib.sha256(json.dumps(source).encode()).hexdigest()[:8]}"
+    send(deployment, id=name, source=source, sha256="0" * 64)
+    assert words in wait_for(lambda: refusals(deployment).get(name), what="the refusal")
+    with deployment.database.reading() as session:
+        assert decisions.of_submissions(session, [name]) == []
+
+
+def test_other_bytes_than_promised_are_not_judged(deployment, submit):
+    path = deployment.save_picture("replaced.jpg", PIZZA)
+    (decision,) = submit(LocalFile(path), sha256="0" * 64)
     assert decision.scores == ()
+    assert "not the ones that were submitted" in decision.reason
 
 
 def test_delivered_five_times_decided_once(deployment):

@@ -10,8 +10,9 @@ from itertools import count
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import ColumnDefault, select, update
 from support.broken_rows import break_rows, mend_rows
+from support.statements import statements
 
 from worker.domain.decision import Decision
 from worker.domain.policy import Action, Label, Policy
@@ -19,6 +20,10 @@ from worker.domain.submission import ImageUrl, LocalFile, Submission
 from worker.errors import (
     DatabaseUnavailableError,
     RemoteUnavailableError,
+    ResourceUnavailableError,
+    SourceMissingError,
+    SourceNotReadyError,
+    SourceUnavailableError,
     UnavailableError,
     UnknownPolicyError,
 )
@@ -26,7 +31,7 @@ from worker.gate import Gate
 from worker.gathering import in_halves
 from worker.metrics import Metrics
 from worker.progress import Progress
-from worker.store import decisions, policy_versions, submissions
+from worker.store import column_types, decisions, policy_versions, submissions
 from worker.store.column_types import utc_now
 from worker.store.tables import SubmissionConflictRow, SubmissionRow
 from worker.usecases import settle_submissions
@@ -52,10 +57,13 @@ class Failing:
             raise self.errors.get("policy", UnknownPolicyError(f"there is no policy {submission.policy!r}"))
         return SimpleNamespace(policy=self.policy)
 
-    def __call__(self, submission, _live=None):
+    def __call__(self, submission, _live=None, *, is_last_try=True):
         with self._lock:
             self.attempts[submission.id] += 1
-        if error := self.errors.get(submission.id):
+        error = self.errors.get(submission.id)
+        if isinstance(error, SourceNotReadyError) and is_last_try:
+            return self.give_up(submission, error.message)
+        if error:
             raise error
         return self._record(submission, self.decided.add, submission.id)
 
@@ -204,6 +212,117 @@ def test_while_something_is_away_the_message_comes_back_and_the_others_are_settl
     assert judge.decided == {"a", "b"}
     assert come_again(database, settle) == {"c"}
     assert judge.decided == set("abc")
+
+
+STORE = "the object store uploads"
+
+
+def known_since(database, **ago):
+    """Let every submission be as old as that."""
+    with database.transaction() as session:
+        session.execute(update(SubmissionRow).values(created_at=utc_now() - timedelta(**ago)))
+
+
+def test_what_an_unavailable_place_holds_waits_and_the_others_are_settled(database, settle, judge):
+    away = SourceUnavailableError(STORE, "it says ExpiredToken", hint="see its credentials")
+    judge.errors = dict.fromkeys("bd", away)
+    settle(what(*"abcd"))
+    assert judge.decided == set("ac")
+    for _ in range(5):
+        assert come_again(database, settle) == set("bd"), "however often, it is no failed attempt"
+    waiting = [rows(database)[name] for name in "bd"]
+    assert {(one.state, one.attempts, one.claimed_by) for one in waiting} == {("accepted", 0, None)}
+    assert {(one.waits_for, one.error) for one in waiting} == {
+        (STORE, "it says ExpiredToken (see its credentials)")
+    }
+    settle(what("b"))
+    assert judge.attempts["b"] == 6, "a copy of the message is no attempt before its time"
+    judge.errors = {}
+    assert come_again(database, settle) == set("bd")
+    assert judge.decided == set("abcd")
+    assert {(one.waits_for, one.error) for one in rows(database).values()} == {(None, None)}
+
+
+def test_what_waits_for_a_place_is_tried_less_often_the_older_it_is(database, settle, judge):
+    judge.errors = {"a": SourceUnavailableError(STORE, "away")}
+    for age, least, most in (({}, 3, 4), ({"seconds": 100}, 63, 64), ({"days": 3}, 255, 256)):
+        settle(what("a"))
+        known_since(database, **age)
+        come_again(database, settle)
+        pause = (rows(database)["a"].publish_at - utc_now()).total_seconds()
+        assert least <= pause <= most
+
+
+def test_many_that_wait_cost_few_statements(database, settle, judge):
+    ids = [f"many-{n}" for n in range(64)]
+    judge.errors = dict.fromkeys(ids, SourceUnavailableError(STORE, "away"))
+    with statements(database) as few:
+        settle(what(*ids[:2]))
+    with statements(database) as many:
+        settle(what(*ids[2:]))
+    assert len(many) == len(few)
+
+
+def test_what_a_worker_itself_lacks_is_named_and_its_message_comes_back(database, settle, judge):
+    judge.errors = {"a": ResourceUnavailableError("the decoders", "no process can be started")}
+    with pytest.raises(ResourceUnavailableError):
+        settle(what("a"))
+    row = rows(database)["a"]
+    assert (row.waits_for, row.error, row.claimed_until) == (
+        "the decoders",
+        "no process can be started",
+        None,
+    )
+
+
+def patient(settle, seconds=60):
+    return replace(settle, missing_for=timedelta(seconds=seconds))
+
+
+def test_a_missing_picture_is_looked_for_until_its_time_is_over(database, settle, judge):
+    settle = patient(settle)
+    judge.errors = dict.fromkeys("ab", SourceMissingError("there is no file"))
+    settle(what("a", "b"))
+    pauses = []
+    for age in (0, 1, 3, 9, 33, 59):
+        known_since(database, seconds=age)
+        assert come_again(database, settle) == {"a", "b"}
+        row = rows(database)["a"]
+        pauses.append((row.publish_at - utc_now()).total_seconds())
+        assert (row.attempts, row.waits_for, row.error) == (0, None, "its picture is not there yet")
+    assert judge.given_up == {}
+    assert [round(one) for one in pauses] == [1, 1, 2, 8, 27, 1]
+    judge.errors.pop("b")
+    known_since(database, seconds=61)
+    come_again(database, settle)
+    assert judge.decided == {"b"}
+    assert judge.given_up == {"a": "there is no file"}
+
+
+def test_another_process_goes_on_counting(database, judge):
+    """Whoever looks next counts from when the ledger knew of it, not from its own first look."""
+    judge.errors = {"a": SourceMissingError("there is no file")}
+    patient(settling(judge, database, "ada"))(what("a"))
+    known_since(database, seconds=61)
+    come_again(database, patient(settling(judge, database, "eve")))
+    assert judge.given_up == {"a": "there is no file"}
+
+
+def test_the_database_s_clock_says_when_a_submission_was_first_known(database, settle, judge, monkeypatch):
+    """A producer or worker whose clock is wrong shortens nobody's patience."""
+    settle = patient(settle)
+    judge.errors = {"a": SourceMissingError("there is no file")}
+    wrong = column_types.utc_now() - timedelta(minutes=6)
+    with monkeypatch.context() as patch:
+        patch.setattr(SubmissionRow.__table__.c.created_at, "default", ColumnDefault(lambda _: wrong))
+        settle(what("a"))
+    assert rows(database)["a"].created_at - wrong > timedelta(minutes=5)
+
+
+def test_without_patience_a_missing_picture_is_decided_at_once(settle, judge):
+    judge.errors = {"a": SourceMissingError("there is no file")}
+    settle(what("a"))
+    assert judge.given_up == {"a": "there is no file"}
 
 
 def test_while_the_database_is_away_nothing_is_judged(settle, judge):

@@ -171,6 +171,46 @@ def test_what_cannot_be_accepted_is_a_problem_and_leaves_nothing(deployment, api
     assert not (deployment.settings.media_root / "web").exists() or files(deployment) == []
 
 
+def test_the_door_and_the_field_of_what_no_worker_would_read(tmp_path, redis_url, sqlite_url):
+    stores = {"uploads": f"file://{tmp_path}/store"}
+    made = deploy(tmp_path, redis_url, sqlite_url, url_hosts="*.example.com", object_stores=stores)
+    with serving_api(made.settings) as (url, _):
+        api = Api(url, make_key(made.database))
+        for n, (source, field, words) in enumerate(AT_THE_DOOR):
+            body = {"id": f"door-{n}", "source": source, "sha256": "0" * 64}
+            answer = api.post("/v1/submissions", json=body)
+            assert answer.status_code == 422, answer.text
+            (problem,) = answer.json()["errors"]
+            assert (problem["where"], words in problem["detail"]) == (field, True), answer.text
+            assert (str(tmp_path) in answer.text, "5ec7e7" in answer.text) == (False, False)
+            (item,) = api.post("/v1/submissions/batch", json={"submissions": [body]}).json()["items"]
+            assert (item["status"], item["problem"]["errors"][0]["where"]) == (422, field)
+        for source in (URL, {"kind": "object", "store": "uploads", "key": "a.jpg"}):
+            assert api.post("/v1/submissions", json={"source": source}).status_code == 202
+    assert {one.source["kind"] for one in rows(made)} == {"url", "object"}
+    made.database.dispose()
+
+
+AT_THE_DOOR = [
+    ({"kind": "file", "path": "../a.jpg"}, "source.path", "climbs"),
+    ({"kind": "file", "path": "/etc/passwd"}, "source.path", "is absolute"),
+    ({"kind": "file", "path": ""}, "source.path", "1 to 1024"),
+    ({"kind": "file", "path": "a\0.jpg"}, "source.path", "NUL"),
+    ({"kind": "file", "path": "a\x1b.jpg"}, "source.path", "control characters"),
+    ({"kind": "file", "path": "\ud800.jpg"}, "source.path", "valid Unicode"),
+    ({"kind": "url", "url": "ftp://cdn.example.com/a"}, "source.url", "begins with https"),
+    (
+        {"kind": "url", "url": "https://evil.example.net/?5ec7e7"},
+        "source.url",
+        "host evil.example.net is not",
+    ),
+    ({"kind": "url", "url": "https://cdn.example.com:22/"}, "source.url", "port 22"),
+    ({"kind": "object", "store": "attic", "key": "a.jpg"}, "source.store", "no object store 'attic'"),
+    ({"kind": "object", "store": "uploads", "key": "../a.jpg"}, "source.key", "an empty part, . or .."),
+    ({"kind": "bytes", "base64": "QUJD"}, "sha256", "not the one promised"),
+]
+
+
 def test_keys_open_what_their_scopes_say(deployment, api):
     nobody, stranger = Api(api.url), Api(api.url, "mod_0123456789_" + "a" * 43)
     reader = Api(api.url, make_key(deployment.database, Scope.READ))

@@ -1,6 +1,7 @@
 """What travels: a submission survives the way, and a message that is wrong says everything that is wrong."""
 
 import contextlib
+import hashlib
 import json
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from worker.client import Client
 from worker.client.messages import (
     MAX_SUBMISSIONS,
     from_many_message,
@@ -34,7 +36,8 @@ SIGNED = ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7")
     [LocalFile("a/b c/ü.jpg"), InlineBytes(b"\x89PNG\x00\xff"), SIGNED, StoredObject("uploads", "a/ü.jpg")],
 )
 def test_a_submission_survives_the_way_as_json(source):
-    submission = Submission("post-42", source, "default", "answer to 41", "0" * 64, {"post": [42]})
+    digest = hashlib.sha256(source.data).hexdigest() if isinstance(source, InlineBytes) else "0" * 64
+    submission = Submission("post-42", source, "default", "answer to 41", digest, {"post": [42]})
     assert from_message(json.loads(json.dumps(to_message(submission)))) == submission
 
 
@@ -205,3 +208,26 @@ def test_the_ledger_keeps_where_a_picture_is_but_no_signature():
     assert source_record(plain) == {"kind": "url", "url": "https://cdn.example.com/cat.jpg"}
     assert source_record(StoredObject("up", "a")) == {"kind": "object", "store": "up", "key": "a"}
     assert source_record(InlineBytes(b"x")) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "fields", "words"),
+    [
+        ("a.jpg", {}, "LocalFile(path)"),
+        ("https://cdn.example.com/a.jpg", {}, "ImageUrl(url)"),
+        (LocalFile("a.jpg"), {"id": 7}, "a submission id is text, not a value of the type int"),
+        (LocalFile("a.jpg"), {"id": 0}, "a submission id is text"),
+        (LocalFile("a.jpg"), {"id": ""}, "'' is not a submission id"),
+        (InlineBytes(b"a"), {"sha256": "0" * 64}, "not the one promised"),
+    ],
+)
+def test_a_producer_s_mistake_is_an_error_before_anything_is_sent(source, fields, words):
+    with Client("redis://127.0.0.1:1/0") as client, pytest.raises(InvalidSubmissionError) as error:
+        client.submit(source, **fields)
+    assert words in f"{error.value.message} {error.value.hint}"
+
+
+@pytest.mark.parametrize("wrong", [["a.jpg"], Submission("1", LocalFile("a.jpg")), "a.jpg", None, iter([])])
+def test_many_submissions_are_a_list_of_them(wrong):
+    with Client("redis://127.0.0.1:1/0") as client, pytest.raises(InvalidSubmissionError, match="a list of"):
+        client.submit_many(wrong)

@@ -1,9 +1,13 @@
 """No submission that exists is malformed."""
 
+import hashlib
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.domain.callback import CeleryCallback, WebhookCallback
 from worker.domain.submission import (
     MAX_CONTEXT_BYTES,
     MAX_CONTEXT_DEPTH,
@@ -81,6 +85,82 @@ def test_a_path_has_its_limits(bad):
 def test_a_path_without_end_is_refused():
     with pytest.raises(InvalidSubmissionError, match="NUL"):
         LocalFile("a\0.jpg")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("../secret.jpg", "climbs with '..'"),
+        ("a/../../secret.jpg", "climbs with '..'"),
+        ("a/..", "climbs with '..'"),
+        ("/etc/passwd", "is absolute"),
+        ("//host/share", "is absolute"),
+        ("a/", "names a folder"),
+        (".", "names a folder"),
+        ("a\n.jpg", "control characters"),
+        ("a\x1b[31m.jpg", "control characters"),
+        ("a\x85.jpg", "control characters"),
+        ("a\ud800.jpg", "valid Unicode"),
+    ],
+)
+def test_a_path_that_no_worker_would_read_is_refused(path, words):
+    with pytest.raises(InvalidSubmissionError, match=words) as error:
+        LocalFile(path)
+    assert error.value.field == "source.path"
+    assert error.value.message.isprintable()
+
+
+@pytest.mark.parametrize("path", ["a.jpg", "./a.jpg", "a//b.jpg", "a/..b/c..jpg", "ü &?.jpg", "C:\\a.jpg"])
+def test_any_other_path_is_taken(path):
+    assert LocalFile(path).path == path
+
+
+@pytest.mark.parametrize(
+    ("make", "field", "words"),
+    [
+        (lambda: Submission(7, FILE), "id", "a submission id is text, not a value of the type int"),
+        (lambda: Submission(None, FILE), "id", "not None"),
+        (lambda: Submission("1", "a.jpg"), "source", "LocalFile"),
+        (lambda: Submission("1", "https://a.b/c.jpg"), "source", "ImageUrl"),
+        (lambda: Submission("1", Path("a.jpg")), "source", "LocalFile"),
+        (lambda: Submission("1", b"bytes"), "source", "InlineBytes"),
+        (lambda: Submission("1", {"kind": "file"}), "source", "StoredObject"),
+        (lambda: Submission("1", None), "source", "StoredObject"),
+        (lambda: LocalFile(Path("a.jpg")), "source.path", "a path is text"),
+        (lambda: ImageUrl(7), "source.url", "a URL is text"),
+        (lambda: StoredObject("up", 7), "source.key", "a key is text"),
+        (lambda: StoredObject(None, "a"), "source.store", "is text"),
+        (lambda: InlineBytes("a.jpg"), "source", "takes a picture's bytes"),
+        (lambda: InlineBytes(bytearray(b"a")), "source", "bytearray"),
+        (lambda: Submission("1", FILE, policy=7), "policy", "a policy name is text"),
+        (lambda: Submission("1", FILE, reference=7), "reference", "a reference is text"),
+        (lambda: Submission("1", FILE, reference=None), "reference", "a reference is text"),
+        (lambda: Submission("1", FILE, reference="\ud800"), "reference", "valid Unicode"),
+        (lambda: Submission("1", FILE, reference="a\0b"), "reference", "NUL"),
+        (lambda: Submission("1", FILE, sha256=b"0" * 64), "sha256", "a SHA-256 is text"),
+        (lambda: Submission("1", FILE, context=[1]), "context", "object of plain JSON"),
+        (lambda: Submission("1", FILE, context={"a": "\ud800"}), "context", "object of plain JSON"),
+        (lambda: Submission("1", FILE, context={"a": "\0"}), "context", "object of plain JSON"),
+        (lambda: Submission("1", FILE, callback="https://a.b/"), "callback", "WebhookCallback"),
+        (lambda: WebhookCallback(7), "callback.url", "a URL is text"),
+        (lambda: CeleryCallback(7, "q"), "callback.task", "not the name of a task"),
+    ],
+)
+def test_a_field_of_another_type_is_named_with_what_was_meant(make, field, words):
+    with pytest.raises(InvalidSubmissionError) as error:
+        make()
+    assert error.value.field == field
+    assert words in f"{error.value.message} {error.value.hint}"
+
+
+def test_the_digest_of_bytes_that_are_here_is_checked_at_once():
+    good = hashlib.sha256(b"x").hexdigest()
+    assert Submission("1", InlineBytes(b"x"), sha256=good)
+    with pytest.raises(
+        InvalidSubmissionError, match=f"has the SHA-256 {good}, not the one promised"
+    ) as error:
+        Submission("1", InlineBytes(b"x"), sha256="0" * 64)
+    assert error.value.field == "sha256"
 
 
 def test_a_picture_in_the_message_has_its_limits():

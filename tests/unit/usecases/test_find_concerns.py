@@ -32,6 +32,22 @@ def told(depth=None, reports=(), happenings=HAPPENINGS, records=None, **backlog)
     return [(one.what, one.way_out) for one in found]
 
 
+def test_what_submissions_wait_for_is_named_with_the_reason():
+    waiting_for = {"the media root": Waiting(3, since(minutes=12))}
+    records = Records(
+        "0005",
+        replace(BACKLOG, waiting_for=waiting_for),
+        HAPPENINGS,
+        [],
+        {"the media root": "it is not there"},
+    )
+    ((what, way_out),) = told(records=records)
+    assert what == (
+        "the media root is unavailable, 3 submissions waiting for it, the oldest for 12 min: it is not there"
+    )
+    assert "restore it" in way_out
+
+
 def since(**ago):
     return NOW - timedelta(**ago)
 

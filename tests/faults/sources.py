@@ -1,0 +1,100 @@
+"""Faults of the places that pictures lie in: while one is away nothing gets a verdict for it, others go on."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from faults.fault import fault
+from faults.load import PICTURE, Load
+from faults.scene import Scene
+from sqlalchemy import select
+from support.deployment import wait_for
+
+from worker.client import InlineBytes, StoredObject, Submission
+from worker.store import decisions
+from worker.store.tables import DecisionRow, SubmissionRow
+
+PICTURES = 30
+#: Longer than three attempts at a picture whose own server fails.
+AWAY_SECONDS = 20
+
+
+@fault("source store away: S3 says that our clock is skewed")
+def skewed(scene: Scene, load: Load) -> Iterator[None]:
+    stored = _stored(scene, load)
+    load.strike()
+    scene.s3.refuses_all = (403, "RequestTimeTooSkewed")
+    try:
+        load.accept_all(stored)
+        _others_go_on(load, {one.id for one in stored})
+    finally:
+        scene.s3.refuses_all = None
+    yield
+    _require_judgement(load)
+
+
+@fault("source store away: the media root unmounted and mounted again")
+def unmounted(scene: Scene, load: Load) -> Iterator[None]:
+    on_disk = load.submissions(PICTURES)
+    load.strike()
+    with _unmounted(scene):
+        load.accept_all(on_disk)
+        _others_go_on(load, {one.id for one in on_disk})
+    yield
+    _require_judgement(load)
+
+
+@contextmanager
+def _unmounted(scene: Scene) -> Iterator[None]:
+    """Leave an empty folder at the media root, as a mount point is that nothing is mounted at."""
+    root = scene.deployment.settings.media_root
+    aside = root.rename(root.with_name("media-aside"))
+    root.mkdir()
+    try:
+        yield
+    finally:
+        root.rmdir()
+        aside.rename(root)
+
+
+def _stored(scene: Scene, load: Load) -> list[Submission]:
+    """Return submissions of objects in the store."""
+    made = []
+    for n in range(PICTURES):
+        submission_id = f"{load.prefix}.stored.{n}"
+        scene.s3.objects[f"uploads/{submission_id}.png"] = PICTURE + submission_id.encode()
+        made.append(Submission(submission_id, StoredObject("uploads", f"{submission_id}.png")))
+    return made
+
+
+def _others_go_on(load: Load, held_up: set[str]) -> None:
+    """Fail unless pictures from elsewhere are decided all the while, and those held up are only waiting."""
+    until, sent = time.monotonic() + AWAY_SECONDS, 0
+    while time.monotonic() < until:
+        names = [f"{load.prefix}.inline.{sent + n}" for n in range(5)]
+        sent += len(names)
+        load.accept_all([Submission(name, InlineBytes(PICTURE + name.encode())) for name in names])
+        wait_for(lambda names=names: _decided(load) >= set(names), what="pictures from elsewhere", seconds=30)
+        assert not _decided(load) & held_up, "there is a verdict on what could not be read"
+        time.sleep(1)
+    wait_for(
+        lambda: load.count_rows(SubmissionRow.waits_for.is_not(None)) == len(held_up),
+        what="the ledger to say what is waited for",
+        seconds=30,
+    )
+    load.notes.append(f"{sent} pictures from elsewhere decided meanwhile")
+
+
+def _decided(load: Load) -> set[str]:
+    query = select(DecisionRow.submission_id).where(DecisionRow.submission_id.in_(load.promised))
+    with load.scene.deployment.database.reading() as session:
+        return set(session.scalars(query))
+
+
+def _require_judgement(load: Load) -> None:
+    """Fail unless every picture was judged by what it shows, as if nothing had happened."""
+    with load.scene.deployment.database.reading() as session:
+        made = decisions.of_submissions(session, list(load.promised))
+    unjudged = {one.submission_id: one.reason for one in made if not one.scores}
+    assert not unjudged, f"not judged: {unjudged}"
+    assert not load.count_rows(SubmissionRow.waits_for.is_not(None))
