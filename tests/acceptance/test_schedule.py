@@ -24,7 +24,7 @@ def accept(deployment, what):
     with deployment.database.transaction() as session:
         source = to_message(what)["source"]
         assert submissions.accept(session, what, source_record(what.source), source)
-        session.execute(update(SubmissionRow).values(publish_at=clock.later(session)))
+        session.execute(update(SubmissionRow).values(publish_at=clock.later(session), published_at=None))
 
 
 def test_it_publishes_what_is_due_until_it_is_told_to_stop(deployment):

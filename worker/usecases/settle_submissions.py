@@ -4,6 +4,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -189,7 +190,9 @@ class SettleSubmissions:
         failures.append(Failure(submission, error))
 
     def _settle(self, job: _Job, claim: Claim, begin: Deadline) -> _Rest:
-        with about(job.submission.id), self.progress.job(job.submission.id):
+        # Without a policy there is nothing to do but to wait: that is no job.
+        at_work = self.progress.job(job.submission.id) if job.live else nullcontext()
+        with about(job.submission.id), at_work:
             try:
                 return self._settle_one(job, claim, begin)
             except UnavailableError as error:
