@@ -17,6 +17,10 @@ from worker.settings import Settings
 _TRACEBACKS: Final = logging.Formatter()
 #: Nothing that people write, but a picture inside a message that Celery shows.
 _PICTURE: Final = re.compile(r"[A-Za-z0-9+/]{512,}={0,2}")
+#: A password in a URL, a password's hash, a webhook's secret.
+_SECRET: Final = re.compile(
+    r"(?<=://)[^\s/?#@\"'<>]*:[^\s/?#@\"'<>]*(?=@)|\$argon2[^\s'\"]+|whsec_[A-Za-z0-9+/=_-]+"
+)
 #: The submission that this thread works on; None where it works on none.
 _submission: ContextVar[str | None] = ContextVar("submission", default=None)
 
@@ -107,5 +111,5 @@ def _traceback(record: logging.LogRecord) -> str | None:
 
 
 def _discreet(text: str) -> str:
-    """Return `text` without what may sign a URL and without the bytes of a picture."""
-    return _PICTURE.sub("...", without_queries(text))
+    """Return `text` without what may sign a URL, without secrets and without the bytes of a picture."""
+    return _PICTURE.sub("...", _SECRET.sub("***", without_queries(text)))

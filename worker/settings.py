@@ -37,6 +37,7 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         "sqlite:///var/moderation.db",
+        repr=False,
         description="Where decisions are kept: SQLite, or `postgresql://user:password@host/name`.",
     )
     database_password: str = Field(
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     )
     broker_url: str = Field(
         "redis://127.0.0.1:6379/0",
+        repr=False,
         description="Where jobs wait, for producers and workers alike: `redis://`, or RabbitMQ's `amqp://`.",
     )
     queue: str = Field(

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -134,6 +134,22 @@ class Crew:
     def wait_for_one(self) -> Worker:
         """Wait until any is at work, and return the one that has been for longest."""
         return wait_for(lambda: self.ready, what=f"a worker, see {self._folder}", seconds=READY_SECONDS)[0]
+
+    @contextmanager
+    def restarted_with(self, **variables: str) -> Iterator[None]:
+        """Let all workers end and start again with these variables, and at the end without them."""
+        before = self.environment
+        self._restart(before | variables)
+        try:
+            yield
+        finally:
+            self._restart(before)
+
+    def _restart(self, environment: dict[str, str]) -> None:
+        self.environment = environment
+        for worker in self.workers:
+            worker.strike(signal.SIGTERM)
+        self.wait_until_ready()
 
     def _start(self) -> Worker:
         self._started += 1

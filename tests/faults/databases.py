@@ -12,6 +12,7 @@ from faults.load import Load
 from faults.scene import POSTGRESQL, SQLITE, Scene
 from support.broken_rows import broken_rows
 from support.deployment import wait_for
+from support.pgbouncer import IGNORING_OPTIONS, pgbouncers, running_pgbouncer
 
 AWAY_SECONDS = 8
 LOCKED_SECONDS = 15
@@ -51,6 +52,27 @@ def terminated(scene: Scene, load: Load) -> Iterator[None]:
             connection.execute(others)
             time.sleep(1)
     yield
+
+
+@fault("PgBouncer pools transactions, killed and started again twice", databases=(POSTGRESQL,))
+def pooled(scene: Scene, load: Load) -> Iterator[None]:
+    assert scene.postgres
+    *_, program = pgbouncers().values()
+    if program is None:
+        raise Skipped("needs PgBouncer: sudo apt-get install pgbouncer")
+    with (
+        running_pgbouncer(program, scene.postgres.place.folder, IGNORING_OPTIONS) as bouncer,
+        scene.crew.restarted_with(MODERATION_DATABASE_URL=bouncer.url("postgres")),
+    ):
+        with load.flowing():
+            load.wait_for_decisions(20)
+            for _ in range(2):
+                load.strike()
+                bouncer.stop()
+                time.sleep(AWAY_SECONDS / 2)
+                bouncer.start()
+                load.wait_for_decisions(load.count_decisions() + 10)
+        yield
 
 
 @fault("SQLite locked for 15 s by another process", databases=(SQLITE,))

@@ -164,6 +164,7 @@ def _postgresql(url: URL) -> Engine:
     event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "begin", _begin_postgresql)
     event.listen(engine, "handle_error", _leave_read_only_server)
+    event.listen(engine, "handle_error", _hide_values)
     return engine
 
 
@@ -193,6 +194,16 @@ def _begin_postgresql(connection: Connection) -> None:
 def _leave_read_only_server(context: ExceptionContext) -> None:
     if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
         context.is_disconnect = True
+
+
+def _hide_values(context: ExceptionContext) -> None:
+    """Cut off what PostgreSQL says beside the error itself: DETAIL shows whole rows, CONTEXT what came."""
+    error, wrapped = context.original_exception, context.sqlalchemy_exception
+    whole = str(error)
+    first = whole.partition("\n")[0]
+    error.args = (first,)
+    if wrapped is not None:
+        wrapped.args = tuple(str(one).replace(whole, first) for one in wrapped.args)
 
 
 def _take_time(connection: Connection) -> None:

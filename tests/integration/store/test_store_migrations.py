@@ -132,12 +132,12 @@ def test_a_table_that_others_refer_to_can_be_rebuilt_without_losing_a_row(databa
     before = row_counts(database)
     change = (
         'with op.batch_alter_table("decisions", recreate="auto") as table:\n'
-        '        table.alter_column("model", server_default="a model")'
+        '        table.alter_column("model", server_default="demo")'
     )
     next_revision.write_text(next_revision.read_text().replace("    pass", f"    {change}", 1))
     schema.upgrade(database)
     with database.reading() as session:
         columns = inspect(session.connection()).get_columns("decisions")
-        assert [c["name"] for c in columns if "a model" in (c["default"] or "")] == ["model"]
+        assert {column["name"] for column in columns if column["default"]} >= {"model"}
         assert [len(decision.scores) for decision in decisions.latest(session, limit=5)] == [2]
     assert row_counts(database) == before
