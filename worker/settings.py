@@ -24,7 +24,7 @@ from worker.errors import SettingsError
 log = logging.getLogger(__name__)
 
 _PREFIX: Final = "MODERATION_"
-#: Kubernetes gives every pod these variables for each service, and a service may be called moderation-database.
+#: Kubernetes gives every pod these variables for each service, which may be called moderation-database.
 _SERVICE_LINK: Final = re.compile(
     r"(?:.+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
@@ -202,7 +202,11 @@ class Settings(BaseSettings):
         180.0, gt=0, description="A worker with a job in hand for longer says at `/healthz` that it is stuck."
     )
     log_format: Literal["text", "json"] = Field(
-        "text", description="How workers and the web process log: lines for people, or a JSON object a line."
+        "text", description="How every process logs: lines for people, or a JSON object a line."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info",
+        description="How much every process logs; `info` has one line for each picture that is decided.",
     )
     web_requests_per_minute: int = Field(
         600,

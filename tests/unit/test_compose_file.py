@@ -61,6 +61,7 @@ def test_every_command_is_one_of_the_command_lines(name):
     words = OURS[name]["command"][1:]
     while words and hasattr(found, "commands"):
         found, words = found.commands[words[0]], words[1:]
+        found = found.load() if hasattr(found, "load") else found
     options = {option for parameter in found.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
 

@@ -48,7 +48,6 @@ def test_a_misspelt_variable_is_named_and_a_strangers_is_not(monkeypatch):
 SERVICE_NAMES = [
     "moderation",
     *(f"moderation-{name.replace('_', '-')}" for name in Settings.model_fields),
-] + [
     "moderation-database",
     "moderation-web",
     "moderation-broker",

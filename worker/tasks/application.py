@@ -16,7 +16,8 @@ from kombu import Connection
 
 from worker.client.transport import is_redis, worker_configuration
 from worker.errors import ModerationError, UsageError
-from worker.logs import are_json, set_up_logs
+from worker.logs import are_json, begin_logs, set_up_logs
+from worker.printable import printable
 from worker.progress import Progress
 from worker.settings import Settings
 from worker.tasks.redis_transport import CarefulTransport
@@ -107,7 +108,11 @@ def create_app() -> ModerationApp:
 
 def _log_by_settings(app: ModerationApp) -> Callable[..., None]:
     def set_up(loglevel: int | str | None = None, logfile: str | None = None, **_: Any) -> None:
-        _or_leave(lambda: set_up_logs(app.settings, loglevel or logging.WARNING, logfile))
+        begin_logs()
+        settings = _or_leave(lambda: app.settings)
+        # Celery's own default is no choice of an operator who set MODERATION_LOG_LEVEL.
+        level = None if "log_level" in settings.model_fields_set else loglevel or logging.WARNING
+        set_up_logs(settings, level, logfile)
 
     return set_up
 
@@ -121,7 +126,7 @@ def _or_leave(work: Callable[[], Result]) -> Result:
             log.critical("%s", f"{error.message}; {error.hint}" if error.hint else error.message)
             raise SystemExit(error.exit_code) from None
         hint = f"\n  hint: {error.hint}" if error.hint else ""
-        sys.stderr.write(f"error: {error.message}{hint}\n")
+        sys.stderr.write(printable(f"error: {error.message}{hint}\n"))
         raise SystemExit(error.exit_code) from None
 
 
