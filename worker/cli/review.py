@@ -14,6 +14,7 @@ from worker.domain.policy import Action
 from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.verdict import Answer
 from worker.errors import UsageError
+from worker.printable import one_line
 from worker.store import reviews, submissions
 from worker.store.reviews import Review, ReviewFilters
 from worker.usecases.settle_review import Settled
@@ -279,13 +280,13 @@ def _print_claimed(review: Review) -> None:
         Text.assemble(
             (_token(review), "bold"),
             f"  {review.kind.told.value}  severity {decision.severity}  {decision.policy}  ",
-            decision.reference or decision.submission_id,
+            one_line(decision.reference or decision.submission_id),
         ),
         soft_wrap=True,
     )
     for line in (decision.reason, review.statement, review.escalation):
         if line:
-            results().print(f"  {line}", soft_wrap=True)
+            results().print(f"  {one_line(line)}", soft_wrap=True)
 
 
 def _print_settled(one: Settled, action: Action) -> None:

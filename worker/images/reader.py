@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import assert_never
 
 from worker.domain.submission import ImageUrl, InlineBytes, LocalFile, Source, StoredObject
-from worker.errors import InvalidSubmissionError, SourceError
+from worker.errors import SourceError
 from worker.images.download import Download
 from worker.images.limits import Limits
 from worker.images.local_folder import LocalFolder
@@ -47,14 +47,10 @@ class ImageReader:
 def read_named_file(file: Path, limits: Limits) -> bytes:
     """Read a file that a person named on this machine: under the limits, but under no media root.
 
-    Raises as `LocalFolder.read` does; SourceError where the name cannot be passed on.
+    Its name need not be valid Unicode, since it goes into no message. Raises as `LocalFolder.read` does.
     """
     resolved = file.resolve()
-    try:
-        source = LocalFile(resolved.name)
-    except InvalidSubmissionError as problem:
-        raise SourceError(problem.message) from None
-    return LocalFolder(resolved.parent, limits).read(source.path)
+    return LocalFolder(resolved.parent, limits).read(resolved.name)
 
 
 def verify_sha256(data: bytes, promised: str | None) -> None:
