@@ -26,7 +26,7 @@ def groups(controller: str, membership: Path = MEMBERSHIP, mount: Path = MOUNT) 
 
 
 def _roots(controllers: str, controller: str, mount: Path) -> list[Path]:
-    """Return where a hierarchy may be mounted; version 2 names no controllers, and may lie beside version 1."""
+    """Return where a hierarchy may be mounted; that of version 2 names no controllers."""
     if not controllers:
         return [mount, mount / "unified"]
     named = controller in controllers.split(",")

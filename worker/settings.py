@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -30,6 +30,10 @@ _SERVICE_LINK: Final = re.compile(
 )
 #: The value of its variable NAME_PORT, which can have the name of one of our settings.
 _SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://\S+")
+_BUNDLED_MODEL: Final = "demo"
+#: The policies that are shipped: for the bundled model, and to start from with any other.
+_STICKERS: Final = "stickers"
+_PHOTOGRAPHS: Final = "default"
 #: Where Docker and its like mount secrets: a file with a variable's name is read like the variable.
 SECRETS: Final = Path("/run/secrets")
 
@@ -81,12 +85,14 @@ class Settings(BaseSettings):
         "moderation", min_length=1, description="Queue of the jobs; producers and workers agree on it."
     )
     model: str = Field(
-        "demo", description="`demo` (the bundled sticker model), a folder, or a hub id with `@revision`."
+        _BUNDLED_MODEL,
+        description="`demo` (the bundled sticker model), a folder, or a hub id with `@revision`.",
     )
     policies: Path = Field(Path("policies"), description="Folder of the policy files.")
     policy: str = Field(
-        "stickers",
-        description="Policy of a submission that names none; `stickers` goes with the bundled model.",
+        _STICKERS,
+        description="Policy of a submission that names none; with another model than `demo` it is `default` "
+        "unless you set it.",
     )
     policy_reload_seconds: float = Field(
         1.0, gt=0, le=60, description="How often the policy folder is looked at for saved files."
@@ -201,6 +207,11 @@ class Settings(BaseSettings):
     stuck_seconds: float = Field(
         180.0, gt=0, description="A worker with a job in hand for longer says at `/healthz` that it is stuck."
     )
+    exit_when_stuck: bool = Field(
+        True,
+        description="Whether a worker that stays stuck for as long again leaves, so that its supervisor "
+        "starts another one; what it had claimed is judged again.",
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="How every process logs: lines for people, or a JSON object a line."
     )
@@ -253,6 +264,18 @@ class Settings(BaseSettings):
         description="Addresses and networks of our own proxies, with commas between: of nobody else are "
         "`X-Forwarded-For`, `X-Forwarded-Proto` and the reviewer's header believed.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_policy(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Put the policy of stickers before no model that sees photographs."""
+        fits = given.get("model", _BUNDLED_MODEL) == _BUNDLED_MODEL
+        return given if fits else {"policy": _PHOTOGRAPHS, **given}
+
+    @property
+    def fits_its_model(self) -> bool:
+        """Whether the default policy is not the one of the bundled model's stickers before another model."""
+        return self.policy != _STICKERS or self.model == _BUNDLED_MODEL
 
     @classmethod
     def settings_customise_sources(

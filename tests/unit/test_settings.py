@@ -104,6 +104,24 @@ def test_what_only_looks_like_kubernetes_is_still_a_misspelling(variable, value,
     assert error.value.message == f"{variable}: did you mean {meant}?"
 
 
+@pytest.mark.parametrize(
+    ("given", "policy", "fits"),
+    [
+        ({}, "stickers", True),
+        ({"model": "demo"}, "stickers", True),
+        ({"model": "/models/clip"}, "default", True),
+        ({"model": "/models/clip", "policy": "avatars"}, "avatars", True),
+        ({"policy": "avatars"}, "avatars", True),
+        ({"model": "/models/clip", "policy": "stickers"}, "stickers", False),
+    ],
+)
+def test_the_stickers_policy_stands_before_no_other_model_unasked(given, policy, fits, monkeypatch):
+    for name, value in given.items():
+        monkeypatch.setenv(f"MODERATION_{name.upper()}", value)
+    read = Settings.read()
+    assert (read.policy, read.fits_its_model) == (policy, fits)
+
+
 @pytest.fixture
 def secrets(monkeypatch, tmp_path):
     monkeypatch.setattr("worker.settings.SECRETS", tmp_path)
