@@ -1,10 +1,18 @@
 """The producer's client: puts submissions on the queue and returns their ids."""
 
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from worker.client.messages import DEFAULT_QUEUE, TASK, TASK_MANY, to_many_message, to_message
+from worker.client.messages import (
+    DEFAULT_QUEUE,
+    TASK,
+    TASK_MANY,
+    to_headers,
+    to_many_message,
+    to_message,
+)
 from worker.client.producer import Producer
 from worker.domain.callback import Callback
 from worker.domain.queue_depth import QueueDepth
@@ -29,26 +37,31 @@ class Client:
         sha256: str | None = None,
         context: dict[str, Any] | None = None,
         callback: Callback | None = None,
+        traceparent: str | None = None,
     ) -> str:
         """Enqueue one picture and return the submission's id.
 
-        `id` is the idempotency key: submitting the same one again changes nothing. InvalidSubmissionError
+        `id` is the idempotency key: submitting the same one again changes nothing. `traceparent` names the
+        trace that log lines and events of this submission belong to. InvalidSubmissionError
         before anything is sent if a field is malformed; BrokerUnavailableError if the broker is away.
         """
         submission = Submission(
-            id or new_submission_id(), source, policy, reference, sha256, context, callback
+            id or new_submission_id(), source, policy, reference, sha256, context, callback, traceparent
         )
-        self._send(TASK, to_message(submission), [submission.id])
+        self._send(TASK, to_message(submission), [submission.id], traceparent)
         return submission.id
 
     def submit_many(self, submissions: Sequence[Submission]) -> list[str]:
         """Enqueue up to 64 pictures in one message and return their ids; no source may be `InlineBytes`.
 
-        Each is decided on its own. Raises as `submit` does; sending the same submissions again is safe.
+        Each is decided on its own; those of different traces go in a message for each trace. Raises as
+        `submit` does; sending the same submissions again is safe.
         """
-        ids = [submission.id for submission in submissions]
-        self._send(TASK_MANY, to_many_message(submissions), ids)
-        return ids
+        to_many_message(submissions)  # refused as a whole, before anything is sent
+        for traceparent in dict.fromkeys(one.traceparent for one in submissions):
+            group = [one for one in submissions if one.traceparent == traceparent]
+            self._send(TASK_MANY, to_many_message(group), [one.id for one in group], traceparent)
+        return [one.id for one in submissions]
 
     def ping(self) -> None:
         """Raise BrokerUnavailableError unless the broker answers within a few seconds."""
@@ -75,6 +88,12 @@ class Client:
     ) -> None:
         self.close()
 
-    def _send(self, task: str, message: dict[str, Any], ids: list[str]) -> None:
+    def _send(self, task: str, message: dict[str, Any], ids: list[str], traceparent: str | None) -> None:
         # The ids are all that is shown of it: nothing that may be signed.
-        self._producer.send(task, kwargs=message, queue=self._queue, shown=", ".join(ids))
+        self._producer.send(
+            task,
+            kwargs=message,
+            queue=self._queue,
+            shown=", ".join(ids),
+            headers=to_headers(traceparent, time.time()),
+        )

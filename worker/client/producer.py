@@ -1,6 +1,6 @@
 """Puts Celery messages on a broker, and never waits long for one that is away."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -58,6 +58,7 @@ class Producer:
         args: Sequence[Any] = (),
         kwargs: dict[str, Any] | None = None,
         task_id: str | None = None,
+        headers: Mapping[str, Any] | None = None,
     ) -> None:
         """Call a task; `shown` is all that Celery's monitors and logs see of its arguments.
 
@@ -72,6 +73,7 @@ class Producer:
                 kwargsrepr=shown,
                 queue=queue,
                 task_id=task_id,
+                headers=headers,
                 retry_policy=_RETRY_POLICY,
                 # RabbitMQ alone heeds these two: a message that no queue takes is an error, not lost, and
                 # a broker that is full is not waited for.

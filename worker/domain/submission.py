@@ -5,9 +5,11 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from worker.domain.callback import Callback
+from worker.domain.traceparent import traceparent_of
 from worker.domain.url import Url, without_query
 from worker.errors import InvalidSubmissionError
 
@@ -135,6 +137,10 @@ class Submission:
     context: dict[str, Any] | None = field(default=None, hash=False)
     #: Where the platform wants to hear of the decision; None leaves it to the workers' settings.
     callback: Callback | None = None
+    #: The trace that it belongs to, as W3C writes it; goes into log lines and events.
+    traceparent: str | None = field(default=None, compare=False)
+    #: When it was accepted over HTTP or put on the queue; None if that is unknown.
+    sent_at: datetime | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Check every field, so that no submission that exists is malformed."""
@@ -157,6 +163,11 @@ class Submission:
             raise InvalidSubmissionError(f"{self.sha256[:80]!r} is not a SHA-256 in lower-case hexadecimal")
         if self.context is not None:
             _check_context(self.context)
+        if self.traceparent is not None and traceparent_of(self.traceparent) is None:
+            raise InvalidSubmissionError(
+                f"{self.traceparent[:80]!r} is not a traceparent",
+                hint="00-<32 digits>-<16 digits>-01, as W3C says",
+            )
 
 
 def _check_context(context: object) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from worker.domain.traceparent import TRACEPARENT
 from worker.notifications.decision_fields import decision_fields
 from worker.store.decisions import RecordedDecision
 
@@ -35,6 +36,11 @@ def payload(
             **about_people,
         },
     }
+
+
+def trace_headers(event: Payload) -> dict[str, str]:
+    """Return the header that carries the submission's trace on to the receiver."""
+    return {TRACEPARENT: event[TRACEPARENT]} if TRACEPARENT in event else {}
 
 
 def as_body(event: Payload) -> bytes:

@@ -10,7 +10,7 @@ from worker.errors import EventRefusedError, RemoteUnavailableError, UntrustedSe
 from worker.network.deadline import Deadline
 from worker.network.http import GuardedHttp
 from worker.notifications import signature
-from worker.notifications.events import Payload, as_body
+from worker.notifications.events import Payload, as_body, trace_headers
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -36,6 +36,7 @@ class Webhook:
             "Idempotency-Key": event["id"],
             "Content-Type": "application/json",
             "Accept": "*/*",
+            **trace_headers(event),
         }
         try:
             status = self.http.post(url, sent, body, Deadline(self.seconds))

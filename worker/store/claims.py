@@ -4,7 +4,7 @@ A claim is a lease. Whoever holds it renews it, so that one which ran out says t
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final
@@ -70,6 +70,10 @@ class Claim:
     #: How often it was in hand, this time included.
     attempts: int = 0
     crashes: int = 0
+    #: The trace that the submission belongs to, as the ledger knows it.
+    traceparent: str | None = field(default=None, compare=False)
+    #: Since when it has been undecided; None if it was decided under another version of its policy.
+    since: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,13 @@ class _Known:
     claimed_until: datetime | None
     #: None where it has an outcome, or is new.
     publish_at: datetime | None
+    traceparent: str | None
+    created_at: datetime
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when it has been undecided; None if it was decided under another version of its policy."""
+        return None if self.state == "decided" else self.created_at
 
     @property
     def failures(self) -> int:
@@ -169,6 +180,8 @@ def claim(
         name: Claim(
             Standing.DECIDED if name in decided else claimant.standing(locked[name]),
             crashes=locked[name].crashes,
+            traceparent=locked[name].traceparent,
+            since=locked[name].since,
         )
         for name in meant
     }
@@ -311,7 +324,10 @@ def _take(
         .returning(SubmissionRow.id, SubmissionRow.attempts, SubmissionRow.crashes)
         .execution_options(synchronize_session=False)
     )
-    return {name: Claim(Standing.CLAIMED, attempts, crashes) for name, attempts, crashes in taken}
+    return {
+        name: Claim(Standing.CLAIMED, attempts, crashes, locked[name].traceparent, locked[name].since)
+        for name, attempts, crashes in taken
+    }
 
 
 def _claim_of(

@@ -107,6 +107,8 @@ class SubmissionRow(Row):
     #: Nobody else takes it in hand before then: a lease that its holder renews or, without a holder, the
     #: pause before the next attempt.
     claimed_until: Mapped[datetime | None]
+    #: The trace that it belongs to, as W3C writes it; None if the platform named none.
+    traceparent: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
 

@@ -7,8 +7,16 @@ from typing import Any, Final
 
 from celery.exceptions import Reject
 
-from worker.client.messages import MAX_SUBMISSIONS, TASK, TASK_MANY, from_many_message, from_message
+from worker.client.messages import (
+    MAX_SUBMISSIONS,
+    TASK,
+    TASK_MANY,
+    from_many_message,
+    from_message,
+    with_headers,
+)
 from worker.domain.submission import SUBMISSION_ID_PATTERN, Submission
+from worker.domain.traceparent import TRACEPARENT
 from worker.errors import PermanentError, UnavailableError
 from worker.logs import about
 from worker.tasks.application import ModerationApp, create_app
@@ -53,10 +61,16 @@ def _settle(
 def _read(message: Mapping[str, Any], positional: tuple[Any, ...]) -> Submission | None:
     """Return what a message says; None where it says nothing that could be judged, and then it is refused."""
     try:
-        return from_message(message, positional)
+        return with_headers(from_message(message, positional), _headers())
     except PermanentError as error:
         _refuse(message.get("id"), error)
         return None
+
+
+def _headers() -> Mapping[str, Any]:
+    """Return the headers of the message that this thread works on; protocol 1 has none."""
+    task = app.current_worker_task
+    return (task and task.request.headers) or {}
 
 
 def _entries(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -78,7 +92,7 @@ def _refuse_all(entries: Iterable[Mapping[str, Any]], error: PermanentError) -> 
 
 def _refuse(submission_id: object, error: PermanentError) -> None:
     """Keep a trace of what cannot be read: in the log, and in the ledger where it has an id."""
-    with about(submission_id):
+    with about(submission_id, _headers().get(TRACEPARENT)):
         log.error("submission %.140r refused: %s", submission_id, error.message)
     if isinstance(submission_id, str) and SUBMISSION_ID_PATTERN.fullmatch(submission_id):
         app.service.moderate_image.refuse(submission_id, error)

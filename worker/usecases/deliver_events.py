@@ -17,13 +17,14 @@ from typing import Final
 
 from worker.background import repeated
 from worker.domain.callback import CeleryCallback, WebhookCallback, callback_of
+from worker.domain.traceparent import TRACEPARENT
 from worker.domain.url import without_queries
 from worker.errors import DatabaseUnavailableError, InvalidSubmissionError, PermanentError, UnavailableError
 from worker.notifications.allowed_callbacks import AllowedCallbacks
 from worker.notifications.celery_callback import CeleryTask
 from worker.notifications.events import Payload, payload
 from worker.notifications.webhook import Webhook
-from worker.store import decisions, outbox, verdict_events
+from worker.store import decisions, outbox, submissions, verdict_events
 from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.outbox import Event
@@ -136,13 +137,15 @@ class DeliverEvents:
 
     def _payload(self, event: Event) -> Payload:
         with self.database.reading() as session:
+            traceparent = submissions.traceparent(session, event.submission_id)
             decision = decisions.get(session, event.decision_id)
             verdict = (
                 None
                 if event.verdict_id is None
                 else verdict_events.fields_of(session, event.kind, event.verdict_id)
             )
-        return payload(event.event_id, event.kind, event.created_at, decision, verdict)
+        made = payload(event.event_id, event.kind, event.created_at, decision, verdict)
+        return made | ({TRACEPARENT: traceparent} if traceparent else {})
 
     def _is_too_late(self, now: datetime, event: Event) -> bool:
         return now >= event.started_at + self.give_up_after

@@ -2,8 +2,10 @@
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from worker.domain.decision import Decision, decide_deadly, decide_undecodable, decide_unreadable
 from worker.domain.fingerprint import fingerprint
@@ -45,9 +47,10 @@ class ModerateImage:
         UnknownPolicyError where the policy is not in force here; UnavailableError where the database
         is away, and then nothing has been written.
         """
+        started = time.monotonic()
         # One version for the whole of this job, whatever is saved meanwhile.
         live = self.policy_of(submission)
-        return self._record(submission, live, self._judge(submission, live))
+        return self._record(submission, live, self._judge(submission, live), started=started)
 
     def policy_of(self, submission: Submission) -> LivePolicy:
         """Return the version that decides now; UnknownPolicyError where none is in force here."""
@@ -95,16 +98,22 @@ class ModerateImage:
         live: LivePolicy,
         judgement: Judgement,
         review: ReviewKind | None = None,
+        *,
+        started: float | None = None,
     ) -> int | None:
         """Write everything about a decision in one transaction; None where another was first.
 
         `review` says why a person is asked, where that does not follow from the decision.
         """
+        started = time.monotonic() if started is None else started
         shadows = self._judge_by_shadows(judgement.picture)
         with self.metrics.stage("record"):
             (recorded,) = self.record([Judged(submission, live, judgement, shadows, review)])
-        if recorded.decision_id is not None:
+        if recorded.decision_id is None:
+            log.info("submission %s was decided before", submission.id)
+        else:
             self._count(live, recorded.decision, shadows)
+            self._report(submission, live, recorded, time.monotonic() - started)
         return recorded.decision_id
 
     def _judge_by_shadows(self, picture: EmbeddedPicture | None) -> list[ShadowJudgement]:
@@ -118,6 +127,30 @@ class ModerateImage:
             except Exception:
                 log.exception("the shadow policy %s failed, the decision is none of its", shadow.policy.name)
         return judged
+
+    def _report(self, submission: Submission, live: LivePolicy, recorded: Recorded, seconds: float) -> None:
+        """Log the decision, and measure how long the platform has waited for it."""
+        decision, version = recorded.decision, live.policy.digest[:12]
+        waited = None
+        if submission.sent_at:
+            waited = max(0.0, (datetime.now(UTC) - submission.sent_at).total_seconds())
+            self.metrics.decided_after(live.policy.name, waited)
+        labels = f" ({', '.join(decision.flagged)})" if decision.flagged else ""
+        fields = {
+            "submission": submission.id,
+            "decision": recorded.decision_id,
+            "policy": live.policy.name,
+            "policy_version": version,
+            "action": decision.action.value,
+            "labels": list(decision.flagged),
+            "duration_ms": round(1000 * seconds),
+            "latency_ms": None if waited is None else round(1000 * waited),
+        }
+        log.info(
+            "submission %s decided: %s%s by %s %s in %d ms",
+            *(submission.id, decision.action.value, labels, live.policy.name, version, 1000 * seconds),
+            extra={"fields": fields},
+        )
 
     def _count(self, live: LivePolicy, decision: Decision, shadows: Sequence[ShadowJudgement]) -> None:
         version = live.policy.digest[:12]

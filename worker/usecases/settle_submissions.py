@@ -3,7 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -92,7 +92,7 @@ class SettleSubmissions:
         with self.metrics.stage("claim"):
             (claims,) = [self.claim(arrivals, alone=True)] if alone else self.claim_together([arrivals])
         begin = Deadline(BEGIN_SECONDS)
-        work = [(arrival.submission, claim) for arrival, claim in zip(arrivals, claims, strict=True)]
+        work = [(_known(one.submission, claim), claim) for one, claim in zip(arrivals, claims, strict=True)]
         rests = list(spread(lambda pair: self._settle(pair[0], pair[1], begin), work))
         self._let_go(work, rests)
         return [one for one, claim in work if claim.standing is Standing.SUSPECT]
@@ -108,7 +108,7 @@ class SettleSubmissions:
         return Arrival(submission, digest, source, to_message(submission)["source"])
 
     def _settle(self, submission: Submission, claim: Claim, begin: Deadline) -> _Rest:
-        with about(submission.id), self.progress.job(submission.id):
+        with about(submission.id, submission.traceparent), self.progress.job(submission.id):
             return self._settle_one(submission, claim, begin)
 
     def _settle_one(self, submission: Submission, claim: Claim, begin: Deadline) -> _Rest:
@@ -116,7 +116,7 @@ class SettleSubmissions:
             if claim.standing is Standing.CLAIMED:
                 return self._judge(submission, claim) if _is_open(begin) else _HAND_ON
             if claim.standing is Standing.DEADLY:
-                self._log(submission, self.moderate_image.quarantine(submission, claim.crashes))
+                self.moderate_image.quarantine(submission, claim.crashes)
             elif claim.standing is Standing.FAILING:
                 self._give_up(submission, f"judging it failed {MAX_FAILURES} times")
             else:
@@ -134,7 +134,7 @@ class SettleSubmissions:
 
     def _judge(self, submission: Submission, claim: Claim) -> _Rest:
         try:
-            decision_id = self.moderate_image(submission)
+            self.moderate_image(submission)
         except RemoteUnavailableError as error:
             log.warning("submission %s, attempt %d: %s", submission.id, claim.attempts, error.message)
             return self._failed(submission, claim, f"{error.message}, {MAX_FAILURES} times")
@@ -146,8 +146,6 @@ class SettleSubmissions:
             log.exception("submission %s failed, attempt %d", submission.id, claim.attempts)
             problem = f"judging it failed {MAX_FAILURES} times: {without_queries(repr(error))}"
             return self._failed(submission, claim, problem)
-        else:
-            self._log(submission, decision_id)
         self.claim.settled(submission.id, claim)
         return None
 
@@ -162,10 +160,10 @@ class SettleSubmissions:
         return None
 
     def _give_up(self, submission: Submission, problem: str) -> None:
-        self._log(submission, self.moderate_image.give_up(submission, problem))
+        self.moderate_image.give_up(submission, problem)
 
     def _refuse(self, submission: Submission, error: PermanentError) -> None:
-        with about(submission.id):
+        with about(submission.id, submission.traceparent):
             log.error("submission %s refused: %s", submission.id, error.message)
         self.moderate_image.refuse(submission.id, error, submission)
 
@@ -184,11 +182,11 @@ class SettleSubmissions:
             if isinstance(rest, UnavailableError):
                 raise rest
 
-    def _log(self, submission: Submission, decision_id: int | None) -> None:
-        if decision_id is None:
-            log.info("submission %s was decided before", submission.id)
-        else:
-            log.info("submission %s decided, decision %d", submission.id, decision_id)
+
+def _known(submission: Submission, claim: Claim) -> Submission:
+    """Return a submission with its trace and its age as the ledger knows them, if it does."""
+    since = min((moment for moment in (submission.sent_at, claim.since) if moment), default=None)
+    return replace(submission, traceparent=claim.traceparent or submission.traceparent, sent_at=since)
 
 
 def _is_open(deadline: Deadline) -> bool:

@@ -80,7 +80,7 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         policies.current(settings.policy)
         if not settings.fits_its_model:
             log.warning(
-                "the policy %s is written for the stickers of the bundled model; its scores mean little with %s: "
+                "the policy %s is written for stickers, and its scores mean little with the model %s: "
                 "set MODERATION_POLICY",
                 settings.policy,
                 settings.model,
