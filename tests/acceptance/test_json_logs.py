@@ -30,7 +30,7 @@ PROCESSES = {
     "moderate worker": ([*MODERATE, "worker"], "ready."),
     "celery worker": ([*CELERY, "-l", "info"], "ready."),
     "moderate schedule": ([*MODERATE, "schedule"], "the schedule runs"),
-    "moderate web": ([*MODERATE, "web", "--port", "0"], "Uvicorn running"),
+    "moderate web": ([*MODERATE, "web", "--port", "0"], "Application startup complete"),
 }
 
 
@@ -38,8 +38,6 @@ PROCESSES = {
 def test_a_process_logs_json_from_its_start_to_its_end(name, deployment):
     command, ready = PROCESSES[name]
     log = deployment.folder / "process.log"
-    # A warning of Python's own, and a broken upload for the decoders' children.
-    (deployment.folder / "sitecustomize.py").write_text("import warnings\nwarnings.warn('from the start')\n")
     with running(command, log=log, environment=deployment.environment) as process:
         wait_until(lambda: ready in log.read_text(), process=process, log=log, what=name, timeout_seconds=90)
         if "worker" in name:

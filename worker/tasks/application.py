@@ -130,6 +130,9 @@ def _or_leave(work: Callable[[], Result]) -> Result:
     try:
         return work()
     except ModerationError as error:
+        if not are_json():
+            # The settings may be what is wrong, and then they set up no logs.
+            begin_logs()
         if are_json():
             log.critical("%s", f"{error.message}; {error.hint}" if error.hint else error.message)
             raise SystemExit(error.exit_code) from None
