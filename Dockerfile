@@ -1,6 +1,6 @@
 # One image for everything `moderate` does; the model comes from the hub or from a mounted folder.
 # What is installed is pinned by constraints.txt; of the sources nothing stays in the image.
-FROM python:3.11-slim AS build
+FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /source
 RUN python -m venv /opt/moderation
 ENV PATH=/opt/moderation/bin:$PATH
@@ -13,7 +13,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --extra-index-url https://download.pytorch.org/whl/cpu \
         --constraint constraints.txt ".[worker,openvino,s3]"
 
-FROM python:3.11-slim
+FROM python:3.11.14-slim-bookworm
 COPY --from=build /opt/moderation /opt/moderation
 # A number that is the same in every image, for whoever gives it a folder. These folders it may write; a new
 # volume that is mounted on one of them takes over its owner.

@@ -1,21 +1,34 @@
-"""The command `moderate`; says what to install where only the producer's half is there."""
+"""The command `moderate`; says what to install if only the producer's half is there."""
 
+import logging
 import sys
+
+from worker.logs import are_json, begin_logs
+
+log = logging.getLogger("worker")
 
 
 def main() -> None:
     """Run the command line."""
     try:
         from worker.cli.main import run  # noqa: PLC0415 - the extra may be missing, which is what we check
+
+        run()
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("worker"):
             raise
-        sys.stderr.write(
-            f"error: the command needs the package {error.name!r}, which is not installed\n"
-            "  hint: pip install 'moderation-worker[worker]' (the plain package is for producers only)\n"
-        )
+        _say_what_is_missing(error.name)
         sys.exit(3)
-    run()
+
+
+def _say_what_is_missing(package: str | None) -> None:
+    begin_logs()
+    message = f"the command needs the package {package!r}, which is not installed"
+    hint = "pip install 'moderation-worker[worker]' (the plain package is for producers only)"
+    if are_json():
+        log.critical("%s; %s", message, hint)
+    else:
+        sys.stderr.write(f"error: {message}\n  hint: {hint}\n")
 
 
 if __name__ == "__main__":

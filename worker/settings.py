@@ -1,21 +1,39 @@
 """Every environment variable of the service, once, read by nobody but the composition root."""
 
 import json
+import logging
 import os
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from pydantic_settings import SettingsError as SourceError
 
 from worker.errors import SettingsError
 
+log = logging.getLogger(__name__)
+
 _PREFIX: Final = "MODERATION_"
-#: Kubernetes tells every pod where a service called "moderation" is, and would seem to misspell METRICS_HOST.
-_KUBERNETES: Final = ("service_", "port")
+#: Kubernetes gives every pod these variables for each service, which may be called moderation-database.
+_SERVICE_LINK: Final = re.compile(
+    r"(?:.+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
+)
+#: The value of its variable NAME_PORT, which can have the name of one of our settings.
+_SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://\S+")
+_BUNDLED_MODEL: Final = "demo"
+#: The policies that are shipped: for the bundled model, and to start from with any other.
+_STICKERS: Final = "stickers"
+_PHOTOGRAPHS: Final = "default"
 #: Where Docker and its like mount secrets: a file with a variable's name is read like the variable.
 SECRETS: Final = Path("/run/secrets")
 
@@ -28,6 +46,21 @@ def _object(value: object) -> object:
         return json.loads(value)
     except ValueError:
         raise ValueError('not a JSON object, such as {"uploads": "s3://bucket/prefix"}') from None
+
+
+def _is_service_link(name: str, value: str | None) -> bool:
+    """Whether a variable is one that Kubernetes sets for a service; `name` in upper case."""
+    if name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value or ""):
+        return True
+    return _SERVICE_LINK.fullmatch(name.removeprefix(_PREFIX)) is not None
+
+
+class _Environment(EnvSettingsSource):
+    """The environment without what Kubernetes adds to it."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        found = super()._load_env_vars()
+        return {name: value for name, value in found.items() if not _is_service_link(name.upper(), value)}
 
 
 class Settings(BaseSettings):
@@ -54,12 +87,14 @@ class Settings(BaseSettings):
         "moderation", min_length=1, description="Queue of the jobs; producers and workers agree on it."
     )
     model: str = Field(
-        "demo", description="`demo` (the bundled sticker model), a folder, or a hub id with `@revision`."
+        _BUNDLED_MODEL,
+        description="`demo` (the bundled sticker model), a folder, or a hub id with `@revision`.",
     )
     policies: Path = Field(Path("policies"), description="Folder of the policy files.")
     policy: str = Field(
-        "stickers",
-        description="Policy of a submission that names none; `stickers` goes with the bundled model.",
+        _STICKERS,
+        description="Policy of a submission that names none; with another model than `demo` it is `default` "
+        "unless you set it.",
     )
     policy_reload_seconds: float = Field(
         1.0, gt=0, le=60, description="How often the policy folder is looked at for saved files."
@@ -189,8 +224,17 @@ class Settings(BaseSettings):
     stuck_seconds: float = Field(
         180.0, gt=0, description="A worker with a job in hand for longer says at `/healthz` that it is stuck."
     )
+    exit_when_stuck: bool = Field(
+        True,
+        description="Whether a worker that stays stuck for as long again leaves, so that its supervisor "
+        "starts another one; what it had claimed is judged again.",
+    )
     log_format: Literal["text", "json"] = Field(
-        "text", description="How workers and the web process log: lines for people, or a JSON object a line."
+        "text", description="How every process logs: lines for people, or a JSON object a line."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info",
+        description="How much every process logs; `info` has one line for each picture that is decided.",
     )
     web_requests_per_minute: int = Field(
         600,
@@ -238,12 +282,38 @@ class Settings(BaseSettings):
         "`X-Forwarded-For`, `X-Forwarded-Proto` and the reviewer's header believed.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_policy(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Put the policy of stickers before no model that sees photographs."""
+        fits = given.get("model", _BUNDLED_MODEL) == _BUNDLED_MODEL
+        return given if fits else {"policy": _PHOTOGRAPHS, **given}
+
+    @property
+    def fits_its_model(self) -> bool:
+        """Whether the default policy is not the one of the bundled model's stickers before another model."""
+        return self.policy != _STICKERS or self.model == _BUNDLED_MODEL
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours takes its place
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no such file is read
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, the strongest first."""
+        return init_settings, _Environment(settings_cls), file_secret_settings
+
     @classmethod
     def read(cls, **overrides: Any) -> Self:
         """Read environment and secrets; SettingsError names every variable that is wrong or misspelt."""
         secrets = SECRETS if SECRETS.is_dir() else None
         files = [file.name for file in secrets.iterdir()] if secrets else []
-        _refuse_misspelt([*os.environ, *files], cls.model_fields)
+        _report_service_links(cls.model_fields)
+        ours = [name for name, value in os.environ.items() if not _is_service_link(name.upper(), value)]
+        _refuse_misspelt([*ours, *files], cls.model_fields)
         try:
             return cls(_secrets_dir=secrets, **overrides)
         except SourceError as error:
@@ -261,11 +331,18 @@ class Settings(BaseSettings):
             ) from None
 
 
-def _refuse_misspelt(found: Iterable[str], known: Collection[str]) -> None:
-    """Refuse a variable that nearly has a setting's name; others with our prefix are somebody else's."""
+def _report_service_links(known: Iterable[str]) -> None:
+    """Log which settings keep their defaults because Kubernetes uses their names for a service."""
+    for name in known:
+        variable = _PREFIX + name.upper()
+        if _is_service_link(variable, value := os.environ.get(variable)):
+            log.warning("%s=%s is ignored: Kubernetes set it for a service of that name", variable, value)
+
+
+def _refuse_misspelt(found: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a variable that nearly has a setting's name; others with our prefix belong to other programs."""
     ours = [name.upper().removeprefix(_PREFIX).lower() for name in found if name.upper().startswith(_PREFIX)]
-    strange = [name for name in ours if name not in known and not name.startswith(_KUBERNETES)]
-    near = {name: get_close_matches(name, known, 1, cutoff=0.75) for name in strange}
+    near = {name: get_close_matches(name, known, 1, cutoff=0.75) for name in ours if name not in known}
     lines = [
         f"{_PREFIX}{name.upper()}: did you mean {_PREFIX}{m[0].upper()}?" for name, m in near.items() if m
     ]

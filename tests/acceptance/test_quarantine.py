@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.deadly_worker import DEADLY
+from support.deadly_worker import DEADLY, HANGING
 from support.deployment import deploy
 from support.pictures import drawing, encoded
 
@@ -40,3 +40,25 @@ def test_a_picture_that_kills_workers_ends_in_quarantine_and_takes_nobody_along(
     assert len(found) == 39
     assert all(decision.scores for decision in found.values())
     assert log.read_text().count("the worker died of signal 9") == 3
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_leaves_and_the_next_one_does_its_work(tmp_path, redis_url, postgres_url):
+    deployment = deploy(tmp_path, redis_url, postgres_url, decoder_processes=1, stuck_seconds=2)
+    uploads = []
+    for n in range(5):
+        picture = encoded(drawing(60 + n, 40), "PNG") + (HANGING if n == 2 else b"")
+        uploads.append(Submission(f"upload-{n}", LocalFile(deployment.save_picture(f"{n}.png", picture))))
+    with deployment.client() as client:
+        ids = client.submit_many(uploads)
+    log = deployment.folder / "worker.log"
+    environment = deployment.environment | {"PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
+    with running([sys.executable, "-m", "support.deadly_worker", "worker"], log=log, environment=environment):
+        found = {decision.submission_id: decision for decision in deployment.decided(ids)}
+    deployment.database.dispose()
+    hanging = found.pop("upload-2")
+    assert hanging.reason == "not judged, it is in quarantine: 3 workers died while they had it"
+    assert all(decision.scores for decision in found.values())
+    said = log.read_text()
+    assert said.count("this worker leaves, since it has been stuck for") == 3
+    assert "submission upload-2 has been in hand for" in said

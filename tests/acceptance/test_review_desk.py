@@ -363,3 +363,17 @@ def test_the_leads_page_shows_how_the_queue_and_the_verdicts_stand(rows, sign_in
     expect(reviewer.get_by_role("link", name="Overview")).to_have_count(0)
     reviewer.goto("/review/lead")
     expect(reviewer.locator("main")).to_contain_text("this page is for leads")
+
+
+def test_what_a_platform_wrote_turns_no_text_beside_it(rows, sign_in):
+    turned = "post\u202e-gpj"
+    rows.item("knife", scores(weapons=0.93), reference=turned, context={"title": turned})
+    page = sign_in("ada")
+    queued = page.locator(".items .id")
+    expect(queued).to_have_text(turned)
+    assert queued.evaluate("one => getComputedStyle(one).unicodeBidi") == "isolate"
+    take_next(page)
+    for shown in page.locator(".about .id, .context, .bars bdi").all():
+        assert shown.evaluate("one => getComputedStyle(one).unicodeBidi") == "isolate"
+    expect(page.locator(".context")).to_contain_text(r"post\u202e-gpj")
+    assert page.locator(".bars bdi").count() > 1

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ def _logging_as_before() -> Iterator[None]:
     """Take back what a command that stays sets up for a whole process, which here is the tests' own."""
     root = logging.getLogger()
     handlers, level, factory = list(root.handlers), root.level, logging.getLogRecordFactory()
+    hooks = sys.excepthook, threading.excepthook
     try:
         yield
     finally:
@@ -51,3 +53,4 @@ def _logging_as_before() -> Iterator[None]:
         root.setLevel(level)
         logging.setLogRecordFactory(factory)
         logging.captureWarnings(False)
+        sys.excepthook, threading.excepthook = hooks

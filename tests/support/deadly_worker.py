@@ -1,4 +1,4 @@
-"""A worker process that dies of pictures that say so, and a supervisor that starts it again each time.
+"""A worker process that dies of pictures that say so, or hangs, and a supervisor that starts it again each time.
 
 `python -m support.deadly_worker worker` is `moderate worker`, but for that and for leases of seconds. What is
 heavy is imported once, by the supervisor; it is the supervisor that SIGTERM stops, with its worker.
@@ -7,23 +7,28 @@ heavy is imported once, by the supervisor; it is the supervisor that SIGTERM sto
 import os
 import signal
 import sys
+import threading
 from datetime import timedelta
 
 import worker.wiring.service  # noqa: F401 - before the fork, once for all
 from worker.cli.main import run
 from worker.encoder import transformers_encoder  # noqa: F401 - likewise
 from worker.store import claims
-from worker.usecases import claim_submissions
+from worker.usecases import claim_submissions, leave_when_stuck
 from worker.usecases.judge_picture import JudgePicture
 
 #: A picture that ends so kills whoever judges it.
 DEADLY = b"deadly"
+#: Of a picture that ends so the decision never comes.
+HANGING = b"hanging"
 _judge = JudgePicture.__call__
 
 
 def judge(self, live, data):
     if data.endswith(DEADLY):
         os.kill(os.getpid(), signal.SIGKILL)
+    if data.endswith(HANGING):
+        threading.Event().wait()
     return _judge(self, live, data)
 
 
@@ -36,13 +41,18 @@ def supervise() -> None:
             run()
         signal.signal(signal.SIGTERM, lambda *_, child=child: os.kill(child, signal.SIGTERM))
         _, status = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(status):
-            sys.exit(os.WEXITSTATUS(status))
-        sys.stderr.write(f"the worker died of signal {os.WTERMSIG(status)}\n")
+        if os.WIFSIGNALED(status):
+            sys.stderr.write(f"the worker died of signal {os.WTERMSIG(status)}\n")
+        elif (code := os.WEXITSTATUS(status)) == leave_when_stuck.EXIT_CODE:
+            sys.stderr.write("the worker left\n")
+        else:
+            sys.exit(code)
 
 
 if __name__ == "__main__":
     JudgePicture.__call__ = judge
     claims.LEASE = timedelta(seconds=2)
     claim_submissions.RENEW_SECONDS = 0.5
+    leave_when_stuck.LOOK_SECONDS = 0.5
+    leave_when_stuck.GRACE_SECONDS = 2.0
     supervise()

@@ -9,6 +9,7 @@ import typer.main
 import yaml
 from jsonschema import Draft7Validator
 
+from worker import __version__
 from worker.cli.main import app
 from worker.settings import Settings
 
@@ -61,6 +62,7 @@ def test_every_command_is_one_of_the_command_lines(name):
     words = OURS[name]["command"][1:]
     while words and hasattr(found, "commands"):
         found, words = found.commands[words[0]], words[1:]
+        found = found.load() if hasattr(found, "load") else found
     options = {option for parameter in found.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
 
@@ -71,10 +73,62 @@ def test_every_variable_is_a_setting_and_its_value_fits(name, monkeypatch):
     ours = {variable for variable in environment if variable.startswith("MODERATION_")}
     assert {variable.removeprefix("MODERATION_").lower() for variable in ours} <= set(Settings.model_fields)
     for variable in ours:
-        value = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", environment[variable])
-        assert "$" not in value
-        monkeypatch.setenv(variable, value)
+        if environment[variable] is not None:
+            assert "$" not in environment[variable]
+            monkeypatch.setenv(variable, environment[variable])
     assert Settings.read().metrics_port == 9100
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_other_setting_comes_from_a_file_that_need_not_be_there(name):
+    assert OURS[name]["env_file"] == [{"path": ".env", "required": False}]
+    # A value here would win over the file's; an empty one is what the shell or the file says.
+    fixed = {variable for variable, value in OURS[name]["environment"].items() if value is not None}
+    assert {"MODERATION_MODEL", "MODERATION_POLICY"} & fixed == set()
+    assert ".env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_what_the_file_itself_reads_is_no_misspelt_setting(monkeypatch):
+    """All of `.env` reaches the containers, so a name of Compose's own must not stop them."""
+    for variable in set(re.findall(r"\$\{(\w+)", TEXT)) - {"MODERATION_POLICIES"}:
+        monkeypatch.setenv(variable, "6g")
+    assert Settings.read()
+
+
+def test_a_chosen_model_is_not_given_the_policy_of_stickers(monkeypatch):
+    assert OURS["worker"]["environment"]["MODERATION_POLICY"] is None
+    monkeypatch.setenv("MODERATION_MODEL", "openai/clip-vit-base-patch32")
+    assert Settings.read().policy == "default"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_bounded(name):
+    limits = SERVICES[name]["deploy"]["resources"]["limits"]
+    cpus, memory = (re.sub(r"\$\{\w+:-(.*?)\}", r"\1", limits[kind]) for kind in ("cpus", "memory"))
+    assert 0 < float(cpus) <= 2
+    assert re.fullmatch(r"[1-9]g", memory)
+
+
+def test_redis_has_room_beyond_what_it_stores():
+    command = SERVICES["redis"]["command"]
+    assert command[command.index("--maxmemory") + 1] == "1gb"
+    assert SERVICES["redis"]["deploy"]["resources"]["limits"]["memory"] == "2g"
+
+
+def test_every_image_is_pinned_to_a_minor_version():
+    for name, service in SERVICES.items():
+        image = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", service["image"])
+        assert re.search(r":\d+\.\d+[\w.-]*$|@sha256:[0-9a-f]{64}$", image), name
+    assert OURS["worker"]["image"].endswith(f":{__version__}}}")
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(set(bases)) == 1
+    assert all(re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base) for base in bases)
+
+
+def test_a_stuck_worker_leaves_and_is_started_again():
+    assert Settings.model_fields["exit_when_stuck"].default is True
+    assert OURS["worker"]["restart"] == "unless-stopped"
+    assert "MODERATION_EXIT_WHEN_STUCK" not in OURS["worker"]["environment"]
 
 
 def test_workers_leave_to_the_schedule_what_is_its_business():
@@ -86,7 +140,7 @@ def test_no_secret_is_in_the_file():
     for service in SERVICES.values():
         for variable, value in service.get("environment", {}).items():
             assert not re.search("PASSWORD|SECRET|KEY|TOKEN", variable) or variable.endswith("_FILE"), value
-            assert not re.search(r"//[^/\s]*:[^/\s]*@", value), f"{variable} has a password"
+            assert not re.search(r"//[^/\s]*:[^/\s]*@", value or ""), f"{variable} has a password"
     # Other sources than files cannot be given to a container whose root is read-only.
     assert all(set(secret) == {"file"} for secret in FILE["secrets"].values())
     for name in ("migrate", "worker", "schedule", "web"):

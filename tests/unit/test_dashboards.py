@@ -32,6 +32,8 @@ EXPRESSIONS = [(panel["title"], target) for panel in PANELS for target in panel[
 FROM_PROMETHEUS = {"instance", "job"}
 METRIC = re.compile(r"\b((?:moderation|process)_\w+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"[^"]*"')
+#: What is grouped, directly or by its rate, and by which labels.
+GROUPED = re.compile(r"\bby\s*\(([^)]*)\)\s*\((?:\w+\()?((?:moderation|process)_\w+)")
 GROUPING = re.compile(r"\b(?:by|without)\s*\(([^)]*)\)")
 
 
@@ -40,6 +42,7 @@ def exported() -> dict[str, set[str]]:
     metrics, web = Metrics(), WebMetrics()
     now = datetime.now(UTC)
     metrics.decided("posts", "aaa", "review", ["weapons"], held_back=True)
+    metrics.decided_after("posts", 1.5)
     metrics.shadow_decided("strict", "block")
     metrics.quarantined("posts")
     with metrics.stage("fetch"):
@@ -61,10 +64,14 @@ def exported() -> dict[str, set[str]]:
 EXPORTED = exported()
 
 
+def split(labels: str) -> set[str]:
+    return {label.strip() for label in labels.split(",") if label.strip()}
+
+
 def labels_of(expression: str) -> set[str]:
-    """Return the labels that every metric of an expression has; a metric that nobody exports fails."""
+    """Return the labels that a metric of an expression has; a metric that nobody exports fails."""
     named = [name for name, _ in METRIC.findall(expression)]
-    return set.intersection(*(EXPORTED[name] for name in named)) | FROM_PROMETHEUS
+    return set.union(*(EXPORTED[name] for name in named)) | FROM_PROMETHEUS
 
 
 @pytest.mark.parametrize(("title", "asked"), EXPRESSIONS, ids=[title for title, _ in EXPRESSIONS])
@@ -75,7 +82,9 @@ def test_every_name_and_label_that_is_asked_for_is_exported(title, asked):
     for name, matchers in found:
         assert name in EXPORTED
         assert set(MATCHER.findall(matchers)) <= EXPORTED[name] | FROM_PROMETHEUS
-    groups = {label.strip() for labels in GROUPING.findall(expression) for label in labels.split(",")}
+    for labels, name in GROUPED.findall(expression):
+        assert split(labels) <= EXPORTED[name] | FROM_PROMETHEUS
+    groups = {label for labels in GROUPING.findall(expression) for label in split(labels)}
     assert groups <= labels_of(expression)
     told = asked.get("legendFormat", "") + " ".join(asked.get("annotations", {}).values())
     shown = set(re.findall(r"\{\{(\w+)\}\}", told)) | set(re.findall(r"\$labels\.(\w+)", told))
@@ -83,9 +92,13 @@ def test_every_name_and_label_that_is_asked_for_is_exported(title, asked):
 
 
 def test_a_name_or_label_that_is_not_exported_would_be_noticed():
-    for wrong in ("moderation_decision_total", 'moderation_decisions_total{colour="red"}'):
+    for wrong in (
+        "sum(moderation_decision_total)",
+        'sum(moderation_decisions_total{colour="red"})',
+        "sum by (label) (rate(moderation_decisions_total[5m])) / sum by (label) (moderation_flagged_total)",
+    ):
         with pytest.raises((AssertionError, KeyError)):
-            test_every_name_and_label_that_is_asked_for_is_exported("wrong", {"expr": f"sum({wrong})"})
+            test_every_name_and_label_that_is_asked_for_is_exported("wrong", {"expr": wrong})
 
 
 def test_every_metric_of_ours_is_on_the_dashboard():
@@ -136,6 +149,47 @@ def test_prometheus_itself_understands_every_expression(tmp_path):
     panels = tmp_path / "panels.yml"
     panels.write_text(json.dumps({"groups": [{"name": "panels", "rules": recorded}]}))
     command = ["promtool", "check", "rules", DEPLOY / "prometheus" / "alerts.yml", panels]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+#: A day as usual, then an hour in which p blocks and flags fifty times as much, q for the first time, s as before.
+JUMPS = {
+    'moderation_decisions_total{policy="p",version="v",action="allow"}': "0+100x1560",
+    'moderation_decisions_total{policy="p",version="v",action="block"}': "0+1x1500 1500+50x60",
+    'moderation_flagged_total{policy="p",label="weapons",action="block"}': "0+1x1500 1500+50x60",
+    'moderation_decisions_total{policy="q",version="v",action="allow"}': "0+100x1560",
+    'moderation_decisions_total{policy="q",version="v",action="block"}': "_x1499 0+30x60",
+    'moderation_flagged_total{policy="q",label="gambling",action="block"}': "_x1499 0+30x60",
+    'moderation_decisions_total{policy="s",version="v",action="allow"}': "0+100x1560",
+    'moderation_decisions_total{policy="s",version="v",action="block"}': "0+5x1560",
+    'moderation_flagged_total{policy="s",label="weapons",action="block"}': "0+5x1560",
+}
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool, of Prometheus, is not installed")
+@pytest.mark.parametrize(
+    ("alert", "who"),
+    [
+        ("ModerationBlocksJump", [{"policy": "p"}, {"policy": "q"}]),
+        ("ModerationFlagsJump", [{"policy": "p", "label": "weapons"}, {"policy": "q", "label": "gambling"}]),
+    ],
+)
+def test_an_alert_fires_if_blocks_or_flags_jump_and_else_not(tmp_path, alert, who):
+    (rule,) = (rule for rule in RULES if rule["alert"] == alert)
+    rules, cases = tmp_path / "rules.yml", tmp_path / "cases.yml"
+    rules.write_text(json.dumps({"groups": [{"name": "one", "rules": [rule | {"annotations": {}}]}]}))
+    fired = [{"exp_labels": rule["labels"] | labels} for labels in who]
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": series, "values": values} for series, values in JUMPS.items()],
+        "alert_rule_test": [
+            {"eval_time": "1490m", "alertname": alert, "exp_alerts": []},
+            {"eval_time": "1545m", "alertname": alert, "exp_alerts": fired},
+        ],
+    }
+    cases.write_text(json.dumps({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": [case]}))
+    command = ["promtool", "test", "rules", cases]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 0, run.stdout + run.stderr
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from worker.logs import DiscreetRecord, about, are_json, hide_queries, set_up_logs
+from worker.logs import DiscreetRecord, about, are_json, begin_logs, hide_queries, set_up_logs
 from worker.settings import Settings
 
 SIGNED = "https://cdn.example.com/cat.jpg?signature=5ec7e7"
@@ -17,6 +17,8 @@ SIGNED = "https://cdn.example.com/cat.jpg?signature=5ec7e7"
 @pytest.fixture
 def logs(monkeypatch, capsys):
     """Yield what sets logs up and returns the lines; the logging of this process is as before afterwards."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     monkeypatch.setattr(logging, "_logRecordFactory", logging.LogRecord)
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
@@ -25,8 +27,8 @@ def logs(monkeypatch, capsys):
     def lines():
         return capsys.readouterr().err.splitlines()
 
-    def set_up(form):
-        set_up_logs(Settings(log_format=form), "INFO")
+    def set_up(form, **settings):
+        set_up_logs(Settings(log_format=form, **settings))
         return lines
 
     yield set_up
@@ -121,3 +123,94 @@ def test_logs_go_to_standard_error_or_to_a_file(logs, tmp_path):
     (handler,) = logging.getLogger().handlers
     handler.close()
     assert json.loads((tmp_path / "worker.log").read_text())["message"] == "written"
+
+
+HOSTILE = "\x1b[2J\x1b]8;;https://evil.example\x1b\\link \u202egpj\n2026-01-01 00:00:00 ERROR worker: forged"
+
+
+class Hostile:
+    """What looks hostile in the message of an exception."""
+
+    def __repr__(self):
+        return HOSTILE
+
+
+def test_a_line_for_people_holds_nothing_that_a_terminal_obeys_and_no_second_line(logs):
+    lines = logs("text")
+    logging.getLogger("worker").warning("the reference %s", HOSTILE)
+    (line,) = lines()
+    assert line.endswith(
+        r"the reference \x1b[2J\x1b]8;;https://evil.example\x1b\link \u202egpj\n2026-01-01 00:00:00 ERROR worker: forged"
+    )
+
+
+def test_no_line_of_a_traceback_looks_like_a_record(logs):
+    lines = logs("text")
+    try:
+        {}[Hostile()]
+    except KeyError:
+        logging.getLogger("worker").exception("failed")
+    first, *others = lines()
+    assert first.endswith(" ERROR worker: failed")
+    assert [line for line in others if not line.startswith("    ")] == []
+    assert "\x1b" not in "".join(others)
+
+
+def test_a_line_for_machines_has_the_fields_that_are_given(logs):
+    lines = logs("json")
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with about("upload-7", trace):
+        logging.getLogger("worker").info(
+            "decided", extra={"fields": {"action": "block", "labels": ["weapons"], "none": None}}
+        )
+    with about("upload-8", "no trace"):
+        logging.getLogger("worker").info(HOSTILE)
+    decided, hostile = map(json.loads, lines())
+    assert (decided["action"], decided["labels"], decided["traceparent"]) == ("block", ["weapons"], trace)
+    assert "none" not in decided
+    assert ("traceparent" in hostile, hostile["message"]) == (False, HOSTILE)
+
+
+def test_a_line_for_people_names_the_trace(logs):
+    lines = logs("text")
+    with about("upload-7", trace := "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"):
+        logging.getLogger("worker").info("slow")
+    assert lines()[0].endswith(f" INFO worker [upload-7 {trace}]: slow")
+
+
+@pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_the_level_is_that_of_the_settings(logs, level, shown):
+    lines = logs("text", log_level=level)
+    for name in ("debug", "info", "warning", "error"):
+        getattr(logging.getLogger("worker"), name)("said")
+    assert len(lines()) == shown
+
+
+@pytest.mark.parametrize(
+    ("environment", "level", "json_asked"),
+    [
+        ({}, logging.WARNING, False),
+        ({"MODERATION_LOG_FORMAT": "json"}, logging.WARNING, True),
+        ({"moderation_log_format": "JSON", "MODERATION_LOG_LEVEL": "debug"}, logging.DEBUG, True),
+        ({"MODERATION_LOG_FORMAT": "xml", "MODERATION_LOG_LEVEL": "loud"}, logging.WARNING, False),
+    ],
+)
+def test_logs_begin_as_the_environment_asks(logs, monkeypatch, environment, level, json_asked):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    begin_logs()
+    assert (logging.getLogger().level, are_json()) == (level, json_asked)
+
+
+def test_what_ends_a_thread_unforeseen_is_logged(logs):
+    lines = logs("json")
+
+    def fail():
+        raise RuntimeError("unforeseen")
+
+    thread = threading.Thread(target=fail, name="renewing")
+    thread.start()
+    thread.join()
+    (line,) = map(json.loads, lines())
+    assert (line["level"], line["message"]) == ("CRITICAL", "an unforeseen error ends the thread renewing")
+    assert line["traceback"].endswith("RuntimeError: unforeseen")

@@ -45,6 +45,83 @@ def test_a_misspelt_variable_is_named_and_a_strangers_is_not(monkeypatch):
     assert error.value.message == "MODERATION_MODLE: did you mean MODERATION_MODEL?"
 
 
+SERVICE_NAMES = [
+    "moderation",
+    *(f"moderation-{name.replace('_', '-')}" for name in Settings.model_fields),
+    "moderation-database",
+    "moderation-web",
+    "moderation-broker",
+    "moderation-postgres",
+    "moderation-redis-master",
+    "moderation-policy-editor",
+]
+
+
+@pytest.mark.parametrize("service", SERVICE_NAMES)
+def test_what_kubernetes_sets_for_a_service_of_any_name_is_ignored(service, monkeypatch, caplog):
+    expected = Settings.read()
+    name = service.upper().replace("-", "_")
+    link = f"{name}_PORT_5432_TCP"
+    for variable, value in {
+        f"{name}_SERVICE_HOST": "10.0.0.1",
+        f"{name}_SERVICE_PORT": "5432",
+        f"{name}_SERVICE_PORT_POSTGRES": "5432",
+        f"{name}_PORT": "tcp://10.0.0.1:5432",
+        link: "tcp://10.0.0.1:5432",
+        f"{link}_PROTO": "tcp",
+        f"{link}_PORT": "5432",
+        f"{link}_ADDR": "10.0.0.1",
+        f"{name}_PORT_53_UDP": "udp://[fd00::1]:53",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    assert Settings.read() == expected
+    assert caplog.messages == []
+
+
+def test_a_setting_whose_name_kubernetes_uses_keeps_its_default_and_that_is_said(monkeypatch, caplog):
+    monkeypatch.setenv("MODERATION_METRICS_PORT", "tcp://10.0.0.1:9100")
+    assert Settings.read().metrics_port == 0
+    assert caplog.messages == [
+        "MODERATION_METRICS_PORT=tcp://10.0.0.1:9100 is ignored: Kubernetes set it for a service of that name"
+    ]
+    monkeypatch.setenv("MODERATION_METRICS_PORT", "9100")
+    assert Settings.read().metrics_port == 9100
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "meant"),
+    [
+        ("MODERATION_METRIC_PORT", "9100", "MODERATION_METRICS_PORT"),
+        ("MODERATION_METRICS_PROT", "tcp://10.0.0.1:9100", "MODERATION_METRICS_PORT"),
+        ("MODERATION_DATABASE_ULR", "tcp://10.0.0.1:5432", "MODERATION_DATABASE_URL"),
+        ("MODERATION_METRICS_HOSTS", "0.0.0.0", "MODERATION_METRICS_HOST"),
+    ],
+)
+def test_what_only_looks_like_kubernetes_is_still_a_misspelling(variable, value, meant, monkeypatch):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as error:
+        Settings.read()
+    assert error.value.message == f"{variable}: did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    ("given", "policy", "fits"),
+    [
+        ({}, "stickers", True),
+        ({"model": "demo"}, "stickers", True),
+        ({"model": "/models/clip"}, "default", True),
+        ({"model": "/models/clip", "policy": "avatars"}, "avatars", True),
+        ({"policy": "avatars"}, "avatars", True),
+        ({"model": "/models/clip", "policy": "stickers"}, "stickers", False),
+    ],
+)
+def test_the_stickers_policy_stands_before_no_other_model_unasked(given, policy, fits, monkeypatch):
+    for name, value in given.items():
+        monkeypatch.setenv(f"MODERATION_{name.upper()}", value)
+    read = Settings.read()
+    assert (read.policy, read.fits_its_model) == (policy, fits)
+
+
 @pytest.fixture
 def secrets(monkeypatch, tmp_path):
     monkeypatch.setattr("worker.settings.SECRETS", tmp_path)

@@ -2,16 +2,22 @@
 
 import os
 import platform
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from worker.bench.figures import Machine
+from worker.control_groups import MEMBERSHIP, MOUNT, groups
 from worker.processors import allowed_processors, quota
 
 _CPU_INFO: Final = Path("/proc/cpuinfo")
 _MEMORY_INFO: Final = Path("/proc/meminfo")
-_GROUP: Final = Path("/sys/fs/cgroup")
+#: Of version 2 and of version 1.
+_LIMIT_AND_USE: Final = (
+    ("memory.max", "memory.current"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
 
 
 def this_machine() -> Machine:
@@ -62,20 +68,22 @@ def _processor() -> str:
 
 
 def _free_bytes() -> int | None:
-    """Return the memory that is free, to the machine or to the control group, whichever is less."""
+    """Return the memory that is free, to the machine or to a control group, whichever is less."""
     free = [
         int(line.split()[1]) * 1024
         for line in _text(_MEMORY_INFO).splitlines()
         if line.startswith("MemAvailable:")
     ]
-    limit, used = _group("memory.max").strip(), _group("memory.current").strip()
-    if limit.isdecimal() and used.isdecimal():
-        free.append(max(0, int(limit) - int(used)))
-    return min(free, default=None)
+    return min([*free, *free_in_groups()], default=None)
 
 
-def _group(name: str) -> str:
-    return _text(_GROUP / name)
+def free_in_groups(membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> Iterator[int]:
+    """Yield the memory that is left to each control group that has a limit."""
+    for group in groups("memory", membership, mount):
+        for names in _LIMIT_AND_USE:
+            limit, used = (_text(group / name).strip() for name in names)
+            if limit.isdecimal() and used.isdecimal():
+                yield max(0, int(limit) - int(used))
 
 
 def _text(file: Path) -> str:

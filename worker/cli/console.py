@@ -1,13 +1,12 @@
 """Where the command line writes: results to standard output, everything about the work to standard error."""
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,12 +15,14 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from worker.domain.policy import Action
 from worker.errors import ModerationError
 from worker.logs import are_json
+from worker.printable import UNSAFE, escape, one_line, printable, printable_json
 
 log = logging.getLogger("worker.cli")
 
@@ -30,22 +31,38 @@ Item = TypeVar("Item")
 ACTION_STYLES = {Action.ALLOW: "green", Action.REVIEW: "yellow", Action.BLOCK: "bold red"}
 
 
-def results() -> Console:
-    """Return the console of what was asked for; piped output is wide, so that nothing is cut.
+class SafeConsole(Console):
+    """A console that obeys no control character of what it prints, and finds no markup or emoji in it.
 
-    What is printed is shown as it is: names and phrases may hold brackets, so colour comes as `Text`.
+    Names, references and phrases may hold anything, so colour comes as `Text`.
     """
-    return Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a text as it is shown and measured."""
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield what is written, the parts of tables and panels included."""
+        shown = _printable_text(renderable) if isinstance(renderable, Text) else renderable
+        return iter(super().render(shown, options))
+
+
+def results() -> Console:
+    """Return the console of what was asked for; piped output is wide, so that nothing is cut."""
+    return SafeConsole(width=None if sys.stdout.isatty() else 200)
 
 
 def messages() -> Console:
     """Return the console of progress, notes and errors."""
-    return Console(stderr=True, markup=False, highlight=False)
+    return SafeConsole(stderr=True)
 
 
 def print_json(value: Any) -> None:
     """Print `value` as indented JSON."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(printable_json(value, indent=2) + "\n")
 
 
 def print_error(error: ModerationError) -> None:
@@ -86,7 +103,7 @@ def progress_bar() -> Progress:
     console = messages()
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=32),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -96,9 +113,17 @@ def progress_bar() -> Progress:
     )
 
 
+class PlainTable(Table):
+    """A table whose cells keep to their lines, whatever a reference or a file's name holds."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row; text is measured as it is shown."""
+        super().add_row(*(one_line(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
 def plain_table(*columns: str) -> Table:
     """Return an empty table in the style of every command; text cells are shown as they are."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = PlainTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
@@ -107,3 +132,15 @@ def plain_table(*columns: str) -> Table:
 def action_text(action: Action) -> Text:
     """Return the action in its colour."""
     return Text(action.value, ACTION_STYLES[action])
+
+
+def _printable_text(text: Text) -> Text:
+    """Return a text with its styles, and with escapes for what a terminal would obey."""
+    if not UNSAFE.search(text.plain):
+        return text
+    shown, end = text.blank_copy(), 0
+    for found in UNSAFE.finditer(text.plain):
+        shown.append_text(text[end : found.start()])
+        shown.append(escape(found[0]))
+        end = found.end()
+    return shown.append_text(text[end:])

@@ -10,6 +10,7 @@ from worker.cli.console import action_text, plain_table, print_json, results
 from worker.domain.in_force import InForce
 from worker.domain.policy import Label, Policy
 from worker.domain.scoring import LabelScore
+from worker.printable import one_line
 from worker.settings import Settings
 from worker.store import in_force, schema
 from worker.usecases.explain_decision import Explanation
@@ -61,7 +62,7 @@ def _print(explanation: Explanation) -> None:
         "policy": f"{recorded.policy} {recorded.policy_digest[:12]}",
         "model": recorded.model_digest[:12],
     }
-    parts = [Text.assemble((f"{name} ", "dim"), value) for name, value in facts.items() if value]
+    parts = [Text.assemble((f"{name} ", "dim"), one_line(value)) for name, value in facts.items() if value]
     console.print(Text("  ").join(parts), soft_wrap=True)
     console.print(Text.assemble(action_text(recorded.action), f"  {recorded.reason}"), soft_wrap=True)
     scores = explanation.again.scores if explanation.again else recorded.scores

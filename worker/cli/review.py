@@ -15,6 +15,7 @@ from worker.domain.policy import Action
 from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.verdict import Answer
 from worker.errors import UsageError
+from worker.printable import one_line
 from worker.store import in_force, reviews, submissions
 from worker.store.clock import database_now
 from worker.store.reviews import Review, ReviewFilters
@@ -283,13 +284,13 @@ def _print_claimed(review: Review) -> None:
         Text.assemble(
             (_token(review), "bold"),
             f"  {review.kind.told.value}  severity {decision.severity}  {decision.policy}  ",
-            decision.reference or decision.submission_id,
+            one_line(decision.reference or decision.submission_id),
         ),
         soft_wrap=True,
     )
     for line in (decision.reason, review.statement, review.escalation):
         if line:
-            results().print(f"  {line}", soft_wrap=True)
+            results().print(f"  {one_line(line)}", soft_wrap=True)
 
 
 def _print_settled(one: Settled, action: Action) -> None:

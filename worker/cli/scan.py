@@ -21,6 +21,7 @@ from worker.errors import PermanentError, UsageError
 from worker.images.decoder_pool import DecoderPool
 from worker.images.folder import find_files
 from worker.images.reader import read_named_file
+from worker.printable import printable
 from worker.reports.pages import scan_page, write_page
 from worker.reports.thumbnails import thumbnail
 from worker.settings import Settings
@@ -117,7 +118,7 @@ def _print_csv(judged: Judged, labels: list[str]) -> None:
         decision = judgement.decision
         scores = {score.label: f"{score.score:.4f}" for score in decision.scores}
         flagged = " ".join(decision.flagged)
-        row = [_no_formula(file), decision.action.value, flagged, decision.reason]
+        row = [printable(_no_formula(file)), decision.action.value, flagged, printable(decision.reason)]
         table.writerow(row + [scores.get(label, "") for label in labels])
 
 

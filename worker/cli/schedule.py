@@ -1,6 +1,5 @@
 """`moderate schedule`: what is repeated beside the work, in a process of its own, until told to stop."""
 
-import logging
 import signal
 from threading import Event
 
@@ -25,7 +24,7 @@ Exit codes: 0 stopped, 2 wrong usage, 3 the database is not usable."""
 def schedule() -> None:
     """Publish again what is due, tell the platform of decisions and forget what is over; judges nothing."""
     settings, metrics, stopped = Settings.read(), Metrics(), Event()
-    set_up_logs(settings, logging.INFO)
+    set_up_logs(settings)
     with serving_metrics(settings, metrics), open_schedule(settings, metrics) as database:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())

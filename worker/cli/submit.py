@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.console import messages, progress_bar
+from worker.cli.console import messages, print_error, progress_bar
 from worker.client import (
     CeleryCallback,
     Client,
@@ -27,6 +27,7 @@ from worker.errors import InvalidSubmissionError, PermanentError, UsageError
 from worker.images.folder import find_files
 from worker.images.reader import read_named_file
 from worker.policy_files.intake import require_policy
+from worker.printable import printable
 from worker.settings import Settings
 from worker.wiring.parts import allowed_sources, limits_of
 
@@ -45,7 +46,7 @@ EPILOG = """Examples:
 [bold]moderate submit ~/Downloads/cat.jpg --inline --reference post-42[/]
 
 Prints the submissions' ids, one a line.
-Exit codes: 0 done, 2 wrong usage, 3 the broker is unreachable."""
+Exit codes: 0 done, 1 a file could not be submitted, 2 wrong usage, 3 the broker is unreachable."""
 
 
 def submit(  # noqa: PLR0913, PLR0917 - an option each
@@ -98,17 +99,20 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
     if again is not None and not submission_id:
         raise UsageError("--again needs the --id of what was decided")
     wanted, told = _context(context), _callback(callback, callback_task, callback_queue)
+    found = list(_sources(pictures, settings, store=store, inline=inline))
+    refused = [(name, why) for name, why in found if isinstance(why, InvalidSubmissionError)]
     submissions = [
         Submission(
             submission_id or new_submission_id(),
             source,
             policy,
-            reference or name[-MAX_REFERENCE_CHARACTERS:],
+            reference or printable(name)[-MAX_REFERENCE_CHARACTERS:],
             context=wanted,
             callback=told,
             again=again,
         )
-        for name, source in _sources(pictures, settings, store=store, inline=inline)
+        for name, source in found
+        if not isinstance(source, InvalidSubmissionError)
     ]
     if submission_id and len(submissions) > 1:
         raise UsageError(f"--id names one picture, these are {len(submissions)}")
@@ -121,6 +125,12 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
         client.ping()
         _enqueue(client, submissions)
     messages().print(f"{len(submissions)} enqueued on {settings.queue}; see them decided: moderate decisions")
+    for name, why in refused:
+        print_error(
+            UsageError(f"{name} is not enqueued: {why.message}", hint="rename it, or send it with --inline")
+        )
+    if refused:
+        raise typer.Exit(1)
 
 
 def _enqueue(client: Client, submissions: list[Submission]) -> None:
@@ -154,8 +164,8 @@ def _groups(submissions: list[Submission]) -> Iterator[list[Submission]]:
 
 def _sources(
     pictures: list[str], settings: Settings, *, store: str | None, inline: bool
-) -> Iterator[tuple[str, Source]]:
-    """Yield each picture's name and source."""
+) -> Iterator[tuple[str, Source | InvalidSubmissionError]]:
+    """Yield each picture's name and its source, or why it has none; one of them does not stop the others."""
     if store is not None:
         yield from ((key, StoredObject(store, key)) for key in pictures)
         return
@@ -164,7 +174,10 @@ def _sources(
             source = ImageUrl(picture)
             yield str(source), source
     for file in _files(pictures):
-        yield str(file), _file_source(file, settings, inline=inline)
+        try:
+            yield str(file), _file_source(file, settings, inline=inline)
+        except InvalidSubmissionError as error:
+            yield str(file), error
 
 
 def _files(pictures: list[str]) -> list[Path]:

@@ -1,6 +1,5 @@
 """`moderate web`: the HTTP API and the review desk, until it is told to stop."""
 
-import logging
 import signal
 import socket
 from contextlib import suppress
@@ -39,7 +38,7 @@ def web(
 ) -> None:
     """Serve the HTTP API and the review desk."""
     settings = Settings.read()
-    set_up_logs(settings, logging.INFO)
+    set_up_logs(settings)
     with open_web_service(settings) as service, _listening(host, port) as listener:
         address, number = listener.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from worker.cli.console import announce, messages
 from worker.client import Client
@@ -35,17 +36,19 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Jobs in hand at once instead of MODERATION_CONCURRENCY.")
     ] = None,
-    log_level: Annotated[LogLevel, typer.Option(help="How much the log says.")] = LogLevel.INFO,
+    log_level: Annotated[
+        LogLevel | None, typer.Option(help="How much the log says, instead of MODERATION_LOG_LEVEL.")
+    ] = None,
 ) -> None:
     """Judge what is enqueued, until stopped."""
     from worker.tasks import app  # noqa: PLC0415 - Celery's application is this command's alone
 
-    level = log_level.value.upper()
-    app.settings = Settings.read(**({} if concurrency is None else {"concurrency": concurrency}))
-    set_up_logs(app.settings, level)
+    given = {"concurrency": concurrency, "log_level": log_level and log_level.value}
+    app.settings = Settings.read(**{name: value for name, value in given.items() if value is not None})
+    set_up_logs(app.settings)
     with Client(app.settings.broker_url, queue=app.settings.queue) as client:
         client.ping()
-    with messages().status(f"loading the model {app.settings.model}"):
+    with messages().status(Text(f"loading the model {app.settings.model}")):
         service = app.service
     shadows = ", ".join(shadow.policy.name for shadow in service.policies.shadows)
     announce(
@@ -56,7 +59,11 @@ def worker(
     # Several workers on one machine need names of their own.
     name = f"moderation-{os.getpid()}@{socket.gethostname()}"
     process = app.Worker(
-        pool_cls="threads", loglevel=level, hostname=name, without_gossip=True, without_mingle=True
+        pool_cls="threads",
+        loglevel=app.settings.log_level.upper(),
+        hostname=name,
+        without_gossip=True,
+        without_mingle=True,
     )
     process.start()
     raise typer.Exit(process.exitcode or 0)

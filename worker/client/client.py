@@ -1,5 +1,6 @@
 """The producer's client: puts submissions on the queue and returns their ids."""
 
+import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -9,6 +10,7 @@ from worker.client.messages import (
     TASK,
     TASK_MANY,
     submission_ids,
+    to_headers,
     to_many_message,
     to_message,
 )
@@ -37,12 +39,14 @@ class Client:
         context: dict[str, Any] | None = None,
         callback: Callback | None = None,
         again: str | None = None,
+        traceparent: str | None = None,
     ) -> str:
         """Enqueue one picture and return the submission's id.
 
         `id` is the idempotency key: submitting the same one again changes nothing, unless `again` asks for a
-        second judgement by the policy as it is now; it names this request. InvalidSubmissionError before
-        anything is sent if a field is malformed; BrokerUnavailableError if the broker is away.
+        second judgement by the policy as it is now; it names this request. `traceparent` names the trace that
+        log lines and events of this submission belong to. InvalidSubmissionError before anything is sent if
+        a field is malformed; BrokerUnavailableError if the broker is away.
         """
         submission = Submission(
             new_submission_id() if id is None else id,
@@ -53,23 +57,26 @@ class Client:
             context,
             callback,
             again,
+            traceparent,
         )
-        self._send(TASK, to_message(submission), [submission.id])
+        self._send(TASK, to_message(submission), [submission.id], traceparent)
         return submission.id
 
     def submit_many(self, submissions: Sequence[Submission]) -> list[str]:
         """Enqueue up to 64 pictures in one message and return their ids; no source may be `InlineBytes`.
 
-        Each is decided on its own. Raises as `submit` does; sending the same submissions again is safe.
+        Each is decided on its own; those of different traces go in a message for each trace. Raises as
+        `submit` does; sending the same submissions again is safe.
         """
-        message = to_many_message(submissions)
-        ids = [submission.id for submission in submissions]
-        self._send(TASK_MANY, message, ids)
-        return ids
+        to_many_message(submissions)  # refused as a whole, before anything is sent
+        for traceparent in dict.fromkeys(one.traceparent for one in submissions):
+            group = [one for one in submissions if one.traceparent == traceparent]
+            self._send(TASK_MANY, to_many_message(group), [one.id for one in group], traceparent)
+        return [one.id for one in submissions]
 
     def resend(self, message: Mapping[str, Any]) -> None:
         """Enqueue the arguments of `moderation.check` as they are; raises as `submit` does."""
-        self._send(TASK, dict(message), [str(message.get("id"))])
+        self._send(TASK, dict(message), [str(message.get("id"))], None)
 
     def oldest(self, limit: int) -> list[str] | None:
         """Return the ids in the oldest messages on the queue, at most so many messages; [] if it is empty.
@@ -104,6 +111,12 @@ class Client:
     ) -> None:
         self.close()
 
-    def _send(self, task: str, message: dict[str, Any], ids: list[str]) -> None:
+    def _send(self, task: str, message: dict[str, Any], ids: list[str], traceparent: str | None) -> None:
         # The ids are all that is shown of it: nothing that may be signed.
-        self._producer.send(task, kwargs=message, queue=self._queue, shown=", ".join(ids))
+        self._producer.send(
+            task,
+            kwargs=message,
+            queue=self._queue,
+            shown=", ".join(ids),
+            headers=to_headers(traceparent, time.time()),
+        )

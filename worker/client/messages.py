@@ -3,10 +3,13 @@
 import base64
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 
 from worker.domain.callback import callback_of, callback_record
 from worker.domain.submission import ImageUrl, InlineBytes, LocalFile, Source, StoredObject, Submission
+from worker.domain.traceparent import TRACEPARENT, traceparent_of
 from worker.errors import InvalidSubmissionError
 
 TASK: Final = "moderation.check"
@@ -14,6 +17,8 @@ TASK_MANY: Final = "moderation.check_many"
 #: Submissions that one message of `moderation.check_many` carries at most.
 MAX_SUBMISSIONS: Final = 64
 DEFAULT_QUEUE: Final = "moderation"
+#: The header that says when a message was put on the queue, in seconds since 1970.
+SENT_AT: Final = "moderation-sent-at"
 
 _FIELDS: Final = ("id", "source", "policy", "reference", "sha256", "context", "callback", "again")
 #: The fields that each kind of source has beside `kind`.
@@ -111,6 +116,17 @@ def submission_ids(fields: object) -> list[str]:
     return [str(one["id"]) for one in entries if isinstance(one, Mapping) and "id" in one]
 
 
+def to_headers(traceparent: str | None, sent_at: float) -> Message:
+    """Return what a message says beside a task's arguments: its trace, and when it was sent, in seconds."""
+    return {SENT_AT: sent_at} | ({TRACEPARENT: traceparent} if traceparent else {})
+
+
+def with_headers(submission: Submission, headers: Mapping[str, Any]) -> Submission:
+    """Return a submission with what its message's headers say; what makes no sense there is ignored."""
+    traceparent = traceparent_of(headers.get(TRACEPARENT))
+    return replace(submission, traceparent=traceparent, sent_at=_moment(headers.get(SENT_AT)))
+
+
 def source_record(source: Source) -> Message | None:
     """Return where a picture is, as the ledger keeps it; None where it travels inside the message.
 
@@ -203,6 +219,13 @@ def _unknown_fields(found: Mapping[str, Any], known: tuple[str, ...], prefix: st
         near = difflib.get_close_matches(name, known, 1)
         problems.append(f"unknown field {prefix + name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
     return problems
+
+
+def _moment(seconds: object) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int | float) else None
+    except (OverflowError, OSError, ValueError):
+        return None
 
 
 def _is_text(value: object, *, null_allowed: bool) -> bool:

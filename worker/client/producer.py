@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -61,6 +61,7 @@ class Producer:
         args: Sequence[Any] = (),
         kwargs: dict[str, Any] | None = None,
         task_id: str | None = None,
+        headers: Mapping[str, Any] | None = None,
     ) -> None:
         """Call a task; `shown` is all that Celery's monitors and logs see of its arguments.
 
@@ -75,6 +76,7 @@ class Producer:
                 kwargsrepr=shown,
                 queue=queue,
                 task_id=task_id,
+                headers=headers,
                 retry_policy=_RETRY_POLICY,
                 # RabbitMQ alone heeds these two: a message that no queue takes is an error, not lost, and
                 # a broker that is full is not waited for.

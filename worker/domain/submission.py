@@ -7,10 +7,12 @@ import secrets
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from os import PathLike
 from typing import Any, Final
 
 from worker.domain.callback import Callback, CeleryCallback, WebhookCallback
+from worker.domain.traceparent import traceparent_of
 from worker.domain.url import Url, without_query
 from worker.errors import InvalidSubmissionError
 
@@ -160,6 +162,10 @@ class Submission:
     #: Asks that a picture that is decided be judged once more, by the policy as it is now, and names this
     #: request: copies with the same name ask once.
     again: str | None = None
+    #: The trace that it belongs to, as W3C writes it; goes into log lines and events.
+    traceparent: str | None = field(default=None, compare=False)
+    #: When it was accepted over HTTP or put on the queue; None if that is unknown.
+    sent_at: datetime | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Check every field, so that no submission that exists is malformed."""
@@ -190,6 +196,12 @@ class Submission:
             raise InvalidSubmissionError(
                 f"a callback is a WebhookCallback or a CeleryCallback, not {_kind(self.callback)}",
                 field="callback",
+            )
+        if self.traceparent is not None and traceparent_of(self.traceparent) is None:
+            raise InvalidSubmissionError(
+                f"{str(self.traceparent)[:80]!r} is not a traceparent",
+                hint="00-<32 digits>-<16 digits>-01, as W3C says",
+                field="traceparent",
             )
 
 

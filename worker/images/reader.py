@@ -59,7 +59,8 @@ class ImageReader:
 def read_named_file(file: Path, limits: Limits) -> bytes:
     """Read a file that a person named on this machine: under the limits, but under no media root.
 
-    Raises as `LocalFolder.read` does; SourceError for whatever is wrong with the file or its folder.
+    Its name need not be valid Unicode, since it goes into no message. Raises as `LocalFolder.read` does;
+    SourceError for whatever is wrong with the file or its folder.
     """
     resolved = file.resolve()
     try:

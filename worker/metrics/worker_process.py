@@ -15,6 +15,7 @@ from worker.progress import Progress
 
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 #: From a statement of the database to a download at its deadline.
+_LATENCIES: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14_400.0)
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -74,6 +75,18 @@ class Metrics(ProcessMetrics):
             buckets=_SECONDS,
             registry=self.registry,
         )
+
+        self._latency_seconds = Histogram(
+            "moderation_decision_latency_seconds",
+            "From when a submission was accepted over HTTP or put on the queue to its decision.",
+            ["policy"],
+            buckets=_LATENCIES,
+            registry=self.registry,
+        )
+
+    def decided_after(self, policy: str, seconds: float) -> None:
+        """Measure how long the platform has waited for a decision."""
+        self._latency_seconds.labels(policy).observe(seconds)
 
     def decided(
         self, policy: str, version: str, action: str, flagged: Iterable[str], *, held_back: bool

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from worker.client.producer import Producer
 from worker.domain.callback import CeleryCallback
-from worker.notifications.events import Payload
+from worker.notifications.events import Payload, trace_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +19,10 @@ class CeleryTask:
         The task gets the event as its one positional argument; the message's id is the event's.
         """
         self.producer.send(
-            callback.task, args=(event,), queue=callback.queue, shown=event["id"], task_id=event["id"]
+            callback.task,
+            args=(event,),
+            queue=callback.queue,
+            shown=event["id"],
+            task_id=event["id"],
+            headers=trace_headers(event),
         )

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from worker.domain.in_force import InForce
+from worker.domain.traceparent import TRACEPARENT
 from worker.notifications.decision_fields import decision_fields
 from worker.store.decisions import RecordedDecision
 from worker.store.submissions import LedgerEntry
@@ -65,6 +66,11 @@ def refusal_data(refused: LedgerEntry, problem: str) -> dict[str, Any]:
         },
         "problem": problem,
     }
+
+
+def trace_headers(event: Payload) -> dict[str, str]:
+    """Return the header that carries the submission's trace on to the receiver."""
+    return {TRACEPARENT: event[TRACEPARENT]} if TRACEPARENT in event else {}
 
 
 def as_body(event: Payload) -> bytes:

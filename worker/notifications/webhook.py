@@ -20,7 +20,7 @@ from worker.errors import (
 from worker.network.deadline import Deadline
 from worker.network.http import GuardedHttp, Reply
 from worker.notifications import signature
-from worker.notifications.events import Payload, as_body
+from worker.notifications.events import Payload, as_body, trace_headers
 
 #: Bounds of `Retry-After`: zero would mean a request after the other, and a year must not lose the event.
 MIN_PAUSE_SECONDS: Final = 1.0
@@ -51,6 +51,7 @@ class Webhook:
             "Idempotency-Key": event["id"],
             "Content-Type": "application/json",
             "Accept": "*/*",
+            **trace_headers(event),
         }
         try:
             reply = self.http.post(url, sent, body, Deadline(self.seconds))

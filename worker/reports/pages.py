@@ -14,6 +14,7 @@ from worker.domain.backtest import ACTIONS
 from worker.domain.policy import Policy
 from worker.domain.review import priority
 from worker.errors import UsageError
+from worker.printable import printable
 from worker.reports import charts, wording
 from worker.reports.figures import per_day
 from worker.reports.thumbnails import MOST, Thumbnails
@@ -127,10 +128,16 @@ def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("worker.reports"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as a page shows it: the name of a file need not be valid Unicode."""
+    return printable(value) if type(value) is str else value
 
 
 def _umask() -> int:

@@ -90,6 +90,10 @@ class Claim:
     crashes: int = 0
     #: How long the ledger has known the submission.
     age: timedelta = field(default=timedelta(), compare=False)
+    #: The trace that the submission belongs to, as the ledger knows it.
+    traceparent: str | None = field(default=None, compare=False)
+    #: Since when it has been undecided; None if it is decided, and judged once more.
+    since: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +128,18 @@ class _Known:
     refuse_at: datetime | None
     policy_digest: str | None
     again: str | None
+    traceparent: str | None
+    created_at: datetime
 
     @property
     def is_new(self) -> bool:
         """Whether it came by its message alone, just now: HTTP has promised nothing."""
         return self.state == "accepted" and self.publish_at is None
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when it has been undecided; None if it is decided, and judged once more."""
+        return None if self.state == "decided" else self.created_at
 
     @property
     def failures(self) -> int:
@@ -206,6 +217,8 @@ def claim(  # noqa: PLR0913 - the last two all have a name
         name: Claim(
             Standing.DECIDED if name in decided else claimant.standing(locked[name], one),
             crashes=locked[name].crashes,
+            traceparent=locked[name].traceparent,
+            since=locked[name].since,
         )
         for name, one in meant.items()
     }
@@ -385,7 +398,14 @@ def _take(
         .execution_options(synchronize_session=False)
     )
     return {
-        name: Claim(Standing.CLAIMED, attempts, crashes, max(timedelta(), claimant.now - known_since))
+        name: Claim(
+            Standing.CLAIMED,
+            attempts,
+            crashes,
+            age=max(timedelta(), claimant.now - known_since),
+            traceparent=locked[name].traceparent,
+            since=locked[name].since,
+        )
         for name, attempts, crashes, known_since in taken
     }
 

@@ -138,6 +138,7 @@ def entry(
         "attempts": 0,
         "crashes": 0,
         "waits_for": None,
+        "traceparent": submission.traceparent,
     }
 
 
@@ -209,6 +210,11 @@ def find(session: Session, submission_id: str) -> LedgerEntry | None:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def traceparent(session: Session, submission_id: str) -> str | None:
+    """Return the trace that a submission belongs to."""
+    return session.scalar(select(SubmissionRow.traceparent).where(SubmissionRow.id == submission_id))
 
 
 def is_open(session: Session, submission_id: str) -> bool:

@@ -148,6 +148,8 @@ class SubmissionRow(Row):
     claimed_until: Mapped[datetime | None]
     #: Counts the changes of what is in force: decisions, verdicts, reversals, refusals.
     sequence: Mapped[int] = mapped_column(server_default="0")
+    #: The trace that it belongs to, as W3C writes it; None if the platform named none.
+    traceparent: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=moment())
     updated_at: Mapped[datetime] = mapped_column(default=moment())
 

@@ -1,13 +1,15 @@
 """The Celery application: its settings, and the one service that all threads of a worker process share."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+import celery.apps.worker
 from celery import Celery
 from celery.concurrency import get_implementation
 from celery.concurrency.thread import TaskPool as Threads
@@ -16,7 +18,8 @@ from kombu import Connection
 
 from worker.client.transport import is_redis, worker_configuration
 from worker.errors import ModerationError, UsageError
-from worker.logs import are_json, set_up_logs
+from worker.logs import JsonLines, are_json, begin_logs, set_up_logs
+from worker.printable import printable
 from worker.progress import Progress
 from worker.settings import Settings
 from worker.tasks.redis_transport import CarefulTransport
@@ -24,6 +27,9 @@ from worker.wiring.service import Service, open_service
 from worker.wiring.sizing import Sizing
 
 log = logging.getLogger(__name__)
+
+#: Celery's loggers of a line for each message that arrives and each that is done; a decision has its own.
+_LINES_A_MESSAGE: Final = ("celery.worker.strategy", "celery.app.trace")
 
 Result = TypeVar("Result")
 
@@ -107,7 +113,14 @@ def create_app() -> ModerationApp:
 
 def _log_by_settings(app: ModerationApp) -> Callable[..., None]:
     def set_up(loglevel: int | str | None = None, logfile: str | None = None, **_: Any) -> None:
-        _or_leave(lambda: set_up_logs(app.settings, loglevel or logging.WARNING, logfile))
+        begin_logs()
+        settings = _or_leave(lambda: app.settings)
+        # Celery's own default is no choice of an operator who set MODERATION_LOG_LEVEL.
+        level = None if "log_level" in settings.model_fields_set else loglevel or logging.WARNING
+        set_up_logs(settings, level, logfile)
+        if not logging.getLogger().isEnabledFor(logging.DEBUG):
+            for name in _LINES_A_MESSAGE:
+                logging.getLogger(name).setLevel(logging.WARNING)
 
     return set_up
 
@@ -117,11 +130,14 @@ def _or_leave(work: Callable[[], Result]) -> Result:
     try:
         return work()
     except ModerationError as error:
+        if not are_json():
+            # The settings may be what is wrong, and then they set up no logs.
+            begin_logs()
         if are_json():
             log.critical("%s", f"{error.message}; {error.hint}" if error.hint else error.message)
             raise SystemExit(error.exit_code) from None
         hint = f"\n  hint: {error.hint}" if error.hint else ""
-        sys.stderr.write(f"error: {error.message}{hint}\n")
+        sys.stderr.write(printable(f"error: {error.message}{hint}\n"))
         raise SystemExit(error.exit_code) from None
 
 
@@ -142,14 +158,22 @@ def _log_from_the_start(instance: Any, options: dict[str, Any], **_: Any) -> Non
         _log_by_settings(instance.app)(options.get("loglevel"))
 
 
+def _say_in_json(message: str, *_: Any) -> None:
+    """Log from within a signal handler: the log's own stream may be in the middle of another line."""
+    record = log.makeRecord(log.name, logging.INFO, __file__, 0, "%s", (message,), None)
+    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{JsonLines().format(record)}\n".encode())
+
+
 @worker_init.connect
 def _open_service(sender: Any, **_: Any) -> None:
     """Load model and policies before the first job is claimed, and leave in one clear line if that fails."""
     if not isinstance(sender.app, ModerationApp):
         return
     _or_leave(lambda: _require_threads(sender.pool_cls))
-    # Celery's banner is no JSON.
-    sender.quiet = sender.quiet or sender.app.settings.log_format == "json"
+    if are_json():
+        # Celery prints its banner, and what it says of signals, beside the log.
+        sender.quiet = True
+        celery.apps.worker.safe_say = _say_in_json  # type: ignore[attr-defined]  # the stubs lack it
     service = _or_leave(lambda: sender.app.service)
     log.info("model %s ready, policies %s", service.encoder.name, ", ".join(service.policies.names))
 

@@ -15,8 +15,10 @@ from worker.client.messages import (
     from_many_message,
     from_message,
     to_message,
+    with_headers,
 )
 from worker.domain.submission import SUBMISSION_ID_PATTERN, Submission
+from worker.domain.traceparent import TRACEPARENT
 from worker.errors import InvalidSubmissionError, ModerationError, PermanentError, UnavailableError
 from worker.gathering import in_a_line
 from worker.logs import about
@@ -79,7 +81,7 @@ def _settle(
     failed: list[_Failed] = []
     for message in messages:
         try:
-            submissions.append(from_message(message, positional))
+            submissions.append(with_headers(from_message(message, positional), _headers()))
         except InvalidSubmissionError as error:
             failed += _refuse(message, error)
     failures = app.service.settle(submissions, spread)
@@ -91,6 +93,12 @@ def _set_aside(failed: Sequence[_Failed]) -> None:
     back = [error for message, error in failed if not app.service.set_aside(message, error)]
     if back:
         raise _back_to_the_queue(back[0])
+
+
+def _headers() -> Mapping[str, Any]:
+    """Return the headers of the message that this thread works on; protocol 1 has none."""
+    task = app.current_worker_task
+    return (task and task.request.headers) or {}
 
 
 def _entries(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -108,7 +116,7 @@ def _refuse(message: Mapping[str, Any], error: PermanentError) -> list[_Failed]:
     Return it if the ledger could not take it. UnavailableError if the database is unavailable.
     """
     submission_id = message.get("id")
-    with about(submission_id):
+    with about(submission_id, _headers().get(TRACEPARENT)):
         log.error("submission %.140r refused: %s", submission_id, error.message)
         if isinstance(submission_id, str) and SUBMISSION_ID_PATTERN.fullmatch(submission_id):
             try:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from worker.background import repeated
 from worker.domain.callback import CeleryCallback, WebhookCallback, callback_of
+from worker.domain.traceparent import TRACEPARENT
 from worker.domain.url import without_queries
 from worker.errors import (
     CallbackNotAllowedError,
@@ -191,9 +192,11 @@ class DeliverEvents:
         with self.database.reading() as session:
             state = event.in_force or in_force.of(session, event.submission_id)
             data = _data(session, event)
-        return payload(
+            traceparent = submissions.traceparent(session, event.submission_id)
+        made = payload(
             Happening(event.event_id, event.kind, event.created_at, event.submission_id, state), data
         )
+        return made | ({TRACEPARENT: traceparent} if traceparent else {})
 
     def _is_too_late(self, now: datetime, event: Event) -> bool:
         return now >= event.started_at + self.give_up_after

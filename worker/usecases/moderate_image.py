@@ -2,8 +2,10 @@
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from worker.domain.decision import Decision, decide_deadly, decide_undecodable, decide_unreadable
 from worker.domain.review import ReviewKind
@@ -48,6 +50,7 @@ class ModerateImage:
         last try; UnavailableError if the database or the place of the picture is unavailable. Nothing is
         written then.
         """
+        started = time.monotonic()
         live = live or self.policy_of(submission)
         self.reader.allowed.check(submission.source)
         try:
@@ -56,7 +59,7 @@ class ModerateImage:
             if not is_last_try:
                 raise
             judgement = Judgement(decide_unreadable(live.policy, problem.message))
-        return self._record(submission, live, judgement)
+        return self._record(submission, live, judgement, started=started)
 
     def policy_of(self, submission: Submission) -> LivePolicy:
         """Return the version that decides now; UnknownPolicyError where none is in force here."""
@@ -97,16 +100,22 @@ class ModerateImage:
         live: LivePolicy,
         judgement: Judgement,
         review: ReviewKind | None = None,
+        *,
+        started: float | None = None,
     ) -> int | None:
         """Write everything about a decision in one transaction; None where another was first.
 
         `review` says why a person is asked, where that does not follow from the decision.
         """
+        started = time.monotonic() if started is None else started
         shadows = self._judge_by_shadows(judgement.picture)
         with self.metrics.stage("record"):
             (recorded,) = self.record([Judged(submission, live, judgement, shadows, review)])
-        if recorded.decision_id is not None:
+        if recorded.decision_id is None:
+            log.info("submission %s was decided before", submission.id)
+        else:
             self._count(live, recorded.decision, shadows)
+            self._report(submission, live, recorded, time.monotonic() - started)
         return recorded.decision_id
 
     def _judge_by_shadows(self, picture: EmbeddedPicture | None) -> list[ShadowJudgement]:
@@ -120,6 +129,30 @@ class ModerateImage:
             except Exception:
                 log.exception("the shadow policy %s failed, the decision is none of its", shadow.policy.name)
         return judged
+
+    def _report(self, submission: Submission, live: LivePolicy, recorded: Recorded, seconds: float) -> None:
+        """Log the decision, and measure how long the platform has waited for it."""
+        decision, version = recorded.decision, live.policy.digest[:12]
+        waited = None
+        if submission.sent_at:
+            waited = max(0.0, (datetime.now(UTC) - submission.sent_at).total_seconds())
+            self.metrics.decided_after(live.policy.name, waited)
+        labels = f" ({', '.join(decision.flagged)})" if decision.flagged else ""
+        fields = {
+            "submission": submission.id,
+            "decision": recorded.decision_id,
+            "policy": live.policy.name,
+            "policy_version": version,
+            "action": decision.action.value,
+            "labels": list(decision.flagged),
+            "duration_ms": round(1000 * seconds),
+            "latency_ms": None if waited is None else round(1000 * waited),
+        }
+        log.info(
+            "submission %s decided: %s%s by %s %s in %d ms",
+            *(submission.id, decision.action.value, labels, live.policy.name, version, 1000 * seconds),
+            extra={"fields": fields},
+        )
 
     def _count(self, live: LivePolicy, decision: Decision, shadows: Sequence[ShadowJudgement]) -> None:
         version = live.policy.digest[:12]

@@ -5,7 +5,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -85,6 +85,13 @@ class _Job:
     @property
     def submission(self) -> Submission:
         return self.arrival.submission
+
+    def known_as(self, claim: Claim) -> "_Job":
+        """Return this with the submission's trace and age as the ledger knows them, if it does."""
+        one = self.submission
+        since = min((moment for moment in (one.sent_at, claim.since) if moment), default=None)
+        known = replace(one, traceparent=claim.traceparent or one.traceparent, sent_at=since)
+        return replace(self, arrival=replace(self.arrival, submission=known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +184,7 @@ class SettleSubmissions:
         away: list[UnavailableError] = []
         for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, Claim):
-                claims.append((job, outcome))
+                claims.append((job.known_as(outcome), outcome))
             elif isinstance(outcome, UnavailableError):
                 away.append(outcome)
             else:
@@ -185,14 +192,14 @@ class SettleSubmissions:
         return claims, away
 
     def _fail(self, submission: Submission, error: BaseException, failures: list[Failure]) -> None:
-        with about(submission.id):
+        with about(submission.id, submission.traceparent):
             log.error("submission %s cannot be claimed", submission.id, exc_info=error)
         failures.append(Failure(submission, error))
 
     def _settle(self, job: _Job, claim: Claim, begin: Deadline) -> _Rest:
         # Without a policy there is nothing to do but to wait: that is no job.
         at_work = self.progress.job(job.submission.id) if job.live else nullcontext()
-        with about(job.submission.id), at_work:
+        with about(job.submission.id, job.submission.traceparent), at_work:
             try:
                 return self._settle_one(job, claim, begin)
             except UnavailableError as error:
@@ -211,7 +218,7 @@ class SettleSubmissions:
             case Standing.CLAIMED:
                 return self._judge(job, claim) if _is_open(begin) else _HAND_ON
             case Standing.DEADLY:
-                self._log(submission, self.moderate_image.quarantine(submission, claim.crashes, job.live))
+                self.moderate_image.quarantine(submission, claim.crashes, job.live)
             case Standing.FAILING:
                 self._give_up(job, f"judging it failed {MAX_FAILURES} times")
             case Standing.NO_POLICY:
@@ -230,7 +237,7 @@ class SettleSubmissions:
         submission = job.submission
         try:
             is_last_try = claim.age >= self.missing_for
-            decision_id = self.moderate_image(submission, job.live, is_last_try=is_last_try)
+            self.moderate_image(submission, job.live, is_last_try=is_last_try)
         except SourceNotReadyError as error:
             log.info("submission %s is looked for again: %s", submission.id, error.message)
             pause = min(_rest(claim, SHORTEST_REST), _whole_seconds(self.missing_for - claim.age))
@@ -248,7 +255,6 @@ class SettleSubmissions:
             log.exception("submission %s failed, attempt %d", submission.id, claim.attempts)
             problem = f"judging it failed {MAX_FAILURES} times: {without_queries(repr(error))}"
             return self._failed(job, claim, problem)
-        self._log(submission, decision_id)
         self.claim.settled(submission.id, claim)
         return None
 
@@ -263,7 +269,7 @@ class SettleSubmissions:
         return None
 
     def _give_up(self, job: _Job, problem: str) -> None:
-        self._log(job.submission, self.moderate_image.give_up(job.submission, problem, job.live))
+        self.moderate_image.give_up(job.submission, problem, job.live)
 
     def _refuse(self, submission: Submission, error: PermanentError) -> None:
         log.error("submission %s refused: %s", submission.id, error.message)
@@ -280,12 +286,6 @@ class SettleSubmissions:
             self.claim.release({name: claim for name, claim, its in held if its == how}, how)
         if handed_on := sum(how == _HAND_ON for *_, how in held):
             log.info("%d submissions are requeued: too many for one worker at once", handed_on)
-
-    def _log(self, submission: Submission, decision_id: int | None) -> None:
-        if decision_id is None:
-            log.info("submission %s was decided before", submission.id)
-        else:
-            log.info("submission %s decided, decision %d", submission.id, decision_id)
 
 
 def _waiting(error: UnavailableError, pause: timedelta | None) -> Release:

@@ -9,6 +9,8 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from worker.domain.traceparent import TRACEPARENT
+from worker.logs import about
 from worker.metrics import WebMetrics
 
 log = logging.getLogger(__name__)
@@ -47,10 +49,11 @@ class RequestLog:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_marked)
-        finally:
-            self._tell(scope, status, time.monotonic() - started)
+        with about(None, Headers(scope=scope).get(TRACEPARENT)):
+            try:
+                await self._app(scope, receive, send_marked)
+            finally:
+                self._tell(scope, status, time.monotonic() - started)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"

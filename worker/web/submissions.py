@@ -12,6 +12,7 @@ from worker.client.messages import from_message
 from worker.domain.api_key import ApiKey, Scope
 from worker.domain.in_force import InForce
 from worker.domain.submission import SUBMISSION_ID_PATTERN, LocalFile, Submission, new_submission_id
+from worker.domain.traceparent import traceparent_of
 from worker.errors import InvalidSubmissionError, PermanentError
 from worker.images.uploads import IncomingPicture
 from worker.store import in_force
@@ -40,6 +41,12 @@ RETRY_AFTER_SECONDS: Final = 1
 
 router = APIRouter(prefix="/v1/submissions", tags=["submissions"])
 
+Traceparent = Annotated[
+    str | None,
+    Header(
+        description="The trace that log lines and events of the submission belong to (W3C Trace Context)."
+    ),
+]
 SubmissionId = Annotated[str, Path(pattern=f"^{SUBMISSION_ID_PATTERN.pattern}$", examples=["upload-7"])]
 
 
@@ -70,6 +77,7 @@ async def submit(
         str | None,
         Header(description="`wait=10` holds the answer back for up to 10 seconds until it is decided."),
     ] = None,
+    traceparent: Traceparent = None,
 ) -> SubmissionView:
     """Take one picture in: by JSON that says where it is, or as a form with the picture itself.
 
@@ -77,7 +85,7 @@ async def submit(
     others it is a conflict. Of repeated ones the first one's callback counts. A submission that is decided is
     judged once more if `again` asks for it.
     """
-    accepted = await _accept_one(request, service)
+    accepted = await _accept_one(request, service, traceparent_of(traceparent))
     seconds = wished_seconds(request.headers.getlist("Prefer"))
     if seconds is not None and await service.waiting_room.wait(request, accepted.id, seconds):
         response.headers["Preference-Applied"] = f"wait={seconds}"
@@ -102,7 +110,10 @@ async def submit(
     openapi_extra=body(json="Batch"),
 )
 async def submit_batch(
-    request: Request, service: Service, key: Annotated[ApiKey, needs(Scope.SUBMIT)]
+    request: Request,
+    service: Service,
+    key: Annotated[ApiKey, needs(Scope.SUBMIT)],
+    traceparent: Traceparent = None,
 ) -> BatchAnswer:
     """Take many in, each on its own: one that is refused stops no other."""
     found = await read_json(request, MAX_BATCH_BYTES)
@@ -112,7 +123,8 @@ async def submit_batch(
             422, f"the body is not an object with 1 to {MAX_BATCH} submissions", hint='{"submissions": [...]}'
         )
     await run_in_threadpool(take_tokens, service, key, len(entries) - 1)
-    return BatchAnswer(items=await run_in_threadpool(_accept_many, service, entries))
+    trace = traceparent_of(traceparent)
+    return BatchAnswer(items=await run_in_threadpool(_accept_many, service, entries, trace))
 
 
 @router.get(
@@ -136,28 +148,30 @@ def _known(service: WebService, submission_id: str) -> KnownSubmission:
     return known
 
 
-async def _accept_one(request: Request, service: WebService) -> Acceptance:
+async def _accept_one(request: Request, service: WebService, trace: str | None) -> Acceptance:
     kind = media_type(request)
     if kind == MULTIPART:
-        return await _accept_upload(request, service)
+        return await _accept_upload(request, service, trace)
     if kind != JSON:
         raise unsupported(JSON, MULTIPART)
     message = await read_json(request, MAX_JSON_BYTES)
-    return await run_in_threadpool(_accept, service, _submission(message))
+    return await run_in_threadpool(_accept, service, replace(_submission(message), traceparent=trace))
 
 
-async def _accept_upload(request: Request, service: WebService) -> Acceptance:
+async def _accept_upload(request: Request, service: WebService, trace: str | None) -> Acceptance:
     with service.intake.uploads.receiving() as picture:
         form = await read_form(request, picture, service.settings.max_picture_bytes)
-        return await run_in_threadpool(_keep_and_accept, service, picture, form)
+        return await run_in_threadpool(_keep_and_accept, service, picture, form, trace)
 
 
-def _keep_and_accept(service: WebService, picture: IncomingPicture, form: Mapping[str, str]) -> Acceptance:
+def _keep_and_accept(
+    service: WebService, picture: IncomingPicture, form: Mapping[str, str], trace: str | None
+) -> Acceptance:
     """Give the picture its name before anybody hears of it; take it away where nobody will."""
     submission = _uploaded(picture, form)
     uploads = service.intake.uploads
     path = uploads.keep(picture, submission.id)
-    placed = replace(submission, source=LocalFile(path), sha256=picture.sha256)
+    placed = replace(submission, source=LocalFile(path), sha256=picture.sha256, traceparent=trace)
     (outcome,) = service.intake.accept([placed])
     known = service.intake.find(submission.id)
     if not known or known.entry.source != {"kind": "file", "path": path}:
@@ -197,8 +211,8 @@ def _accepted(outcome: Acceptance | PermanentError) -> Acceptance:
     return outcome
 
 
-def _accept_many(service: WebService, entries: Sequence[Any]) -> list[BatchItem]:
-    read = [_read(entry) for entry in entries]
+def _accept_many(service: WebService, entries: Sequence[Any], trace: str | None) -> list[BatchItem]:
+    read = [_read(entry, trace) for entry in entries]
     meant = [one for one in read if isinstance(one, Submission)]
     outcomes = iter(service.intake.accept(meant))
     with service.intake.database.reading() as session:
@@ -211,11 +225,11 @@ def _accept_many(service: WebService, entries: Sequence[Any]) -> list[BatchItem]
     ]
 
 
-def _read(entry: Any) -> Submission | InvalidSubmissionError:
+def _read(entry: Any, trace: str | None) -> Submission | InvalidSubmissionError:
     if not isinstance(entry, dict):
         return InvalidSubmissionError("a submission is a JSON object")
     try:
-        return _submission(entry)
+        return replace(_submission(entry), traceparent=trace)
     except InvalidSubmissionError as error:
         return error
 

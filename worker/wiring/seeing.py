@@ -15,6 +15,7 @@ from worker.store import overview
 from worker.store.database import Database
 from worker.usecases.check_progress import CheckProgress
 from worker.usecases.check_readiness import CheckReadiness
+from worker.usecases.leave_when_stuck import LeaveWhenStuck
 from worker.usecases.survey_deployment import SurveyDeployment
 from worker.wiring.parts import open_database
 
@@ -35,8 +36,11 @@ def serving_probes(
         "/readyz": verdict_of(readiness),
     }
     with serving(settings.metrics_host, settings.metrics_port, routes), ExitStack() as stack:
-        if settings.metrics_port:
+        if settings.metrics_port or settings.exit_when_stuck:
             stack.enter_context(health.looking())
+        if settings.exit_when_stuck:
+            leave = LeaveWhenStuck(health, readiness, settings.stuck_seconds)
+            stack.enter_context(leave.looking())
         yield
 
 

@@ -1,5 +1,6 @@
 """What a worker process runs."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ from worker.wiring.policies import last_good_in, open_policies
 from worker.wiring.schedule import open_schedule
 from worker.wiring.seeing import serving_probes
 from worker.wiring.telling import default_callback
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -80,6 +83,13 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         # A policy's own tests tell any label's score.
         policies = open_policies(settings, replace(judge_picture, most_scores=None), last_good_in(database))
         policies.current(settings.policy)
+        if not settings.fits_its_model:
+            log.warning(
+                "the policy %s is written for stickers, and its scores mean little with the model %s: "
+                "set MODERATION_POLICY",
+                settings.policy,
+                settings.model,
+            )
         metrics.follow_policies(lambda: map(_reading, policies.states))
         decoder.wait_until_ready()
         inherit = InheritVerdict(settings.review_inherit)

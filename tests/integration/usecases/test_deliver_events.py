@@ -19,7 +19,7 @@ from worker.logs import hide_queries
 from worker.notifications.signature import new_secret, verify
 from worker.store import decisions, outbox, submissions
 from worker.store.column_types import utc_now
-from worker.store.tables import OutboxRow
+from worker.store.tables import OutboxRow, SubmissionRow
 from worker.usecases.deliver_events import IN_HAND_PER_RECEIVER, PAUSES, DeliverEvents
 from worker.usecases.refuse_submission import RefuseSubmission
 from worker.web.views import decision_view
@@ -109,6 +109,20 @@ def test_a_refusal_is_told_with_the_submission_and_the_reason(database, deliver)
         "problem": "there is no policy uploads",
     }
     assert the_event(database).state == "delivered"
+
+
+def test_an_event_names_the_trace_of_its_submission(database, add, deliver):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with receiving(204, 204) as receiver:
+        add(receiver.url)
+        deliver(receiver)()
+        with database.transaction() as session:
+            session.execute(update(SubmissionRow).values(traceparent=trace))
+        add(receiver.url)
+        deliver(receiver)()
+    (without, headers_without), (traced, headers) = zip(receiver.events, receiver.headers, strict=True)
+    assert ("traceparent" in without, "traceparent" in headers_without) == (False, False)
+    assert (traced["traceparent"], headers["traceparent"]) == (trace, trace)
 
 
 def test_what_fails_is_tried_again_later_and_later(database, add, deliver):

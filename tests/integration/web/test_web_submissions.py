@@ -19,6 +19,7 @@ from worker.demo.stage import PICTURES
 from worker.domain.api_key import Scope
 from worker.domain.policy_state import PolicyState
 from worker.domain.submission import ImageUrl, LocalFile, Submission
+from worker.logs import hide_queries
 from worker.metrics import Metrics
 from worker.policy_files.parser import parse_policy
 from worker.store import policy_states, policy_versions, submissions
@@ -74,6 +75,26 @@ def test_accepted_means_a_row_and_a_message(deployment, api):
     assert seen == answer.json()
     assert (seen["state"], seen["context"], seen["decision"]) == ("accepted", {"author": 7}, None)
     assert seen["source"] == {"kind": "url", "url": "https://cdn.example.com/cat.jpg", "query": "removed"}
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_the_trace_of_a_request_is_kept_with_what_it_brings(deployment, api, caplog):
+    caplog.set_level("INFO")
+    hide_queries()
+    headers = {"traceparent": TRACE}
+    api.post("/v1/submissions", json={"id": "single", "source": URL}, headers=headers)
+    api.post("/v1/submissions", files={"picture": ("cat.jpg", PIZZA)}, data={"id": "form"}, headers=headers)
+    many = {"submissions": [{"id": "many-1", "source": URL}, {"id": "many-2", "source": URL}]}
+    api.post("/v1/submissions/batch", json=many, headers=headers)
+    api.post("/v1/submissions", json={"id": "none", "source": URL})
+    api.post("/v1/submissions", json={"id": "wrong", "source": URL}, headers={"traceparent": "00-0-0-00"})
+    kept = {name: row(deployment, name).traceparent for name in ("single", "form", "many-1", "many-2")}
+    assert set(kept.values()) == {TRACE}
+    assert (row(deployment, "none").traceparent, row(deployment, "wrong").traceparent) == (None, None)
+    requests = [record for record in caplog.records if record.name == "worker.web.request_log"]
+    assert [record.traceparent for record in requests] == [TRACE] * 3 + [None] * 2
 
 
 def test_an_uploaded_picture_lies_below_the_media_root_under_a_name_of_ours(deployment, api):

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
+from worker.printable import printable
 from worker.store.column_types import utc_now
 from worker.web.desk import assets
 
@@ -57,7 +58,7 @@ def _moment(moment: datetime) -> str:
 
 
 def _pretty_json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
+    return printable(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str))
 
 
 def _words(name: str) -> str:

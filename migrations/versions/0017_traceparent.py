@@ -1,0 +1,21 @@
+"""The trace that a submission belongs to, so that its log lines and its events name it.
+
+Safety: the version before this one keeps running while this migration is applied, so it only expands: a new
+nullable column without a default, which neither database rewrites the table for.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0017"
+down_revision = "0016"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("submissions", sa.Column("traceparent", sa.Text))
+
+
+def downgrade() -> None:
+    op.drop_column("submissions", "traceparent")

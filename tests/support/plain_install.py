@@ -1,0 +1,70 @@
+"""An environment with the plain wheel and nothing but its declared dependencies, as a producer installs it."""
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+
+def build_wheel(root: Path, folder: Path) -> Path:
+    """Build the wheel of the checkout at `root` into `folder` and return its path."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def plain_environment(wheel: Path, folder: Path) -> Path:
+    """Make a virtual environment as `pip install WHEEL` would, without an index; return its interpreter.
+
+    The dependencies are linked from the environment of the tests, those alone that the wheel requires.
+    """
+    command = [sys.executable, "-m", "venv", "--without-pip", folder]
+    subprocess.run(command, check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    (information,) = site.glob("moderation_worker-*.dist-info")
+    for dependency in required(Distribution.at(information)).values():
+        link(dependency, site)
+    return folder / "bin" / "python"
+
+
+def required(root: Distribution) -> dict[str, Distribution]:
+    """Return what `root` requires, directly or not, by name; extras only if a requirement asks for them."""
+    found: dict[str, Distribution] = {}
+    extras: dict[str, set[str]] = {}
+    waiting = [*requirements(root, set())]
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in found and requirement.extras <= extras[name]:
+            continue
+        found[name] = distribution(requirement.name)
+        extras.setdefault(name, set()).update(requirement.extras)
+        waiting += requirements(found[name], extras[name])
+    return found
+
+
+def requirements(of: Distribution, extras: set[str]) -> Iterator[Requirement]:
+    """Yield the requirements that count on this machine, with these extras."""
+    for text in of.requires or []:
+        requirement = Requirement(text)
+        wanted = ({"extra": extra} for extra in ("", *extras))
+        if requirement.marker is None or any(requirement.marker.evaluate(one) for one in wanted):
+            yield requirement
+
+
+def link(dependency: Distribution, site: Path) -> None:
+    """Put the files of an installed distribution into another site-packages."""
+    for file in dependency.files or []:
+        target = site / file
+        if ".." not in file.parts:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(file.locate())
