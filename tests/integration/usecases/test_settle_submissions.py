@@ -382,7 +382,9 @@ def test_a_claim_that_cannot_be_released_stops_no_other_and_is_released_later(da
         break_rows(database, "id = 'b'", statement="UPDATE")
         raise judge.errors[submission.id]
 
-    judge.__class__ = type("Breaking", (Failing,), {"__call__": lambda _, one, __=None: break_release(one)})
+    judge.__class__ = type(
+        "Breaking", (Failing,), {"__call__": lambda _, one, *__, **___: break_release(one)}
+    )
     assert settle(what("b")) == []
     judge.__class__, judge.errors = Failing, {}
     assert settle(what(*"acd")) == []
@@ -411,7 +413,9 @@ def test_a_claim_that_cannot_be_renewed_lets_no_other_lease_run_out(database, se
         inside.append({name: row.claimed_until > utc_now() for name, row in rows(database).items()})
         raise KeyboardInterrupt
 
-    settle.moderate_image.__class__ = type("L", (Failing,), {"__call__": lambda _, one, __=None: look(one)})
+    settle.moderate_image.__class__ = type(
+        "L", (Failing,), {"__call__": lambda _, one, *__, **___: look(one)}
+    )
     with pytest.raises(KeyboardInterrupt):
         settle(what(*"abc"))
     assert inside == [{"a": True, "b": False, "c": True}]
@@ -466,7 +470,7 @@ class Dying(Failing):
     def __init__(self) -> None:
         super().__init__(None)
 
-    def __call__(self, _, _live=None):
+    def __call__(self, *_, **__):
         raise KeyboardInterrupt
 
 
@@ -478,7 +482,7 @@ def test_suspects_are_judged_alone_and_the_others_before_them(database, judge):
         inside.append((submission.id, gate._is_alone, gate._inside))
         return 1
 
-    judge.__class__ = type("Looking", (Failing,), {"__call__": lambda _, one, __=None: look(one)})
+    judge.__class__ = type("Looking", (Failing,), {"__call__": lambda _, one, *__, **___: look(one)})
     settling(judge, database, gate=gate)(what(*"abcd"))
     assert inside == [("a", False, 1), ("c", False, 1), ("b", True, 0), ("d", True, 0)]
     assert {one.crashes for one in rows(database).values()} == {0, 1}
