@@ -46,7 +46,9 @@ class Settings(BaseSettings):
     )
     broker_url: str = Field(
         "redis://127.0.0.1:6379/0",
-        description="Where jobs wait, for producers and workers alike: `redis://`, or RabbitMQ's `amqp://`.",
+        repr=False,
+        description="Where jobs wait, for producers and workers alike: `redis://`, `rediss://` (TLS), "
+        "`sentinel://`, `redis+socket://`, or RabbitMQ's `amqp://` and `amqps://`.",
     )
     queue: str = Field(
         "moderation", min_length=1, description="Queue of the jobs; producers and workers agree on it."

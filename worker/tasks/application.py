@@ -8,18 +8,16 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, TypeVar
 
-from celery import Celery
 from celery.concurrency import get_implementation
 from celery.concurrency.thread import TaskPool as Threads
 from celery.signals import celeryd_init, setup_logging, worker_init, worker_shutdown
-from kombu import Connection
 
-from worker.client.transport import is_redis, worker_configuration
+from worker.client.broker_url import BrokerUrl
+from worker.client.transport import BrokerCelery, worker_configuration
 from worker.errors import ModerationError, UsageError
 from worker.logs import are_json, set_up_logs
 from worker.progress import Progress
 from worker.settings import Settings
-from worker.tasks.redis_transport import CarefulTransport
 from worker.wiring.service import Service, open_service
 from worker.wiring.sizing import Sizing
 
@@ -28,13 +26,18 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-class ModerationApp(Celery):
+class ModerationApp(BrokerCelery):
     """A Celery application that opens the service when its worker starts, never at import."""
 
     @cached_property
     def settings(self) -> Settings:
         """The environment, read when it is first needed."""
         return Settings.read()
+
+    @cached_property
+    def broker(self) -> BrokerUrl:
+        """The broker of the settings."""
+        return BrokerUrl.parse(self.settings.broker_url)
 
     @cached_property
     def service(self) -> Service:
@@ -55,17 +58,6 @@ class ModerationApp(Celery):
     def _open(self) -> ExitStack:
         return ExitStack()
 
-    def connection_for_read(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
-        """Connect to the broker of the settings, whatever CELERY_BROKER_URL says."""
-        address = url or self.settings.broker_url
-        if is_redis(address):
-            options.setdefault("transport", CarefulTransport)
-        return super().connection_for_read(address, *arguments, **options)
-
-    def connection_for_write(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
-        """Connect to the broker of the settings, whatever CELERY_BROKER_URL says."""
-        return super().connection_for_write(url or self.settings.broker_url, *arguments, **options)
-
     def close_service(self) -> None:
         """Stop following the policy files and let go of the database."""
         self._open.close()
@@ -74,7 +66,6 @@ class ModerationApp(Celery):
 def configuration(settings: Settings) -> dict[str, Any]:
     """Return Celery's settings; the reasons are Celery's behaviour, measured."""
     return {
-        "broker_url": settings.broker_url,
         "task_default_queue": settings.queue,
         # Acknowledged once the ledger answers for it; what dies before has decided nothing, and comes back.
         "task_acks_late": True,
@@ -92,7 +83,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        **worker_configuration(settings.broker_url),
+        **worker_configuration(BrokerUrl.parse(settings.broker_url)),
     }
 
 
