@@ -157,6 +157,11 @@ class Settings(BaseSettings):
         description="Tasks of the platform's own Celery that may be called with decisions: names and "
         "`names.*` with commas between, or `none`.",
     )
+    callback_queues: str = Field(
+        "",
+        description="Queues of the platform's own Celery that callbacks may name: names and `names.*` with "
+        "commas between; empty allows `celery`, and `posts` for a task `posts.moderated`.",
+    )
     callback_broker_url: str = Field(
         "none", repr=False, description="Broker of the platform's own Celery; `none` is the one of the jobs."
     )

@@ -16,7 +16,7 @@ from support.deployment import Deployment, deploy
 from worker.client import Client
 from worker.metrics import WebMetrics
 from worker.network.address_guard import AddressGuard, AllowedHosts
-from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedTasks
+from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedNames
 from worker.notifications.signature import new_secret
 from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.publish_submissions import PublishSubmissions
@@ -89,7 +89,7 @@ def set_scene(kind: str, folder: Path, *, workers: int = WORKERS, **settings: ob
             deployment.settings.policies,
             PublishSubmissions(client),
             WebMetrics(),
-            AllowedCallbacks(guard, AllowedTasks()),
+            AllowedCallbacks(guard, AllowedNames(), AllowedNames()),
         )
         crew.wait_until_ready()
         yield Scene(kind, server, postgres, disk, deployment, crew, client, accept)
