@@ -15,6 +15,7 @@ from worker.cli import (
     database,
     decisions,
     demo,
+    dropped,
     explain,
     model,
     outbox,
@@ -59,6 +60,7 @@ app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.add_typer(policy.app, name="policy")
 app.add_typer(model.app, name="model")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(dropped.app, name="dropped")
 app.add_typer(review.app, name="review")
 app.add_typer(database.app, name="db")
 app.add_typer(api_key.app, name="api-key")

@@ -15,8 +15,8 @@ from redis.exceptions import RedisError, ResponseError
 
 log = logging.getLogger(__name__)
 
-#: Sent when text from a queue is no message: `queue`, `text` (bytes) and `problem`. It is in Redis no more.
-unreadable: Final = Signal(name="unreadable", providing_args=["queue", "text", "problem"])
+#: Sent when text from a queue is no message: `text` (bytes) and `problem`. It is in Redis no more.
+unreadable: Final = Signal(name="unreadable", providing_args=["text", "problem"])
 
 #: What kombu raises over text that is not JSON, and over JSON that is not a message.
 _NOT_A_MESSAGE: Final = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
@@ -166,11 +166,9 @@ class _Careful:
             client: _RememberingRedis = self.client  # type: ignore[attr-defined]
             if client.popped is None:
                 raise
-            queue, text = client.popped
-            # Without the traceback, which is kombu's own.
-            problem = f"{type(error).__name__}: {error}"[:200]
-            log.error("what is no message is dropped: %s", problem)  # noqa: TRY400
-            unreadable.send(sender=self, queue=queue.decode(errors="replace"), text=text, problem=problem)
+            _, text = client.popped
+            problem = f"{type(error).__name__}: {error}"
+            unreadable.send(sender=self, text=text, problem=problem)
             # As if nothing came in time: kombu asks again.
             raise Empty from None
 

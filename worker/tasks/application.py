@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 
 from celery.concurrency import get_implementation
 from celery.concurrency.thread import TaskPool as Threads
-from celery.signals import celeryd_init, setup_logging, worker_init, worker_shutdown
+from celery.signals import celeryd_init, setup_logging, task_revoked, worker_init, worker_shutdown
 
 from worker.client.broker_url import BrokerUrl
+from worker.client.redis_transport import unreadable
 from worker.client.transport import BrokerCelery, worker_configuration
+from worker.domain.dropped_message import DropReason
 from worker.errors import ModerationError, UsageError
 from worker.logs import are_json, set_up_logs
 from worker.progress import Progress
@@ -58,6 +60,10 @@ class ModerationApp(BrokerCelery):
     def _open(self) -> ExitStack:
         return ExitStack()
 
+    def drop(self, reason: DropReason, problem: str, raw: bytes | str | Mapping[str, object]) -> None:
+        """Count a message that no worker can work on, and keep it for people."""
+        self.service.dropped.note(reason, problem, raw)
+
     def close_service(self) -> None:
         """Stop following the policy files and let go of the database."""
         self._open.close()
@@ -93,6 +99,8 @@ def create_app() -> ModerationApp:
     app.add_defaults(lambda: _or_leave(lambda: configuration(app.settings)))
     # Celery sets up no logs of its own where somebody listens to this.
     setup_logging.connect(_log_by_settings(app), weak=False, dispatch_uid="worker.tasks")
+    unreadable.connect(_drop_unreadable(app), weak=False, dispatch_uid="worker.tasks")
+    task_revoked.connect(_drop_expired(app), weak=False, dispatch_uid="worker.tasks")
     return app
 
 
@@ -101,6 +109,21 @@ def _log_by_settings(app: ModerationApp) -> Callable[..., None]:
         _or_leave(lambda: set_up_logs(app.settings, loglevel or logging.WARNING, logfile))
 
     return set_up
+
+
+def _drop_unreadable(app: ModerationApp) -> Callable[..., None]:
+    def drop(text: bytes, problem: str, **_: Any) -> None:
+        app.drop(DropReason.NOT_A_MESSAGE, problem, text)
+
+    return drop
+
+
+def _drop_expired(app: ModerationApp) -> Callable[..., None]:
+    def drop(sender: Any, request: Any, expired: bool, **_: Any) -> None:
+        if expired and sender.app is app:
+            app.drop(DropReason.EXPIRED, f"its `expires` was {request.expires}", dict(request.kwargs or {}))
+
+    return drop
 
 
 def _or_leave(work: Callable[[], Result]) -> Result:

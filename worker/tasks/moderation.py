@@ -8,6 +8,7 @@ from typing import Any, Final
 from celery.exceptions import Reject
 
 from worker.client.messages import MAX_SUBMISSIONS, TASK, TASK_MANY, from_many_message, from_message
+from worker.domain.dropped_message import DropReason
 from worker.domain.submission import SUBMISSION_ID_PATTERN, Submission
 from worker.errors import PermanentError, UnavailableError
 from worker.logs import about
@@ -55,7 +56,7 @@ def _read(message: Mapping[str, Any], positional: tuple[Any, ...]) -> Submission
     try:
         return from_message(message, positional)
     except PermanentError as error:
-        _refuse(message.get("id"), error)
+        _refuse(message, error)
         return None
 
 
@@ -71,17 +72,20 @@ def _entries(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _refuse_all(entries: Iterable[Mapping[str, Any]], error: PermanentError) -> None:
     try:
         for one in entries:
-            _refuse(one.get("id"), error)
+            _refuse(one, error)
     except UnavailableError as unavailable:
         raise _back_to_the_queue(unavailable) from None
 
 
-def _refuse(submission_id: object, error: PermanentError) -> None:
+def _refuse(message: Mapping[str, Any], error: PermanentError) -> None:
     """Keep a trace of what cannot be read: in the log, and in the ledger where it has an id."""
+    submission_id = message.get("id")
     with about(submission_id):
         log.error("submission %.140r refused: %s", submission_id, error.message)
     if isinstance(submission_id, str) and SUBMISSION_ID_PATTERN.fullmatch(submission_id):
         app.service.moderate_image.refuse(submission_id, error)
+    else:
+        app.drop(DropReason.NO_ID, error.message, message)
 
 
 def _back_to_the_queue(error: Exception) -> Reject:

@@ -1,7 +1,7 @@
 """Looks at a whole deployment at once, so that a person sees what is well and what is not."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
@@ -9,9 +9,10 @@ from worker.client import Client
 from worker.domain.backlog import Backlog
 from worker.domain.queue_depth import QueueDepth
 from worker.errors import ModerationError, SchemaError, UnavailableError
-from worker.store import overview, policy_states, schema
+from worker.store import dropped_messages, overview, policy_states, schema
 from worker.store.column_types import utc_now
 from worker.store.database import Database
+from worker.store.dropped_messages import DroppedSummary
 from worker.store.overview import Happenings
 from worker.store.policy_states import ReportedState
 
@@ -28,6 +29,8 @@ class Records:
     happenings: Happenings
     #: What every process said last about its policies, by policy and process.
     reports: list[ReportedState]
+    #: Messages that no worker could work on.
+    dropped: DroppedSummary = field(default_factory=DroppedSummary)
 
     @property
     def awake(self) -> list[ReportedState]:
@@ -64,6 +67,7 @@ class SurveyDeployment:
                 overview.backlog(session),
                 overview.happenings(session),
                 policy_states.all_states(session),
+                dropped_messages.summary(session),
             )
 
 

@@ -22,6 +22,7 @@ from worker.usecases.check_readiness import CheckReadiness
 from worker.usecases.claim_submissions import ClaimSubmissions
 from worker.usecases.inherit_verdict import InheritVerdict
 from worker.usecases.judge_picture import JudgePicture
+from worker.usecases.keep_dropped import KeepDropped
 from worker.usecases.moderate_image import ModerateImage
 from worker.usecases.recall_embeddings import RecallEmbeddings
 from worker.usecases.record_decisions import RecordDecisions
@@ -49,6 +50,7 @@ class Service:
     database: Database
     moderate_image: ModerateImage
     settle: SettleSubmissions
+    dropped: KeepDropped
 
 
 @contextmanager
@@ -93,6 +95,8 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
             recall=_gathered(stack, RecallEmbeddings(database, judge_picture), "reading embeddings"),
             record=_gathered(stack, record, "recording decisions"),
         )
+        dropped = KeepDropped(database, metrics.dropped)
+        stack.enter_context(dropped.keeping())
         process = process_name()
         claim = ClaimSubmissions(database, process)
         reporter = PolicyReporter(ReportPolicies(database, process), policies)
@@ -104,7 +108,7 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
             stack.enter_context(open_schedule(settings, metrics))
         claim_together = _gathered(stack, claim.together, "claiming submissions", size=len)
         settle = SettleSubmissions(moderate_image, claim, claim_together, Gate(), metrics, progress)
-        yield Service(encoder, policies, database, moderate_image, settle)
+        yield Service(encoder, policies, database, moderate_image, settle, dropped)
 
 
 def _gathered(

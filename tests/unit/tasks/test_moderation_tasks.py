@@ -6,6 +6,7 @@ import pytest
 from celery.exceptions import Reject
 
 from worker.client.messages import to_many_message
+from worker.domain.dropped_message import DropReason
 from worker.domain.submission import LocalFile, Submission
 from worker.errors import DatabaseUnavailableError
 from worker.settings import Settings
@@ -20,6 +21,8 @@ class Listening:
     def __init__(self) -> None:
         self.settled, self.refused, self.away = [], {}, None
         self.moderate_image = SimpleNamespace(refuse=self._refuse)
+        self.dropped = SimpleNamespace(note=lambda reason, *_: self.noted.append(reason))
+        self.noted = []
 
     def settle(self, submissions, spread):
         self._look()
@@ -62,6 +65,7 @@ def test_of_many_those_that_cannot_be_read_are_refused_and_the_others_settled_at
     moderation.check_many.apply(kwargs=message)
     assert service.settled == ["a", "b"]
     assert set(service.refused) == {"d", "e"}
+    assert service.noted == [DropReason.NO_ID]
     assert "field 'source' is missing" in service.refused["d"]
     assert "unknown field 'x'" in service.refused["e"]
 
