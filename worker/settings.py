@@ -2,12 +2,13 @@
 
 import json
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
@@ -30,6 +31,12 @@ def _object(value: object) -> object:
         raise ValueError('not a JSON object, such as {"uploads": "s3://bucket/prefix"}') from None
 
 
+def _shared(broker_url: str) -> str:
+    if broker_url.strip().startswith("memory:"):
+        raise ValueError("memory:// reaches no other process, name a Redis or a RabbitMQ")
+    return broker_url
+
+
 class Settings(BaseSettings):
     """How this process is configured; each field is the variable `MODERATION_` + its name."""
 
@@ -37,6 +44,7 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         "sqlite:///var/moderation.db",
+        repr=False,
         description="Where decisions are kept: SQLite, or `postgresql://user:password@host/name`.",
     )
     database_password: str = Field(
@@ -44,7 +52,7 @@ class Settings(BaseSettings):
         repr=False,
         description="Password of the user in `MODERATION_DATABASE_URL`, where the URL has none.",
     )
-    broker_url: str = Field(
+    broker_url: Annotated[str, AfterValidator(_shared)] = Field(
         "redis://127.0.0.1:6379/0",
         repr=False,
         description="Where jobs wait, for producers and workers alike: `redis://`, `rediss://` (TLS), "
@@ -162,7 +170,7 @@ class Settings(BaseSettings):
         description="Queues of the platform's own Celery that callbacks may name: names and `names.*` with "
         "commas between; empty allows `celery`, and `posts` for a task `posts.moderated`.",
     )
-    callback_broker_url: str = Field(
+    callback_broker_url: Annotated[str, AfterValidator(_shared)] = Field(
         "none", repr=False, description="Broker of the platform's own Celery; `none` is the one of the jobs."
     )
     callback_hours: float = Field(
@@ -243,12 +251,18 @@ class Settings(BaseSettings):
             ) from None
         except ValidationError as error:
             lines = [
-                f"MODERATION_{str(e['loc'][0]).upper()}: {e['msg']} (got {e['input']!r})"
+                f"MODERATION_{str(e['loc'][0]).upper()}: {e['msg']}{_got(e, cls.model_fields)}"
                 for e in error.errors()
             ]
             raise SettingsError(
                 "\n".join(lines), hint="the variables and their defaults are in README.md"
             ) from None
+
+
+def _got(problem: Any, fields: Mapping[str, FieldInfo]) -> str:
+    """Return the value that does not fit, in words; nothing if it may be a secret."""
+    field = fields.get(str(problem["loc"][0]))
+    return f" (got {problem['input']!r})" if field is None or field.repr else ""
 
 
 def _refuse_misspelt(found: Iterable[str], known: Collection[str]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty
 from typing import Any, Final
@@ -62,9 +63,9 @@ class Unrecorded:
         """Have a message delivered again as soon as Redis takes it back."""
         self._popped[tag].is_requeued = True
 
-    def record(self, channel: "CarefulChannel") -> None:
+    def record(self, channel: "CarefulChannel", *, at_once: bool = False) -> None:
         """Record all as unacknowledged, as kombu does, if it is time to try; raises what Redis says."""
-        if not self._popped or time.monotonic() < self._next_try:
+        if not self._popped or (time.monotonic() < self._next_try and not at_once):
             return
         self._next_try = time.monotonic() + _RETRY_SECONDS
         for tag, popped in list(self._popped.items()):
@@ -158,6 +159,13 @@ class _Careful:
     def _get_client(self) -> type[Redis]:
         super()._get_client()  # type: ignore[misc]  # raises if redis-py is too old
         return _RememberingRedis
+
+    def close(self) -> None:
+        """Close, but first record what only this process has: kombu puts that back on the queue then."""
+        channel: CarefulChannel = self  # type: ignore[assignment]
+        with suppress(*_REFUSED):
+            self.unrecorded.record(channel, at_once=True)
+        super().close()  # type: ignore[misc]
 
     def _brpop_read(self, **options: Any) -> bool:
         try:

@@ -13,7 +13,7 @@ from celery.concurrency.thread import TaskPool as Threads
 from celery.signals import celeryd_init, setup_logging, task_revoked, worker_init, worker_shutdown
 
 from worker.client.broker_url import BrokerUrl
-from worker.client.redis_transport import unreadable
+from worker.client.redis_transport import CarefulChannel, unreadable
 from worker.client.transport import BrokerCelery, worker_configuration
 from worker.domain.dropped_message import DropReason
 from worker.errors import ModerationError, UsageError
@@ -172,3 +172,5 @@ def _open_service(sender: Any, **_: Any) -> None:
 def _close_service(sender: Any, **_: Any) -> None:
     if isinstance(sender.app, ModerationApp):
         sender.app.close_service()
+        if left := len(CarefulChannel.unrecorded):
+            log.critical("%d messages that Redis popped and would not take back are lost", left)

@@ -102,3 +102,12 @@ def test_producer_worker_and_rate_limit_meet(place, request, tmp_path, moderate)
     assert "Traceback" not in log
     assert PASSWORD not in log
     made.database.dispose()
+
+
+def test_the_next_url_is_taken_when_the_first_does_not_answer(redis_url, tmp_path):
+    url = f"redis://127.0.0.1:1/0;{redis_url}"
+    made = deploy(tmp_path, url, concurrency=2)
+    with made.worker(), made.client() as client:
+        ids = [client.submit(InlineBytes(CAT)) for _ in range(2)]
+        assert len(made.decided(ids)) == 2
+    made.database.dispose()
