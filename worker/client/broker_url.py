@@ -45,6 +45,7 @@ _OPTIONS: Final = {
     BrokerKind.REDIS_SOCKET: ("db", "virtual_host"),
     BrokerKind.RABBITMQ: (*_TLS_OPTIONS, "heartbeat", "login_method"),
 }
+_WORDS: Final = ("ssl", "ssl_cert_reqs", "ssl_check_hostname")
 _FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _CERT_REQS: Final = {
     "required": ssl.CERT_REQUIRED,
@@ -114,7 +115,8 @@ class BrokerUrl:
         for part in _NEXT.split(text):
             server, found = _parse_server(kind, part.partition("://")[2])
             servers.append(server)
-            options |= found
+            # As URLs of kombu write some words: True, CERT_NONE.
+            options |= {n: v.lower().removeprefix("cert_") if n in _WORDS else v for n, v in found.items()}
         _check_options(kind, scheme, options)
         if kind is BrokerKind.SENTINEL:
             servers = _of_one_group(servers)
@@ -133,11 +135,11 @@ class BrokerUrl:
     @property
     def uses_tls(self) -> bool:
         """Whether connections are encrypted."""
-        return self.scheme in _TLS_SCHEMES or self._uses_tls_to_sentinels
-
-    @property
-    def _uses_tls_to_sentinels(self) -> bool:
-        return self.kind is BrokerKind.SENTINEL and any(name.startswith("ssl") for name in self.options)
+        if self.kind is BrokerKind.SENTINEL:
+            return self.options.get("ssl", "true") != "false" and any(
+                n.startswith("ssl") for n in self.options
+            )
+        return self.scheme in _TLS_SCHEMES
 
     @property
     def database(self) -> int:
@@ -151,8 +153,8 @@ class BrokerUrl:
         """TLS options as redis-py names them: certificate and host name are verified unless switched off."""
         if not self.uses_tls:
             return {}
-        reqs = _CERT_REQS[_lower(self.options.get("ssl_cert_reqs", "required"))]
-        checks = _lower(self.options.get("ssl_check_hostname", "true")) != "false"
+        reqs = _CERT_REQS[self.options.get("ssl_cert_reqs", "required")]
+        checks = self.options.get("ssl_check_hostname") != "false"
         files = {name: self.options[name] for name in _FILES if name in self.options}
         return {"ssl_cert_reqs": reqs, "ssl_check_hostname": checks and reqs != ssl.CERT_NONE, **files}
 
@@ -236,15 +238,21 @@ def _check_options(kind: BrokerKind, scheme: str, options: Mapping[str, str]) ->
             raise _InvalidUrlError(f"the option {name} needs TLS: write {scheme}s://")
     if kind is BrokerKind.SENTINEL and not options.get("master_name"):
         raise _InvalidUrlError("Sentinels need the name of the primary, ?master_name=NAME")
-    if _lower(options.get("ssl_cert_reqs", "required")) not in _CERT_REQS:
+    _check_values(options)
+
+
+def _check_values(options: Mapping[str, str]) -> None:
+    if options.get("ssl_cert_reqs", "required") not in _CERT_REQS:
         raise _InvalidUrlError(f"ssl_cert_reqs is one of {', '.join(_CERT_REQS)}")
-    if _lower(options.get("ssl_check_hostname", "true")) not in {"true", "false"}:
-        raise _InvalidUrlError("ssl_check_hostname is true or false")
+    for name in ("ssl", "ssl_check_hostname"):
+        if options.get(name, "true") not in {"true", "false"}:
+            raise _InvalidUrlError(f"{name} is true or false")
     for name in _FILES:
         if name in options and not Path(options[name]).is_file():
             raise _InvalidUrlError(f"there is no file {options[name]} ({name})")
-    if not all(options.get(name, "0").isdecimal() for name in ("db", "virtual_host")):
-        raise _InvalidUrlError("db is the number of a database")
+    for name in ("db", "virtual_host", "heartbeat"):
+        if not options.get(name, "0").isdecimal():
+            raise _InvalidUrlError(f"{name} is a number")
 
 
 def _known(kind: BrokerKind) -> str:
@@ -260,7 +268,3 @@ def _socket_path(place: str) -> str:
 
 def _host_and_port(server: Server) -> str:
     return server.host + (f":{server.port}" if server.port else "")
-
-
-def _lower(word: str) -> str:
-    return word.lower().removeprefix("cert_")

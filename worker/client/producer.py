@@ -15,7 +15,6 @@ from worker.errors import BrokerUnavailableError
 #: Seconds, then an error.
 _RETRY_POLICY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
 
-
 #: What a broker that is unavailable or refuses raises here, whichever kind it is.
 _UNAVAILABLE: Final = (OperationalError, AMQPError, RedisError, OSError)
 

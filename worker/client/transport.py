@@ -1,6 +1,5 @@
 """Connections to a broker: only its URL is configured, options, TLS and redelivery follow from it."""
 
-import ssl
 from typing import Any, Final
 
 import redis
@@ -159,6 +158,4 @@ def _kombu_tls(broker: BrokerUrl) -> dict[str, Any] | bool:
     checks = options.pop("ssl_check_hostname")
     named = {name.removeprefix("ssl_"): value for name, value in options.items()}
     # kombu fills in the host; py-amqp checks it if it is there.
-    if checks and named["cert_reqs"] != ssl.CERT_NONE:
-        named["server_hostname"] = None
-    return named
+    return named | ({"server_hostname": None} if checks else {})

@@ -12,8 +12,6 @@ from worker.network.address_guard import AddressGuard, AllowedHosts
 NO_NAME: Final = "none"
 
 _PATTERN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]*?(?:\.\*)?")
-
-
 #: Keys that kombu and Celery keep for themselves: a message there would switch redelivery or events off.
 _RESERVED: Final = re.compile(r"(unacked|_kombu\.|celeryev|celery-task|amq\.).*|.*\.pidbox")
 

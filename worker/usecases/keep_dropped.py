@@ -46,10 +46,12 @@ class KeepDropped:
                 log.warning("dropped messages are not kept: %s", error.message)
 
     def _write(self) -> None:
-        # What comes meanwhile is written the next time.
-        if not (noted := list(self._waiting)):
+        noted = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if not noted:
             return
-        with self.database.transaction() as session:
-            dropped_messages.keep(session, noted)
-        for _ in noted:
-            self._waiting.popleft()
+        try:
+            with self.database.transaction() as session:
+                dropped_messages.keep(session, noted)
+        except ModerationError:
+            self._waiting.extendleft(reversed(noted))
+            raise

@@ -76,8 +76,10 @@ def test_what_kombu_knows_is_understood(url, for_kombu, shown):
         ("rediss://h?ssl_check_hostname=0", "ssl_check_hostname is true or false"),
         ("rediss://h?ssl_ca_certs=/nowhere.pem", "there is no file /nowhere.pem"),
         ("sentinel://:hunter2@h/0", "the name of the primary, ?master_name=NAME"),
+        ("sentinel://h?master_name=m&ssl=maybe", "ssl is true or false"),
+        ("amqp://h//?heartbeat=often", "heartbeat is a number"),
         ("unix://run/redis.sock", "begins with a slash"),
-        ("unix:///run/redis.sock?db=x", "db is the number of a database"),
+        ("unix:///run/redis.sock?db=x", "db is a number"),
     ],
 )
 def test_anything_else_is_refused_in_one_line_without_the_password(url, words):

@@ -57,6 +57,15 @@ def test_tls_to_rabbitmq_verifies_by_default_in_py_amqps_words():
     assert off == {"cert_reqs": ssl.CERT_NONE}
 
 
-@pytest.mark.parametrize("url", ["redis://h/0", "amqp://h//", "memory://", "redis+socket:///x"])
+@pytest.mark.parametrize("word", ["none", "NONE", "CERT_NONE"])
+def test_verification_can_be_switched_off(word):
+    tls = producer_configuration(BrokerUrl.parse(f"rediss://h/0?ssl_cert_reqs={word}"))["broker_use_ssl"]
+    assert tls == {"ssl_cert_reqs": ssl.CERT_NONE, "ssl_check_hostname": False}
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h/0", "sentinel://h?master_name=m&ssl=False", "amqp://h//", "memory://", "redis+socket:///x"],
+)
 def test_no_tls_without_its_scheme(url):
     assert producer_configuration(BrokerUrl.parse(url))["broker_use_ssl"] is False
