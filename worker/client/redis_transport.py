@@ -78,6 +78,11 @@ class Unrecorded:
         log.warning("Redis accepts writes again: every popped message is recorded")
 
 
+def _words(error: Exception) -> str:
+    """Return what Redis said, without the command: its beginning may be a message."""
+    return str(error).rpartition(" of pipeline caused error: ")[2]
+
+
 class CarefulQoS(kombu_redis.QoS):
     """Keeps what Redis refuses to record, and never lets a refused acknowledgement occupy a slot for ever."""
 
@@ -89,7 +94,7 @@ class CarefulQoS(kombu_redis.QoS):
             try:
                 self.channel.unrecorded.record(self.channel)
             except ResponseError as error:
-                log.warning("waiting: Redis refuses to record a message: %s", error)
+                log.warning("waiting: Redis refuses to record a message: %s", _words(error))
             if self.channel.unrecorded:
                 return False
         return bool(super().can_consume())
@@ -101,7 +106,7 @@ class CarefulQoS(kombu_redis.QoS):
         try:
             super().append(message, delivery_tag)
         except _REFUSED as error:
-            log.warning("Redis popped message %s and refuses to record it: %s", delivery_tag, error)
+            log.warning("Redis popped message %s and refuses to record it: %s", delivery_tag, _words(error))
             self.channel.unrecorded.add(delivery_tag, record)
             VirtualQoS.append(self, message, delivery_tag)
 
@@ -111,7 +116,7 @@ class CarefulQoS(kombu_redis.QoS):
         try:
             super().ack(delivery_tag)
         except _REFUSED as error:
-            log.warning("message %s is not acknowledged and comes again: %s", delivery_tag, error)
+            log.warning("message %s is not acknowledged and comes again: %s", delivery_tag, _words(error))
             VirtualQoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
@@ -124,7 +129,7 @@ class CarefulQoS(kombu_redis.QoS):
         try:
             super().reject(delivery_tag, requeue=requeue)
         except _REFUSED as error:
-            log.warning("message %s is not requeued yet and comes again: %s", delivery_tag, error)
+            log.warning("message %s is not requeued yet and comes again: %s", delivery_tag, _words(error))
             VirtualQoS.ack(self, delivery_tag)
 
     def restore_unacked(self, client: Any = None) -> None:
