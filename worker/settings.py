@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -63,6 +64,12 @@ class _Environment(EnvSettingsSource):
         return {name: value for name, value in found.items() if not _is_service_link(name.upper(), value)}
 
 
+def _shared(broker_url: str) -> str:
+    if broker_url.strip().startswith("memory:"):
+        raise ValueError("memory:// reaches no other process, name a Redis or a RabbitMQ")
+    return broker_url
+
+
 class Settings(BaseSettings):
     """How this process is configured; each field is the variable `MODERATION_` + its name."""
 
@@ -78,10 +85,11 @@ class Settings(BaseSettings):
         repr=False,
         description="Password of the user in `MODERATION_DATABASE_URL`, where the URL has none.",
     )
-    broker_url: str = Field(
+    broker_url: Annotated[str, AfterValidator(_shared)] = Field(
         "redis://127.0.0.1:6379/0",
         repr=False,
-        description="Where jobs wait, for producers and workers alike: `redis://`, or RabbitMQ's `amqp://`.",
+        description="Where jobs wait, for producers and workers alike: `redis://`, `rediss://` (TLS), "
+        "`sentinel://`, `redis+socket://`, or RabbitMQ's `amqp://` and `amqps://`.",
     )
     queue: str = Field(
         "moderation", min_length=1, description="Queue of the jobs; producers and workers agree on it."
@@ -200,7 +208,12 @@ class Settings(BaseSettings):
         description="Tasks of the platform's own Celery that may be called with decisions: names and "
         "`names.*` with commas between, or `none`.",
     )
-    callback_broker_url: str = Field(
+    callback_queues: str = Field(
+        "",
+        description="Queues of the platform's own Celery that callbacks may name: names and `names.*` with "
+        "commas between; empty allows `celery`, and `posts` for a task `posts.moderated`.",
+    )
+    callback_broker_url: Annotated[str, AfterValidator(_shared)] = Field(
         "none", repr=False, description="Broker of the platform's own Celery; `none` is the one of the jobs."
     )
     callback_hours: float = Field(
@@ -323,7 +336,7 @@ class Settings(BaseSettings):
             ) from None
         except ValidationError as error:
             lines = [
-                f"MODERATION_{str(e['loc'][0]).upper()}: {e['msg']} (got {e['input']!r})"
+                f"MODERATION_{str(e['loc'][0]).upper()}: {e['msg']}{_got(e, cls.model_fields)}"
                 for e in error.errors()
             ]
             raise SettingsError(
@@ -337,6 +350,12 @@ def _report_service_links(known: Iterable[str]) -> None:
         variable = _PREFIX + name.upper()
         if _is_service_link(variable, value := os.environ.get(variable)):
             log.warning("%s=%s is ignored: Kubernetes set it for a service of that name", variable, value)
+
+
+def _got(problem: Any, fields: Mapping[str, FieldInfo]) -> str:
+    """Return the value that does not fit, in words; nothing if it may be a secret."""
+    field = fields.get(str(problem["loc"][0]))
+    return f" (got {problem['input']!r})" if field is None or field.repr else ""
 
 
 def _refuse_misspelt(found: Iterable[str], known: Iterable[str]) -> None:

@@ -1,16 +1,20 @@
-"""Faults of the broker: Redis killed, restarted, frozen, flushed, full, and its connections cut."""
+"""Faults of the broker: Redis killed, restarted, frozen, flushed, answering with errors, connections cut."""
 
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 
-import redis
 from faults.fault import Infliction, fault
 from faults.load import Load
 from faults.scene import Scene
+from sqlalchemy import select
+from support.deployment import wait_for
+from support.refusals import REFUSALS, Refusal
+
+from worker.store.tables import DecisionRow
 
 AWAY_SECONDS = 3
+REFUSED_SECONDS = 10
 FROZEN_SECONDS = 30
 
 
@@ -69,15 +73,27 @@ def flushed(scene: Scene, load: Load) -> Iterator[None]:
     assert waiting, "the queue was empty: the fault shows nothing"
 
 
-@fault("Redis out of memory for 10 s")
-def full(scene: Scene, load: Load) -> Iterator[None]:
-    with scene.redis.connect() as connection, load.flowing():
-        load.wait_for_decisions(20)
-        load.strike()
-        connection.config_set("maxmemory", 1)
-        try:
-            time.sleep(10)
-        finally:
-            with suppress(redis.RedisError):
-                connection.config_set("maxmemory", 0)
-    yield
+def _refusing(refusal: Refusal) -> Infliction:
+    def inflict(scene: Scene, load: Load) -> Iterator[None]:
+        departed = len(scene.crew.departures)
+        with scene.redis.connect() as connection, load.flowing(bare=True):
+            load.wait_for_decisions(20)
+            load.strike()
+            with refusal(connection):
+                time.sleep(REFUSED_SECONDS)
+            time.sleep(2)
+        yield
+        wait_for(lambda: not _undecided(scene, load), what="every bare message to be decided", seconds=150)
+        assert len(scene.crew.departures) == departed, "a worker left for an error reply"
+
+    return inflict
+
+
+def _undecided(scene: Scene, load: Load) -> set[str]:
+    with scene.deployment.database.reading() as session:
+        decided = select(DecisionRow.submission_id).where(DecisionRow.submission_id.in_(load.bare))
+        return load.bare - set(session.scalars(decided))
+
+
+for _name, _refusal in REFUSALS.items():
+    fault(f"Redis answers {_name} for {REFUSED_SECONDS} s")(_refusing(_refusal))

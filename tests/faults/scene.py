@@ -17,7 +17,7 @@ from support.s3_server import S3Server, aws_variables, running_s3
 from worker.client import Client
 from worker.metrics import WebMetrics
 from worker.network.address_guard import AddressGuard, AllowedHosts
-from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedTasks
+from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedNames
 from worker.notifications.signature import new_secret
 from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.publish_submissions import PublishSubmissions
@@ -94,7 +94,7 @@ def set_scene(kind: str, folder: Path, *, workers: int = WORKERS, **settings: ob
             deployment.settings.policies,
             PublishSubmissions(client),
             WebMetrics(),
-            AllowedCallbacks(guard, AllowedTasks()),
+            AllowedCallbacks(guard, AllowedNames(), AllowedNames()),
         )
         crew.wait_until_ready()
         yield Scene(kind, server, postgres, disk, s3, deployment, crew, client, accept)

@@ -13,7 +13,7 @@ from worker.client.producer import Producer
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
 from worker.network.special_addresses import what_is_special
-from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedTasks
+from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedNames
 from worker.notifications.celery_callback import CeleryTask
 from worker.notifications.signature import new_secret, read_secrets
 from worker.notifications.webhook import Webhook
@@ -134,7 +134,12 @@ def deliverer(  # noqa: PLR0913 - an argument for each setting, all by name
     guard = guard_for(*(receiver.port for receiver in receivers), hosts=hosts)
     return DeliverEvents(
         database,
-        AllowedCallbacks(guard, AllowedTasks.parse(tasks), own_queue="moderation"),
+        AllowedCallbacks(
+            guard,
+            AllowedNames.parse(tasks, "MODERATION_CALLBACK_TASKS"),
+            AllowedNames(("posts", "posts.*")),
+            own_queue="moderation",
+        ),
         Webhook(GuardedHttp(guard), read_secrets(secrets), seconds),
         CeleryTask(producer or Producer("redis://127.0.0.1:1/0")),
         timedelta(hours=24),

@@ -6,6 +6,7 @@ import numpy as np
 
 from worker.domain.api_key import Scope, new_api_key
 from worker.domain.decision import Decision
+from worker.domain.dropped_message import DroppedMessage, DropReason
 from worker.domain.picture import PictureFacts
 from worker.domain.policy import DEFAULT_QUEUE, Action, Label, Policy
 from worker.domain.review import Place, ReviewKind
@@ -14,6 +15,7 @@ from worker.domain.submission import LocalFile, Submission
 from worker.store import (
     api_keys,
     decisions,
+    dropped_messages,
     embeddings,
     outbox,
     policy_versions,
@@ -158,6 +160,7 @@ def record_everything(database: Database) -> None:
                 publish_at=utc_now(),
             )
         )
+        dropped_messages.keep(session, [DroppedMessage.of(DropReason.NO_ID, "it has no id", "{}")])
         text_vectors.keep(session, MODEL_DIGEST, {"a photo of a handgun": EMBEDDING[0]})
     _review_everything(database, decision_id)
     _enter_the_desk(database)

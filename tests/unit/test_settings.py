@@ -36,6 +36,22 @@ def test_every_variable_that_does_not_fit_is_named(monkeypatch):
     assert "MODERATION_POLICY_RELOAD_SECONDS: " in error.value.message
 
 
+@pytest.mark.parametrize("name", ["BROKER_URL", "CALLBACK_BROKER_URL"])
+def test_a_broker_in_memory_reaches_no_worker(monkeypatch, name):
+    monkeypatch.setenv(f"MODERATION_{name}", "memory://:hunter2@")
+    with pytest.raises(SettingsError) as error:
+        Settings.read()
+    assert f"MODERATION_{name}: " in error.value.message
+    assert "memory:// reaches no other process" in error.value.message
+    assert "hunter2" not in error.value.message
+
+
+def test_no_url_with_a_password_is_in_what_settings_show(monkeypatch):
+    for name in ("BROKER_URL", "CALLBACK_BROKER_URL", "DATABASE_URL"):
+        monkeypatch.setenv(f"MODERATION_{name}", "redis://:hunter2@h/0")
+    assert "hunter2" not in repr(Settings.read())
+
+
 def test_a_misspelt_variable_is_named_and_a_strangers_is_not(monkeypatch):
     monkeypatch.setenv("MODERATION_SERVICE_HOST", "10.0.0.1")
     assert Settings.read()

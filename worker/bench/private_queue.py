@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from amqp.exceptions import AMQPError
-from kombu import Connection, Exchange, Queue
+from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
-from worker.client.transport import is_redis, producer_options
+from worker.client.broker_url import BrokerUrl
+from worker.client.transport import connect
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ def private_queue(broker_url: str) -> Iterator[str]:
 
 def remove(broker_url: str, name: str) -> None:
     """Remove a queue, the exchange that Celery made for it, and what was given out and not acknowledged."""
-    options = producer_options(broker_url)
-    with Connection(broker_url, transport_options=options, connect_timeout=5) as connection:
+    broker = BrokerUrl.parse(broker_url)
+    with connect(broker) as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
         channel = connection.default_channel
         exchange = Exchange(name, "direct")
@@ -41,7 +42,7 @@ def remove(broker_url: str, name: str) -> None:
         queue.declare()
         queue.delete()
         exchange(channel).delete()
-        if is_redis(broker_url):
+        if broker.is_redis:
             _forget_given_out(channel, name)
 
 

@@ -46,7 +46,7 @@ COMMANDS: Final = {
         "status",
         "Show whether all is well, or what is not and what to run next; then what waits and what happened.",
     ),
-    "decisions": ("decisions", "Show decisions with their scores and reasons, newest first."),
+    "decisions": ("decisions", "Show decisions with what is in force now, their scores and reasons, newest first."),
     "explain": (
         "explain",
         "Make the decisions on a submission again from policy text and stored embedding, and compare.",
@@ -55,6 +55,7 @@ COMMANDS: Final = {
     "policy": ("policy", "Commands for those who write policies."),
     "model": ("model", "Commands for those who choose a model."),
     "outbox": ("outbox", "What the platform is told of decisions."),
+    "dropped": ("dropped", "The messages that no worker could work on."),
     "review": (
         "review",
         "The queue of questions for people. Whoever has this shell is trusted to be whom --as names.",

@@ -158,6 +158,7 @@ def _happenings(records: Records) -> RenderableType:
         ("conflicts", happened.conflicts),
     ):
         _add(table, name, *_lately(lately))
+    _add(table, "dropped", "", f"{records.dropped.count:,}")
     return table
 
 
@@ -240,6 +241,10 @@ def _database_figures(records: Records | ModerationError) -> dict[str, Any]:
         "tried_again": _lately_figures(happened.tried_again),
         "refused": _lately_figures(happened.refused),
         "conflicts": _lately_figures(happened.conflicts),
+        "dropped": {
+            "last_day": {reason.value: count for reason, count in records.dropped.last_day.items()},
+            "since": records.dropped.since and records.dropped.since.isoformat(),
+        },
     }
 
 

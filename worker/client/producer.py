@@ -5,52 +5,48 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from amqp.exceptions import AMQPError
-from celery import Celery
-from kombu import Connection
 from kombu.exceptions import ChannelError, OperationalError
-from kombu.transport import TRANSPORT_ALIASES
-from kombu.utils.url import maybe_sanitize_url
+from redis.exceptions import RedisError
 
-from worker.client.transport import CONFIRM_SECONDS, producer_options
+from worker.client.broker_url import BrokerUrl
+from worker.client.transport import CONFIRM_SECONDS, BrokerCelery, producer_configuration
 from worker.domain.queue_depth import QueueDepth
-from worker.errors import BrokerUnavailableError, SettingsError
+from worker.errors import BrokerUnavailableError
 
 #: Seconds, then an error.
 _RETRY_POLICY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
 
+#: What a broker that is unavailable or refuses raises here, whichever kind it is.
+_UNAVAILABLE: Final = (OperationalError, AMQPError, RedisError, OSError)
 
-class _FaithfulCelery(Celery):
-    """Celery, but faithful to the broker it was given: CELERY_BROKER_URL is the platform's own business."""
 
-    def __init__(self, broker_url: str) -> None:
-        super().__init__("moderation-client", broker=broker_url, set_as_current=False)
-        self._broker_url = broker_url
+class _ProducerCelery(BrokerCelery):
+    def __init__(self, broker: BrokerUrl) -> None:
+        super().__init__("moderation-client", set_as_current=False)
+        self._url = broker
+        self.conf.update(producer_configuration(broker))
 
-    def connection_for_write(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
-        return super().connection_for_write(url or self._broker_url, *arguments, **options)
+    @property
+    def broker(self) -> BrokerUrl:
+        return self._url
 
 
 class Producer:
     """A connection to a broker. Safe to share between threads."""
 
     def __init__(self, broker_url: str, *, setting: str = "MODERATION_BROKER_URL") -> None:
-        """Take the address of the broker, and the setting it comes from; SettingsError where it is none.
+        """Take the address of the broker, and the setting it comes from; SettingsError if it is invalid.
 
         Connects when first needed.
         """
         self._setting = setting
+        broker = BrokerUrl.parse(broker_url, setting)
         #: For people; never shows the password.
-        self.address = _address(broker_url)
-        self._app = _FaithfulCelery(broker_url)
-        self._app.conf.update(
-            task_ignore_result=True,
-            task_serializer="json",
-            broker_transport_options=producer_options(broker_url),
-            broker_connection_timeout=5,
-        )
+        self.address = str(broker)
+        self._app = _ProducerCelery(broker)
+        self._app.conf.update(task_ignore_result=True, task_serializer="json", broker_connection_timeout=5)
 
     def send(  # noqa: PLR0913 - what a message is made of, by name
         self,
@@ -83,7 +79,7 @@ class Producer:
                 mandatory=True,
                 confirm_timeout=CONFIRM_SECONDS,
             )
-        except (OperationalError, AMQPError) as error:
+        except _UNAVAILABLE as error:
             raise self._unavailable(error) from None
 
     def ping(self) -> None:
@@ -91,7 +87,7 @@ class Producer:
         try:
             with self._app.connection_for_write() as connection:
                 connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
-        except (OperationalError, AMQPError, OSError) as error:
+        except _UNAVAILABLE as error:
             raise self._unavailable(error) from None
 
     def depth(self, queue: str) -> QueueDepth:
@@ -119,18 +115,20 @@ class Producer:
     def _connected(self) -> Iterator[Any]:
         """Yield a channel; BrokerUnavailableError unless the broker answers in seconds."""
         with self._app.connection_for_write() as connection:
-            away: Any = (OperationalError, OSError, *connection.connection_errors)
             try:
                 connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
                 yield connection.default_channel
-            except away as error:
+            except _UNAVAILABLE as error:
                 raise self._unavailable(error) from None
 
     def _unavailable(self, error: Exception) -> BrokerUnavailableError:
-        return BrokerUnavailableError(
-            f"the broker at {self.address} does not answer: {error}",
-            hint=f"see that it runs and that {self._setting} is right",
-        )
+        hint = f"see that it runs and that {self._setting} is right"
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            hint = (
+                "its certificate is not trusted: name a private certificate authority with "
+                f"?ssl_ca_certs=/path/ca.pem at the end of {self._setting}"
+            )
+        return BrokerUnavailableError(f"the broker at {self.address} does not answer: {error}", hint=hint)
 
 
 def _waiting(channel: Any, queue: str) -> int:
@@ -160,15 +158,3 @@ def _keyword_arguments(raw: bytes | str) -> object:
         return found["kwargs"] if isinstance(found, dict) else found[1]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
-
-
-def _address(broker_url: str) -> str:
-    """Return the URL without its password; SettingsError where Celery would misread it, or stumble later."""
-    try:
-        parts = urlsplit(broker_url)
-        if parts.scheme in TRANSPORT_ALIASES and parts.port != 0:
-            return str(maybe_sanitize_url(broker_url))
-    except ValueError:
-        pass
-    shown = broker_url.rpartition("@")[2]
-    raise SettingsError(f"{shown!r} is not a broker's address", hint="for example redis://127.0.0.1:6379/0")

@@ -8,6 +8,7 @@ from prometheus_client import Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from worker.domain.dropped_message import DropReason
 from worker.metrics.policies import Policies, PolicyReading
 from worker.metrics.process import ProcessMetrics
 from worker.metrics.stages import STAGES, StageName
@@ -62,6 +63,13 @@ class Metrics(ProcessMetrics):
             "moderation_not_claimed_total",
             "Submissions that the ledger could not take, for an unforeseen reason; they come again.",
         )
+        self._dropped = self._counter(
+            "moderation_dropped_messages_total",
+            "Messages that no worker can work on, dropped by this process.",
+            "reason",
+        )
+        for reason in DropReason:
+            self._dropped.labels(reason.value)
         self._batch_pictures = Histogram(
             "moderation_batch_pictures",
             "Pictures that shared a pass through the model.",
@@ -117,6 +125,10 @@ class Metrics(ProcessMetrics):
     def not_claimed(self) -> None:
         """Count a submission that could not be entered into the ledger."""
         self._not_claimed.inc()
+
+    def dropped(self, reason: str) -> None:
+        """Count a message that was dropped."""
+        self._dropped.labels(reason).inc()
 
     def batched(self, pictures: int) -> None:
         """Count a pass through the model."""

@@ -1,5 +1,6 @@
 """Where the database is: the value of MODERATION_DATABASE_URL, understood."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -21,6 +22,9 @@ _FORMS: Final = (
     "where characters such as @ : / in a password are written as %40 %3A %2F"
 )
 
+#: Where a URL's options begin; a question mark may stand in a password as well.
+_OPTIONS: Final = re.compile(r"\?(?=[a-z_]+=)")
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -34,10 +38,13 @@ class Address:
     def parse(cls, text: str, password: str = "") -> Self:
         """Understand a database URL; SettingsError where it is none, or of a kind we do not use."""
         try:
-            url = make_url(text)
+            url = make_url(_encode_passwords_ats(text))
         except (ArgumentError, ValueError):
             # The text is not repeated: it may hold a password.
             raise SettingsError("MODERATION_DATABASE_URL is not a database URL", hint=_FORMS) from None
+        if "@" in (url.host or ""):
+            # The host is not repeated: its beginning belongs to the password.
+            raise SettingsError("MODERATION_DATABASE_URL has an @ in its password", hint=_FORMS)
         if url.drivername not in _DRIVERS:
             raise SettingsError(
                 f"MODERATION_DATABASE_URL begins with {url.drivername!r}; we use SQLite and PostgreSQL",
@@ -54,6 +61,16 @@ class Address:
         host = self.url.host or self.url.query.get("host") or "localhost"
         port = f":{self.url.port}" if self.url.port else ""
         return f"PostgreSQL {host}{port}/{self.url.database or self.url.username or ''}"
+
+
+def _encode_passwords_ats(text: str) -> str:
+    """Percent-encode each @ of a password: SQLAlchemy would end the password at the first."""
+    if text.startswith("sqlite"):
+        return text
+    options = _OPTIONS.search(text)
+    end = options.start() if options else len(text)
+    login, at, place = text[:end].rpartition("@")
+    return login.replace("@", "%40") + at + place + text[end:]
 
 
 def _file_of(url: URL) -> Path:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ForeignKey,
     Index,
@@ -667,6 +668,21 @@ class LoginFailureRow(Row):
     #: The client's, as far as trusted proxies tell it.
     address: Mapped[str]
     failed_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class DroppedMessageRow(Row):
+    """A message that no worker could work on; the newest are kept for some days."""
+
+    __tablename__ = "dropped_messages"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    reason: Mapped[str]
+    problem: Mapped[str]
+    #: The beginning of its text, without what is secret in URLs.
+    excerpt: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    dropped_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class DeskKeyRow(Row):

@@ -3,26 +3,26 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
 import celery.apps.worker
-from celery import Celery
 from celery.concurrency import get_implementation
 from celery.concurrency.thread import TaskPool as Threads
-from celery.signals import celeryd_init, setup_logging, worker_init, worker_shutdown
-from kombu import Connection
+from celery.signals import celeryd_init, setup_logging, task_revoked, worker_init, worker_shutdown
 
-from worker.client.transport import is_redis, worker_configuration
+from worker.client.broker_url import BrokerUrl
+from worker.client.redis_transport import CarefulChannel, unreadable
+from worker.client.transport import BrokerCelery, worker_configuration
+from worker.domain.dropped_message import DropReason
 from worker.errors import ModerationError, UsageError
 from worker.logs import JsonLines, are_json, begin_logs, set_up_logs
 from worker.printable import printable
 from worker.progress import Progress
 from worker.settings import Settings
-from worker.tasks.redis_transport import CarefulTransport
 from worker.wiring.service import Service, open_service
 from worker.wiring.sizing import Sizing
 
@@ -34,13 +34,18 @@ _LINES_A_MESSAGE: Final = ("celery.worker.strategy", "celery.app.trace")
 Result = TypeVar("Result")
 
 
-class ModerationApp(Celery):
+class ModerationApp(BrokerCelery):
     """A Celery application that opens the service when its worker starts, never at import."""
 
     @cached_property
     def settings(self) -> Settings:
         """The environment, read when it is first needed."""
         return Settings.read()
+
+    @cached_property
+    def broker(self) -> BrokerUrl:
+        """The broker of the settings."""
+        return BrokerUrl.parse(self.settings.broker_url)
 
     @cached_property
     def service(self) -> Service:
@@ -61,16 +66,9 @@ class ModerationApp(Celery):
     def _open(self) -> ExitStack:
         return ExitStack()
 
-    def connection_for_read(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
-        """Connect to the broker of the settings, whatever CELERY_BROKER_URL says."""
-        address = url or self.settings.broker_url
-        if is_redis(address):
-            options.setdefault("transport", CarefulTransport)
-        return super().connection_for_read(address, *arguments, **options)
-
-    def connection_for_write(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
-        """Connect to the broker of the settings, whatever CELERY_BROKER_URL says."""
-        return super().connection_for_write(url or self.settings.broker_url, *arguments, **options)
+    def drop(self, reason: DropReason, problem: str, raw: bytes | str | Mapping[str, object]) -> None:
+        """Count a message that no worker can work on, and keep it for people."""
+        self.service.dropped.note(reason, problem, raw)
 
     def close_service(self) -> None:
         """Stop following the policy files and let go of the database."""
@@ -80,7 +78,6 @@ class ModerationApp(Celery):
 def configuration(settings: Settings) -> dict[str, Any]:
     """Return Celery's settings; the reasons are Celery's behaviour, measured."""
     return {
-        "broker_url": settings.broker_url,
         "task_default_queue": settings.queue,
         # Acknowledged once the ledger answers for it; what dies before has decided nothing, and comes back.
         "task_acks_late": True,
@@ -98,7 +95,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        **worker_configuration(settings.broker_url),
+        **worker_configuration(BrokerUrl.parse(settings.broker_url)),
     }
 
 
@@ -108,6 +105,8 @@ def create_app() -> ModerationApp:
     app.add_defaults(lambda: _or_leave(lambda: configuration(app.settings)))
     # Celery sets up no logs of its own where somebody listens to this.
     setup_logging.connect(_log_by_settings(app), weak=False, dispatch_uid="worker.tasks")
+    unreadable.connect(_drop_unreadable(app), weak=False, dispatch_uid="worker.tasks")
+    task_revoked.connect(_drop_expired(app), weak=False, dispatch_uid="worker.tasks")
     return app
 
 
@@ -123,6 +122,21 @@ def _log_by_settings(app: ModerationApp) -> Callable[..., None]:
                 logging.getLogger(name).setLevel(logging.WARNING)
 
     return set_up
+
+
+def _drop_unreadable(app: ModerationApp) -> Callable[..., None]:
+    def drop(text: bytes, problem: str, **_: Any) -> None:
+        app.drop(DropReason.NOT_A_MESSAGE, problem, text)
+
+    return drop
+
+
+def _drop_expired(app: ModerationApp) -> Callable[..., None]:
+    def drop(sender: Any, request: Any, expired: bool, **_: Any) -> None:
+        if expired and sender.app is app:
+            app.drop(DropReason.EXPIRED, f"its `expires` was {request.expires}", dict(request.kwargs or {}))
+
+    return drop
 
 
 def _or_leave(work: Callable[[], Result]) -> Result:
@@ -182,3 +196,5 @@ def _open_service(sender: Any, **_: Any) -> None:
 def _close_service(sender: Any, **_: Any) -> None:
     if isinstance(sender.app, ModerationApp):
         sender.app.close_service()
+        if left := len(CarefulChannel.unrecorded):
+            log.critical("%d messages that Redis popped and would not take back are lost", left)

@@ -17,6 +17,7 @@ from worker.client.messages import (
     to_message,
     with_headers,
 )
+from worker.domain.dropped_message import DropReason
 from worker.domain.submission import SUBMISSION_ID_PATTERN, Submission
 from worker.domain.traceparent import TRACEPARENT
 from worker.errors import InvalidSubmissionError, ModerationError, PermanentError, UnavailableError
@@ -111,21 +112,23 @@ def _entries(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _refuse(message: Mapping[str, Any], error: PermanentError) -> list[_Failed]:
-    """Keep a trace of what cannot be read: in the log, and in the ledger if it has an id.
+    """Keep a trace of what cannot be read: in the ledger if it has an id, else among the dropped messages.
 
     Return it if the ledger could not take it. UnavailableError if the database is unavailable.
     """
     submission_id = message.get("id")
     with about(submission_id, _headers().get(TRACEPARENT)):
         log.error("submission %.140r refused: %s", submission_id, error.message)
-        if isinstance(submission_id, str) and SUBMISSION_ID_PATTERN.fullmatch(submission_id):
-            try:
-                app.service.refuse(submission_id, error)
-            except UnavailableError:
-                raise
-            except Exception as failure:
-                log.exception("submission %s cannot be refused", submission_id)
-                return [(message, failure)]
+        if not isinstance(submission_id, str) or not SUBMISSION_ID_PATTERN.fullmatch(submission_id):
+            app.drop(DropReason.NO_ID, error.message, message)
+            return []
+        try:
+            app.service.refuse(submission_id, error)
+        except UnavailableError:
+            raise
+        except Exception as failure:
+            log.exception("submission %s cannot be refused", submission_id)
+            return [(message, failure)]
     return []
 
 

@@ -10,6 +10,7 @@ from worker.domain.queue_depth import QueueDepth
 from worker.domain.review import ReviewKind
 from worker.domain.wording import age, counted
 from worker.errors import ModerationError
+from worker.store.dropped_messages import MOST_KEPT, DroppedSummary
 from worker.store.policy_states import disagreements
 from worker.usecases.survey_deployment import Records, Survey
 
@@ -44,6 +45,7 @@ def find_concerns(survey: Survey) -> list[Concern]:
         found += _of_policies(survey.records)
         found += _of_telling(survey.records, survey.at)
         found += _of_strange_submissions(survey.records)
+        found += _of_dropped_messages(survey.records.dropped)
     return found
 
 
@@ -158,6 +160,17 @@ def _of_strange_submissions(records: Records) -> Iterator[Concern]:
         yield Concern(
             f"{counted(number, 'submission')} refused within the hour: no policy can decide them",
             "moderate decisions shows why",
+        )
+
+
+def _of_dropped_messages(dropped: DroppedSummary) -> Iterator[Concern]:
+    if dropped.since:
+        at_least = "at least " if dropped.count >= MOST_KEPT else ""
+        reasons = ", ".join(f"{count:,} {reason.value}" for reason, count in sorted(dropped.last_day.items()))
+        yield Concern(
+            f"{at_least}{counted(dropped.count, 'message')} dropped since "
+            f"{dropped.since:%Y-%m-%d %H:%M} UTC ({reasons})",
+            "moderate dropped list shows them; ask their producer",
         )
 
 

@@ -9,9 +9,10 @@ from worker.client import Client
 from worker.domain.backlog import Backlog
 from worker.domain.queue_depth import QueueDepth
 from worker.errors import ModerationError, SchemaError, UnavailableError
-from worker.store import overview, policy_states, schema
+from worker.store import dropped_messages, overview, policy_states, schema
 from worker.store.column_types import utc_now
 from worker.store.database import Database
+from worker.store.dropped_messages import DroppedSummary
 from worker.store.overview import Happenings
 from worker.store.policy_states import ReportedState
 
@@ -30,6 +31,8 @@ class Records:
     reports: list[ReportedState]
     #: Why each resource that submissions wait for is unavailable.
     why_waiting: Mapping[str, str] = field(default_factory=dict)
+    #: Messages that no worker could work on.
+    dropped: DroppedSummary = field(default_factory=DroppedSummary)
 
     @property
     def awake(self) -> list[ReportedState]:
@@ -68,6 +71,7 @@ class SurveyDeployment:
                 overview.happenings(session),
                 policy_states.all_states(session),
                 {resource: overview.why_waiting(session, resource) for resource in backlog.waiting_for},
+                dropped_messages.summary(session),
             )
 
 

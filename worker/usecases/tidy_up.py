@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from worker.background import repeated
-from worker.store import desk_sessions, login_failures, outbox, review_sources, text_vectors
+from worker.store import desk_sessions, dropped_messages, login_failures, outbox, review_sources, text_vectors
 from worker.store.database import Database
 
 _EVERY_SECONDS: Final = 60.0
@@ -30,6 +30,7 @@ class TidyUp:
             desk_sessions.forget_ended(session)
             login_failures.forget_old(session)
             review_sources.forget_settled(session)
+            dropped_messages.forget_old(session)
             text_vectors.forget_unused(session, older_than=PHRASES_KEPT)
         while self._forget_events() == CHUNK:
             pass

@@ -5,10 +5,9 @@ import time
 from typing import Final
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from worker.client.transport import is_redis
+from worker.client.broker_url import BrokerUrl
+from worker.client.transport import redis_client
 
 #: A request must not wait for a Redis that is away; after a failure it is left alone for a while.
 _TIMEOUT_SECONDS: Final = 0.5
@@ -33,7 +32,7 @@ return string.format('%.3f', missing)
 class RateLimit:
     """Gives each key a minute's tokens at once, and new ones at an even pace.
 
-    While Redis is away, and where the broker is no Redis, each process counts for itself.
+    While Redis is unavailable, and if the broker is no Redis, each process counts for itself.
     """
 
     def __init__(self, broker_url: str, prefix: str, per_minute: int) -> None:
@@ -41,15 +40,8 @@ class RateLimit:
         self._prefix = prefix
         self._local = LocalBuckets(per_minute)
         self._shared_from = 0.0
-        self._redis = self._script = None
-        if is_redis(broker_url):
-            self._redis = redis.Redis.from_url(
-                broker_url,
-                socket_timeout=_TIMEOUT_SECONDS,
-                socket_connect_timeout=_TIMEOUT_SECONDS,
-                retry=Retry(NoBackoff(), 0),
-            )
-            self._script = self._redis.register_script(_TAKE)
+        self._redis = redis_client(BrokerUrl.parse(broker_url), _TIMEOUT_SECONDS)
+        self._script = self._redis.register_script(_TAKE) if self._redis else None
 
     def take(self, key: str, cost: int = 1) -> float:
         """Take `cost` tokens and return 0, or return in how many seconds there will be enough."""

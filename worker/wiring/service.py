@@ -23,6 +23,7 @@ from worker.usecases.check_readiness import CheckReadiness
 from worker.usecases.claim_submissions import ClaimSubmissions
 from worker.usecases.inherit_verdict import InheritVerdict
 from worker.usecases.judge_picture import JudgePicture
+from worker.usecases.keep_dropped import KeepDropped
 from worker.usecases.moderate_image import ModerateImage
 from worker.usecases.recall_embeddings import RecallEmbeddings
 from worker.usecases.record_decisions import RecordDecisions
@@ -56,6 +57,7 @@ class Service:
     refuse: RefuseSubmission
     settle: SettleSubmissions
     set_aside: SetAside
+    dropped: KeepDropped
 
 
 @contextmanager
@@ -104,6 +106,8 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
             recall=_gathered(stack, RecallEmbeddings(database, judge_picture), "reading embeddings"),
             record=_gathered(stack, record, "recording decisions"),
         )
+        dropped = KeepDropped(database, metrics.dropped)
+        stack.enter_context(dropped.keeping())
         process = process_name()
         claim = ClaimSubmissions(
             database, process, policy_wait=timedelta(seconds=settings.policy_wait_seconds)
@@ -121,9 +125,8 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         settle = SettleSubmissions(
             moderate_image, refuse, claim, claim_each, Gate(), metrics, progress, missing_for
         )
-        yield Service(
-            encoder, policies, database, moderate_image, refuse, settle, SetAside(database, metrics)
-        )
+        set_aside = SetAside(database, metrics)
+        yield Service(encoder, policies, database, moderate_image, refuse, settle, set_aside, dropped)
 
 
 def _gathered(

@@ -10,7 +10,7 @@ from worker.errors import CallbackNotAllowedError, InvalidSubmissionError, Setti
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
 from worker.notifications import signature
-from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedTasks
+from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedNames
 from worker.notifications.celery_callback import CeleryTask
 from worker.notifications.webhook import Webhook
 from worker.settings import Settings
@@ -52,10 +52,13 @@ def allowed_callbacks(settings: Settings) -> AllowedCallbacks:
             hint="set MODERATION_WEBHOOK_SECRETS to what `moderate outbox new-secret` prints, and give it to "
             "the receivers",
         )
+    tasks = AllowedNames.parse(settings.callback_tasks, "MODERATION_CALLBACK_TASKS")
+    queues = AllowedNames.parse(settings.callback_queues, "MODERATION_CALLBACK_QUEUES")
     return AllowedCallbacks(
         AddressGuard(hosts, setting="MODERATION_WEBHOOK_HOSTS"),
-        AllowedTasks.parse(settings.callback_tasks),
-        own_queue=settings.queue if settings.callback_broker_url in _NONE else "",
+        tasks,
+        queues if settings.callback_queues else tasks.usual_queues(),
+        own_queue=settings.queue if settings.callback_broker_url in (*_NONE, settings.broker_url) else "",
     )
 
 

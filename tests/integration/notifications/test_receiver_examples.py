@@ -94,7 +94,7 @@ def test_the_receiver_of_webhooks_takes_what_is_ours_once_and_nothing_else(datab
 
 
 def test_a_celery_of_the_platforms_own_is_called_by_its_task_on_its_queue(database, tmp_path, redis_url):
-    queue = f"posts-{secrets.token_hex(4)}"
+    queue = f"posts.{secrets.token_hex(4)}"
     add_events(database, decide(database), {"task": "posts.moderated", "queue": queue})
     assert deliverer(database)() == 0
     event = newest(database)
@@ -228,9 +228,10 @@ def test_the_settings_make_a_deliverer(database, redis_url):
         webhook_hosts="any-public",
         webhook_secrets=f"{new_secret()}, {SECRET}",
         callback_tasks="posts.moderated",
+        callback_queues="posts.*",
         callback_hours=1,
     )
-    queue = f"posts-{secrets.token_hex(4)}"
+    queue = f"posts.{secrets.token_hex(4)}"
     local = "https://localhost/moderated"
     add_events(database, decide(database), local, {"task": "posts.moderated", "queue": queue})
     with open_deliverer(settings, database) as deliver, deliver.running():

@@ -239,6 +239,7 @@ FORBIDDEN = [
     ("http://evil.example.net/", "the host evil.example.net is not one"),
     ({"task": "files.moderated", "queue": "files"}, "the task files.moderated is not one"),
     ({"task": "posts.moderated", "queue": "moderation"}, "the workers' own"),
+    ({"task": "posts.moderated", "queue": "unacked_mutex"}, "unacked_mutex is a key that Celery itself uses"),
 ]
 
 

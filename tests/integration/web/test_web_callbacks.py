@@ -68,6 +68,8 @@ REFUSED = [
     ({"url": "ftp://platform.example/"}, "begins with https://"),
     ({"task": "files.moderated", "queue": "files"}, "the task files.moderated is not one"),
     ({"task": "moderation.check", "queue": "x"}, "is not the platform's own"),
+    ({"task": "posts.moderated", "queue": "unacked_mutex"}, "a key that Celery itself uses"),
+    ({"task": "posts.moderated", "queue": "files"}, "the queue files is not one"),
     ({"task": "posts.moderated"}, "an object with 'url', or one with 'task' and 'queue'"),
     ("https://platform.example/", "must be null, an object"),
 ]
@@ -83,7 +85,7 @@ def test_what_would_not_be_told_is_refused_at_once_and_stops_no_other(deployment
     items = [{"id": f"many-{n}", "source": FILE, "callback": one} for n, (one, _) in enumerate(REFUSED)]
     items.insert(3, {"id": "good", "source": FILE, "callback": URL})
     found = api.post("/v1/submissions/batch", json={"submissions": items}).json()["items"]
-    assert [one["status"] for one in found] == [422] * 3 + [202] + [422] * 4
+    assert [one["status"] for one in found] == [422] * 3 + [202] + [422] * 6
     assert callbacks(deployment) == {"good": URL}
 
 

@@ -5,7 +5,7 @@ import pytest
 from worker.domain.callback import CeleryCallback, WebhookCallback
 from worker.errors import CallbackNotAllowedError, SettingsError
 from worker.network.address_guard import AddressGuard, AllowedHosts
-from worker.notifications.allowed_callbacks import NOBODY, AllowedCallbacks, AllowedTasks
+from worker.notifications.allowed_callbacks import NOBODY, AllowedCallbacks, AllowedNames
 from worker.notifications.signature import new_secret
 from worker.settings import Settings
 from worker.wiring.telling import allowed_callbacks, default_callback
@@ -14,9 +14,13 @@ URL = WebhookCallback("https://platform.example/moderated?token=5ec7e7")
 TASK = CeleryCallback("posts.moderated", "posts")
 
 
-def allowed(hosts="*.example.com", tasks="posts.*, files.moderated"):
+def allowed(hosts="*.example.com", tasks="posts.*, files.moderated", queues=None):
+    names = AllowedNames.parse(tasks, "MODERATION_CALLBACK_TASKS")
     return AllowedCallbacks(
-        AddressGuard(AllowedHosts.parse(hosts)), AllowedTasks.parse(tasks), own_queue="moderation"
+        AddressGuard(AllowedHosts.parse(hosts)),
+        names,
+        names.usual_queues() if queues is None else AllowedNames.parse(queues, "MODERATION_CALLBACK_QUEUES"),
+        own_queue="moderation",
     )
 
 
@@ -34,6 +38,7 @@ def test_by_default_nobody_is_told(callback):
         TASK,
         CeleryCallback("posts.deeply.moderated", "posts"),
         CeleryCallback("files.moderated", "files"),
+        CeleryCallback("files.moderated", "celery"),
     ],
 )
 def test_whom_the_operator_names_is_told(callback):
@@ -48,6 +53,9 @@ def test_whom_the_operator_names_is_told(callback):
         (CeleryCallback("postscript", "posts"), "the task postscript is not one"),
         (CeleryCallback("files.moderated.x", "posts"), "is not one"),
         (CeleryCallback("posts.moderated", "moderation"), "the queue moderation is the workers' own"),
+        (CeleryCallback("posts.moderated", "moderation:rate:1"), "is the workers' own"),
+        (CeleryCallback("posts.moderated", "postscript"), "the queue postscript is not one"),
+        (CeleryCallback("posts.moderated", "posts.urgent"), "the queue posts.urgent is not one"),
     ],
 )
 def test_whom_nobody_named_is_not_told(callback, words):
@@ -55,6 +63,38 @@ def test_whom_nobody_named_is_not_told(callback, words):
         allowed().check(callback)
     assert error.value.hint or "port" in words
     assert "5ec7e7" not in f"{error.value.message} {error.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "queue",
+    [
+        "unacked",
+        "unacked_index",
+        "unacked_mutex",
+        "_kombu.binding.posts",
+        "celeryev",
+        "celeryev.task",
+        "celery-task-meta-1",
+        "celery.pidbox",
+        "worker.celery.pidbox",
+        "1.reply.celery.pidbox",
+        "amq.direct",
+    ],
+)
+def test_a_key_of_celerys_is_no_queue_whatever_the_operator_lists(queue):
+    lenient = allowed(queues=f"{queue}, _kombu.*, celery.*, unacked, celeryev.*")
+    with pytest.raises(CallbackNotAllowedError, match="is a key that Celery itself uses"):
+        lenient.check(CeleryCallback("posts.moderated", queue))
+
+
+def test_queues_are_those_that_the_operator_names():
+    named = allowed(queues="inbox, posts.*")
+    for queue in ("inbox", "posts.urgent"):
+        named.check(CeleryCallback("posts.moderated", queue))
+    for queue in ("posts", "celery", "inbox.x"):
+        with pytest.raises(CallbackNotAllowedError, match=f"the queue {queue} is not one") as refused:
+            named.check(CeleryCallback("posts.moderated", queue))
+        assert "MODERATION_CALLBACK_QUEUES" in refused.value.hint
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/", "https://[::1]/", "http://169.254.169.254/latest"])
@@ -69,6 +109,7 @@ def test_an_address_that_is_not_public_is_refused_before_anything_is_promised(ur
         ({"webhook_hosts": "platform.example"}, "there is no secret to sign them with"),
         ({"webhook_hosts": "*"}, "MODERATION_WEBHOOK_HOSTS: '\\*' is neither a host's name"),
         ({"callback_tasks": "*"}, "MODERATION_CALLBACK_TASKS: '\\*' is not a task's name"),
+        ({"callback_queues": "*"}, "MODERATION_CALLBACK_QUEUES: '\\*' is not a queue's name"),
         ({"webhook_secrets": "whsec_x", "webhook_hosts": "any-public"}, "secret 1 of 1 is not"),
     ],
 )

@@ -1,9 +1,12 @@
 """What the tasks make of messages, with a service that only listens."""
 
+from types import SimpleNamespace
+
 import pytest
 from celery.exceptions import Reject
 
 from worker.client.messages import to_many_message
+from worker.domain.dropped_message import DropReason
 from worker.domain.submission import LocalFile, Submission
 from worker.errors import DatabaseUnavailableError, ModelError, SchemaError, SettingsError
 from worker.settings import Settings
@@ -21,6 +24,8 @@ class Listening:
         self.settled, self.refused, self.away = [], {}, None
         #: Ids that the ledger cannot take, and messages that may be set aside.
         self.broken, self.can_be_set_aside, self.kept = set(), False, []
+        self.dropped = SimpleNamespace(note=lambda reason, *_: self.noted.append(reason))
+        self.noted = []
 
     def settle(self, submissions, spread):
         self._look()
@@ -73,6 +78,7 @@ def test_of_many_those_that_cannot_be_read_are_refused_and_the_others_settled_at
     moderation.check_many.apply(kwargs=message)
     assert service.settled == ["a", "b"]
     assert set(service.refused) == {"d", "e"}
+    assert service.noted == [DropReason.NO_ID]
     assert "field 'source' is missing" in service.refused["d"]
     assert "unknown field 'x'" in service.refused["e"]
 
