@@ -292,6 +292,12 @@ def _print_settled(one: Settled, action: Action) -> None:
     results().print(
         Text.assemble(action_text(action), f"  {one.submission_id}, verdict {one.verdict_id}"), soft_wrap=True
     )
+    if not one.picture_seen:
+        messages().print(
+            "  the picture that was judged has changed, or cannot be read from here: the verdict holds for"
+            " this submission alone",
+            soft_wrap=True,
+        )
 
 
 def _as_json(review: Review, *, blind: bool = False) -> dict[str, Any]:
@@ -309,6 +315,7 @@ def _as_json(review: Review, *, blind: bool = False) -> dict[str, Any]:
         "escalation": review.escalation,
         "claimed_by": review.claimed_by,
         "claimed_until": review.claimed_until.isoformat() if review.claimed_until else None,
+        "picture_changed_at": review.picture_changed_at.isoformat() if review.picture_changed_at else None,
         "statement": review.statement,
         "submission": decision.submission_id,
         "reference": decision.reference,

@@ -20,6 +20,8 @@ VERDICT_MADE: Final = "verdict.made"
 VERDICT_INHERITED: Final = "verdict.inherited"
 VERDICT_REVERSED: Final = "verdict.reversed"
 APPEAL_OPENED: Final = "appeal.opened"
+#: The source has other bytes now than those that were judged.
+PICTURE_CHANGED: Final = "picture.changed"
 GOLDEN_ADDED: Final = "golden.added"
 GOLDEN_RETIRED: Final = "golden.retired"
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.review import Place as PlaceInQueue
 from worker.store import decisions
+from worker.store.column_types import utc_now
 from worker.store.decisions import RecordedDecision
 from worker.store.inserting import insert_into
 from worker.store.tables import AppealRow, DecisionRow, LabelScoreRow, ReviewRow
@@ -43,6 +44,8 @@ class Review:
     claimed_by: str | None
     claimed_until: datetime | None
     fence: int
+    #: When the source was found to have other bytes than those that were judged, in UTC; else None.
+    picture_changed_at: datetime | None
     created_at: datetime
     #: Of whoever appeals; None where this is no appeal.
     statement: str | None
@@ -109,6 +112,22 @@ def settle(session: Session, review_ids: Collection[int]) -> None:
 def withdraw(session: Session, review_ids: Collection[int]) -> None:
     """Note that these are no questions any more; a claim of one is outdated."""
     _update(session, ReviewRow.id.in_(review_ids), state=WITHDRAWN, fence=ReviewRow.fence + 1, **_FREE)
+
+
+def note_picture_changed(session: Session, decision_id: int) -> bool:
+    """Note on the open reviews of a decision that its picture changed; return False if all say so already."""
+    noted = session.scalars(
+        update(ReviewRow)
+        .where(
+            ReviewRow.decision_id == decision_id,
+            ReviewRow.state == OPEN,
+            ReviewRow.picture_changed_at.is_(None),
+        )
+        .values(picture_changed_at=utc_now())
+        .returning(ReviewRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(noted.all())
 
 
 def find(session: Session, review_id: int) -> Review | None:
@@ -245,6 +264,7 @@ def _review(row: ReviewRow, statement: str | None, decision: RecordedDecision) -
         claimed_by=row.claimed_by,
         claimed_until=row.claimed_until,
         fence=row.fence,
+        picture_changed_at=row.picture_changed_at,
         created_at=row.created_at,
         statement=statement,
         decision=decision,

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from worker.domain.policy import Action, Label, Policy
@@ -62,6 +62,8 @@ class Dossier:
     size: tuple[int, int] | None
     #: Whether its kind of file can be transparent, so that it may look different on a black page.
     may_be_transparent: bool
+    #: Whether the bytes that were judged are on record, so that others can be told from them.
+    is_judged: bool
     #: Newest first; [] also where the answer must be given without knowing others'.
     earlier: Sequence[EarlierDecision]
 
@@ -91,9 +93,15 @@ class LookAtReview:
 def _dossier(session: Session, review: Review) -> Dossier:
     decision = review.decision
     facts = session.execute(
-        select(DecisionRow.frames, DecisionRow.width, DecisionRow.height, DecisionRow.format).where(
-            DecisionRow.id == decision.id
+        select(
+            DecisionRow.frames,
+            DecisionRow.width,
+            DecisionRow.height,
+            DecisionRow.format,
+            func.coalesce(DecisionRow.sha256, SubmissionRow.sha256).label("sha256"),
         )
+        .join(SubmissionRow, SubmissionRow.id == DecisionRow.submission_id)
+        .where(DecisionRow.id == decision.id)
     ).one()
     policy = _policy(session, decision.policy_digest, decision.policy)
     blind = review.kind.is_blind or decision.sha256 is None
@@ -104,6 +112,7 @@ def _dossier(session: Session, review: Review) -> Dossier:
         facts.frames or 0,
         (facts.width, facts.height) if facts.width and facts.height else None,
         facts.format not in _OPAQUE,
+        facts.sha256 is not None,
         [] if blind else _earlier(session, decision.sha256 or "", decision.submission_id),
     )
 

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from worker import __version__
 from worker.web import appeals, decisions, operations, review_bodies, reviews, submissions
+from worker.web.bodies import JsonBodies
 from worker.web.desk.application import PREFIX, create_desk
 from worker.web.problems import Problem, answer_errors
 from worker.web.request_log import RequestLog
@@ -53,6 +54,7 @@ def create_app(service: WebService | None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
+    app.state.bodies = JsonBodies()
     for router in (
         submissions.router,
         decisions.router,

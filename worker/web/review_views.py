@@ -30,6 +30,10 @@ class ReviewView(BaseModel):
     escalation: str | None = Field(description="Why it was handed on to a lead.")
     claimed_by: str | None
     claimed_until: datetime | None
+    picture_changed_at: datetime | None = Field(
+        description="When the source was found to have other bytes than those that were judged; null while "
+        "it was not."
+    )
     statement: str | None = Field(description="Of whoever appeals.")
     decision: DecisionView
 
@@ -62,6 +66,10 @@ class SettledItem(BaseModel):
     review: int
     verdict: int
     submission: str
+    picture_seen: bool = Field(
+        description="Whether the person saw the bytes that were judged. If not, the verdict holds for this "
+        "submission alone: nothing inherits it, and no policy is measured by it."
+    )
 
 
 class SettledView(BaseModel):
@@ -170,6 +178,7 @@ def review_view(review: Review, *, to_answer: bool = False) -> ReviewView:
         escalation=review.escalation,
         claimed_by=review.claimed_by,
         claimed_until=review.claimed_until,
+        picture_changed_at=review.picture_changed_at,
         statement=review.statement,
         decision=decision_view(review.decision),
     )

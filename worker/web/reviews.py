@@ -36,7 +36,10 @@ _MAX_NAME_CHARACTERS: Final = 200
 _PLACE: Final = TypeAdapter(
     tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[int, Field(ge=0, lt=2**63)]]
 )
-_CONFLICT: Final = "Somebody was first, or the claim is held no more; the detail says who and when."
+_CONFLICT: Final = (
+    "Somebody was first, the claim is held no more, or the picture changed and only a lead can allow it;"
+    " the detail says which."
+)
 _NOT_ALLOWED: Final = "The API key does not have the scope, or the review is not for this person."
 _UNKNOWN: Final = "There is no such review or verdict."
 
@@ -191,11 +194,16 @@ def verdict(
 ) -> SettledView:
     """Give one answer to all of these, all or none; sent again, the same answer is answered as before."""
     settled = service.intake.desk.settle(
-        wanted.reviewer.reviewer(), wanted.tokens(), wanted.answer(), wanted.shown
+        wanted.reviewer.reviewer(), wanted.tokens(), wanted.answer(), wanted.shown, wanted.digests()
     )
     return SettledView(
         verdicts=[
-            SettledItem(review=one.review_id, verdict=one.verdict_id, submission=one.submission_id)
+            SettledItem(
+                review=one.review_id,
+                verdict=one.verdict_id,
+                submission=one.submission_id,
+                picture_seen=one.picture_seen,
+            )
             for one in settled
         ]
     )

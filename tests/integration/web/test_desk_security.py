@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from PIL import Image
 from sqlalchemy import select, update
-from starlette.testclient import TestClient
 from support.desk import PASSWORD, desk_rows, picture, scores
+from support.desk_browser import HTML, Browser, form_token, held_token, picture_address
 from support.pictures import encoded
 
 from worker.client.messages import unrecorded_source
@@ -24,50 +24,7 @@ from worker.web.desk import picture_links
 from worker.web.desk.application import PARTS
 from worker.web.service import open_web_service
 
-HTML = {"Accept": "text/html"}
 SCRIPT = "<script>alert(1)</script>"
-
-
-class Browser:
-    """A client that keeps cookies and finds the forms' tokens, as a browser would."""
-
-    def __init__(self, app, base="http://127.0.0.1", address="127.0.0.1"):
-        self.client = TestClient(app, base_url=base, client=(address, 50000), follow_redirects=False)
-
-    def get(self, path, **options):
-        options["headers"] = HTML | options.pop("headers", {})
-        return self.client.get(path, **options)
-
-    def post(self, path, data=None, **options):
-        options["headers"] = HTML | options.pop("headers", {})
-        return self.client.post(path, data=data or {"nothing": ""}, **options)
-
-    def login(self, name, password=PASSWORD, **options):
-        token = form_token(self.get("/review/login", **options))
-        return self.post(
-            "/review/login", {"form_token": token, "name": name, "password": password}, **options
-        )
-
-    def send(self, path, data=None, **options):
-        """Send a form with the token of this session."""
-        return self.post(path, {"form_token": form_token(self.get("/review/")), **(data or {})}, **options)
-
-    def take(self):
-        """Claim the next item; return its number and its page."""
-        where = self.send("/review/next").headers["Location"]
-        return int(re.search(r"/items/(\d+)", where)[1]), self.get(where)
-
-
-def form_token(answer):
-    return re.search(r'name="form_token" value="(\w+)"', answer.text)[1]
-
-
-def held_token(page):
-    return re.search(r'name="token" value="(\d+\.\d+)"', page.text)[1]
-
-
-def picture_address(page, way="clear"):
-    return re.search(rf"data-{way}='\[\"([^\"]+)", page.text)[1].replace("\\u0026", "&")
 
 
 @pytest.fixture

@@ -49,7 +49,9 @@ def _lead_to_login(request: Request, _: Any) -> Response:
 
 
 def _answer_problem(request: Request, error: Any) -> Response:
-    return _error(request, error.status, error.detail, error.hint)
+    answer = _error(request, error.status, error.detail, error.hint)
+    answer.headers.update(error.headers)
+    return answer
 
 
 def _answer_conflict(request: Request, error: Any) -> Response:

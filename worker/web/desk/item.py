@@ -7,9 +7,10 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
 from worker.domain.reviewer import Reviewer
-from worker.errors import ReviewConflictError, ReviewNotAllowedError
+from worker.errors import ModerationError, ReviewConflictError, ReviewNotAllowedError
 from worker.store import reviews
 from worker.store.column_types import utc_now
 from worker.store.reviews import Review
@@ -28,6 +29,7 @@ router = APIRouter()
 #: Frames of an animation that get a button.
 _MAX_FRAMES: Final = 64
 #: Formats that can be transparent: on a black page something else may be seen.
+_CHANGED: Final = "it changed after it was judged"
 _ON_BLACK: Final = " on a black page"
 
 
@@ -44,6 +46,8 @@ class Shown:
     frames: int
     #: Why there is no picture, as far as that is known already.
     obstacle: str | None
+    #: Whether the source has other bytes now than those that were judged.
+    changed: bool
 
 
 @router.get("/items/{review_id}")
@@ -52,17 +56,28 @@ def show(request: Request, review_id: int, desk: Desk, visitor: Here) -> Respons
     return item_page(request, desk, visitor, review_id, dict(request.query_params))
 
 
-def item_page(  # noqa: PLR0913 - what was sent, and what was wrong with it
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A verdict that was refused, and why."""
+
+    form: Form
+    error: ModerationError
+
+    @property
+    def problem(self) -> str:
+        """Return what is wrong and the way out, in one sentence."""
+        return f"{self.error.message}: {self.error.hint}" if self.error.hint else self.error.message
+
+
+def item_page(  # noqa: PLR0913, PLR0917 - what the page is about, and for whom
     request: Request,
     desk: DeskService,
     visitor: Visitor,
     review_id: int,
     query: dict[str, str],
-    *,
-    sent: Form | None = None,
-    problem: str = "",
+    sent: Sent | None = None,
 ) -> Response:
-    """Return the page; with what was sent and why it was refused, where it was."""
+    """Return the page; with the verdict that was refused, if one was."""
     filters = DeskFilters.of(query)
     main, alike = _in_hand(desk, visitor.reviewer, review_id, ids_in(query.get("with", "")))
     if main is None:
@@ -71,7 +86,7 @@ def item_page(  # noqa: PLR0913 - what was sent, and what was wrong with it
     return page(
         request,
         "item.html",
-        status=422 if problem else 200,
+        status=sent.error.http_status if sent else 200,
         here="item",
         visitor=visitor,
         undo=desk.parts.last_verdict(visitor.reviewer.name),
@@ -83,8 +98,9 @@ def item_page(  # noqa: PLR0913 - what was sent, and what was wrong with it
         bars=[bars.bar(one) for one in first.evidence],
         clear=visitor.account.shows_clear or query.get("shown") == "clear",
         frame=_frame(query, first),
-        sent=sent,
-        problem=problem,
+        sent=sent.form if sent else None,
+        problem=sent.problem if sent else "",
+        can_allow=visitor.reviewer.is_lead or not _lifts_a_flag_unseen(main),
         address=address_of(main.id, alike, filters),
         needs_reason=_needing_reason(first),
     )
@@ -164,6 +180,7 @@ def _not_in_hand(
 
 def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier) -> Shown:
     review = dossier.review
+    changed = review.picture_changed_at is not None
     frames = min(max(1, dossier.frames), _MAX_FRAMES)
     on_black = frames if _ON_BLACK in review.decision.reason else 0
     made = {
@@ -178,8 +195,14 @@ def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier) -> Shown:
         made[Variant.CLEAR],
         min(dossier.first_frame, frames - 1) + on_black,
         frames,
-        desk.parts.show_picture.obstacle(review.decision.submission_id),
+        _CHANGED if changed else desk.parts.show_picture.obstacle(review.decision.submission_id),
+        changed,
     )
+
+
+def _lifts_a_flag_unseen(review: Review) -> bool:
+    """Whether to allow this would lift a flag from a picture that cannot be seen any more."""
+    return review.picture_changed_at is not None and review.decision.action is not Action.ALLOW
 
 
 def _frame(query: dict[str, str], dossier: Dossier) -> int | None:

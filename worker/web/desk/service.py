@@ -3,13 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from worker.settings import Settings
 from worker.store import desk_keys
 from worker.store.database import Database
 from worker.web.desk.clients import TrustedProxies
 from worker.web.desk.picture_links import PictureLinks
+from worker.web.desk.picture_queue import PictureQueue
 from worker.wiring.review_desk import DeskParts, ReviewDesk, open_desk_parts
+
+#: Pictures that are fetched and decoded at once; the decoders have processes of their own.
+_PICTURES_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,7 @@ class DeskService:
     proxies: TrustedProxies
     links: PictureLinks
     parts: DeskParts
+    pictures: PictureQueue
 
     @property
     def work(self) -> ReviewDesk:
@@ -39,4 +45,5 @@ def open_desk_service(settings: Settings, queue: ReviewDesk) -> Iterator[DeskSer
     with queue.database.transaction() as session:
         key = desk_keys.picture_key(session)
     with open_desk_parts(settings, queue) as parts:
-        yield DeskService(settings, proxies, PictureLinks(key), parts)
+        pictures = PictureQueue(parts.show_picture, _PICTURES_AT_ONCE)
+        yield DeskService(settings, proxies, PictureLinks(key), parts, pictures)

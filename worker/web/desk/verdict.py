@@ -8,13 +8,13 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from worker.domain.policy import Action
 from worker.domain.review import ClaimToken
 from worker.domain.verdict import Answer
-from worker.errors import InvalidVerdictError, ReviewConflictError
+from worker.errors import InvalidVerdictError, PictureChangedError, ReviewConflictError
 from worker.store import reviews
 from worker.web.desk.access import Desk, Post
 from worker.web.desk.addresses import HOME, address_of, ids_in, next_address
 from worker.web.desk.filters import DeskFilters
 from worker.web.desk.forms import Form
-from worker.web.desk.item import item_page
+from worker.web.desk.item import Sent, item_page
 from worker.web.desk.service import DeskService
 from worker.web.problems import ProblemError
 
@@ -33,10 +33,9 @@ def answer(request: Request, review_id: int, desk: Desk, posted: Post) -> Respon
     try:
         given = _answer(desk, form, review_id)
         desk.work.settle(visitor.reviewer, tokens, given, _what_was_shown(form))
-    except InvalidVerdictError as error:
+    except (InvalidVerdictError, PictureChangedError) as error:
         query = {"with": form.get("with"), "shown": form.get("shown"), **filters.chosen}
-        problem = f"{error.message}: {error.hint}" if error.hint else error.message
-        return item_page(request, desk, visitor, review_id, query, sent=form, problem=problem)
+        return item_page(request, desk, visitor, review_id, query, sent=Sent(form, error))
     _let_go_of_unticked(desk, posted, tokens)
     return RedirectResponse(next_address(desk, visitor.reviewer, filters, form.get("next")), 303)
 

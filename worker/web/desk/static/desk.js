@@ -63,11 +63,22 @@ function toggleZoom() {
   if (zoomed) frame.focus({ preventScroll: true });
 }
 
+const CHANGED = 409, BUSY = 503;
+
+// Return why a picture did not load; null if it loads now. A changed one is said on the page, with its form.
+async function whyNot(image) {
+  const answer = await fetch(image.src, { headers: { Accept: "text/plain" } }).catch(() => null);
+  if (answer && answer.ok) return null;
+  if (answer && answer.status === CHANGED) location.reload();
+  if (answer && answer.status === BUSY) setTimeout(() => (image.src = image.src), 1000 * (answer.headers.get("Retry-After") || 1));
+  return answer ? answer.text() : "the desk does not answer";
+}
+
 async function sayWhyNot() {
-  const answer = await fetch(picture.src, { headers: { Accept: "text/plain" } }).catch(() => null);
-  if (answer && answer.ok) return;
+  const why = await whyNot(picture);
+  if (why === null) return;
   const gone = one("#gone");
-  gone.textContent = "No picture: " + (answer ? await answer.text() : "the desk does not answer");
+  gone.textContent = "No picture: " + why;
   gone.hidden = false;
   picture.hidden = true;
 }
@@ -83,6 +94,11 @@ if (picture) {
   picture.addEventListener("load", () => { picture.hidden = false; one("#gone").hidden = true; });
   if (picture.complete && picture.naturalWidth === 0) sayWhyNot();
 }
+
+all("img.thumb").forEach((thumb) => {
+  thumb.addEventListener("error", () => whyNot(thumb));
+  if (thumb.complete && thumb.naturalWidth === 0) whyNot(thumb);
+});
 
 // ------------------------------------------------------------ the lease, and what comes next
 
