@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from worker.client.messages import from_message
 from worker.domain.api_key import ApiKey, Scope
 from worker.domain.submission import SUBMISSION_ID_PATTERN, LocalFile, Submission, new_submission_id
-from worker.errors import InvalidSubmissionError, PermanentError
+from worker.errors import DatabaseUnavailableError, InvalidSubmissionError, PermanentError
 from worker.images.uploads import IncomingPicture
 from worker.usecases.accept_submissions import Acceptance
 from worker.usecases.find_submission import KnownSubmission
@@ -148,15 +148,23 @@ async def _accept_upload(request: Request, service: WebService) -> Acceptance:
 
 
 def _keep_and_accept(service: WebService, picture: IncomingPicture, form: Mapping[str, str]) -> Acceptance:
-    """Give the picture its name before anybody hears of it; take it away where nobody will."""
+    """Put the picture in its place before workers hear of it, and delete it again if it is not accepted."""
     submission = _uploaded(picture, form)
     uploads = service.intake.uploads
-    path = uploads.keep(picture, submission.id)
-    placed = replace(submission, source=LocalFile(path), sha256=picture.sha256)
-    (outcome,) = service.intake.accept([placed])
-    known = service.intake.find(submission.id)
-    if not known or known.entry.source != {"kind": "file", "path": path}:
-        uploads.discard(path)
+    kept = uploads.keep(picture, submission.id)
+    placed = replace(submission, source=LocalFile(kept.path), sha256=picture.sha256)
+    try:
+        (outcome,) = service.intake.accept([placed])
+    except DatabaseUnavailableError as error:
+        # What may be in the ledger is left to the sweep, which asks it.
+        if not error.may_be_written:
+            uploads.discard(kept)
+        raise
+    # A repeated submission has its picture already.
+    if isinstance(outcome, Acceptance) and outcome.is_new:
+        uploads.confirm(kept)
+    else:
+        uploads.discard(kept)
     return _accepted(outcome)
 
 
