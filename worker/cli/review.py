@@ -274,11 +274,12 @@ def _due(review: Review, now: datetime) -> Text:
 
 
 def _print_claimed(review: Review) -> None:
+    review = review.told
     decision = review.decision
     results().print(
         Text.assemble(
             (_token(review), "bold"),
-            f"  {review.kind.told.value}  severity {decision.severity}  {decision.policy}  ",
+            f"  {review.kind.value}  severity {decision.severity}  {decision.policy}  ",
             decision.reference or decision.submission_id,
         ),
         soft_wrap=True,
@@ -301,11 +302,12 @@ def _print_settled(one: Settled, action: Action) -> None:
 
 
 def _as_json(review: Review, *, blind: bool = False) -> dict[str, Any]:
+    review = review.told if blind else review
     decision = review.decision
     return {
         "review": review.id,
         "claim": review.fence,
-        "kind": (review.kind.told if blind else review.kind).value,
+        "kind": review.kind.value,
         "queue": review.queue,
         "priority": review.priority,
         "severity": decision.severity,

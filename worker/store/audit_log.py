@@ -81,6 +81,14 @@ def severe_shown(session: Session, reviewer: str, since: datetime) -> int:
     return session.scalar(query) or 0
 
 
+def has_claimed(session: Session, actor: str, review_id: int) -> bool:
+    """Whether a person ever had a review."""
+    query = select(AuditLogRow.id).where(
+        AuditLogRow.review_id == review_id, AuditLogRow.actor == actor, AuditLogRow.what == CLAIMED
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def claimed_at(session: Session, review_id: int) -> datetime | None:
     """Return when a review was last claimed."""
     query = select(AuditLogRow.at).where(AuditLogRow.review_id == review_id, AuditLogRow.what == CLAIMED)

@@ -1,15 +1,17 @@
 """Reviews: the queue of questions for people, and how each stands."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, case, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from worker.domain.review import ClaimToken, ReviewKind
+from worker.domain.decision import QUARANTINED
+from worker.domain.policy import Action
+from worker.domain.review import ClaimToken, ReviewKind, first_kind
 from worker.domain.review import Place as PlaceInQueue
 from worker.store import decisions
 from worker.store.column_types import utc_now
@@ -29,7 +31,7 @@ class Review:
     """A review as the database holds it, with the decision it is about."""
 
     id: int
-    #: As it is; whoever answers may be told `kind.told`.
+    #: As it is; the person who answers may know `told.kind`.
     kind: ReviewKind
     #: open, settled or withdrawn.
     state: str
@@ -39,6 +41,8 @@ class Review:
     #: In UTC; None where it may wait.
     deadline_at: datetime | None
     for_lead: bool
+    #: The one person a golden item is asked of; None for everybody.
+    meant_for: str | None
     #: Why it was escalated; None where it was not.
     escalation: str | None
     claimed_by: str | None
@@ -56,6 +60,20 @@ class Review:
         """What its holder shows."""
         return ClaimToken(self.id, self.fence)
 
+    @property
+    def told(self) -> "Review":
+        """Return what the person who answers may know: of a blind review, what a first look would be.
+
+        A decision that was made long ago would give it away, and so would a block, which is asked about by
+        appeals alone.
+        """
+        if not self.kind.is_blind:
+            return self
+        decision = replace(self.decision, created_at=self.created_at)
+        if decision.action is Action.BLOCK:
+            decision = replace(decision, action=Action.REVIEW, held_back=True)
+        return replace(self, kind=first_kind(self.decision.action, self.decision.reason), decision=decision)
+
     def is_held(self, now: datetime) -> bool:
         """Whether somebody has it in hand."""
         return self.claimed_until is not None and self.claimed_until > now
@@ -69,6 +87,7 @@ class ReviewFilters:
     #: A label that was flagged.
     label: str | None = None
     policy: str | None = None
+    #: What the person who answers may know; a blind kind: what it is.
     kind: ReviewKind | None = None
     #: At least so grave, 1 to 5.
     severity: int | None = None
@@ -179,10 +198,21 @@ def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
     if filters.queue is not None:
         yield ReviewRow.queue == filters.queue
     if filters.kind is not None:
-        yield ReviewRow.kind == filters.kind.value
+        yield (ReviewRow.kind if filters.kind.is_blind else told_kind()) == filters.kind.value
     if filters.until is not None:
         yield ReviewRow.created_at < filters.until
     yield from about(filters)
+
+
+def told_kind() -> ColumnElement[str]:
+    """Return the kind that the person who answers may know, as `Review.told` has it."""
+    blind = [kind.value for kind in ReviewKind if kind.is_blind]
+    return case(
+        (ReviewRow.kind.not_in(blind), ReviewRow.kind),
+        (DecisionRow.reason.startswith(QUARANTINED, autoescape=True), ReviewKind.QUARANTINE.value),
+        (DecisionRow.action == Action.ALLOW, ReviewKind.AUDIT.value),
+        else_=ReviewKind.DECISION.value,
+    )
 
 
 def about(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
@@ -260,6 +290,7 @@ def _review(row: ReviewRow, statement: str | None, decision: RecordedDecision) -
         priority=row.priority,
         deadline_at=row.deadline_at,
         for_lead=row.for_lead,
+        meant_for=row.meant_for,
         escalation=row.escalation,
         claimed_by=row.claimed_by,
         claimed_until=row.claimed_until,

@@ -64,7 +64,7 @@ class Dossier:
     may_be_transparent: bool
     #: Whether the bytes that were judged are on record, so that others can be told from them.
     is_judged: bool
-    #: Newest first; [] also where the answer must be given without knowing others'.
+    #: Newest first.
     earlier: Sequence[EarlierDecision]
 
     @property
@@ -104,16 +104,15 @@ def _dossier(session: Session, review: Review) -> Dossier:
         .where(DecisionRow.id == decision.id)
     ).one()
     policy = _policy(session, decision.policy_digest, decision.policy)
-    blind = review.kind.is_blind or decision.sha256 is None
     return Dossier(
-        review,
+        review.told,
         _evidence(review, policy),
         policy,
         facts.frames or 0,
         (facts.width, facts.height) if facts.width and facts.height else None,
         facts.format not in _OPAQUE,
         facts.sha256 is not None,
-        [] if blind else _earlier(session, decision.sha256 or "", decision.submission_id),
+        _earlier(session, review) if decision.sha256 else [],
     )
 
 
@@ -138,16 +137,19 @@ def _evidence(review: Review, policy: Policy | None) -> list[LabelEvidence]:
     return sorted(found, key=lambda one: (place.get(one.score.label, len(place)), -one.score.score))
 
 
-def _earlier(session: Session, sha256: str, submission_id: str) -> list[EarlierDecision]:
+def _earlier(session: Session, review: Review) -> list[EarlierDecision]:
+    """Return what was decided about the same bytes; to whoever answers blindly, not what people said."""
+    decision = review.decision
     query = (
         select(DecisionRow, SubmissionRow.reference)
         .join(SubmissionRow, SubmissionRow.id == DecisionRow.submission_id)
-        .where(DecisionRow.sha256 == sha256, DecisionRow.submission_id != submission_id)
+        .where(DecisionRow.sha256 == decision.sha256, DecisionRow.submission_id != decision.submission_id)
         .order_by(DecisionRow.created_at.desc(), DecisionRow.id.desc())
         .limit(_MAX_EARLIER)
     )
     found = session.execute(query).all()
-    said = verdicts.latest_of(session, [row.submission_id for row, _ in found])
+    ids = [] if review.kind.is_blind else [row.submission_id for row, _ in found]
+    said = {name: one for name, one in verdicts.latest_of(session, ids).items() if one.picture_seen}
     earlier = []
     for row, reference in found:
         verdict = said.get(row.submission_id)

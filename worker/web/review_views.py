@@ -164,12 +164,13 @@ class AppealView(BaseModel):
     answered_at: datetime | None
 
 
-def review_view(review: Review, *, to_answer: bool = False) -> ReviewView:
-    """Return a review as the API tells it; to whoever answers, not which ones only measure."""
+def review_view(review: Review) -> ReviewView:
+    """Return a review as the person who answers may know it: not which ones only measure."""
+    review = review.told
     return ReviewView(
         review=review.id,
         claim=review.fence,
-        kind=review.kind.told if to_answer else review.kind,
+        kind=review.kind,
         queue=review.queue,
         priority=review.priority,
         created_at=review.created_at,
@@ -188,7 +189,7 @@ def reversed_view(undone: Reversal) -> ReversedView:
     """Return what was undone."""
     return ReversedView(
         verdicts=list(undone.verdict_ids),
-        reopened=[review_view(review, to_answer=True) for review in undone.reopened],
+        reopened=[review_view(review) for review in undone.reopened],
     )
 
 

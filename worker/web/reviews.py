@@ -3,7 +3,7 @@
 import base64
 import json
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field, TypeAdapter
@@ -45,6 +45,8 @@ _UNKNOWN: Final = "There is no such review or verdict."
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"], dependencies=[needs(Scope.REVIEWS)])
 
+#: The kinds that people may know of.
+Kind = Literal["decision", "audit", "quarantine", "appeal", "disagreement"]
 Name = Annotated[str | None, Query(max_length=_MAX_NAME_CHARACTERS)]
 
 
@@ -64,14 +66,14 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     label: Annotated[Name, Query(description="Only where this label was flagged.")] = None,
     policy: Annotated[Name, Query(description="Only under the policy of this name.")] = None,
     kind: Annotated[
-        ReviewKind | None, Query(description="Only of this kind; golden ones are hidden.")
+        Kind | None, Query(description="Only of this kind; blind second looks pass for first ones.")
     ] = None,
     severity: Annotated[int | None, Query(ge=1, le=5, description="Only this grave or graver.")] = None,
     cursor: Annotated[Name, Query(description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50,
 ) -> ReviewPage:
     """Return open reviews with their decisions, claimed ones too."""
-    filters = ReviewFilters(queue, label, policy, kind, severity)
+    filters = ReviewFilters(queue, label, policy, ReviewKind(kind) if kind else None, severity)
     after = _place(cursor) if cursor else None
     with service.intake.database.reading() as session:
         # One more than asked for tells whether there is a next page.
@@ -116,7 +118,7 @@ def claim(
         wanted.reviewer.reviewer(), filters, review_id=wanted.review, grouped=wanted.grouped
     )
     claimed = [found.review, *found.alike] if found else []
-    return ClaimedView(reviews=[review_view(review, to_answer=True) for review in claimed])
+    return ClaimedView(reviews=[review_view(review) for review in claimed])
 
 
 @router.post(

@@ -82,7 +82,7 @@ async def submit(
     open_and_asked_for = known.state == "accepted" and (accepted.is_new or seconds is not None)
     response.status_code = 202 if open_and_asked_for else 200
     if open_and_asked_for:
-        response.headers["Location"] = f"{router.prefix}/{accepted.id}"
+        response.headers["Location"] = f"{request.scope['root_path']}{router.prefix}/{accepted.id}"
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return submission_view(known)
 

@@ -130,8 +130,10 @@ def test_the_login_form_too_needs_its_token(app):
 
 
 def test_the_cookie_is_for_us_alone_and_the_database_cannot_be_used_to_sign_in(rows, ada):
-    (cookie,) = ada.client.cookies.jar
-    assert cookie.name == "desk"
+    jar = {cookie.name: cookie for cookie in ada.client.cookies.jar}
+    # The other says nothing but that somebody signed in from here before.
+    assert set(jar) == {"desk", "desk-known"}
+    cookie = jar["desk"]
     assert (cookie.has_nonstandard_attr("HttpOnly"), cookie.get_nonstandard_attr("SameSite")) == (True, "lax")
     with rows.database.reading() as session:
         assert cookie.value not in session.scalars(select(DeskSessionRow.id)).all()
@@ -165,6 +167,31 @@ def test_a_session_ends_by_itself(rows, ada):
         with rows.database.transaction() as session:
             session.execute(update(DeskSessionRow).values({column: utc_now() - age}))
         assert (ada.get("/review/").status_code == 200) is holds
+
+
+def test_what_a_page_does_by_itself_does_not_keep_the_session(rows, ada):
+    rows.item("one")
+    rows.item("two")
+    number, page = ada.take()
+    token = form_token(page)
+
+    def seen():
+        with rows.database.reading() as session:
+            return session.scalars(select(DeskSessionRow.seen_at)).one()
+
+    with rows.database.transaction() as session:
+        session.execute(update(DeskSessionRow).values(seen_at=utc_now() - timedelta(minutes=30)))
+    before = seen()
+    kept = {"form_token": token, "token": held_token(page)}
+    assert ada.post("/review/renew", kept).status_code == 200
+    assert ada.post("/review/ahead", {"form_token": token, "here": str(number)}).json()["href"]
+    assert ada.get(picture_address(page)).status_code == 200
+    assert seen() == before
+    assert ada.get(f"/review/items/{number}").status_code == 200
+    assert seen() > before
+    with rows.database.transaction() as session:
+        session.execute(update(DeskSessionRow).values(seen_at=utc_now() - timedelta(minutes=61)))
+    assert ada.post("/review/renew", kept).status_code == 401
 
 
 def test_signing_out_ends_it_in_the_database_too(ada):
@@ -288,6 +315,36 @@ def test_behind_a_proxy_no_password_opens_and_forms_need_their_tokens_still(rows
         assert sent.status_code == 303
 
 
+def test_an_ipv6_network_is_one_address_and_a_port_makes_no_other(rows):
+    for forwarded in ("2001:db8:5:6::{n}", "203.0.113.9:{n}", "[2001:db8:7:8::{n}]:{n}"):
+        with app_with(rows, trusted_proxies="10.0.0.0/24") as app:
+            statuses = []
+            for n in range(1, 8):
+                browser = Browser(app, base="https://desk.example", address="10.0.0.7")
+                headers = {"X-Forwarded-For": forwarded.format(n=n), "X-Forwarded-Proto": "https"}
+                statuses.append(browser.login("ada", "wrong", headers=headers).status_code)
+        assert statuses == [403] * 5 + [429] * 2, forwarded
+
+
+def test_strangers_behind_the_same_proxy_lock_nobody_out_who_signed_in_here_before(rows, app):
+    mine = Browser(app)
+    assert mine.login("ada").status_code == 303
+    mine.send("/review/logout")
+    with rows.database.transaction() as session:
+        session.add_all(
+            LoginFailureRow(name=name, address="127.0.0.1", failed_at=utc_now())
+            for name in ["ada"] * 60 + [f"n{n}" for n in range(60)]
+        )
+    assert Browser(app).login("ada").status_code == 429
+    assert mine.login("ADA ").status_code == 303
+    # The browser is known for its own person, and is limited too.
+    mine.send("/review/logout")
+    assert mine.login("bob").status_code == 429
+    for _ in range(5):
+        assert mine.login("ada", "wrong").status_code == 403
+    assert mine.login("ada").status_code == 429
+
+
 # ------------------------------------------------------------- the pictures
 
 
@@ -362,7 +419,7 @@ def test_where_the_picture_is_gone_the_desk_says_why(rows, ada):
 
 def test_a_picture_that_came_inside_its_message_is_shown_while_its_source_is_kept(rows, ada):
     data = encoded(picture(9), "PNG")
-    rows.item("one", source=InlineBytes(data))
+    rows.item("one", data=data, source=InlineBytes(data))
     number, page = ada.take()
     assert "came inside its message" in page.text
     with rows.database.transaction() as session:

@@ -1,23 +1,22 @@
 """The page of one item: its picture, why it was flagged, and the form for the verdict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from worker.domain.policy import Action
-from worker.domain.review import ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.errors import ModerationError, ReviewConflictError, ReviewNotAllowedError
-from worker.store import reviews
+from worker.store import review_claims, reviews
 from worker.store.column_types import utc_now
 from worker.store.reviews import Review
 from worker.usecases.look_at_review import Dossier
 from worker.usecases.show_picture import Variant
 from worker.web.desk import bars
-from worker.web.desk.access import Desk, Here, Post, Visitor
+from worker.web.desk.access import Desk, Here, Post, ReviewNumber, Visitor
 from worker.web.desk.addresses import address_of, ids_in
 from worker.web.desk.filters import DeskFilters
 from worker.web.desk.forms import Form
@@ -51,7 +50,7 @@ class Shown:
 
 
 @router.get("/items/{review_id}")
-def show(request: Request, review_id: int, desk: Desk, visitor: Here) -> Response:
+def show(request: Request, review_id: ReviewNumber, desk: Desk, visitor: Here) -> Response:
     """Show an item to whoever has it in hand."""
     return item_page(request, desk, visitor, review_id, dict(request.query_params))
 
@@ -101,7 +100,7 @@ def item_page(  # noqa: PLR0913, PLR0917 - what the page is about, and for whom
         sent=sent.form if sent else None,
         problem=sent.problem if sent else "",
         can_allow=visitor.reviewer.is_lead or not _lifts_a_flag_unseen(main),
-        address=address_of(main.id, alike, filters),
+        address=address_of(desk, main.id, alike, filters),
         needs_reason=_needing_reason(first),
     )
 
@@ -131,7 +130,7 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
     views = [one.clear if visitor.account.shows_clear else one.veiled for one in pictures]
     return JSONResponse(
         {
-            "href": address_of(main.id, alike, filters),
+            "href": address_of(desk, main.id, alike, filters),
             "tokens": [f"{one.id}.{one.fence}" for one in (main, *alike)],
             "pictures": [
                 view[one.first] for view, one in zip(views, pictures, strict=True) if not one.obstacle
@@ -155,9 +154,10 @@ def _not_in_hand(
 ) -> Response:
     with desk.database.reading() as session:
         found = reviews.find(session, review_id)
-    if found and found.kind is ReviewKind.GOLDEN:
-        # That somebody's answers are measured is nobody else's business.
-        found = None
+        if found and not review_claims.may_know(session, found, visitor.reviewer):
+            found = None
+    if found and review_claims.is_escalated_golden(found):
+        found = replace(found, state="open", for_lead=True)
     free = (
         found is not None
         and found.state == "open"
@@ -208,7 +208,8 @@ def _lifts_a_flag_unseen(review: Review) -> bool:
 def _frame(query: dict[str, str], dossier: Dossier) -> int | None:
     asked = query.get("frame", "")
     frames = min(max(1, dossier.frames), _MAX_FRAMES)
-    return int(asked) if asked.isascii() and asked.isdigit() and int(asked[:4]) < 2 * frames else None
+    is_number = asked.isascii() and asked.isdigit() and len(asked) < 5
+    return int(asked) if is_number and int(asked) < 2 * frames else None
 
 
 def _needing_reason(dossier: Dossier) -> dict[str, Any]:

@@ -19,7 +19,9 @@ _MINUTE: Final = timedelta(minutes=1)
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page."""
     text = _TEMPLATES.get_template(template).render(
-        {"visitor": None, "undo": None, "here": "", **values}, request_id=request.state.request_id
+        {"visitor": None, "undo": None, "here": "", **values},
+        request_id=request.state.request_id,
+        root=request.scope["root_path"],
     )
     return HTMLResponse(text, status)
 

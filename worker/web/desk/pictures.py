@@ -1,6 +1,8 @@
 """Serves pictures of ours: to the session they were signed for, while the item is in that person's hands."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
@@ -11,16 +13,25 @@ from worker.store import audit_log, reviews
 from worker.store.column_types import utc_now
 from worker.store.reviews import Review
 from worker.usecases.show_picture import Variant, View
-from worker.web.desk.access import Desk, Here
+from worker.web.desk.access import Desk, Here, ReviewNumber
 from worker.web.desk.service import DeskService
 from worker.web.problems import ProblemError
 
 router = APIRouter()
 
+_Frame = Annotated[int, Path(ge=0, lt=2**16)]
+_Time = Annotated[int, Query(ge=0, lt=2**63)]
+
 
 @router.get("/pictures/{review_id}/{variant}/{frame}")
 async def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
-    review_id: int, variant: Variant, frame: int, until: int, key: str, desk: Desk, visitor: Here
+    review_id: ReviewNumber,
+    variant: Variant,
+    frame: _Frame,
+    until: _Time,
+    key: str,
+    desk: Desk,
+    visitor: Here,
 ) -> Response:
     """Return a picture, encoded by us."""
     seconds = desk.links.seconds_left(visitor.session_id, review_id, variant, frame, until, key)

@@ -108,20 +108,20 @@ let ahead = [];
 
 function post(path, fields) {
   const body = new URLSearchParams([["form_token", verdict.elements.form_token.value], ...fields]);
-  return fetch(path, { method: "POST", body, headers: { Accept: "application/json" } });
+  return fetch(document.body.dataset.root + path, { method: "POST", body, headers: { Accept: "application/json" } });
 }
 
 const inHand = () => [...verdict.querySelectorAll("input[type=hidden][name=token], input[name=beside]")].map((input) => input.value);
 const filterFields = () => [...verdict.querySelectorAll("input[name^=filter-]")].map((input) => [input.name, input.value]);
 
 async function renew() {
-  const answer = await post("/review/renew", inHand().map((token) => ["token", token])).catch(() => null);
+  const answer = await post("/renew", inHand().map((token) => ["token", token])).catch(() => null);
   if (answer && (answer.status === 409 || answer.status === 401)) {
     const lost = one("#lost");
     lost.textContent = answer.status === 401 ? await answer.text() : (await answer.json()).conflict;
     lost.hidden = false;
   }
-  if (ahead.length) post("/review/renew", ahead.map((token) => ["token", token])).catch(() => null);
+  if (ahead.length) post("/renew", ahead.map((token) => ["token", token])).catch(() => null);
 }
 
 async function lookAhead() {
@@ -131,7 +131,7 @@ async function lookAhead() {
 
 async function claimNext() {
   const here = inHand().map((token) => token.split(".")[0]).join(".");
-  const answer = await post("/review/ahead", [["here", here], ...filterFields()]).catch(() => null);
+  const answer = await post("/ahead", [["here", here], ...filterFields()]).catch(() => null);
   if (!answer || !answer.ok) return;
   const next = await answer.json();
   if (!next.href) return;
