@@ -53,7 +53,7 @@ def hold(session: Session, reviewer: str, tokens: Sequence[ClaimToken], now: dat
     """
     held = lock(session, tokens)
     for review, token in zip(held, tokens, strict=True):
-        if review.state != OPEN and not audit_log.has_claimed(session, reviewer, review.id):
+        if review.state != OPEN and _is_hidden(session, review, reviewer):
             raise unknown(review.id)
         if review.state != OPEN or review.claimed_by != reviewer or review.fence != token.fence:
             raise conflict(session, review, now)
@@ -69,6 +69,13 @@ def lock(session: Session, tokens: Sequence[ClaimToken]) -> list[Review]:
     if missing := [one for one in ids if one not in known]:
         raise unknown(missing[0])
     return reviews.by_ids(session, ids)
+
+
+def _is_hidden(session: Session, review: Review, reviewer: str) -> bool:
+    """Whether who answered a review would tell a person that theirs is no first look."""
+    return not audit_log.has_claimed(session, reviewer, review.id) and is_to_be_asked_blindly(
+        session, review.decision.submission_id, Reviewer(reviewer)
+    )
 
 
 def may_know(session: Session, review: Review, reviewer: Reviewer) -> bool:

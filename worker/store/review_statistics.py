@@ -127,7 +127,7 @@ def labels(session: Session, since: datetime) -> list[LabelCount]:
     counting = and_(
         VerdictRow.created_at >= since,
         VerdictRow.inherited_from.is_(None),
-        VerdictRow.picture_seen,
+        ~exists().where(ReviewRow.id == VerdictRow.review_id, ReviewRow.picture_changed_at.is_not(None)),
         in_force(),
         ~has_later(),
     )
@@ -188,8 +188,7 @@ def golden_answers(session: Session, since: datetime) -> list[GoldenAnswer]:
         .join(ReviewRow, ReviewRow.id == VerdictRow.review_id)
         .join(GoldenItemRow, GoldenItemRow.id == ReviewRow.golden_id)
         .join(DecisionRow, DecisionRow.id == GoldenItemRow.decision_id)
-        .where(VerdictRow.created_at >= since, VerdictRow.picture_seen, stands())
-        .where(GoldenItemRow.retired_at.is_(None))
+        .where(VerdictRow.created_at >= since, stands(), GoldenItemRow.retired_at.is_(None))
         .order_by(VerdictRow.id.desc())
         .limit(MAX_PAIRS)
     )
