@@ -114,6 +114,10 @@ class ReviewConflictError(PermanentError):
     http_status = 409
 
 
+class PictureChangedError(ReviewConflictError):
+    """A picture's source has other bytes now than those that were judged."""
+
+
 class ReviewNotAllowedError(PermanentError):
     """This person may not answer this review, or not take back this verdict."""
 
@@ -178,6 +182,9 @@ class SchemaError(PermanentError):
 
 class DatabaseUnavailableError(UnavailableError):
     """The database does not answer."""
+
+    #: Whether the connection was lost in the commit itself, so that it can have happened.
+    may_be_written: bool = False
 
 
 class DatabaseLockedError(DatabaseUnavailableError):

@@ -261,6 +261,19 @@ class Settings(BaseSettings):
     web_waiters: int = Field(
         64, ge=0, description="Requests of one web process that wait at once; others are answered 202."
     )
+    web_root_path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path that a proxy serves `moderate web` under, such as `/moderation`, whether or not it "
+        "cuts it off; empty for none.",
+    )
+    web_keepalive_seconds: int = Field(
+        75,
+        ge=1,
+        le=3600,
+        description="How long `moderate web` keeps an idle connection: longer than the proxy before it, "
+        "which else sends a request down one that is being closed.",
+    )
     review_lease_seconds: float = Field(
         300.0,
         ge=10,

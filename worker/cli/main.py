@@ -46,7 +46,10 @@ COMMANDS: Final = {
         "status",
         "Show whether all is well, or what is not and what to run next; then what waits and what happened.",
     ),
-    "decisions": ("decisions", "Show decisions with what is in force now, their scores and reasons, newest first."),
+    "decisions": (
+        "decisions",
+        "Show decisions with what is in force now, their scores and reasons, newest first.",
+    ),
     "explain": (
         "explain",
         "Make the decisions on a submission again from policy text and stored embedding, and compare.",

@@ -279,11 +279,12 @@ def _due(review: Review, now: datetime) -> Text:
 
 
 def _print_claimed(review: Review) -> None:
+    review = review.told
     decision = review.decision
     results().print(
         Text.assemble(
             (_token(review), "bold"),
-            f"  {review.kind.told.value}  severity {decision.severity}  {decision.policy}  ",
+            f"  {review.kind.value}  severity {decision.severity}  {decision.policy}  ",
             one_line(decision.reference or decision.submission_id),
         ),
         soft_wrap=True,
@@ -297,14 +298,21 @@ def _print_settled(one: Settled, action: Action) -> None:
     results().print(
         Text.assemble(action_text(action), f"  {one.submission_id}, verdict {one.verdict_id}"), soft_wrap=True
     )
+    if not one.picture_seen:
+        messages().print(
+            "  the picture that was judged has changed, or cannot be read from here: the verdict holds for"
+            " this submission alone",
+            soft_wrap=True,
+        )
 
 
 def _as_json(review: Review, state: InForce, *, blind: bool = False) -> dict[str, Any]:
+    review = review.told if blind else review
     decision = review.decision
     return {
         "review": review.id,
         "claim": review.fence,
-        "kind": (review.kind.told if blind else review.kind).value,
+        "kind": review.kind.value,
         "queue": review.queue,
         "priority": review.priority,
         "severity": decision.severity,
@@ -314,6 +322,7 @@ def _as_json(review: Review, state: InForce, *, blind: bool = False) -> dict[str
         "escalation": review.escalation,
         "claimed_by": review.claimed_by,
         "claimed_until": review.claimed_until.isoformat() if review.claimed_until else None,
+        "picture_changed_at": review.picture_changed_at.isoformat() if review.picture_changed_at else None,
         "statement": review.statement,
         "submission": decision.submission_id,
         "reference": decision.reference,

@@ -20,7 +20,7 @@ from worker.domain.policy import Policy
 from worker.errors import PermanentError, UsageError
 from worker.images.decoder_pool import DecoderPool
 from worker.images.folder import find_files
-from worker.images.reader import read_named_file
+from worker.images.reader import read_named_file, verify_sha256
 from worker.printable import printable
 from worker.reports.pages import scan_page, write_page
 from worker.reports.thumbnails import thumbnail
@@ -79,9 +79,14 @@ def scan(
 
 
 def _write(policy: Policy, judged: Judged, decoder: DecoderPool, html: Path) -> None:
+    judged_bytes = {file: one.picture.facts.sha256 for file, one in judged if one.picture}
+
     def draw(file: Path, frame: int) -> str | None:
         try:
-            return thumbnail(decoder, read_named_file(file, decoder.limits), frame)
+            data = read_named_file(file, decoder.limits)
+            # It can have been overwritten since it was judged.
+            verify_sha256(data, judged_bytes.get(file))
+            return thumbnail(decoder, data, frame)
         except PermanentError:
             return None
 

@@ -23,6 +23,8 @@ EPILOG = """Examples:
 
 [bold]moderate web --host 0.0.0.0 --port 8080[/]
 
+[bold]moderate web --host ::[/] (IPv6 and IPv4)
+
 It takes pictures in and tells what was decided; workers judge them. People review under /review; moderate
 reviewer add makes their accounts. TLS is the proxy's business.
 SIGTERM answers the requests in hand and leaves; so does Ctrl-C.
@@ -59,7 +61,7 @@ def _tell_of_keys(service: WebService) -> None:
 
 
 def _tell_of_the_desk(desk: DeskService, url: str) -> None:
-    announce(f"review desk: {url}/review/")
+    announce(f"review desk: {url}{desk.root}/")
     with desk.database.reading() as session:
         if not reviewers.count(session):
             announce("nobody can enter it yet: moderate reviewer add NAME --role admin")
@@ -72,8 +74,10 @@ def _tell_of_the_desk(desk: DeskService, url: str) -> None:
 
 def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # IPv6's "any address" takes IPv4 too, as other servers do.
+    both = host == "::" and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server((host, port), family=family, backlog=512)
+        return socket.create_server((host, port), family=family, backlog=512, dualstack_ipv6=both)
     except OSError as error:
         raise UsageError(
             f"cannot listen on {host}:{port}: {error.strerror or error}", hint="name another --host or --port"
@@ -89,6 +93,7 @@ def _serve(service: WebService, listener: socket.socket) -> None:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_keep_alive=service.settings.web_keepalive_seconds,
     )
     # Once it has stopped, uvicorn raises again the signal that stopped it, which would end us amid leaving.
     signal.signal(signal.SIGTERM, lambda *_: None)

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore
+
+#: How the reason begins of what nobody could judge, because workers died of it.
+QUARANTINED: Final = "not judged, it is in quarantine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,7 @@ def decide_unreadable(policy: Policy, problem: str) -> Decision:
 
 def decide_deadly(crashes: int) -> Decision:
     """Decide about a picture that nobody can judge: as many worker processes died of it."""
-    return Decision(
-        Action.REVIEW, f"not judged, it is in quarantine: {crashes} workers died while they had it"
-    )
+    return Decision(Action.REVIEW, f"{QUARANTINED}: {crashes} workers died while they had it")
 
 
 def _action(label: Label, score: LabelScore) -> Action:

@@ -1,6 +1,7 @@
-"""What is known of an uploaded picture once it was decoded: its content address and its measures."""
+"""What is known of an uploaded picture once it was decoded, and whether it is still there to be seen."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +18,14 @@ class PictureFacts:
     width: int
     height: int
     frames: int
+
+
+class PictureState(StrEnum):
+    """What a picture's source has now, compared with the bytes that were judged."""
+
+    SAME = "same"
+    CHANGED = "changed"
+    #: The source cannot be read.
+    UNAVAILABLE = "unavailable"
+    #: It can be read, but no bytes are on record to compare with: it could not be read when it was judged.
+    NOT_JUDGED = "not_judged"

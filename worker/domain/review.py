@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from worker.domain.decision import Decision
+from worker.domain.decision import QUARANTINED, Decision
 from worker.domain.policy import DEFAULT_QUEUE, Action, Policy
 
 #: From this severity on, pictures count against a person's daily cap.
@@ -57,7 +57,7 @@ class ReviewKind(StrEnum):
 
     @property
     def told(self) -> "ReviewKind":
-        """Return the kind that whoever answers may know."""
+        """Return the kind that the person who answers may know, if the decision is a review."""
         return ReviewKind.DECISION if self.is_blind else self
 
 
@@ -77,6 +77,13 @@ class ClaimToken:
 
     review_id: int
     fence: int
+
+
+def first_kind(action: Action, reason: str) -> ReviewKind:
+    """Return why the first person was asked about a decision: a blind review passes for that."""
+    if reason.startswith(QUARANTINED):
+        return ReviewKind.QUARANTINE
+    return ReviewKind.AUDIT if action is Action.ALLOW else ReviewKind.DECISION
 
 
 def kind_of_review(decision: Decision, *, drawn: bool) -> ReviewKind | None:

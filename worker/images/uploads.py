@@ -1,4 +1,4 @@
-"""Pictures that come over HTTP go below the media root under names of ours, whole or not at all."""
+"""Stores pictures that come over HTTP below the media root: whole, and no longer than they are needed."""
 
 import hashlib
 import os
@@ -17,8 +17,10 @@ from worker.images.limits import Limits
 #: Below it lies what came over HTTP; the rest of the media root is the platform's.
 FOLDER: Final = "web"
 _INCOMING: Final = ".incoming"
-#: A file that is still incoming after this long belonged to a process that died.
-_ABANDONED_SECONDS: Final = 24 * 60 * 60
+#: A note for every picture that has its place, and is not known to be in the ledger.
+_PENDING: Final = ".pending"
+#: What is incoming or pending after this long belonged to a process that died, or to a request that failed.
+ABANDONED_SECONDS: Final = 15 * 60
 
 
 class IncomingPicture:
@@ -52,6 +54,15 @@ class IncomingPicture:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptPicture:
+    """A picture that has its place below the media root, and waits to be accepted."""
+
+    #: Below the media root.
+    path: str
+    submission_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Uploads:
     """The part of the media root that we write."""
 
@@ -73,30 +84,61 @@ class Uploads:
         finally:
             path.unlink(missing_ok=True)
 
-    def keep(self, picture: IncomingPicture, submission_id: str) -> str:
-        """Give a received picture its name and return its path below the media root.
+    def keep(self, picture: IncomingPicture, submission_id: str) -> KeptPicture:
+        """Move a received picture to its place; it stays pending until it is confirmed or discarded.
 
-        The name is made of the id and the picture, so that no upload ever takes another's place.
+        No two have one name, so that deleting one never takes the picture of another request away.
         """
-        name = hashlib.sha256(f"{submission_id}\n{picture.sha256}".encode()).hexdigest()[:40]
-        path = f"{FOLDER}/{datetime.now(UTC):%Y/%m/%d}/{name}"
+        name = secrets.token_hex(20)
+        kept = KeptPicture(f"{FOLDER}/{datetime.now(UTC):%Y/%m/%d}/{name}", submission_id)
         picture.finish()
         with _disk_failures():
-            (self.media_root / path).parent.mkdir(parents=True, exist_ok=True)
-            picture.path.replace(self.media_root / path)
-        return path
+            note = self._note(kept)
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(f"{submission_id}\n{kept.path}\n", encoding="utf-8")
+            (self.media_root / kept.path).parent.mkdir(parents=True, exist_ok=True)
+            picture.path.replace(self.media_root / kept.path)
+        return kept
 
-    def sweep(self) -> None:
-        """Delete what processes that died were receiving."""
-        for path in (self.media_root / FOLDER / _INCOMING).glob("*"):
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                    path.unlink()
-
-    def discard(self, path: str) -> None:
-        """Delete a picture that was kept in vain."""
+    def confirm(self, kept: KeptPicture) -> None:
+        """Note that the ledger refers to a picture."""
         with _disk_failures():
-            (self.media_root / path).unlink(missing_ok=True)
+            self._note(kept).unlink(missing_ok=True)
+
+    def discard(self, kept: KeptPicture) -> None:
+        """Delete a picture that the ledger does not refer to."""
+        with _disk_failures():
+            (self.media_root / kept.path).unlink(missing_ok=True)
+            self._note(kept).unlink(missing_ok=True)
+
+    def abandoned(self) -> list[KeptPicture]:
+        """Return what has been pending for too long, and delete what has been incoming for too long."""
+        for path in _older(self.media_root / FOLDER / _INCOMING):
+            with suppress(OSError):
+                path.unlink()
+        return [kept for note in _older(self.media_root / FOLDER / _PENDING) if (kept := _noted(note))]
+
+    def _note(self, kept: KeptPicture) -> Path:
+        return self.media_root / FOLDER / _PENDING / Path(kept.path).name
+
+
+def _older(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder that were written too long ago to be still in use."""
+    for path in folder.glob("*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                yield path
+
+
+def _noted(note: Path) -> KeptPicture | None:
+    """Return what a note says; None, and no note any more, if its writer died before it said anything."""
+    with suppress(OSError):
+        submission_id, _, rest = note.read_text(encoding="utf-8").partition("\n")
+        path = rest.removesuffix("\n")
+        if rest.endswith("\n") and Path(path).name == note.name:
+            return KeptPicture(path, submission_id)
+        note.unlink()
+    return None
 
 
 @contextmanager

@@ -48,6 +48,7 @@ def read_policy(path: Path, *, with_pictures: bool = True) -> tuple[Policy, str]
 def _read(path: Path) -> bytes:
     problems = Problems(str(path))
     data = b""
+    _refuse_link_out(path, problems)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -64,6 +65,23 @@ def _read(path: Path) -> bytes:
         problems.add_for_file(f"the file is too large: a policy has at most {MAX_FILE_BYTES:,} bytes")
     problems.raise_if_any()
     return data
+
+
+def _refuse_link_out(path: Path, problems: Problems) -> None:
+    """Refuse a link that leads out of its folder: what it points to would be quoted as a broken policy.
+
+    A mounted ConfigMap's files are links within their folder.
+    """
+    try:
+        leads_out = path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve())
+    except (OSError, RuntimeError):
+        # A link to itself.
+        leads_out = True
+    if leads_out:
+        problems.add_for_file(
+            "the file is a link that leads out of its folder", "put the file itself in its place"
+        )
+        problems.raise_if_any()
 
 
 def _decode(data: bytes, path: Path) -> str:

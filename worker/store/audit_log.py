@@ -20,6 +20,8 @@ VERDICT_MADE: Final = "verdict.made"
 VERDICT_INHERITED: Final = "verdict.inherited"
 VERDICT_REVERSED: Final = "verdict.reversed"
 APPEAL_OPENED: Final = "appeal.opened"
+#: The source has other bytes now than those that were judged.
+PICTURE_CHANGED: Final = "picture.changed"
 GOLDEN_ADDED: Final = "golden.added"
 GOLDEN_RETIRED: Final = "golden.retired"
 
@@ -77,6 +79,14 @@ def severe_shown(session: Session, reviewer: str, since: datetime) -> int:
         )
     )
     return session.scalar(query) or 0
+
+
+def has_claimed(session: Session, actor: str, review_id: int) -> bool:
+    """Whether a person ever had a review."""
+    query = select(AuditLogRow.id).where(
+        AuditLogRow.review_id == review_id, AuditLogRow.actor == actor, AuditLogRow.what == CLAIMED
+    )
+    return session.scalar(query.limit(1)) is not None
 
 
 def claimed_at(session: Session, review_id: int) -> datetime | None:

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from worker.errors import SettingsError
+from worker.errors import DatabaseUnavailableError, SettingsError
 from worker.store import time_limits
 from worker.store.address import Address
 from worker.store.failures import named_failures
@@ -77,11 +77,17 @@ class Database:
         """Write in one transaction: committed at the end, or nothing of it.
 
         DatabaseUnavailableError where the database is away or becomes so, or gave the transaction up; then
-        nothing was written, unless the connection was lost in the commit itself: whoever tries again has to
-        be safe to repeat. IntegrityError and the like pass.
+        nothing was written, unless the connection was lost in the commit itself, as `may_be_written` says:
+        whoever tries again has to be safe to repeat. IntegrityError and the like pass.
         """
-        with named_failures(self.address), Session(self.engine) as session, session.begin():
-            yield session
+        is_committing = False
+        try:
+            with named_failures(self.address), Session(self.engine) as session, session.begin():
+                yield session
+                is_committing = True
+        except DatabaseUnavailableError as error:
+            error.may_be_written = is_committing
+            raise
 
     @contextmanager
     def reading(self, *, unhurried: bool = False) -> Iterator[Session]:

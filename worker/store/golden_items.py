@@ -66,6 +66,13 @@ def retire(session: Session, item: int) -> bool:
     return retired is not None
 
 
+def retire_of_decision(session: Session, decision_id: int) -> None:
+    """Retire the golden item that a decision is, if it is one."""
+    item = session.scalar(select(GoldenItemRow.id).where(GoldenItemRow.decision_id == decision_id))
+    if item is not None:
+        retire(session, item)
+
+
 def open_questions(session: Session, item: int) -> list[int]:
     """Return the open reviews that ask it."""
     query = select(ReviewRow.id).where(ReviewRow.golden_id == item, ReviewRow.state == OPEN)

@@ -73,7 +73,7 @@ def of_reviews(session: Session, reviews: Collection[Review]) -> dict[int, InFor
     """
     states = of_submissions(session, {review.decision.submission_id for review in reviews})
     return {
-        review.id: InForce(0, review.decision.action, DecidedBy.POLICY)
+        review.id: InForce(0, review.told.decision.action, DecidedBy.POLICY)
         if review.kind.is_blind
         else states[review.decision.submission_id]
         for review in reviews

@@ -24,14 +24,18 @@ def note(session: Session, name: str, address: str) -> None:
     session.add(LoginFailureRow(name=_short(name), address=address, failed_at=moment()))
 
 
-def too_many(session: Session, name: str, address: str) -> bool:
-    """Whether it was tried too often to be tried now."""
+def too_many(session: Session, name: str, address: str, *, is_known: bool = False) -> bool:
+    """Whether it was tried too often to be tried now.
+
+    `is_known`: `address` is a browser from which this person signed in before. What others tried does not
+    count for it, so that they cannot lock its owner out.
+    """
     of_name, of_address = LoginFailureRow.name == _short(name), LoginFailureRow.address == address
     since = database_now(session) - WINDOW
-    return (
-        _count(session, since, of_name, of_address) >= MAX_OF_NAME_AND_ADDRESS
-        or _count(session, since, of_address) >= MAX_OF_ADDRESS
-        or _count(session, since, of_name) >= MAX_OF_NAME
+    if _count(session, since, of_name, of_address) >= MAX_OF_NAME_AND_ADDRESS:
+        return True
+    return not is_known and (
+        _count(session, since, of_address) >= MAX_OF_ADDRESS or _count(session, since, of_name) >= MAX_OF_NAME
     )
 
 

@@ -14,7 +14,8 @@ from sqlalchemy import type_coerce as read_as
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from worker.domain.review import SEVERE, ReviewKind
+from worker.domain.policy import Action
+from worker.domain.review import SEVERE, Place, ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.errors import ReviewNotAllowedError
 from worker.store import review_claims, reviews
@@ -74,17 +75,30 @@ def golden_for(session: Session, claimant: Claimant, filters: ReviewFilters) -> 
     )
     if filters.queue is not None:
         query = query.where(GoldenItemRow.queue == filters.queue)
-    return session.scalar(query) if filters.kind in {None, ReviewKind.DECISION} else None
+    if filters.kind is not None:
+        query = query.where(_passes_for(filters.kind))
+    return session.scalar(query)
 
 
-def ask_golden(session: Session, golden: GoldenItemRow, reviewer: str, priority: float) -> int:
+def _passes_for(kind: ReviewKind) -> ColumnElement[bool]:
+    """Return the condition that a golden item passes for a review of this kind."""
+    if kind is ReviewKind.AUDIT:
+        return DecisionRow.action == Action.ALLOW
+    return DecisionRow.action != Action.ALLOW if kind is ReviewKind.DECISION else false()
+
+
+def ask_golden(
+    session: Session, golden: GoldenItemRow, reviewer: str, place: Place, created_at: datetime
+) -> int:
     """Ask a person a question whose answer is known; return the review."""
     row = {
         "decision_id": golden.decision_id,
         "kind": ReviewKind.GOLDEN.value,
         "state": OPEN,
         "queue": golden.queue,
-        "priority": priority,
+        "priority": place.priority,
+        "deadline_at": place.deadline_at,
+        "created_at": created_at,
         "golden_id": golden.id,
         "meant_for": reviewer,
     }
@@ -102,6 +116,7 @@ def pick(session: Session, claimant: Claimant, review_id: int, now: datetime) ->
     if session.scalar(locked) is None:
         raise review_claims.unknown(review_id)
     (review,) = reviews.by_ids(session, [review_id])
+    review_claims.require_known(session, review, claimant.reviewer)
     if review.state != OPEN or (review.is_held(now) and review.claimed_by != name):
         raise review_claims.conflict(session, review, now)
     if not review.is_held(now):

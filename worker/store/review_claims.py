@@ -3,16 +3,16 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.reviewer import Reviewer
-from worker.errors import ReviewConflictError, UnknownReviewError
+from worker.errors import ReviewConflictError, ReviewNotAllowedError, UnknownReviewError
 from worker.store import audit_log, reviews, verdicts
 from worker.store.clock import moment
 from worker.store.inserting import insert_into
-from worker.store.reviews import OPEN, SETTLED, Review
+from worker.store.reviews import OPEN, SETTLED, WITHDRAWN, Review
 from worker.store.tables import DecisionRow, GoldenItemRow, ReviewRow, ReviewSkipRow, VerdictRow
 
 
@@ -53,6 +53,8 @@ def hold(session: Session, reviewer: str, tokens: Sequence[ClaimToken], now: dat
     """
     held = lock(session, tokens)
     for review, token in zip(held, tokens, strict=True):
+        if review.state != OPEN and _is_hidden(session, review, reviewer):
+            raise unknown(review.id)
         if review.state != OPEN or review.claimed_by != reviewer or review.fence != token.fence:
             raise conflict(session, review, now)
     return held
@@ -69,12 +71,76 @@ def lock(session: Session, tokens: Sequence[ClaimToken]) -> list[Review]:
     return reviews.by_ids(session, ids)
 
 
+def _is_hidden(session: Session, review: Review, reviewer: str) -> bool:
+    """Whether who answered a review would tell a person that theirs is no first look."""
+    return not audit_log.has_claimed(session, reviewer, review.id) and is_to_be_asked_blindly(
+        session, review.decision.submission_id, Reviewer(reviewer)
+    )
+
+
+def may_know(session: Session, review: Review, reviewer: Reviewer) -> bool:
+    """Whether a person may learn that there is a review.
+
+    Of one that is answered only a lead may, and a person who had it. Otherwise a reviewer could find out that
+    somebody has answered about the picture in hand, which makes theirs a second look or a golden item.
+    """
+    if review.meant_for not in {None, reviewer.name}:
+        return False
+    if review.state == OPEN or audit_log.has_claimed(session, reviewer.name, review.id):
+        return True
+    blind = is_to_be_asked_blindly(session, review.decision.submission_id, reviewer)
+    return reviewer.is_lead and not blind
+
+
+def require_known(session: Session, review: Review, reviewer: Reviewer) -> None:
+    """Raise what is said of no review at all if a person may not learn of this one, or as it is not."""
+    if not may_know(session, review, reviewer):
+        raise unknown(review.id)
+    if is_escalated_golden(review) and not reviewer.is_lead:
+        raise ReviewNotAllowedError(f"review {review.id} is for a lead", hint="claim the next one instead")
+
+
+def is_escalated_golden(review: Review) -> bool:
+    """Whether this is a golden item that was escalated: it passes for a review that waits for a lead."""
+    return review.kind is ReviewKind.GOLDEN and review.state == WITHDRAWN
+
+
 def golden_reviews(session: Session, submission_id: str) -> set[int]:
     """Return the golden reviews about a submission."""
     query = (
         select(ReviewRow.id)
         .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
         .where(DecisionRow.submission_id == submission_id, ReviewRow.kind == ReviewKind.GOLDEN.value)
+    )
+    return set(session.scalars(query))
+
+
+def blind_since(session: Session, submission_id: str, reviewer: Reviewer) -> datetime | None:
+    """Return since when a blind review of a submission is open that this person may get; None if none is."""
+    blind = [kind.value for kind in ReviewKind if kind.is_blind]
+    query = (
+        select(ReviewRow.created_at)
+        .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
+        .where(
+            DecisionRow.submission_id == submission_id,
+            ReviewRow.kind.in_(blind),
+            ReviewRow.state == OPEN,
+            or_(ReviewRow.meant_for.is_(None), ReviewRow.meant_for == reviewer.name),
+        )
+    )
+    return session.scalar(query.order_by(ReviewRow.id.desc()).limit(1))
+
+
+def held_reviews(session: Session, submission_id: str, reviewer: str) -> set[int]:
+    """Return the open reviews of a submission that a person has claimed."""
+    query = (
+        select(ReviewRow.id)
+        .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
+        .where(
+            DecisionRow.submission_id == submission_id,
+            ReviewRow.claimed_by == reviewer,
+            ReviewRow.state == OPEN,
+        )
     )
     return set(session.scalars(query))
 
@@ -130,7 +196,7 @@ def conflict(session: Session, review: Review, now: datetime) -> ReviewConflictE
             f"by {verdict.reviewer} at {_time(verdict.created_at)}: {verdict.action.value}" if verdict else ""
         )
         return ReviewConflictError(f"review {review.id} was settled {told}".rstrip())
-    if review.state != OPEN:
+    if review.state != OPEN and not is_escalated_golden(review):
         return ReviewConflictError(f"review {review.id} was withdrawn: what raised it was taken back")
     if review.is_held(now):
         at = audit_log.claimed_at(session, review.id)

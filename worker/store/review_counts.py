@@ -9,6 +9,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from worker.domain.review import ReviewKind
+from worker.store import reviews
 from worker.store.tables import DecisionRow, LabelScoreRow, ReviewRow
 
 
@@ -29,25 +30,26 @@ class Waiting:
 
 def waiting(session: Session, now: datetime) -> Waiting:
     """Count what waits."""
+    told = reviews.told_kind().label("told")
     late = case((ReviewRow.deadline_at <= now, 1), else_=0)
     rows = session.execute(
         select(
             ReviewRow.queue,
             DecisionRow.policy,
-            ReviewRow.kind,
+            told,
             ReviewRow.for_lead,
             func.sum(late),
             func.count(),
         )
         .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
         .where(ReviewRow.state == "open", ReviewRow.kind != ReviewKind.GOLDEN)
-        .group_by(ReviewRow.queue, DecisionRow.policy, ReviewRow.kind, ReviewRow.for_lead)
+        .group_by(ReviewRow.queue, DecisionRow.policy, told, ReviewRow.for_lead)
     ).all()
     queues, policies, kinds = Counter[str](), Counter[str](), Counter[str]()
     for queue, policy, kind, _, _, count in rows:
         queues[queue] += count
         policies[policy] += count
-        kinds[ReviewKind(kind).told.value] += count
+        kinds[kind] += count
     return Waiting(
         total=sum(row[-1] for row in rows),
         overdue=sum(row[4] for row in rows),

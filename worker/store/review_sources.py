@@ -1,10 +1,11 @@
 """Where an open review's picture is, whole: the ledger forgets signatures and bytes with the decision."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from worker.store.clock import database_now
@@ -25,11 +26,39 @@ def keep(session: Session, sources: Mapping[str, Mapping[str, Any]]) -> None:
         )
 
 
-def find(session: Session, submission_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Return where a picture is, and what the ledger still says where that is not kept whole."""
-    query = select(SubmissionRow.review_source, SubmissionRow.source).where(SubmissionRow.id == submission_id)
+@dataclass(frozen=True, slots=True)
+class ReviewSource:
+    """Where the picture of a decision is, and which bytes were judged."""
+
+    submission_id: str
+    decision_id: int
+    #: As messages write it; None if it is not kept.
+    whole: dict[str, Any] | None
+    #: What the ledger still says if it is not kept whole; None if the picture came inside its message.
+    recorded: dict[str, Any] | None
+    #: Of the bytes that were judged, or refused as no picture; None if they could not be had.
+    sha256: str | None
+
+
+def find(session: Session, submission_id: str, decision_id: int | None = None) -> ReviewSource | None:
+    """Return where the picture of a decision is, of the newest one on the submission if none is named."""
+    query = (
+        select(
+            SubmissionRow.id,
+            DecisionRow.id,
+            SubmissionRow.review_source,
+            SubmissionRow.source,
+            func.coalesce(DecisionRow.sha256, SubmissionRow.sha256),
+        )
+        .join(DecisionRow, DecisionRow.submission_id == SubmissionRow.id)
+        .where(SubmissionRow.id == submission_id)
+        .order_by(DecisionRow.id.desc())
+        .limit(1)
+    )
+    if decision_id is not None:
+        query = query.where(DecisionRow.id == decision_id)
     found = session.execute(query).one_or_none()
-    return (found[0], found[1]) if found else (None, None)
+    return ReviewSource(*found) if found else None
 
 
 def forget_settled(session: Session) -> None:

@@ -125,7 +125,11 @@ def throughput(session: Session, since: datetime) -> list[DayCount]:
 def labels(session: Session, since: datetime) -> list[LabelCount]:
     """Return how often each label was right and was missed, as the verdicts in force say; by name."""
     counting = and_(
-        VerdictRow.created_at >= since, VerdictRow.inherited_from.is_(None), in_force(), ~has_later()
+        VerdictRow.created_at >= since,
+        VerdictRow.inherited_from.is_(None),
+        ~exists().where(ReviewRow.id == VerdictRow.review_id, ReviewRow.picture_changed_at.is_not(None)),
+        in_force(),
+        ~has_later(),
     )
     of_decision = LabelScoreRow.decision_id == VerdictRow.decision_id
     flagged = (
@@ -169,6 +173,7 @@ def second_looks(session: Session, since: datetime) -> list[Looks]:
         .join(first, first.decision_id == second.decision_id)
         .join(asked_first, and_(asked_first.id == first.review_id, asked_first.kind.in_(_FIRST)))
         .where(second.created_at >= since, stands(first), stands(second))
+        .where(first.picture_seen, second.picture_seen)
         .order_by(second.id.desc())
         .limit(MAX_PAIRS)
     )

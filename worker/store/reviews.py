@@ -1,17 +1,20 @@
 """Reviews: the queue of questions for people, and how each stands."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, case, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from worker.domain.review import ClaimToken, ReviewKind
+from worker.domain.decision import QUARANTINED
+from worker.domain.policy import Action
+from worker.domain.review import ClaimToken, ReviewKind, first_kind
 from worker.domain.review import Place as PlaceInQueue
 from worker.store import decisions
+from worker.store.column_types import utc_now
 from worker.store.decisions import RecordedDecision
 from worker.store.inserting import insert_into
 from worker.store.tables import AppealRow, DecisionRow, LabelScoreRow, ReviewRow
@@ -28,7 +31,7 @@ class Review:
     """A review as the database holds it, with the decision it is about."""
 
     id: int
-    #: As it is; whoever answers may be told `kind.told`.
+    #: As it is; the person who answers may know `told.kind`.
     kind: ReviewKind
     #: open, settled or withdrawn.
     state: str
@@ -38,11 +41,15 @@ class Review:
     #: In UTC; None where it may wait.
     deadline_at: datetime | None
     for_lead: bool
+    #: The one person a golden item is asked of; None for everybody.
+    meant_for: str | None
     #: Why it was escalated; None where it was not.
     escalation: str | None
     claimed_by: str | None
     claimed_until: datetime | None
     fence: int
+    #: When the source was found to have other bytes than those that were judged, in UTC; else None.
+    picture_changed_at: datetime | None
     created_at: datetime
     #: Of whoever appeals; None where this is no appeal.
     statement: str | None
@@ -52,6 +59,20 @@ class Review:
     def token(self) -> ClaimToken:
         """What its holder shows."""
         return ClaimToken(self.id, self.fence)
+
+    @property
+    def told(self) -> "Review":
+        """Return what the person who answers may know: of a blind review, what a first look would be.
+
+        A decision that was made long ago would give it away, and so would a block, which is asked about by
+        appeals alone.
+        """
+        if not self.kind.is_blind:
+            return self
+        decision = replace(self.decision, created_at=self.created_at)
+        if decision.action is Action.BLOCK:
+            decision = replace(decision, action=Action.REVIEW, held_back=True)
+        return replace(self, kind=first_kind(self.decision.action, self.decision.reason), decision=decision)
 
     def is_held(self, now: datetime) -> bool:
         """Whether somebody has it in hand."""
@@ -66,6 +87,7 @@ class ReviewFilters:
     #: A label that was flagged.
     label: str | None = None
     policy: str | None = None
+    #: What the person who answers may know; a blind kind: what it is.
     kind: ReviewKind | None = None
     #: At least so grave, 1 to 5.
     severity: int | None = None
@@ -109,6 +131,22 @@ def settle(session: Session, review_ids: Collection[int]) -> None:
 def withdraw(session: Session, review_ids: Collection[int]) -> None:
     """Note that these are no questions any more; a claim of one is outdated."""
     _update(session, ReviewRow.id.in_(review_ids), state=WITHDRAWN, fence=ReviewRow.fence + 1, **_FREE)
+
+
+def note_picture_changed(session: Session, decision_id: int) -> bool:
+    """Note on the open reviews of a decision that its picture changed; return False if all say so already."""
+    noted = session.scalars(
+        update(ReviewRow)
+        .where(
+            ReviewRow.decision_id == decision_id,
+            ReviewRow.state == OPEN,
+            ReviewRow.picture_changed_at.is_(None),
+        )
+        .values(picture_changed_at=utc_now())
+        .returning(ReviewRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(noted.all())
 
 
 def find(session: Session, review_id: int) -> Review | None:
@@ -160,10 +198,21 @@ def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
     if filters.queue is not None:
         yield ReviewRow.queue == filters.queue
     if filters.kind is not None:
-        yield ReviewRow.kind == filters.kind.value
+        yield (ReviewRow.kind if filters.kind.is_blind else told_kind()) == filters.kind.value
     if filters.until is not None:
         yield ReviewRow.created_at < filters.until
     yield from about(filters)
+
+
+def told_kind() -> ColumnElement[str]:
+    """Return the kind that the person who answers may know, as `Review.told` has it."""
+    blind = [kind.value for kind in ReviewKind if kind.is_blind]
+    return case(
+        (ReviewRow.kind.not_in(blind), ReviewRow.kind),
+        (DecisionRow.reason.startswith(QUARANTINED, autoescape=True), ReviewKind.QUARANTINE.value),
+        (DecisionRow.action == Action.ALLOW, ReviewKind.AUDIT.value),
+        else_=ReviewKind.DECISION.value,
+    )
 
 
 def about(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
@@ -241,10 +290,12 @@ def _review(row: ReviewRow, statement: str | None, decision: RecordedDecision) -
         priority=row.priority,
         deadline_at=row.deadline_at,
         for_lead=row.for_lead,
+        meant_for=row.meant_for,
         escalation=row.escalation,
         claimed_by=row.claimed_by,
         claimed_until=row.claimed_until,
         fence=row.fence,
+        picture_changed_at=row.picture_changed_at,
         created_at=row.created_at,
         statement=statement,
         decision=decision,

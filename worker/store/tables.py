@@ -389,6 +389,8 @@ class ReviewRow(Row):
     claimed_until: Mapped[datetime | None]
     #: Counts the claims: an answer with an older number comes too late.
     fence: Mapped[int] = mapped_column(server_default="0")
+    #: When the source was found to have other bytes than those that were judged; None while it was not.
+    picture_changed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
@@ -486,6 +488,9 @@ class VerdictRow(Row):
     inherited_from: Mapped[int | None] = mapped_column(Identifier, ForeignKey("verdicts.id"))
     #: Whether it decides about the submission; a blind second look and a golden item only measure.
     effective: Mapped[bool] = mapped_column(server_default=true())
+    #: Whether the person saw the bytes that were judged. If not, the answer is about this submission alone:
+    #: nothing inherits it, and no policy or person is measured by it.
+    picture_seen: Mapped[bool] = mapped_column(server_default=true())
     created_at: Mapped[datetime] = mapped_column(default=moment(), index=True)
 
 

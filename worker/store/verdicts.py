@@ -19,6 +19,8 @@ class Verdict:
     submission_id: str
     action: Action
     labels: frozenset[str]
+    #: Whether the person saw the bytes that were judged.
+    picture_seen: bool = True
 
 
 #: Bytes as they were judged: their SHA-256, and the digest of the policy version.
@@ -44,6 +46,8 @@ class RecordedVerdict:
     given_with: str | None
     inherited_from: int | None
     effective: bool
+    #: Whether the person saw the bytes that were judged.
+    picture_seen: bool
     #: In UTC.
     created_at: datetime
     reversed_at: datetime | None
@@ -76,6 +80,7 @@ def record(  # noqa: PLR0913 - an argument for each fact, all by name
         "given_with": given_with,
         "inherited_from": inherited_from,
         "effective": effective,
+        "picture_seen": verdict.picture_seen,
     }
     return session.scalars(insert(VerdictRow).values(row).returning(VerdictRow.id)).one()
 
@@ -104,7 +109,9 @@ def latest_of(session: Session, submission_ids: Sequence[str]) -> dict[str, Verd
         .order_by(VerdictRow.id)
     )
     return {
-        row.submission_id: Verdict(row.submission_id, row.action, frozenset(row.labels))
+        row.submission_id: Verdict(
+            row.submission_id, row.action, frozenset(row.labels), picture_seen=row.picture_seen
+        )
         for row in session.scalars(query)
     }
 
@@ -167,6 +174,7 @@ def to_inherit(session: Session, pictures: Collection[Judged]) -> dict[Judged, R
             DecisionRow.sha256.in_({sha256 for sha256, _ in pictures}),
             DecisionRow.policy_digest.in_({digest for _, digest in pictures}),
             VerdictRow.inherited_from.is_(None),
+            VerdictRow.picture_seen,
             in_force(),
         )
         .order_by(VerdictRow.id)
@@ -223,6 +231,7 @@ def _recorded(
         given_with=row.given_with,
         inherited_from=row.inherited_from,
         effective=row.effective,
+        picture_seen=row.picture_seen,
         created_at=row.created_at,
         reversed_at=reversed_at,
         reversed_by=reversed_by,

@@ -9,13 +9,14 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from worker.domain.likeness import nearly_same
-from worker.domain.review import SEVERE, UNHURRIED, ReviewKind, order_of
+from worker.domain.review import SEVERE, ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.store import audit_log, decisions, embeddings, review_choice, review_claims, reviews
 from worker.store.clock import database_now
 from worker.store.database import Database
 from worker.store.review_choice import Claimant
 from worker.store.reviews import Review, ReviewFilters
+from worker.usecases.policy_behind import place_again
 
 #: As many are compared with the claimed picture: those that would come next.
 MAX_COMPARED: Final = 2048
@@ -120,9 +121,11 @@ class ClaimReview:
         golden = review_choice.golden_for(session, claimant, filters)
         if golden is None:
             return found
+        # In the place of another it has waited as long as that one, and is due as such a picture is.
         about = decisions.by_ids(session, [golden.decision_id])[golden.decision_id]
-        priority = order_of(about.severity, now + UNHURRIED)
-        return review_choice.ask_golden(session, golden, claimant.reviewer.name, priority)
+        since = reviews.by_ids(session, [found])[0].created_at
+        place = place_again(session, about, since)
+        return review_choice.ask_golden(session, golden, claimant.reviewer.name, place, since)
 
     def _take(
         self,

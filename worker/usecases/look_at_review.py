@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from worker.domain.policy import Action, Label, Policy
@@ -62,7 +62,9 @@ class Dossier:
     size: tuple[int, int] | None
     #: Whether its kind of file can be transparent, so that it may look different on a black page.
     may_be_transparent: bool
-    #: Newest first; [] also where the answer must be given without knowing others'.
+    #: Whether the bytes that were judged are on record, so that others can be told from them.
+    is_judged: bool
+    #: Newest first.
     earlier: Sequence[EarlierDecision]
 
     @property
@@ -91,20 +93,26 @@ class LookAtReview:
 def _dossier(session: Session, review: Review) -> Dossier:
     decision = review.decision
     facts = session.execute(
-        select(DecisionRow.frames, DecisionRow.width, DecisionRow.height, DecisionRow.format).where(
-            DecisionRow.id == decision.id
+        select(
+            DecisionRow.frames,
+            DecisionRow.width,
+            DecisionRow.height,
+            DecisionRow.format,
+            func.coalesce(DecisionRow.sha256, SubmissionRow.sha256).label("sha256"),
         )
+        .join(SubmissionRow, SubmissionRow.id == DecisionRow.submission_id)
+        .where(DecisionRow.id == decision.id)
     ).one()
     policy = _policy(session, decision.policy_digest, decision.policy)
-    blind = review.kind.is_blind or decision.sha256 is None
     return Dossier(
-        review,
+        review.told,
         _evidence(review, policy),
         policy,
         facts.frames or 0,
         (facts.width, facts.height) if facts.width and facts.height else None,
         facts.format not in _OPAQUE,
-        [] if blind else _earlier(session, decision.sha256 or "", decision.submission_id),
+        facts.sha256 is not None,
+        _earlier(session, review) if decision.sha256 else [],
     )
 
 
@@ -129,16 +137,19 @@ def _evidence(review: Review, policy: Policy | None) -> list[LabelEvidence]:
     return sorted(found, key=lambda one: (place.get(one.score.label, len(place)), -one.score.score))
 
 
-def _earlier(session: Session, sha256: str, submission_id: str) -> list[EarlierDecision]:
+def _earlier(session: Session, review: Review) -> list[EarlierDecision]:
+    """Return what was decided about the same bytes; to whoever answers blindly, not what people said."""
+    decision = review.decision
     query = (
         select(DecisionRow, SubmissionRow.reference)
         .join(SubmissionRow, SubmissionRow.id == DecisionRow.submission_id)
-        .where(DecisionRow.sha256 == sha256, DecisionRow.submission_id != submission_id)
+        .where(DecisionRow.sha256 == decision.sha256, DecisionRow.submission_id != decision.submission_id)
         .order_by(DecisionRow.created_at.desc(), DecisionRow.id.desc())
         .limit(_MAX_EARLIER)
     )
     found = session.execute(query).all()
-    said = verdicts.latest_of(session, [row.submission_id for row, _ in found])
+    ids = [] if review.kind.is_blind else [row.submission_id for row, _ in found]
+    said = {name: one for name, one in verdicts.latest_of(session, ids).items() if one.picture_seen}
     earlier = []
     for row, reference in found:
         verdict = said.get(row.submission_id)

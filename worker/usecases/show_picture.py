@@ -1,4 +1,4 @@
-"""Shows a reviewer the picture of a review: fetched, decoded in a child process, and encoded anew."""
+"""Shows a reviewer the picture that was judged: read again, compared, decoded by a child, encoded anew."""
 
 import threading
 from collections import OrderedDict
@@ -6,16 +6,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from worker.client.messages import recorded_source
-from worker.domain.submission import Source
-from worker.errors import ModerationError, SourceMissingError
+from worker.domain.picture import PictureState
+from worker.errors import ModerationError
 from worker.images import display
 from worker.images.decoder_pool import DecoderPool
-from worker.images.reader import ImageReader
-from worker.store import review_sources
-from worker.store.database import Database
+from worker.usecases.judged_pictures import FoundPicture, ReadJudgedPicture, source_of
 
-#: Pictures of ours that are kept for a moment: veiled and clear, and one frame after the other.
+#: Encoded pictures that are kept for a moment: veiled and clear, and one frame after the other.
 _KEPT: Final = 48
 
 
@@ -34,22 +31,37 @@ class View:
     variant: Variant
     #: Of an animation; beyond the last, the same frames as seen on a black page.
     frame: int = 0
+    #: The decision that a person is asked about; None for the newest.
+    decision_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPicture:
+    """A picture for people's eyes."""
+
+    data: bytes = field(repr=False)
+    #: SAME, or NOT_JUDGED if no bytes are on record to compare with.
+    state: PictureState
+
+
+#: One way to show certain bytes: their SHA-256, the variant and the frame.
+_Way = tuple[str, Variant, int]
 
 
 class _Recent:
-    """The pictures that were shown last."""
+    """The pictures that were shown last, by their bytes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pictures: OrderedDict[View, bytes] = OrderedDict()
+        self._pictures: OrderedDict[_Way, bytes] = OrderedDict()
 
-    def find(self, view: View) -> bytes | None:
+    def find(self, way: _Way) -> bytes | None:
         with self._lock:
-            return self._pictures.get(view)
+            return self._pictures.get(way)
 
-    def keep(self, view: View, picture: bytes) -> None:
+    def keep(self, way: _Way, picture: bytes) -> None:
         with self._lock:
-            self._pictures[view] = picture
+            self._pictures[way] = picture
             while len(self._pictures) > _KEPT:
                 self._pictures.popitem(last=False)
 
@@ -58,38 +70,36 @@ class _Recent:
 class ShowPicture:
     """Make pictures for people's eyes."""
 
-    database: Database
-    reader: ImageReader
+    read: ReadJudgedPicture
     decoder: DecoderPool
     _recent: _Recent = field(default_factory=_Recent)
 
-    def __call__(self, view: View) -> bytes:
-        """Return it encoded; the ModerationError of whatever prevents it, in words for the reviewer."""
-        if known := self._recent.find(view):
-            return known
-        source = self._source(view.submission_id)
-        prepared = self.decoder.decode(self.reader.read(source), display.DISPLAYED)
-        # What is opaque looks the same on every page.
-        frame = view.frame if view.frame < len(prepared.pixels) else view.frame % prepared.facts.frames
-        draw = display.clear if view.variant is Variant.CLEAR else display.veiled
-        shown = draw(prepared.pixels[frame])
-        self._recent.keep(view, shown)
-        return shown
+    def __call__(self, view: View) -> ShownPicture:
+        """Return it encoded.
+
+        PictureChangedError if its source has other bytes than those that were judged, otherwise the
+        ModerationError of whatever prevents it, in words for the reviewer.
+        """
+        judged = self.read.recorded(view.submission_id, view.decision_id).sha256
+        known = self._recent.find((judged, view.variant, view.frame)) if judged else None
+        if known is not None:
+            return ShownPicture(known, PictureState.SAME)
+        found = self.read(view.submission_id, view.decision_id)
+        return ShownPicture(self._drawn(view, found), found.state)
 
     def obstacle(self, submission_id: str) -> str | None:
-        """Say why a picture cannot be shown, as far as that is known without trying; None where it may."""
+        """Say why a picture cannot be shown, as far as that is known without trying; None if it may."""
         try:
-            self._source(submission_id)
+            source_of(self.read.recorded(submission_id))
         except ModerationError as error:
             return error.message
         return None
 
-    def _source(self, submission_id: str) -> Source:
-        with self.database.reading() as session:
-            whole, recorded = review_sources.find(session, submission_id)
-        source = recorded_source(whole) or recorded_source(recorded)
-        if source is not None:
-            return source
-        if recorded is None:
-            raise SourceMissingError("the picture came inside its message, and is not kept any more")
-        raise SourceMissingError("the picture's address was signed, and the signature is not kept any more")
+    def _drawn(self, view: View, found: FoundPicture) -> bytes:
+        prepared = self.decoder.decode(found.data, display.DISPLAYED)
+        # What is opaque looks the same on every page.
+        frame = view.frame if view.frame < len(prepared.pixels) else view.frame % prepared.facts.frames
+        draw = display.clear if view.variant is Variant.CLEAR else display.veiled
+        shown = draw(prepared.pixels[frame])
+        self._recent.keep((found.sha256, view.variant, view.frame), shown)
+        return shown

@@ -26,11 +26,16 @@ class SignIn:
 
     database: Database
 
-    def __call__(self, name: str, password: str, address: str) -> str:
-        """Return the token of a new session; LoginRefusedError, equally slow whatever is wrong."""
-        name = _normal(name)
+    def __call__(self, name: str, password: str, address: str, browser: str = "") -> str:
+        """Return the token of a new session; LoginRefusedError, equally slow whatever is wrong.
+
+        `browser` names one from which this person signed in before: it is limited in place of the address.
+        """
+        name = normal_name(name)
+        is_known = bool(browser)
+        address = f"browser {browser}" if is_known else address
         with self.database.transaction() as session:
-            if login_failures.too_many(session, name, address):
+            if login_failures.too_many(session, name, address, is_known=is_known):
                 raise TooManyLoginsError(
                     "too many logins failed",
                     hint="wait a quarter of an hour, or ask an admin for a new password",
@@ -49,13 +54,13 @@ class SignIn:
     def by_proxy(self, name: str) -> str | None:
         """Return the token of a new session for whom a proxy vouches; None where there is no such account."""
         with self.database.transaction() as session:
-            account = reviewers.find(session, _normal(name))
+            account = reviewers.find(session, normal_name(name))
             if account is None or account.disabled_at is not None:
                 return None
             return desk_sessions.begin(session, account.reviewer.name, by_proxy=True)
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
     """Return the name as an account would have it; what can be none stays, and is found nowhere."""
     try:
         return reviewer_name(name)

@@ -1,12 +1,13 @@
 """What happened to one submission at the review desk, in order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
+from worker.domain.review import ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.store import audit_log, decisions, review_claims
 from worker.store.audit_log import APPEAL_OPENED
@@ -39,21 +40,51 @@ class SubmissionHistory:
     def __call__(self, submission_id: str, seen_by: Reviewer | None = None) -> list[Happening]:
         """Return what happened, oldest first; [] where nothing is known of it.
 
-        Nothing of golden items, which are hidden. To a person who may yet be asked without knowing what
-        others answered, nothing of what others did.
+        Nothing of golden items, which are hidden, but what the person did with one. To a person who may be
+        asked without knowing what others answered, nothing of what others did, and nothing from before the
+        question: its age would tell that it is no first look.
         """
         with self.database.reading() as session:
             found = list(map(_decision, decisions.of_submissions(session, [submission_id])))
             found += _done(session, submission_id, seen_by)
+        since = self.masked_until(submission_id, seen_by)
+        if since is not None:
+            found = [replace(one, at=max(one.at, since)) for one in found]
         return sorted(found, key=lambda one: one.at)
+
+    def masked_until(self, submission_id: str, seen_by: Reviewer | None) -> datetime | None:
+        """Return the time before which a person sees no time; None if they may see all."""
+        if seen_by is None:
+            return None
+        with self.database.reading() as session:
+            if not review_claims.is_to_be_asked_blindly(session, submission_id, seen_by):
+                return None
+            return review_claims.blind_since(session, submission_id, seen_by)
 
 
 def _done(session: Session, submission_id: str, seen_by: Reviewer | None) -> list[Happening]:
-    golden = review_claims.golden_reviews(session, submission_id)
-    entries = [one for one in audit_log.of_submission(session, submission_id) if one.review_id not in golden]
-    if seen_by is not None and review_claims.is_to_be_asked_blindly(session, submission_id, seen_by):
+    entries = audit_log.of_submission(session, submission_id)
+    hidden = review_claims.golden_reviews(session, submission_id)
+    if seen_by is None:
+        entries = [one for one in entries if one.review_id not in hidden]
+        return [Happening(one.at, one.actor, one.what, one.review_id, one.details) for one in entries]
+    in_hand = review_claims.held_reviews(session, submission_id, seen_by.name)
+    entries = [
+        one
+        for one in entries
+        if one.review_id not in in_hand and (one.review_id not in hidden or one.actor == seen_by.name)
+    ]
+    if review_claims.is_to_be_asked_blindly(session, submission_id, seen_by):
         entries = [one for one in entries if one.actor == seen_by.name or one.what == APPEAL_OPENED]
-    return [Happening(one.at, one.actor, one.what, one.review_id, one.details) for one in entries]
+    return [
+        Happening(one.at, one.actor, one.what, one.review_id, _without_blind_kind(one.details))
+        for one in entries
+    ]
+
+
+def _without_blind_kind(details: Mapping[str, Any]) -> Mapping[str, Any]:
+    blind = {kind.value for kind in ReviewKind if kind.is_blind}
+    return {name: value for name, value in details.items() if name != "kind" or value not in blind}
 
 
 def _decision(decision: RecordedDecision) -> Happening:

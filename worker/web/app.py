@@ -8,7 +8,10 @@ from fastapi.responses import RedirectResponse
 
 from worker import __version__
 from worker.web import appeals, decisions, operations, review_bodies, reviews, submissions, webhooks
-from worker.web.desk.application import PREFIX, create_desk
+from worker.web.bodies import JsonBodies
+from worker.web.desk.application import create_desk
+from worker.web.desk.service import PREFIX
+from worker.web.front import Front
 from worker.web.problems import Problem, answer_errors
 from worker.web.request_log import RequestLog
 from worker.web.request_schemas import COMPONENTS
@@ -58,6 +61,7 @@ def create_app(service: WebService | None) -> FastAPI:
         webhooks=webhooks.router,
     )
     app.state.service = service
+    app.state.bodies = JsonBodies()
     for router in (
         submissions.router,
         decisions.router,
@@ -68,9 +72,12 @@ def create_app(service: WebService | None) -> FastAPI:
         app.include_router(router)
     answer_errors(app)
     if service is not None and service.desk is not None:
+        home = f"{service.desk.root}/"
         app.mount(PREFIX, create_desk(service.desk))
         # A mount answers below its path alone.
-        app.add_api_route(PREFIX, lambda: RedirectResponse(f"{PREFIX}/", 308), include_in_schema=False)
+        app.add_api_route(PREFIX, lambda: RedirectResponse(home, 308), include_in_schema=False)
     if service is not None:
-        app.add_middleware(RequestLog, metrics=service.intake.metrics)
+        root = service.settings.web_root_path
+        app.add_middleware(RequestLog, metrics=service.intake.metrics, root=root)
+        app.add_middleware(Front, root=root)
     return app

@@ -25,8 +25,9 @@ _METHODS: Final = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"}
 class RequestLog:
     """An ASGI application around another."""
 
-    def __init__(self, app: ASGIApp, metrics: WebMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: WebMetrics, root: str = "") -> None:
         self._app = app
+        self._root = root
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +58,7 @@ class RequestLog:
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = _route(scope)
+        route = _route(scope).removeprefix(self._root)
         self._metrics.answered(method, route, status)
         log.info(
             "%s %.200r %d in %.3f s, key %s, request %s",

@@ -1,7 +1,7 @@
 """The bodies of requests about reviews and appeals, and how they are read."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import Request
@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from worker.domain.policy import Action
 from worker.domain.review import ClaimToken
 from worker.domain.reviewer import MAX_NAME_CHARACTERS, Reviewer, Role
+from worker.domain.submission import SHA256_PATTERN
 from worker.domain.verdict import MAX_LABELS, MAX_NOTE_CHARACTERS, MAX_REASON_CHARACTERS, Answer
 from worker.usecases.open_appeal import MAX_STATEMENT_CHARACTERS
 from worker.web.bodies import read_json
@@ -84,12 +85,16 @@ class HeldClaim(_Body):
     claim: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="As the claim answered.")
 
 
+def _tokens(claims: Sequence[HeldClaim]) -> list[ClaimToken]:
+    return list(dict.fromkeys(ClaimToken(one.review, one.claim) for one in claims))
+
+
 class _Holding(_Acting):
     claims: list[HeldClaim] = Field(min_length=1, max_length=MAX_CLAIMS)
 
     def tokens(self) -> list[ClaimToken]:
         """Return each claim once, in order."""
-        return list(dict.fromkeys(ClaimToken(one.review, one.claim) for one in self.claims))
+        return _tokens(self.claims)
 
 
 class Renewal(_Holding):
@@ -112,9 +117,20 @@ class Escalation(_Holding):
     reason: GivenReason = Field(description="What a lead has to know.")
 
 
-class VerdictBody(_Holding):
+class AnsweredClaim(HeldClaim):
+    """A claim that is answered, and which bytes the person saw."""
+
+    sha256: Annotated[str, Field(pattern=f"^{SHA256_PATTERN.pattern}$")] | None = Field(
+        None,
+        description="Of the bytes that your desk showed to the person. Left out, the source is read again"
+        " and compared with the bytes that were judged.",
+    )
+
+
+class VerdictBody(_Acting):
     """One answer to all of these reviews."""
 
+    claims: list[AnsweredClaim] = Field(min_length=1, max_length=MAX_CLAIMS)
     action: Literal["allow", "block"]
     labels: list[Label] = Field(
         [], max_length=MAX_LABELS, description="The labels that truly apply, those the model missed too."
@@ -124,6 +140,14 @@ class VerdictBody(_Holding):
         "", description="For colleagues alone."
     )
     shown: dict[str, Any] = Field({}, description="What the person saw, for the audit log.")
+
+    def tokens(self) -> list[ClaimToken]:
+        """Return each claim once, in order."""
+        return _tokens(self.claims)
+
+    def digests(self) -> dict[int, str]:
+        """Return the SHA-256 of what was shown, by the review's id."""
+        return {one.review: one.sha256 for one in self.claims if one.sha256}
 
     def answer(self) -> Answer:
         """Return what the person says."""

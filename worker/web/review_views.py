@@ -31,6 +31,10 @@ class ReviewView(BaseModel):
     escalation: str | None = Field(description="Why it was handed on to a lead.")
     claimed_by: str | None
     claimed_until: datetime | None
+    picture_changed_at: datetime | None = Field(
+        description="When the source was found to have other bytes than those that were judged; null while "
+        "it was not."
+    )
     statement: str | None = Field(description="Of whoever appeals.")
     action: InForceAction = Field(
         description="What is in force about the submission; of a second look, which must not know, what the "
@@ -68,6 +72,10 @@ class SettledItem(BaseModel):
     review: int
     verdict: int
     submission: str
+    picture_seen: bool = Field(
+        description="Whether the person saw the bytes that were judged. If not, the verdict holds for this "
+        "submission alone: nothing inherits it, and no policy is measured by it."
+    )
 
 
 class SettledView(BaseModel):
@@ -165,12 +173,13 @@ class AppealView(BaseModel):
     answered_at: datetime | None
 
 
-def review_view(review: Review, state: InForce, *, to_answer: bool = False) -> ReviewView:
-    """Return a review as the API tells it; to whoever answers, not which ones only measure."""
+def review_view(review: Review, state: InForce) -> ReviewView:
+    """Return a review as the person who answers may know it: not which ones only measure."""
+    review = review.told
     return ReviewView(
         review=review.id,
         claim=review.fence,
-        kind=review.kind.told if to_answer else review.kind,
+        kind=review.kind,
         queue=review.queue,
         priority=review.priority,
         created_at=review.created_at,
@@ -179,6 +188,7 @@ def review_view(review: Review, state: InForce, *, to_answer: bool = False) -> R
         escalation=review.escalation,
         claimed_by=review.claimed_by,
         claimed_until=review.claimed_until,
+        picture_changed_at=review.picture_changed_at,
         statement=review.statement,
         action=state.action,
         decided_by=state.decided_by,
@@ -190,7 +200,7 @@ def reversed_view(undone: Reversal, states: Mapping[int, InForce]) -> ReversedVi
     """Return what was undone; `states` are those of the reviews that are open again."""
     return ReversedView(
         verdicts=list(undone.verdict_ids),
-        reopened=[review_view(one, states[one.id], to_answer=True) for one in undone.reopened],
+        reopened=[review_view(one, states[one.id]) for one in undone.reopened],
     )
 
 

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field, TypeAdapter
@@ -40,12 +40,17 @@ _MAX_NAME_CHARACTERS: Final = 200
 _PLACE: Final = TypeAdapter(
     tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[int, Field(ge=0, lt=2**63)]]
 )
-_CONFLICT: Final = "Somebody was first, or the claim is held no more; the detail says who and when."
+_CONFLICT: Final = (
+    "Somebody was first, the claim is held no more, or the picture changed and only a lead can allow it;"
+    " the detail says which."
+)
 _NOT_ALLOWED: Final = "The API key does not have the scope, or the review is not for this person."
 _UNKNOWN: Final = "There is no such review or verdict."
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"], dependencies=[needs(Scope.REVIEWS)])
 
+#: The kinds that people may know of.
+Kind = Literal["decision", "audit", "quarantine", "appeal", "disagreement"]
 Name = Annotated[str | None, Query(max_length=_MAX_NAME_CHARACTERS)]
 
 
@@ -65,14 +70,14 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     label: Annotated[Name, Query(description="Only where this label was flagged.")] = None,
     policy: Annotated[Name, Query(description="Only under the policy of this name.")] = None,
     kind: Annotated[
-        ReviewKind | None, Query(description="Only of this kind; golden ones are hidden.")
+        Kind | None, Query(description="Only of this kind; blind second looks pass for first ones.")
     ] = None,
     severity: Annotated[int | None, Query(ge=1, le=5, description="Only this grave or graver.")] = None,
     cursor: Annotated[Name, Query(description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50,
 ) -> ReviewPage:
     """Return open reviews with their decisions, claimed ones too."""
-    filters = ReviewFilters(queue, label, policy, kind, severity)
+    filters = ReviewFilters(queue, label, policy, ReviewKind(kind) if kind else None, severity)
     after = _place(cursor) if cursor else None
     with service.intake.database.reading() as session:
         # One more than asked for tells whether there is a next page.
@@ -120,7 +125,7 @@ def claim(
     )
     claimed = [found.review, *found.alike] if found else []
     states = _states(service, claimed)
-    return ClaimedView(reviews=[review_view(one, states[one.id], to_answer=True) for one in claimed])
+    return ClaimedView(reviews=[review_view(one, states[one.id]) for one in claimed])
 
 
 @router.post(
@@ -198,11 +203,16 @@ def verdict(
 ) -> SettledView:
     """Give one answer to all of these, all or none; sent again, the same answer is answered as before."""
     settled = service.intake.desk.settle(
-        wanted.reviewer.reviewer(), wanted.tokens(), wanted.answer(), wanted.shown
+        wanted.reviewer.reviewer(), wanted.tokens(), wanted.answer(), wanted.shown, wanted.digests()
     )
     return SettledView(
         verdicts=[
-            SettledItem(review=one.review_id, verdict=one.verdict_id, submission=one.submission_id)
+            SettledItem(
+                review=one.review_id,
+                verdict=one.verdict_id,
+                submission=one.submission_id,
+                picture_seen=one.picture_seen,
+            )
             for one in settled
         ]
     )

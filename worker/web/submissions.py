@@ -13,7 +13,7 @@ from worker.domain.api_key import ApiKey, Scope
 from worker.domain.in_force import InForce
 from worker.domain.submission import SUBMISSION_ID_PATTERN, LocalFile, Submission, new_submission_id
 from worker.domain.traceparent import traceparent_of
-from worker.errors import InvalidSubmissionError, PermanentError
+from worker.errors import DatabaseUnavailableError, InvalidSubmissionError, PermanentError
 from worker.images.uploads import IncomingPicture
 from worker.store import in_force
 from worker.usecases.accept_submissions import Acceptance
@@ -95,7 +95,7 @@ async def submit(
     )
     response.status_code = 202 if open_and_asked_for else 200
     if open_and_asked_for:
-        response.headers["Location"] = f"{router.prefix}/{accepted.id}"
+        response.headers["Location"] = f"{request.scope['root_path']}{router.prefix}/{accepted.id}"
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return submission_view(known)
 
@@ -167,15 +167,23 @@ async def _accept_upload(request: Request, service: WebService, trace: str | Non
 def _keep_and_accept(
     service: WebService, picture: IncomingPicture, form: Mapping[str, str], trace: str | None
 ) -> Acceptance:
-    """Give the picture its name before anybody hears of it; take it away where nobody will."""
+    """Put the picture in its place before workers hear of it, and delete it again if it is not accepted."""
     submission = _uploaded(picture, form)
     uploads = service.intake.uploads
-    path = uploads.keep(picture, submission.id)
-    placed = replace(submission, source=LocalFile(path), sha256=picture.sha256, traceparent=trace)
-    (outcome,) = service.intake.accept([placed])
-    known = service.intake.find(submission.id)
-    if not known or known.entry.source != {"kind": "file", "path": path}:
-        uploads.discard(path)
+    kept = uploads.keep(picture, submission.id)
+    placed = replace(submission, source=LocalFile(kept.path), sha256=picture.sha256, traceparent=trace)
+    try:
+        (outcome,) = service.intake.accept([placed])
+    except DatabaseUnavailableError as error:
+        # What may be in the ledger is left to the sweep, which asks it.
+        if not error.may_be_written:
+            uploads.discard(kept)
+        raise
+    # A repeated submission has its picture already.
+    if isinstance(outcome, Acceptance) and outcome.is_new:
+        uploads.confirm(kept)
+    else:
+        uploads.discard(kept)
     return _accepted(outcome)
 
 

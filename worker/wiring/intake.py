@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Final
 
+from worker.background import repeated
 from worker.client import Client
 from worker.images.uploads import Uploads
 from worker.metrics import Recent, WebMetrics
@@ -14,10 +16,13 @@ from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.authenticate_key import AuthenticateKey
 from worker.usecases.find_submission import FindSubmission
 from worker.usecases.publish_submissions import PublishSubmissions
+from worker.usecases.sweep_uploads import SweepUploads
 from worker.wiring.parts import allowed_sources, limits_of, open_database
 from worker.wiring.review_desk import ReviewDesk, review_desk
 from worker.wiring.seeing import recent_backlog
 from worker.wiring.telling import allowed_callbacks
+
+_SWEEP_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,8 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
         stack.callback(database.dispose)
         schema.check(database)
         uploads = Uploads(settings.media_root, limits_of(settings))
-        uploads.sweep()
+        sweep = SweepUploads(database, uploads)
+        stack.enter_context(repeated(sweep, _SWEEP_SECONDS, name="deleting uploads that were not accepted"))
         metrics.follow_backlog(recent_backlog(database))
         metrics.follow_queue(Recent(broker.depth, "the queue"))
         publish = PublishSubmissions(broker)

@@ -11,6 +11,7 @@ from worker.store.database import Database
 from worker.usecases.add_golden_item import AddGoldenItem
 from worker.usecases.claim_review import ClaimReview
 from worker.usecases.escalate_review import EscalateReview
+from worker.usecases.judged_pictures import CheckPictures, ReadJudgedPicture
 from worker.usecases.last_verdict import LastVerdict
 from worker.usecases.look_at_review import LookAtReview
 from worker.usecases.open_appeal import OpenAppeal
@@ -45,6 +46,8 @@ class ReviewDesk:
     retire_golden: RetireGoldenItem
     statistics: ReviewStatistics
     history: SubmissionHistory
+    read_picture: ReadJudgedPicture
+    check_pictures: CheckPictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ def review_desk(settings: Settings, database: Database) -> ReviewDesk:
     """Return the use cases of the review queue."""
     lease = timedelta(seconds=settings.review_lease_seconds)
     callback = callback_record(default_callback(settings))
+    read_picture = ReadJudgedPicture(database, image_reader(settings))
+    check_pictures = CheckPictures(read_picture)
     return ReviewDesk(
         database=database,
         claim=ClaimReview(database, lease, settings.review_group_cosine, settings.review_golden_share),
@@ -69,13 +74,15 @@ def review_desk(settings: Settings, database: Database) -> ReviewDesk:
         release=ReleaseReview(database),
         skip=SkipReview(database),
         escalate=EscalateReview(database),
-        settle=SettleReview(database, callback),
+        settle=SettleReview(database, callback, check_pictures),
         reverse=ReverseVerdict(database, lease, callback),
         appeal=OpenAppeal(database),
-        add_golden=AddGoldenItem(database),
+        add_golden=AddGoldenItem(database, read_picture),
         retire_golden=RetireGoldenItem(database),
         statistics=ReviewStatistics(database),
         history=SubmissionHistory(database),
+        read_picture=read_picture,
+        check_pictures=check_pictures,
     )
 
 
@@ -89,5 +96,5 @@ def open_desk_parts(settings: Settings, queue: ReviewDesk) -> Iterator[DeskParts
             sign_in=SignIn(database),
             look=LookAtReview(database),
             last_verdict=LastVerdict(database),
-            show_picture=ShowPicture(database, image_reader(settings), decoder),
+            show_picture=ShowPicture(queue.read_picture, decoder),
         )

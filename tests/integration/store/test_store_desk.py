@@ -97,7 +97,7 @@ def test_a_source_is_kept_as_long_as_somebody_may_look(database):
     def kept():
         TidyUp(database, timedelta(days=30))()
         with database.reading() as session:
-            return review_sources.find(session, "upload-1")[0]
+            return review_sources.find(session, "upload-1").whole
 
     with database.transaction() as session:
         review_sources.keep(session, {"upload-1": WHOLE})

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from PIL import Image
 from sqlalchemy import select, update
-from starlette.testclient import TestClient
 from support.desk import PASSWORD, desk_rows, picture, scores
+from support.desk_browser import HTML, Browser, form_token, held_token, picture_address
 from support.pictures import encoded
 
 from worker.client.messages import unrecorded_source
@@ -24,50 +24,7 @@ from worker.web.desk import pictures
 from worker.web.desk.application import PARTS
 from worker.web.service import open_web_service
 
-HTML = {"Accept": "text/html"}
 SCRIPT = "<script>alert(1)</script>"
-
-
-class Browser:
-    """A client that keeps cookies and finds the forms' tokens, as a browser would."""
-
-    def __init__(self, app, base="http://127.0.0.1", address="127.0.0.1"):
-        self.client = TestClient(app, base_url=base, client=(address, 50000), follow_redirects=False)
-
-    def get(self, path, **options):
-        options["headers"] = HTML | options.pop("headers", {})
-        return self.client.get(path, **options)
-
-    def post(self, path, data=None, **options):
-        options["headers"] = HTML | options.pop("headers", {})
-        return self.client.post(path, data=data or {"nothing": ""}, **options)
-
-    def login(self, name, password=PASSWORD, **options):
-        token = form_token(self.get("/review/login", **options))
-        return self.post(
-            "/review/login", {"form_token": token, "name": name, "password": password}, **options
-        )
-
-    def send(self, path, data=None, **options):
-        """Send a form with the token of this session."""
-        return self.post(path, {"form_token": form_token(self.get("/review/")), **(data or {})}, **options)
-
-    def take(self):
-        """Claim the next item; return its number and its page."""
-        where = self.send("/review/next").headers["Location"]
-        return int(re.search(r"/items/(\d+)", where)[1]), self.get(where)
-
-
-def form_token(answer):
-    return re.search(r'name="form_token" value="(\w+)"', answer.text)[1]
-
-
-def held_token(page):
-    return re.search(r'name="token" value="(\d+\.\d+)"', page.text)[1]
-
-
-def picture_address(page, way="clear"):
-    return re.search(rf"data-{way}='\[\"([^\"]+)", page.text)[1].replace("\\u0026", "&")
 
 
 @pytest.fixture
@@ -173,8 +130,10 @@ def test_the_login_form_too_needs_its_token(app):
 
 
 def test_the_cookie_is_for_us_alone_and_the_database_cannot_be_used_to_sign_in(rows, ada):
-    (cookie,) = ada.client.cookies.jar
-    assert cookie.name == "desk"
+    jar = {cookie.name: cookie for cookie in ada.client.cookies.jar}
+    # The other says nothing but that somebody signed in from here before.
+    assert set(jar) == {"desk", "desk-known"}
+    cookie = jar["desk"]
     assert (cookie.has_nonstandard_attr("HttpOnly"), cookie.get_nonstandard_attr("SameSite")) == (True, "lax")
     with rows.database.reading() as session:
         assert cookie.value not in session.scalars(select(DeskSessionRow.id)).all()
@@ -208,6 +167,31 @@ def test_a_session_ends_by_itself(rows, ada):
         with rows.database.transaction() as session:
             session.execute(update(DeskSessionRow).values({column: utc_now() - age}))
         assert (ada.get("/review/").status_code == 200) is holds
+
+
+def test_what_a_page_does_by_itself_does_not_keep_the_session(rows, ada):
+    rows.item("one")
+    rows.item("two")
+    number, page = ada.take()
+    token = form_token(page)
+
+    def seen():
+        with rows.database.reading() as session:
+            return session.scalars(select(DeskSessionRow.seen_at)).one()
+
+    with rows.database.transaction() as session:
+        session.execute(update(DeskSessionRow).values(seen_at=utc_now() - timedelta(minutes=30)))
+    before = seen()
+    kept = {"form_token": token, "token": held_token(page)}
+    assert ada.post("/review/renew", kept).status_code == 200
+    assert ada.post("/review/ahead", {"form_token": token, "here": str(number)}).json()["href"]
+    assert ada.get(picture_address(page)).status_code == 200
+    assert seen() == before
+    assert ada.get(f"/review/items/{number}").status_code == 200
+    assert seen() > before
+    with rows.database.transaction() as session:
+        session.execute(update(DeskSessionRow).values(seen_at=utc_now() - timedelta(minutes=61)))
+    assert ada.post("/review/renew", kept).status_code == 401
 
 
 def test_signing_out_ends_it_in_the_database_too(ada):
@@ -331,6 +315,36 @@ def test_behind_a_proxy_no_password_opens_and_forms_need_their_tokens_still(rows
         assert sent.status_code == 303
 
 
+def test_an_ipv6_network_is_one_address_and_a_port_makes_no_other(rows):
+    for forwarded in ("2001:db8:5:6::{n}", "203.0.113.9:{n}", "[2001:db8:7:8::{n}]:{n}"):
+        with app_with(rows, trusted_proxies="10.0.0.0/24") as app:
+            statuses = []
+            for n in range(1, 8):
+                browser = Browser(app, base="https://desk.example", address="10.0.0.7")
+                headers = {"X-Forwarded-For": forwarded.format(n=n), "X-Forwarded-Proto": "https"}
+                statuses.append(browser.login("ada", "wrong", headers=headers).status_code)
+        assert statuses == [403] * 5 + [429] * 2, forwarded
+
+
+def test_strangers_behind_the_same_proxy_lock_nobody_out_who_signed_in_here_before(rows, app):
+    mine = Browser(app)
+    assert mine.login("ada").status_code == 303
+    mine.send("/review/logout")
+    with rows.database.transaction() as session:
+        session.add_all(
+            LoginFailureRow(name=name, address="127.0.0.1", failed_at=utc_now())
+            for name in ["ada"] * 60 + [f"n{n}" for n in range(60)]
+        )
+    assert Browser(app).login("ada").status_code == 429
+    assert mine.login("ADA ").status_code == 303
+    # The browser is known for its own person, and is limited too.
+    mine.send("/review/logout")
+    assert mine.login("bob").status_code == 429
+    for _ in range(5):
+        assert mine.login("ada", "wrong").status_code == 403
+    assert mine.login("ada").status_code == 429
+
+
 # ------------------------------------------------------------- the pictures
 
 
@@ -407,7 +421,7 @@ def test_where_the_picture_is_gone_the_desk_says_why(rows, ada):
 
 def test_a_picture_that_came_inside_its_message_is_shown_while_its_source_is_kept(rows, ada):
     data = encoded(picture(9), "PNG")
-    rows.item("one", source=InlineBytes(data))
+    rows.item("one", data=data, source=InlineBytes(data))
     number, page = ada.take()
     assert "came inside its message" in page.text
     with rows.database.transaction() as session:

@@ -19,6 +19,7 @@ from worker.demo.stage import PICTURES
 from worker.domain.api_key import Scope
 from worker.domain.policy_state import PolicyState
 from worker.domain.submission import ImageUrl, LocalFile, Submission
+from worker.images.uploads import KeptPicture, Uploads
 from worker.logs import hide_queries
 from worker.metrics import Metrics
 from worker.policy_files.parser import parse_policy
@@ -28,6 +29,8 @@ from worker.store.tables import SubmissionRow
 from worker.usecases.publish_pending import PublishPending
 from worker.usecases.publish_submissions import PublishSubmissions
 from worker.usecases.republish_due import RepublishDue
+from worker.usecases.sweep_uploads import SweepUploads
+from worker.wiring.parts import limits_of
 
 PIZZA = (PICTURES / "pizza.jpg").read_bytes()
 DIGEST = hashlib.sha256(PIZZA).hexdigest()
@@ -119,6 +122,39 @@ def test_the_same_again_is_known_and_another_picture_is_a_conflict(deployment, a
     inline = {"kind": "bytes", "base64": base64.b64encode(PIZZA).decode()}
     assert api.post("/v1/submissions", json={"id": "upload-7", "source": inline}).status_code == 200
     assert deployment.unfinished() == {"upload-7"}
+
+
+def test_an_upload_that_the_database_cannot_take_leaves_no_file(deployment, api):
+    with deployment.database.transaction() as session:
+        session.execute(text("ALTER TABLE submissions RENAME TO away"))
+    for _ in range(3):
+        assert upload(api, id="upload-7").status_code in {500, 503}
+    assert len(files(deployment)) == 0
+    with deployment.database.transaction() as session:
+        session.execute(text("ALTER TABLE away RENAME TO submissions"))
+    assert upload(api, id="upload-7").status_code == 202
+    assert len(files(deployment)) == 1
+
+
+def test_a_sweep_keeps_what_the_ledger_has_and_deletes_the_rest(deployment, api):
+    uploads = Uploads(deployment.settings.media_root, limits_of(deployment.settings))
+    accepted = upload(api, id="upload-7").json()["source"]["path"]
+    kept = KeptPicture(accepted, "upload-7")
+    with uploads.receiving() as picture:
+        picture.write(PIZZA)
+        orphan = uploads.keep(picture, "upload-7")
+    # As if the process had died between the commit and the confirmation.
+    (note,) = (deployment.settings.media_root / "web/.pending").iterdir()
+    again = note.with_name(accepted.rpartition("/")[2])
+    again.write_text(f"upload-7\n{accepted}\n")
+    sweep = SweepUploads(deployment.database, uploads)
+    sweep()
+    assert len(files(deployment)) == 4
+    for one in (note, again):
+        os.utime(one, (0, 0))
+    assert {one.path for one in uploads.abandoned()} == {kept.path, orphan.path}
+    sweep()
+    assert files(deployment) == [deployment.settings.media_root / accepted]
 
 
 def test_of_many_at_once_with_the_same_id_one_is_accepted(deployment, api):

@@ -29,11 +29,14 @@ def receive(uploads, data=DATA, submission_id="upload-7"):
 
 
 def test_what_is_kept_is_whole_and_has_a_name_of_its_own(uploads):
-    path = receive(uploads)
-    assert files(uploads) == [uploads.media_root / path]
-    assert (uploads.media_root / path).read_bytes() == DATA
-    assert receive(uploads) == path
-    assert len({path, receive(uploads, b"other"), receive(uploads, submission_id="upload-8")}) == 3
+    kept = receive(uploads)
+    uploads.confirm(kept)
+    assert files(uploads) == [uploads.media_root / kept.path]
+    assert (uploads.media_root / kept.path).read_bytes() == DATA
+    # Deleting one of two equal ones must not take the other away.
+    again = receive(uploads)
+    uploads.discard(again)
+    assert files(uploads) == [uploads.media_root / kept.path]
 
 
 def test_what_is_not_kept_is_gone(uploads):
@@ -61,5 +64,24 @@ def test_a_media_root_that_cannot_be_written_is_away(uploads):
 def test_what_a_dead_process_left_is_swept(uploads):
     with uploads.receiving() as abandoned, uploads.receiving() as fresh:
         os.utime(abandoned.path, (0, 0))
-        uploads.sweep()
+        assert uploads.abandoned() == []
         assert files(uploads) == [fresh.path]
+
+
+def test_what_was_never_confirmed_is_named_once_it_is_old(uploads):
+    kept, fresh = receive(uploads), receive(uploads, b"fresh")
+    assert uploads.abandoned() == []
+    os.utime(uploads.media_root / "web/.pending" / kept.path.rpartition("/")[2], (0, 0))
+    assert uploads.abandoned() == [kept]
+    uploads.discard(kept)
+    uploads.confirm(fresh)
+    assert files(uploads) == [uploads.media_root / fresh.path]
+
+
+def test_a_note_whose_writer_died_is_deleted(uploads):
+    receive(uploads)
+    note = uploads.media_root / "web/.pending/half"
+    note.write_text("upload-7")
+    os.utime(note, (0, 0))
+    assert uploads.abandoned() == []
+    assert not note.exists()

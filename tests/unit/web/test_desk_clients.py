@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import Request
 
 from worker.errors import SettingsError
-from worker.web.desk.clients import TrustedProxies, origin_of
+from worker.web.desk.clients import RequestOrigin, TrustedProxies, origin_of
 
 PROXIES = TrustedProxies.parse("10.0.0.0/24, 2001:db8::1")
 
@@ -34,6 +34,16 @@ def request(peer, host="desk.example", scheme="http", **headers):
         ("10.0.0.7", "192.0.2.66, 203.0.113.9, 10.0.0.8", "203.0.113.9"),
         ("2001:db8::1", "2001:db8::2", "2001:db8::2"),
         ("10.0.0.7", "", "10.0.0.7"),
+        ("10.0.0.7", "203.0.113.9:51442", "203.0.113.9"),
+        ("10.0.0.7", "192.0.2.66, 203.0.113.9:443, 10.0.0.8:80", "203.0.113.9"),
+        ("10.0.0.7", "[2001:db8:5::7]:443", "2001:db8:5::7"),
+        ("10.0.0.7", "[2001:db8:5::7]", "2001:db8:5::7"),
+        ("10.0.0.7", "::ffff:203.0.113.9", "203.0.113.9"),
+        ("10.0.0.7", "[::ffff:203.0.113.9]:80, ::ffff:10.0.0.8", "203.0.113.9"),
+        ("::ffff:10.0.0.7", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.7", "192.0.2.66, unknown", "10.0.0.7"),
+        ("10.0.0.7", "192.0.2.66, _hidden, 10.0.0.8", "10.0.0.8"),
+        ("10.0.0.7", "10.0.0.9, 10.0.0.8", "10.0.0.9"),
     ],
 )
 def test_the_address_is_the_nearest_that_no_proxy_of_ours_has(peer, forwarded, address):
@@ -57,6 +67,28 @@ def test_the_address_is_the_nearest_that_no_proxy_of_ours_has(peer, forwarded, a
 def test_private_is_tls_or_no_network_at_all(peer, host, scheme, proto, private, https):  # noqa: PLR0913, PLR0917
     found = origin_of(request(peer, host, scheme, x_forwarded_proto=proto), PROXIES)
     assert (found.is_private, found.is_https) == (private, https)
+
+
+@pytest.mark.parametrize(
+    ("address", "limited_as"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:5:6:7:8:9:a", "2001:db8:5:6::/64"),
+        ("2001:db8:5:6::1", "2001:db8:5:6::/64"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_what_shares_one_limit(address, limited_as):
+    assert RequestOrigin(address, by_proxy=False, is_private=False, is_https=True).limited_as == limited_as
+
+
+def test_an_unnamed_proxy_is_named_in_the_log_once(caplog):
+    for _ in range(3):
+        origin_of(request("198.51.100.77", x_forwarded_for="203.0.113.9"), PROXIES)
+    (line,) = caplog.messages
+    assert "X-Forwarded-For from 198.51.100.77 is ignored" in line
+    assert "MODERATION_TRUSTED_PROXIES" in line
 
 
 def test_a_proxy_without_an_address_is_named():

@@ -1,9 +1,9 @@
 """Who is at the desk: a session by password or by the word of our proxy, and what the person may do."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from worker.domain.reviewer import Reviewer
 from worker.store import desk_sessions
@@ -47,11 +47,17 @@ def _desk(request: Request) -> DeskService:
     return cast("DeskService", request.app.state.desk)
 
 
+#: Routes that a page's own script calls: they are no sign that a person is still there.
+_BY_SCRIPT: Final = {"/renew", "/ahead", "/pictures/{review_id}/{variant}/{frame}"}
+
 Desk = Annotated[DeskService, Depends(_desk)]
+#: The number of a review: what a BIGINT holds.
+ReviewNumber = Annotated[int, Path(ge=1, lt=2**63)]
 
 
 def _origin(request: Request, desk: Desk) -> RequestOrigin:
-    return origin_of(request, desk.proxies)
+    # With a path of our own, others share the host, and must not be sent what opens the desk.
+    return origin_of(request, desk.proxies, desk.root if desk.settings.web_root_path else "/")
 
 
 Origin = Annotated[RequestOrigin, Depends(_origin)]
@@ -62,6 +68,8 @@ def _visitor(request: Request, desk: Desk, origin: Origin) -> Visitor:
     token = cookies.read(request, cookies.SESSION, origin)
     found = _find(desk, token) if token else None
     if found and _is_of(found, vouched):
+        if request.scope["route"].path not in _BY_SCRIPT:
+            _note_use(desk, found)
         return _as_visitor(request, found, token)
     if vouched is None or request.method != "GET":
         raise SignInNeededError
@@ -132,12 +140,15 @@ def _is_of(found: desk_sessions.DeskSession, vouched: str | None) -> bool:
 
 def _find(desk: DeskService, token: str) -> desk_sessions.DeskSession | None:
     with desk.database.reading() as session:
-        found = desk_sessions.find(session, token)
-        stale = found is not None and desk_sessions.seen_is_stale(session, found.id)
-    if found and stale:
+        return desk_sessions.find(session, token)
+
+
+def _note_use(desk: DeskService, found: desk_sessions.DeskSession) -> None:
+    with desk.database.reading() as session:
+        is_stale = desk_sessions.seen_is_stale(session, found.id)
+    if is_stale:
         with desk.database.transaction() as session:
             desk_sessions.note_use(session, found.id)
-    return found
 
 
 def _as_visitor(request: Request, found: desk_sessions.DeskSession, token: str) -> Visitor:

@@ -12,15 +12,14 @@ from worker.store.reviews import Review
 from worker.web.desk.filters import DeskFilters
 from worker.web.desk.service import DeskService
 
-HOME: Final = "/review/"
-_ITEM: Final = re.compile(r"/review/items/[0-9]{1,18}(?:\?[A-Za-z0-9=&%+._-]{0,2000})?")
+_ITEM: Final = re.compile(r"/items/[0-9]{1,18}(?:\?[A-Za-z0-9=&%+._-]{0,2000})?")
 
 
-def address_of(review_id: int, alike: Iterable[Review], filters: DeskFilters) -> str:
+def address_of(desk: DeskService, review_id: int, alike: Iterable[Review], filters: DeskFilters) -> str:
     """Return the address of an item's page, with those that are shown beside it."""
     beside = ".".join(str(one.id) for one in alike)
     query = urlencode(({"with": beside} if beside else {}) | filters.chosen)
-    return f"{HOME}items/{review_id}" + (f"?{query}" if query else "")
+    return f"{desk.root}/items/{review_id}" + (f"?{query}" if query else "")
 
 
 def ids_in(text: str) -> list[int]:
@@ -36,12 +35,11 @@ def next_address(desk: DeskService, reviewer: Reviewer, filters: DeskFilters, wa
         now = database_now(session)
         held = reviews.held_by(session, reviewer.name, now)
     if held:
-        wanted = wanted if _ITEM.fullmatch(wanted) else ""
-        in_hand = any(
-            wanted.startswith(f"{HOME}items/{one.id}?") or wanted == f"{HOME}items/{one.id}" for one in held
-        )
-        return wanted if in_hand else address_of(held[0].id, (), filters)
+        items = f"{desk.root}/items/"
+        is_item = wanted.startswith(items) and _ITEM.fullmatch(wanted.removeprefix(desk.root))
+        is_held = is_item and wanted.removeprefix(items).partition("?")[0] in {str(one.id) for one in held}
+        return wanted if is_held else address_of(desk, held[0].id, (), filters)
     claim = desk.work.claim(reviewer, filters.for_store(now))
     if claim is None:
-        return f"{HOME}?{urlencode(filters.chosen | {'nothing': '1'})}"
-    return address_of(claim.review.id, claim.alike, filters)
+        return f"{desk.root}/?{urlencode(filters.chosen | {'nothing': '1'})}"
+    return address_of(desk, claim.review.id, claim.alike, filters)

@@ -17,7 +17,6 @@ from worker.web.desk.pages import page
 from worker.web.desk.service import DeskService
 from worker.web.problems import ProblemError, problem_of
 
-PREFIX: Final = "/review"
 PARTS: Final = (assets, login, queue, item, verdict, pictures, history, lead)
 
 
@@ -45,11 +44,13 @@ def _lead_to_login(request: Request, _: Any) -> Response:
         )
     query = f"?{request.url.query}" if request.url.query else ""
     wanted = urlencode({"next": f"{request.url.path}{query}"})
-    return RedirectResponse(f"{PREFIX}/login?{wanted}", 303)
+    return RedirectResponse(f"{request.scope['root_path']}/login?{wanted}", 303)
 
 
 def _answer_problem(request: Request, error: Any) -> Response:
-    return _error(request, error.status, error.detail, error.hint)
+    answer = _error(request, error.status, error.detail, error.hint)
+    answer.headers.update(error.headers)
+    return answer
 
 
 def _answer_conflict(request: Request, error: Any) -> Response:

@@ -39,8 +39,8 @@ _ASSETS: Final = {
 
 
 def address(name: str) -> str:
-    """Return the address of a file, which changes with its content."""
-    return f"/review/static/{name}?v={_ASSETS[name].version}"
+    """Return the address of a file below the desk, which changes with its content."""
+    return f"/static/{name}?v={_ASSETS[name].version}"
 
 
 @router.get("/static/{name}")

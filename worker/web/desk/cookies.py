@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from datetime import timedelta
 from typing import Final
 
 from fastapi import Request
@@ -10,11 +11,18 @@ from fastapi.responses import Response
 from worker.store.desk_sessions import LONGEST
 from worker.web.desk.clients import RequestOrigin
 
-#: With this prefix browsers take the cookie over TLS alone, for this host alone.
-_SECURE_PREFIX: Final = "__Host-"
+#: With these prefixes browsers take the cookie over TLS alone; with the first for this host alone, and only
+#: for the whole of it.
+_HOST_PREFIX: Final = "__Host-"
+_SECURE_PREFIX: Final = "__Secure-"
 SESSION: Final = "desk"
 #: Of whoever is not signed in yet: it shows that the login form is ours.
 BEFORE: Final = "desk-login"
+
+
+#: Of a browser from which somebody signed in: it says nothing but that.
+KNOWN: Final = "desk-known"
+KNOWN_FOR: Final = timedelta(days=180)
 
 
 def read(request: Request, name: str, origin: RequestOrigin) -> str:
@@ -22,13 +30,15 @@ def read(request: Request, name: str, origin: RequestOrigin) -> str:
     return request.cookies.get(_full(name, origin), "")
 
 
-def give(response: Response, name: str, value: str, origin: RequestOrigin) -> None:
+def give(
+    response: Response, name: str, value: str, origin: RequestOrigin, kept_for: timedelta = LONGEST
+) -> None:
     """Have the browser keep a cookie that no script can read and no other site can send."""
     response.set_cookie(
         _full(name, origin),
         value,
-        max_age=int(LONGEST.total_seconds()),
-        path="/",
+        max_age=int(kept_for.total_seconds()),
+        path=origin.cookie_path,
         secure=_is_secure(origin),
         httponly=True,
         samesite="lax",
@@ -45,7 +55,7 @@ def give_later(request: Request, name: str, value: str, origin: RequestOrigin) -
 def take_back(response: Response, name: str, origin: RequestOrigin) -> None:
     """Have the browser forget a cookie."""
     response.delete_cookie(
-        _full(name, origin), path="/", secure=_is_secure(origin), httponly=True, samesite="lax"
+        _full(name, origin), path=origin.cookie_path, secure=_is_secure(origin), httponly=True, samesite="lax"
     )
 
 
@@ -65,4 +75,6 @@ def _is_secure(origin: RequestOrigin) -> bool:
 
 
 def _full(name: str, origin: RequestOrigin) -> str:
-    return f"{_SECURE_PREFIX}{name}" if _is_secure(origin) else name
+    if not _is_secure(origin):
+        return name
+    return f"{_HOST_PREFIX if origin.cookie_path == '/' else _SECURE_PREFIX}{name}"

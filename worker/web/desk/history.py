@@ -18,11 +18,13 @@ def show(request: Request, submission_id: str, desk: Desk, visitor: Here) -> Res
         entry = submissions.find(session, submission_id)
     if entry is None:
         raise ProblemError(404, f"there is no submission {submission_id[:80]}")
+    masked = desk.work.history.masked_until(submission_id, visitor.reviewer)
     return page(
         request,
         "history.html",
         here="history",
         visitor=visitor,
         entry=entry,
+        submitted_at=max(entry.created_at, masked) if masked else entry.created_at,
         happenings=desk.work.history(submission_id, visitor.reviewer),
     )

@@ -1,7 +1,7 @@
 """The page of one item: its picture, why it was flagged, and the form for the verdict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,16 +9,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.orm import Session
 
-from worker.domain.review import ReviewKind
+from worker.domain.policy import Action
 from worker.domain.reviewer import Reviewer
-from worker.errors import ReviewConflictError, ReviewNotAllowedError
-from worker.store import reviews
+from worker.errors import ModerationError, ReviewConflictError, ReviewNotAllowedError
+from worker.store import review_claims, reviews
 from worker.store.clock import database_now
 from worker.store.reviews import Review
 from worker.usecases.look_at_review import Dossier
 from worker.usecases.show_picture import Variant
 from worker.web.desk import bars
-from worker.web.desk.access import Desk, Here, Post, Visitor
+from worker.web.desk.access import Desk, Here, Post, ReviewNumber, Visitor
 from worker.web.desk.addresses import address_of, ids_in
 from worker.web.desk.filters import DeskFilters
 from worker.web.desk.forms import Form
@@ -30,6 +30,7 @@ router = APIRouter()
 #: Frames of an animation that get a button.
 _MAX_FRAMES: Final = 64
 #: Formats that can be transparent: on a black page something else may be seen.
+_CHANGED: Final = "it changed after it was judged"
 _ON_BLACK: Final = " on a black page"
 
 
@@ -46,25 +47,38 @@ class Shown:
     frames: int
     #: Why there is no picture, as far as that is known already.
     obstacle: str | None
+    #: Whether the source has other bytes now than those that were judged.
+    changed: bool
 
 
 @router.get("/items/{review_id}")
-def show(request: Request, review_id: int, desk: Desk, visitor: Here) -> Response:
+def show(request: Request, review_id: ReviewNumber, desk: Desk, visitor: Here) -> Response:
     """Show an item to whoever has it in hand."""
     return item_page(request, desk, visitor, review_id, dict(request.query_params))
 
 
-def item_page(  # noqa: PLR0913 - what was sent, and what was wrong with it
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A verdict that was refused, and why."""
+
+    form: Form
+    error: ModerationError
+
+    @property
+    def problem(self) -> str:
+        """Return what is wrong and the way out, in one sentence."""
+        return f"{self.error.message}: {self.error.hint}" if self.error.hint else self.error.message
+
+
+def item_page(  # noqa: PLR0913, PLR0917 - what the page is about, and for whom
     request: Request,
     desk: DeskService,
     visitor: Visitor,
     review_id: int,
     query: dict[str, str],
-    *,
-    sent: Form | None = None,
-    problem: str = "",
+    sent: Sent | None = None,
 ) -> Response:
-    """Return the page; with what was sent and why it was refused, where it was."""
+    """Return the page; with the verdict that was refused, if one was."""
     filters = DeskFilters.of(query)
     with desk.database.reading() as session:
         now = database_now(session)
@@ -75,7 +89,7 @@ def item_page(  # noqa: PLR0913 - what was sent, and what was wrong with it
     return page(
         request,
         "item.html",
-        status=422 if problem else 200,
+        status=sent.error.http_status if sent else 200,
         here="item",
         visitor=visitor,
         undo=desk.parts.last_verdict(visitor.reviewer.name),
@@ -87,9 +101,10 @@ def item_page(  # noqa: PLR0913 - what was sent, and what was wrong with it
         bars=[bars.bar(one) for one in first.evidence],
         clear=visitor.account.shows_clear or query.get("shown") == "clear",
         frame=_frame(query, first),
-        sent=sent,
-        problem=problem,
-        address=address_of(main.id, alike, filters),
+        sent=sent.form if sent else None,
+        problem=sent.problem if sent else "",
+        can_allow=visitor.reviewer.is_lead or not _lifts_a_flag_unseen(main),
+        address=address_of(desk, main.id, alike, filters),
         needs_reason=_needing_reason(first),
         now=now,
     )
@@ -121,7 +136,7 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
     views = [one.clear if visitor.account.shows_clear else one.veiled for one in pictures]
     return JSONResponse(
         {
-            "href": address_of(main.id, alike, filters),
+            "href": address_of(desk, main.id, alike, filters),
             "tokens": [f"{one.id}.{one.fence}" for one in (main, *alike)],
             "pictures": [
                 view[one.first] for view, one in zip(views, pictures, strict=True) if not one.obstacle
@@ -144,9 +159,10 @@ def _not_in_hand(
 ) -> Response:
     with desk.database.reading() as session:
         found, now = reviews.find(session, review_id), database_now(session)
-    if found and found.kind is ReviewKind.GOLDEN:
-        # That somebody's answers are measured is nobody else's business.
-        found = None
+        if found and not review_claims.may_know(session, found, visitor.reviewer):
+            found = None
+    if found and review_claims.is_escalated_golden(found):
+        found = replace(found, state="open", for_lead=True)
     free = found is not None and found.state == "open" and not found.is_held(now)
     return page(
         request,
@@ -163,6 +179,7 @@ def _not_in_hand(
 
 def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier, now: datetime) -> Shown:
     review = dossier.review
+    changed = review.picture_changed_at is not None
     frames = min(max(1, dossier.frames), _MAX_FRAMES)
     on_black = frames if _ON_BLACK in review.decision.reason else 0
     made = {
@@ -177,14 +194,21 @@ def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier, now: datetime)
         made[Variant.CLEAR],
         min(dossier.first_frame, frames - 1) + on_black,
         frames,
-        desk.parts.show_picture.obstacle(review.decision.submission_id),
+        _CHANGED if changed else desk.parts.show_picture.obstacle(review.decision.submission_id),
+        changed,
     )
+
+
+def _lifts_a_flag_unseen(review: Review) -> bool:
+    """Whether to allow this would lift a flag from a picture that cannot be seen any more."""
+    return review.picture_changed_at is not None and review.decision.action is not Action.ALLOW
 
 
 def _frame(query: dict[str, str], dossier: Dossier) -> int | None:
     asked = query.get("frame", "")
     frames = min(max(1, dossier.frames), _MAX_FRAMES)
-    return int(asked) if asked.isascii() and asked.isdigit() and int(asked[:4]) < 2 * frames else None
+    is_number = asked.isascii() and asked.isdigit() and len(asked) < 5
+    return int(asked) if is_number and int(asked) < 2 * frames else None
 
 
 def _needing_reason(dossier: Dossier) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from worker.store import desk_sessions, reviewers
-from worker.usecases.sign_in import LoginRefusedError
+from worker.usecases.sign_in import LoginRefusedError, normal_name
 from worker.web.desk import cookies
 from worker.web.desk.access import AnyForm, Desk, Origin, Post, SignInNeededError, check_form
 from worker.web.desk.clients import RequestOrigin
@@ -16,16 +16,14 @@ from worker.web.desk.service import DeskService
 
 router = APIRouter()
 
-_HOME = "/review/"
-
 
 @router.get("/login")
 def show(
-    request: Request, desk: Desk, origin: Origin, wanted: Annotated[str, Query(alias="next")] = _HOME
+    request: Request, desk: Desk, origin: Origin, wanted: Annotated[str, Query(alias="next")] = ""
 ) -> Response:
     """Show the form."""
     if desk.settings.reviewer_header:
-        return RedirectResponse(_HOME, 303)
+        return RedirectResponse(f"{desk.root}/", 303)
     return _form(request, desk, origin, wanted)
 
 
@@ -41,14 +39,18 @@ def sign_in(request: Request, desk: Desk, origin: Origin, form: AnyForm) -> Resp
             why = "the desk has to be opened by https: your browser keeps no session here"
         return _form(request, desk, origin, wanted, why, 403)
     check_form(request, form, secret)
+    name = normal_name(form.get("name"))
+    browser = desk.browsers.find(name, cookies.read(request, cookies.KNOWN, origin))
     try:
-        token = desk.parts.sign_in(form.get("name"), form.get("password"), origin.address)
+        token = desk.parts.sign_in(name, form.get("password"), origin.limited_as, browser)
     except LoginRefusedError as refusal:
         hint = f"{refusal.message}; {refusal.hint}" if refusal.hint else refusal.message
         return _form(request, desk, origin, wanted, hint, refusal.http_status, form.get("name"))
-    answer = RedirectResponse(_within(wanted), 303)
+    answer = RedirectResponse(_within(desk, wanted), 303)
     cookies.take_back(answer, cookies.BEFORE, origin)
     cookies.give(answer, cookies.SESSION, token, origin)
+    if not browser:
+        cookies.give(answer, cookies.KNOWN, desk.browsers.make(name), origin, cookies.KNOWN_FOR)
     return answer
 
 
@@ -57,7 +59,7 @@ def sign_out(desk: Desk, origin: Origin, posted: Post) -> Response:
     """End the session, here and in the database."""
     with desk.database.transaction() as session:
         desk_sessions.end(session, posted.visitor.session_id)
-    answer = RedirectResponse("/review/login", 303)
+    answer = RedirectResponse(f"{desk.root}/login", 303)
     cookies.take_back(answer, cookies.SESSION, origin)
     answer.headers["Clear-Site-Data"] = '"cache"'
     return answer
@@ -70,7 +72,7 @@ def prefer(desk: Desk, posted: Post) -> Response:
         reviewers.set_shows_clear(
             session, posted.visitor.reviewer.name, clear=posted.form.get("pictures") == "clear"
         )
-    return RedirectResponse(_within(posted.form.get("next")), 303)
+    return RedirectResponse(_within(desk, posted.form.get("next")), 303)
 
 
 def _form(  # noqa: PLR0913, PLR0917 - what stands on the page
@@ -91,7 +93,7 @@ def _form(  # noqa: PLR0913, PLR0917 - what stands on the page
         "login.html",
         status=status,
         form_token=cookies.form_token(secret),
-        next=_within(wanted),
+        next=_within(desk, wanted),
         problem=problem,
         name=name[:80],
         nobody=nobody,
@@ -100,7 +102,8 @@ def _form(  # noqa: PLR0913, PLR0917 - what stands on the page
     return answer
 
 
-def _within(address: str) -> str:
+def _within(desk: DeskService, address: str) -> str:
     """Return the address, or the desk's first page where it leads elsewhere."""
-    inside = address.startswith(_HOME) and address.isprintable() and address.isascii()
-    return address if inside and not {"\\", " "} & set(address) else _HOME
+    home = f"{desk.root}/"
+    inside = address.startswith(home) and address.isprintable() and address.isascii()
+    return address if inside and not {"\\", " "} & set(address) else home

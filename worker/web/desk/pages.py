@@ -21,7 +21,9 @@ _MINUTE: Final = timedelta(minutes=1)
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page; `now` among the values is the time by which it judges ages and deadlines."""
     usual = {"visitor": None, "undo": None, "here": "", "now": utc_now()}
-    text = _TEMPLATES.get_template(template).render(usual | values, request_id=request.state.request_id)
+    text = _TEMPLATES.get_template(template).render(
+        usual | values, request_id=request.state.request_id, root=request.scope["root_path"]
+    )
     return HTMLResponse(text, status)
 
 

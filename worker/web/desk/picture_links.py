@@ -17,12 +17,14 @@ class PictureLinks:
     """Makes and checks addresses with the key that all processes share."""
 
     key: bytes
+    #: The path of the desk.
+    root: str = "/review"
 
     def make(self, session_id: str, review_id: int, variant: Variant, frame: int, now: datetime) -> str:
         """Return the address of a picture for this session; `now` is the database's time."""
         until = (int(now.timestamp()) // STEP_SECONDS + 2) * STEP_SECONDS
         signature = self._sign(session_id, review_id, variant, frame, until)
-        return f"/review/pictures/{review_id}/{variant.value}/{frame}?until={until}&key={signature}"
+        return f"{self.root}/pictures/{review_id}/{variant.value}/{frame}?until={until}&key={signature}"
 
     def seconds_left(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
         self,

@@ -1,49 +1,69 @@
 """Serves pictures of ours: to the session they were signed for, while the item is in that person's hands."""
 
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
 
-from worker.errors import ModerationError
+from worker.domain.picture import PictureState
+from worker.errors import ModerationError, PictureChangedError
 from worker.images.display import MEDIA_TYPE
 from worker.store import audit_log, reviews
 from worker.store.clock import now_at
+from worker.store.reviews import Review
 from worker.usecases.show_picture import Variant, View
-from worker.web.desk.access import Desk, Here
+from worker.web.desk.access import Desk, Here, ReviewNumber
 from worker.web.desk.service import DeskService
 from worker.web.problems import ProblemError
 
 router = APIRouter()
 
+_Frame = Annotated[int, Path(ge=0, lt=2**16)]
+_Time = Annotated[int, Query(ge=0, lt=2**63)]
+
 
 @router.get("/pictures/{review_id}/{variant}/{frame}")
-def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
-    review_id: int, variant: Variant, frame: int, until: int, key: str, desk: Desk, visitor: Here
+async def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
+    review_id: ReviewNumber,
+    variant: Variant,
+    frame: _Frame,
+    until: _Time,
+    key: str,
+    desk: Desk,
+    visitor: Here,
 ) -> Response:
     """Return a picture, encoded by us."""
-    now = now_at(desk.database)
+    now = await run_in_threadpool(now_at, desk.database)
     seconds = desk.links.seconds_left(visitor.session_id, review_id, variant, frame, until, key, now=now)
     if not seconds:
         raise ProblemError(403, "this picture's address holds no more: load the page again")
-    submission_id = _in_hand(desk, visitor.reviewer.name, review_id, now)
+    review = await run_in_threadpool(_in_hand, desk, visitor.reviewer.name, review_id, now)
+    decision = review.decision
     try:
-        data = desk.parts.show_picture(View(submission_id, variant, frame))
+        shown = await desk.pictures.show(View(decision.submission_id, variant, frame, decision.id))
+    except PictureChangedError:
+        raise
     except ModerationError as error:
         # The person has to decide without it, and should know why.
         raise ProblemError(410, error.message) from None
+    if shown.state is PictureState.SAME:
+        desk.work.check_pictures.note_shown(review.token)
     if variant is Variant.CLEAR:
-        _note(desk, visitor.reviewer.name, review_id, submission_id, frame)
+        await run_in_threadpool(_note, desk, visitor.reviewer.name, review_id, decision.submission_id, frame)
     # Kept by the browser, and by nothing between, until its address ends.
-    return Response(data, media_type=MEDIA_TYPE, headers={"Cache-Control": f"private, max-age={seconds}"})
+    return Response(
+        shown.data, media_type=MEDIA_TYPE, headers={"Cache-Control": f"private, max-age={seconds}"}
+    )
 
 
-def _in_hand(desk: DeskService, reviewer: str, review_id: int, now: datetime) -> str:
+def _in_hand(desk: DeskService, reviewer: str, review_id: int, now: datetime) -> Review:
     with desk.database.reading() as session:
         held = {one.id: one for one in reviews.held_by(session, reviewer, now)}
     if review_id not in held:
         raise ProblemError(403, "this item is not in your hands")
-    return held[review_id].decision.submission_id
+    return held[review_id]
 
 
 def _note(desk: DeskService, reviewer: str, review_id: int, submission_id: str, frame: int) -> None:

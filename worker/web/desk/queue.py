@@ -7,8 +7,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from worker.store import review_counts, reviews
 from worker.store.clock import database_now
-from worker.web.desk.access import Desk, Here, Post
-from worker.web.desk.addresses import HOME, address_of, next_address
+from worker.web.desk.access import Desk, Here, Post, ReviewNumber
+from worker.web.desk.addresses import address_of, next_address
 from worker.web.desk.filters import AGES, KINDS, DeskFilters
 from worker.web.desk.pages import page
 
@@ -35,7 +35,7 @@ def show(request: Request, desk: Desk, visitor: Here) -> Response:
         filters=filters,
         kinds=KINDS,
         ages=AGES,
-        listed=listed[:_LISTED],
+        listed=[review.told for review in listed[:_LISTED]],
         more=len(listed) > _LISTED,
         waiting=waiting,
         held=held,
@@ -53,8 +53,10 @@ def take_next(desk: Desk, posted: Post) -> Response:
 
 
 @router.post("/items/{review_id}/claim")
-def take_this(review_id: int, desk: Desk, posted: Post) -> Response:
+def take_this(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
     """Claim one item by its number."""
     claim = desk.work.claim(posted.visitor.reviewer, review_id=review_id)
     filters = DeskFilters.of_form(posted.form)
-    return RedirectResponse(address_of(claim.review.id, claim.alike, filters) if claim else HOME, 303)
+    return RedirectResponse(
+        address_of(desk, claim.review.id, claim.alike, filters) if claim else f"{desk.root}/", 303
+    )

@@ -8,13 +8,13 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from worker.domain.policy import Action
 from worker.domain.review import ClaimToken
 from worker.domain.verdict import Answer
-from worker.errors import InvalidVerdictError, ReviewConflictError
+from worker.errors import InvalidVerdictError, PictureChangedError, ReviewConflictError
 from worker.store import reviews
-from worker.web.desk.access import Desk, Post
-from worker.web.desk.addresses import HOME, address_of, ids_in, next_address
+from worker.web.desk.access import Desk, Post, ReviewNumber
+from worker.web.desk.addresses import address_of, ids_in, next_address
 from worker.web.desk.filters import DeskFilters
 from worker.web.desk.forms import Form
-from worker.web.desk.item import item_page
+from worker.web.desk.item import Sent, item_page
 from worker.web.desk.service import DeskService
 from worker.web.problems import ProblemError
 
@@ -25,7 +25,7 @@ NO_LABEL = "-"
 
 
 @router.post("/items/{review_id}/verdict")
-def answer(request: Request, review_id: int, desk: Desk, posted: Post) -> Response:
+def answer(request: Request, review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
     """Record the answer for this item, and for those beside it that are ticked; go on to the next."""
     form, visitor = posted.form, posted.visitor
     filters = DeskFilters.of_form(form)
@@ -33,16 +33,15 @@ def answer(request: Request, review_id: int, desk: Desk, posted: Post) -> Respon
     try:
         given = _answer(desk, form, review_id)
         desk.work.settle(visitor.reviewer, tokens, given, _what_was_shown(form))
-    except InvalidVerdictError as error:
+    except (InvalidVerdictError, PictureChangedError) as error:
         query = {"with": form.get("with"), "shown": form.get("shown"), **filters.chosen}
-        problem = f"{error.message}: {error.hint}" if error.hint else error.message
-        return item_page(request, desk, visitor, review_id, query, sent=form, problem=problem)
+        return item_page(request, desk, visitor, review_id, query, sent=Sent(form, error))
     _let_go_of_unticked(desk, posted, tokens)
     return RedirectResponse(next_address(desk, visitor.reviewer, filters, form.get("next")), 303)
 
 
 @router.post("/items/{review_id}/skip")
-def skip(review_id: int, desk: Desk, posted: Post) -> Response:
+def skip(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
     """Pass it by."""
     form, reviewer = posted.form, posted.visitor.reviewer
     desk.work.skip(reviewer, _all_tokens(form, review_id), form.get("reason").strip())
@@ -50,7 +49,7 @@ def skip(review_id: int, desk: Desk, posted: Post) -> Response:
 
 
 @router.post("/items/{review_id}/escalate")
-def escalate(review_id: int, desk: Desk, posted: Post) -> Response:
+def escalate(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
     """Hand it on to a lead."""
     form, reviewer = posted.form, posted.visitor.reviewer
     desk.work.escalate(reviewer, _all_tokens(form, review_id), form.get("reason").strip())
@@ -58,11 +57,11 @@ def escalate(review_id: int, desk: Desk, posted: Post) -> Response:
 
 
 @router.post("/items/{review_id}/release")
-def release(review_id: int, desk: Desk, posted: Post) -> Response:
+def release(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
     """Give back everything in hand, and return to the queue."""
     form, reviewer = posted.form, posted.visitor.reviewer
     desk.work.release(reviewer, [*_all_tokens(form, review_id), *_read(form.all("ahead"))])
-    return RedirectResponse(f"{HOME}{DeskFilters.of_form(form).query}", 303)
+    return RedirectResponse(f"{desk.root}/{DeskFilters.of_form(form).query}", 303)
 
 
 @router.post("/renew")
@@ -85,11 +84,11 @@ def undo(desk: Desk, posted: Post) -> Response:
         posted.visitor.reviewer, int(verdict_id), whole_group=True, reason=posted.form.get("reason").strip()
     )
     if not reversal.reopened:
-        return RedirectResponse(HOME, 303)
+        return RedirectResponse(f"{desk.root}/", 303)
     first, *alike = reversal.reopened
     if first.claimed_by != posted.visitor.reviewer.name:
-        return RedirectResponse(f"/review/submissions/{first.decision.submission_id}", 303)
-    return RedirectResponse(address_of(first.id, alike, DeskFilters.of_form(posted.form)), 303)
+        return RedirectResponse(f"{desk.root}/submissions/{first.decision.submission_id}", 303)
+    return RedirectResponse(address_of(desk, first.id, alike, DeskFilters.of_form(posted.form)), 303)
 
 
 def _answer(desk: DeskService, form: Form, review_id: int) -> Answer:

@@ -63,11 +63,22 @@ function toggleZoom() {
   if (zoomed) frame.focus({ preventScroll: true });
 }
 
+const CHANGED = 409, BUSY = 503;
+
+// Return why a picture did not load; null if it loads now. A changed one is said on the page, with its form.
+async function whyNot(image) {
+  const answer = await fetch(image.src, { headers: { Accept: "text/plain" } }).catch(() => null);
+  if (answer && answer.ok) return null;
+  if (answer && answer.status === CHANGED) location.reload();
+  if (answer && answer.status === BUSY) setTimeout(() => (image.src = image.src), 1000 * (answer.headers.get("Retry-After") || 1));
+  return answer ? answer.text() : "the desk does not answer";
+}
+
 async function sayWhyNot() {
-  const answer = await fetch(picture.src, { headers: { Accept: "text/plain" } }).catch(() => null);
-  if (answer && answer.ok) return;
+  const why = await whyNot(picture);
+  if (why === null) return;
   const gone = one("#gone");
-  gone.textContent = "No picture: " + (answer ? await answer.text() : "the desk does not answer");
+  gone.textContent = "No picture: " + why;
   gone.hidden = false;
   picture.hidden = true;
 }
@@ -84,6 +95,11 @@ if (picture) {
   if (picture.complete && picture.naturalWidth === 0) sayWhyNot();
 }
 
+all("img.thumb").forEach((thumb) => {
+  thumb.addEventListener("error", () => whyNot(thumb));
+  if (thumb.complete && thumb.naturalWidth === 0) whyNot(thumb);
+});
+
 // ------------------------------------------------------------ the lease, and what comes next
 
 const RENEW_MILLISECONDS = 30000;
@@ -92,20 +108,20 @@ let ahead = [];
 
 function post(path, fields) {
   const body = new URLSearchParams([["form_token", verdict.elements.form_token.value], ...fields]);
-  return fetch(path, { method: "POST", body, headers: { Accept: "application/json" } });
+  return fetch(document.body.dataset.root + path, { method: "POST", body, headers: { Accept: "application/json" } });
 }
 
 const inHand = () => [...verdict.querySelectorAll("input[type=hidden][name=token], input[name=beside]")].map((input) => input.value);
 const filterFields = () => [...verdict.querySelectorAll("input[name^=filter-]")].map((input) => [input.name, input.value]);
 
 async function renew() {
-  const answer = await post("/review/renew", inHand().map((token) => ["token", token])).catch(() => null);
+  const answer = await post("/renew", inHand().map((token) => ["token", token])).catch(() => null);
   if (answer && (answer.status === 409 || answer.status === 401)) {
     const lost = one("#lost");
     lost.textContent = answer.status === 401 ? await answer.text() : (await answer.json()).conflict;
     lost.hidden = false;
   }
-  if (ahead.length) post("/review/renew", ahead.map((token) => ["token", token])).catch(() => null);
+  if (ahead.length) post("/renew", ahead.map((token) => ["token", token])).catch(() => null);
 }
 
 async function lookAhead() {
@@ -115,7 +131,7 @@ async function lookAhead() {
 
 async function claimNext() {
   const here = inHand().map((token) => token.split(".")[0]).join(".");
-  const answer = await post("/review/ahead", [["here", here], ...filterFields()]).catch(() => null);
+  const answer = await post("/ahead", [["here", here], ...filterFields()]).catch(() => null);
   if (!answer || !answer.ok) return;
   const next = await answer.json();
   if (!next.href) return;

@@ -1,0 +1,33 @@
+"""Signed names of browsers from which a person signed in before: others cannot lock that person out there."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+_TOKEN: Final = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBrowsers:
+    """Makes and checks names with the key that all processes share."""
+
+    key: bytes
+
+    def make(self, account: str) -> str:
+        """Return the token of a browser from which this person has just signed in."""
+        browser = secrets.token_hex(16)
+        return f"{browser}.{self._sign(account, browser)}"
+
+    def find(self, account: str, token: str) -> str:
+        """Return the browser that a token names for this person; empty if it names none."""
+        found = _TOKEN.fullmatch(token)
+        if found is None or not hmac.compare_digest(found[2], self._sign(account, found[1])):
+            return ""
+        return found[1]
+
+    def _sign(self, account: str, browser: str) -> str:
+        text = f"known browser|{account}|{browser}"
+        return hmac.new(self.key, text.encode(errors="replace"), hashlib.sha256).hexdigest()

@@ -1,0 +1,50 @@
+"""Makes pictures beside the threads of all other requests: a few at once, and equal views only once."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+
+from worker.usecases.show_picture import ShownPicture, View
+from worker.web.problems import ProblemError
+
+#: Views that wait or are being made; a page with a group shows thirty.
+MOST_WAITING: Final = 96
+#: When to ask again for a picture that found no room.
+RETRY_SECONDS: Final = 2
+
+
+class PictureQueue:
+    """Bounds the work for pictures, so that it never takes the threads that intake needs.
+
+    Lives in one event loop.
+    """
+
+    def __init__(self, show: Callable[[View], ShownPicture], at_once: int) -> None:
+        self._show = show
+        # Of its own: Starlette's forty threads serve everything else.
+        self._threads = anyio.CapacityLimiter(at_once)
+        self._being_made: dict[View, asyncio.Task[ShownPicture]] = {}
+
+    async def show(self, view: View) -> ShownPicture:
+        """Return the picture; ProblemError if too many are waiting, or whatever prevents it."""
+        task = self._being_made.get(view)
+        if task is None:
+            if len(self._being_made) >= MOST_WAITING:
+                raise ProblemError(
+                    503,
+                    "the desk is busy with other pictures: load it again in a moment",
+                    Retry_After=str(RETRY_SECONDS),
+                )
+            task = asyncio.create_task(anyio.to_thread.run_sync(self._show, view, limiter=self._threads))
+            self._being_made[view] = task
+            task.add_done_callback(lambda done: self._forget(view, done))
+        # A browser that leaves must not cancel the work that others wait for.
+        return await asyncio.shield(task)
+
+    def _forget(self, view: View, done: asyncio.Task[ShownPicture]) -> None:
+        self._being_made.pop(view, None)
+        if not done.cancelled():
+            # If all browsers left, the exception has no other reader.
+            done.exception()
