@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from worker.store.column_types import utc_now
+from worker.store.deleting import delete_some, is_any
 from worker.store.reviewers import Account, account_of
 from worker.store.tables import DeskSessionRow, ReviewerRow
 
@@ -83,9 +84,14 @@ def end_all_of(session: Session, name: str) -> None:
     session.execute(delete(DeskSessionRow).where(DeskSessionRow.reviewer == name))
 
 
-def forget_ended(session: Session) -> None:
-    """Delete the sessions that are over."""
-    session.execute(delete(DeskSessionRow).where(_over(utc_now())))
+def is_any_ended(session: Session) -> bool:
+    """Whether there are expired sessions to delete."""
+    return is_any(session, _over(utc_now()))
+
+
+def forget_ended(session: Session, *, limit: int) -> int:
+    """Delete at most `limit` expired sessions; return how many."""
+    return delete_some(session, DeskSessionRow, _over(utc_now()), limit=limit)
 
 
 def _over(now: datetime) -> ColumnElement[bool]:

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from worker.domain.callback import receiver_of
 from worker.store.clock import database_now
-from worker.store.tables import OutboxRow
+from worker.store.deleting import delete_some, is_any
+from worker.store.tables import DELIVERED, OutboxRow
 
 DECISION_MADE: Final = "decision.made"
 #: Of why an attempt failed.
@@ -167,19 +168,15 @@ def replay_given_up(session: Session) -> int:
     return _start_again(session, OutboxRow.state == EventState.GIVEN_UP.value)
 
 
+def is_any_old(session: Session, *, older_than: timedelta) -> bool:
+    """Whether there are events that were delivered longer ago than that."""
+    return is_any(session, DELIVERED, OutboxRow.settled_at < database_now(session) - older_than)
+
+
 def forget_delivered(session: Session, *, older_than: timedelta, limit: int) -> int:
     """Delete at most `limit` events that were delivered longer ago than that; return how many."""
-    told = OutboxRow.state == EventState.DELIVERED.value
-    old = select(OutboxRow.id).where(told, OutboxRow.settled_at < database_now(session) - older_than)
-    # What another process deletes at this moment is left to it.
-    chosen = old.order_by(OutboxRow.settled_at).limit(limit).with_for_update(skip_locked=True)
-    found = session.execute(
-        delete(OutboxRow)
-        .where(OutboxRow.id.in_(chosen))
-        .returning(OutboxRow.id)
-        .execution_options(synchronize_session=False)
-    )
-    return len(found.all())
+    old = OutboxRow.settled_at < database_now(session) - older_than
+    return delete_some(session, OutboxRow, DELIVERED, old, limit=limit)
 
 
 def newest(

@@ -31,6 +31,10 @@ _CONSTRAINT_NAMES: Final = {
 UNDECIDED: Final = text("state = 'accepted'")
 DELIVERED: Final = text("state = 'delivered'")
 TRIED_AGAIN: Final = text("attempts > 1")
+PENDING: Final = text("state = 'pending'")
+OPEN: Final = text("state = 'open'")
+#: Verdicts that a person gave themselves.
+GIVEN: Final = text("inherited_from IS NULL")
 
 
 class Row(DeclarativeBase):
@@ -47,6 +51,7 @@ class SubmissionRow(Row):
     __table_args__ = (
         CheckConstraint("state IN ('accepted', 'decided', 'refused')", name="ck_submissions_state"),
         Index(None, "state", "updated_at"),
+        Index(None, "reference", "created_at"),
         Index(
             None,
             "publish_at",
@@ -74,7 +79,7 @@ class SubmissionRow(Row):
 
     #: The producer's idempotency key.
     id: Mapped[str] = mapped_column(primary_key=True)
-    reference: Mapped[str] = mapped_column(index=True)
+    reference: Mapped[str]
     #: Accepted: the policy asked for, None for the workers' default. Refused before one was found: None.
     policy: Mapped[str | None]
     #: Accepted: the digest that was promised. Decided: None where the bytes could not be had or judged.
@@ -173,9 +178,11 @@ class DecisionRow(Row):
         Index(None, "created_at"),
         Index(None, "action", "created_at"),
         Index(None, "policy", "created_at"),
+        Index(None, "policy", "action", "created_at"),
         Index(
             None,
             "sha256",
+            "created_at",
             sqlite_where=text("sha256 IS NOT NULL"),
             postgresql_where=text("sha256 IS NOT NULL"),
         ),
@@ -241,6 +248,7 @@ class EmbeddingRow(Row):
     """What a model saw in a picture: personal data, found by the digest of the bytes."""
 
     __tablename__ = "embeddings"
+    __table_args__ = (Index(None, "model_digest", "created_at"),)
 
     sha256: Mapped[str] = mapped_column(primary_key=True)
     model_digest: Mapped[str] = mapped_column(primary_key=True)
@@ -251,7 +259,7 @@ class EmbeddingRow(Row):
     dimension: Mapped[int]
     #: float16, little-endian, shape (frames, dimension); twice the frames where two pages were looked at.
     vectors: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class TextVectorRow(Row):
@@ -296,6 +304,10 @@ class ReviewRow(Row):
         ),
         Index(None, "state", "priority"),
         Index(None, "queue", "state", "priority"),
+        # Most reviews are settled; what is open is asked for all the time.
+        Index("ix_reviews_open_queue", "queue", "priority", sqlite_where=OPEN, postgresql_where=OPEN),
+        Index("ix_reviews_open_kind", "kind", "priority", sqlite_where=OPEN, postgresql_where=OPEN),
+        Index("ix_reviews_open_since", "kind", "created_at", sqlite_where=OPEN, postgresql_where=OPEN),
         Index(
             None,
             "claimed_by",
@@ -402,6 +414,16 @@ class VerdictRow(Row):
             sqlite_where=text("inherited_from IS NOT NULL"),
             postgresql_where=text("inherited_from IS NOT NULL"),
         ),
+        Index(
+            None,
+            "given_with",
+            sqlite_where=text("given_with IS NOT NULL"),
+            postgresql_where=text("given_with IS NOT NULL"),
+        ),
+        # A popular picture has one given verdict and any number of inherited ones.
+        Index("ix_verdicts_judged", "sha256", "policy_digest", "id", sqlite_where=GIVEN, postgresql_where=GIVEN),
+        Index("ix_verdicts_given_at", "created_at", sqlite_where=GIVEN, postgresql_where=GIVEN),
+        Index("ix_verdicts_given_by", "reviewer", "created_at", sqlite_where=GIVEN, postgresql_where=GIVEN),
         {"sqlite_autoincrement": True},
     )
 
@@ -423,6 +445,10 @@ class VerdictRow(Row):
     given_with: Mapped[str | None]
     #: The verdict about the same bytes that this one repeats.
     inherited_from: Mapped[int | None] = mapped_column(Identifier, ForeignKey("verdicts.id"))
+    #: What the person judged: the decision's bytes and policy version, copied so that an index has them.
+    #: None if it is inherited, if there were no bytes, or if a version before 0012 wrote it.
+    sha256: Mapped[str | None]
+    policy_digest: Mapped[str | None]
     #: Whether it decides about the submission; a blind second look and a golden item only measure.
     effective: Mapped[bool] = mapped_column(server_default=true())
     created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
@@ -496,6 +522,11 @@ class OutboxRow(Row):
         CheckConstraint("state IN ('pending', 'delivered', 'given_up')", name="ck_outbox_state"),
         Index(None, "state", "next_attempt_at"),
         Index("ix_outbox_delivered", "settled_at", sqlite_where=DELIVERED, postgresql_where=DELIVERED),
+        Index("ix_outbox_pending", "created_at", sqlite_where=PENDING, postgresql_where=PENDING),
+        Index("ix_outbox_started", "started_at", sqlite_where=PENDING, postgresql_where=PENDING),
+        Index(
+            "ix_outbox_receiver", "receiver", "next_attempt_at", sqlite_where=PENDING, postgresql_where=PENDING
+        ),
         {"sqlite_autoincrement": True},
     )
 
