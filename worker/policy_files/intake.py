@@ -1,5 +1,6 @@
 """Whether a policy may be asked for, by the files of the policy folder: what a producer can know at once."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from worker.errors import InvalidPolicyError, UsageError
@@ -26,7 +27,17 @@ def require_policy(folder: Path, name: str) -> None:
 
 def _is_shadow(file: Path) -> bool:
     try:
-        policy, _ = read_policy(file)
+        found = file.stat()
+    except OSError:
+        return False
+    return _says_shadow(file, (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino))
+
+
+@lru_cache(maxsize=256)
+def _says_shadow(file: Path, _version: tuple[int, ...]) -> bool:
+    """Whether a version of a file is a shadow; parsed once, not for every submission that names it."""
+    try:
+        policy, _ = read_policy(file, with_pictures=False)
     except InvalidPolicyError:
         return False
     return policy.shadow
