@@ -17,28 +17,32 @@ depends_on = None
 OPEN = "state = 'open'"
 PENDING = "state = 'pending'"
 GIVEN = "inherited_from IS NULL"
+URGENT_FIRST = sa.text("priority DESC")
 #: Name, table, columns and condition, None for every row.
 ADDED = (
     ("ix_submissions_reference_created_at", "submissions", ["reference", "created_at"], None),
     ("ix_decisions_policy_action_created_at", "decisions", ["policy", "action", "created_at"], None),
     ("ix_decisions_sha256_created_at", "decisions", ["sha256", "created_at"], "sha256 IS NOT NULL"),
     ("ix_embeddings_model_digest_created_at", "embeddings", ["model_digest", "created_at"], None),
-    ("ix_reviews_open_queue", "reviews", ["queue", "priority"], OPEN),
-    ("ix_reviews_open_kind", "reviews", ["kind", "priority"], OPEN),
+    ("ix_reviews_order", "reviews", ["state", URGENT_FIRST, "id"], None),
+    ("ix_reviews_order_in_queue", "reviews", ["queue", "state", URGENT_FIRST, "id"], None),
+    ("ix_reviews_order_of_kind", "reviews", ["kind", "state", URGENT_FIRST, "id"], None),
     ("ix_reviews_open_since", "reviews", ["kind", "created_at"], OPEN),
     ("ix_verdicts_given_with", "verdicts", ["given_with"], "given_with IS NOT NULL"),
     ("ix_verdicts_judged", "verdicts", ["sha256", "policy_digest", "id"], GIVEN),
     ("ix_verdicts_given_at", "verdicts", ["created_at"], GIVEN),
     ("ix_verdicts_given_by", "verdicts", ["reviewer", "created_at"], GIVEN),
+    ("ix_outbox_state_id", "outbox", ["state", "id"], None),
     ("ix_outbox_pending", "outbox", ["created_at"], PENDING),
-    ("ix_outbox_started", "outbox", ["started_at"], PENDING),
-    ("ix_outbox_receiver", "outbox", ["receiver", "next_attempt_at"], PENDING),
+    ("ix_outbox_state_receiver_next_attempt_at", "outbox", ["state", "receiver", "next_attempt_at"], None),
 )
 #: What a wider index replaces.
 REPLACED = (
     ("ix_submissions_reference", "submissions", ["reference"], None),
     ("ix_decisions_sha256", "decisions", ["sha256"], "sha256 IS NOT NULL"),
     ("ix_embeddings_created_at", "embeddings", ["created_at"], None),
+    ("ix_reviews_state_priority", "reviews", ["state", "priority"], None),
+    ("ix_reviews_queue_state_priority", "reviews", ["queue", "state", "priority"], None),
 )
 
 
@@ -47,7 +51,7 @@ def upgrade() -> None:
         op.add_column("verdicts", sa.Column(column, sa.Text))
     op.execute(
         "UPDATE verdicts SET (sha256, policy_digest) = (SELECT decisions.sha256, decisions.policy_digest "
-        f"FROM decisions WHERE decisions.id = verdicts.decision_id) WHERE {GIVEN}"
+        "FROM decisions WHERE decisions.id = verdicts.decision_id) WHERE inherited_from IS NULL"
     )
     for index in ADDED:
         _create(*index)
@@ -64,6 +68,6 @@ def downgrade() -> None:
         op.drop_column("verdicts", column)
 
 
-def _create(name: str, table: str, columns: list[str], condition: str | None) -> None:
+def _create(name: str, table: str, columns: list[str | sa.TextClause], condition: str | None) -> None:
     where = sa.text(condition) if condition else None
     op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)

@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session
 from worker.cli.console import messages, plain_table, print_json, results
 from worker.cli.durations import short
 from worker.domain.callback import callback_of
+from worker.domain.wording import up_to
 from worker.errors import InvalidSubmissionError, UsageError
 from worker.notifications.signature import new_secret
 from worker.settings import Settings
 from worker.store import outbox, schema
+from worker.store.counting import MOST
 from worker.store.database import Database
 from worker.store.outbox import Event, EventState
 from worker.wiring.parts import open_database
@@ -50,7 +52,7 @@ def show(
         print_json([_as_json(event) for event in found])
         return
     _print_table(found)
-    total = ", ".join(f"{counts[one]} {one.value}" for one in EventState if one in counts)
+    total = ", ".join(f"{up_to(counts[one], MOST)} {one.value}" for one in EventState if one in counts)
     results().print(f"\n{len(found)} shown; in all: {total or 'no events yet'}")
     if lag.pending:
         results().print(f"the oldest pending one waits for {short(lag.oldest)}")

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from worker.domain.callback import receiver_of
 from worker.store.clock import database_now
+from worker.store.counting import MOST, count_up_to
 from worker.store.deleting import delete_some, is_any
 from worker.store.tables import DELIVERED, OutboxRow
 
@@ -72,7 +73,7 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far behind the telling is."""
+    """How far behind the telling is; counted up to `MOST`."""
 
     pending: int
     #: The age of the oldest event that is still to be told; zero where there is none.
@@ -192,19 +193,21 @@ def newest(
 
 
 def count_by_state(session: Session) -> dict[EventState, int]:
-    """Return how many events there are in each state that occurs."""
-    query = select(OutboxRow.state, func.count()).group_by(OutboxRow.state)
-    return {EventState(state): count for state, count in session.execute(query)}
+    """Return how many events there are in each state that occurs, counted up to `MOST`."""
+    counts = {state: count_up_to(session, MOST, OutboxRow.state == state.value) for state in EventState}
+    return {state: count for state, count in counts.items() if count}
 
 
 def lag(session: Session) -> Lag:
     """Return how far behind the telling is."""
     pending = OutboxRow.state == EventState.PENDING.value
-    count = session.scalar(select(func.count()).where(pending)) or 0
-    oldest = session.scalar(select(func.min(OutboxRow.started_at)).where(pending))
-    given_up = select(func.count()).where(OutboxRow.state == EventState.GIVEN_UP.value)
+    # Of those that were added first: a replay keeps its id, and begins anew.
+    first = select(OutboxRow.started_at).where(pending).order_by(OutboxRow.id).limit(MOST).subquery()
+    count = count_up_to(session, MOST, pending)
+    oldest = session.scalar(select(func.min(first.c.started_at)))
+    given_up = count_up_to(session, MOST, OutboxRow.state == EventState.GIVEN_UP.value)
     age = database_now(session) - oldest if oldest else timedelta()
-    return Lag(count, max(age, timedelta()), session.scalar(given_up) or 0)
+    return Lag(count, max(age, timedelta()), given_up)
 
 
 def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -212,10 +215,31 @@ def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def _lock_due(session: Session, now: datetime, full: Sequence[str], limit: int) -> Sequence[OutboxRow]:
-    query = select(OutboxRow).where(*_due(now), OutboxRow.receiver.not_in(full))
-    return session.scalars(
-        query.order_by(OutboxRow.next_attempt_at, OutboxRow.id).limit(limit).with_for_update(skip_locked=True)
-    ).all()
+    """Lock at most `limit` due events of receivers that are not full, the longest waiting first."""
+    order = (OutboxRow.next_attempt_at, OutboxRow.id)
+    query = select(OutboxRow).order_by(*order).limit(limit).with_for_update(skip_locked=True)
+    if not full:
+        return session.scalars(query.where(*_due(now))).all()
+    # Receiver by receiver: else a receiver that hangs, with all that waits for it, is passed over row by row.
+    of_one = query.where(*_due(now))
+    found = [
+        row
+        for receiver in _receivers_due(session, now, full, limit)
+        for row in session.scalars(of_one.where(OutboxRow.receiver == receiver))
+    ]
+    return sorted(found, key=lambda row: (row.next_attempt_at, row.id))[:limit]
+
+
+def _receivers_due(session: Session, now: datetime, full: Sequence[str], limit: int) -> list[str]:
+    """Return at most `limit` receivers that have due events and are not full, by an index entry for each."""
+    name, pending = OutboxRow.receiver, OutboxRow.state == EventState.PENDING.value
+    first = select(select(func.min(name)).where(pending).scalar_subquery().label("receiver"))
+    found = first.cte(recursive=True)
+    following = select(func.min(name)).where(pending, name > found.c.receiver).scalar_subquery()
+    every = found.union_all(select(following).where(found.c.receiver.is_not(None)))
+    is_due = exists().where(*_due(now), name == every.c.receiver)
+    query = select(every.c.receiver).where(is_due, every.c.receiver.not_in(full))
+    return list(session.scalars(query.limit(limit)))
 
 
 def _settle(

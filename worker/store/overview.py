@@ -13,7 +13,9 @@ from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
 from worker.store.column_types import utc_now
 from worker.store.policy_states import SILENT_AFTER
+from worker.store.reviews import IS_OPEN
 from worker.store.tables import (
+    PENDING,
     TRIED_AGAIN,
     UNDECIDED,
     DecisionRow,
@@ -60,7 +62,7 @@ def backlog(session: Session) -> Backlog:
         at=now,
         undecided=_waiting(session, SubmissionRow.created_at, UNDECIDED),
         overdue=_waiting(session, SubmissionRow.publish_at, SubmissionRow.publish_at <= now),
-        outbox=_waiting(session, OutboxRow.created_at, OutboxRow.state == "pending"),
+        outbox=_waiting(session, OutboxRow.created_at, PENDING),
         given_up=session.scalar(given_up) or 0,
         reviews=_open_reviews(session),
         workers=session.scalar(workers) or 0,
@@ -90,7 +92,7 @@ def _waiting(session: Session, since: InstrumentedAttribute[Any], *conditions: A
 def _open_reviews(session: Session) -> dict[ReviewKind, Waiting]:
     query = (
         select(ReviewRow.kind, func.count(), func.min(ReviewRow.created_at))
-        .where(ReviewRow.state == "open")
+        .where(IS_OPEN)
         .group_by(ReviewRow.kind)
     )
     found = {kind: Waiting(count, oldest_at) for kind, count, oldest_at in session.execute(query)}

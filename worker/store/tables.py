@@ -33,6 +33,8 @@ DELIVERED: Final = text("state = 'delivered'")
 TRIED_AGAIN: Final = text("attempts > 1")
 PENDING: Final = text("state = 'pending'")
 OPEN: Final = text("state = 'open'")
+#: The order of the review queue, before the id.
+URGENT_FIRST: Final = text("priority DESC")
 #: Verdicts that a person gave themselves.
 GIVEN: Final = text("inherited_from IS NULL")
 
@@ -302,11 +304,11 @@ class ReviewRow(Row):
             sqlite_where=text("golden_id IS NOT NULL"),
             postgresql_where=text("golden_id IS NOT NULL"),
         ),
-        Index(None, "state", "priority"),
-        Index(None, "queue", "state", "priority"),
-        # Most reviews are settled; what is open is asked for all the time.
-        Index("ix_reviews_open_queue", "queue", "priority", sqlite_where=OPEN, postgresql_where=OPEN),
-        Index("ix_reviews_open_kind", "kind", "priority", sqlite_where=OPEN, postgresql_where=OPEN),
+        # In the order in which they are handed out.
+        Index("ix_reviews_order", "state", URGENT_FIRST, "id"),
+        Index("ix_reviews_order_in_queue", "queue", "state", URGENT_FIRST, "id"),
+        Index("ix_reviews_order_of_kind", "kind", "state", URGENT_FIRST, "id"),
+        # Most reviews are settled; what is open is counted every few seconds.
         Index("ix_reviews_open_since", "kind", "created_at", sqlite_where=OPEN, postgresql_where=OPEN),
         Index(
             None,
@@ -421,7 +423,9 @@ class VerdictRow(Row):
             postgresql_where=text("given_with IS NOT NULL"),
         ),
         # A popular picture has one given verdict and any number of inherited ones.
-        Index("ix_verdicts_judged", "sha256", "policy_digest", "id", sqlite_where=GIVEN, postgresql_where=GIVEN),
+        Index(
+            "ix_verdicts_judged", "sha256", "policy_digest", "id", sqlite_where=GIVEN, postgresql_where=GIVEN
+        ),
         Index("ix_verdicts_given_at", "created_at", sqlite_where=GIVEN, postgresql_where=GIVEN),
         Index("ix_verdicts_given_by", "reviewer", "created_at", sqlite_where=GIVEN, postgresql_where=GIVEN),
         {"sqlite_autoincrement": True},
@@ -522,11 +526,9 @@ class OutboxRow(Row):
         CheckConstraint("state IN ('pending', 'delivered', 'given_up')", name="ck_outbox_state"),
         Index(None, "state", "next_attempt_at"),
         Index("ix_outbox_delivered", "settled_at", sqlite_where=DELIVERED, postgresql_where=DELIVERED),
+        Index(None, "state", "id"),
+        Index(None, "state", "receiver", "next_attempt_at"),
         Index("ix_outbox_pending", "created_at", sqlite_where=PENDING, postgresql_where=PENDING),
-        Index("ix_outbox_started", "started_at", sqlite_where=PENDING, postgresql_where=PENDING),
-        Index(
-            "ix_outbox_receiver", "receiver", "next_attempt_at", sqlite_where=PENDING, postgresql_where=PENDING
-        ),
         {"sqlite_autoincrement": True},
     )
 

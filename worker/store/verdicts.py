@@ -204,7 +204,8 @@ def _judged_by(decision_id: int) -> dict[str, Any]:
     """Return the columns that say what bytes a decision is about, and under which policy version."""
     columns = (DecisionRow.sha256, DecisionRow.policy_digest)
     return {
-        column.key: select(column).where(DecisionRow.id == decision_id).scalar_subquery() for column in columns
+        column.key: select(column).where(DecisionRow.id == decision_id).scalar_subquery()
+        for column in columns
     }
 
 

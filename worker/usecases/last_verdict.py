@@ -47,7 +47,7 @@ class LastVerdict:
                 VerdictRow.created_at > utc_now() - UNDO_WITHIN,
                 ~exists().where(ReversalRow.verdict_id == VerdictRow.id),
             )
-            .order_by(VerdictRow.id.desc())
+            .order_by(VerdictRow.created_at.desc(), VerdictRow.id.desc())
             .limit(1)
         )
         with self.database.reading() as session:

@@ -1,4 +1,4 @@
-"""Deletes what has expired: desk sessions, failed logins, sources of settled reviews, events, text vectors."""
+"""Deletes what has expired: desk sessions, failed logins, kept sources, events, text vectors."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -12,7 +12,7 @@ from worker.domain.api_key import Scope
 from worker.domain.review import ReviewKind
 from worker.store import reviews as store
 from worker.store.column_types import utc_now
-from worker.store.reviews import Place, Review, ReviewFilters
+from worker.store.reviews import Place, ReviewFilters
 from worker.web import review_bodies as bodies
 from worker.web.access import Service, needs
 from worker.web.problems import ProblemError
@@ -71,12 +71,10 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     filters = ReviewFilters(queue, label, policy, kind, severity)
     after = _place(cursor) if cursor else None
     with service.intake.database.reading() as session:
-        # One more than asked for tells whether there is a next page.
-        found = store.page(session, filters, after=after, limit=limit + 1)
-    shown = found[:limit]
+        found = store.search(session, filters, after=after, limit=limit)
     return ReviewPage(
-        reviews=[review_view(review) for review in shown],
-        next_cursor=_cursor(shown[-1]) if len(found) > limit else None,
+        reviews=[review_view(review) for review in found.reviews],
+        next_cursor=_cursor(found.next) if found.next else None,
     )
 
 
@@ -218,16 +216,13 @@ def reverse(
     return reversed_view(undone)
 
 
-def _cursor(review: Review) -> str:
-    place = json.dumps([review.priority, review.id])
-    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+def _cursor(place: Place) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
 def _place(cursor: str) -> Place:
     try:
         place: Place = _PLACE.validate_json(base64.urlsafe_b64decode(f"{cursor}==="))
     except ValueError:
-        raise ProblemError(
-            422, "the cursor is none of ours", hint="take `next_cursor` of the page before"
-        ) from None
+        raise ProblemError(422, "invalid cursor", hint="take `next_cursor` of the page before") from None
     return place

@@ -13,7 +13,7 @@ from support.store_records import record, record_everything, submission
 
 from worker import resources
 from worker.errors import SchemaError
-from worker.store import decisions, schema
+from worker.store import decision_search, schema
 from worker.store.database import Database
 from worker.store.tables import Row, SubmissionRow
 
@@ -139,5 +139,5 @@ def test_a_table_that_others_refer_to_can_be_rebuilt_without_losing_a_row(databa
     with database.reading() as session:
         columns = inspect(session.connection()).get_columns("decisions")
         assert {column["name"] for column in columns if column["nullable"]} >= {"model"}
-        assert [len(decision.scores) for decision in decisions.latest(session, limit=5)] == [2]
+        assert [len(decision.scores) for decision in decision_search.latest(session, limit=5)] == [2]
     assert row_counts(database) == before

@@ -22,7 +22,7 @@ def show(request: Request, desk: Desk, visitor: Here) -> Response:
     """Show the queue."""
     filters, now = DeskFilters.of(request.query_params), utc_now()
     with desk.database.reading() as session:
-        listed = reviews.page(session, filters.for_store(now), limit=_LISTED + 1)
+        found = reviews.search(session, filters.for_store(now), limit=_LISTED)
         waiting = review_counts.waiting(session, now)
         held = reviews.held_by(session, visitor.reviewer.name, now)
     return page(
@@ -34,8 +34,9 @@ def show(request: Request, desk: Desk, visitor: Here) -> Response:
         filters=filters,
         kinds=KINDS,
         ages=AGES,
-        listed=listed[:_LISTED],
-        more=len(listed) > _LISTED,
+        listed=found.reviews,
+        more=found.next is not None,
+        searched=reviews.WINDOW,
         waiting=waiting,
         held=held,
         now=now,
