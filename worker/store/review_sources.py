@@ -47,16 +47,15 @@ def settled_among(session: Session, submission_ids: Sequence[str]) -> list[str]:
     old = select(SubmissionRow.id).where(
         SubmissionRow.id.in_(submission_ids), SubmissionRow.updated_at <= before
     )
-    # Every state, not only the open ones: else SQLite reads all open reviews for each submission.
-    reviews = (
-        select(DecisionRow.submission_id, ReviewRow.state)
-        .join(ReviewRow, ReviewRow.decision_id == DecisionRow.id)
-        .where(DecisionRow.submission_id.in_(submission_ids))
-    )
+    # In steps, each by the ids that the one before found: joined, SQLite reads every open review for each
+    # submission, and PostgreSQL all decisions.
+    decided = select(DecisionRow.id, DecisionRow.submission_id)
+    about = dict(session.execute(decided.where(DecisionRow.submission_id.in_(submission_ids))).all())
+    reviews = select(ReviewRow.decision_id, ReviewRow.state).where(ReviewRow.decision_id.in_(about))
     answered_lately = select(VerdictRow.submission_id).where(
         VerdictRow.submission_id.in_(submission_ids), VerdictRow.created_at > before
     )
-    needed = {submission_id for submission_id, state in session.execute(reviews) if state == "open"}
+    needed = {about[decision_id] for decision_id, state in session.execute(reviews) if state == "open"}
     needed.update(session.scalars(answered_lately))
     return [one for one in session.scalars(old) if one not in needed]
 
