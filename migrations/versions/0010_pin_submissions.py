@@ -1,7 +1,7 @@
 """Pin submissions to one policy version, note what is queued, and keep what could not be claimed or decided.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands:
-nullable columns, indices, a table, and a column that may be empty from now on. Its workers pin nothing,
+nullable columns, a table, and a column that may be empty from now on. Its workers pin nothing,
 publish again what is queued, and fail to deliver `submission.refused`, which is then tried again by the
 workers of this version.
 """
@@ -16,15 +16,6 @@ depends_on = None
 
 IDENTIFIER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TIME = sa.DateTime(timezone=True)
-#: Indices of `submissions`: the columns, and of which rows.
-INDICES = {
-    "ix_submissions_published_at": (["published_at"], "published_at IS NOT NULL"),
-    "ix_submissions_to_be_published": (["publish_at"], "published_at IS NULL AND publish_at IS NOT NULL"),
-    "ix_submissions_waiting_for_policy": (
-        ["policy", "created_at"],
-        "state = 'accepted' AND policy_digest IS NULL AND error IS NOT NULL",
-    ),
-}
 
 
 def upgrade() -> None:
@@ -32,9 +23,6 @@ def upgrade() -> None:
     op.add_column("submissions", sa.Column("refuse_at", TIME))
     op.add_column("submissions", sa.Column("policy_digest", sa.Text))
     op.add_column("submissions", sa.Column("again", sa.Text))
-    for name, (columns, condition) in INDICES.items():
-        where = sa.text(condition)
-        op.create_index(name, "submissions", columns, sqlite_where=where, postgresql_where=where)
     op.add_column("outbox", sa.Column("problem", sa.Text))
     with op.batch_alter_table("outbox") as outbox:
         outbox.alter_column("decision_id", existing_type=IDENTIFIER, nullable=True)
@@ -56,7 +44,5 @@ def downgrade() -> None:
     with op.batch_alter_table("outbox") as outbox:
         outbox.alter_column("decision_id", existing_type=IDENTIFIER, nullable=False)
     op.drop_column("outbox", "problem")
-    for name in INDICES:
-        op.drop_index(name, "submissions")
     for column in ("again", "policy_digest", "refuse_at", "published_at"):
         op.drop_column("submissions", column)

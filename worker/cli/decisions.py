@@ -9,10 +9,12 @@ from rich.text import Text
 from worker.cli.console import action_text, messages, plain_table, print_json, results
 from worker.domain.in_force import DecidedBy, InForce
 from worker.domain.policy import Action
+from worker.domain.wording import up_to
 from worker.notifications.decision_fields import listed_decision_fields
 from worker.settings import Settings
+from worker.store import decision_search, in_force, schema, submissions
 from worker.store import decisions as store
-from worker.store import in_force, schema, submissions
+from worker.store.counting import MOST
 from worker.wiring.parts import open_database
 
 EPILOG = """Examples:
@@ -35,7 +37,7 @@ def decisions(
     try:
         schema.check(database)
         with database.reading() as session:
-            found = store.latest(session, action=action, label=label, limit=limit)
+            found = decision_search.latest(session, action=action, label=label, limit=limit)
             states = in_force.of_submissions(session, [decision.submission_id for decision in found])
             counts = store.count_by_action(session)
             refused = submissions.refused(session, limit=5)
@@ -75,4 +77,6 @@ def _action(decision: store.RecordedDecision, state: InForce | None) -> Text:
 
 
 def _count_text(counts: dict[Action, int]) -> str:
-    return ", ".join(f"{counts[action]} {action.value}" for action in Action if counts.get(action))
+    return ", ".join(
+        f"{up_to(counts[action], MOST)} {action.value}" for action in Action if counts.get(action)
+    )

@@ -15,10 +15,12 @@ from worker.domain.callback import callback_of
 from worker.domain.event_type import EventType
 from worker.domain.in_force import InForce
 from worker.domain.url import without_query
+from worker.domain.wording import up_to
 from worker.errors import InvalidSubmissionError, UsageError
 from worker.notifications.signature import new_secret
 from worker.settings import Settings
 from worker.store import outbox, schema
+from worker.store.counting import MOST
 from worker.store.database import Database
 from worker.store.outbox import Event, EventState
 from worker.wiring.parts import open_database
@@ -54,7 +56,7 @@ def show(
         print_json([_as_json(event) for event in found])
         return
     _print_table(found)
-    total = ", ".join(f"{counts[one]} {one.value}" for one in EventState if one in counts)
+    total = ", ".join(f"{up_to(counts[one], MOST)} {one.value}" for one in EventState if one in counts)
     results().print(f"\n{len(found)} shown; in all: {total or 'no events yet'}")
     if lag.pending:
         results().print(f"the oldest pending one waits for {short(lag.oldest)}")

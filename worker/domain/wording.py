@@ -12,3 +12,8 @@ def age(seconds: float) -> str:
         if seconds < most:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds / 86400:.0f} days"
+
+
+def up_to(count: int, most: int) -> str:
+    """Return a count that was made up to a bound: 7, or 10,000+ for more than that."""
+    return f"{count:,}" if count <= most else f"{most:,}+"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from worker.domain.policy import Policy
@@ -39,17 +40,34 @@ def policy_saved_at(folder: Path, name: str) -> datetime:
 
 def _read(file: Path, last_good: Callable[[str], str | None] | None) -> Policy | None:
     """Return the version that decides, or will; None if that is not known here."""
-    try:
-        return read_policy(file, with_pictures=False)[0]
-    except InvalidPolicyError as problem:
-        if last_good is None:
-            return None
-        text = last_good(file.stem)
-        if text is None:
-            raise UsageError(
-                f"the policy {quote(file.stem)} has never been in force, and its file has problems",
-                hint=f"moderate policy check {file}",
-            ) from problem
+    found = _read_version(file, _version_of(file))
+    if isinstance(found, Policy):
+        return found
+    if last_good is None:
+        return None
+    text = last_good(file.stem)
+    if text is None:
+        raise UsageError(
+            f"the policy {quote(file.stem)} has never been in force, and its file has problems",
+            hint=f"moderate policy check {file}",
+        ) from found
     with suppress(InvalidPolicyError):
         return parse_policy(text, file)
     return None
+
+
+def _version_of(file: Path) -> tuple[int, ...]:
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+@lru_cache(maxsize=256)
+def _read_version(file: Path, _version: tuple[int, ...]) -> Policy | InvalidPolicyError:
+    """Return the policy of one version of a file, or its problems; parsed once, not for every submission."""
+    try:
+        return read_policy(file, with_pictures=False)[0]
+    except InvalidPolicyError as problem:
+        return problem

@@ -12,10 +12,15 @@ from sqlalchemy import type_coerce as read_as
 from sqlalchemy.orm import Session, aliased
 
 from worker.store import verdicts
+from worker.store.counting import count_up_to
 from worker.store.tables import DecisionRow, EmbeddingRow, SubmissionRow, VerdictRow
 
 #: Submissions that are in memory at once: 1 MiB of vectors of 512 numbers, 64 MiB if each has 64 frames.
 CHUNK: Final = 1024
+
+
+#: Up to so many decisions each is looked up by indexes; of more, tables are read as a whole.
+SHORT: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,12 @@ def stream(session: Session, span: Span, model_digest: str) -> Iterator[ArchiveC
     """
     connection = session.connection()
     if connection.dialect.name == "postgresql":
-        # A cursor is planned for its first rows unless told that all of them will be read.
+        # A cursor is planned for its first rows unless it is said that all of them will be read.
         connection.execute(text("SET LOCAL cursor_tuple_fraction = 1"))
+        if count_up_to(session, SHORT, *_within(span)) <= SHORT:
+            # Whatever a disk costs in theory: a day must not read the vectors of the whole archive.
+            for way in ("hashjoin", "mergejoin", "seqscan"):
+                connection.execute(text(f"SET LOCAL enable_{way} = off"))
     # Beside the session, whose rows cost half as much again.
     result = connection.execute(_archived(span, model_digest), execution_options={"yield_per": CHUNK})
     # No loop and no `partitions`, which would keep one chunk alive while the next is read.

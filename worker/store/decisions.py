@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import Select, func, select
 from sqlalchemy import insert as bulk_insert
 from sqlalchemy.orm import Session
 
@@ -14,6 +14,7 @@ from worker.domain.picture import PictureFacts
 from worker.domain.policy import Action, Policy
 from worker.domain.scoring import LabelScore
 from worker.domain.submission import Submission
+from worker.store.counting import MOST, count_up_to
 from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, LabelScoreRow, SubmissionRow
 
@@ -66,24 +67,6 @@ class NewDecision:
     audit_probability: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which decisions are meant; None leaves a field open."""
-
-    action: Action | None = None
-    #: A label that was flagged.
-    label: str | None = None
-    policy: str | None = None
-    #: The time of the decision: at or after the first, before the second; aware of their zones.
-    since: datetime | None = None
-    until: datetime | None = None
-    reference: str | None = None
-
-
-#: The place of a decision among all, newest first: when it was made, and its id.
-Place = tuple[datetime, int]
-
-
 def find(session: Session, submission_id: str, policy_digest: str) -> int | None:
     """Return the id of the decision on a submission under a policy version, if there is one."""
     return session.scalar(
@@ -121,21 +104,6 @@ def insert(session: Session, made: Sequence[NewDecision]) -> list[int | None]:
     return ids
 
 
-def latest(
-    session: Session, *, action: Action | None = None, label: str | None = None, limit: int
-) -> list[RecordedDecision]:
-    """Return at most `limit` decisions, newest first: all, or those of an action, or with a label flagged."""
-    return page(session, Filters(action=action, label=label), limit=limit)
-
-
-def page(
-    session: Session, filters: Filters, *, after: Place | None = None, limit: int
-) -> list[RecordedDecision]:
-    """Return at most `limit` decisions, newest first, from the one behind `after` on."""
-    query = _decisions().order_by(DecisionRow.created_at.desc(), DecisionRow.id.desc()).limit(limit)
-    return _read(session, query.where(*_meant(filters), *_behind(after)))
-
-
 def of_submissions(session: Session, ids: Sequence[str]) -> list[RecordedDecision]:
     """Return every decision on these submissions, oldest first."""
     return _read(session, _decisions().where(DecisionRow.submission_id.in_(ids)).order_by(DecisionRow.id))
@@ -154,9 +122,9 @@ def by_ids(session: Session, ids: Sequence[int]) -> dict[int, RecordedDecision]:
 
 
 def count_by_action(session: Session) -> dict[Action, int]:
-    """Return how many decisions there are of each action that occurs."""
-    query = select(DecisionRow.action, func.count()).group_by(DecisionRow.action)
-    return dict(session.execute(query).all())
+    """Return how many decisions there are of each action that occurs, counted up to `MOST`."""
+    counts = {action: count_up_to(session, MOST, DecisionRow.action == action) for action in Action}
+    return {action: count for action, count in counts.items() if count}
 
 
 def automatic_blocks(session: Session, policy: str, since: datetime) -> int:
@@ -189,32 +157,6 @@ def _row(made: NewDecision) -> dict[str, Any]:
         "audit_probability": made.audit_probability,
         **(asdict(made.facts) if made.facts else _NO_FACTS),
     }
-
-
-def _meant(filters: Filters) -> Iterable[ColumnElement[bool]]:
-    if filters.action is not None:
-        yield DecisionRow.action == filters.action
-    if filters.label is not None:
-        yield DecisionRow.id.in_(
-            select(LabelScoreRow.decision_id).where(
-                LabelScoreRow.label == filters.label, LabelScoreRow.flagged
-            )
-        )
-    if filters.policy is not None:
-        yield DecisionRow.policy == filters.policy
-    if filters.since is not None:
-        yield DecisionRow.created_at >= filters.since
-    if filters.until is not None:
-        yield DecisionRow.created_at < filters.until
-    if filters.reference is not None:
-        yield SubmissionRow.reference == filters.reference
-
-
-def _behind(place: Place | None) -> Iterable[ColumnElement[bool]]:
-    if place is not None:
-        decided_at, decision_id = place
-        same_moment = and_(DecisionRow.created_at == decided_at, DecisionRow.id < decision_id)
-        yield or_(DecisionRow.created_at < decided_at, same_moment)
 
 
 def _score_rows(decision_id: int, made: NewDecision) -> Iterable[dict[str, Any]]:

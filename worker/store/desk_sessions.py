@@ -3,13 +3,14 @@
 import hashlib
 import secrets
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from worker.store.clock import database_now, moment
+from worker.store.deleting import delete_some, is_any
 from worker.store.reviewers import Account, account_of
 from worker.store.tables import DeskSessionRow, ReviewerRow
 
@@ -50,7 +51,11 @@ def find(session: Session, token: str) -> DeskSession | None:
     query = (
         select(DeskSessionRow, ReviewerRow)
         .join(ReviewerRow, ReviewerRow.name == DeskSessionRow.reviewer)
-        .where(DeskSessionRow.id == token_id(token), ~_is_over(), ReviewerRow.disabled_at.is_(None))
+        .where(
+            DeskSessionRow.id == token_id(token),
+            ~_is_over(moment(-IDLE), moment(-LONGEST)),
+            ReviewerRow.disabled_at.is_(None),
+        )
     )
     found = session.execute(query).one_or_none()
     return DeskSession(found[0].id, account_of(found[1]), found[0].by_proxy) if found else None
@@ -83,10 +88,17 @@ def end_all_of(session: Session, name: str) -> None:
     session.execute(delete(DeskSessionRow).where(DeskSessionRow.reviewer == name))
 
 
-def forget_ended(session: Session) -> None:
-    """Delete the sessions that are over."""
-    session.execute(delete(DeskSessionRow).where(_is_over()))
+def is_any_ended(session: Session) -> bool:
+    """Whether there are expired sessions to delete."""
+    now = database_now(session)
+    return is_any(session, _is_over(now - IDLE, now - LONGEST))
 
 
-def _is_over() -> ColumnElement[bool]:
-    return or_(DeskSessionRow.seen_at <= moment(-IDLE), DeskSessionRow.created_at <= moment(-LONGEST))
+def forget_ended(session: Session, *, limit: int) -> int:
+    """Delete at most `limit` expired sessions; return how many."""
+    now = database_now(session)
+    return delete_some(session, DeskSessionRow, _is_over(now - IDLE, now - LONGEST), limit=limit)
+
+
+def _is_over(seen_by: datetime | moment, created_by: datetime | moment) -> ColumnElement[bool]:
+    return or_(DeskSessionRow.seen_at <= seen_by, DeskSessionRow.created_at <= created_by)

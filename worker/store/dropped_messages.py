@@ -9,7 +9,8 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from worker.domain.dropped_message import DroppedMessage, DropReason
-from worker.store.column_types import utc_now
+from worker.store.clock import database_now
+from worker.store.deleting import delete_some, is_any
 from worker.store.tables import DroppedMessageRow
 
 #: The newest of them are kept, for so long: they may hold what is personal.
@@ -49,9 +50,15 @@ def keep(session: Session, messages: Sequence[DroppedMessage]) -> None:
     session.execute(delete(DroppedMessageRow).where(DroppedMessageRow.id <= newest - MOST_KEPT))
 
 
-def forget_old(session: Session) -> None:
-    """Delete what was kept for long enough."""
-    session.execute(delete(DroppedMessageRow).where(DroppedMessageRow.dropped_at <= utc_now() - KEPT_FOR))
+def is_any_old(session: Session) -> bool:
+    """Whether messages were kept for long enough."""
+    return is_any(session, DroppedMessageRow.dropped_at <= database_now(session) - KEPT_FOR)
+
+
+def forget_old(session: Session, *, limit: int) -> int:
+    """Delete at most `limit` messages that were kept for long enough; return how many."""
+    old = DroppedMessageRow.dropped_at <= database_now(session) - KEPT_FOR
+    return delete_some(session, DroppedMessageRow, old, limit=limit)
 
 
 def newest(session: Session, limit: int) -> list[DroppedMessage]:
@@ -65,7 +72,7 @@ def newest(session: Session, limit: int) -> list[DroppedMessage]:
 
 def summary(session: Session) -> DroppedSummary:
     """Return how many were dropped within a day, and since when."""
-    lately = DroppedMessageRow.dropped_at >= utc_now() - timedelta(days=1)
+    lately = DroppedMessageRow.dropped_at >= database_now(session) - timedelta(days=1)
     query = (
         select(DroppedMessageRow.reason, func.count(), func.min(DroppedMessageRow.dropped_at))
         .where(lately)

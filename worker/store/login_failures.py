@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from worker.store.clock import database_now, moment
+from worker.store.deleting import delete_some, is_any
 from worker.store.tables import LoginFailureRow
 
 #: What happened longer ago counts no more.
@@ -48,10 +49,15 @@ def forget(session: Session, name: str, address: str) -> None:
     )
 
 
-def forget_old(session: Session) -> None:
-    """Delete what counts no more."""
-    before = database_now(session) - WINDOW
-    session.execute(delete(LoginFailureRow).where(LoginFailureRow.failed_at <= before))
+def is_any_old(session: Session) -> bool:
+    """Whether there are failures to delete."""
+    return is_any(session, LoginFailureRow.failed_at <= database_now(session) - WINDOW)
+
+
+def forget_old(session: Session, *, limit: int) -> int:
+    """Delete at most `limit` failures that no longer count; return how many."""
+    old = LoginFailureRow.failed_at <= database_now(session) - WINDOW
+    return delete_some(session, LoginFailureRow, old, limit=limit)
 
 
 def _count(session: Session, since: datetime, *of: ColumnElement[bool]) -> int:

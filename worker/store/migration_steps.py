@@ -30,7 +30,7 @@ _STOP_WAITING: Final = text(
 _OLDEST_TRANSACTION: Final = text(
     """SELECT pid, application_name, date_trunc('second', xact_start) FROM pg_stat_activity
     WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
-    AND wait_event IS DISTINCT FROM 'advisory' AND query NOT LIKE '%pg_advisory_xact_lock%'
+    AND wait_event IS DISTINCT FROM 'advisory' AND query NOT LIKE '%pg_try_advisory_xact_lock%'
     ORDER BY xact_start LIMIT 1"""
 )
 

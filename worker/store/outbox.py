@@ -8,14 +8,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, exists, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from worker.domain.callback import receiver_of
 from worker.domain.event_type import EventType
 from worker.domain.in_force import DecidedBy, InForce
 from worker.store.clock import database_now
-from worker.store.tables import OutboxRow
+from worker.store.counting import MOST, count_up_to
+from worker.store.deleting import delete_some, is_any
+from worker.store.tables import DELIVERED, OutboxRow
 
 DECISION_MADE: Final = EventType.DECISION_MADE.value
 SUBMISSION_REFUSED: Final = EventType.SUBMISSION_REFUSED.value
@@ -87,7 +89,7 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far behind the telling is."""
+    """How far behind the telling is; counted up to `MOST`."""
 
     pending: int
     #: The age of the oldest event that is still to be told; zero where there is none.
@@ -187,19 +189,15 @@ def replay_given_up(session: Session) -> int:
     return _start_again(session, OutboxRow.state == EventState.GIVEN_UP.value)
 
 
+def is_any_old(session: Session, *, older_than: timedelta) -> bool:
+    """Whether there are events that were delivered longer ago than that."""
+    return is_any(session, DELIVERED, OutboxRow.settled_at < database_now(session) - older_than)
+
+
 def forget_delivered(session: Session, *, older_than: timedelta, limit: int) -> int:
     """Delete at most `limit` events that were delivered longer ago than that; return how many."""
-    told = OutboxRow.state == EventState.DELIVERED.value
-    old = select(OutboxRow.id).where(told, OutboxRow.settled_at < database_now(session) - older_than)
-    # What another process deletes at this moment is left to it.
-    chosen = old.order_by(OutboxRow.settled_at).limit(limit).with_for_update(skip_locked=True)
-    found = session.execute(
-        delete(OutboxRow)
-        .where(OutboxRow.id.in_(chosen))
-        .returning(OutboxRow.id)
-        .execution_options(synchronize_session=False)
-    )
-    return len(found.all())
+    old = OutboxRow.settled_at < database_now(session) - older_than
+    return delete_some(session, OutboxRow, DELIVERED, old, limit=limit)
 
 
 def newest(
@@ -215,19 +213,21 @@ def newest(
 
 
 def count_by_state(session: Session) -> dict[EventState, int]:
-    """Return how many events there are in each state that occurs."""
-    query = select(OutboxRow.state, func.count()).group_by(OutboxRow.state)
-    return {EventState(state): count for state, count in session.execute(query)}
+    """Return how many events there are in each state that occurs, counted up to `MOST`."""
+    counts = {state: count_up_to(session, MOST, OutboxRow.state == state.value) for state in EventState}
+    return {state: count for state, count in counts.items() if count}
 
 
 def lag(session: Session) -> Lag:
     """Return how far behind the telling is."""
     pending = OutboxRow.state == EventState.PENDING.value
-    count = session.scalar(select(func.count()).where(pending)) or 0
-    oldest = session.scalar(select(func.min(OutboxRow.started_at)).where(pending))
-    given_up = select(func.count()).where(OutboxRow.state == EventState.GIVEN_UP.value)
+    # Of those that were added first: a replay keeps its id, and begins anew.
+    first = select(OutboxRow.started_at).where(pending).order_by(OutboxRow.id).limit(MOST).subquery()
+    count = count_up_to(session, MOST, pending)
+    oldest = session.scalar(select(func.min(first.c.started_at)))
+    given_up = count_up_to(session, MOST, OutboxRow.state == EventState.GIVEN_UP.value)
     age = database_now(session) - oldest if oldest else timedelta()
-    return Lag(count, max(age, timedelta()), session.scalar(given_up) or 0)
+    return Lag(count, max(age, timedelta()), given_up)
 
 
 def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -241,12 +241,33 @@ def _lock_due(
     limit: int,
     after: tuple[datetime | None, int] | None = None,
 ) -> Sequence[OutboxRow]:
-    query = select(OutboxRow).where(*_due(now), OutboxRow.receiver.not_in(full))
+    """Lock at most `limit` due events beyond `after`, of receivers that are not full."""
+    order = (OutboxRow.next_attempt_at, OutboxRow.id)
+    query = select(OutboxRow).where(*_due(now)).order_by(*order).limit(limit)
+    query = query.with_for_update(skip_locked=True)
     if after is not None:
-        query = query.where(tuple_(OutboxRow.next_attempt_at, OutboxRow.id) > after)
-    return session.scalars(
-        query.order_by(OutboxRow.next_attempt_at, OutboxRow.id).limit(limit).with_for_update(skip_locked=True)
-    ).all()
+        query = query.where(tuple_(*order) > after)
+    if not full:
+        return session.scalars(query).all()
+    # Receiver by receiver: else a receiver that hangs, with all that waits for it, is passed over row by row.
+    found = [
+        row
+        for receiver in _receivers_due(session, now, full, limit)
+        for row in session.scalars(query.where(OutboxRow.receiver == receiver))
+    ]
+    return sorted(found, key=lambda row: (row.next_attempt_at, row.id))[:limit]
+
+
+def _receivers_due(session: Session, now: datetime, full: Sequence[str], limit: int) -> list[str]:
+    """Return at most `limit` receivers that have due events and are not full, by an index entry for each."""
+    name, pending = OutboxRow.receiver, OutboxRow.state == EventState.PENDING.value
+    first = select(select(func.min(name)).where(pending).scalar_subquery().label("receiver"))
+    found = first.cte(recursive=True)
+    following = select(func.min(name)).where(pending, name > found.c.receiver).scalar_subquery()
+    every = found.union_all(select(following).where(found.c.receiver.is_not(None)))
+    is_due = exists().where(*_due(now), name == every.c.receiver)
+    query = select(every.c.receiver).where(is_due, every.c.receiver.not_in(full))
+    return list(session.scalars(query.limit(limit)))
 
 
 def _settle(

@@ -13,7 +13,9 @@ from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
 from worker.store.clock import database_now
 from worker.store.policy_states import SILENT_AFTER
+from worker.store.reviews import IS_OPEN
 from worker.store.tables import (
+    PENDING,
     TRIED_AGAIN,
     UNDECIDED,
     WAITING,
@@ -58,7 +60,7 @@ def backlog(session: Session) -> Backlog:
     given_up = select(func.count()).where(OutboxRow.state == "given_up")
     # An error without an attempt: the processes that saw the event may not deliver it.
     left_to_others = select(func.count()).where(
-        OutboxRow.state == "pending", OutboxRow.attempts == 0, OutboxRow.error.is_not(None)
+        PENDING, OutboxRow.attempts == 0, OutboxRow.error.is_not(None)
     )
     workers = select(func.count(PolicyStateRow.process.distinct())).where(
         PolicyStateRow.seen_at >= now - SILENT_AFTER
@@ -75,7 +77,7 @@ def backlog(session: Session) -> Backlog:
         without_policy=_without_policy(session),
         waiting_for=_waiting_for(session),
         set_aside=_waiting(session, SetAsideMessageRow.failing_since),
-        outbox=_waiting(session, OutboxRow.created_at, OutboxRow.state == "pending"),
+        outbox=_waiting(session, OutboxRow.created_at, PENDING),
         left_to_others=session.scalar(left_to_others) or 0,
         given_up=session.scalar(given_up) or 0,
         reviews=_open_reviews(session),
@@ -136,7 +138,7 @@ def why_waiting(session: Session, resource: str) -> str:
 def _open_reviews(session: Session) -> dict[ReviewKind, Waiting]:
     query = (
         select(ReviewRow.kind, func.count(), func.min(ReviewRow.created_at))
-        .where(ReviewRow.state == "open")
+        .where(IS_OPEN)
         .group_by(ReviewRow.kind)
     )
     found = {kind: Waiting(count, oldest_at) for kind, count, oldest_at in session.execute(query)}

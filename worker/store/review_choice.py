@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, insert, or_, select
+from sqlalchemy import ColumnElement, and_, exists, false, func, insert, literal_column, or_, select
 from sqlalchemy import type_coerce as read_as
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from worker.domain.policy import Action
 from worker.domain.review import SEVERE, Place, ReviewKind
@@ -42,13 +42,15 @@ def take_turns(session: Session, reviewer: str) -> None:
 
 def next_for(session: Session, claimant: Claimant, filters: ReviewFilters, now: datetime) -> int | None:
     """Return the review that comes next for a person; what they skipped comes last, in that order."""
+    if not reviews.may_match(session, filters):
+        return None
     skipped = exists().where(
         ReviewSkipRow.review_id == ReviewRow.id, ReviewSkipRow.reviewer == claimant.reviewer.name
     )
     fitting = (
         select(ReviewRow.id)
         .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
-        .where(_is_free(now), *reviews.meant(filters), *_fits(session, claimant))
+        .where(_is_free(now), *reviews.meant(filters), *_fits(session, claimant), *_within_cap(claimant))
         .limit(1)
         .with_for_update(of=ReviewRow, skip_locked=True)
     )
@@ -152,6 +154,7 @@ def neighbours(
             DecisionRow.policy_digest == review.decision.policy_digest,
             DecisionRow.model_digest == review.decision.model_digest,
             DecisionRow.sha256.is_not(None),
+            ReviewRow.priority >= _least_urgent(review.queue, 2 * limit),
             _is_free(now),
             *_fits(session, claimant),
         )
@@ -161,9 +164,23 @@ def neighbours(
     return [(one, sha256 or "", severity) for one, sha256, severity in session.execute(query)]
 
 
+def _least_urgent(queue: str, count: int) -> ColumnElement[float]:
+    """Return the priority of a queue's open review at this place, a bound for what is looked at."""
+    row = aliased(ReviewRow)
+    at = select(row.priority).where(row.queue == queue, row.state == literal_column("'open'"))
+    at = at.order_by(row.priority.desc(), row.id).limit(1).offset(count)
+    return func.coalesce(at.scalar_subquery(), -1.0)
+
+
 def _is_free(now: datetime) -> ColumnElement[bool]:
     unclaimed = or_(ReviewRow.claimed_until.is_(None), ReviewRow.claimed_until <= now)
-    return and_(ReviewRow.state == OPEN, unclaimed)
+    return and_(reviews.IS_OPEN, unclaimed)
+
+
+def _within_cap(claimant: Claimant) -> list[ColumnElement[bool]]:
+    """Pass over severe reviews by the index: the severity is the whole part of a priority."""
+    full = claimant.severe_left is not None and claimant.severe_left <= 0
+    return [ReviewRow.priority < SEVERE] if full else []
 
 
 def _fits(session: Session, claimant: Claimant) -> list[ColumnElement[bool]]:
@@ -206,8 +223,9 @@ def _said_to_show(session: Session, labels: Collection[str]) -> ColumnElement[bo
     else:
         each = func.json_each(VerdictRow.labels).table_valued("value")
         found = exists(select(1).select_from(each).where(each.c.value.in_(labels)).correlate(VerdictRow))
-    of_submission = VerdictRow.submission_id == DecisionRow.submission_id
-    return exists().where(of_submission, found).correlate(DecisionRow)
+    said = select(VerdictRow.id).where(VerdictRow.submission_id == DecisionRow.submission_id, found)
+    # Not as EXISTS, for the reason that `reviews.flagged` gives.
+    return said.limit(1).correlate(DecisionRow).scalar_subquery().is_not(None)
 
 
 def _require_fit(session: Session, claimant: Claimant, review_id: int) -> None:

@@ -1,21 +1,23 @@
 """What can be counted about reviews and verdicts, each in one statement."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Boolean, ColumnElement, Integer, String, and_, cast, exists, func, select
-from sqlalchemy import type_coerce as read_as
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ColumnElement, Integer, String, and_, cast, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
-from worker.store.reviews import OPEN
-from worker.store.tables import DecisionRow, GoldenItemRow, LabelScoreRow, ReviewRow, VerdictRow
-from worker.store.verdicts import has_later, in_force, stands
+from worker.store.chunking import chunks
+from worker.store.reviews import IS_OPEN
+from worker.store.tables import DecisionRow, GoldenItemRow, ReviewRow, VerdictRow
+from worker.store.verdicts import in_force, stands
 
+#: The condition of the indexes of verdicts that a person gave, which what is inherited does not lengthen.
+IS_GIVEN: Final = VerdictRow.inherited_from.is_(None)
 #: More pairs than these, the newest, tell nothing new.
 MAX_PAIRS: Final = 20_000
 _FIRST: Final = [kind.value for kind in ReviewKind if kind.is_first]
@@ -103,7 +105,7 @@ def backlog(session: Session, now: datetime) -> list[Backlog]:
             _count_if(ReviewRow.for_lead),
             func.min(ReviewRow.created_at),
         )
-        .where(ReviewRow.state == OPEN, ReviewRow.kind != ReviewKind.GOLDEN.value)
+        .where(IS_OPEN, ReviewRow.kind != ReviewKind.GOLDEN.value)
         .group_by(ReviewRow.queue)
         .order_by(ReviewRow.queue)
     )
@@ -115,7 +117,7 @@ def throughput(session: Session, since: datetime) -> list[DayCount]:
     day = _day(session, VerdictRow.created_at).label("day")
     query = (
         select(day, VerdictRow.reviewer, VerdictRow.action, func.count())
-        .where(VerdictRow.created_at >= since, VerdictRow.inherited_from.is_(None), stands())
+        .where(VerdictRow.created_at >= since, IS_GIVEN, stands())
         .group_by(day, VerdictRow.reviewer, VerdictRow.action)
         .order_by(day, VerdictRow.reviewer, VerdictRow.action)
     )
@@ -124,38 +126,35 @@ def throughput(session: Session, since: datetime) -> list[DayCount]:
 
 def labels(session: Session, since: datetime) -> list[LabelCount]:
     """Return how often each label was right and was missed, as the verdicts in force say; by name."""
-    counting = and_(
+    given = select(VerdictRow.id, VerdictRow.submission_id, VerdictRow.decision_id, VerdictRow.labels).where(
         VerdictRow.created_at >= since,
-        VerdictRow.inherited_from.is_(None),
+        IS_GIVEN,
         ~exists().where(ReviewRow.id == VerdictRow.review_id, ReviewRow.picture_changed_at.is_not(None)),
-        in_force(),
-        ~has_later(),
     )
-    of_decision = LabelScoreRow.decision_id == VerdictRow.decision_id
-    flagged = (
-        select(
-            LabelScoreRow.label,
-            func.count(),
-            _count_if(_names(session, VerdictRow.labels, LabelScoreRow.label)),
-        )
-        .join(VerdictRow, of_decision)
-        .where(LabelScoreRow.flagged, counting)
-        .group_by(LabelScoreRow.label)
-    )
-    name = _each(session, VerdictRow.labels)
-    seen = exists().where(of_decision, LabelScoreRow.flagged, LabelScoreRow.label == name)
-    missed = (
-        select(name, func.count())
-        .select_from(VerdictRow)
-        .where(counting, ~seen.correlate_except(LabelScoreRow))
-        .group_by(name)
-    )
-    right = {label: (count, hits) for label, count, hits in session.execute(flagged)}
-    overlooked: dict[str, int] = dict(session.execute(missed).all())
+    flagged, right, missed = Counter[str](), Counter[str](), Counter[str]()
+    for some in chunks(session.execute(given).all()):
+        current = _in_force_of(session, {one.submission_id for one in some})
+        seen = _flagged_on(session, {one.decision_id for one in some})
+        for verdict_id, _, decision_id, named in some:
+            if verdict_id in current:
+                flagged.update(seen[decision_id])
+                right.update(seen[decision_id].intersection(named))
+                missed.update(set(named).difference(seen[decision_id]))
     return [
-        LabelCount(label, *right.get(label, (0, 0)), overlooked.get(label, 0))
-        for label in sorted(right.keys() | overlooked.keys())
+        LabelCount(label, flagged[label], right[label], missed[label])
+        for label in sorted(flagged.keys() | missed.keys())
     ]
+
+
+def _in_force_of(session: Session, submission_ids: Collection[str]) -> set[int]:
+    """Return the verdict in force about each of these submissions."""
+    latest = select(func.max(VerdictRow.id)).where(VerdictRow.submission_id.in_(submission_ids), in_force())
+    return set(session.scalars(latest.group_by(VerdictRow.submission_id)))
+
+
+def _flagged_on(session: Session, decision_ids: Collection[int]) -> dict[int, set[str]]:
+    query = select(DecisionRow.id, DecisionRow.labels).where(DecisionRow.id.in_(decision_ids))
+    return {decision_id: set(labels) for decision_id, labels in session.execute(query)}
 
 
 def second_looks(session: Session, since: datetime) -> list[Looks]:
@@ -172,9 +171,9 @@ def second_looks(session: Session, since: datetime) -> list[Looks]:
         .join(DecisionRow, DecisionRow.id == second.decision_id)
         .join(first, first.decision_id == second.decision_id)
         .join(asked_first, and_(asked_first.id == first.review_id, asked_first.kind.in_(_FIRST)))
-        .where(second.created_at >= since, stands(first), stands(second))
+        .where(second.created_at >= since, second.inherited_from.is_(None), stands(first), stands(second))
         .where(first.picture_seen, second.picture_seen)
-        .order_by(second.id.desc())
+        .order_by(second.created_at.desc(), second.id.desc())
         .limit(MAX_PAIRS)
     )
     return [Looks(row[0], _given(row[1:4]), _given(row[4:7])) for row in session.execute(query)]
@@ -188,8 +187,8 @@ def golden_answers(session: Session, since: datetime) -> list[GoldenAnswer]:
         .join(ReviewRow, ReviewRow.id == VerdictRow.review_id)
         .join(GoldenItemRow, GoldenItemRow.id == ReviewRow.golden_id)
         .join(DecisionRow, DecisionRow.id == GoldenItemRow.decision_id)
-        .where(VerdictRow.created_at >= since, stands(), GoldenItemRow.retired_at.is_(None))
-        .order_by(VerdictRow.id.desc())
+        .where(VerdictRow.created_at >= since, IS_GIVEN, stands(), GoldenItemRow.retired_at.is_(None))
+        .order_by(VerdictRow.created_at.desc(), VerdictRow.id.desc())
         .limit(MAX_PAIRS)
     )
     return [
@@ -214,27 +213,6 @@ def _day(session: Session, moment: Any) -> ColumnElement[str]:
     if _is_postgresql(session):
         return func.to_char(func.timezone("UTC", moment), "YYYY-MM-DD", type_=String)
     return func.strftime("%Y-%m-%d", moment, type_=String)
-
-
-def _names(session: Session, names: Any, label: Any) -> ColumnElement[bool]:
-    """Return the condition that a list of names holds a label."""
-    if _is_postgresql(session):
-        return func.jsonb_exists(read_as(names, JSONB), label, type_=Boolean)
-    each = func.json_each(names).table_valued("value", joins_implicitly=True)
-    return exists(
-        select(1).select_from(each).where(each.c.value == label).correlate(VerdictRow, LabelScoreRow)
-    )
-
-
-def _each(session: Session, names: Any) -> ColumnElement[str]:
-    """Return the names of a list, one a row."""
-    if _is_postgresql(session):
-        each = func.jsonb_array_elements_text(read_as(names, JSONB)).table_valued(
-            "value", joins_implicitly=True
-        )
-    else:
-        each = func.json_each(names).table_valued("value", joins_implicitly=True)
-    return each.c.value
 
 
 def _is_postgresql(session: Session) -> bool:

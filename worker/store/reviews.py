@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, case, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, case, exists, literal_column, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -14,7 +14,8 @@ from worker.domain.policy import Action
 from worker.domain.review import ClaimToken, ReviewKind, first_kind
 from worker.domain.review import Place as PlaceInQueue
 from worker.store import decisions
-from worker.store.column_types import utc_now
+from worker.store.chunking import chunks
+from worker.store.clock import moment
 from worker.store.decisions import RecordedDecision
 from worker.store.inserting import insert_into
 from worker.store.tables import AppealRow, DecisionRow, LabelScoreRow, ReviewRow
@@ -22,6 +23,10 @@ from worker.store.tables import AppealRow, DecisionRow, LabelScoreRow, ReviewRow
 OPEN: Final = "open"
 SETTLED: Final = "settled"
 WITHDRAWN: Final = "withdrawn"
+#: The condition that a review is open; spelled out, since an index of the open ones serves no parameter.
+IS_OPEN: Final = ReviewRow.state == literal_column("'open'")
+#: Open reviews that one search looks at before it answers with what it has found.
+WINDOW: Final = 5_000
 #: What a review is when nobody has it in hand.
 _FREE: Final = {"claimed_by": None, "claimed_until": None}
 
@@ -94,6 +99,17 @@ class ReviewFilters:
     #: Asked before then.
     until: datetime | None = None
 
+    def match(self, review: Any) -> bool:
+        """Whether a review, with what it is about, is meant."""
+        return (
+            self.queue in {None, review.queue}
+            and (self.label is None or self.label in review.labels)
+            and self.policy in {None, review.policy}
+            and (self.kind is None or self.kind.value == review.kind)
+            and (self.severity is None or review.severity >= self.severity)
+            and (self.until is None or review.created_at < self.until)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -107,6 +123,16 @@ class Question:
 
 #: The place of a review in the queue: its priority and its id.
 Place = tuple[float, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of reviews."""
+
+    #: Fewer than asked for, even none, if few of those looked at pass the filters.
+    reviews: list[Review]
+    #: Where to go on; None at the end.
+    next: Place | None
 
 
 def ask(
@@ -142,7 +168,7 @@ def note_picture_changed(session: Session, decision_id: int) -> bool:
             ReviewRow.state == OPEN,
             ReviewRow.picture_changed_at.is_(None),
         )
-        .values(picture_changed_at=utc_now())
+        .values(picture_changed_at=moment())
         .returning(ReviewRow.id)
         .execution_options(synchronize_session=False)
     )
@@ -169,28 +195,54 @@ def of_decision(session: Session, decision_id: int) -> list[Review]:
     return by_ids(session, ids)
 
 
+def search(session: Session, filters: ReviewFilters, *, after: Place | None = None, limit: int) -> Found:
+    """Return at most `limit` open reviews behind `after`, in the queue's order; golden ones are left out.
+
+    Queue, kind and severity are found by an index; by the other filters at most `WINDOW` reviews of that
+    index are looked at.
+    """
+    is_narrowed = filters not in {ReviewFilters(queue=filters.queue), ReviewFilters(kind=filters.kind)}
+    most = WINDOW if is_narrowed else limit + 1
+    window: list[Any] = []
+    for stretch in _stretches(after) if may_match(session, filters) else []:
+        query = _open(filters).where(*stretch).order_by(ReviewRow.priority.desc(), ReviewRow.id)
+        window += session.execute(query.limit(most - len(window)))
+    places: list[Place] = []
+    for some in chunks(window):
+        meant = _meant_among(session, filters, [one.id for one in some])
+        places += [(one.priority, one.id) for one in some if one.id in meant]
+        if len(places) > limit:
+            break
+    end = (window[-1].priority, window[-1].id) if len(window) == WINDOW else None
+    following = places[limit - 1] if len(places) > limit else end
+    return Found(by_ids(session, [review_id for _, review_id in places[:limit]]), following)
+
+
 def page(session: Session, filters: ReviewFilters, *, after: Place | None = None, limit: int) -> list[Review]:
-    """Return at most `limit` open reviews in the queue's order, from the one behind `after` on; no golden."""
-    query = (
-        _reviews()
-        .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
-        .where(ReviewRow.state == OPEN, ReviewRow.kind != ReviewKind.GOLDEN, *meant(filters))
-        .order_by(ReviewRow.priority.desc(), ReviewRow.id)
-        .limit(limit)
-    )
-    if after is not None:
-        priority, review_id = after
-        same = and_(ReviewRow.priority == priority, ReviewRow.id > review_id)
-        query = query.where(or_(ReviewRow.priority < priority, same))
-    return _read(session, query)
+    """Return what `search` finds, however many reviews have to be looked at."""
+    part = search(session, filters, after=after, limit=limit)
+    found = part.reviews
+    while part.next is not None and len(found) < limit:
+        part = search(session, filters, after=part.next, limit=limit - len(found))
+        found += part.reviews
+    return found
 
 
 def held_by(session: Session, reviewer: str, now: datetime) -> list[Review]:
-    """Return the reviews that a person has in hand, the most urgent first."""
-    query = _reviews().where(
-        ReviewRow.claimed_by == reviewer, ReviewRow.claimed_until > now, ReviewRow.state == OPEN
-    )
-    return _read(session, query.order_by(ReviewRow.priority.desc(), ReviewRow.id))
+    """Return the reviews that a person has claimed, the most urgent first."""
+    query = _reviews().where(ReviewRow.claimed_by == reviewer, ReviewRow.claimed_until > now, IS_OPEN)
+    # Sorted here: for the order SQLite would read the whole queue in place of what this person holds.
+    return sorted(_read(session, query), key=lambda one: (-one.priority, one.id))
+
+
+def may_match(session: Session, filters: ReviewFilters) -> bool:
+    """Whether any decision at all has the label and the policy that are asked for."""
+    wanted = []
+    if filters.label is not None:
+        wanted.append(exists().where(LabelScoreRow.label == filters.label, LabelScoreRow.flagged))
+    if filters.policy is not None:
+        wanted.append(exists().where(DecisionRow.policy == filters.policy))
+    return all(session.scalar(select(one)) for one in wanted)
 
 
 def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
@@ -201,14 +253,17 @@ def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
         yield (ReviewRow.kind if filters.kind.is_blind else told_kind()) == filters.kind.value
     if filters.until is not None:
         yield ReviewRow.created_at < filters.until
+    if filters.severity is not None:
+        # The severity is the whole part of the priority, which an index has.
+        yield ReviewRow.priority >= filters.severity
     yield from about(filters)
 
 
-def told_kind() -> ColumnElement[str]:
+def told_kind(row: type[ReviewRow] = ReviewRow) -> ColumnElement[str]:
     """Return the kind that the person who answers may know, as `Review.told` has it."""
     blind = [kind.value for kind in ReviewKind if kind.is_blind]
     return case(
-        (ReviewRow.kind.not_in(blind), ReviewRow.kind),
+        (row.kind.not_in(blind), row.kind),
         (DecisionRow.reason.startswith(QUARANTINED, autoescape=True), ReviewKind.QUARANTINE.value),
         (DecisionRow.action == Action.ALLOW, ReviewKind.AUDIT.value),
         else_=ReviewKind.DECISION.value,
@@ -226,17 +281,51 @@ def about(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
 
 
 def flagged(labels: Collection[str]) -> ColumnElement[bool]:
-    """Return the condition that one of these labels is flagged on a decision."""
-    return (
-        select(LabelScoreRow.decision_id)
-        .where(
-            LabelScoreRow.decision_id == DecisionRow.id,
-            LabelScoreRow.label.in_(labels),
-            LabelScoreRow.flagged,
-        )
-        .correlate(DecisionRow)
-        .exists()
+    """Return the condition that one of these labels is flagged on a decision.
+
+    Not as EXISTS: PostgreSQL would turn it into a join with every decision on which the label is flagged.
+    """
+    found = select(LabelScoreRow.decision_id).where(
+        LabelScoreRow.decision_id == DecisionRow.id, LabelScoreRow.label.in_(labels), LabelScoreRow.flagged
     )
+    return found.limit(1).correlate(DecisionRow).scalar_subquery().is_not(None)
+
+
+def _stretches(after: Place | None) -> list[list[ColumnElement[bool]]]:
+    """Return what lies behind a place: the equally urgent, then the less urgent; an index serves each."""
+    if after is None:
+        return [[]]
+    priority, review_id = after
+    return [[ReviewRow.priority == priority, ReviewRow.id > review_id], [ReviewRow.priority < priority]]
+
+
+def _open(filters: ReviewFilters) -> Select[float, int]:
+    """Return the query of the open reviews among which an index finds those that are meant."""
+    query = select(ReviewRow.priority, ReviewRow.id)
+    query = query.where(ReviewRow.state == OPEN, ReviewRow.kind != ReviewKind.GOLDEN.value)
+    if filters.severity is not None:
+        query = query.where(ReviewRow.priority >= filters.severity)
+    if filters.kind is not None:
+        return query.where(ReviewRow.kind == filters.kind.value)
+    return query if filters.queue is None else query.where(ReviewRow.queue == filters.queue)
+
+
+def _meant_among(session: Session, filters: ReviewFilters, ids: Sequence[int]) -> set[int]:
+    """Return which of these few are meant.
+
+    Compared here: with conditions beside the ids a database may read all that match them in place of these.
+    """
+    query = select(
+        ReviewRow.id,
+        ReviewRow.queue,
+        ReviewRow.kind,
+        ReviewRow.created_at,
+        DecisionRow.labels,
+        DecisionRow.policy,
+        DecisionRow.severity,
+    ).join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
+    found = session.execute(query.where(ReviewRow.id.in_(ids)))
+    return {one.id for one in found if filters.match(one)}
 
 
 def _update(session: Session, which: ColumnElement[bool], **values: object) -> None:

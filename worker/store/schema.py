@@ -1,5 +1,6 @@
 """The tables as a whole: `upgrade` brings them to this version, `check` says whether they are."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -19,6 +20,8 @@ from worker.store.tables import Row
 
 #: Any number that nobody else locks in this database.
 _UPGRADE_LOCK: Final = 7_120_265_432
+#: Between two looks whether another upgrade is done.
+_LOCK_PAUSE_SECONDS: Final = 0.2
 _UPGRADE: Final = "run `moderate db upgrade`"
 _RESTORE: Final = "restore the whole of a backup, or let MODERATION_DATABASE_URL name another database"
 _SHOWN_FAULTS: Final = 5
@@ -98,12 +101,14 @@ def _alone(database: Database) -> Iterator[None]:
         # There a migration waits for whatever else writes, and finds out then whether it is still needed.
         yield
         return
-    with database.migrating() as connection:
-        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-        # Without a parameter: with one, the session would keep a snapshot, and an index built concurrently
-        # waits until older ones are gone.
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
-        yield
+    while True:
+        with database.migrating() as connection:
+            # Asked for again and again, and without a parameter: a statement that waits keeps a snapshot, and
+            # so does one with parameters. An index built concurrently would wait for whoever has one.
+            if connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_UPGRADE_LOCK})").scalar():
+                yield
+                return
+        time.sleep(_LOCK_PAUSE_SECONDS)
 
 
 def _next(database: Database) -> Script | None:

@@ -421,7 +421,8 @@ def _settle(
 
 
 def _due(session: Session) -> tuple[ColumnElement[bool], ...]:
-    return SubmissionRow.published_at.is_(None), SubmissionRow.publish_at <= clock.later(session)
+    # The time as a value: no index serves a comparison with a clock, which differs from row to row.
+    return SubmissionRow.published_at.is_(None), SubmissionRow.publish_at <= clock.database_now(session)
 
 
 def _queued_before(moment: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -38,6 +38,12 @@ TO_BE_PUBLISHED: Final = text("published_at IS NULL AND publish_at IS NOT NULL")
 #: A version is pinned by the claim: what waits for something else was claimed before.
 WAITING_FOR_POLICY: Final = text("state = 'accepted' AND policy_digest IS NULL AND error IS NOT NULL")
 WAITING: Final = text("waits_for IS NOT NULL")
+PENDING: Final = text("state = 'pending'")
+OPEN: Final = text("state = 'open'")
+#: The order of the review queue, before the id.
+URGENT_FIRST: Final = text("priority DESC")
+#: Verdicts that a person gave themselves.
+GIVEN: Final = text("inherited_from IS NULL")
 
 
 class Row(DeclarativeBase):
@@ -54,6 +60,7 @@ class SubmissionRow(Row):
     __table_args__ = (
         CheckConstraint("state IN ('accepted', 'decided', 'refused')", name="ck_submissions_state"),
         Index(None, "state", "updated_at"),
+        Index(None, "reference", "created_at"),
         Index(
             None,
             "publish_at",
@@ -102,7 +109,7 @@ class SubmissionRow(Row):
 
     #: The producer's idempotency key.
     id: Mapped[str] = mapped_column(primary_key=True)
-    reference: Mapped[str] = mapped_column(index=True)
+    reference: Mapped[str]
     #: Accepted: the policy asked for, None for the workers' default. Refused before one was found: None.
     policy: Mapped[str | None]
     #: Accepted: the digest that was promised. Decided: None where the bytes could not be had or judged.
@@ -234,9 +241,11 @@ class DecisionRow(Row):
         Index(None, "created_at"),
         Index(None, "action", "created_at"),
         Index(None, "policy", "created_at"),
+        Index(None, "policy", "action", "created_at"),
         Index(
             None,
             "sha256",
+            "created_at",
             sqlite_where=text("sha256 IS NOT NULL"),
             postgresql_where=text("sha256 IS NOT NULL"),
         ),
@@ -302,6 +311,7 @@ class EmbeddingRow(Row):
     """What a model saw in a picture: personal data, found by the digest of the bytes."""
 
     __tablename__ = "embeddings"
+    __table_args__ = (Index(None, "model_digest", "created_at"),)
 
     sha256: Mapped[str] = mapped_column(primary_key=True)
     model_digest: Mapped[str] = mapped_column(primary_key=True)
@@ -312,7 +322,7 @@ class EmbeddingRow(Row):
     dimension: Mapped[int]
     #: float16, little-endian, shape (frames, dimension); twice the frames where two pages were looked at.
     vectors: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = mapped_column(default=moment(), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class TextVectorRow(Row):
@@ -355,8 +365,12 @@ class ReviewRow(Row):
             sqlite_where=text("golden_id IS NOT NULL"),
             postgresql_where=text("golden_id IS NOT NULL"),
         ),
-        Index(None, "state", "priority"),
-        Index(None, "queue", "state", "priority"),
+        # In the order in which they are handed out.
+        Index("ix_reviews_order", "state", URGENT_FIRST, "id"),
+        Index("ix_reviews_order_in_queue", "queue", "state", URGENT_FIRST, "id"),
+        Index("ix_reviews_order_of_kind", "kind", "state", URGENT_FIRST, "id"),
+        # Most reviews are settled; what is open is counted every few seconds.
+        Index("ix_reviews_open_since", "kind", "created_at", sqlite_where=OPEN, postgresql_where=OPEN),
         Index(
             None,
             "claimed_by",
@@ -465,6 +479,18 @@ class VerdictRow(Row):
             sqlite_where=text("inherited_from IS NOT NULL"),
             postgresql_where=text("inherited_from IS NOT NULL"),
         ),
+        Index(
+            None,
+            "given_with",
+            sqlite_where=text("given_with IS NOT NULL"),
+            postgresql_where=text("given_with IS NOT NULL"),
+        ),
+        # A popular picture has one given verdict and any number of inherited ones.
+        Index(
+            "ix_verdicts_judged", "sha256", "policy_digest", "id", sqlite_where=GIVEN, postgresql_where=GIVEN
+        ),
+        Index("ix_verdicts_given_at", "created_at", sqlite_where=GIVEN, postgresql_where=GIVEN),
+        Index("ix_verdicts_given_by", "reviewer", "created_at", sqlite_where=GIVEN, postgresql_where=GIVEN),
         {"sqlite_autoincrement": True},
     )
 
@@ -486,6 +512,10 @@ class VerdictRow(Row):
     given_with: Mapped[str | None]
     #: The verdict about the same bytes that this one repeats.
     inherited_from: Mapped[int | None] = mapped_column(Identifier, ForeignKey("verdicts.id"))
+    #: What the person judged: the decision's bytes and policy version, copied so that an index has them.
+    #: None if it is inherited, if the person saw other bytes or none, or if a version before 0016 wrote it.
+    sha256: Mapped[str | None]
+    policy_digest: Mapped[str | None]
     #: Whether it decides about the submission; a blind second look and a golden item only measure.
     effective: Mapped[bool] = mapped_column(server_default=true())
     #: Whether the person saw the bytes that were judged. If not, the answer is about this submission alone:
@@ -562,6 +592,9 @@ class OutboxRow(Row):
         CheckConstraint("state IN ('pending', 'delivered', 'given_up')", name="ck_outbox_state"),
         Index(None, "state", "next_attempt_at"),
         Index("ix_outbox_delivered", "settled_at", sqlite_where=DELIVERED, postgresql_where=DELIVERED),
+        Index(None, "state", "id"),
+        Index(None, "state", "receiver", "next_attempt_at"),
+        Index("ix_outbox_pending", "created_at", sqlite_where=PENDING, postgresql_where=PENDING),
         {"sqlite_autoincrement": True},
     )
 

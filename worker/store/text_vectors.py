@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Final
 
 import numpy as np
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from worker.domain.scoring import Vector
 from worker.store import inserting
 from worker.store.clock import database_now
+from worker.store.deleting import delete_some, is_any
 from worker.store.tables import TextVectorRow
 
 #: As they are stored, to the last bit as they were computed: float32, little-endian.
@@ -55,9 +56,15 @@ def keep(session: Session, model_digest: str, vectors: Mapping[str, Vector]) -> 
     )
 
 
-def forget_unused(session: Session, *, older_than: timedelta) -> None:
-    """Forget what no worker has asked for in so long."""
-    session.execute(delete(TextVectorRow).where(TextVectorRow.used_at < database_now(session) - older_than))
+def is_any_unused(session: Session, *, older_than: timedelta) -> bool:
+    """Whether there are vectors that no worker has asked for in that time."""
+    return is_any(session, TextVectorRow.used_at < database_now(session) - older_than)
+
+
+def forget_unused(session: Session, *, older_than: timedelta, limit: int) -> int:
+    """Delete at most `limit` vectors that no worker has asked for in that time; return how many."""
+    unused = TextVectorRow.used_at < database_now(session) - older_than
+    return delete_some(session, TextVectorRow, unused, limit=limit)
 
 
 def _sha256(text: str) -> str:

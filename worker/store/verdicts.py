@@ -3,13 +3,14 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, exists, insert, select
+from sqlalchemy import ColumnElement, Select, and_, exists, insert, literal, select, union_all
 from sqlalchemy.orm import Session, aliased
 
 from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
-from worker.store.tables import DecisionRow, ReversalRow, ReviewRow, VerdictRow
+from worker.store.tables import GIVEN, DecisionRow, ReversalRow, ReviewRow, VerdictRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Verdict:
 
 #: Bytes as they were judged: their SHA-256, and the digest of the policy version.
 Judged = tuple[str, str]
+#: Pictures that one statement asks about: SQLite joins no more than 500 selects.
+_ASKED_AT_ONCE: Final = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ def record(  # noqa: PLR0913 - an argument for each fact, all by name
         "inherited_from": inherited_from,
         "effective": effective,
         "picture_seen": verdict.picture_seen,
+        # An answer about other bytes, or none, is inherited by nothing.
+        **(_judged_by(decision_id) if verdict.picture_seen and not inherited_from else {}),
     }
     return session.scalars(insert(VerdictRow).values(row).returning(VerdictRow.id)).one()
 
@@ -167,30 +172,24 @@ def to_inherit(session: Session, pictures: Collection[Judged]) -> dict[Judged, R
 
     It stays so until the transaction ends: whoever takes it back waits, and finds what inherited it.
     """
-    query = (
-        select(DecisionRow.sha256, DecisionRow.policy_digest, VerdictRow.id)
-        .join(DecisionRow, DecisionRow.id == VerdictRow.decision_id)
-        .where(
-            DecisionRow.sha256.in_({sha256 for sha256, _ in pictures}),
-            DecisionRow.policy_digest.in_({digest for _, digest in pictures}),
-            VerdictRow.inherited_from.is_(None),
-            VerdictRow.picture_seen,
-            in_force(),
-        )
-        .order_by(VerdictRow.id)
-        .with_for_update(read=True, of=VerdictRow)
-    )
-    # The last of each, by the order.
-    last = {(sha256 or "", digest): verdict_id for sha256, digest, verdict_id in session.execute(query)}
-    found = {key: find(session, last[key]) for key in pictures if key in last}
-    # Taken back while we waited: the row itself does not tell.
-    return {key: one for key, one in found.items() if one is not None and one.reversed_at is None}
+    latest: dict[Judged, int] = {}
+    asked = sorted(set(pictures))
+    for start in range(0, len(asked), _ASKED_AT_ONCE):
+        some = _latest_given(asked[start : start + _ASKED_AT_ONCE])
+        latest |= {(sha256, digest): verdict_id for sha256, digest, verdict_id in session.execute(some)}
+    if not latest:
+        return {}
+    lock(session, latest.values(), shared=True)
+    # Read after the lock: somebody may have taken one back in between, which its row does not say.
+    found = {one.id: one for one in _read(session, _verdicts().where(VerdictRow.id.in_(latest.values())))}
+    standing = {key: found[verdict_id] for key, verdict_id in latest.items()}
+    return {key: one for key, one in standing.items() if one.reversed_at is None}
 
 
-def lock(session: Session, verdict_ids: Iterable[int]) -> None:
-    """Let nobody inherit these until the transaction ends."""
+def lock(session: Session, verdict_ids: Iterable[int], *, shared: bool = False) -> None:
+    """Let no transaction inherit these until this one ends; `shared`: let none take them back."""
     ordered = select(VerdictRow.id).where(VerdictRow.id.in_(list(verdict_ids))).order_by(VerdictRow.id)
-    session.execute(ordered.with_for_update()).all()
+    session.execute(ordered.with_for_update(read=shared)).all()
 
 
 def has_later(row: type[VerdictRow] = VerdictRow) -> ColumnElement[bool]:
@@ -198,6 +197,44 @@ def has_later(row: type[VerdictRow] = VerdictRow) -> ColumnElement[bool]:
     later = aliased(VerdictRow)
     same = and_(later.submission_id == row.submission_id, later.id > row.id, in_force(later))
     return exists().where(same).correlate(row)
+
+
+def _judged_by(decision_id: int) -> dict[str, Any]:
+    """Return the columns that say what bytes a decision is about, and under which policy version."""
+    columns = (DecisionRow.sha256, DecisionRow.policy_digest)
+    return {
+        column.key: select(column).where(DecisionRow.id == decision_id).scalar_subquery()
+        for column in columns
+    }
+
+
+def _latest_given(pictures: Sequence[Judged]) -> Select[str, str, int]:
+    """Return the query of the last verdict in force that a person gave on each of these pictures.
+
+    One entry of an index for each, however many decisions are about the same bytes.
+    """
+    asked = union_all(
+        *(
+            select(literal(sha256).label("sha256"), literal(digest).label("policy_digest"))
+            for sha256, digest in pictures
+        )
+    ).subquery()
+    last = (
+        select(VerdictRow.id)
+        .where(
+            VerdictRow.sha256 == asked.c.sha256,
+            VerdictRow.policy_digest == asked.c.policy_digest,
+            GIVEN,
+            in_force(),
+        )
+        .order_by(VerdictRow.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = select(asked.c.sha256, asked.c.policy_digest, last.label("verdict_id")).subquery()
+    return select(found.c.sha256, found.c.policy_digest, found.c.verdict_id).where(
+        found.c.verdict_id.is_not(None)
+    )
 
 
 def _verdicts() -> Select[VerdictRow, str | None, datetime | None, str | None]:

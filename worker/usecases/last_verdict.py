@@ -48,7 +48,7 @@ class LastVerdict:
                     VerdictRow.created_at > database_now(session) - UNDO_WITHIN,
                     ~exists().where(ReversalRow.verdict_id == VerdictRow.id),
                 )
-                .order_by(VerdictRow.id.desc())
+                .order_by(VerdictRow.created_at.desc(), VerdictRow.id.desc())
                 .limit(1)
             )
             found = session.execute(query).one_or_none()

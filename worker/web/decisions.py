@@ -3,16 +3,16 @@
 import base64
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field, TypeAdapter
 
 from worker.domain.api_key import Scope
 from worker.domain.policy import Action
-from worker.domain.submission import MAX_REFERENCE_CHARACTERS
-from worker.store import decisions, in_force
-from worker.store.decisions import Filters, Place, RecordedDecision
+from worker.domain.submission import MAX_REFERENCE_CHARACTERS, SUBMISSION_ID_PATTERN
+from worker.store import in_force
+from worker.store.decision_search import Filters, Place, search
 from worker.web.access import Service, needs
 from worker.web.problems import ProblemError
 from worker.web.responses import problems
@@ -24,9 +24,11 @@ _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 #: What a cursor holds: times and ids that every database can compare.
-_PLACE: Final = TypeAdapter(
-    tuple[Annotated[AwareDatetime, Field(ge=_EARLIEST, le=_LATEST)], Annotated[int, Field(ge=0, lt=2**63)]]
-)
+_At = Annotated[AwareDatetime, Field(ge=_EARLIEST, le=_LATEST)]
+_Id = Annotated[int, Field(ge=0, lt=2**63)]
+_SubmissionId = Annotated[str, Field(pattern=f"^{SUBMISSION_ID_PATTERN.pattern}$")]
+_PLACE: Final[TypeAdapter[Any]] = TypeAdapter(tuple[_At, _Id] | tuple[_At, _Id, _SubmissionId])
+_MAX_CURSOR_CHARACTERS: Final = 400
 
 router = APIRouter(prefix="/v1/decisions", tags=["decisions"], dependencies=[needs(Scope.READ)])
 
@@ -53,7 +55,7 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
         str | None, Query(max_length=MAX_REFERENCE_CHARACTERS, description="Only with this reference.")
     ] = None,
     cursor: Annotated[
-        str | None, Query(max_length=_MAX_NAME_CHARACTERS, description="`next_cursor` of the page before.")
+        str | None, Query(max_length=_MAX_CURSOR_CHARACTERS, description="`next_cursor` of the page before.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50,
 ) -> DecisionPage:
@@ -62,28 +64,29 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     What is decided while you turn the pages comes on none of them: nothing is shown twice.
     """
     filters = Filters(action, label, policy, since, until, reference)
-    after = _place(cursor) if cursor else None
+    after = _place(cursor, filters) if cursor else None
     with service.intake.database.reading() as session:
-        # One more than asked for tells whether there is a next page.
-        found = decisions.page(session, filters, after=after, limit=limit + 1)
-        shown = found[:limit]
-        states = in_force.of_submissions(session, [decision.submission_id for decision in shown])
+        found = search(session, filters, after=after, limit=limit)
+        states = in_force.of_submissions(session, [decision.submission_id for decision in found.decisions])
     return DecisionPage(
-        decisions=[listed_decision_view(one, states[one.submission_id]) for one in shown],
-        next_cursor=_cursor(shown[-1]) if len(found) > limit else None,
+        decisions=[listed_decision_view(one, states[one.submission_id]) for one in found.decisions],
+        next_cursor=_cursor(found.next) if found.next else None,
     )
 
 
-def _cursor(decision: RecordedDecision) -> str:
-    place = json.dumps([decision.created_at.isoformat(), decision.id])
-    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+def _cursor(place: Place) -> str:
+    parts = [place.at.isoformat(), place.decision_id, *([place.submission_id] if place.submission_id else [])]
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
-def _place(cursor: str) -> Place:
+def _place(cursor: str, filters: Filters) -> Place:
+    """Return the place that a cursor names; a list by reference has places of another form."""
     try:
-        place: tuple[AwareDatetime, int] = _PLACE.validate_json(base64.urlsafe_b64decode(f"{cursor}==="))
+        place = Place(*_PLACE.validate_json(base64.urlsafe_b64decode(f"{cursor}===")))
     except ValueError:
+        place = None
+    if place is None or (place.submission_id is None) != (filters.reference is None):
         raise ProblemError(
-            422, "the cursor is none of ours", hint="take `next_cursor` of the page before"
-        ) from None
+            422, "invalid cursor", hint="take `next_cursor` and the filters of the page before"
+        )
     return place

@@ -48,7 +48,9 @@ class ReviewPage(BaseModel):
     """Open reviews, in the order in which they are handed out."""
 
     reviews: list[ReviewView]
-    next_cursor: str | None = Field(description="Asks for what follows; null at the end.")
+    next_cursor: str | None = Field(
+        description="Asks for what follows; null at the end. There may be more though this page is not full."
+    )
 
 
 class ClaimedView(BaseModel):

@@ -80,13 +80,11 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     filters = ReviewFilters(queue, label, policy, ReviewKind(kind) if kind else None, severity)
     after = _place(cursor) if cursor else None
     with service.intake.database.reading() as session:
-        # One more than asked for tells whether there is a next page.
-        found = store.page(session, filters, after=after, limit=limit + 1)
-        shown = found[:limit]
-        states = in_force.of_reviews(session, shown)
+        found = store.search(session, filters, after=after, limit=limit)
+        states = in_force.of_reviews(session, found.reviews)
     return ReviewPage(
-        reviews=[review_view(review, states[review.id]) for review in shown],
-        next_cursor=_cursor(shown[-1]) if len(found) > limit else None,
+        reviews=[review_view(review, states[review.id]) for review in found.reviews],
+        next_cursor=_cursor(found.next) if found.next else None,
     )
 
 
@@ -240,16 +238,13 @@ def _states(service: WebService, reviews: Sequence[Review]) -> dict[int, InForce
         return in_force.of_reviews(session, reviews)
 
 
-def _cursor(review: Review) -> str:
-    place = json.dumps([review.priority, review.id])
-    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+def _cursor(place: Place) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
 def _place(cursor: str) -> Place:
     try:
         place: Place = _PLACE.validate_json(base64.urlsafe_b64decode(f"{cursor}==="))
     except ValueError:
-        raise ProblemError(
-            422, "the cursor is none of ours", hint="take `next_cursor` of the page before"
-        ) from None
+        raise ProblemError(422, "invalid cursor", hint="take `next_cursor` of the page before") from None
     return place

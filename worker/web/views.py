@@ -237,7 +237,9 @@ class DecisionPage(BaseModel):
     """Decisions, newest first."""
 
     decisions: list[ListedDecisionView]
-    next_cursor: str | None = Field(description="Asks for what follows; null at the end.")
+    next_cursor: str | None = Field(
+        description="Asks for what follows; null at the end. There may be more though this page is not full."
+    )
 
 
 def decision_view(decision: RecordedDecision) -> DecisionView:

@@ -9,13 +9,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, inspect, select, text
+from sqlalchemy.schema import CreateIndex
 from support.store_records import record, record_everything, submission
 
 from worker import resources
 from worker.errors import SchemaError
-from worker.store import decisions, schema
+from worker.store import decision_search, schema
 from worker.store.database import Database
-from worker.store.tables import Row, SubmissionRow
+from worker.store.tables import ReviewRow, Row, SubmissionRow
 
 REVISIONS = [
     script.revision for script in ScriptDirectory.from_config(schema.configuration()).walk_revisions()
@@ -23,9 +24,15 @@ REVISIONS = [
 HEAD = REVISIONS[0]
 
 
-def migrate(database: Database, direction, revision: str) -> None:
+def upgrade_to(database: Database, revision: str) -> None:
+    """Apply the migrations up to `revision`, each with its preparation, as `moderate db upgrade` does."""
+    while (script := schema._next(database)) and script.revision <= revision:
+        schema._apply(database, script)
+
+
+def take_back(database: Database, revision: str) -> None:
     with database.migrating() as connection:
-        direction(schema.configuration(connection), revision)
+        command.downgrade(schema.configuration(connection), revision)
 
 
 def tables_of(database: Database) -> set[str]:
@@ -33,11 +40,12 @@ def tables_of(database: Database) -> set[str]:
         return set(inspect(session.connection()).get_table_names())
 
 
-def columns_of(database: Database) -> dict[str, set[str]]:
+def form_of(database: Database) -> dict[str, set[str]]:
+    """Return the names of the columns and indexes of each table."""
     with database.reading() as session:
         inspector = inspect(session.connection())
         return {
-            table: {column["name"] for column in inspector.get_columns(table)}
+            table: {one["name"] for one in (*inspector.get_columns(table), *inspector.get_indexes(table))}
             for table in inspector.get_table_names()
         }
 
@@ -53,31 +61,60 @@ def row_counts(database: Database) -> dict[str, int]:
 def test_the_migrations_end_at_the_tables_of_the_code(database):
     plugins = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"]
     with database.reading() as session:
-        context = MigrationContext.configure(session.connection(), opts={"autogenerate_plugins": plugins})
+        options = {"autogenerate_plugins": plugins, "include_object": is_comparable}
+        context = MigrationContext.configure(session.connection(), opts=options)
         assert compare_metadata(context, Row.metadata) == []
+
+
+def is_comparable(thing, name, kind, _reflected, _compared):
+    """Whether Alembic can compare it: of SQLite's indexes it does not see which way they are ordered."""
+    return not (kind == "index" and name.startswith("ix_reviews_order"))
+
+
+def test_the_queue_is_indexed_in_the_order_in_which_reviews_are_handed_out(database):
+    expected = {
+        "ix_reviews_order": "(state, priority DESC, id)",
+        "ix_reviews_order_in_queue": "(queue, state, priority DESC, id)",
+        "ix_reviews_order_of_kind": "(kind, state, priority DESC, id)",
+    }
+    declared = {
+        index.name: str(CreateIndex(index).compile(database.engine)).partition("reviews (")[2]
+        for index in ReviewRow.__table__.indexes
+        if index.name in expected
+    }
+    is_sqlite = database.address.file is not None
+    query = (
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index'"
+        if is_sqlite
+        else "SELECT indexname, indexdef FROM pg_indexes"
+    )
+    with database.reading() as session:
+        there = {name: sql for name, sql in session.execute(text(query)) if name in expected}
+    assert {name: f"({columns}" for name, columns in declared.items()} == expected
+    assert {name: sql[sql.index("(") :] for name, sql in there.items()} == expected
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_each_migration_can_be_taken_back_and_made_again(empty_database, revision):
-    migrate(empty_database, command.upgrade, revision)
-    before = columns_of(empty_database)
-    migrate(empty_database, command.downgrade, "-1")
-    assert columns_of(empty_database) != before
-    migrate(empty_database, command.upgrade, revision)
-    assert columns_of(empty_database) == before
+    upgrade_to(empty_database, revision)
+    before = form_of(empty_database)
+    take_back(empty_database, "-1")
+    assert form_of(empty_database) != before
+    upgrade_to(empty_database, revision)
+    assert form_of(empty_database) == before
 
 
 def test_all_migrations_can_be_taken_back_with_rows_in_every_table(database):
     record_everything(database)
     assert 0 not in row_counts(database).values()
-    migrate(database, command.downgrade, "base")
+    take_back(database, "base")
     assert tables_of(database) <= {"alembic_version", "sqlite_sequence"}
     schema.upgrade(database)
     assert record(database, submission()) is not None
 
 
 def test_what_was_recorded_before_there_were_contexts_has_none(empty_database):
-    migrate(empty_database, command.upgrade, "0002")
+    upgrade_to(empty_database, "0002")
     with empty_database.transaction() as session:
         session.execute(
             text(
@@ -139,5 +176,5 @@ def test_a_table_that_others_refer_to_can_be_rebuilt_without_losing_a_row(databa
     with database.reading() as session:
         columns = inspect(session.connection()).get_columns("decisions")
         assert {column["name"] for column in columns if column["default"]} >= {"model"}
-        assert [len(decision.scores) for decision in decisions.latest(session, limit=5)] == [2]
+        assert [len(decision.scores) for decision in decision_search.latest(session, limit=5)] == [2]
     assert row_counts(database) == before

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.domain.wording import age, counted
+from worker.domain.wording import age, counted, up_to
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,7 @@ def test_an_age_is_told_in_the_unit_that_fits(seconds, words):
 
 def test_one_is_one_and_many_are_many():
     assert (counted(1, "event"), counted(2000, "event")) == ("1 event", "2,000 events")
+
+
+def test_a_count_up_to_a_bound_says_that_there_are_more():
+    assert [up_to(count, 1_000) for count in (7, 1_000, 1_001)] == ["7", "1,000", "1,000+"]

@@ -1,8 +1,11 @@
 """A policy is asked for by a name that its folder has; what the folder cannot know, the workers do."""
 
+import os
+
 import pytest
 
 from worker.errors import UsageError
+from worker.policy_files import intake
 from worker.policy_files.intake import require_policy
 
 POLICY = "name: {}\nbackground: [a person]\nlabels:\n  weapons:\n    prompts: [a handgun]\n"
@@ -39,3 +42,36 @@ def test_a_broken_file_is_the_workers_business(folder):
 
 def test_without_the_folder_nothing_is_known(tmp_path):
     require_policy(tmp_path / "elsewhere", "anything")
+
+
+def test_a_file_is_parsed_once_until_it_is_saved_again(folder, monkeypatch):
+    parsed = []
+    read = intake.read_policy
+    monkeypatch.setattr(intake, "read_policy", lambda file, **how: parsed.append(file) or read(file, **how))
+    file = folder / "posts.yaml"
+    for _ in range(3):
+        require_policy(folder, "posts")
+    assert parsed == [file]
+    text = file.read_text()
+    file.write_text(f"{text}shadow: true\n")
+    for _ in range(3):
+        with pytest.raises(UsageError, match="is a shadow"):
+            require_policy(folder, "posts")
+    file.write_text(text)
+    require_policy(folder, "posts")
+    assert parsed == [file] * 3
+
+
+def test_a_file_that_replaces_another_is_parsed_though_its_size_and_time_are_the_same(folder):
+    file, other = folder / "posts.yaml", folder / "other.txt"
+    text = file.read_text()
+    as_shadow, plain = f"{text}shadow: true\n", f"{text}shadow: false"
+    assert len(as_shadow) == len(plain)
+    file.write_text(plain)
+    require_policy(folder, "posts")
+    before = file.stat()
+    other.write_text(as_shadow)
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(file)
+    with pytest.raises(UsageError, match="is a shadow"):
+        require_policy(folder, "posts")

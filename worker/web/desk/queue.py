@@ -23,7 +23,7 @@ def show(request: Request, desk: Desk, visitor: Here) -> Response:
     filters = DeskFilters.of(request.query_params)
     with desk.database.reading() as session:
         now = database_now(session)
-        listed = reviews.page(session, filters.for_store(now), limit=_LISTED + 1)
+        found = reviews.search(session, filters.for_store(now), limit=_LISTED)
         waiting = review_counts.waiting(session, now)
         held = reviews.held_by(session, visitor.reviewer.name, now)
     return page(
@@ -35,8 +35,9 @@ def show(request: Request, desk: Desk, visitor: Here) -> Response:
         filters=filters,
         kinds=KINDS,
         ages=AGES,
-        listed=[review.told for review in listed[:_LISTED]],
-        more=len(listed) > _LISTED,
+        listed=[review.told for review in found.reviews],
+        more=found.next is not None,
+        searched=reviews.WINDOW,
         waiting=waiting,
         held=held,
         now=now,

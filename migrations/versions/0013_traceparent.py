@@ -7,8 +7,8 @@ nullable column without a default, which neither database rewrites the table for
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

@@ -7,7 +7,7 @@ nullable column, and an index of the few rows that have it.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
+revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None
@@ -15,16 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("submissions", sa.Column("waits_for", sa.Text))
-    waiting = sa.text("waits_for IS NOT NULL")
-    op.create_index(
-        "ix_submissions_waits_for",
-        "submissions",
-        ["waits_for", "created_at"],
-        sqlite_where=waiting,
-        postgresql_where=waiting,
-    )
 
 
 def downgrade() -> None:
-    op.drop_index("ix_submissions_waits_for", "submissions")
     op.drop_column("submissions", "waits_for")

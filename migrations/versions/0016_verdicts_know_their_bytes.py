@@ -1,0 +1,24 @@
+"""Verdicts say which bytes they are about and by which policy version, so that one index finds them.
+
+Safety: the version before this one keeps running while this migration is applied, so it only expands: two
+nullable columns. A verdict that it gives from now on lacks them, so re-uploads do not inherit it: a person
+looks at them again.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for column in ("sha256", "policy_digest"):
+        op.add_column("verdicts", sa.Column(column, sa.Text))
+
+
+def downgrade() -> None:
+    for column in ("policy_digest", "sha256"):
+        op.drop_column("verdicts", column)
