@@ -71,7 +71,7 @@ def in_full(session, search, filters):
     return pages
 
 
-@pytest.mark.parametrize("filters", DECISION_FILTERS, ids=str)
+@pytest.mark.parametrize("filters", DECISION_FILTERS, ids=range(len(DECISION_FILTERS)))
 def test_the_pages_of_decisions_hold_everything_once_and_in_order(filled, filters):
     with filled.reading() as session:
         ids = [d.id for page in in_full(session, decision_search.search, filters) for d in page.decisions]
@@ -96,7 +96,7 @@ def expected_decisions(session, filters):
     return list(session.scalars(query))
 
 
-@pytest.mark.parametrize("filters", REVIEW_FILTERS, ids=str)
+@pytest.mark.parametrize("filters", REVIEW_FILTERS, ids=range(len(REVIEW_FILTERS)))
 def test_the_pages_of_reviews_hold_everything_once_and_in_order(filled, filters):
     with filled.reading() as session:
         pages = in_full(session, reviews.search, filters)
