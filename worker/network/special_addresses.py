@@ -73,6 +73,9 @@ _CLOUDS: Final = tuple(
             "fd00:ec2::/32",  # Amazon
             "fd20:ce::254/128",  # Google
             "fd00:42::42/128",  # Scaleway
+            "fd00:100::100:200/128",  # Alibaba
+            "fd00:a9fe:a9fe::/48",  # Akamai
+            "fd00:c1::a9fe:a9fe/128",  # Oracle
         ),
     )
 )

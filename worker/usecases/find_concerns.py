@@ -122,7 +122,9 @@ def _of_policies(records: Records) -> Iterator[Concern]:
             yield Concern(
                 f"{counted(waiting.count, 'submission')} for the policy {policy or '(default)'}, "
                 f"which is not in force; the oldest waits for {age(waiting.seconds(records.backlog.at))}",
-                f"put a good {policy}.yaml where the workers read policies: moderate policy status",
+                f"put a good {policy}.yaml where the workers read policies: moderate policy status"
+                if policy
+                else "let MODERATION_POLICY name a policy that is in force: moderate policy status",
             )
     if split := sorted(disagreements(records.awake)):
         yield Concern(f"workers disagree about {', '.join(split)}", "moderate policy status")

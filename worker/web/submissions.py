@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi.concurrency import contextmanager_in_threadpool
 from starlette.concurrency import run_in_threadpool
 
 from worker.client.messages import from_message
@@ -159,7 +160,8 @@ async def _accept_one(request: Request, service: WebService, trace: str | None) 
 
 
 async def _accept_upload(request: Request, service: WebService, trace: str | None) -> Acceptance:
-    with service.intake.uploads.receiving() as picture:
+    # Opening and closing the file wait for the disk, which may hang.
+    async with contextmanager_in_threadpool(service.intake.uploads.receiving()) as picture:
         form = await read_form(request, picture, service.settings.max_picture_bytes)
         return await run_in_threadpool(_keep_and_accept, service, picture, form, trace)
 

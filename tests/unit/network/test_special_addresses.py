@@ -26,6 +26,7 @@ IPV6_REGISTRY = """
 #: What clouds answer with their machines' credentials.
 METADATA = """
 169.254.169.254 169.254.170.2 169.254.169.253 fd00:ec2::254 fd20:ce::254 100.100.100.200 192.0.0.192 168.63.129.16
+fd00:42::42 fd00:100::100:200 fd00:a9fe:a9fe::1 fd00:c1::a9fe:a9fe
 """.split()
 #: Somebody's real servers.
 PUBLIC = """

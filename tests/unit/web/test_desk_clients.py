@@ -83,6 +83,12 @@ def test_what_shares_one_limit(address, limited_as):
     assert RequestOrigin(address, by_proxy=False, is_private=False, is_https=True).limited_as == limited_as
 
 
+def test_who_comes_through_an_unnamed_proxy_on_this_machine_is_not_on_it():
+    here = {"peer": "127.0.0.1", "host": "127.0.0.1"}
+    assert origin_of(request(**here), PROXIES).is_private
+    assert not origin_of(request(**here, x_forwarded_for="203.0.113.9"), PROXIES).is_private
+
+
 def test_an_unnamed_proxy_is_named_in_the_log_once(caplog):
     for _ in range(3):
         origin_of(request("198.51.100.77", x_forwarded_for="203.0.113.9"), PROXIES)

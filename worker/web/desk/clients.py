@@ -82,9 +82,11 @@ def origin_of(request: Request, proxies: TrustedProxies, cookie_path: str = "/")
     if by_proxy:
         is_https = is_https or _last(request, "X-Forwarded-Proto") == "https"
         address = _nearest_untrusted(request, proxies) or peer
-    elif "X-Forwarded-For" in request.headers:
+    is_forwarded = not by_proxy and "X-Forwarded-For" in request.headers
+    if is_forwarded:
         _warn_of(peer)
-    is_local = _is_loopback(request.url.hostname or "") and _is_loopback(address)
+    # Behind a proxy on this machine that is not named, everybody comes from here.
+    is_local = not is_forwarded and _is_loopback(request.url.hostname or "") and _is_loopback(address)
     return RequestOrigin(address, by_proxy, is_https or is_local, is_https, cookie_path)
 
 
