@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from sqlalchemy import update
 
 from worker.domain.api_key import Scope, new_api_key
 from worker.domain.decision import Decision
@@ -42,6 +43,7 @@ from worker.store.tables import (
     SetAsideMessageRow,
     ShadowDecisionRow,
     SubmissionConflictRow,
+    SubmissionRow,
     VerdictRow,
 )
 
@@ -62,6 +64,16 @@ ALLOW = Decision(Action.ALLOW, "no label reached its threshold", (replace(WEAPON
 
 def submission(submission_id: str = "upload-1", reference: str = "post-42") -> Submission:
     return Submission(submission_id, LocalFile("upload.png"), reference=reference)
+
+
+def ask_again(database: Database, what: Submission, policy: Policy) -> None:
+    """Let a decided submission be decided once more, by this version, as a worker that claims it does."""
+    with database.transaction() as session:
+        session.execute(
+            update(SubmissionRow)
+            .where(SubmissionRow.id == what.id)
+            .values(publish_at=utc_now(), policy_digest=policy.digest)
+        )
 
 
 def record(

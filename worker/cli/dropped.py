@@ -46,7 +46,7 @@ def show(
         print_json(
             [
                 {
-                    "dropped_at": one.dropped_at.isoformat(),
+                    "dropped_at": one.dropped_at and one.dropped_at.isoformat(),
                     "reason": one.reason.value,
                     "problem": one.problem,
                     "size_bytes": one.size_bytes,

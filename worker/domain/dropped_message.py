@@ -4,8 +4,8 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Self
 
@@ -44,7 +44,8 @@ class DroppedMessage:
     #: The beginning of its text, without the queries and logins of URLs.
     excerpt: str
     size_bytes: int
-    dropped_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    #: By the database's clock; None until it is kept.
+    dropped_at: datetime | None = None
 
     @classmethod
     def of(cls, reason: DropReason, problem: str, raw: bytes | str | Mapping[str, object]) -> Self:

@@ -35,13 +35,14 @@ class DroppedSummary:
 
 def keep(session: Session, messages: Sequence[DroppedMessage]) -> None:
     """Add messages, and forget those beyond the newest MOST_KEPT."""
+    now = database_now(session)
     rows = [
         {
             "reason": one.reason.value,
             "problem": one.problem,
             "excerpt": one.excerpt,
             "size_bytes": one.size_bytes,
-            "dropped_at": one.dropped_at,
+            "dropped_at": one.dropped_at or now,
         }
         for one in messages
     ]

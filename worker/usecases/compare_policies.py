@@ -155,14 +155,16 @@ class _Counting:
         self._keep(chunk, change)
 
     def _add_verdicts(self, chunk: ArchiveChunk, change: Change) -> None:
-        asked = np.flatnonzero(chunk.has_verdict)
-        found = verdicts.latest_of(self._session, [chunk.submission_ids[n] for n in asked.tolist()])
-        # A verdict can have been taken back since the chunk was read.
-        said = {n: found.get(chunk.submission_ids[n]) for n in asked.tolist()}
-        answers = [answer for answer in said.values() if answer and answer.picture_seen]
-        judged = np.array([n for n, answer in said.items() if answer and answer.picture_seen], np.intp)
-        if not answers:
+        asked = np.flatnonzero(chunk.has_verdict).tolist()
+        if not asked:
             return
+        found = verdicts.latest_of(self._session, [chunk.submission_ids[n] for n in asked])
+        # An answer about other bytes says nothing about those that were judged.
+        seen = [n for n in asked if found[chunk.submission_ids[n]].picture_seen]
+        if not seen:
+            return
+        judged = np.array(seen, np.intp)
+        answers = [found[chunk.submission_ids[n]] for n in seen]
         blocked = np.array([answer.action is Action.BLOCK for answer in answers])
         true = np.array([[label.name in answer.labels for answer in answers] for label in self.tally.labels])
         self.tally.add_verdicts(change, judged, blocked, true)

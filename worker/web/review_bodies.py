@@ -32,7 +32,7 @@ def _printable(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS), AfterValidator(_printable)]
-Label = Annotated[str, Field(max_length=200)]
+Label = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Identifier = Annotated[int, Field(ge=1, lt=2**63)]
 Reason = Annotated[str, Field(max_length=MAX_REASON_CHARACTERS)]
 GivenReason = Annotated[str, Field(min_length=1, max_length=MAX_REASON_CHARACTERS, pattern=r"\S")]

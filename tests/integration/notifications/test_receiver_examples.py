@@ -168,7 +168,7 @@ def test_the_receiver_of_webhooks_does_what_is_in_force_whatever_the_order(
 def test_the_platforms_task_does_what_is_in_force_whatever_the_order(
     database, tmp_path, redis_url, newest_first, done
 ):
-    queue = f"posts-{secrets.token_hex(4)}"
+    queue = f"posts.{secrets.token_hex(4)}"
     live_through_everything(database, {"task": "posts.moderated", "queue": queue})
     with closing(Producer(redis_url)) as producer:
         delivered_one_by_one(database, deliverer(database, producer=producer), newest_first=newest_first)

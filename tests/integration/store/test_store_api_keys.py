@@ -1,9 +1,12 @@
 """API keys are found by what may be shown of them; what must not be shown is not kept."""
 
+from datetime import timedelta
+
 from sqlalchemy import text
 
 from worker.domain.api_key import Scope, new_api_key, split_token
 from worker.store import api_keys
+from worker.store.clock import database_now
 from worker.store.column_types import utc_now
 
 NEW = new_api_key("platform", [Scope.SUBMIT])
@@ -24,14 +27,16 @@ def test_a_key_is_kept_without_its_secret(database):
 def test_its_use_is_noted_once_a_minute(database):
     with database.transaction() as session:
         api_keys.add(session, NEW)
-        assert api_keys.find(session, NEW.key.id).use_is_stale
+        now = database_now(session)
+        assert api_keys.find(session, NEW.key.id).use_is_stale(now)
         api_keys.note_use(session, NEW.key.id)
         session.expire_all()
         first = api_keys.find(session, NEW.key.id)
         api_keys.note_use(session, NEW.key.id)
         session.expire_all()
         assert api_keys.find(session, NEW.key.id).last_used_at == first.last_used_at
-        assert not first.use_is_stale
+        assert not first.use_is_stale(now)
+        assert first.use_is_stale(now + timedelta(minutes=2))
 
 
 def test_a_key_is_revoked_once(database):

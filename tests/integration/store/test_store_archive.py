@@ -16,6 +16,7 @@ from support.store_records import (
     MODEL_DIGEST,
     OTHER_VERSION,
     POLICY,
+    ask_again,
     record,
     submission,
 )
@@ -104,6 +105,7 @@ def test_an_empty_archive_has_no_chunks(database):
 
 def test_of_several_decisions_the_newest_counts(database):
     record(database, submission())
+    ask_again(database, submission(), OTHER_VERSION)
     newest = record(database, submission(), policy=OTHER_VERSION, decision=ALLOW)
     (chunk,) = read(database)
     assert (list(chunk.decision_ids), list(chunk.actions)) == ([newest], ["allow"])
@@ -111,6 +113,7 @@ def test_of_several_decisions_the_newest_counts(database):
 
 def test_the_newest_under_the_policy_asked_for_counts(database):
     ours = record(database, submission())
+    ask_again(database, submission(), ELSEWHERE)
     record(database, submission(), policy=ELSEWHERE, decision=ALLOW)
     (chunk,) = read(database, Span(LONG_AGO, "default"))
     assert list(chunk.decision_ids) == [ours]

@@ -19,6 +19,7 @@ from support.store_records import (
     POLICY,
     REVIEW,
     WEAPONS,
+    ask_again,
     record,
     submission,
 )
@@ -118,8 +119,10 @@ def test_threads_with_different_submissions_all_write(database):
     assert count(database, DecisionRow) == 80
 
 
-def test_two_versions_of_a_policy_both_decide(database):
+def test_another_version_of_a_policy_decides_only_if_it_is_asked_to(database):
     first = record(database, submission())
+    assert record(database, submission(), policy=OTHER_VERSION, decision=ALLOW) is None
+    ask_again(database, submission(), OTHER_VERSION)
     second = record(database, submission(), policy=OTHER_VERSION, decision=ALLOW)
     assert record(database, submission(), policy=OTHER_VERSION) is None
     with database.reading() as session:

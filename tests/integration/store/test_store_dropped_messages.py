@@ -30,7 +30,7 @@ def test_what_is_old_is_forgotten(database):
     with database.transaction() as session:
         dropped_messages.keep(session, [old, message("new")])
         assert dropped_messages.summary(session).count == 1
-        dropped_messages.forget_old(session)
+        dropped_messages.forget_old(session, limit=10)
         assert [one.excerpt for one in dropped_messages.newest(session, 9)] == ["new"]
 
 

@@ -61,7 +61,7 @@ def test_a_process_that_was_long_silent_is_forgotten(database):
         policy_states.replace(session, "host:2:a", [GOOD])
         session.get(PolicyStateRow, ("host:1:a", "default")).seen_at = now - timedelta(days=2)
     with database.transaction() as session:
-        policy_states.forget_silent(session, now - timedelta(days=1))
+        policy_states.forget_silent(session, longer_than=timedelta(days=1))
     assert [r.process for r in all_states(database)] == ["host:2:a"]
 
 

@@ -18,6 +18,7 @@ from worker.errors import ReviewConflictError
 from worker.store import (
     decisions,
     golden_items,
+    in_force,
     policy_versions,
     review_statistics,
     reviews,
@@ -169,7 +170,7 @@ def test_a_block_of_what_changed_holds_for_the_submission_and_measures_nothing(r
     sent = {"token": held_token(page), "action": "block"}
     assert ada.send(f"/review/items/{number}/verdict", sent).status_code == 303
     with rows.database.reading() as session:
-        assert verdicts.action_in_force(session, "one") is Action.BLOCK
+        assert in_force.of(session, "one").action is Action.BLOCK
         assert review_statistics.labels(session, utc_now().replace(year=2000)) == []
         assert not verdicts.latest_of(session, ["one"])["one"].picture_seen
     assert to_inherit(rows, "one") is None
@@ -323,7 +324,11 @@ def undecided_item(rows, name, decision, sha256):
         policy_versions.keep(session, [(POLICY, POLICY_TEXT)])
         submissions.record(
             session,
-            [submissions.Decided(made, POLICY.name, sha256, {"kind": "file", "path": f"{name}.png"})],
+            [
+                submissions.Decided(
+                    made, POLICY.name, POLICY.digest, sha256, {"kind": "file", "path": f"{name}.png"}
+                )
+            ],
         )
         (decision_id,) = decisions.insert(
             session,
