@@ -218,7 +218,7 @@ LOOK_UPS = {
 MORE = {
     "the archive of a day": 8_000,
     "decisions of a day": 4_000,
-    "what waits": 12_000,
+    "what waits": 16_000,
     "how late events are": 4_000,
 }
 
