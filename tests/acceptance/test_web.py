@@ -71,7 +71,8 @@ def test_an_upload_is_decided_before_the_answer_and_only_once(tmp_path, redis_ur
         assert (again.status_code, again.json()["decision"]) == (200, decision)
         assert upload(PIZZA).status_code == 409
         (listed,) = api.get("/v1/decisions", params={"reference": "post-42"}).json()["decisions"]
-        assert listed == decision
+        assert {**listed, **decision} == listed
+        assert (listed["policy_action"], listed["decided_by"]) == (decision["action"], "policy")
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(30) == 0
     assert "Traceback" not in (tmp_path / "web.log").read_text()
