@@ -124,6 +124,10 @@ REVIEW_LISTS = {
     "no such queue": (ReviewFilters(queue="nosuch"), (3.25, 15_001)),
     "appeals": (ReviewFilters(kind=ReviewKind.APPEAL), None),
     "appeals of a queue": (ReviewFilters(kind=ReviewKind.APPEAL, queue="spam"), None),
+    "first looks": (ReviewFilters(kind=ReviewKind.DECISION), None),
+    "first looks, deep": (ReviewFilters(kind=ReviewKind.DECISION), (3.25, 15_001)),
+    "first looks of a queue": (ReviewFilters(kind=ReviewKind.DECISION, queue="spam"), None),
+    "audits": (ReviewFilters(kind=ReviewKind.AUDIT), None),
     "second looks": (ReviewFilters(kind=ReviewKind.SECOND), (3.25, 15_001)),
     "severe": (ReviewFilters(severity=5), None),
     "a label": (ReviewFilters(label="weapons"), None),
@@ -218,7 +222,7 @@ LOOK_UPS = {
 MORE = {
     "the archive of a day": 8_000,
     "decisions of a day": 4_000,
-    "what waits": 12_000,
+    "what waits": 13_000,
     "how late events are": 4_000,
 }
 

@@ -102,6 +102,44 @@ def test_every_filter_shows_a_second_look_as_what_the_first_was(rows, service, m
     assert "second" not in page.text
 
 
+@pytest.mark.parametrize("more", [{}, {"queue": "default"}, {"label": "weapons"}, {"severity": 5}])
+def test_the_api_and_the_desk_find_a_second_look_among_the_first_ones(rows, service, api, more):
+    second_look(rows, service)
+    rows.item("once")
+    for kind in (None, "decision", "audit", "quarantine", "appeal"):
+        asked = more | ({"kind": kind} if kind else {})
+        pages = [api.get("/v1/reviews", params=asked | {"limit": 1}).json()]
+        while cursor := pages[-1]["next_cursor"]:
+            pages.append(api.get("/v1/reviews", params=asked | {"limit": 1, "cursor": cursor}).json())
+        found = {one["decision"]["reference"] for page in pages for one in page["reviews"]}
+        assert found == ({"post-twice", "post-once"} if kind in {None, "decision"} else set()), kind
+    page = signed_in(service, "ada").get("/review/", params={"kind": "decision"}).text
+    assert "post-twice" in page
+    assert "post-once" in page
+
+
+def test_no_time_tells_a_second_look_from_a_first_one(rows, service, api):
+    second_look(rows, service)
+    rows.item("once")
+    rows.item("seldom", scores(), kind=ReviewKind.AUDIT)
+    with rows.database.transaction() as session:
+        # As a worker does: the decision comes first.
+        for decision in session.scalars(select(DecisionRow)):
+            decision.created_at -= timedelta(milliseconds=3)
+    listed = api.get("/v1/reviews").json()["reviews"]
+    assert {one["decision"]["reference"] for one in listed} == {"post-twice", "post-once", "post-seldom"}
+    for one in listed:
+        assert one["decision"]["decided_at"] == one["created_at"]
+    ada = signed_in(service, "ada")
+    for _ in listed:
+        number, page = ada.take()
+        name = re.search(r"post-(twice|once|seldom)", page.text)[1]
+        history = ada.get(f"/review/submissions/{name}").text
+        times = re.findall(r'datetime="([^"]+)"', history)
+        assert all(re.fullmatch(r"[-\d]+T\d\d:\d\d\+00:00", one) for one in times), times
+        ada.send(f"/review/items/{number}/skip", {"token": held_token(page), "reason": "later"})
+
+
 def test_the_api_tells_no_blind_kind_and_no_time_that_gives_it_away(rows, service, api):
     second_look(rows, service)
     for kind in ("second", "golden"):
