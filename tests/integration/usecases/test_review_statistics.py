@@ -111,9 +111,9 @@ def test_golden_answers_are_held_against_the_truth(desk):
     )
 
 
-def test_seven_statements_tell_it_all(desk):
+def test_eight_statements_tell_it_all(desk):
     desk.decide(weapons=0.8)
     desk.answer(ADA, WEAPONS)
     with statements(desk.database) as seen:
         statistics(desk)
-    assert len(seen) == 7
+    assert len(seen) == 8
