@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
 from worker.store.chunking import chunks
-from worker.store.reviews import IS_OPEN
+from worker.store.reviews import IS_OPEN, listed
 from worker.store.tables import GIVEN, DecisionRow, GoldenItemRow, ReviewRow, VerdictRow
 from worker.store.verdicts import in_force, stands
 
@@ -103,7 +103,7 @@ def backlog(session: Session, now: datetime) -> list[Backlog]:
             _count_if(ReviewRow.for_lead),
             func.min(ReviewRow.created_at),
         )
-        .where(IS_OPEN, ReviewRow.kind != ReviewKind.GOLDEN.value)
+        .where(IS_OPEN, listed())
         .group_by(ReviewRow.queue)
         .order_by(ReviewRow.queue)
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, case, exists, literal_column, select, text, update
+from sqlalchemy import ColumnElement, Select, case, exists, literal_column, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -206,8 +206,15 @@ def of_decision(session: Session, decision_id: int) -> list[Review]:
     return by_ids(session, ids)
 
 
-def search(session: Session, filters: ReviewFilters, *, after: Place | None = None, limit: int) -> Found:
-    """Return at most `limit` open reviews behind `after`, in the queue's order; golden ones are left out.
+def search(
+    session: Session,
+    filters: ReviewFilters,
+    *,
+    after: Place | None = None,
+    limit: int,
+    seen_by: str | None = None,
+) -> Found:
+    """Return at most `limit` open reviews behind `after`, in the queue's order, as `listed` has them.
 
     Queue, kind and severity are found by an index; by the other filters at most `WINDOW` reviews of that
     index are looked at.
@@ -215,7 +222,7 @@ def search(session: Session, filters: ReviewFilters, *, after: Place | None = No
     most = WINDOW if filters.is_narrowed else limit + 1
     window: list[Any] = []
     for stretch in _stretches(after) if may_match(session, filters) else []:
-        window += _most_urgent(session, filters, stretch, most - len(window))
+        window += _most_urgent(session, _open(filters, seen_by), stretch, most - len(window))
     places: list[Place] = []
     for some in chunks(window):
         meant = _meant_among(session, filters, [one.id for one in some])
@@ -268,6 +275,15 @@ def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
     yield from about(filters)
 
 
+def listed(seen_by: str | None = None) -> ColumnElement[bool]:
+    """Return the condition that an open review is in the list that this person sees.
+
+    A golden item is while it is claimed, as any claimed review; to the person it is meant for it stays.
+    """
+    shown = or_(ReviewRow.claimed_until > moment(), ReviewRow.meant_for == seen_by)
+    return or_(ReviewRow.kind != ReviewKind.GOLDEN.value, shown)
+
+
 def told_kind(row: type[ReviewRow] = ReviewRow) -> ColumnElement[str]:
     """Return the kind that the person who answers may know, as `Review.told` has it."""
     blind = [kind.value for kind in ReviewKind if kind.is_blind]
@@ -309,28 +325,32 @@ def _stretches(after: Place | None) -> list[list[ColumnElement[bool]]]:
 
 
 def _most_urgent(
-    session: Session, filters: ReviewFilters, stretch: Sequence[ColumnElement[bool]], limit: int
+    session: Session,
+    queries: Sequence[Select[float, int]],
+    stretch: Sequence[ColumnElement[bool]],
+    limit: int,
 ) -> list[Any]:
-    """Return the first of a stretch, in the queue's order, among which those are that are meant."""
+    """Return the first reviews of a stretch, in the queue's order, that any of the queries finds."""
     found: list[Any] = []
-    for query in _open(filters):
+    for query in queries:
         found += session.execute(
             query.where(*stretch).order_by(ReviewRow.priority.desc(), ReviewRow.id).limit(limit)
         )
     return sorted(found, key=lambda one: (-one.priority, one.id))[:limit]
 
 
-def _open(filters: ReviewFilters) -> list[Select[float, int]]:
+def _open(filters: ReviewFilters, seen_by: str | None) -> list[Select[float, int]]:
     """Return queries of the open reviews among which those are that are meant; an index serves each.
 
     One query for each kind: of several kinds at once an index does not give the queue's order.
     """
     query = select(ReviewRow.priority, ReviewRow.id)
-    query = query.where(ReviewRow.state == OPEN, ReviewRow.kind != ReviewKind.GOLDEN.value)
+    query = query.where(ReviewRow.state == OPEN, listed(seen_by))
     if filters.severity is not None:
         query = query.where(ReviewRow.priority >= filters.severity)
     if filters.kind is not None:
-        kinds = [filters.kind, ReviewKind.SECOND] if filters.kind.is_first else [filters.kind]
+        blind = [kind for kind in ReviewKind if kind.is_blind] if filters.kind.is_first else []
+        kinds = [filters.kind, *blind]
         return [query.where(ReviewRow.kind == kind.value) for kind in kinds]
     return [query if filters.queue is None else query.where(ReviewRow.queue == filters.queue)]
 

@@ -215,6 +215,69 @@ def test_a_golden_item_has_waited_as_long_as_what_it_stands_for(rows, service, o
     assert "90 days" not in page.text
 
 
+def test_a_claimed_golden_item_is_listed_like_any_claimed_review(rows, service, api):
+    golden_item(rows, service)
+    other = rows.item("other")
+    with rows.database.transaction() as session:
+        session.execute(
+            update(ReviewRow).where(ReviewRow.state == "open").values(created_at=utc_now() - HOURS_AGO)
+        )
+    claim = service.desk.work.claim
+    golden = type(claim)(claim.database, claim.lease, claim.group_cosine, 1.0)(Reviewer("ada")).review
+    assert golden.kind is ReviewKind.GOLDEN
+    lea, ada = signed_in(service, "lea"), signed_in(service, "ada")
+    assert claim(LEA, review_id=other)
+    listed = {one["review"]: one for one in api.get("/v1/reviews").json()["reviews"]}
+    assert {number: one["claimed_by"] for number, one in listed.items()} == {golden.id: "ada", other: "lea"}
+    assert len({one["created_at"] for one in listed.values()}) == 2
+    assert {(one["kind"], one["action"], one["decided_by"]) for one in listed.values()} == {
+        ("decision", "review", "policy")
+    }
+    (backlog,) = api.get("/v1/reviews/statistics").json()["backlog"]
+    assert (backlog["open"], backlog["claimed"]) == (2, 2)
+    for browser in (lea, ada):
+        for query in ({}, {"kind": "decision"}):
+            page = browser.get("/review/", params=query).text
+            assert ("post-known" in page, "post-other" in page, "<b>2</b> waiting" in page) == (True,) * 3
+    # Each is in the hands of another, and the pages about it are the same but for the name.
+    cleo = signed_in(service, rows.person("cleo").name)
+    pages = [cleo.get(f"/review/items/{one}") for one in (golden.id, other)]
+    claims = [cleo.send(f"/review/items/{one}/claim") for one in (golden.id, other)]
+    for answers in (pages, claims):
+        assert [one.status_code for one in answers] == [409, 409]
+        told = [_without_ids(one.text).replace("lea", "ada") for one in answers]
+        told = [re.sub(r"\d\d:\d\d(:\d\d)?", "", one) for one in told]
+        assert told[0] == told[1]
+    assert "90 days" not in cleo.get("/review/submissions/known").text
+    # Given back, it stays in ada's list, who alone can have it, and in no other.
+    service.desk.work.release(Reviewer("ada"), [golden.token])
+    assert "post-known" in ada.get("/review/").text
+    assert "post-known" not in cleo.get("/review/").text
+    assert [one["review"] for one in api.get("/v1/reviews").json()["reviews"]] == [other]
+    assert cleo.get(f"/review/items/{golden.id}").status_code == 404
+    assert ada.send(f"/review/items/{golden.id}/claim").status_code == 303
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 0.999])
+@pytest.mark.parametrize("gap", [timedelta(milliseconds=10), timedelta(seconds=10), timedelta(hours=1)])
+def test_a_golden_item_seems_to_be_asked_between_two_others(rows, service, chance, gap):
+    golden_item(rows, service)
+    numbers = [rows.item(name) for name in ("first", "second")]
+    times = [utc_now().replace(microsecond=0) - HOURS_AGO + n * gap for n in range(2)]
+    with rows.database.transaction() as session:
+        for number, at in zip(numbers, times, strict=True):
+            values = {"created_at": at, "priority": 5 + 0.1 * number}
+            session.execute(update(ReviewRow).where(ReviewRow.id == number).values(values))
+    claim = service.desk.work.claim
+    drawn = iter([0.0, chance])
+    ask = type(claim)(claim.database, claim.lease, claim.group_cosine, 1.0, lambda: next(drawn))
+    golden = ask(Reviewer("ada"), grouped=False).review
+    assert golden.kind is ReviewKind.GOLDEN
+    assert times[0] < golden.created_at < times[1]
+    assert golden.created_at.microsecond % 1000 == 0
+    assert golden.deadline_at == golden.created_at + timedelta(hours=1)
+
+
 def test_an_escalated_golden_item_is_told_like_any_other(rows, service):
     golden_item(rows, service)
     rows.item("other")
