@@ -175,6 +175,7 @@ LOOK_UPS = {
     "the next for who opted out": lambda s: review_choice.next_for(
         s, Claimant(PICKY, None), ReviewFilters(), NOW
     ),
+    "when the review before one was asked": lambda s: review_choice.asked_before(s, reviews.find(s, 25_006)),
     "a golden item": lambda s: review_choice.golden_for(s, Claimant(BOB, None), ReviewFilters()),
     "golden items": golden_items.everything,
     "how many reviews wait, at the desk": lambda s: review_counts.waiting(s, NOW),
