@@ -108,7 +108,7 @@ def _statements(words: dict[str, str]) -> list[str]:
         ),
         (
             "INSERT INTO reviews (id, decision_id, kind, state, priority, queue, for_lead, fence, created_at) "
-            "SELECT i, i, CASE WHEN i % 4001 = 0 THEN 'appeal' ELSE 'decision' END, "
+            "SELECT i, i, CASE WHEN i % 55 = 1 THEN 'second' WHEN i % 4001 = 0 THEN 'appeal' ELSE 'decision' END, "
             "CASE WHEN i % 25 = 1 THEN 'settled' ELSE 'open' END, "
             "CASE WHEN i * 20 <= :count THEN 1 ELSE 3 + (i % 3) * 0.25 END, "
             "CASE WHEN i * 20 <= :count THEN 'spam' WHEN i % 7 = 0 THEN 'urgent' ELSE 'default' END, "

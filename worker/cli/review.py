@@ -67,9 +67,10 @@ def show(  # noqa: PLR0913, PLR0917 - an option each
     filters = ReviewFilters(queue, label, policy, kind, severity)
     with desk() as at, at.database.reading() as session:
         found, now = reviews.page(session, filters, limit=limit), database_now(session)
-        states = in_force.of_reviews(session, found)
+        # Unlike whoever answers, an operator sees the true kinds and what is in force.
+        states = in_force.of_submissions(session, {one.decision.submission_id for one in found})
     if as_json:
-        print_json([_as_json(review, states[review.id]) for review in found])
+        print_json([_as_json(review, states[review.decision.submission_id]) for review in found])
         return
     table = plain_table(
         "review", "queue", "kind", "severity", "due", "in hand", "labels", "reference", "reason"

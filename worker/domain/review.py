@@ -55,11 +55,6 @@ class ReviewKind(StrEnum):
         """Whether nobody may answer who answered about the submission before."""
         return self in {ReviewKind.APPEAL, ReviewKind.SECOND, ReviewKind.DISAGREEMENT, ReviewKind.GOLDEN}
 
-    @property
-    def told(self) -> "ReviewKind":
-        """Return the kind that the person who answers may know, if the decision is a review."""
-        return ReviewKind.DECISION if self.is_blind else self
-
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -19,7 +19,7 @@ from worker.domain.review import SEVERE, Place, ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.errors import ReviewNotAllowedError
 from worker.store import review_claims, reviews
-from worker.store.reviews import OPEN, Review, ReviewFilters
+from worker.store.reviews import IS_OPEN, OPEN, Review, ReviewFilters
 from worker.store.tables import DecisionRow, GoldenItemRow, ReviewRow, ReviewSkipRow, VerdictRow
 
 #: Any number that nobody else locks in this database.
@@ -107,14 +107,20 @@ def ask_golden(
     return session.scalars(insert(ReviewRow).values(row).returning(ReviewRow.id)).one()
 
 
+def asked_before(session: Session, review: Review) -> datetime | None:
+    """Return when the open review of its kind before this one was asked; None if this is the first."""
+    earlier = ReviewRow.created_at < review.created_at
+    query = select(ReviewRow.created_at).where(IS_OPEN, ReviewRow.kind == review.kind.value, earlier)
+    return session.scalar(query.order_by(ReviewRow.created_at.desc()).limit(1))
+
+
 def pick(session: Session, claimant: Claimant, review_id: int, now: datetime) -> Review:
     """Return one review for this person to claim.
 
     UnknownReviewError, ReviewConflictError or ReviewNotAllowedError where it is not to be had: all say why.
     """
     name = claimant.reviewer.name
-    for_them = or_(ReviewRow.meant_for.is_(None), ReviewRow.meant_for == name)
-    locked = select(ReviewRow.id).where(ReviewRow.id == review_id, for_them).with_for_update()
+    locked = select(ReviewRow.id).where(ReviewRow.id == review_id).with_for_update()
     if session.scalar(locked) is None:
         raise review_claims.unknown(review_id)
     (review,) = reviews.by_ids(session, [review_id])

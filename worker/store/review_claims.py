@@ -10,7 +10,7 @@ from worker.domain.review import ClaimToken, ReviewKind
 from worker.domain.reviewer import Reviewer
 from worker.errors import ReviewConflictError, ReviewNotAllowedError, UnknownReviewError
 from worker.store import audit_log, reviews, verdicts
-from worker.store.clock import moment
+from worker.store.clock import database_now, moment
 from worker.store.inserting import insert_into
 from worker.store.reviews import OPEN, SETTLED, WITHDRAWN, Review
 from worker.store.tables import DecisionRow, GoldenItemRow, ReviewRow, ReviewSkipRow, VerdictRow
@@ -85,7 +85,8 @@ def may_know(session: Session, review: Review, reviewer: Reviewer) -> bool:
     somebody has answered about the picture in hand, which makes theirs a second look or a golden item.
     """
     if review.meant_for not in {None, reviewer.name}:
-        return False
+        # A claimed golden item is listed as any claimed review.
+        return review.state == OPEN and review.is_held(database_now(session))
     if review.state == OPEN or audit_log.has_claimed(session, reviewer.name, review.id):
         return True
     blind = is_to_be_asked_blindly(session, review.decision.submission_id, reviewer)
@@ -116,7 +117,7 @@ def golden_reviews(session: Session, submission_id: str) -> set[int]:
 
 
 def blind_since(session: Session, submission_id: str, reviewer: Reviewer) -> datetime | None:
-    """Return since when a blind review of a submission is open that this person may get; None if none is."""
+    """Return since when a blind review of a submission is open that this person may know; None if none is."""
     blind = [kind.value for kind in ReviewKind if kind.is_blind]
     query = (
         select(ReviewRow.created_at)
@@ -125,7 +126,11 @@ def blind_since(session: Session, submission_id: str, reviewer: Reviewer) -> dat
             DecisionRow.submission_id == submission_id,
             ReviewRow.kind.in_(blind),
             ReviewRow.state == OPEN,
-            or_(ReviewRow.meant_for.is_(None), ReviewRow.meant_for == reviewer.name),
+            or_(
+                ReviewRow.meant_for.is_(None),
+                ReviewRow.meant_for == reviewer.name,
+                ReviewRow.claimed_until > moment(),
+            ),
         )
     )
     return session.scalar(query.order_by(ReviewRow.id.desc()).limit(1))

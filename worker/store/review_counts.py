@@ -9,7 +9,6 @@ from typing import Final
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from worker.domain.review import ReviewKind
 from worker.store import reviews
 from worker.store.reviews import IS_OPEN
 from worker.store.tables import DecisionRow, ReviewRow
@@ -20,7 +19,7 @@ MOST: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Open reviews, golden ones left out; each mapping is sorted by name."""
+    """Open reviews, as `reviews.listed` has them; each mapping is sorted by name."""
 
     total: int
     overdue: int
@@ -36,9 +35,9 @@ class Waiting:
     is_capped: bool = False
 
 
-def waiting(session: Session, now: datetime) -> Waiting:
+def waiting(session: Session, now: datetime, seen_by: str | None = None) -> Waiting:
     """Count the open reviews, at most the `MOST` most urgent ones."""
-    open_ones = select(ReviewRow).where(IS_OPEN, ReviewRow.kind != ReviewKind.GOLDEN.value)
+    open_ones = select(ReviewRow).where(IS_OPEN, reviews.listed(seen_by))
     row = aliased(
         ReviewRow, open_ones.order_by(ReviewRow.priority.desc(), ReviewRow.id).limit(MOST + 1).subquery()
     )

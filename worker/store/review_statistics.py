@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, String, and_, cast, exists, func, select
+from sqlalchemy import ColumnElement, Integer, String, and_, cast, func, select
 from sqlalchemy.orm import Session, aliased
 
 from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
 from worker.store.chunking import chunks
-from worker.store.reviews import IS_OPEN
-from worker.store.tables import DecisionRow, GoldenItemRow, ReviewRow, VerdictRow
+from worker.store.reviews import IS_OPEN, listed
+from worker.store.tables import GIVEN, DecisionRow, GoldenItemRow, ReviewRow, VerdictRow
 from worker.store.verdicts import in_force, stands
 
-#: The condition of the indexes of verdicts that a person gave, which what is inherited does not lengthen.
-IS_GIVEN: Final = VerdictRow.inherited_from.is_(None)
 #: More pairs than these, the newest, tell nothing new.
 MAX_PAIRS: Final = 20_000
 _FIRST: Final = [kind.value for kind in ReviewKind if kind.is_first]
@@ -105,7 +103,7 @@ def backlog(session: Session, now: datetime) -> list[Backlog]:
             _count_if(ReviewRow.for_lead),
             func.min(ReviewRow.created_at),
         )
-        .where(IS_OPEN, ReviewRow.kind != ReviewKind.GOLDEN.value)
+        .where(IS_OPEN, listed())
         .group_by(ReviewRow.queue)
         .order_by(ReviewRow.queue)
     )
@@ -117,7 +115,7 @@ def throughput(session: Session, since: datetime) -> list[DayCount]:
     day = _day(session, VerdictRow.created_at).label("day")
     query = (
         select(day, VerdictRow.reviewer, VerdictRow.action, func.count())
-        .where(VerdictRow.created_at >= since, IS_GIVEN, stands())
+        .where(VerdictRow.created_at >= since, GIVEN, stands())
         .group_by(day, VerdictRow.reviewer, VerdictRow.action)
         .order_by(day, VerdictRow.reviewer, VerdictRow.action)
     )
@@ -127,9 +125,7 @@ def throughput(session: Session, since: datetime) -> list[DayCount]:
 def labels(session: Session, since: datetime) -> list[LabelCount]:
     """Return how often each label was right and was missed, as the verdicts in force say; by name."""
     given = select(VerdictRow.id, VerdictRow.submission_id, VerdictRow.decision_id, VerdictRow.labels).where(
-        VerdictRow.created_at >= since,
-        IS_GIVEN,
-        ~exists().where(ReviewRow.id == VerdictRow.review_id, ReviewRow.picture_changed_at.is_not(None)),
+        VerdictRow.created_at >= since, GIVEN, VerdictRow.picture_seen
     )
     flagged, right, missed = Counter[str](), Counter[str](), Counter[str]()
     for some in chunks(session.execute(given).all()):
@@ -187,7 +183,8 @@ def golden_answers(session: Session, since: datetime) -> list[GoldenAnswer]:
         .join(ReviewRow, ReviewRow.id == VerdictRow.review_id)
         .join(GoldenItemRow, GoldenItemRow.id == ReviewRow.golden_id)
         .join(DecisionRow, DecisionRow.id == GoldenItemRow.decision_id)
-        .where(VerdictRow.created_at >= since, IS_GIVEN, stands(), GoldenItemRow.retired_at.is_(None))
+        .where(VerdictRow.created_at >= since, GIVEN, stands(), VerdictRow.picture_seen)
+        .where(GoldenItemRow.retired_at.is_(None))
         .order_by(VerdictRow.created_at.desc(), VerdictRow.id.desc())
         .limit(MAX_PAIRS)
     )

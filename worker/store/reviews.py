@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, case, exists, literal_column, select, text, update
+from sqlalchemy import ColumnElement, Select, case, exists, literal_column, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -69,12 +69,14 @@ class Review:
     def told(self) -> "Review":
         """Return what the person who answers may know: of a blind review, what a first look would be.
 
-        A decision that was made long ago would give it away, and so would a block, which is asked about by
-        appeals alone.
+        A decision that was made long ago would give it away, so that first looks too have the review's time
+        in its place. A block would as well: only appeals ask about one.
         """
-        if not self.kind.is_blind:
+        if not (self.kind.is_blind or self.kind.is_first):
             return self
         decision = replace(self.decision, created_at=self.created_at)
+        if self.kind.is_first:
+            return replace(self, decision=decision)
         if decision.action is Action.BLOCK:
             decision = replace(decision, action=Action.REVIEW, held_back=True)
         return replace(self, kind=first_kind(self.decision.action, self.decision.reason), decision=decision)
@@ -92,12 +94,21 @@ class ReviewFilters:
     #: A label that was flagged.
     label: str | None = None
     policy: str | None = None
-    #: What the person who answers may know; a blind kind: what it is.
+    #: As `Review.told` has it; a blind kind, which only operators may ask for: the true kind.
     kind: ReviewKind | None = None
     #: At least so grave, 1 to 5.
     severity: int | None = None
     #: Asked before then.
     until: datetime | None = None
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether an index does not find exactly the reviews that are meant, so that more are looked at.
+
+        Told as a first kind, a blind review may be of any of them: its decision says which.
+        """
+        by_kind = self.kind is not None and not self.kind.is_first and self == ReviewFilters(kind=self.kind)
+        return not by_kind and self != ReviewFilters(queue=self.queue)
 
     def match(self, review: Any) -> bool:
         """Whether a review, with what it is about, is meant."""
@@ -105,7 +116,7 @@ class ReviewFilters:
             self.queue in {None, review.queue}
             and (self.label is None or self.label in review.labels)
             and self.policy in {None, review.policy}
-            and (self.kind is None or self.kind.value == review.kind)
+            and (self.kind is None or self.kind.value == (review.kind if self.kind.is_blind else review.told))
             and (self.severity is None or review.severity >= self.severity)
             and (self.until is None or review.created_at < self.until)
         )
@@ -195,18 +206,23 @@ def of_decision(session: Session, decision_id: int) -> list[Review]:
     return by_ids(session, ids)
 
 
-def search(session: Session, filters: ReviewFilters, *, after: Place | None = None, limit: int) -> Found:
-    """Return at most `limit` open reviews behind `after`, in the queue's order; golden ones are left out.
+def search(
+    session: Session,
+    filters: ReviewFilters,
+    *,
+    after: Place | None = None,
+    limit: int,
+    seen_by: str | None = None,
+) -> Found:
+    """Return at most `limit` open reviews behind `after`, in the queue's order, as `listed` has them.
 
     Queue, kind and severity are found by an index; by the other filters at most `WINDOW` reviews of that
     index are looked at.
     """
-    is_narrowed = filters not in {ReviewFilters(queue=filters.queue), ReviewFilters(kind=filters.kind)}
-    most = WINDOW if is_narrowed else limit + 1
+    most = WINDOW if filters.is_narrowed else limit + 1
     window: list[Any] = []
     for stretch in _stretches(after) if may_match(session, filters) else []:
-        query = _open(filters).where(*stretch).order_by(ReviewRow.priority.desc(), ReviewRow.id)
-        window += session.execute(query.limit(most - len(window)))
+        window += _most_urgent(session, _open(filters, seen_by), stretch, most - len(window))
     places: list[Place] = []
     for some in chunks(window):
         meant = _meant_among(session, filters, [one.id for one in some])
@@ -259,6 +275,15 @@ def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
     yield from about(filters)
 
 
+def listed(seen_by: str | None = None) -> ColumnElement[bool]:
+    """Return the condition that an open review is in the list that this person sees.
+
+    A golden item is while it is claimed, as any claimed review; to the person it is meant for it stays.
+    """
+    shown = or_(ReviewRow.claimed_until > moment(), ReviewRow.meant_for == seen_by)
+    return or_(ReviewRow.kind != ReviewKind.GOLDEN.value, shown)
+
+
 def told_kind(row: type[ReviewRow] = ReviewRow) -> ColumnElement[str]:
     """Return the kind that the person who answers may know, as `Review.told` has it."""
     blind = [kind.value for kind in ReviewKind if kind.is_blind]
@@ -299,15 +324,35 @@ def _stretches(after: Place | None) -> list[list[ColumnElement[bool]]]:
     return [[ReviewRow.priority == priority, ReviewRow.id > review_id], [ReviewRow.priority < priority]]
 
 
-def _open(filters: ReviewFilters) -> Select[float, int]:
-    """Return the query of the open reviews among which an index finds those that are meant."""
+def _most_urgent(
+    session: Session,
+    queries: Sequence[Select[float, int]],
+    stretch: Sequence[ColumnElement[bool]],
+    limit: int,
+) -> list[Any]:
+    """Return the first reviews of a stretch, in the queue's order, that any of the queries finds."""
+    found: list[Any] = []
+    for query in queries:
+        found += session.execute(
+            query.where(*stretch).order_by(ReviewRow.priority.desc(), ReviewRow.id).limit(limit)
+        )
+    return sorted(found, key=lambda one: (-one.priority, one.id))[:limit]
+
+
+def _open(filters: ReviewFilters, seen_by: str | None) -> list[Select[float, int]]:
+    """Return queries of the open reviews among which those are that are meant; an index serves each.
+
+    One query for each kind: of several kinds at once an index does not give the queue's order.
+    """
     query = select(ReviewRow.priority, ReviewRow.id)
-    query = query.where(ReviewRow.state == OPEN, ReviewRow.kind != ReviewKind.GOLDEN.value)
+    query = query.where(ReviewRow.state == OPEN, listed(seen_by))
     if filters.severity is not None:
         query = query.where(ReviewRow.priority >= filters.severity)
     if filters.kind is not None:
-        return query.where(ReviewRow.kind == filters.kind.value)
-    return query if filters.queue is None else query.where(ReviewRow.queue == filters.queue)
+        blind = [kind for kind in ReviewKind if kind.is_blind] if filters.kind.is_first else []
+        kinds = [filters.kind, *blind]
+        return [query.where(ReviewRow.kind == kind.value) for kind in kinds]
+    return [query if filters.queue is None else query.where(ReviewRow.queue == filters.queue)]
 
 
 def _meant_among(session: Session, filters: ReviewFilters, ids: Sequence[int]) -> set[int]:
@@ -319,6 +364,7 @@ def _meant_among(session: Session, filters: ReviewFilters, ids: Sequence[int]) -
         ReviewRow.id,
         ReviewRow.queue,
         ReviewRow.kind,
+        told_kind().label("told"),
         ReviewRow.created_at,
         DecisionRow.labels,
         DecisionRow.policy,

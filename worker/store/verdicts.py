@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, exists, insert, literal, select, union_all
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from worker.domain.policy import Action
 from worker.domain.review import ReviewKind
@@ -190,13 +190,6 @@ def lock(session: Session, verdict_ids: Iterable[int], *, shared: bool = False) 
     """Let no transaction inherit these until this one ends; `shared`: let none take them back."""
     ordered = select(VerdictRow.id).where(VerdictRow.id.in_(list(verdict_ids))).order_by(VerdictRow.id)
     session.execute(ordered.with_for_update(read=shared)).all()
-
-
-def has_later(row: type[VerdictRow] = VerdictRow) -> ColumnElement[bool]:
-    """Return the condition that a later verdict is in force about the same submission."""
-    later = aliased(VerdictRow)
-    same = and_(later.submission_id == row.submission_id, later.id > row.id, in_force(later))
-    return exists().where(same).correlate(row)
 
 
 def _judged_by(decision_id: int) -> dict[str, Any]:

@@ -24,6 +24,8 @@ MAX_COMPARED: Final = 2048
 MAX_ALIKE: Final = 29
 #: Pictures whose vectors are in memory at once: 3 MiB of vectors of 512 numbers.
 _CHUNK: Final = 1024
+#: A golden item seems to have been asked at most so long before the review that it stands in for.
+_NEAR: Final = timedelta(seconds=30)
 _NO_FILTERS: Final = ReviewFilters()
 #: Whose likenesses may share an answer; the others are asked one by one.
 _GROUPED: Final = frozenset({ReviewKind.DECISION, ReviewKind.AUDIT})
@@ -121,11 +123,20 @@ class ClaimReview:
         golden = review_choice.golden_for(session, claimant, filters)
         if golden is None:
             return found
-        # In the place of another it has waited as long as that one, and is due as such a picture is.
+        # In the place of another it has waited about as long as that one, and is due as such a picture is.
         about = decisions.by_ids(session, [golden.decision_id])[golden.decision_id]
-        since = reviews.by_ids(session, [found])[0].created_at
+        since = self._shortly_before(session, reviews.by_ids(session, [found])[0])
         place = place_again(session, about, since)
         return review_choice.ask_golden(session, golden, claimant.reviewer.name, place, since)
+
+    def _shortly_before(self, session: Session, review: Review) -> datetime:
+        """Return a time between a review and the one asked before it: the same one would give a copy away."""
+        since, earlier = review.created_at, review_choice.asked_before(session, review)
+        gap = min(since - earlier, _NEAR) if earlier else _NEAR
+        found = since - gap * (1 + self.chance()) / 3
+        # SQLite's clock counts milliseconds; a finer time among those would stand out.
+        step = 1 if since.microsecond % 1000 else 1000
+        return found.replace(microsecond=found.microsecond // step * step)
 
     def _take(
         self,

@@ -150,10 +150,18 @@ class CheckPictures:
     def _known(self, review: Review, said: str | None) -> PictureState | None:
         """Return what is known without reading the source; None if it has to be read."""
         if said is not None:
-            return PictureState.SAME if said == review.decision.sha256 else PictureState.CHANGED
+            return self._compared(review, said)
         if review.picture_changed_at is not None:
             return PictureState.CHANGED
         return PictureState.SAME if self._shown.has(review.token) else None
+
+    def _compared(self, review: Review, said: str) -> PictureState:
+        """Compare what was shown with the bytes on record, as if it had been read here."""
+        # The decision has no digest if the picture could not be judged; the submission may have one.
+        judged = self.read.recorded(review.decision.submission_id, review.decision.id).sha256
+        if judged is None:
+            return PictureState.NOT_JUDGED
+        return PictureState.SAME if said == judged else PictureState.CHANGED
 
     def _look(self, review: Review) -> PictureState:
         try:

@@ -20,6 +20,7 @@ from worker.store.tables import DecisionRow, SubmissionRow
 
 #: Earlier decisions about the same bytes that are shown.
 _MAX_EARLIER: Final = 6
+#: Formats that cannot be transparent; a picture of another may look different on a black page.
 _OPAQUE: Final = frozenset({"JPEG", "MPO", "BMP"})
 
 

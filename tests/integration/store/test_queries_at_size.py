@@ -124,6 +124,10 @@ REVIEW_LISTS = {
     "no such queue": (ReviewFilters(queue="nosuch"), (3.25, 15_001)),
     "appeals": (ReviewFilters(kind=ReviewKind.APPEAL), None),
     "appeals of a queue": (ReviewFilters(kind=ReviewKind.APPEAL, queue="spam"), None),
+    "first looks": (ReviewFilters(kind=ReviewKind.DECISION), None),
+    "first looks, deep": (ReviewFilters(kind=ReviewKind.DECISION), (3.25, 15_001)),
+    "first looks of a queue": (ReviewFilters(kind=ReviewKind.DECISION, queue="spam"), None),
+    "audits": (ReviewFilters(kind=ReviewKind.AUDIT), None),
     "second looks": (ReviewFilters(kind=ReviewKind.SECOND), (3.25, 15_001)),
     "severe": (ReviewFilters(severity=5), None),
     "a label": (ReviewFilters(label="weapons"), None),
@@ -171,6 +175,7 @@ LOOK_UPS = {
     "the next for who opted out": lambda s: review_choice.next_for(
         s, Claimant(PICKY, None), ReviewFilters(), NOW
     ),
+    "when the review before one was asked": lambda s: review_choice.asked_before(s, reviews.find(s, 25_006)),
     "a golden item": lambda s: review_choice.golden_for(s, Claimant(BOB, None), ReviewFilters()),
     "golden items": golden_items.everything,
     "how many reviews wait, at the desk": lambda s: review_counts.waiting(s, NOW),

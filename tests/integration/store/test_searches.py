@@ -43,6 +43,11 @@ REVIEW_FILTERS = [
     ReviewFilters(queue="urgent"),
     ReviewFilters(queue="spam", kind=ReviewKind.DECISION),
     ReviewFilters(kind=ReviewKind.APPEAL),
+    ReviewFilters(kind=ReviewKind.DECISION),
+    ReviewFilters(kind=ReviewKind.DECISION, queue="urgent", label="weapons"),
+    ReviewFilters(kind=ReviewKind.AUDIT),
+    ReviewFilters(kind=ReviewKind.QUARANTINE),
+    ReviewFilters(kind=ReviewKind.SECOND),
     ReviewFilters(severity=4),
     ReviewFilters(label="drinks"),
     ReviewFilters(label="weapons", queue="default"),
@@ -111,7 +116,7 @@ def is_meant(review, filters):
     decision = review.decision
     return (
         (filters.queue is None or review.queue == filters.queue)
-        and (filters.kind is None or review.kind is filters.kind)
+        and (filters.kind is None or filters.kind in {review.told.kind, review.kind})
         and (filters.label is None or filters.label in decision.flagged)
         and (filters.policy is None or decision.policy == filters.policy)
         and (filters.severity is None or decision.severity >= filters.severity)

@@ -185,7 +185,7 @@ def test_a_second_person_looks_blindly_and_agrees(desk):
     assert desk.open() == [("second", "upload-1")]
     assert desk.claim(ADA) is None
     second = desk.claim(BOB).review
-    assert (second.kind, second.kind.told) == (ReviewKind.SECOND, ReviewKind.DECISION)
+    assert (second.kind, second.told.kind) == (ReviewKind.SECOND, ReviewKind.DECISION)
     # As of a golden item: what is in hand is not in its history yet.
     assert [one.what for one in SubmissionHistory(desk.database)("upload-1", BOB)] == ["decision.made"]
     desk.settle(BOB, [second.token], ALLOW)
@@ -323,12 +323,14 @@ def test_golden_items_are_hidden_in_the_queue_once_for_each_person(desk):
     desk.golden_share, desk.drawn = 0.2, 0.1
     desk.callback = PLATFORM
     claim = desk.claim(ADA)
-    assert (claim.review.kind, claim.review.kind.told) == (ReviewKind.GOLDEN, ReviewKind.DECISION)
+    assert (claim.review.kind, claim.review.told.kind) == (ReviewKind.GOLDEN, ReviewKind.DECISION)
     assert claim.review.decision.submission_id == "upload-1"
-    assert [what for what, _ in desk.open()] == ["decision", "decision"]
+    # While it is claimed, it is listed as any claimed review.
+    assert [what for what, _ in desk.open()] == ["decision", "decision", "golden"]
     assert [one.what for one in SubmissionHistory(desk.database)("upload-1", ADA)] == ["decision.made"]
     before = events(desk)
     (settled,) = desk.settle(ADA, [claim.review.token], ALLOW)
+    assert [what for what, _ in desk.open()] == ["decision", "decision"]
     assert events(desk) == before
     assert current(desk)["upload-1"] == ("block", "person")
     with desk.database.reading() as session:
@@ -358,9 +360,11 @@ def test_a_golden_item_belongs_to_one_person(desk):
     AddGoldenItem(desk.database)(LEA, "post-1", BLOCK)
     desk.golden_share = 1.0
     golden = desk.claim(ADA).review
-    with pytest.raises(UnknownReviewError):
+    with pytest.raises(ReviewConflictError, match="in the hands of ada"):
         desk.claim(BOB, review_id=golden.id)
     desk.release(ADA, [golden.token])
+    with pytest.raises(UnknownReviewError):
+        desk.claim(BOB, review_id=golden.id)
     desk.golden_share = 0.0
     assert desk.claim(BOB).review.id != golden.id
     assert desk.claim(ADA).review.id == golden.id

@@ -102,6 +102,44 @@ def test_every_filter_shows_a_second_look_as_what_the_first_was(rows, service, m
     assert "second" not in page.text
 
 
+@pytest.mark.parametrize("more", [{}, {"queue": "default"}, {"label": "weapons"}, {"severity": 5}])
+def test_the_api_and_the_desk_find_a_second_look_among_the_first_ones(rows, service, api, more):
+    second_look(rows, service)
+    rows.item("once")
+    for kind in (None, "decision", "audit", "quarantine", "appeal"):
+        asked = more | ({"kind": kind} if kind else {})
+        pages = [api.get("/v1/reviews", params=asked | {"limit": 1}).json()]
+        while cursor := pages[-1]["next_cursor"]:
+            pages.append(api.get("/v1/reviews", params=asked | {"limit": 1, "cursor": cursor}).json())
+        found = {one["decision"]["reference"] for page in pages for one in page["reviews"]}
+        assert found == ({"post-twice", "post-once"} if kind in {None, "decision"} else set()), kind
+    page = signed_in(service, "ada").get("/review/", params={"kind": "decision"}).text
+    assert "post-twice" in page
+    assert "post-once" in page
+
+
+def test_no_time_tells_a_second_look_from_a_first_one(rows, service, api):
+    second_look(rows, service)
+    rows.item("once")
+    rows.item("seldom", scores(), kind=ReviewKind.AUDIT)
+    with rows.database.transaction() as session:
+        # As a worker does: the decision comes first.
+        for decision in session.scalars(select(DecisionRow)):
+            decision.created_at -= timedelta(milliseconds=3)
+    listed = api.get("/v1/reviews").json()["reviews"]
+    assert {one["decision"]["reference"] for one in listed} == {"post-twice", "post-once", "post-seldom"}
+    for one in listed:
+        assert one["decision"]["decided_at"] == one["created_at"]
+    ada = signed_in(service, "ada")
+    for _ in listed:
+        number, page = ada.take()
+        name = re.search(r"post-(twice|once|seldom)", page.text)[1]
+        history = ada.get(f"/review/submissions/{name}").text
+        times = re.findall(r'datetime="([^"]+)"', history)
+        assert all(re.fullmatch(r"[-\d]+T\d\d:\d\d\+00:00", one) for one in times), times
+        ada.send(f"/review/items/{number}/skip", {"token": held_token(page), "reason": "later"})
+
+
 def test_the_api_tells_no_blind_kind_and_no_time_that_gives_it_away(rows, service, api):
     second_look(rows, service)
     for kind in ("second", "golden"):
@@ -175,6 +213,69 @@ def test_a_golden_item_has_waited_as_long_as_what_it_stands_for(rows, service, o
     page = ada.get(f"/review/items/{review.id}")
     assert "5 h ago" in page.text
     assert "90 days" not in page.text
+
+
+def test_a_claimed_golden_item_is_listed_like_any_claimed_review(rows, service, api):
+    golden_item(rows, service)
+    other = rows.item("other")
+    with rows.database.transaction() as session:
+        session.execute(
+            update(ReviewRow).where(ReviewRow.state == "open").values(created_at=utc_now() - HOURS_AGO)
+        )
+    claim = service.desk.work.claim
+    golden = type(claim)(claim.database, claim.lease, claim.group_cosine, 1.0)(Reviewer("ada")).review
+    assert golden.kind is ReviewKind.GOLDEN
+    lea, ada = signed_in(service, "lea"), signed_in(service, "ada")
+    assert claim(LEA, review_id=other)
+    listed = {one["review"]: one for one in api.get("/v1/reviews").json()["reviews"]}
+    assert {number: one["claimed_by"] for number, one in listed.items()} == {golden.id: "ada", other: "lea"}
+    assert len({one["created_at"] for one in listed.values()}) == 2
+    assert {(one["kind"], one["action"], one["decided_by"]) for one in listed.values()} == {
+        ("decision", "review", "policy")
+    }
+    (backlog,) = api.get("/v1/reviews/statistics").json()["backlog"]
+    assert (backlog["open"], backlog["claimed"]) == (2, 2)
+    for browser in (lea, ada):
+        for query in ({}, {"kind": "decision"}):
+            page = browser.get("/review/", params=query).text
+            assert ("post-known" in page, "post-other" in page, "<b>2</b> waiting" in page) == (True,) * 3
+    # Each is in the hands of another, and the pages about it are the same but for the name.
+    cleo = signed_in(service, rows.person("cleo").name)
+    pages = [cleo.get(f"/review/items/{one}") for one in (golden.id, other)]
+    claims = [cleo.send(f"/review/items/{one}/claim") for one in (golden.id, other)]
+    for answers in (pages, claims):
+        assert [one.status_code for one in answers] == [409, 409]
+        told = [_without_ids(one.text).replace("lea", "ada") for one in answers]
+        told = [re.sub(r"\d\d:\d\d(:\d\d)?", "", one) for one in told]
+        assert told[0] == told[1]
+    assert "90 days" not in cleo.get("/review/submissions/known").text
+    # Given back, it stays in ada's list, who alone can have it, and in no other.
+    service.desk.work.release(Reviewer("ada"), [golden.token])
+    assert "post-known" in ada.get("/review/").text
+    assert "post-known" not in cleo.get("/review/").text
+    assert [one["review"] for one in api.get("/v1/reviews").json()["reviews"]] == [other]
+    assert cleo.get(f"/review/items/{golden.id}").status_code == 404
+    assert ada.send(f"/review/items/{golden.id}/claim").status_code == 303
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 0.999])
+@pytest.mark.parametrize("gap", [timedelta(milliseconds=10), timedelta(seconds=10), timedelta(hours=1)])
+def test_a_golden_item_seems_to_be_asked_between_two_others(rows, service, chance, gap):
+    golden_item(rows, service)
+    numbers = [rows.item(name) for name in ("first", "second")]
+    times = [utc_now().replace(microsecond=0) - HOURS_AGO + n * gap for n in range(2)]
+    with rows.database.transaction() as session:
+        for number, at in zip(numbers, times, strict=True):
+            values = {"created_at": at, "priority": 5 + 0.1 * number}
+            session.execute(update(ReviewRow).where(ReviewRow.id == number).values(values))
+    claim = service.desk.work.claim
+    drawn = iter([0.0, chance])
+    ask = type(claim)(claim.database, claim.lease, claim.group_cosine, 1.0, lambda: next(drawn))
+    golden = ask(Reviewer("ada"), grouped=False).review
+    assert golden.kind is ReviewKind.GOLDEN
+    assert times[0] < golden.created_at < times[1]
+    assert golden.created_at.microsecond % 1000 == 0
+    assert golden.deadline_at == golden.created_at + timedelta(hours=1)
 
 
 def test_an_escalated_golden_item_is_told_like_any_other(rows, service):

@@ -261,6 +261,50 @@ def answer(review, action, **claim):
     return {"reviewer": {"name": "ada"}, "claims": claims, "action": action}
 
 
+@pytest.mark.parametrize(
+    ("said", "action", "answered"),
+    [("a", "block", True), ("b", "block", False), ("b", "allow", None), ("a", "allow", True)],
+)
+def test_what_was_shown_of_no_picture_is_compared_with_the_bytes_on_record(rows, api, said, action, answered):
+    """The decision has no digest, since nothing was judged; the submission has that of what was refused."""
+    undecided_item(rows, "one", decide_undecodable(POLICY, "it is no picture"), "a" * 64)
+    (review,) = claimed(api)
+    given = api.post("/v1/reviews/verdict", json=answer(review, action, sha256=said * 64))
+    if answered is None:
+        assert given.status_code == 409
+    else:
+        assert [one["picture_seen"] for one in given.json()["verdicts"]] == [answered]
+
+
+def test_what_was_shown_counts_as_not_judged_if_no_bytes_are_on_record(rows, api):
+    undecided_item(rows, "one", decide_unreadable(POLICY, "there is no file"), None)
+    (review,) = claimed(api)
+    given = api.post("/v1/reviews/verdict", json=answer(review, "allow", sha256="b" * 64))
+    assert [one["picture_seen"] for one in given.json()["verdicts"]] == [False]
+
+
+def test_labels_are_measured_by_whoever_saw_the_judged_bytes_though_the_source_changed(rows, api):
+    rows.item("one")
+    (review,) = claimed(api)
+    overwrite(rows, "one")
+    assert api.post("/v1/reviews/verdict", json=answer(review, "allow")).status_code == 409
+    said = answer(review, "allow", sha256=review["decision"]["sha256"])
+    assert api.post("/v1/reviews/verdict", json=said).json()["verdicts"][0]["picture_seen"]
+    with rows.database.reading() as session:
+        (measured,) = review_statistics.labels(session, utc_now().replace(year=2000))
+    assert (measured.label, measured.flagged, measured.right) == ("weapons", 1, 0)
+
+
+def test_what_cannot_be_read_any_more_measures_no_label(rows, api):
+    rows.item("one")
+    (review,) = claimed(api)
+    (rows.settings.media_root / "one.png").unlink()
+    given = api.post("/v1/reviews/verdict", json=answer(review, "block"))
+    assert not given.json()["verdicts"][0]["picture_seen"]
+    with rows.database.reading() as session:
+        assert review_statistics.labels(session, utc_now().replace(year=2000)) == []
+
+
 @pytest.mark.parametrize("kind", [ReviewKind.APPEAL, ReviewKind.SECOND])
 def test_appeals_and_second_looks_are_held_to_the_same(rows, ada, kind):
     rows.item("one", kind=kind)
@@ -272,7 +316,8 @@ def test_appeals_and_second_looks_are_held_to_the_same(rows, ada, kind):
     ).status_code == (409)
 
 
-def test_a_golden_item_whose_picture_changed_is_retired_and_no_answer_to_it_counts(rows, service, lea):
+def golden_item(rows, service, lea):
+    """Make a golden item that comes next for ada."""
     rows.item("known")
     number, page = lea.take()
     assert lea.get(picture_address(page)).status_code == 200
@@ -291,6 +336,26 @@ def test_a_golden_item_whose_picture_changed_is_retired_and_no_answer_to_it_coun
                 meant_for="ada",
             )
         )
+
+
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_an_answer_to_a_golden_item_counts_if_its_picture_was_seen(rows, service, lea, is_readable):
+    golden_item(rows, service, lea)
+    if not is_readable:
+        (rows.settings.media_root / "known.png").unlink()
+    with open_web_service(rows.settings) as other:
+        ada = signed_in(create_app(other), "ada")
+        number, page = ada.take()
+        sent = {"token": held_token(page), "action": "block"}
+        assert ada.send(f"/review/items/{number}/verdict", sent).status_code == 303
+    with rows.database.reading() as session:
+        assert golden_items.everything(session)[0].retired_at is None
+        counted = review_statistics.golden_answers(session, utc_now().replace(year=2000))
+    assert len(counted) == is_readable
+
+
+def test_a_golden_item_whose_picture_changed_is_retired_and_no_answer_to_it_counts(rows, service, lea):
+    golden_item(rows, service, lea)
     ada = signed_in(create_app(service), "ada")
     number, page = ada.take()
     assert "post-known" in page.text

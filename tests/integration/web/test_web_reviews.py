@@ -119,8 +119,10 @@ def test_a_golden_item_looks_like_any_other(desk, api):
     desk.decide(weapons=0.8)
     (found,) = claim(api)
     assert (found["kind"], found["decision"]["submission"]) == ("decision", "upload-1")
-    assert [one["kind"] for one in api.get("/v1/reviews").json()["reviews"]] == ["decision"]
-    post(api, "verdict", claims=held(found), action="allow")
+    listed = api.get("/v1/reviews").json()["reviews"]
+    assert [(one["kind"], one["claimed_by"]) for one in listed] == [("decision", None), ("decision", "ada")]
+    seen = [one | {"sha256": found["decision"]["sha256"]} for one in held(found)]
+    post(api, "verdict", claims=seen, action="allow")
     told = api.get("/v1/reviews/statistics").json()
     assert told["golden_by_reviewer"] == {"ada": {"asked": 1, "right": 0, "accuracy": 0.0}}
     assert told["backlog"][0]["open"] == 1

@@ -29,7 +29,6 @@ router = APIRouter()
 
 #: Frames of an animation that get a button.
 _MAX_FRAMES: Final = 64
-#: Formats that can be transparent: on a black page something else may be seen.
 _CHANGED: Final = "it changed after it was judged"
 _ON_BLACK: Final = " on a black page"
 

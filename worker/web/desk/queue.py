@@ -23,9 +23,10 @@ def show(request: Request, desk: Desk, visitor: Here) -> Response:
     filters = DeskFilters.of(request.query_params)
     with desk.database.reading() as session:
         now = database_now(session)
-        found = reviews.search(session, filters.for_store(now), limit=_LISTED)
-        waiting = review_counts.waiting(session, now)
-        held = reviews.held_by(session, visitor.reviewer.name, now)
+        name = visitor.reviewer.name
+        found = reviews.search(session, filters.for_store(now), limit=_LISTED, seen_by=name)
+        waiting = review_counts.waiting(session, now, seen_by=name)
+        held = reviews.held_by(session, name, now)
     return page(
         request,
         "queue.html",
