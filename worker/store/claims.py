@@ -11,12 +11,12 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, case, literal, null, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
 from worker.store import clock, submissions
-from worker.store.column_types import FreeText, Names
+from worker.store.column_types import FreeText
 from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionConflictRow, SubmissionRow
 from worker.store.updating import update_submissions
@@ -371,11 +371,9 @@ def _take(
     session: Session, claimant: _Claimant, arrivals: Sequence[Arrival], locked: Mapping[str, _Known]
 ) -> dict[str, Claim]:
     """Write the claims on these and return them."""
-    attempts = case(
-        (SubmissionRow.publish_at.is_(None), SubmissionRow.crashes + 1),
-        (SubmissionRow.claimed_by == claimant.process, SubmissionRow.attempts),
-        else_=SubmissionRow.attempts + 1,
-    )
+    request = _request(arrivals, locked)
+    before = request.pop("attempts", SubmissionRow.attempts)
+    attempts = case((SubmissionRow.claimed_by == claimant.process, SubmissionRow.attempts), else_=before + 1)
     # By the database's clock, not by that of the process that inserted the row.
     is_new = SubmissionRow.publish_at.is_(None) & (SubmissionRow.state == "accepted")
     now = literal(claimant.now, SubmissionRow.created_at.type)
@@ -391,7 +389,7 @@ def _take(
             error=None,
             refuse_at=None,
             policy_digest=_by_id({one.submission.id: one.policy_digest for one in arrivals}),
-            **_request(arrivals, locked),
+            **request,
             **_lease(session),
         )
         .returning(SubmissionRow.id, SubmissionRow.attempts, SubmissionRow.crashes, SubmissionRow.created_at)
@@ -455,17 +453,36 @@ def _wait_for_policies(
 def _request(arrivals: Iterable[Arrival], locked: Mapping[str, _Known]) -> dict[str, Any]:
     """Return the columns that say what is asked for: a second judgement, and of which picture."""
     pairs = [(one, locked[one.submission.id]) for one in arrivals]
-    columns = {
+    columns: dict[str, Any] = {
         "again": _by_id({one.submission.id: one.submission.again or known.again for one, known in pairs})
     }
-    # The first decision emptied the source.
-    emptied = {
-        one.submission.id: literal(one.pending_source, Names)
-        for one, known in pairs
-        if known.state == "decided" and known.publish_at is None
+    if requests := [one for one, known in pairs if known.state == "decided" and known.publish_at is None]:
+        columns |= _new_requests(requests)
+    return columns
+
+
+def _new_requests(requests: Sequence[Arrival]) -> dict[str, Any]:
+    """Return the columns of second judgements that are asked for only now; other rows keep what they have.
+
+    What the first decision emptied or overwrote is again as the message says it: it is published from these.
+    """
+    are_new = SubmissionRow.id.in_([one.submission.id for one in requests])
+    said: dict[InstrumentedAttribute[Any], dict[str, Any]] = {
+        SubmissionRow.policy: {one.submission.id: one.submission.policy for one in requests},
+        SubmissionRow.sha256: {one.submission.id: one.submission.sha256 for one in requests},
+        SubmissionRow.pending_source: {one.submission.id: one.pending_source for one in requests},
     }
-    if emptied:
-        columns["pending_source"] = case(emptied, value=SubmissionRow.id, else_=SubmissionRow.pending_source)
+    columns: dict[str, Any] = {
+        column.key: case(
+            {name: literal(value, column.type) for name, value in values.items()},
+            value=SubmissionRow.id,
+            else_=column,
+        )
+        for column, values in said.items()
+    }
+    # Attempts at the first judgement do not count against the second; crashes do.
+    columns["attempts"] = case((are_new, SubmissionRow.crashes), else_=SubmissionRow.attempts)
+    columns["published_again"] = case((are_new, 0), else_=SubmissionRow.published_again)
     return columns
 
 

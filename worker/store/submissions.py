@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from sqlalchemy import ColumnElement, case, exists, select
+from sqlalchemy import ColumnElement, case, exists, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement
@@ -35,6 +35,8 @@ _MAX_NAMED: Final = 20
 _SETTLED: Final[dict[str, None]] = dict.fromkeys(
     ("pending_source", "publish_at", "published_at", "refuse_at", "claimed_by", "claimed_until", "waits_for")
 )
+#: A decided submission that waits for a second judgement, or is being judged again.
+_AWAITS_SECOND: Final = (SubmissionRow.state == "decided") & SubmissionRow.publish_at.is_not(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,9 @@ def ask_again(
         is_decided,
         is_new,
         again=submission.again,
+        # As the message says them: it is published from these, and the first decision overwrote them.
+        policy=submission.policy,
+        sha256=submission.sha256,
         source=source,
         pending_source=pending_source,
         policy_digest=None,
@@ -221,9 +226,8 @@ def is_open(session: Session, submission_id: str) -> bool:
     """Whether a submission waits for a decision, the first or one that was asked for."""
     decided = exists().where(DecisionRow.submission_id == SubmissionRow.id)
     waits_for_first = (SubmissionRow.state == "accepted") & ~decided
-    waits_for_another = (SubmissionRow.state == "decided") & SubmissionRow.publish_at.is_not(None)
     query = select(SubmissionRow.id).where(
-        SubmissionRow.id == submission_id, waits_for_first | waits_for_another
+        SubmissionRow.id == submission_id, waits_for_first | _AWAITS_SECOND
     )
     return session.scalar(query) is not None
 
@@ -296,14 +300,16 @@ def record(session: Session, decided: Sequence[Decided]) -> set[tuple[str, str]]
     rows = [_decided_row(firsts[name]) for name in sorted(firsts)]
     written = _settle(session, rows, lambda new: (SubmissionRow.state != "decided") & _is_pinned_to(new))
     if others := {name: one.policy_digest for name, one in firsts.items() if name not in written}:
-        # The facts of the first decision stay.
+        policies = {name: firsts[name].policy for name in others}
+        digests = {name: literal(firsts[name].sha256, SubmissionRow.sha256.type) for name in others}
         written |= update_submissions(
             session,
             others,
-            SubmissionRow.state == "decided",
-            SubmissionRow.publish_at.is_not(None),
+            _AWAITS_SECOND,
             SubmissionRow.policy_digest == case(others, value=SubmissionRow.id),
             error=None,
+            policy=case(policies, value=SubmissionRow.id),
+            sha256=case(digests, value=SubmissionRow.id),
             **_SETTLED,
         )
     return {(name, firsts[name].policy_digest) for name in written}
@@ -313,8 +319,11 @@ def refuse(session: Session, submission_id: str, error: str, *, of: str | None =
     """Note that no policy can decide a submission; return False if that, or something else, is known of it.
 
     `of` is its fingerprint, None if it could not even be read. What is accepted or decided under the same id
-    and is something else stays what it is.
+    and is something else stays what it is. A second judgement that is refused ends; the first decision stays
+    in force.
     """
+    if of is not None and _end_second_judgement(session, submission_id, of):
+        return True
     is_it = (SubmissionRow.state == "accepted") & (SubmissionRow.fingerprint == of)
     is_news = (SubmissionRow.state == "refused") & SubmissionRow.error.is_distinct_from(error)
     row = {"id": submission_id, "fingerprint": of, "state": "refused", "error": error}
@@ -323,17 +332,16 @@ def refuse(session: Session, submission_id: str, error: str, *, of: str | None =
 
 def abandon(session: Session, submission_id: str, error: str) -> bool:
     """Stop publishing what cannot be read any more; return whether it is refused, and not decided before."""
-    settled: dict[str, Any] = {"updated_at": clock.later(session), **_SETTLED}
-    refusal = {"state": "refused", "error": error, **settled}
+    refusal = {"state": "refused", "error": error, "updated_at": clock.later(session), **_SETTLED}
     if update_submissions(session, [submission_id], SubmissionRow.state == "accepted", **refusal):
         return True
-    update_submissions(session, [submission_id], **settled)
+    _close(session, [submission_id], SubmissionRow.state == "decided")
     return False
 
 
 def close(session: Session, ids: Iterable[str]) -> None:
     """Move on what is decided: it is neither published nor judged any more."""
-    update_submissions(session, ids, state="decided", error=None, updated_at=clock.later(session), **_SETTLED)
+    _close(session, ids)
 
 
 def callback_of(session: Session, submission_id: str) -> dict[str, Any] | None:
@@ -371,6 +379,38 @@ def named(session: Session, name: str) -> str | None:
             f"{len(found)} submissions have the reference {name!r}", hint=f"name one: {', '.join(found)}"
         )
     return found[0] if found else None
+
+
+def _end_second_judgement(session: Session, submission_id: str, of: str) -> bool:
+    """Close a submission that waits for a second judgement, if it has this fingerprint; return whether so."""
+    # None: recorded before 0004.
+    is_it = func.coalesce(SubmissionRow.fingerprint, of) == of
+    return bool(_close(session, [submission_id], _AWAITS_SECOND, is_it))
+
+
+def _close(session: Session, ids: Iterable[str], *where: ColumnElement[bool]) -> set[str]:
+    """Mark as decided, with the facts of the newest decision; return which of `ids` were written."""
+    return update_submissions(
+        session,
+        ids,
+        *where,
+        state="decided",
+        error=None,
+        policy=_newest_decision(DecisionRow.policy, SubmissionRow.policy),
+        policy_digest=_newest_decision(DecisionRow.policy_digest, SubmissionRow.policy_digest),
+        sha256=_newest_decision(DecisionRow.sha256, SubmissionRow.sha256),
+        updated_at=clock.later(session),
+        **_SETTLED,
+    )
+
+
+def _newest_decision(
+    column: InstrumentedAttribute[Any], default: InstrumentedAttribute[Any]
+) -> ColumnElement[Any]:
+    """Return `column` of a submission's newest decision, `default` if it has none or that is NULL."""
+    newest = select(column).where(DecisionRow.submission_id == SubmissionRow.id)
+    found = newest.order_by(DecisionRow.id.desc()).limit(1).correlate(SubmissionRow).scalar_subquery()
+    return func.coalesce(found, default)
 
 
 def _decided_row(decided: Decided) -> dict[str, Any]:
