@@ -43,7 +43,7 @@ def keep(session: Session, one: SetAsideMessage, *, failing_for: timedelta, paus
 
 def is_any_due(session: Session) -> bool:
     """Whether `take_due` would find anything; cheap, and blocks no writer."""
-    due = SetAsideMessageRow.publish_at <= clock.later(session)
+    due = SetAsideMessageRow.publish_at <= clock.database_now(session)
     return bool(session.scalar(select(exists().where(due))))
 
 

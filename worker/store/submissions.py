@@ -19,6 +19,8 @@ from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionRow
 from worker.store.updating import update_submissions
 
+#: How long a claim lasts unless it is renewed: three renewals fit into it.
+LEASE: Final = timedelta(seconds=15)
 #: A message that was put on the queue is not looked for before this long. A version before 0010 publishes it
 #: again then, after twice as long, and so on, up to the longest of these.
 PATIENCE: Final = timedelta(minutes=1)
@@ -192,9 +194,16 @@ def ask_again(
         policy_digest=None,
         attempts=SubmissionRow.crashes,
         published_again=0,
+        updated_at=clock.later(session),
         **_queued(session),
     )
     return bool(asked)
+
+
+def wait_for_policy(session: Session, submission_id: str) -> None:
+    """Have an undecided submission wait for its policy as long as it takes."""
+    has_limit = SubmissionRow.refuse_at.is_not(None)
+    update_submissions(session, [submission_id], has_limit, refuse_at=None)
 
 
 def find(session: Session, submission_id: str) -> LedgerEntry | None:
@@ -249,7 +258,7 @@ def take_due(session: Session, limit: int) -> list[PendingSubmission]:
 
 def is_any_queued_before(session: Session, moment: datetime) -> bool:
     """Whether any submission is believed to be queued since before `moment`; cheap, blocks no writer."""
-    return bool(session.scalar(select(exists().where(*_queued_before(moment)))))
+    return bool(session.scalar(select(exists().where(*_queued_before(session, moment)))))
 
 
 def take_lost(session: Session, limit: int, moment: datetime) -> list[PendingSubmission]:
@@ -257,7 +266,7 @@ def take_lost(session: Session, limit: int, moment: datetime) -> list[PendingSub
 
     Each is counted as published anew.
     """
-    return _take(session, limit, SubmissionRow.published_at, *_queued_before(moment))
+    return _take(session, limit, SubmissionRow.published_at, *_queued_before(session, moment))
 
 
 def published_at(session: Session, ids: Sequence[str]) -> list[datetime]:
@@ -465,9 +474,14 @@ def _due(session: Session) -> tuple[ColumnElement[bool], ...]:
     return SubmissionRow.published_at.is_(None), SubmissionRow.publish_at <= clock.database_now(session)
 
 
-def _queued_before(moment: datetime) -> tuple[ColumnElement[bool], ...]:
-    # A version before 0010 claims what stays marked as published.
-    return SubmissionRow.published_at < moment, SubmissionRow.claimed_by.is_(None)
+def _queued_before(session: Session, moment: datetime) -> tuple[ColumnElement[bool], ...]:
+    # A version before 0010 claims what stays marked as published; if its process died, it counts as lost.
+    died = SubmissionRow.claimed_until < clock.database_now(session) - LEASE
+    return (
+        SubmissionRow.published_at < moment,
+        SubmissionRow.publish_at.is_not(None),
+        SubmissionRow.claimed_by.is_(None) | died,
+    )
 
 
 def _take(

@@ -12,7 +12,7 @@ from support.store_records import FACTS, OTHER_VERSION, POLICY, record, submissi
 from worker.client.messages import from_message, source_record, to_message
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import ImageUrl, InlineBytes, LocalFile
-from worker.store import claims, submissions
+from worker.store import claims, overview, submissions
 from worker.store.claims import Arrival, Claim, Release, Standing
 from worker.store.column_types import utc_now
 from worker.store.submissions import PendingSubmission
@@ -479,3 +479,53 @@ def test_a_second_judgement_that_is_refused_ends_and_what_was_decided_stays(data
     assert (found.state, found.error, found.publish_at, found.claimed_by) == ("decided", None, None, None)
     assert (found.policy, found.policy_digest, found.sha256) == (POLICY.name, POLICY.digest, FACTS.sha256)
     assert standing(database, AGAIN, policy=OTHER_VERSION) is Standing.DECIDED
+
+
+@pytest.mark.parametrize("asked_over_http", [True, False])
+def test_a_second_judgement_waits_for_its_policy_like_a_first_one(database, asked_over_http):
+    claim(database)
+    record(database, SIGNED)
+    if asked_over_http:
+        ask(database)
+    assert standing(database, AGAIN, policy=None) is Standing.NO_POLICY
+    assert (row(database).refuse_at is None) is asked_over_http
+    with database.reading() as session:
+        assert overview.backlog(session).without_policy.keys() == {""}
+    with database.transaction() as session:
+        has_limit = SubmissionRow.refuse_at.is_not(None)
+        session.execute(update(SubmissionRow).where(has_limit).values(refuse_at=utc_now()))
+    late = Standing.NO_POLICY if asked_over_http else Standing.NO_POLICY_IN_TIME
+    assert standing(database, AGAIN, policy=None) is late
+
+
+def make_old(database):
+    old = utc_now() - timedelta(days=3)
+    with database.transaction() as session:
+        session.execute(update(SubmissionRow).values(created_at=old, updated_at=old))
+
+
+def age(database, *arguments, **options):
+    (found,) = claim(database, *arguments, **options)
+    assert found.standing is Standing.CLAIMED
+    return found.age
+
+
+@pytest.mark.parametrize("asked_over_http", [True, False])
+def test_the_age_of_a_second_judgement_counts_from_its_request(database, asked_over_http):
+    claim(database)
+    record(database, SIGNED)
+    make_old(database)
+    if asked_over_http:
+        ask(database)
+    assert age(database, AGAIN, policy=OTHER_VERSION) < timedelta(minutes=1)
+    make_old(database)
+    release(database, HAND_ON)
+    assert age(database, AGAIN, policy=OTHER_VERSION) >= timedelta(days=3)
+
+
+def test_what_was_refused_and_is_taken_anew_is_as_old_as_that(database):
+    with database.transaction() as session:
+        submissions.refuse(session, SIGNED.id, "field 'source' is missing")
+    make_old(database)
+    assert standing(database, policy=None) is Standing.NO_POLICY
+    assert age(database) < timedelta(minutes=1)
