@@ -111,9 +111,9 @@ class SubmissionRow(Row):
     #: The producer's idempotency key.
     id: Mapped[str] = mapped_column(primary_key=True)
     reference: Mapped[str]
-    #: Accepted: the policy asked for, None for the workers' default. Refused before one was found: None.
+    #: Waiting: the policy asked for, None for the workers' default. Refused before one was found: None.
     policy: Mapped[str | None]
-    #: Accepted: the digest that was promised. Decided: None where the bytes could not be had or judged.
+    #: Waiting: the digest that was promised. Decided: None where the bytes could not be had or judged.
     sha256: Mapped[str | None]
     #: Where the picture is, as the message said it; None where it came inside the message.
     source: Mapped[dict[str, Any] | None] = mapped_column(Names)
