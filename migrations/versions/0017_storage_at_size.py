@@ -18,10 +18,14 @@ OPEN = "state = 'open'"
 PENDING = "state = 'pending'"
 GIVEN = "inherited_from IS NULL"
 WITH_BYTES = "sha256 IS NOT NULL"
-WITHOUT_POLICY = "state = 'accepted' AND policy_digest IS NULL AND error IS NOT NULL"
+#: The version before this one leaves other marks on what it decides.
+UNDECIDED = "publish_at IS NOT NULL"
+WITHOUT_POLICY = f"{UNDECIDED} AND policy_digest IS NULL AND error IS NOT NULL"
+QUEUED = f"published_at IS NOT NULL AND {UNDECIDED}"
+WAITING = f"waits_for IS NOT NULL AND {UNDECIDED}"
 #: Name, table, columns and condition, empty for every row.
 ADDED = (
-    ("ix_submissions_published_at", "submissions", "published_at", "published_at IS NOT NULL"),
+    ("ix_submissions_published_at", "submissions", "published_at", QUEUED),
     (
         "ix_submissions_to_be_published",
         "submissions",
@@ -29,7 +33,7 @@ ADDED = (
         "published_at IS NULL AND publish_at IS NOT NULL",
     ),
     ("ix_submissions_waiting_for_policy", "submissions", "policy, created_at", WITHOUT_POLICY),
-    ("ix_submissions_waits_for", "submissions", "waits_for, created_at", "waits_for IS NOT NULL"),
+    ("ix_submissions_waits_for", "submissions", "waits_for, created_at", WAITING),
     ("ix_submissions_reference_created_at", "submissions", "reference, created_at", ""),
     ("ix_decisions_policy_action_created_at", "decisions", "policy, action, created_at", ""),
     ("ix_decisions_sha256_created_at", "decisions", "sha256, created_at", WITH_BYTES),

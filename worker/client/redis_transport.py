@@ -31,6 +31,8 @@ class _Popped:
     """A message that Redis popped and would not record as unacknowledged."""
 
     record: str
+    #: Which Redis popped it; a callback may go to another one.
+    broker: frozenset[object]
     #: Redelivers at once when recorded with the score 0, else after the visibility timeout.
     is_requeued: bool = False
 
@@ -51,9 +53,13 @@ class Unrecorded:
     def __contains__(self, tag: str) -> bool:
         return tag in self._popped
 
-    def add(self, tag: str, record: str) -> None:
-        """Keep a message until it is acknowledged or recorded."""
-        self._popped[tag] = _Popped(record)
+    def add(self, tag: str, record: str, channel: "CarefulChannel") -> None:
+        """Keep a message that `channel` popped until it is acknowledged or recorded."""
+        self._popped[tag] = _Popped(record, _broker_of(channel))
+
+    def has_any_of(self, channel: "CarefulChannel") -> bool:
+        """Whether any message was popped from the Redis of `channel`."""
+        return bool(self._popped) and bool(self._of(channel))
 
     def forget(self, tag: str) -> None:
         """Forget a message that is acknowledged."""
@@ -64,11 +70,14 @@ class Unrecorded:
         self._popped[tag].is_requeued = True
 
     def record(self, channel: "CarefulChannel", *, at_once: bool = False) -> None:
-        """Record all as unacknowledged, as kombu does, if it is time to try; raises what Redis says."""
-        if not self._popped or (time.monotonic() < self._next_try and not at_once):
+        """Record what the Redis of `channel` popped as unacknowledged, as kombu does, if it is time to try.
+
+        Raises what Redis says.
+        """
+        if not self.has_any_of(channel) or (time.monotonic() < self._next_try and not at_once):
             return
         self._next_try = time.monotonic() + _RETRY_SECONDS
-        for tag, popped in list(self._popped.items()):
+        for tag, popped in self._of(channel):
             score = 0.0 if popped.is_requeued else time.time()
             with channel.conn_or_acquire() as client, client.pipeline() as pipe:
                 pipe.zadd(channel.unacked_index_key, {tag: score})
@@ -76,6 +85,16 @@ class Unrecorded:
                 pipe.execute()
             self.forget(tag)
         log.warning("Redis accepts writes again: every popped message is recorded")
+
+    def _of(self, channel: "CarefulChannel") -> list[tuple[str, _Popped]]:
+        broker = _broker_of(channel)
+        return [(tag, popped) for tag, popped in self._popped.items() if popped.broker == broker]
+
+
+def _broker_of(channel: "CarefulChannel") -> frozenset[object]:
+    """Return what tells one Redis from another: its address, or all addresses that stand for it."""
+    connection: Any = channel.connection.client
+    return frozenset(connection.alt or [(connection.hostname, connection.port, connection.virtual_host)])
 
 
 def _words(error: Exception) -> str:
@@ -90,12 +109,12 @@ class CarefulQoS(kombu_redis.QoS):
 
     def can_consume(self) -> bool:
         """Pop nothing more while a popped message is unrecorded: at most one is at risk at a time."""
-        if self.channel.unrecorded and self.channel.active_queues:
+        if self.channel.active_queues and self.channel.unrecorded.has_any_of(self.channel):
             try:
                 self.channel.unrecorded.record(self.channel)
             except ResponseError as error:
                 log.warning("waiting: Redis refuses to record a message: %s", _words(error))
-            if self.channel.unrecorded:
+            if self.channel.unrecorded.has_any_of(self.channel):
                 return False
         return bool(super().can_consume())
 
@@ -107,7 +126,7 @@ class CarefulQoS(kombu_redis.QoS):
             super().append(message, delivery_tag)
         except _REFUSED as error:
             log.warning("Redis popped message %s and refuses to record it: %s", delivery_tag, _words(error))
-            self.channel.unrecorded.add(delivery_tag, record)
+            self.channel.unrecorded.add(delivery_tag, record, self.channel)
             VirtualQoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:

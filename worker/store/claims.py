@@ -11,18 +11,17 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, case, literal, null, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
 from worker.store import clock, submissions
-from worker.store.column_types import FreeText, Names
+from worker.store.column_types import FreeText
 from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionConflictRow, SubmissionRow
 from worker.store.updating import update_submissions
 
-#: Three renewals fit into it.
-LEASE: Final = timedelta(seconds=15)
+LEASE: Final = submissions.LEASE
 #: After the end of a lease the submission is put on the queue again.
 GRACE: Final = timedelta(seconds=1)
 #: A submission of which so many workers died is judged by none any more.
@@ -88,7 +87,7 @@ class Claim:
     #: How often it was in hand, this time included.
     attempts: int = 0
     crashes: int = 0
-    #: How long the ledger has known the submission.
+    #: How long ago the ledger first knew the submission or, if it is judged again, the request for that.
     age: timedelta = field(default=timedelta(), compare=False)
     #: The trace that the submission belongs to, as the ledger knows it.
     traceparent: str | None = field(default=None, compare=False)
@@ -133,8 +132,8 @@ class _Known:
 
     @property
     def is_new(self) -> bool:
-        """Whether it came by its message alone, just now: HTTP has promised nothing."""
-        return self.state == "accepted" and self.publish_at is None
+        """Whether only its message asks for this judgement, the first or another: HTTP promised nothing."""
+        return self.publish_at is None
 
     @property
     def since(self) -> datetime | None:
@@ -304,7 +303,7 @@ def _lock(session: Session, arrivals: Sequence[Arrival]) -> dict[str, _Known]:
     was_refused = SubmissionRow.state == "refused"
     anew = {
         name: case((was_refused, insert.excluded[name]), else_=getattr(SubmissionRow, name))
-        for name in (rows[0].keys() | {"updated_at"}) - {"id"}
+        for name in (rows[0].keys() | {"created_at", "updated_at"}) - {"id"}
     }
     upsert = insert.on_conflict_do_update(index_elements=[SubmissionRow.id], set_=anew)
     # Beside the session, which would ask for each row that was not new once more.
@@ -371,15 +370,15 @@ def _take(
     session: Session, claimant: _Claimant, arrivals: Sequence[Arrival], locked: Mapping[str, _Known]
 ) -> dict[str, Claim]:
     """Write the claims on these and return them."""
-    attempts = case(
-        (SubmissionRow.publish_at.is_(None), SubmissionRow.crashes + 1),
-        (SubmissionRow.claimed_by == claimant.process, SubmissionRow.attempts),
-        else_=SubmissionRow.attempts + 1,
-    )
+    request = _request(session, arrivals, locked)
+    before = request.pop("attempts", SubmissionRow.attempts)
+    attempts = case((SubmissionRow.claimed_by == claimant.process, SubmissionRow.attempts), else_=before + 1)
     # By the database's clock, not by that of the process that inserted the row.
     is_new = SubmissionRow.publish_at.is_(None) & (SubmissionRow.state == "accepted")
     now = literal(claimant.now, SubmissionRow.created_at.type)
     first_known_at = case((is_new, now), else_=SubmissionRow.created_at)
+    is_second = SubmissionRow.state == "decided"
+    asked_at = case((is_second, SubmissionRow.updated_at), else_=SubmissionRow.created_at)
     taken = session.execute(
         update(SubmissionRow)
         .where(SubmissionRow.id.in_([one.submission.id for one in arrivals]))
@@ -391,10 +390,10 @@ def _take(
             error=None,
             refuse_at=None,
             policy_digest=_by_id({one.submission.id: one.policy_digest for one in arrivals}),
-            **_request(arrivals, locked),
+            **request,
             **_lease(session),
         )
-        .returning(SubmissionRow.id, SubmissionRow.attempts, SubmissionRow.crashes, SubmissionRow.created_at)
+        .returning(SubmissionRow.id, SubmissionRow.attempts, SubmissionRow.crashes, asked_at)
         .execution_options(synchronize_session=False)
     )
     return {
@@ -402,11 +401,11 @@ def _take(
             Standing.CLAIMED,
             attempts,
             crashes,
-            age=max(timedelta(), claimant.now - known_since),
+            age=max(timedelta(), claimant.now - asked),
             traceparent=locked[name].traceparent,
             since=locked[name].since,
         )
-        for name, attempts, crashes, known_since in taken
+        for name, attempts, crashes, asked in taken
     }
 
 
@@ -424,7 +423,7 @@ def _note_arrival(
             policy_digest=_by_id(pins),
             publish_at=clock.later(session, pause),
             published_at=None,
-            **_request(arrivals, locked),
+            **_request(session, arrivals, locked),
         )
 
 
@@ -448,24 +447,45 @@ def _wait_for_policies(
         refuse_at=limit if new else SubmissionRow.refuse_at,
         claimed_by=None,
         claimed_until=None,
-        **_request(arrivals, locked),
+        **_request(session, arrivals, locked),
     )
 
 
-def _request(arrivals: Iterable[Arrival], locked: Mapping[str, _Known]) -> dict[str, Any]:
+def _request(session: Session, arrivals: Iterable[Arrival], locked: Mapping[str, _Known]) -> dict[str, Any]:
     """Return the columns that say what is asked for: a second judgement, and of which picture."""
     pairs = [(one, locked[one.submission.id]) for one in arrivals]
-    columns = {
+    columns: dict[str, Any] = {
         "again": _by_id({one.submission.id: one.submission.again or known.again for one, known in pairs})
     }
-    # The first decision emptied the source.
-    emptied = {
-        one.submission.id: literal(one.pending_source, Names)
-        for one, known in pairs
-        if known.state == "decided" and known.publish_at is None
+    if requests := [one for one, known in pairs if known.state == "decided" and known.publish_at is None]:
+        columns |= _new_requests(session, requests)
+    return columns
+
+
+def _new_requests(session: Session, requests: Sequence[Arrival]) -> dict[str, Any]:
+    """Return the columns of second judgements that are asked for only now; other rows keep what they have.
+
+    What the first decision emptied or overwrote is again as the message says it: it is published from these.
+    """
+    are_new = SubmissionRow.id.in_([one.submission.id for one in requests])
+    said: dict[InstrumentedAttribute[Any], dict[str, Any]] = {
+        SubmissionRow.policy: {one.submission.id: one.submission.policy for one in requests},
+        SubmissionRow.sha256: {one.submission.id: one.submission.sha256 for one in requests},
+        SubmissionRow.pending_source: {one.submission.id: one.pending_source for one in requests},
     }
-    if emptied:
-        columns["pending_source"] = case(emptied, value=SubmissionRow.id, else_=SubmissionRow.pending_source)
+    columns: dict[str, Any] = {
+        column.key: case(
+            {name: literal(value, column.type) for name, value in values.items()},
+            value=SubmissionRow.id,
+            else_=column,
+        )
+        for column, values in said.items()
+    }
+    # Attempts at the first judgement do not count against the second; crashes do.
+    columns["attempts"] = case((are_new, SubmissionRow.crashes), else_=SubmissionRow.attempts)
+    columns["published_again"] = case((are_new, 0), else_=SubmissionRow.published_again)
+    # The age of the second judgement counts from its request.
+    columns["updated_at"] = case((are_new, clock.later(session)), else_=SubmissionRow.updated_at)
     return columns
 
 

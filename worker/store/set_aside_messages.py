@@ -1,9 +1,10 @@
 """Messages that no worker could enter into the ledger, kept until they are published again."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from worker.store import clock
@@ -21,6 +22,8 @@ class SetAsideMessage:
     submission_id: str
     message: str
     error: str
+    #: When it is due; None if it is not kept yet.
+    publish_at: datetime | None = None
 
 
 def keep(session: Session, one: SetAsideMessage, *, failing_for: timedelta, pause: timedelta) -> None:
@@ -41,21 +44,17 @@ def keep(session: Session, one: SetAsideMessage, *, failing_for: timedelta, paus
     session.execute(row.on_conflict_do_update(index_elements=[SetAsideMessageRow.digest], set_=state))
 
 
-def is_any_due(session: Session) -> bool:
-    """Whether `take_due` would find anything; cheap, and blocks no writer."""
-    due = SetAsideMessageRow.publish_at <= clock.later(session)
-    return bool(session.scalar(select(exists().where(due))))
-
-
-def take_due(session: Session, limit: int) -> list[SetAsideMessage]:
-    """Take out at most `limit` messages that are due, to be published before this is committed."""
-    due = select(SetAsideMessageRow.digest).where(SetAsideMessageRow.publish_at <= clock.later(session))
-    chosen = due.order_by(SetAsideMessageRow.publish_at).limit(limit).with_for_update(skip_locked=True)
+def find_due(session: Session, limit: int) -> list[SetAsideMessage]:
+    """Return at most `limit` messages that are due, those first that have been due for longest."""
     row = SetAsideMessageRow
-    found = session.execute(
-        delete(row)
-        .where(row.digest.in_(chosen))
-        .returning(row.digest, row.submission_id, row.message, row.error)
-        .execution_options(synchronize_session=False)
-    )
-    return [SetAsideMessage(*columns) for columns in found]
+    due = row.publish_at <= clock.database_now(session)
+    columns = select(row.digest, row.submission_id, row.message, row.error, row.publish_at)
+    found = session.execute(columns.where(due).order_by(row.publish_at).limit(limit))
+    return [SetAsideMessage(*one) for one in found]
+
+
+def forget(session: Session, published: Iterable[SetAsideMessage]) -> None:
+    """Delete messages that `find_due` returned, except those that were set aside anew since."""
+    row = SetAsideMessageRow
+    for one in published:
+        session.execute(delete(row).where(row.digest == one.digest, row.publish_at == one.publish_at))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from sqlalchemy import ColumnElement, case, exists, select
+from sqlalchemy import ColumnElement, case, exists, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement
@@ -19,6 +19,8 @@ from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionRow
 from worker.store.updating import update_submissions
 
+#: How long a claim lasts unless it is renewed: three renewals fit into it.
+LEASE: Final = timedelta(seconds=15)
 #: A message that was put on the queue is not looked for before this long. A version before 0010 publishes it
 #: again then, after twice as long, and so on, up to the longest of these.
 PATIENCE: Final = timedelta(minutes=1)
@@ -35,6 +37,8 @@ _MAX_NAMED: Final = 20
 _SETTLED: Final[dict[str, None]] = dict.fromkeys(
     ("pending_source", "publish_at", "published_at", "refuse_at", "claimed_by", "claimed_until", "waits_for")
 )
+#: A decided submission that waits for a second judgement, or is being judged again.
+_AWAITS_SECOND: Final = (SubmissionRow.state == "decided") & SubmissionRow.publish_at.is_not(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +186,24 @@ def ask_again(
         is_decided,
         is_new,
         again=submission.again,
+        # As the message says them: it is published from these, and the first decision overwrote them.
+        policy=submission.policy,
+        sha256=submission.sha256,
         source=source,
         pending_source=pending_source,
         policy_digest=None,
         attempts=SubmissionRow.crashes,
         published_again=0,
+        updated_at=clock.later(session),
         **_queued(session),
     )
     return bool(asked)
+
+
+def wait_for_policy(session: Session, submission_id: str) -> None:
+    """Have an undecided submission wait for its policy as long as it takes."""
+    has_limit = SubmissionRow.refuse_at.is_not(None)
+    update_submissions(session, [submission_id], has_limit, refuse_at=None)
 
 
 def find(session: Session, submission_id: str) -> LedgerEntry | None:
@@ -221,9 +235,8 @@ def is_open(session: Session, submission_id: str) -> bool:
     """Whether a submission waits for a decision, the first or one that was asked for."""
     decided = exists().where(DecisionRow.submission_id == SubmissionRow.id)
     waits_for_first = (SubmissionRow.state == "accepted") & ~decided
-    waits_for_another = (SubmissionRow.state == "decided") & SubmissionRow.publish_at.is_not(None)
     query = select(SubmissionRow.id).where(
-        SubmissionRow.id == submission_id, waits_for_first | waits_for_another
+        SubmissionRow.id == submission_id, waits_for_first | _AWAITS_SECOND
     )
     return session.scalar(query) is not None
 
@@ -245,7 +258,7 @@ def take_due(session: Session, limit: int) -> list[PendingSubmission]:
 
 def is_any_queued_before(session: Session, moment: datetime) -> bool:
     """Whether any submission is believed to be queued since before `moment`; cheap, blocks no writer."""
-    return bool(session.scalar(select(exists().where(*_queued_before(moment)))))
+    return bool(session.scalar(select(exists().where(*_queued_before(session, moment)))))
 
 
 def take_lost(session: Session, limit: int, moment: datetime) -> list[PendingSubmission]:
@@ -253,7 +266,7 @@ def take_lost(session: Session, limit: int, moment: datetime) -> list[PendingSub
 
     Each is counted as published anew.
     """
-    return _take(session, limit, SubmissionRow.published_at, *_queued_before(moment))
+    return _take(session, limit, SubmissionRow.published_at, *_queued_before(session, moment))
 
 
 def published_at(session: Session, ids: Sequence[str]) -> list[datetime]:
@@ -296,14 +309,16 @@ def record(session: Session, decided: Sequence[Decided]) -> set[tuple[str, str]]
     rows = [_decided_row(firsts[name]) for name in sorted(firsts)]
     written = _settle(session, rows, lambda new: (SubmissionRow.state != "decided") & _is_pinned_to(new))
     if others := {name: one.policy_digest for name, one in firsts.items() if name not in written}:
-        # The facts of the first decision stay.
+        policies = {name: firsts[name].policy for name in others}
+        digests = {name: literal(firsts[name].sha256, SubmissionRow.sha256.type) for name in others}
         written |= update_submissions(
             session,
             others,
-            SubmissionRow.state == "decided",
-            SubmissionRow.publish_at.is_not(None),
+            _AWAITS_SECOND,
             SubmissionRow.policy_digest == case(others, value=SubmissionRow.id),
             error=None,
+            policy=case(policies, value=SubmissionRow.id),
+            sha256=case(digests, value=SubmissionRow.id),
             **_SETTLED,
         )
     return {(name, firsts[name].policy_digest) for name in written}
@@ -313,8 +328,11 @@ def refuse(session: Session, submission_id: str, error: str, *, of: str | None =
     """Note that no policy can decide a submission; return False if that, or something else, is known of it.
 
     `of` is its fingerprint, None if it could not even be read. What is accepted or decided under the same id
-    and is something else stays what it is.
+    and is something else stays what it is. A second judgement that is refused ends; the first decision stays
+    in force.
     """
+    if of is not None and _end_second_judgement(session, submission_id, of):
+        return True
     is_it = (SubmissionRow.state == "accepted") & (SubmissionRow.fingerprint == of)
     is_news = (SubmissionRow.state == "refused") & SubmissionRow.error.is_distinct_from(error)
     row = {"id": submission_id, "fingerprint": of, "state": "refused", "error": error}
@@ -323,17 +341,16 @@ def refuse(session: Session, submission_id: str, error: str, *, of: str | None =
 
 def abandon(session: Session, submission_id: str, error: str) -> bool:
     """Stop publishing what cannot be read any more; return whether it is refused, and not decided before."""
-    settled: dict[str, Any] = {"updated_at": clock.later(session), **_SETTLED}
-    refusal = {"state": "refused", "error": error, **settled}
+    refusal = {"state": "refused", "error": error, "updated_at": clock.later(session), **_SETTLED}
     if update_submissions(session, [submission_id], SubmissionRow.state == "accepted", **refusal):
         return True
-    update_submissions(session, [submission_id], **settled)
+    _close(session, [submission_id], SubmissionRow.state == "decided")
     return False
 
 
 def close(session: Session, ids: Iterable[str]) -> None:
     """Move on what is decided: it is neither published nor judged any more."""
-    update_submissions(session, ids, state="decided", error=None, updated_at=clock.later(session), **_SETTLED)
+    _close(session, ids)
 
 
 def callback_of(session: Session, submission_id: str) -> dict[str, Any] | None:
@@ -371,6 +388,38 @@ def named(session: Session, name: str) -> str | None:
             f"{len(found)} submissions have the reference {name!r}", hint=f"name one: {', '.join(found)}"
         )
     return found[0] if found else None
+
+
+def _end_second_judgement(session: Session, submission_id: str, of: str) -> bool:
+    """Close a submission that waits for a second judgement, if it has this fingerprint; return whether so."""
+    # None: recorded before 0004.
+    is_it = func.coalesce(SubmissionRow.fingerprint, of) == of
+    return bool(_close(session, [submission_id], _AWAITS_SECOND, is_it))
+
+
+def _close(session: Session, ids: Iterable[str], *where: ColumnElement[bool]) -> set[str]:
+    """Mark as decided, with the facts of the newest decision; return which of `ids` were written."""
+    return update_submissions(
+        session,
+        ids,
+        *where,
+        state="decided",
+        error=None,
+        policy=_newest_decision(DecisionRow.policy, SubmissionRow.policy),
+        policy_digest=_newest_decision(DecisionRow.policy_digest, SubmissionRow.policy_digest),
+        sha256=_newest_decision(DecisionRow.sha256, SubmissionRow.sha256),
+        updated_at=clock.later(session),
+        **_SETTLED,
+    )
+
+
+def _newest_decision(
+    column: InstrumentedAttribute[Any], default: InstrumentedAttribute[Any]
+) -> ColumnElement[Any]:
+    """Return `column` of a submission's newest decision, `default` if it has none or that is NULL."""
+    newest = select(column).where(DecisionRow.submission_id == SubmissionRow.id)
+    found = newest.order_by(DecisionRow.id.desc()).limit(1).correlate(SubmissionRow).scalar_subquery()
+    return func.coalesce(found, default)
 
 
 def _decided_row(decided: Decided) -> dict[str, Any]:
@@ -425,9 +474,14 @@ def _due(session: Session) -> tuple[ColumnElement[bool], ...]:
     return SubmissionRow.published_at.is_(None), SubmissionRow.publish_at <= clock.database_now(session)
 
 
-def _queued_before(moment: datetime) -> tuple[ColumnElement[bool], ...]:
-    # A version before 0010 claims what stays marked as published.
-    return SubmissionRow.published_at < moment, SubmissionRow.claimed_by.is_(None)
+def _queued_before(session: Session, moment: datetime) -> tuple[ColumnElement[bool], ...]:
+    # A version before 0010 claims what stays marked as published; if its process died, it counts as lost.
+    died = SubmissionRow.claimed_until < clock.database_now(session) - LEASE
+    return (
+        SubmissionRow.published_at < moment,
+        SubmissionRow.publish_at.is_not(None),
+        SubmissionRow.claimed_by.is_(None) | died,
+    )
 
 
 def _take(

@@ -33,11 +33,12 @@ _CONSTRAINT_NAMES: Final = {
 UNDECIDED: Final = text("state = 'accepted'")
 DELIVERED: Final = text("state = 'delivered'")
 TRIED_AGAIN: Final = text("attempts > 1")
-QUEUED: Final = text("published_at IS NOT NULL")
+#: A version before 0017 leaves `published_at` and `waits_for` on what it decides.
+QUEUED: Final = text("published_at IS NOT NULL AND publish_at IS NOT NULL")
 TO_BE_PUBLISHED: Final = text("published_at IS NULL AND publish_at IS NOT NULL")
 #: A version is pinned by the claim: what waits for something else was claimed before.
-WAITING_FOR_POLICY: Final = text("state = 'accepted' AND policy_digest IS NULL AND error IS NOT NULL")
-WAITING: Final = text("waits_for IS NOT NULL")
+WAITING_FOR_POLICY: Final = text("publish_at IS NOT NULL AND policy_digest IS NULL AND error IS NOT NULL")
+WAITING: Final = text("waits_for IS NOT NULL AND publish_at IS NOT NULL")
 PENDING: Final = text("state = 'pending'")
 OPEN: Final = text("state = 'open'")
 #: The order of the review queue, before the id.
@@ -110,9 +111,9 @@ class SubmissionRow(Row):
     #: The producer's idempotency key.
     id: Mapped[str] = mapped_column(primary_key=True)
     reference: Mapped[str]
-    #: Accepted: the policy asked for, None for the workers' default. Refused before one was found: None.
+    #: Waiting: the policy asked for, None for the workers' default. Refused before one was found: None.
     policy: Mapped[str | None]
-    #: Accepted: the digest that was promised. Decided: None where the bytes could not be had or judged.
+    #: Waiting: the digest that was promised. Decided: None where the bytes could not be had or judged.
     sha256: Mapped[str | None]
     #: Where the picture is, as the message said it; None where it came inside the message.
     source: Mapped[dict[str, Any] | None] = mapped_column(Names)

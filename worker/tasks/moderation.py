@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 #: While something we need is unavailable, each thread waits this long with its job, and takes nothing new.
 PAUSE_SECONDS: Final = 2.0
 
+#: Of a message of too many, so many are refused one by one.
+_MOST_REFUSED: Final = 16 * MAX_SUBMISSIONS
+
 #: The fields of a submission that the ledger could not take, and why.
 _Failed = tuple[Mapping[str, Any], BaseException]
 
@@ -51,7 +54,11 @@ def check_many(*positional: Any, **message: Any) -> None:
         try:
             messages = from_many_message(message, positional)
         except InvalidSubmissionError as error:
-            _set_aside([failed for one in _entries(message) for failed in _refuse(one, error)])
+            entries = _entries(message)
+            if len(entries) > _MOST_REFUSED:
+                # The rest leaves its trace here, in bounded size.
+                app.drop(DropReason.NOT_A_TASK, error.message, message)
+            _set_aside([failed for one in entries[:_MOST_REFUSED] for failed in _refuse(one, error)])
         else:
             # Threads of this process together, whatever messages they work on, so that pictures share passes.
             _settle(messages, spread=app.crew.map)
@@ -108,7 +115,7 @@ def _entries(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     entries: list[Mapping[str, Any]] = [{}]
     if isinstance(found, list):
         entries = [one for one in found if isinstance(one, dict)] or entries
-    return entries[: 16 * MAX_SUBMISSIONS]
+    return entries
 
 
 def _refuse(message: Mapping[str, Any], error: PermanentError) -> list[_Failed]:

@@ -143,6 +143,8 @@ def _accept(session: Session, submission: Submission) -> Acceptance | PermanentE
         return Acceptance(submission.id, is_new=True)
     known = ledger.find(session, submission.id)
     if known is not None and ledger.is_same(known, submission, source):
+        # A bare message of it may be waiting for its policy, to be refused after a minute.
+        ledger.wait_for_policy(session, submission.id)
         asked = submission.again is not None and ledger.ask_again(session, submission, source, pending_source)
         return Acceptance(submission.id, is_new=asked)
     return SubmissionConflictError(

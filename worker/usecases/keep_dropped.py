@@ -2,20 +2,23 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from worker.background import repeated
 from worker.domain.dropped_message import DroppedMessage, DropReason
-from worker.errors import ModerationError
+from worker.errors import ModerationError, UnavailableError
+from worker.gathering import in_a_line, in_halves
 from worker.store import dropped_messages
 from worker.store.database import Database
 
 log = logging.getLogger(__name__)
 
 _EVERY_SECONDS: Final = 1.0
+#: Messages in a transaction: if it fails, about twice as many are tried to find out which of them do not fit.
+_CHUNK: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,29 @@ class KeepDropped:
                 self._write()
             except ModerationError as error:
                 log.warning("dropped messages are not kept: %s", error.message)
+            except Exception:
+                # A worker that shuts down has more to finish.
+                log.exception("dropped messages are not kept")
 
     def _write(self) -> None:
-        noted = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if not noted:
-            return
-        try:
-            with self.database.transaction() as session:
-                dropped_messages.keep(session, noted)
-        except ModerationError:
-            self._waiting.extendleft(reversed(noted))
-            raise
+        """Write down what is noted; what raises leaves the rest noted."""
+        while noted := self._take():
+            outcomes = in_halves(self._keep, noted, "keeping dropped messages")
+            failures = [one for one in outcomes if isinstance(one, BaseException)]
+            if len(failures) == len(noted) or any(isinstance(one, UnavailableError) for one in failures):
+                left = [
+                    one for one, how in zip(noted, outcomes, strict=True) if isinstance(how, BaseException)
+                ]
+                self._waiting.extendleft(reversed(left))
+                raise failures[0]
+            # The database takes others, so these will never fit; they are in the log.
+            for failure in failures:
+                log.error("a dropped message cannot be kept: %s", in_a_line(failure))
+
+    def _take(self) -> list[DroppedMessage]:
+        return [self._waiting.popleft() for _ in range(min(_CHUNK, len(self._waiting)))]
+
+    def _keep(self, messages: Sequence[DroppedMessage]) -> list[None]:
+        with self.database.transaction() as session:
+            dropped_messages.keep(session, messages)
+        return [None] * len(messages)

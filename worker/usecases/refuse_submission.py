@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from worker.domain.callback import Callback, callback_record
 from worker.domain.fingerprint import fingerprint
-from worker.domain.in_force import InForce
 from worker.domain.submission import Submission
 from worker.errors import PermanentError
 from worker.store import in_force, outbox, submissions
@@ -38,7 +37,9 @@ def note_refusal(
     session: Session, submission_id: str, problem: str, default: Mapping[str, Any] | None
 ) -> None:
     """Count the refusal, and have the platform notified if its submission or `default` names a callback."""
-    state = InForce(in_force.advance(session, [submission_id])[submission_id])
+    in_force.advance(session, [submission_id])
+    # Nothing, unless it was a second judgement that was refused.
+    state = in_force.of(session, submission_id)
     if callback := submissions.callback_of(session, submission_id) or default:
         news = outbox.News(
             outbox.SUBMISSION_REFUSED, submission_id, None, callback, problem=problem, in_force=state

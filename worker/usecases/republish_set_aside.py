@@ -20,7 +20,7 @@ CHUNK: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class RepublishSetAside:
-    """Publish what is due; several processes may do so at once, each takes its own."""
+    """Publish what is due; if several processes do so at once, a message may be published by each."""
 
     database: Database
     broker: Client
@@ -38,14 +38,14 @@ class RepublishSetAside:
 
     def _publish(self) -> int:
         with self.database.reading() as session:
-            if not set_aside_messages.is_any_due(session):
-                return 0
+            due = set_aside_messages.find_due(session, CHUNK)
+        if not due:
+            return 0
+        # Outside any transaction, which would keep SQLite's other writers waiting for the broker; and before
+        # the messages are forgotten: one that is published twice does no harm, one that is lost does.
+        for one in due:
+            log.info("submission %s is published again, it was set aside: %s", one.submission_id, one.error)
+            self.broker.resend(json.loads(one.message))
         with self.database.transaction() as session:
-            taken = set_aside_messages.take_due(session, CHUNK)
-            # Before the commit: a message that is published twice does no harm, one that is lost does.
-            for one in taken:
-                log.info(
-                    "submission %s is published again, it was set aside: %s", one.submission_id, one.error
-                )
-                self.broker.resend(json.loads(one.message))
-        return len(taken)
+            set_aside_messages.forget(session, due)
+        return len(due)

@@ -7,14 +7,15 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, select, update
-from support.store_records import OTHER_VERSION, POLICY, record, submission
+from support.store_records import FACTS, OTHER_VERSION, POLICY, record, submission
 
-from worker.client.messages import source_record, to_message
+from worker.client.messages import from_message, source_record, to_message
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import ImageUrl, InlineBytes, LocalFile
-from worker.store import claims, submissions
+from worker.store import claims, overview, submissions
 from worker.store.claims import Arrival, Claim, Release, Standing
 from worker.store.column_types import utc_now
+from worker.store.submissions import PendingSubmission
 from worker.store.tables import SubmissionConflictRow, SubmissionRow
 
 CLAIMED = Claim(Standing.CLAIMED, attempts=1)
@@ -400,3 +401,131 @@ def test_what_comes_beside_a_strange_one_of_its_id_is_taken_all_the_same(databas
 def test_nothing_to_claim_is_no_mistake(database):
     with database.transaction() as session:
         assert claims.claim(session, [], "ada", lambda _: False) == []
+
+
+def ask(database, what=AGAIN):
+    with database.transaction() as session:
+        return submissions.ask_again(session, what, source_record(what.source), WHOLE)
+
+
+def published(database):
+    """Return what is due as a worker reads it from the ledger's message."""
+    with database.transaction() as session:
+        session.execute(
+            update(SubmissionRow).values(publish_at=utc_now() - timedelta(seconds=1), published_at=None)
+        )
+        (one,) = submissions.take_due(session, 10)
+    assert (one.policy, one.sha256) == (None, None), "as the message said it"
+    return from_message({name: getattr(one, name) for name in PendingSubmission.__dataclass_fields__})
+
+
+@pytest.mark.parametrize("asked_over_http", [True, False])
+def test_a_second_judgement_that_is_published_from_the_ledger_is_the_same_submission(
+    database, asked_over_http
+):
+    claim(database)
+    record(database, SIGNED)
+    assert (row(database).policy, row(database).sha256) == (POLICY.name, FACTS.sha256)
+    if asked_over_http:
+        assert ask(database)
+    else:
+        claim(database, AGAIN, policy=OTHER_VERSION)
+        release(database, SOON)
+        let_run_out(database)
+    come_back = published(database)
+    let_run_out(database)
+    assert standing(database, come_back, policy=OTHER_VERSION) is Standing.CLAIMED
+    assert record(database, come_back, policy=OTHER_VERSION) is not None
+    assert (row(database).policy, row(database).sha256) == (POLICY.name, FACTS.sha256)
+    assert conflicts(database) == []
+
+
+@pytest.mark.parametrize("crashes", [0, 1])
+def test_a_second_judgement_inherits_no_failed_attempt(database, crashes):
+    claim(database)
+    record(database, SIGNED)
+    with database.transaction() as session:
+        tried = {"attempts": claims.MAX_FAILURES + crashes, "crashes": crashes, "published_again": 7}
+        session.execute(update(SubmissionRow).values(**tried))
+    # A policy that is missing, or a crash of before, has it wait before it is claimed.
+    first = standing(database, AGAIN, policy=OTHER_VERSION if crashes else None)
+    assert first is (Standing.SUSPECT if crashes else Standing.NO_POLICY)
+    assert (row(database).attempts, row(database).published_again) == (crashes, 0)
+    (found,) = claim(database, AGAIN, policy=OTHER_VERSION, alone=True)
+    assert found == Claim(Standing.CLAIMED, attempts=crashes + 1, crashes=crashes)
+
+
+def test_a_second_judgement_that_is_answered_by_a_decision_leaves_its_facts_in_the_row(database):
+    claim(database)
+    record(database, SIGNED)
+    assert ask(database)
+    assert standing(database, AGAIN) is Standing.DECIDED
+    found = row(database)
+    assert (found.policy, found.sha256, found.publish_at) == (POLICY.name, FACTS.sha256, None)
+
+
+@pytest.mark.parametrize("is_claimed", [True, False])
+def test_a_second_judgement_that_is_refused_ends_and_what_was_decided_stays(database, is_claimed):
+    claim(database)
+    record(database, SIGNED)
+    ask(database)
+    if is_claimed:
+        claim(database, AGAIN, policy=OTHER_VERSION)
+    with database.transaction() as session:
+        assert not submissions.refuse(session, SIGNED.id, "not readable")
+        assert not submissions.refuse(session, SIGNED.id, "another one", of="f" * 64)
+        assert submissions.refuse(session, SIGNED.id, "its source is not allowed", of=fingerprint(AGAIN))
+    found = row(database)
+    assert (found.state, found.error, found.publish_at, found.claimed_by) == ("decided", None, None, None)
+    assert (found.policy, found.policy_digest, found.sha256) == (POLICY.name, POLICY.digest, FACTS.sha256)
+    assert standing(database, AGAIN, policy=OTHER_VERSION) is Standing.DECIDED
+
+
+@pytest.mark.parametrize("asked_over_http", [True, False])
+def test_a_second_judgement_waits_for_its_policy_like_a_first_one(database, asked_over_http):
+    claim(database)
+    record(database, SIGNED)
+    if asked_over_http:
+        ask(database)
+    assert standing(database, AGAIN, policy=None) is Standing.NO_POLICY
+    assert (row(database).refuse_at is None) is asked_over_http
+    with database.reading() as session:
+        assert overview.backlog(session).without_policy.keys() == {""}
+    with database.transaction() as session:
+        has_limit = SubmissionRow.refuse_at.is_not(None)
+        session.execute(update(SubmissionRow).where(has_limit).values(refuse_at=utc_now()))
+    late = Standing.NO_POLICY if asked_over_http else Standing.NO_POLICY_IN_TIME
+    assert standing(database, AGAIN, policy=None) is late
+
+
+def make_old(database):
+    old = utc_now() - timedelta(days=3)
+    with database.transaction() as session:
+        session.execute(update(SubmissionRow).values(created_at=old, updated_at=old))
+
+
+def age(database, *arguments, **options):
+    (found,) = claim(database, *arguments, **options)
+    assert found.standing is Standing.CLAIMED
+    return found.age
+
+
+@pytest.mark.parametrize("asked_over_http", [True, False])
+def test_the_age_of_a_second_judgement_counts_from_its_request(database, asked_over_http):
+    claim(database)
+    record(database, SIGNED)
+    make_old(database)
+    if asked_over_http:
+        ask(database)
+    assert age(database, AGAIN, policy=OTHER_VERSION) < timedelta(minutes=1)
+    make_old(database)
+    release(database, HAND_ON)
+    assert age(database, AGAIN, policy=OTHER_VERSION) >= timedelta(days=3)
+
+
+def test_what_was_refused_and_is_taken_anew_is_as_old_as_that(database):
+    with database.transaction() as session:
+        submissions.refuse(session, SIGNED.id, "field 'source' is missing")
+    make_old(database)
+    assert standing(database, policy=None) is Standing.NO_POLICY
+    assert age(database) < timedelta(minutes=1)

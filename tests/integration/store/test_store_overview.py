@@ -105,6 +105,22 @@ def test_what_waits_for_its_policy_is_counted_by_policy_and_what_is_queued_is_no
         session.execute(update(SubmissionRow).where(waits).values(error="not in force", published_at=None))
     assert backlog(database).without_policy == {"strict": Waiting(2, past)}
     assert backlog(database).overdue == Waiting(2, past)
+    # A second judgement waits as visibly, and a decision ends it.
+    change(database, SubmissionRow, state="decided")
+    assert backlog(database).without_policy == {"strict": Waiting(2, past)}
+    with database.transaction() as session:
+        submissions.close(session, ["one", "two"])
+    assert backlog(database).without_policy == {}
+
+
+def test_what_a_worker_of_the_previous_version_decided_waits_for_nothing(database):
+    record(database, submission())
+    past = utc_now() - timedelta(hours=2)
+    change(database, SubmissionRow, published_at=past, waits_for="the media root")
+    assert backlog(database).waiting_for == {}
+    with database.transaction() as session:
+        assert not submissions.is_any_queued_before(session, utc_now())
+        assert submissions.take_lost(session, 10, utc_now()) == []
 
 
 def test_what_happened_is_counted_by_hour_and_day(database):

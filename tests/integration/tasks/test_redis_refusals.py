@@ -154,6 +154,27 @@ def test_what_a_lost_connection_left_unrecorded_is_recorded_by_the_next(own_redi
     again.connection.release()
 
 
+def test_what_was_popped_from_one_redis_is_recorded_in_no_other(own_redis_url, connection, consumed):
+    submit(own_redis_url, 1)
+    # Another database of the server stands for another broker, such as that of a callback.
+    other_url = own_redis_url.rpartition("/")[0] + "/1"
+    with no_records(connection):
+        consumed.wait_for(1)
+        consumed.connection.release()
+    other = Consumed(other_url, "bare")
+    submit(other_url, 1)
+    other.wait_for(1)
+    with redis.Redis.from_url(other_url) as elsewhere:
+        assert elsewhere.hlen("unacked") == 1
+    other.messages[0].ack()
+    other.connection.release()
+    assert len(CarefulChannel.unrecorded) == 1
+    again = Consumed(own_redis_url, "bare")
+    again.wait_for(1)
+    again.messages[0].ack()
+    again.connection.release()
+
+
 def test_an_acknowledgement_that_is_refused_occupies_no_slot(own_redis_url, connection, consumed):
     submit(own_redis_url, 2)
     consumed.wait_for(2)

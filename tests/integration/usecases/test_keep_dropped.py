@@ -2,6 +2,7 @@
 
 import pytest
 from sqlalchemy import text
+from support.broken_rows import break_rows, mend_rows
 from support.deployment import wait_for
 
 from worker.domain.dropped_message import DropReason
@@ -39,3 +40,25 @@ def test_while_the_table_is_away_messages_wait_in_order(database):
     keep.note(DropReason.NO_ID, "", "c")
     keep._write()
     assert kept(database) == ["c", "b", "a"]
+
+
+def test_one_that_never_fits_is_skipped_and_the_others_are_kept(database):
+    keep = KeepDropped(database, lambda _: None)
+    break_rows(database, "excerpt = 'bad'", table="dropped_messages")
+    for words in ("a", "bad", "b"):
+        keep.note(DropReason.NO_ID, "", words)
+    keep._write()
+    assert kept(database) == ["b", "a"]
+    assert keep._take() == []
+
+
+def test_while_no_row_can_be_written_nothing_is_lost_and_the_shutdown_goes_on(database, caplog):
+    keep = KeepDropped(database, lambda _: None)
+    break_rows(database, "excerpt IS NOT NULL", table="dropped_messages")
+    with keep.keeping():
+        for words in ("a", "b"):
+            keep.note(DropReason.NO_ID, "", words)
+    assert "dropped messages are not kept" in caplog.text
+    mend_rows(database, table="dropped_messages")
+    keep._write()
+    assert kept(database) == ["b", "a"]

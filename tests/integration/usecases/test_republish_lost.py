@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from worker.client.messages import to_message
 from worker.domain.submission import InlineBytes, LocalFile, Submission
 from worker.errors import BrokerUnavailableError
 from worker.metrics import Metrics, WebMetrics
-from worker.store.claims import Arrival
+from worker.store.claims import Arrival, Claim, Standing
 from worker.store.tables import SubmissionRow
 from worker.usecases.accept_submissions import AcceptSubmissions
 from worker.usecases.claim_submissions import ClaimSubmissions
@@ -129,6 +130,32 @@ def test_what_a_worker_has_claimed_is_not_lost(backlog):
     # Its worker died: that is due, not lost.
     assert backlog.look() == (1, 0)
     assert backlog.length == 1
+
+
+def test_what_a_process_of_an_old_version_claimed_is_lost_once_that_process_died(backlog):
+    """Before 0010 a claim left `published_at` as it was."""
+    backlog.accept(1)
+    backlog.pop()
+    database = backlog.deployment.database
+    with database.reading() as session:
+        published_at = session.scalar(select(SubmissionRow.published_at))
+    ClaimSubmissions(database, "ada")([arrival("upload-1")])
+    with database.transaction() as session:
+        session.execute(update(SubmissionRow).values(published_at=published_at - timedelta(minutes=2)))
+    assert backlog.look() == (0, 0)
+    backlog.let_pass(minutes=2)
+    assert backlog.look() == (0, 1)
+    assert ClaimSubmissions(database, "eve")([arrival("upload-1")]) == [Claim(Standing.SUSPECT, crashes=1)]
+
+
+def test_what_http_accepts_is_not_refused_though_it_came_before_as_a_bare_message(backlog):
+    database = backlog.deployment.database
+    nowhere = replace(arrival("upload-1"), policy_digest=None, problem="not in force")
+    ClaimSubmissions(database, "ada")([nowhere])
+    backlog.accept(1)
+    with database.transaction() as session:
+        row = session.scalars(select(SubmissionRow)).one()
+        assert (row.state, row.refuse_at) == ("accepted", None)
 
 
 def test_a_broker_that_is_away_is_asked_again_later(backlog, monkeypatch):

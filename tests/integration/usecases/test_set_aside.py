@@ -99,6 +99,27 @@ def test_it_is_published_again_as_it_came_and_is_then_no_longer_set_aside(deploy
     assert rows(deployment) == []
 
 
+def test_while_it_is_published_others_write_and_what_is_set_aside_anew_is_kept(
+    deployment, set_aside, clock, monkeypatch
+):
+    for clock.now in (0, 60):
+        for name in ("upload-1", "upload-2"):
+            set_aside(MESSAGE | {"id": name}, BROKEN)
+    make_due(deployment)
+    sent = []
+
+    def resend(message):
+        sent.append(message["id"])
+        # SQLite has one writer's turn: this would wait for it in vain.
+        set_aside(MESSAGE, BROKEN)
+
+    with deployment.client() as client:
+        monkeypatch.setattr(client, "resend", resend)
+        assert RepublishSetAside(deployment.database, client)() == 2
+    assert sorted(sent) == ["upload-1", "upload-2"]
+    assert [one.submission_id for one in rows(deployment)] == ["upload-1"]
+
+
 def test_while_the_broker_is_away_it_stays_set_aside(deployment, set_aside, clock, monkeypatch):
     set_aside(MESSAGE, BROKEN)
     clock.now = 60

@@ -14,11 +14,13 @@ from sqlalchemy import ColumnDefault, select, update
 from support.broken_rows import break_rows, mend_rows
 from support.statements import statements
 
+from worker.domain.callback import WebhookCallback
 from worker.domain.decision import Decision
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.submission import ImageUrl, LocalFile, Submission
 from worker.errors import (
     DatabaseUnavailableError,
+    InvalidSubmissionError,
     RemoteUnavailableError,
     ResourceUnavailableError,
     SourceMissingError,
@@ -33,9 +35,10 @@ from worker.metrics import Metrics
 from worker.progress import Progress
 from worker.store import column_types, decisions, policy_versions, submissions
 from worker.store.column_types import utc_now
-from worker.store.tables import SubmissionConflictRow, SubmissionRow
+from worker.store.tables import OutboxRow, SubmissionConflictRow, SubmissionRow
 from worker.usecases import settle_submissions
 from worker.usecases.claim_submissions import RELEASE_AGAIN_SECONDS, ClaimSubmissions
+from worker.usecases.refuse_submission import RefuseSubmission
 from worker.usecases.settle_submissions import SettleSubmissions
 
 POLICY = Policy(name="default", background=("an everyday scene",), labels=(Label("weapons", ("a gun",)),))
@@ -530,3 +533,19 @@ def test_five_copies_at_once_are_judged_once(settle, judge):
         for _ in copies.map(lambda _: settle(what(*"abc")), range(5)):
             pass
     assert judge.attempts == {"a": 1, "b": 1, "c": 1}
+
+
+def test_a_second_judgement_that_is_refused_is_over_and_the_platform_is_notified(database, settle, judge):
+    settle(what("a"))
+    judge.policy = replace(POLICY, background=("an everyday scene", "a person"))
+    judge.errors = {"a": InvalidSubmissionError("its source is no longer allowed")}
+    callback = WebhookCallback("https://platform.example/moderated")
+    refusing = replace(settle, refuse=RefuseSubmission(database, callback))
+    for _ in range(2):
+        refusing(what("a", again="since-the-edit"))
+    assert judge.attempts == {"a": 2}
+    assert come_again(database, refusing) == set()
+    with database.reading() as session:
+        (news,) = session.scalars(select(OutboxRow)).all()
+    assert (news.kind, news.problem) == ("submission.refused", "its source is no longer allowed")
+    assert (news.action, news.decided_by, news.sequence) == (Action.ALLOW, "policy", 1)

@@ -192,3 +192,11 @@ def test_a_message_of_many_that_is_none_leaves_a_trace_of_each(service, message)
 def test_a_message_of_many_without_submissions_is_refused_and_nothing_more(service, message):
     moderation.check_many(**message)
     assert (service.refused, service.settled) == ({}, [])
+
+
+def test_of_a_message_of_far_too_many_all_leave_a_trace(service):
+    most = moderation._MOST_REFUSED
+    moderation.check_many(submissions=[MESSAGE | {"id": f"post-{n}"} for n in range(most)])
+    assert (len(service.refused), service.noted) == (most, [])
+    moderation.check_many(submissions=[MESSAGE | {"id": f"post-{n}"} for n in range(most + 1)])
+    assert (len(service.refused), service.noted) == (most, [DropReason.NOT_A_TASK])
