@@ -7,6 +7,7 @@ from celery import Celery
 from celery.app.amqp import AMQP
 from kombu import Connection
 from kombu.transport import redis as kombu_redis
+from kombu.utils.collections import HashedSeq
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
@@ -43,6 +44,10 @@ class BrokerConnection(Connection):
         """Return the careful kind of Redis's transports; any other as it is."""
         found: type = super().get_transport_cls()
         return _CAREFUL.get(found, found)
+
+    def __eqhash__(self) -> Any:
+        """Tell connections apart by their other hosts and TLS too: kombu pools what it holds for equal."""
+        return HashedSeq(super().__eqhash__(), repr(self.alt), repr(self.ssl))
 
 
 class _BrokerAMQP(AMQP):

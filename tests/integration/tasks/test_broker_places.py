@@ -16,6 +16,7 @@ from support.pictures import drawing, encoded
 
 from worker.client import Client, InlineBytes
 from worker.demo.redis_server import _executable
+from worker.errors import BrokerUnavailableError
 from worker.web.rate_limit import RateLimit
 
 CAT = encoded(drawing(40, 40), "PNG")
@@ -107,6 +108,9 @@ def test_producer_worker_and_rate_limit_meet(place, request, tmp_path, moderate)
 def test_the_next_url_is_taken_when_the_first_does_not_answer(redis_url, tmp_path):
     url = f"redis://127.0.0.1:1/0;{redis_url}"
     made = deploy(tmp_path, url, concurrency=2)
+    # A client of the first place alone has connections of its own in this process.
+    with Client("redis://127.0.0.1:1/0") as stranded, pytest.raises(BrokerUnavailableError):
+        stranded.submit(InlineBytes(CAT))
     with made.worker(), made.client() as client:
         ids = [client.submit(InlineBytes(CAT)) for _ in range(2)]
         assert len(made.decided(ids)) == 2
