@@ -73,11 +73,22 @@ def _ids(raw: bytes | str) -> list[str]:
 
 
 @contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what the intake of this process logs while its database is away on purpose."""
+    logger = logging.getLogger("worker")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
 def set_scene(kind: str, folder: Path, *, workers: int = WORKERS, **settings: object) -> Iterator[Scene]:
     """Start everything; at the end nothing of it runs."""
-    # What the intake says while its database is away on purpose.
-    logging.getLogger("worker").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
+        stack.enter_context(_quiet())
         folder.mkdir(parents=True)
         server = stack.enter_context(redis_server(folder / "redis"))
         disk = stack.enter_context(small_disk())
