@@ -25,8 +25,8 @@ from rich.table import Table
 from transformers import CLIPImageProcessorPil
 
 from worker.bench.pictures import SIZE, draw
-from worker.images.decoder import decode
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.decoder import decode
+from worker.images.decoding.pool import DecoderPool
 from worker.images.limits import Limits
 from worker.images.preprocessing import Preprocessing, prepare
 from worker.settings import Settings

@@ -9,7 +9,7 @@ from PIL import Image
 from support.deployment import deploy
 
 from worker.client import LocalFile, Submission
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.pool import DecoderPool
 from worker.images.limits import Limits
 from worker.images.preprocessing import Preprocessing
 from worker.settings import Settings

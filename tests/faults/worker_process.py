@@ -19,7 +19,7 @@ import numpy as np
 
 from worker.__main__ import main
 from worker.encoder.transformers_encoder import TransformersEncoder
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.pool import DecoderPool
 from worker.network.address_guard import AddressGuard
 from worker.usecases.moderate_image import ModerateImage
 from worker.usecases.record_decisions import RecordDecisions

@@ -17,7 +17,7 @@ from worker.bench.process_tree import read_tree
 from worker.bench.stage import Stage
 from worker.client import LocalFile, Submission, new_submission_id
 from worker.encoder.protocol import Encoder
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.pool import DecoderPool
 from worker.images.preprocessing import Pixels
 from worker.usecases.judge_picture import JudgePicture
 from worker.wiring.parts import open_encoder

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from worker.errors import PermanentError, UsageError
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.pool import DecoderPool
 from worker.images.folder import find_files
 from worker.images.preprocessing import Preprocessing
 from worker.images.reader import read_named_file

@@ -18,7 +18,7 @@ from worker.cli.console import (
 )
 from worker.domain.policy import Policy
 from worker.errors import PermanentError, UsageError
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.pool import DecoderPool
 from worker.images.folder import find_files
 from worker.images.reader import read_named_file, verify_sha256
 from worker.printable import printable

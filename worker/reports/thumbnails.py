@@ -9,7 +9,7 @@ from PIL import Image
 
 from worker.client.messages import recorded_source
 from worker.errors import ModerationError
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.pool import DecoderPool
 from worker.images.preprocessing import Pixels, Preprocessing
 from worker.images.reader import ImageReader, verify_sha256
 from worker.store.archive import ArchivedSubmission

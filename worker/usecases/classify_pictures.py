@@ -8,7 +8,7 @@ from pathlib import Path
 from worker.domain.scoring import rank_labels, score_pairs
 from worker.encoder.protocol import Encoder
 from worker.errors import PermanentError, UsageError
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.pool import DecoderPool
 from worker.images.reader import read_named_file
 
 #: transformers' own default, so that the figures are the same.

@@ -16,7 +16,7 @@ from worker.encoder.int8_export import write_int8_model
 from worker.encoder.protocol import Encoder
 from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.errors import SourceError, UndecodablePictureError, UsageError
-from worker.images.decoder_pool import DecoderPool, PreparedPicture
+from worker.images.decoding.pool import DecoderPool, PreparedPicture
 from worker.images.reader import read_named_file
 from worker.policy_files.library import LivePolicy
 from worker.usecases.judge_picture import EmbeddedPicture, JudgePicture

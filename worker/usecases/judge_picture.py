@@ -11,7 +11,7 @@ from worker.domain.picture import PictureFacts
 from worker.domain.scoring import Matrix
 from worker.encoder.protocol import Encoder
 from worker.errors import UndecodablePictureError
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.pool import DecoderPool
 from worker.images.limits import Limits
 from worker.metrics import Stage, unmeasured
 from worker.policy_files.library import LivePolicy

@@ -9,7 +9,7 @@ from typing import Final
 from worker.domain.picture import PictureState
 from worker.errors import ModerationError
 from worker.images import display
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.pool import DecoderPool
 from worker.usecases.judged_pictures import FoundPicture, ReadJudgedPicture, source_of
 
 #: Encoded pictures that are kept for a moment: veiled and clear, and one frame after the other.

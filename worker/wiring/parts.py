@@ -8,7 +8,7 @@ from worker.encoder.batcher import Batcher
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
 from worker.images.allowed_sources import AllowedSources
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.pool import DecoderPool
 from worker.images.download import Download
 from worker.images.limits import Limits
 from worker.images.local_folder import LocalFolder

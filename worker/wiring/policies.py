@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from worker.encoder.protocol import Encoder
-from worker.images.decoder_pool import DecoderPool
+from worker.images.decoding.pool import DecoderPool
 from worker.policy_files.folder import file_of
 from worker.policy_files.library import LastGood, LivePolicy, PolicyLibrary, none_known
 from worker.policy_files.parser import read_policy

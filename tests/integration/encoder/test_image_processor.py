@@ -21,7 +21,7 @@ import worker
 from worker.encoder.image_processor import ImageProcessor
 from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError, UndecodablePictureError
-from worker.images.decoder import decode
+from worker.images.decoding.decoder import decode
 
 SHARED = Path(__file__).parents[4] / "shared"
 PHOTO_MODEL, PHOTOS = SHARED / "models" / "photo-zero-shot", SHARED / "photos"

@@ -14,7 +14,7 @@ import worker
 from worker.domain.scoring import rank_labels, score_pairs
 from worker.encoder import transformers_encoder
 from worker.encoder.transformers_encoder import TransformersEncoder
-from worker.images.decoder import decode
+from worker.images.decoding.decoder import decode
 from worker.images.limits import Limits
 
 SHARED = Path(__file__).parents[4] / "shared"

@@ -10,8 +10,8 @@ from support.decoders import open_pool, process_ids
 from support.pictures import animation, drawing, encoded
 
 from worker.errors import UndecodablePictureError
-from worker.images import decoder_pool
-from worker.images.decoder import FORMATS
+from worker.images.decoding import pool as decoder_pool
+from worker.images.decoding.decoder import FORMATS
 from worker.images.limits import Limits
 from worker.images.preprocessing import Preprocessing
 

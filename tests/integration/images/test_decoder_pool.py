@@ -21,9 +21,9 @@ from support.pictures import RED, WHITE, animation, drawing, encoded
 from support.poisoned_child import poisoned
 
 from worker.errors import ResourceUnavailableError, UnavailableError, UndecodablePictureError
-from worker.images import decoder_pool
-from worker.images.decoder import decode
-from worker.images.decoder_messages import BrokenMessageError
+from worker.images.decoding import pool as decoder_pool
+from worker.images.decoding.decoder import decode
+from worker.images.decoding.messages import BrokenMessageError
 from worker.images.preprocessing import Preprocessing, prepare
 
 SQUARE = Preprocessing(Image.Resampling.BICUBIC, width=32, height=24)

@@ -6,8 +6,8 @@ from PIL import Image, ImageCms
 from support.pictures import BLUE, GREEN, RED, WHITE, animation, drawing, encoded, png_header
 
 from worker.errors import UndecodablePictureError
-from worker.images import decoder
-from worker.images.decoder import FORMATS, decode
+from worker.images.decoding import decoder
+from worker.images.decoding.decoder import FORMATS, decode
 from worker.images.limits import Limits
 
 # As in a worker, where Pillow's warnings are ignored.

@@ -26,7 +26,7 @@ import numpy as np
 
 from worker.domain.picture import PictureFacts
 from worker.errors import ResourceUnavailableError, UnavailableError, UndecodablePictureError
-from worker.images.decoder_messages import BrokenMessageError, receive, send
+from worker.images.decoding.messages import BrokenMessageError, receive, send
 from worker.images.limits import Limits
 from worker.images.local_folder import SHORTAGES
 from worker.images.preprocessing import Pixels, Preprocessing
@@ -48,7 +48,7 @@ _FORMAT: Final = re.compile(r"[A-Z]{1,8}", re.ASCII)
 #: What operators call the child processes.
 RESOURCE: Final = "the decoders"
 _ROOM: Final = "it needs a process, memory, and room for a temporary file"
-_CHILD_MODULE: Final = "worker.images.decoder_child"
+_CHILD_MODULE: Final = "worker.images.decoding.child"
 #: All of our environment that a decoder needs; it must not know passwords.
 _VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 
 from worker.errors import UndecodablePictureError
-from worker.images.decoder import Picture, decode
-from worker.images.decoder_messages import receive, send
+from worker.images.decoding.decoder import Picture, decode
+from worker.images.decoding.messages import receive, send
 from worker.images.limits import Limits
 from worker.images.preprocessing import Pixels, Preprocessing, prepare
 

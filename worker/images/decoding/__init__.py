@@ -1,0 +1,1 @@
+"""Decodes hostile bytes in child processes into the frames that a browser would show."""

@@ -1,0 +1,143 @@
+"""Decodes untrusted bytes under limits into RGB frames, or refuses them with a reason in one line."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from io import BytesIO
+from typing import Final
+
+from PIL import (
+    AvifImagePlugin,  # noqa: F401 - importing registers the format; Pillow would else load every plugin it has
+    Image,
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401 - as AVIF
+)
+
+from worker.errors import UndecodablePictureError
+from worker.images.decoding.animation import frame_indices
+from worker.images.decoding.backdrops import to_rgb
+from worker.images.decoding.orientation import turned, upright
+from worker.images.limits import Limits
+
+#: Telephones' own format needs a package of its own, the extra `heic`.
+_HEIC: Final = ("HEIF",) if find_spec("pillow_heif") else ()
+_HEIC_BEGINNINGS: Final = (b"ftypheic", b"ftypheix", b"ftypmif1")
+#: What people upload and browsers show. Every further format is more code that hostile bytes can reach.
+FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", *_HEIC)
+#: A JPEG is decoded scaled down, but to no less than this many times the size that its model wants.
+SCALED_DECODE_MARGIN: Final = 2
+#: Elsewhere a "draft" may be an embedded preview, which can show something else than the picture.
+_SCALABLE: Final = frozenset({"JPEG", "MPO"})
+_REASON_CHARACTERS: Final = 160
+
+# Pillow warns where it reads on all the same: a corrupt EXIF block, a size near its own limit. Ours are the
+# limits that count, and warnings cannot be caught per thread.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+if _HEIC:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+    pillow_heif.options.DECODE_THREADS = 1
+
+#: From the width and height of a picture to those that its model will scale it to.
+Scaling = Callable[[tuple[int, int]], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture: one RGB frame, or the sampled frames of an animation in order."""
+
+    format: str
+    #: As people see it, at full size: turned, and before a scaled decode.
+    width: int
+    height: int
+    #: As seen on a white page.
+    frames: tuple[Image.Image, ...]
+    #: The same frames as seen on a black page; empty unless transparency makes them look different.
+    on_black: tuple[Image.Image, ...] = ()
+
+
+def decode(data: bytes, limits: Limits, scaling: Scaling | None = None) -> Picture:
+    """Decode a picture as people see it, known by its content alone; safe to call from many threads.
+
+    With `scaling`, a JPEG may come out smaller than it is, as far as its model will not mind.
+    UndecodablePictureError for whatever is no whole picture of a kind in `FORMATS` within `limits`;
+    MemoryError where this process may not take as much memory as it needs; nothing else.
+    """
+    if not data:
+        raise UndecodablePictureError("the picture is empty: 0 bytes")
+    limits.check_bytes(len(data))
+    try:
+        return _decode(data, limits, scaling)
+    except (UndecodablePictureError, MemoryError):
+        raise
+    except Exception as problem:
+        # Hostile bytes have made Pillow raise a dozen kinds of exception; none may fail the job.
+        raise UndecodablePictureError(_reason(problem, data)) from problem
+
+
+def _decode(data: bytes, limits: Limits, scaling: Scaling | None) -> Picture:
+    with Image.open(BytesIO(data), formats=FORMATS) as image:
+        _check_size(image.size, limits)
+        size = image.size
+        if scaling and image.format in _SCALABLE:
+            _scale_down(image, scaling)
+        frames = [_frame(image, index, limits) for index in frame_indices(image, limits)]
+        width, height = frames[0][0].size if image.size == size else turned(size, image)
+        return Picture(
+            image.format or "",
+            width,
+            height,
+            frames=tuple(on_white for on_white, _ in frames),
+            on_black=_as_seen_on_black(frames),
+        )
+
+
+def _scale_down(image: Image.Image, scaling: Scaling) -> None:
+    """Have a JPEG decoded at a half, a quarter or an eighth, as long as that is large enough."""
+    width, height = turned(scaling(turned(image.size, image)), image)
+    image.draft(None, (SCALED_DECODE_MARGIN * width, SCALED_DECODE_MARGIN * height))
+
+
+def _as_seen_on_black(frames: Sequence[tuple[Image.Image, Image.Image | None]]) -> tuple[Image.Image, ...]:
+    if not any(on_black for _, on_black in frames):
+        return ()
+    return tuple(on_black or on_white for on_white, on_black in frames)
+
+
+def _check_size(size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    if max(size) > limits.max_side:
+        raise UndecodablePictureError(
+            f"the picture is {width:,} x {height:,} pixels; at most {limits.max_side:,} a side are judged"
+        )
+    if width * height > limits.max_pixels:
+        raise UndecodablePictureError(
+            f"the picture is {width:,} x {height:,} pixels; at most {limits.max_pixels:,} in all are judged"
+        )
+
+
+def _frame(image: Image.Image, index: int, limits: Limits) -> tuple[Image.Image, Image.Image | None]:
+    """Return a frame as seen on white, and on black where it looks different there."""
+    if index:
+        image.seek(index)
+        # A GIF's frame may enlarge the picture.
+        _check_size(image.size, limits)
+    image.load()
+    # Some formats tell the true size only now.
+    _check_size(image.size, limits)
+    on_white, on_black = to_rgb(image)
+    return upright(on_white, image), on_black and upright(on_black, image)
+
+
+def _reason(problem: Exception, data: bytes) -> str:
+    if isinstance(problem, UnidentifiedImageError) and data[4:12] in _HEIC_BEGINNINGS and not _HEIC:
+        return "HEIC is judged only where the extra is installed: pip install 'moderation-worker[heic]'"
+    if isinstance(problem, UnidentifiedImageError):
+        return f"the bytes are no picture of a kind that is judged: {', '.join(FORMATS)}"
+    if isinstance(problem, Image.DecompressionBombError):
+        return f"the picture is larger than Pillow opens at all: {problem}"
+    first_line = next(iter(str(problem).splitlines()), "")[:_REASON_CHARACTERS]
+    return f"the picture is broken: {first_line or type(problem).__name__}"
