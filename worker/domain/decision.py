@@ -6,6 +6,7 @@ from typing import Final
 
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore
+from worker.errors import UndecodablePictureError
 
 #: How the reason begins of what nobody could judge, because workers died of it.
 QUARANTINED: Final = "not judged, it is in quarantine"
@@ -53,9 +54,9 @@ def hold_back(decision: Decision, limit: int) -> Decision:
     return replace(decision, action=Action.REVIEW, reason=reason, held_back=True)
 
 
-def decide_undecodable(policy: Policy, refusal: str) -> Decision:
-    """Decide about a file that is no picture we will judge; `refusal` says why not."""
-    return Decision(policy.on_undecodable, f"not judged, {refusal}")
+def decide_undecodable(policy: Policy, refusal: UndecodablePictureError) -> Decision:
+    """Decide about a file that is no picture we will judge, by its kind; `refusal` says why not."""
+    return Decision(policy.action_for(refusal.kind), f"not judged, {refusal.message}")
 
 
 def decide_unreadable(policy: Policy, problem: str) -> Decision:

@@ -67,7 +67,7 @@ class JudgePicture:
         try:
             picture = self.embed(data)
         except UndecodablePictureError as refusal:
-            return Judgement(decide_undecodable(live.policy, refusal.message))
+            return Judgement(decide_undecodable(live.policy, refusal))
         return self.judge(live, picture)
 
     def judge(self, live: LivePolicy, picture: EmbeddedPicture) -> Judgement:

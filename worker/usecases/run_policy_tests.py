@@ -48,7 +48,7 @@ class RunPolicyTests:
             try:
                 yield Outcome(test, self._decide(live, pictures.read(test.picture)))
             except UndecodablePictureError as refusal:
-                yield Outcome(test, decide_undecodable(policy, refusal.message))
+                yield Outcome(test, decide_undecodable(policy, refusal))
             except (SourceError, UnavailableError) as problem:
                 yield Outcome(test, problem=f"the picture cannot be read: {problem.message}")
 

@@ -10,6 +10,7 @@ from worker.domain.decision import decide, decide_undecodable, decide_unreadable
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.review import ReviewKind, kind_of_review, priority
 from worker.domain.scoring import LabelScore
+from worker.errors import UndecodableKind, UndecodablePictureError
 
 WEAPONS = Label("weapons", ("a handgun",), review=0.5, block=0.9, severity=4)
 ALCOHOL = Label("alcohol", ("a beer",), review=0.3, severity=2)
@@ -103,12 +104,25 @@ def test_a_policy_without_labels_allows_and_says_why():
 
 @pytest.mark.parametrize("action", list(Action))
 def test_what_cannot_be_judged_is_decided_by_the_policy(action):
-    undecodable = decide_undecodable(replace(POLICY, on_undecodable=action), "the file is empty")
+    refusal = UndecodablePictureError("the file is empty", kind=UndecodableKind.EMPTY)
+    undecodable = decide_undecodable(replace(POLICY, on_undecodable=action), refusal)
     unreadable = decide_unreadable(replace(POLICY, on_error=action), "there is no such file")
     assert (undecodable.action, unreadable.action) == (action, action)
     assert undecodable.reason == "not judged, the file is empty"
     assert unreadable.reason == "not judged, there is no such file"
     assert undecodable.scores == unreadable.scores == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "action"), [("pdf", Action.ALLOW), ("svg", Action.BLOCK), ("tiff", Action.REVIEW)]
+)
+def test_what_cannot_be_judged_is_decided_by_its_kind(kind, action):
+    kinds = ((UndecodableKind.PDF, Action.ALLOW), (UndecodableKind.SVG, Action.BLOCK))
+    refusal = UndecodablePictureError("it is a file", kind=UndecodableKind(kind))
+
+    decision = decide_undecodable(replace(POLICY, on_undecodable_kinds=kinds), refusal)
+
+    assert (decision.action, decision.reason) == (action, "not judged, it is a file")
 
 
 LABELS = st.lists(

@@ -42,6 +42,8 @@ def main() -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _MAX_FILES)
+    # Ours is the limit that counts; Pillow heeds it for frames too that are only walked through.
+    Image.MAX_IMAGE_PIXELS = settings["limits"]["max_pixels"]
     with suppress(EOFError, ConnectionError):
         _serve(connection, Limits(**settings["limits"]), settings["seconds"])
 
@@ -65,7 +67,7 @@ def _answer(request: dict[str, Any], data: bytes, limits: Limits) -> tuple[dict[
         pixels = _pixels(picture, preprocessing)
         return _facts(picture) | {"shape": pixels.shape}, pixels.tobytes()
     except UndecodablePictureError as refusal:
-        return {"refusal": refusal.message[:_MAX_REASON_CHARACTERS]}, b""
+        return {"refusal": refusal.message[:_MAX_REASON_CHARACTERS], "kind": refusal.kind}, b""
     except MemoryError:
         return {"out_of_memory": True}, b""
 

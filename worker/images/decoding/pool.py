@@ -25,7 +25,12 @@ from typing import Any, Final
 import numpy as np
 
 from worker.domain.picture import PictureFacts
-from worker.errors import ResourceUnavailableError, UnavailableError, UndecodablePictureError
+from worker.errors import (
+    ResourceUnavailableError,
+    UnavailableError,
+    UndecodableKind,
+    UndecodablePictureError,
+)
 from worker.images.decoding.messages import BrokenMessageError, receive, send
 from worker.images.limits import Limits
 from worker.images.local_folder import SHORTAGES
@@ -116,8 +121,8 @@ class DecoderPool:
             self._give_back(child)
         else:
             self._discard(child)
-        if isinstance(answer, str):
-            raise UndecodablePictureError(answer)
+        if isinstance(answer, UndecodablePictureError):
+            raise answer
         return answer
 
     def wait_until_ready(self) -> None:
@@ -207,7 +212,7 @@ class DecoderPool:
 
     def _ask(
         self, child: "_Child", data: bytes, preprocessing: Preprocessing, *, scaled: bool
-    ) -> PreparedPicture | str:
+    ) -> PreparedPicture | UndecodablePictureError:
         """Return what a child made of a picture, or why it refuses it.
 
         UndecodablePictureError where the child cannot go on after it.
@@ -217,34 +222,38 @@ class DecoderPool:
             most_bytes = 2 * self.limits.max_frames * preprocessing.most_bytes
             header, pixels = child.ask(request, data, most_bytes, self._seconds)
             if "refusal" in header:
-                return _in_plain_characters(str(header["refusal"]))
+                reason = _in_plain_characters(str(header["refusal"]))
+                return UndecodablePictureError(reason, kind=UndecodableKind(header["kind"]))
             if "out_of_memory" not in header:
                 return _prepared(_facts(data, header, self.limits), header, pixels, preprocessing)
         except TimeoutError:
-            raise self._refused(child, self._too_slow()) from None
+            raise self._refused(child, self._too_slow(), UndecodableKind.TOO_LARGE) from None
         except (EOFError, OSError) as problem:
             if getattr(problem, "errno", None) in SHORTAGES:
                 raise ResourceUnavailableError(RESOURCE, f"no decoder can be asked: {problem}") from problem
-            raise self._refused(child, self._how_it_ended(child)) from None
+            raise self._refused(child, *self._how_it_ended(child)) from None
         except (BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError):
             raise self._refused(child, "its decoder gave an answer that makes no sense") from None
         raise self._refused(
-            child, f"decoding it needed more memory than {self._memory_bytes / 2**20:,.0f} MiB"
+            child,
+            f"decoding it needed more memory than {self._memory_bytes / 2**20:,.0f} MiB",
+            UndecodableKind.TOO_LARGE,
         )
 
-    def _refused(self, child: "_Child", why: str) -> UndecodablePictureError | UnavailableError:
+    def _refused(
+        self, child: "_Child", why: str, kind: UndecodableKind = UndecodableKind.BROKEN
+    ) -> UndecodablePictureError | UnavailableError:
         if self._closed:
             return _closed()
         log.info("decoder %d is replaced: %s", child.pid, why)
-        return UndecodablePictureError(f"the picture was refused: {why}")
+        return UndecodablePictureError(f"the picture was refused: {why}", kind=kind)
 
-    def _how_it_ended(self, child: "_Child") -> str:
+    def _how_it_ended(self, child: "_Child") -> tuple[str, UndecodableKind]:
         code = child.exit_code()
         if code == -signal.SIGXCPU:
-            return self._too_slow()
-        return (
-            f"it crashed the decoder (signal {-code})" if code < 0 else f"it ended the decoder (exit {code})"
-        )
+            return self._too_slow(), UndecodableKind.TOO_LARGE
+        how = f"crashed the decoder (signal {-code})" if code < 0 else f"ended the decoder (exit {code})"
+        return f"it {how}", UndecodableKind.BROKEN
 
     def _too_slow(self) -> str:
         return f"decoding it took more than {self._seconds:g} s"
