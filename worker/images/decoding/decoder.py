@@ -14,15 +14,17 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401 - as AVIF
 )
 
-from worker.errors import UndecodablePictureError
+from worker.errors import UndecodableKind, UndecodablePictureError
 from worker.images.decoding.animation import frame_indices
 from worker.images.decoding.backdrops import to_rgb
+from worker.images.decoding.browsers import as_browsers_read, describe
+from worker.images.decoding.kinds import NAMES, is_judged, kind_of
 from worker.images.decoding.orientation import turned, upright
+from worker.images.decoding.truncation import cut_off, is_cut_off, load_whole
 from worker.images.limits import Limits
 
 #: Telephones' own format needs a package of its own, the extra `heic`.
 _HEIC: Final = ("HEIF",) if find_spec("pillow_heif") else ()
-_HEIC_BEGINNINGS: Final = (b"ftypheic", b"ftypheix", b"ftypmif1")
 #: What people upload and browsers show. Every further format is more code that hostile bytes can reach.
 FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", *_HEIC)
 #: A JPEG is decoded scaled down, but to no less than this many times the size that its model wants.
@@ -67,7 +69,7 @@ def decode(data: bytes, limits: Limits, scaling: Scaling | None = None) -> Pictu
     MemoryError where this process may not take as much memory as it needs; nothing else.
     """
     if not data:
-        raise UndecodablePictureError("the picture is empty: 0 bytes")
+        raise UndecodablePictureError("the picture is empty: 0 bytes", kind=UndecodableKind.EMPTY)
     limits.check_bytes(len(data))
     try:
         return _decode(data, limits, scaling)
@@ -75,12 +77,13 @@ def decode(data: bytes, limits: Limits, scaling: Scaling | None = None) -> Pictu
         raise
     except Exception as problem:
         # Hostile bytes have made Pillow raise a dozen kinds of exception; none may fail the job.
-        raise UndecodablePictureError(_reason(problem, data)) from problem
+        raise _refusal(problem, data, limits) from problem
 
 
 def _decode(data: bytes, limits: Limits, scaling: Scaling | None) -> Picture:
-    with Image.open(BytesIO(data), formats=FORMATS) as image:
+    with Image.open(BytesIO(as_browsers_read(data)), formats=FORMATS) as image:
         _check_size(image.size, limits)
+        describe(image, data)
         size = image.size
         if scaling and image.format in _SCALABLE:
             _scale_down(image, scaling)
@@ -111,11 +114,13 @@ def _check_size(size: tuple[int, int], limits: Limits) -> None:
     width, height = size
     if max(size) > limits.max_side:
         raise UndecodablePictureError(
-            f"the picture is {width:,} x {height:,} pixels; at most {limits.max_side:,} a side are judged"
+            f"the picture is {width:,} x {height:,} pixels; at most {limits.max_side:,} a side are judged",
+            kind=UndecodableKind.TOO_LARGE,
         )
     if width * height > limits.max_pixels:
         raise UndecodablePictureError(
-            f"the picture is {width:,} x {height:,} pixels; at most {limits.max_pixels:,} in all are judged"
+            f"the picture is {width:,} x {height:,} pixels; at most {limits.max_pixels:,} in all are judged",
+            kind=UndecodableKind.TOO_LARGE,
         )
 
 
@@ -125,19 +130,39 @@ def _frame(image: Image.Image, index: int, limits: Limits) -> tuple[Image.Image,
         image.seek(index)
         # A GIF's frame may enlarge the picture.
         _check_size(image.size, limits)
-    image.load()
+    load_whole(image)
     # Some formats tell the true size only now.
     _check_size(image.size, limits)
     on_white, on_black = to_rgb(image)
     return upright(on_white, image), on_black and upright(on_black, image)
 
 
-def _reason(problem: Exception, data: bytes) -> str:
-    if isinstance(problem, UnidentifiedImageError) and data[4:12] in _HEIC_BEGINNINGS and not _HEIC:
-        return "HEIC is judged only where the extra is installed: pip install 'moderation-worker[heic]'"
-    if isinstance(problem, UnidentifiedImageError):
-        return f"the bytes are no picture of a kind that is judged: {', '.join(FORMATS)}"
+def _refusal(problem: Exception, data: bytes, limits: Limits) -> UndecodablePictureError:
+    if isinstance(problem, UnidentifiedImageError) and not _is_judged(data):
+        return _of_another_kind(kind_of(data))
     if isinstance(problem, Image.DecompressionBombError):
-        return f"the picture is larger than Pillow opens at all: {problem}"
+        return UndecodablePictureError(
+            f"the picture is larger than the {limits.max_pixels:,} pixels that are judged",
+            kind=UndecodableKind.TOO_LARGE,
+        )
+    if "truncated" in str(problem).lower() or is_cut_off(data):
+        return cut_off()
+    if isinstance(problem, UnidentifiedImageError):
+        return UndecodablePictureError("the picture is broken: its header makes no sense")
     first_line = next(iter(str(problem).splitlines()), "")[:_REASON_CHARACTERS]
-    return f"the picture is broken: {first_line or type(problem).__name__}"
+    return UndecodablePictureError(f"the picture is broken: {first_line or type(problem).__name__}")
+
+
+def _is_judged(data: bytes) -> bool:
+    return is_judged(data) or (bool(_HEIC) and kind_of(data) is UndecodableKind.HEIC)
+
+
+def _of_another_kind(kind: UndecodableKind) -> UndecodablePictureError:
+    judged = f"{', '.join(FORMATS)} are judged"
+    if kind is UndecodableKind.HEIC:
+        message = "HEIC is judged only if the extra is installed: pip install 'moderation-worker[heic]'"
+    elif kind in NAMES:
+        message = f"it is {NAMES[kind]}; {judged}"
+    else:
+        message = f"the bytes are no picture of a kind that is judged: {', '.join(FORMATS)}"
+    return UndecodablePictureError(message, kind=kind)
