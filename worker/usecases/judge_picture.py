@@ -17,7 +17,7 @@ from worker.metrics import Stage, unmeasured
 from worker.policy_files.library import LivePolicy
 
 #: Counts up whenever decoding, or what follows it, changes the vector of the same bytes.
-DECODING_VERSION: Final = 2
+DECODING_VERSION: Final = 3
 
 
 def vector_digest(encoder: Encoder, limits: Limits) -> str:
