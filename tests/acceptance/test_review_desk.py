@@ -102,7 +102,7 @@ def test_look_reveal_decide_undo_all_by_keyboard(rows, sign_in):
     page.on("request", lambda request: fetched.append(request.url))
     take_next(page)
     address, width = loaded(page)
-    assert re.search(r"/pictures/\d+/veiled/0$", address)
+    assert re.search(r"/pictures/\d+/veiled/white/0$", address)
     assert width <= 280
     assert not [one for one in fetched if "/clear/" in one]
     # The next picture is here before it is asked for.

@@ -75,11 +75,9 @@ def _action(label: Label, score: LabelScore) -> Action:
 def _explain(label: Label, score: LabelScore) -> str:
     blocked = _action(label, score) is Action.BLOCK
     threshold = f"block at {label.block:g}" if blocked else f"review at {label.review:g}"
-    frame = f" in frame {score.frame}" if score.frame else ""
-    page = " on a black page" if score.on_black else ""
     return (
         f'{label.name} {score.score:.2f} ({threshold}): "{score.prompt}" beat "{score.background}" '
-        f"by {score.margin:.3f}{frame}{page}"
+        f"by {score.margin:.3f}{score.view}"
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Float, Select, String, and_, cast, exists,
 from sqlalchemy import type_coerce as read_as
 from sqlalchemy.orm import Session, aliased
 
+from worker.domain.view import Views
 from worker.store import verdicts
 from worker.store.counting import count_up_to
 from worker.store.tables import DecisionRow, EmbeddingRow, SubmissionRow, VerdictRow
@@ -50,10 +51,17 @@ class ArchiveChunk:
     has_verdict: NDArray[np.bool_]
     #: Of the decoded picture.
     frames: Sequence[int]
-    #: How many rows of `vectors` each submission has: one a frame, or two where it was seen on two pages.
+    parts: Sequence[int]
+    is_tall: Sequence[bool]
+    #: How many rows of `vectors` each submission has.
     views: NDArray[np.intp]
     #: float16, shape (sum of views, dimension), read-only.
     vectors: NDArray[np.float16]
+
+    def views_of(self, number: int) -> Views:
+        """Return what each vector of a submission stands for."""
+        frames, parts = self.frames[number], self.parts[number]
+        return Views(frames, parts, int(self.views[number]) // (frames * parts), bool(self.is_tall[number]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,8 @@ def _archived(span: Span, model_digest: str) -> Select[Any]:
             DecisionRow.sha256,
             judged,
             EmbeddingRow.frames,
+            EmbeddingRow.parts,
+            EmbeddingRow.height > EmbeddingRow.width,
             EmbeddingRow.dimension,
             EmbeddingRow.vectors,
         )
@@ -132,11 +142,11 @@ def _within(span: Span) -> list[ColumnElement[bool]]:
 
 
 def _chunk(rows: Sequence[Any]) -> ArchiveChunk:
-    stored = [row for row in rows if row[8] is not None]
+    stored = [row for row in rows if row[-1] is not None]
     undecoded = sum(row[4] is None for row in rows)
-    ids, submission_ids, decided_at, actions, sha256s, has_verdict, frames, dimensions, vectors = (
-        zip(*stored, strict=True) if stored else ((),) * 9
-    )
+    columns = zip(*stored, strict=True) if stored else ((),) * 11
+    ids, submission_ids, decided_at, actions, sha256s, has_verdict, *picture, dimensions, vectors = columns
+    frames, parts, is_tall = picture
     sizes = np.fromiter(map(len, vectors), np.intp, len(vectors))
     flat = np.frombuffer(b"".join(vectors), "<f2")
     return ArchiveChunk(
@@ -149,6 +159,8 @@ def _chunk(rows: Sequence[Any]) -> ArchiveChunk:
         sha256s=sha256s,
         has_verdict=np.array(has_verdict, np.bool_),
         frames=frames,
+        parts=parts,
+        is_tall=is_tall,
         views=sizes // (flat.itemsize * np.array(dimensions, np.intp)),
         vectors=flat.reshape(-1, dimensions[0]) if stored else np.empty((0, 0), "<f2"),
     )

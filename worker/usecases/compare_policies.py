@@ -15,6 +15,7 @@ from worker.domain.comparison import Change, Tally
 from worker.domain.decision import Decision, decide
 from worker.domain.policy import Action, Policy
 from worker.domain.scoring import LabelScore, PhraseVectors, score
+from worker.domain.view import Views
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
 from worker.store import archive, verdicts
@@ -126,7 +127,7 @@ class _FoundFlip:
     submission_id: str
     sha256: str
     decided_at: float
-    frames: int
+    views: Views
     vectors: NDArray[np.float16]
 
 
@@ -183,7 +184,7 @@ class _Counting:
                 chunk.submission_ids[n],
                 chunk.sha256s[n],
                 float(chunk.decided_at[n]),
-                chunk.frames[n],
+                chunk.views_of(n),
                 vectors,
             )
             heapq.heappush(self.kept, (size, chunk.decision_ids[n], flip))
@@ -203,8 +204,8 @@ class _Explain:
 
     def __call__(self, flip: _FoundFlip, submission: ArchivedSubmission) -> Flip:
         embedding = flip.vectors.astype(np.float32)
-        old = decide(self.old, score(self.old, embedding, self.old_vectors, self.scale, flip.frames))
-        new = decide(self.new, score(self.new, embedding, self.new_vectors, self.scale, flip.frames))
+        old = decide(self.old, score(self.old, embedding, self.old_vectors, self.scale, flip.views))
+        new = decide(self.new, score(self.new, embedding, self.new_vectors, self.scale, flip.views))
         return Flip(
             submission=submission,
             sha256=flip.sha256,

@@ -9,6 +9,7 @@ import numpy as np
 from worker.domain.decision import Decision, decide, decide_undecodable
 from worker.domain.picture import PictureFacts
 from worker.domain.scoring import Matrix
+from worker.domain.view import Views
 from worker.encoder.protocol import Encoder
 from worker.errors import UndecodablePictureError
 from worker.images.decoding.pool import DecoderPool
@@ -28,13 +29,15 @@ def vector_digest(encoder: Encoder, limits: Limits) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPicture:
-    """A picture as the model sees it: facts, and one unit vector a frame, shape (frames, dimension).
-
-    Twice as many where transparency shows: every frame on a white page, then every frame on a black one.
-    """
+    """A picture as the model sees it: facts, and one unit vector a view, shape (views, dimension)."""
 
     facts: PictureFacts
     embedding: Matrix
+
+    @property
+    def views(self) -> Views:
+        """What each vector stands for."""
+        return self.facts.views(len(self.embedding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +76,7 @@ class JudgePicture:
     def judge(self, live: LivePolicy, picture: EmbeddedPicture) -> Judgement:
         """Judge a picture whose embedding is known."""
         with self.stage("score"):
-            scores = live.score(
-                picture.embedding, self.encoder.scale, picture.facts.frames, most=self.most_scores
-            )
+            scores = live.score(picture.embedding, self.encoder.scale, picture.views, most=self.most_scores)
             return Judgement(decide(live.policy, scores), picture)
 
     def embed(self, data: bytes) -> EmbeddedPicture:

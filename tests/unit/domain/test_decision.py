@@ -10,14 +10,15 @@ from worker.domain.decision import decide, decide_undecodable, decide_unreadable
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.review import ReviewKind, kind_of_review, priority
 from worker.domain.scoring import LabelScore
+from worker.domain.view import FIRST, View
 
 WEAPONS = Label("weapons", ("a handgun",), review=0.5, block=0.9, severity=4)
 ALCOHOL = Label("alcohol", ("a beer",), review=0.3, severity=2)
 POLICY = Policy("posts", ("a person",), (WEAPONS, ALCOHOL))
 
 
-def scored(label: str, value: float, frame: int = 0) -> LabelScore:
-    return LabelScore(label, value, f"a {label} prompt", 0.25, "a person", 0.21, frame)
+def scored(label: str, value: float, view: View = FIRST) -> LabelScore:
+    return LabelScore(label, value, f"a {label} prompt", 0.25, "a person", 0.21, view)
 
 
 def decided(weapons: float, alcohol: float):
@@ -74,12 +75,12 @@ def test_the_reason_names_phrases_scores_and_thresholds():
 
 
 def test_the_reason_says_on_which_page_a_transparent_picture_shows_it():
-    hidden = replace(scored("weapons", 0.6, frame=3), on_black=True)
+    hidden = scored("weapons", 0.6, View(frame=3, on_black=True))
     assert decide(POLICY, [hidden]).reason.endswith("by 0.040 in frame 3 on a black page")
 
 
 def test_the_reason_names_the_frame_of_an_animation():
-    assert decide(POLICY, [scored("weapons", 0.6, frame=3)]).reason.endswith("by 0.040 in frame 3")
+    assert decide(POLICY, [scored("weapons", 0.6, View(frame=3))]).reason.endswith("by 0.040 in frame 3")
 
 
 def test_what_blocks_comes_before_what_is_more_severe():

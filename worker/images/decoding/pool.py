@@ -25,6 +25,7 @@ from typing import Any, Final
 import numpy as np
 
 from worker.domain.picture import PictureFacts
+from worker.domain.view import View, Views
 from worker.errors import ResourceUnavailableError, UnavailableError, UndecodablePictureError
 from worker.images.decoding.messages import BrokenMessageError, receive, send
 from worker.images.decoding.seeds import frame_seed
@@ -63,9 +64,18 @@ class PreparedPicture:
     """A decoded picture as its model wants it."""
 
     facts: PictureFacts
-    #: Shape (frames or twice as many, height, width, 3): the frames as seen on a white page, and again on a
-    #: black one where transparency makes them look different there.
+    #: Shape (views, height, width, 3), in the order of `views`.
     pixels: Pixels
+
+    @property
+    def views(self) -> Views:
+        """What each of the prepared pictures shows."""
+        return self.facts.views(len(self.pixels))
+
+    def showing(self, view: View) -> Pixels:
+        """Return the pixels that show what a view does, though that may be of another preparation."""
+        pixels: Pixels = self.pixels[self.views.index(view)]
+        return pixels
 
 
 class DecoderPool:
@@ -373,10 +383,11 @@ def _prepared(
     facts: PictureFacts, header: dict[str, Any], pixels: bytearray, preprocessing: Preprocessing
 ) -> PreparedPicture:
     """Return a picture whose shape is one that the model takes; an error of any kind where it is not."""
-    views, rows, columns, _ = header["shape"]
-    if views not in {facts.frames, 2 * facts.frames} or not preprocessing.makes(columns, rows):
+    count, rows, columns, _ = header["shape"]
+    if not preprocessing.makes(columns, rows):
         raise BrokenMessageError
-    return PreparedPicture(facts, np.frombuffer(pixels, np.uint8).reshape(views, rows, columns, 3))
+    facts.views(count)
+    return PreparedPicture(facts, np.frombuffer(pixels, np.uint8).reshape(count, rows, columns, 3))
 
 
 def _in_plain_characters(text: str) -> str:
