@@ -374,9 +374,11 @@ def _facts(data: bytes, header: dict[str, Any], limits: Limits) -> PictureFacts:
     """
     form, width, height, frames = header["format"], *(int(header[key]) for key in _NUMBERS)
     sane = 0 < width <= limits.max_side and 0 < height <= limits.max_side and 0 < frames <= limits.max_frames
-    if not sane or not _FORMAT.fullmatch(form):
+    time_share = float(header["time_share"])
+    if not sane or not _FORMAT.fullmatch(form) or not 0 <= time_share <= 1:
         raise BrokenMessageError
-    return PictureFacts(hashlib.sha256(data).hexdigest(), form, width, height, frames)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return PictureFacts(sha256, form, width, height, frames, time_share=time_share)
 
 
 def _prepared(
