@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image, ImageDraw
+from support.pictures import encoded
 
 from worker.images.decoding.decoder import Picture
 
@@ -50,3 +52,30 @@ def talking(photo: Image.Image, count: int) -> Sequence[Image.Image]:
         height = 2 + 3 * (step % 5)
         ImageDraw.Draw(frame).ellipse((105, 100 - height, 135, 100 + height), fill=(60, 20, 25))
     return frames
+
+
+def noisy(number: int) -> Image.Image:
+    """Return a red picture if the number is 0, else a green one, in which much stands to be cut."""
+    noise = np.random.default_rng(number).integers(0, 60, (48, 48, 3), np.uint8)
+    colour = (0, 180, 0) if number else (180, 0, 0)
+    return Image.fromarray(noise + np.array(colour, np.uint8))
+
+
+def grown_gif() -> bytes:
+    """Return a GIF of 32 x 32 whose second frame says 80 x 32: green, and blue beyond the picture."""
+    wide = Image.new("P", (80, 32), 0)
+    wide.putpalette([0, 255, 0, 0, 0, 255])
+    wide.paste(1, (32, 0, 80, 32))
+    first, second = encoded(Image.new("P", (32, 32), 0), "GIF"), encoded(wide, "GIF")
+    frame = second[second.index(b",\0\0\0\0") : -1]
+    colours = second[13 : 13 + 3 * 2 ** ((second[10] & 7) + 1)]
+    return first[:-1] + frame[:9] + bytes([0x80 | second[10] & 7]) + colours + frame[10:] + b";"
+
+
+def with_a_broken_frame(data: bytes, kind: str) -> bytes:
+    """Return a GIF or a PNG with a few wrong bytes in the pixels of its third frame."""
+    begin = {"GIF": b",\0\0\0\0", "PNG": b"fdAT"}[kind]
+    place = -1
+    for _ in range({"GIF": 3, "PNG": 2}[kind]):
+        place = data.index(begin, place + 1)
+    return data[: place + 1000] + b"\xff" * 4 + data[place + 1004 :]

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from support.animations import numbered, numbers_seen
+from support.animations import grown_gif, noisy, numbered, numbers_seen, with_a_broken_frame
 from support.pictures import animation, encoded
 
 from worker.errors import UndecodablePictureError
@@ -145,8 +145,7 @@ def test_one_frame_is_the_first():
     assert numbers_seen(decode(animation(numbers(*range(5)), "GIF"), limits)) == [0]
 
 
-# What a browser does with broken and odd files was watched in Chromium 156: see
-# tests/acceptance/test_animations_in_a_browser.py.
+# What a browser does with broken and odd files: tests/integration/images/test_animations_in_a_browser.py.
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG"])
@@ -164,11 +163,9 @@ def test_of_a_file_that_breaks_off_what_a_browser_shows_is_judged(kind, count):
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG"])
 def test_a_broken_frame_does_not_hide_those_after_it(kind):
-    data = bytearray(animation([noisy(number) for number in range(4)], kind, **ENDLESS))
-    middle = int(len(data) * 0.6)
-    data[middle : middle + 12] = b"\xff" * 12
+    data = with_a_broken_frame(animation([noisy(number) for number in range(4)], kind, **ENDLESS), kind)
 
-    picture = decode(bytes(data), LIMITS)
+    picture = decode(data, LIMITS)
 
     assert len(picture.frames) == 4
     assert greenish(picture.frames[-1])
@@ -233,13 +230,6 @@ def test_a_sequence_in_a_heif_is_refused():
     assert len(decode(cover + b"\0\0\0\x08free", LIMITS).frames) == 1
 
 
-def noisy(number):
-    """Return a red picture if the number is 0, else a green one, in which much stands to be cut."""
-    noise = np.random.default_rng(number).integers(0, 60, (48, 48, 3), np.uint8)
-    colour = (0, 180, 0) if number else (180, 0, 0)
-    return Image.fromarray(noise + np.array(colour, np.uint8))
-
-
 def reddish(frame):
     red, green, _ = np.asarray(frame, int).mean((0, 1))
     return red > green + 100
@@ -248,14 +238,3 @@ def reddish(frame):
 def greenish(frame):
     red, green, _ = np.asarray(frame, int).mean((0, 1))
     return green > red + 100
-
-
-def grown_gif():
-    """Return a GIF of 32 x 32 whose second frame says 80 x 32: green, and blue beyond the picture."""
-    wide = Image.new("P", (80, 32), 0)
-    wide.putpalette([0, 255, 0, 0, 0, 255])
-    wide.paste(1, (32, 0, 80, 32))
-    first, second = encoded(Image.new("P", (32, 32), 0), "GIF"), encoded(wide, "GIF")
-    frame = second[second.index(b",\0\0\0\0") : -1]
-    colours = second[13 : 13 + 3 * 2 ** ((second[10] & 7) + 1)]
-    return first[:-1] + frame[:9] + bytes([0x80 | second[10] & 7]) + colours + frame[10:] + b";"
