@@ -6,10 +6,14 @@ from typing import Final
 
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore
+from worker.domain.seen import WHOLE, Seen
 from worker.errors import UndecodablePictureError
 
 #: How the reason begins of what nobody could judge, because workers died of it.
 QUARANTINED: Final = "not judged, it is in quarantine"
+
+#: Mildest first.
+_ACTIONS: Final = tuple(Action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,13 @@ class Decision:
     held_back: bool = False
 
 
-def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
-    """Apply the thresholds of `policy` to the scores of its labels."""
+def decide(policy: Policy, scores: Sequence[LabelScore], seen: Seen = WHOLE) -> Decision:
+    """Apply the thresholds of `policy` to the scores of its labels, and mind what was not looked at."""
+    decision = _decide_by_scores(policy, scores)
+    return decision if seen.is_enough else _mind_unseen(policy, decision, seen)
+
+
+def _decide_by_scores(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
     flagged = [(policy.label(s.label), s) for s in scores if s.score >= policy.label(s.label).review]
     if not flagged:
         return Decision(Action.ALLOW, _nothing_found(scores), tuple(scores))
@@ -46,6 +55,14 @@ def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
         flagged=tuple(label.name for label, _ in flagged),
         severity=max(label.severity for label, _ in flagged),
     )
+
+
+def _mind_unseen(policy: Policy, decision: Decision, seen: Seen) -> Decision:
+    """Say what was not looked at, and take the policy's action for that if it is graver."""
+    action = max(decision.action, policy.on_partly_seen, key=_ACTIONS.index)
+    if any(policy.label(name).exclude_from_automatic_block for name in decision.flagged):
+        action = Action.REVIEW
+    return replace(decision, action=action, reason=f"{decision.reason}; {seen}")
 
 
 def hold_back(decision: Decision, limit: int) -> Decision:

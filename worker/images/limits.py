@@ -32,7 +32,17 @@ class Limits:
     def check_bytes(self, size: int) -> None:
         """Raise UndecodablePictureError where an encoded picture of `size` bytes is too large."""
         if size > self.max_bytes:
-            raise UndecodablePictureError(
-                f"the picture has {size:,} bytes; at most {self.max_bytes:,} are judged",
-                kind=UndecodableKind.TOO_LARGE,
-            )
+            raise _too_large(f"the picture has {size:,} bytes; at most {self.max_bytes:,} are judged")
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Raise UndecodablePictureError if a picture of this width and height is too large."""
+        width, height = size
+        what = f"the picture is {width:,} x {height:,} pixels; at most"
+        if max(size) > self.max_side:
+            raise _too_large(f"{what} {self.max_side:,} a side are judged")
+        if width * height > self.max_pixels:
+            raise _too_large(f"{what} {self.max_pixels:,} in all are judged")
+
+
+def _too_large(message: str) -> UndecodablePictureError:
+    return UndecodablePictureError(message, kind=UndecodableKind.TOO_LARGE)

@@ -114,6 +114,7 @@ def _policy(entry: PolicyEntry) -> Policy:
         on_undecodable=default,
         on_undecodable_kinds=kinds,
         on_error=entry.on_error,
+        on_partly_seen=entry.on_partly_seen,
         automatic_blocks_per_hour=entry.limits.automatic_blocks_per_hour,
         share_of_allowed=entry.audit.share_of_allowed,
         reviewing=_reviewing(entry.reviews),

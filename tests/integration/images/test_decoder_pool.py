@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from support.animations import numbered
 from support.decoders import LIMITS, MEMORY_BYTES, POISONED, open_pool, process_ids
 from support.deployment import wait_for
 from support.pictures import RED, WHITE, animation, drawing, encoded
@@ -354,14 +355,32 @@ with open_pool(child_module=POISONED, seconds=600) as pool:
         {"height": float("inf")},
         {"format": "PNG\0"},
         {"format": 7},
+        {"time_share": 1.5},
+        {"time_share": -0.1},
+        {"time_share": float("nan")},
+        {"time_share": None},
     ],
 )
 def test_an_answer_that_makes_no_sense_is_noticed(changed):
-    header = {"format": "PNG", "width": 5, "height": 5, "frames": 1, "shape": [1, 24, 32, 3]} | changed
+    usual = {"format": "PNG", "width": 5, "height": 5, "frames": 1, "time_share": 1, "shape": [1, 24, 32, 3]}
+    header = usual | changed
     with pytest.raises((BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError)):
         decoder_pool._prepared(
             decoder_pool._facts(b"", header, LIMITS), header, bytearray(24 * 32 * 3), SQUARE
         )
+
+
+def test_the_frames_of_a_long_animation_are_drawn_by_the_deployments_key():
+    data = animation([numbered(number) for number in range(60)], "GIF", loop=0)
+    draws = []
+    for key in (b"a key", b"a key", b"another", b""):
+        with open_pool(processes=1, frame_key=key) as pool:
+            picture = pool.decode(data, SQUARE)
+            draws.append(picture.pixels.tobytes())
+            assert picture.facts.time_share == pytest.approx(8 / 60)
+
+    assert draws[0] == draws[1]
+    assert len(set(draws)) == 3
 
 
 def test_a_refusal_that_quotes_the_pictures_bytes_is_fit_for_every_database(fragile):

@@ -1,7 +1,8 @@
-"""Finds the colours that an AVIF or HEIC file declares, in its boxes (ISO/IEC 14496-12 and 23008-12)."""
+"""Finds what an AVIF or HEIC file declares in its boxes (ISO/IEC 14496-12 and 23008-12)."""
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from worker.images.decoding.profiles import cicp_profile
@@ -11,20 +12,23 @@ _TO_SAMPLES: Final = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 #: Bytes before the boxes that are inside these ones.
 _HEADS: Final = {b"meta": 4, b"stsd": 8}
 _VISUAL_SAMPLE_ENTRY_BYTES: Final = 78
-#: More than any picture has; further ones are not looked at.
-_MAX_BOXES: Final = 4096
 
 
 def declared_profile(data: bytes, *, is_sequence: bool) -> bytes | None:
     """Return the profile of the colours that a file declares by number; None without any, or broken ones."""
-    try:
+    with suppress(struct.error, LookupError):
         properties = _of_track(data) if is_sequence else _of_primary_item(data)
         for name, content in properties:
             if name == b"colr" and content[:4] == b"nclx":
                 return cicp_profile(*struct.unpack_from(">HH", content, 4))
-    except (struct.error, LookupError):
-        pass
     return None
+
+
+def has_track(data: bytes) -> bool:
+    """Whether the file holds a track: an image sequence or a film."""
+    with suppress(struct.error):
+        return any(name == b"moov" for name, _, _ in _spans(data))
+    return False
 
 
 def end_early(data: bytes) -> bool:
@@ -60,7 +64,7 @@ def _associated(ipma: bytes, wanted: int) -> list[int]:
     version, is_wide = ipma[0], ipma[3] & 1
     (entries,) = struct.unpack_from(">I", ipma, 4)
     at = 8
-    for _ in range(min(entries, _MAX_BOXES)):
+    for _ in range(entries):
         item, count = struct.unpack_from(">IB" if version else ">HB", ipma, at)
         at += 5 if version else 3
         if item == wanted:
@@ -87,9 +91,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _spans(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield each box's name, and where its content begins and should end."""
     at = 0
-    for _ in range(_MAX_BOXES):
-        if at + 8 > len(data):
-            return
+    while at + 8 <= len(data):
         size, name = struct.unpack_from(">I4s", data, at)
         start = at + 8
         if size == 1:

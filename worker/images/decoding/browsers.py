@@ -18,11 +18,8 @@ def as_browsers_read(data: bytes) -> bytes:
 
 
 def describe(image: Image.Image, data: bytes) -> None:
-    """Note in the `info` of an opened picture what Pillow does not know of its file."""
+    """Note in the `info` of an opened picture what Pillow does not know of the file that it reads."""
     match image.format:
-        case "JPEG" | "MPO" if truncation.lacks_end(data):
-            image.info[truncation.NO_END] = True
-            return
         case "PNG" if png.has_deep_transparency(data):
             if getattr(image, "n_frames", 1) > 1:
                 raise UndecodablePictureError(

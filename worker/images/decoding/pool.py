@@ -33,6 +33,7 @@ from worker.errors import (
     UndecodablePictureError,
 )
 from worker.images.decoding.messages import BrokenMessageError, receive, send
+from worker.images.decoding.seeds import frame_seed
 from worker.images.limits import Limits
 from worker.images.local_folder import SHORTAGES
 from worker.images.preprocessing import Pixels, Preprocessing
@@ -87,7 +88,8 @@ class DecoderPool:
 
     `processes` 0 means as many as there are processors, but no more than four. A picture that takes longer
     than `seconds`, or its child more address space than `memory_bytes`, is refused. `lazy` starts each child
-    when it is needed first.
+    when it is needed first. `frame_key` is the secret by which frames of long animations are drawn; without
+    one an uploader can compute which.
     """
 
     def __init__(  # noqa: PLR0913 - all but one by name
@@ -99,8 +101,10 @@ class DecoderPool:
         memory_bytes: int,
         child_module: str = _CHILD_MODULE,
         lazy: bool = False,
+        frame_key: bytes = b"",
     ) -> None:
         self.limits = limits
+        self._frame_key = frame_key
         self._seconds, self._memory_bytes = seconds, memory_bytes
         settings = {"limits": asdict(limits), "seconds": seconds, "memory_bytes": memory_bytes}
         self._command = [sys.executable, "-P", "-m", child_module, json.dumps(settings)]
@@ -227,7 +231,11 @@ class DecoderPool:
 
         UndecodablePictureError where the child cannot go on after it.
         """
-        request = {"preprocessing": asdict(preprocessing), "scaled": scaled}
+        request = {
+            "preprocessing": asdict(preprocessing),
+            "scaled": scaled,
+            "seed": frame_seed(self._frame_key, data).hex(),
+        }
         try:
             most_bytes = 2 * self.limits.max_frames * preprocessing.most_bytes
             header, pixels = child.ask(request, data, most_bytes, self._seconds)
@@ -375,9 +383,11 @@ def _facts(data: bytes, header: dict[str, Any], limits: Limits) -> PictureFacts:
     """
     form, width, height, frames = header["format"], *(int(header[key]) for key in _NUMBERS)
     sane = 0 < width <= limits.max_side and 0 < height <= limits.max_side and 0 < frames <= limits.max_frames
-    if not sane or not _FORMAT.fullmatch(form):
+    time_share = float(header["time_share"])
+    if not sane or not _FORMAT.fullmatch(form) or not 0 <= time_share <= 1:
         raise BrokenMessageError
-    return PictureFacts(hashlib.sha256(data).hexdigest(), form, width, height, frames)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return PictureFacts(sha256, form, width, height, frames, time_share=time_share)
 
 
 def _prepared(

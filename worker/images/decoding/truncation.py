@@ -8,7 +8,7 @@ from PIL import Image
 from worker.errors import UndecodableKind, UndecodablePictureError
 from worker.images.decoding import boxes
 
-#: An opened picture's `info` says there that its file has no end marker.
+#: An opened picture's `info` says there whether its file has no end marker.
 NO_END: Final = "no_end"
 #: Share of the picture that may be missing.
 _UNNOTICED: Final = 0.02
@@ -39,7 +39,7 @@ def load_whole(image: Image.Image) -> None:
         image.tile = []  # type: ignore[attr-defined] # what was decoded is all there will be
         if not is_still or image.format not in _BY_ROWS or _missing_rows(image) > _UNNOTICED:
             raise
-    if NO_END in image.info and _missing_blocks(image) > _UNNOTICED:
+    if image.info.get(NO_END) and _missing_blocks(image) > _UNNOTICED:
         raise cut_off()
 
 

@@ -1,0 +1,81 @@
+"""Draws animations and says which of their frames a decoder looked at: each frame is a number's picture."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+from support.pictures import encoded
+
+from worker.images.decoding.decoder import Picture
+
+SIZE = (48, 48)
+_CELLS = 4
+_BITS = _CELLS * _CELLS
+_ODD = 40_503
+
+
+def numbered(number: int, size: tuple[int, int] = SIZE) -> Image.Image:
+    """Return a picture of big black and white cells that no other number has."""
+    cells = Image.new("L", (_CELLS, _CELLS))
+    cells.putdata([255 * bit for bit in _bits(number)])
+    return cells.resize(size, Image.Resampling.NEAREST).convert("RGB")
+
+
+def numbers_seen(picture: Picture, most: int = 256) -> list[int]:
+    """Return which numbers the frames show that were looked at."""
+    known = {_bits(number): number for number in range(most)}
+    return [known[_read(frame)] for frame in picture.frames]
+
+
+def _bits(number: int) -> tuple[int, ...]:
+    # Odd, so that no two numbers have the same bits.
+    scattered = number * _ODD % 2**_BITS
+    return tuple(scattered >> bit & 1 for bit in range(_BITS))
+
+
+def _read(frame: Image.Image) -> tuple[int, ...]:
+    small = frame.convert("L").resize((_CELLS, _CELLS), Image.Resampling.BOX)
+    return tuple(int(value > 127) for value in small.get_flattened_data())
+
+
+def panned(photo: Image.Image, count: int, span: float) -> Sequence[Image.Image]:
+    """Return frames of a camera that turns over this share of a photograph's width."""
+    width = photo.width * (1 - span)
+    lefts = [photo.width * span * step / (count - 1) for step in range(count)]
+    return [photo.resize((240, 180), box=(left, 0, left + width, photo.height)) for left in lefts]
+
+
+def talking(photo: Image.Image, count: int) -> Sequence[Image.Image]:
+    """Return frames of a still scene in which a mouth opens and closes."""
+    frames = [photo.resize((240, 180)) for _ in range(count)]
+    for step, frame in enumerate(frames):
+        height = 2 + 3 * (step % 5)
+        ImageDraw.Draw(frame).ellipse((105, 100 - height, 135, 100 + height), fill=(60, 20, 25))
+    return frames
+
+
+def noisy(number: int) -> Image.Image:
+    """Return a red picture if the number is 0, else a green one, in which much stands to be cut."""
+    noise = np.random.default_rng(number).integers(0, 60, (48, 48, 3), np.uint8)
+    colour = (0, 180, 0) if number else (180, 0, 0)
+    return Image.fromarray(noise + np.array(colour, np.uint8))
+
+
+def grown_gif() -> bytes:
+    """Return a GIF of 32 x 32 whose second frame says 80 x 32: green, and blue beyond the picture."""
+    wide = Image.new("P", (80, 32), 0)
+    wide.putpalette([0, 255, 0, 0, 0, 255])
+    wide.paste(1, (32, 0, 80, 32))
+    first, second = encoded(Image.new("P", (32, 32), 0), "GIF"), encoded(wide, "GIF")
+    frame = second[second.index(b",\0\0\0\0") : -1]
+    colours = second[13 : 13 + 3 * 2 ** ((second[10] & 7) + 1)]
+    return first[:-1] + frame[:9] + bytes([0x80 | second[10] & 7]) + colours + frame[10:] + b";"
+
+
+def with_a_broken_frame(data: bytes, kind: str) -> bytes:
+    """Return a GIF or a PNG with a few wrong bytes in the pixels of its third frame."""
+    begin = {"GIF": b",\0\0\0\0", "PNG": b"fdAT"}[kind]
+    place = -1
+    for _ in range({"GIF": 3, "PNG": 2}[kind]):
+        place = data.index(begin, place + 1)
+    return data[: place + 1000] + b"\xff" * 4 + data[place + 1004 :]
