@@ -18,6 +18,9 @@ SQUARE = Preprocessing(3, width=224, height=224)
 #: What a refusal begins with, and what it is counted as.
 REFUSALS = {
     "the bytes are no picture": "no picture of a kind that is judged",
+    "it is a": "no picture of a kind that is judged",
+    "HEIC is judged only": "no picture of a kind that is judged",
+    "the picture is cut off": "cut off",
     "the picture is broken": "broken",
     "the picture is empty": "empty",
     "the picture is larger": "too large",
