@@ -73,6 +73,16 @@ def bmp(size, *, bits=32, compression=0, masks=(0, 0, 0, 0), profile=b""):
     return b"BM" + file + header[:size] + pixels + profile
 
 
+def bmp16(size, masks):
+    """Return a BMP of 16 bits a pixel; its pixels are arbitrary."""
+    pixels = np.arange(64 * 64, dtype="<u2").reshape(64, 64) * np.uint16(13)
+    header = struct.pack("<IiiHHIIiiII", size, 64, 64, 1, 16, 3, pixels.nbytes, 0, 0, 0, 0)
+    header = (header + struct.pack("<4I", *masks) + b"BGRs").ljust(size, b"\0")[:size]
+    return (
+        b"BM" + struct.pack("<IHHI", 14 + size + pixels.nbytes, 0, 0, 14 + size) + header + pixels.tobytes()
+    )
+
+
 def row(depth):
     """Return 16 pixels of all the values there are."""
     bits = "".join(format(value % 2**depth, f"0{depth}b") for value in range(16))
@@ -196,6 +206,9 @@ def transparency():
     yield "BMP, alpha mask", bmp(108, masks=MASKS)
     yield "BMP, bit fields", bmp(108, compression=3, masks=MASKS)
     yield "BMP, no alpha mask", bmp(108)
+    yield "BMP, five bits and alpha", bmp16(56, (0x7C00, 0x3E0, 0x1F, 0x8000))
+    yield "BMP, four bits and alpha", bmp16(124, (0xF00, 0xF0, 0xF, 0xF000))
+    yield "BMP, colours in another order", bmp16(56, (0x1F, 0x7E0, 0xF800, 0))
     palette = Image.new("P", (4, 4))
     palette.putpalette([255, 0, 0, 0, 255, 0])
     palette.putdata([0, 1] * 8)
@@ -280,6 +293,10 @@ def brighter_than_white():
         yield f"PNG {values}", with_chunks(PNG, cicp(*values, 0, 1))
         yield f"AVIF {values}", nclx(*values)
     yield "AVIF, alpha", encoded(FADING, "AVIF", quality=90)
+
+    indexed = encoded(Image.linear_gradient("L").quantize(16), "BMP")
+    for start in (0, 14, 54, 100):
+        yield f"BMP, pixels from {start}", indexed[:10] + struct.pack("<I", start) + indexed[14:]
 
 
 def last_rows():
