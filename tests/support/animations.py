@@ -1,6 +1,8 @@
 """Draws animations and says which of their frames a decoder looked at: each frame is a number's picture."""
 
+import struct
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -79,3 +81,29 @@ def with_a_broken_frame(data: bytes, kind: str) -> bytes:
     for _ in range({"GIF": 3, "PNG": 2}[kind]):
         place = data.index(begin, place + 1)
     return data[: place + 1000] + b"\xff" * 4 + data[place + 1004 :]
+
+
+def random_gif(random: Random, frames: int = 4) -> bytes:
+    """Return a GIF of 16 x 16 whose frames are drawn and disposed of in every way, some with holes."""
+    colours = bytes([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+    parts = [b"GIF89a", struct.pack("<HHBBB", 16, 16, 0x81, random.choice([0, 2]), 0), colours]
+    for number in range(frames):
+        is_full = number == 0 and random.random() < 0.7
+        width, height = (16, 16) if is_full else random.choices((6, 10), k=2)
+        left, top = (0, 0) if is_full else random.choices(range(7), k=2)
+        hole, colour = random.choice([None, None, 0, 3]), random.randrange(4)
+        has_holes = hole is not None and random.random() < 0.5
+        pixels = [hole if has_holes and (n + n // width) % 2 else colour for n in range(width * height)]
+        control = (random.randrange(8) << 2 | (hole is not None), 10, hole or 0)
+        parts += [b"!\xf9\x04", struct.pack("<BHBx", *control)]
+        parts += [b",", struct.pack("<HHHHB", left, top, width, height, 0), _lzw(pixels)]
+    return b"".join(parts) + b";"
+
+
+def _lzw(pixels: Sequence[int | None]) -> bytes:
+    """Return two-bit pixels as GIF packs them, uncompressed: a clear code before every second one."""
+    codes = [code for n, pixel in enumerate(pixels) for code in ([4] * (n % 2 == 0) + [pixel or 0])] + [5]
+    packed = sum(code << 3 * n for n, code in enumerate(codes))
+    data = packed.to_bytes(3 * len(codes) // 8 + 1, "little")
+    blocks = [data[n : n + 255] for n in range(0, len(data), 255)]
+    return b"\x02" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"

@@ -7,6 +7,8 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from support.animations import grown_gif, noisy, numbered, numbers_seen, with_a_broken_frame
 from support.pictures import animation, encoded
@@ -238,3 +240,46 @@ def reddish(frame):
 def greenish(frame):
     red, green, _ = np.asarray(frame, int).mean((0, 1))
     return green > red + 100
+
+
+WHOLE = {
+    kind: animation(numbers(*range(12)), kind, duration=[10 * n for n in range(12)], **ENDLESS)
+    for kind in ANIMATED
+}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from(ANIMATED),
+    kept=st.floats(0.2, 1),
+    changes=st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 255)), max_size=6),
+    seed=st.binary(max_size=32),
+)
+def test_damaged_animations_are_judged_or_refused_and_do_nothing_else(kind, kept, changes, seed):
+    data = bytearray(WHOLE[kind])
+    for place, value in changes:
+        data[place % len(data)] = value
+    few = Limits(max_bytes=4_000_000, max_pixels=1_000_000, max_side=2_000, max_frames=4)
+
+    try:
+        picture = decode(bytes(data[: int(len(data) * kept)]), few, seed=seed)
+    except UndecodablePictureError:
+        return
+
+    assert 1 <= len(picture.frames) <= 4
+    assert 0 < picture.time_share <= 1
+    assert {frame.mode for frame in picture.frames} == {"RGB"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(durations=st.lists(st.integers(0, 65_535), min_size=10, max_size=10), kind=st.sampled_from(ANIMATED))
+def test_any_durations_are_weighed(durations, kind):
+    # A PNG says them as fractions of its own, a GIF in hundredths of a second.
+    unit = 10 if kind == "GIF" else 1
+    data = animation(numbers(*range(10)), kind, duration=[unit * d for d in durations], **ENDLESS)
+
+    picture = decode(data, LIMITS)
+
+    weights = [100 if unit * d <= 10 else unit * d for d in durations]
+    share = sum(weights[n] for n in numbers_seen(picture)) / sum(weights)
+    assert picture.time_share == pytest.approx(share, abs=0.001)

@@ -1,6 +1,8 @@
 """Walks through the frames of an animation, as far as a browser shows them."""
 
+import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -13,6 +15,7 @@ from worker.images.decoding.display_time import (
     plays,
     time_on_screen,
 )
+from worker.images.decoding.gif import Gif
 from worker.images.decoding.png_frames import count_png_frames
 from worker.images.decoding.sampling import Sample, choose
 from worker.images.decoding.sketch import sketch
@@ -21,14 +24,14 @@ from worker.images.limits import Limits
 
 #: The further pictures of an MPO or a HEIC (depth, gain map, other eye) are never shown: it counts as still.
 _ANIMATED: Final = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-#: Browsers show the rows of a broken frame that they could read, and go on with the next frame.
-_SHOWN_IN_PART: Final = frozenset({"GIF", "PNG"})
 #: Reaching a frame costs time however small it is.
 _MAX_FRAMES_WALKED: Final = 10_000
 
 
 def frame_count(image: Image.Image, data: bytes, limits: Limits) -> int:
     """Return how many frames a picture has; UndecodablePictureError if that is more than we judge."""
+    if image.format == "GIF":
+        return _count_gif_frames(image, data, limits)
     total = int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
     if image.format == "PNG" and total > 1:
         # Beyond the last one Pillow finds the last one again.
@@ -38,10 +41,19 @@ def frame_count(image: Image.Image, data: bytes, limits: Limits) -> int:
     return total
 
 
+def _count_gif_frames(image: Image.Image, data: bytes, limits: Limits) -> int:
+    gif = Gif.read(data)
+    if len(gif.frames) > 1:
+        # A frame can be larger than the canvas, and is decoded whole.
+        largest = max((image.size, *(frame.size for frame in gif.frames)), key=math.prod)
+        _check_animation(largest, len(gif.frames), limits)
+    return len(gif.frames)
+
+
 def sample_frames(image: Image.Image, data: bytes, limits: Limits, seed: bytes) -> Sample:
     """Walk through a whole animation, and choose the frames to look at."""
     milliseconds, sketches = [], []
-    for frame in walk(image, frame_count(image, data, limits), limits):
+    for frame in walk(image, data, frame_count(image, data, limits), limits):
         milliseconds.append(frame_milliseconds(frame))
         sketches.append(sketch(frame))
     last = len(sketches) - 1
@@ -51,26 +63,29 @@ def sample_frames(image: Image.Image, data: bytes, limits: Limits, seed: bytes) 
     return choose(times, np.stack(sketches), tuple(required), limits.max_frames, seed)
 
 
-def walk(image: Image.Image, count: int, limits: Limits) -> Iterator[Image.Image]:
+def walk(image: Image.Image, data: bytes, count: int, limits: Limits) -> Iterator[Image.Image]:
     """Yield the first frames, each once it is loaded; end early if the file breaks off after the first one.
 
     UndecodablePictureError, or any error of Pillow's, if not even the first frame can be shown.
     """
-    canvas = image.size
+    if image.format == "GIF":
+        yield from islice(Gif.read(data).composed(limits), count)
+        return
     for index in range(count):
-        if index:
-            if not _advance(image, index):
-                return
-        else:
+        if index == 0:
             load_whole(image)
-            # Some formats say the true size only now.
-            canvas = image.size
+        elif not _advance(image, index):
+            return
+        # Some formats say the true size only now.
         limits.check_size(image.size)
-        yield image if image.size == canvas else _on_canvas(image, canvas)
+        yield image
 
 
 def _advance(image: Image.Image, index: int) -> bool:
-    """Load the next frame, a broken one as far as browsers show it; False if there is none."""
+    """Load the next frame; False if there is none.
+
+    Of a broken frame of a PNG browsers show the rows that they could read, and go on with the next one.
+    """
     try:
         image.seek(index)
     except EOFError:
@@ -78,7 +93,7 @@ def _advance(image: Image.Image, index: int) -> bool:
     try:
         image.load()
     except (OSError, EOFError):
-        if image.format not in _SHOWN_IN_PART:
+        if image.format != "PNG":
             return False
         _finish(image)
     return True
@@ -90,11 +105,6 @@ def _finish(image: Image.Image) -> None:
     if image.tile:
         image.tile = []
         image.load_end()
-
-
-def _on_canvas(image: Image.Image, canvas: tuple[int, int]) -> Image.Image:
-    """Return a GIF's frame without what lies beyond the first frame; Pillow would enlarge the picture."""
-    return image.crop((0, 0, *canvas))
 
 
 def _check_animation(size: tuple[int, int], total: int, limits: Limits) -> None:

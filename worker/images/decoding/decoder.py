@@ -96,7 +96,7 @@ def _decode(data: bytes, limits: Limits, scaling: Scaling | None, seed: bytes) -
         size = image.size
         if scaling and image.format in _SCALABLE:
             _scale_down(image, scaling)
-        frames = [_as_seen(frame, image) for frame in _chosen(image, sample, limits)]
+        frames = [_as_seen(frame, image) for frame in _chosen(image, data, sample, limits)]
         width, height = frames[0][0].size if image.size == size else turned(size, image)
         return Picture(
             image.format or "",
@@ -129,15 +129,17 @@ def _opened(data: bytes, limits: Limits) -> Image.Image:
 def _sample(image: Image.Image, data: bytes, limits: Limits, seed: bytes) -> Sample:
     """Return which frames to look at; `image` stays at its first one."""
     total = frame_count(image, data, limits)
+    if total == 0:
+        raise UndecodablePictureError("the picture is broken: it holds no frame")
     if total <= limits.max_frames:
         return Sample(tuple(range(total)))
     with _opened(data, limits) as walked:
         return sample_frames(walked, data, limits, seed)
 
 
-def _chosen(image: Image.Image, sample: Sample, limits: Limits) -> Iterator[Image.Image]:
+def _chosen(image: Image.Image, data: bytes, sample: Sample, limits: Limits) -> Iterator[Image.Image]:
     """Yield the frames of a sample, each valid until the next one."""
-    for index, frame in enumerate(walk(image, sample.frames[-1] + 1, limits)):
+    for index, frame in enumerate(walk(image, data, sample.frames[-1] + 1, limits)):
         if index in sample.frames:
             yield frame
 

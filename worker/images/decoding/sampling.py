@@ -13,6 +13,8 @@ from worker.images.decoding.sketch import Sketch, differences, nearly_the_same
 #: Frames that are asked how much time looks like them; fewer in long animations, to bound the comparisons.
 _MAX_CANDIDATES: Final = 64
 _MAX_COMPARISONS: Final = 200_000
+#: Of a share; more would be rounding errors of its sum.
+_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class _Drawing:
 
     @property
     def time_share(self) -> float:
-        return min(1.0, float(self._shares[self._seen].sum()))
+        return min(1.0, round(float(self._shares[self._seen].sum()), _DIGITS))
 
     @property
     def _seen(self) -> NDArray[np.bool_]:
