@@ -56,12 +56,13 @@ def _is_ordinary(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> b
     """
     sample = image.resize((_SAMPLE_SIDE, _SAMPLE_SIDE), Image.Resampling.BOX)
     before, after = _cells(sample.convert("RGB")), _cells(transform.apply(sample))
-    shift = np.abs(after - before).mean(axis=(1, 3))
-    contrast = _ORDINARY_GAIN * before.std(axis=(1, 3)) + _ORDINARY_CONTRAST
-    return bool((shift <= _ORDINARY_SHIFT).all() and (after.std(axis=(1, 3)) <= contrast).all())
+    shift = np.abs(after - before).mean(axis=1)
+    contrast = _ORDINARY_GAIN * before.std(axis=1) + _ORDINARY_CONTRAST
+    return bool((shift <= _ORDINARY_SHIFT).all() and (after.std(axis=1) <= contrast).all())
 
 
 def _cells(sample: Image.Image) -> NDArray[np.float32]:
-    """Return shape (rows, side, columns, side, 3)."""
+    """Return the pixels of each cell and channel side by side, shape (cells * channels, pixels)."""
     count = _SAMPLE_SIDE // _CELL_SIDE
-    return np.asarray(sample, np.float32).reshape(count, _CELL_SIDE, count, _CELL_SIDE, 3)
+    pixels = np.asarray(sample, np.float32).reshape(count, _CELL_SIDE, count, _CELL_SIDE, 3)
+    return pixels.transpose(0, 2, 4, 1, 3).reshape(-1, _CELL_SIDE**2)
