@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from worker.domain.picture import PictureFacts
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore
 
 #: How the reason begins of what nobody could judge, because workers died of it.
 QUARANTINED: Final = "not judged, it is in quarantine"
+
+#: The centre square of a 4:3 picture covers no less, and goes without saying.
+_SEEN: Final = 0.74
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,15 @@ class Decision:
     held_back: bool = False
 
 
-def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
-    """Apply the thresholds of `policy` to the scores of its labels."""
+def decide(policy: Policy, scores: Sequence[LabelScore], facts: PictureFacts | None = None) -> Decision:
+    """Apply the thresholds of `policy` to the scores of its labels; with `facts`, say what was not seen."""
+    decision = _by_thresholds(policy, scores)
+    if facts is None or facts.area_share >= _SEEN:
+        return decision
+    return replace(decision, reason=f"{decision.reason}; {facts.area_share:.0%} of the picture was looked at")
+
+
+def _by_thresholds(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
     flagged = [(policy.label(s.label), s) for s in scores if s.score >= policy.label(s.label).review]
     if not flagged:
         return Decision(Action.ALLOW, _nothing_found(scores), tuple(scores))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain.decision import decide, decide_undecodable, decide_unreadable, hold_back
+from worker.domain.picture import PictureFacts
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.review import ReviewKind, kind_of_review, priority
 from worker.domain.scoring import LabelScore
@@ -81,6 +82,21 @@ def test_the_reason_says_on_which_page_a_transparent_picture_shows_it():
 
 def test_the_reason_names_the_frame_of_an_animation():
     assert decide(POLICY, [scored("weapons", 0.6, View(frame=3))]).reason.endswith("by 0.040 in frame 3")
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(1.0, ""), (0.75, ""), (0.6, "; 60% of the picture was looked at")]
+)
+def test_the_reason_says_if_much_was_not_looked_at(share, words):
+    facts = PictureFacts("a" * 64, "PNG", 9000, 900, 1, parts=6, area_share=share)
+    scores = [scored("weapons", 0.6, View(part=5, parts=6))]
+    assert decide(POLICY, scores, facts).reason == (
+        'weapons 0.60 (review at 0.5): "a weapons prompt" beat "a person" by 0.040 '
+        f"in the 6th of 6 parts from the left{words}"
+    )
+    assert decide(POLICY, [scored("weapons", 0)], facts).reason == (
+        f"no label reached its threshold; nearest weapons 0.00{words}"
+    )
 
 
 def test_what_blocks_comes_before_what_is_more_severe():

@@ -58,6 +58,11 @@ class Picture:
     #: The same frames as seen on a black page; empty unless transparency makes them look different.
     on_black: tuple[Image.Image, ...] = ()
 
+    @property
+    def pages(self) -> tuple[tuple[Image.Image, ...], ...]:
+        """The frames on every page that they are looked at on."""
+        return (self.frames, self.on_black) if self.on_black else (self.frames,)
+
 
 def decode(data: bytes, limits: Limits, scaling: Scaling | None = None) -> Picture:
     """Decode a picture as people see it, known by its content alone; safe to call from many threads.
