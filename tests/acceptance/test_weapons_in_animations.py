@@ -106,6 +106,6 @@ def test_a_slide_show_that_eight_frames_do_not_cover_is_reviewed_and_says_so(sca
 
     slides, pan = judged["slides.gif"], judged["pan.webp"]
     assert (slides["action"], slides["labels"]) == (Action.REVIEW, [])
-    assert slides["reason"].endswith(" % of the time were looked at")
+    assert slides["reason"].endswith("% of the time were looked at")
     assert slides["time_share"] < 0.15
     assert (pan["action"], pan["time_share"]) == (Action.ALLOW, 1)

@@ -36,7 +36,9 @@ class Decision:
 def decide(policy: Policy, scores: Sequence[LabelScore], seen: Seen = WHOLE) -> Decision:
     """Apply the thresholds of `policy` to the scores of its labels, and mind what was not looked at."""
     decision = _decide_by_scores(policy, scores)
-    return decision if seen.is_enough else _mind_unseen(policy, decision, seen)
+    if said := str(seen):
+        decision = replace(decision, reason=f"{decision.reason}; {said}")
+    return decision if seen.is_enough else _mind_unseen(policy, decision)
 
 
 def _decide_by_scores(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
@@ -57,12 +59,12 @@ def _decide_by_scores(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
     )
 
 
-def _mind_unseen(policy: Policy, decision: Decision, seen: Seen) -> Decision:
-    """Say what was not looked at, and take the policy's action for that if it is graver."""
+def _mind_unseen(policy: Policy, decision: Decision) -> Decision:
+    """Take the policy's action for a picture that is partly seen, if it is graver."""
     action = max(decision.action, policy.on_partly_seen, key=_ACTIONS.index)
     if any(policy.label(name).exclude_from_automatic_block for name in decision.flagged):
         action = Action.REVIEW
-    return replace(decision, action=action, reason=f"{decision.reason}; {seen}")
+    return replace(decision, action=action)
 
 
 def hold_back(decision: Decision, limit: int) -> Decision:

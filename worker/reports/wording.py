@@ -119,7 +119,7 @@ def _label_reason(flip: LabelFlip, new: Policy) -> str:
     winner, loser = shown.prompt, shown.background
     if shown.margin < 0:
         winner, loser = loser, winner
-    return f'{flip.label} {_scores(flip, new)}: "{winner}" beat "{loser}"'
+    return f'{flip.label} {_scores(flip, new)}: "{winner}" beat "{loser}"{shown.view}'
 
 
 def _scores(flip: LabelFlip, new: Policy) -> str:

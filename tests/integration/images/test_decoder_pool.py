@@ -15,20 +15,23 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from support.animations import numbered
 from support.decoders import LIMITS, MEMORY_BYTES, POISONED, open_pool, process_ids
 from support.deployment import wait_for
 from support.pictures import RED, WHITE, animation, drawing, encoded
 from support.poisoned_child import poisoned
 
+from worker.domain.view import Views
 from worker.errors import ResourceUnavailableError, UnavailableError, UndecodablePictureError
 from worker.images.decoding import pool as decoder_pool
 from worker.images.decoding.decoder import decode
 from worker.images.decoding.messages import BrokenMessageError
-from worker.images.preprocessing import Preprocessing, prepare
+from worker.images.preprocessing import Preprocessing, prepare, prepare_parts
 
 SQUARE = Preprocessing(Image.Resampling.BICUBIC, width=32, height=24)
+#: As CLIP: scaled, then cropped at the centre.
+CROPPED = Preprocessing(Image.Resampling.NEAREST, shortest_edge=32, crop_width=32, crop_height=32)
 GOOD = encoded(drawing(), "PNG")
 
 
@@ -87,6 +90,53 @@ def test_frames_that_grow_come_back_in_one_shape_even_where_the_model_follows_th
     patches = Preprocessing(Image.Resampling.BILINEAR, patch_side=8, max_patches=16)
 
     assert pool.decode(grows, patches).pixels.shape == (2, 32, 32, 3)
+
+
+def test_of_a_wide_picture_every_part_comes_back_and_of_a_tall_one_likewise(pool):
+    wide = Image.new("RGB", (400, 100), WHITE)
+    wide.paste(RED, (0, 0, 100, 100))
+    for picture, is_tall in ((wide, False), (wide.transpose(Image.Transpose.ROTATE_270), True)):
+        made = pool.decode(encoded(picture, "PNG"), CROPPED)
+        assert (made.facts.parts, made.facts.area_share, made.views) == (6, 1.0, Views(1, 6, 1, is_tall))
+        assert [(one == RED).all(axis=2).mean().round(1) for one in made.pixels] == [1, 0.4, 0, 0, 0, 0]
+
+    (whole,) = pool.decode(encoded(wide, "PNG"), CROPPED, most_parts=1).pixels
+    assert (whole == prepare(wide, CROPPED)).all()
+
+
+def test_the_parts_of_a_turned_photograph_lie_along_the_side_as_people_see_it(pool):
+    wide = Image.new("RGB", (400, 100), WHITE)
+    wide.paste(RED, (0, 0, 100, 100))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # to be turned to the right: what is left comes to the top
+
+    made = pool.decode(encoded(wide, "JPEG", exif=exif, quality=95), CROPPED)
+
+    assert (made.facts.width, made.facts.height, made.views.is_tall) == (100, 400, True)
+    assert [int(one[..., 1].mean() < 99) for one in made.pixels] == [1, 0, 0, 0, 0, 0]
+    assert made.views[0].place == "the 1st of 6 parts from the top"
+
+
+def test_frames_pages_and_parts_come_back_in_the_order_of_their_views(pool):
+    frames = [Image.new("RGBA", (192, 64), (0, 0, 0, 0)) for _ in range(2)]
+    for number, frame in enumerate(frames):
+        frame.paste((200, 100 * number, 0, 255), (64 * number, 0, 64 * number + 64, 64))
+
+    made = pool.decode(animation(frames, "PNG", disposal=1), CROPPED)
+
+    assert made.views == Views(frames=2, parts=5, pages=2)
+    for pixels, view in zip(made.pixels, made.views, strict=True):
+        page = Image.new("RGBA", (192, 64), "black" if view.on_black else "white")
+        seen = Image.alpha_composite(page, frames[view.frame]).convert("RGB")
+        assert (pixels == prepare_parts(seen, CROPPED, (96, 32), 5)[view.part]).all()
+
+
+def test_an_animation_has_fewer_parts_so_that_its_views_are_bounded(pool):
+    frames = [Image.new("RGB", (900, 100), (30 * n, 0, 0)) for n in range(LIMITS.max_frames)]
+    made = pool.decode(animation(frames, "WEBP"), CROPPED)
+    parts = 32 // len(frames)
+    assert (made.facts.frames, made.facts.parts) == (len(frames), parts)
+    assert made.facts.area_share == pytest.approx(parts / 9)
 
 
 def test_a_large_jpeg_is_scaled_down_while_it_is_decoded_unless_it_must_not_be(pool):
@@ -343,6 +393,12 @@ with open_pool(child_module=POISONED, seconds=600) as pool:
     [
         {"shape": [1, 24, 33, 3]},
         {"shape": [3, 24, 32, 3]},
+        {"shape": [2, 24, 32, 3]},
+        {"pages": 2},
+        {"pages": 0},
+        {"pages": "two"},
+        {"width": 16},
+        {"height": 16},
         {"shape": [-1, 24, 32, 3]},
         {"shape": [1, 24, 32]},
         {"shape": "1"},
@@ -362,12 +418,16 @@ with open_pool(child_module=POISONED, seconds=600) as pool:
     ],
 )
 def test_an_answer_that_makes_no_sense_is_noticed(changed):
-    usual = {"format": "PNG", "width": 5, "height": 5, "frames": 1, "time_share": 1, "shape": [1, 24, 32, 3]}
-    header = usual | changed
+    sound = {"format": "PNG", "width": 5, "height": 5, "frames": 1, "pages": 1, "shape": [1, 24, 32, 3]}
+    sound |= {"time_share": 1}
+    request = decoder_pool._Request(SQUARE, scaled=True, most_parts=6, seed="")
+
+    def answer(header):
+        return decoder_pool._prepared(b"", header, bytearray(24 * 32 * 3), LIMITS, request)
+
+    assert answer(sound).pixels.shape == (1, 24, 32, 3)
     with pytest.raises((BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError)):
-        decoder_pool._prepared(
-            decoder_pool._facts(b"", header, LIMITS), header, bytearray(24 * 32 * 3), SQUARE
-        )
+        answer(sound | changed)
 
 
 def test_the_frames_of_a_long_animation_are_drawn_by_the_deployments_key():

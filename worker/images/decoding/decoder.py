@@ -66,6 +66,11 @@ class Picture:
     #: Share of the display time that the frames stand for: their own, and of those that look nearly the same.
     time_share: float = 1.0
 
+    @property
+    def pages(self) -> tuple[tuple[Image.Image, ...], ...]:
+        """The frames on every page that they are looked at on."""
+        return (self.frames, self.on_black) if self.on_black else (self.frames,)
+
 
 def decode(data: bytes, limits: Limits, scaling: Scaling | None = None, seed: bytes = b"") -> Picture:
     """Decode a picture as people see it, known by its content alone; safe to call from many threads.
