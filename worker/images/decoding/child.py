@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
+from PIL import Image
 
 from worker.errors import UndecodablePictureError
 from worker.images.decoding.decoder import Picture, decode
