@@ -23,6 +23,7 @@ from worker.web.desk.access import Desk, Here, Post, ReviewNumber, Visitor
 from worker.web.desk.addresses import address_of, ids_in
 from worker.web.desk.filters import DeskFilters
 from worker.web.desk.forms import Form
+from worker.web.desk.outline import outline
 from worker.web.desk.pages import page
 from worker.web.desk.picture_links import PictureWay
 from worker.web.desk.service import DeskService
@@ -111,6 +112,7 @@ def item_page(  # noqa: PLR0913, PLR0917 - what the page is about, and for whom
         bars=[bars.bar(one) for one in first.evidence],
         clear=visitor.account.shows_clear or query.get("shown") == "clear",
         asked=_asked_view(query, first),
+        outline=outline(first.first_view, first.size),
         sent=sent.form if sent else None,
         problem=sent.problem if sent else "",
         can_allow=visitor.reviewer.is_lead or not _lifts_a_flag_unseen(main),
