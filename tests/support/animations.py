@@ -1,6 +1,7 @@
 """Draws animations and says which of their frames a decoder looked at: each frame is a number's picture."""
 
 import struct
+import zlib
 from collections.abc import Sequence
 from random import Random
 
@@ -107,3 +108,42 @@ def _lzw(pixels: Sequence[int | None]) -> bytes:
     data = packed.to_bytes(3 * len(codes) // 8 + 1, "little")
     blocks = [data[n : n + 255] for n in range(0, len(data), 255)]
     return b"\x02" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
+
+
+def random_apng(random: Random, frames: int = 4) -> bytes:
+    """Return a PNG of 16 x 16 whose frames are blended and disposed of in every way, some with holes."""
+    has_alpha, has_default = random.random() < 0.5, random.random() < 0.5
+    kind = 6 if has_alpha else 2
+    parts = [_chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 8, kind, 0, 0, 0))]
+    parts.append(_chunk(b"acTL", struct.pack(">II", frames, 0)))
+    if has_default:
+        parts.append(_chunk(b"IDAT", _rows(16, 16, random, has_alpha)))
+    sequence = 0
+    for number in range(frames):
+        is_full = number == 0 and not has_default
+        width, height = (16, 16) if is_full else random.choices((6, 10), k=2)
+        left, top = (0, 0) if is_full else random.choices(range(7), k=2)
+        ways = (random.randrange(3), random.randrange(2))
+        control = struct.pack(">IIIIIHHBB", sequence, width, height, left, top, 10, 100, *ways)
+        pixels = _rows(width, height, random, has_alpha)
+        parts.append(_chunk(b"fcTL", control))
+        if is_full:
+            parts.append(_chunk(b"IDAT", pixels))
+        else:
+            parts.append(_chunk(b"fdAT", struct.pack(">I", sequence + 1) + pixels))
+        sequence += 1 if is_full else 2
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + _chunk(b"IEND", b"")
+
+
+def _rows(width: int, height: int, random: Random, has_alpha: bool) -> bytes:
+    """Return the pixels of one colour, with holes in some if there is alpha, as a PNG packs them."""
+    colour = bytes(random.choice([0, 255]) for _ in range(3))
+    has_holes = has_alpha and random.random() < 0.5
+    full, hole = (colour + b"\xff", b"\0\0\0\0") if has_alpha else (colour, colour)
+    pixels = [hole if has_holes and (n + n // width) % 2 else full for n in range(width * height)]
+    rows = (b"\0" + b"".join(pixels[y * width : (y + 1) * width]) for y in range(height))
+    return zlib.compress(b"".join(rows))
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 import pytest
 from PIL import Image
-from support.animations import grown_gif, noisy, random_gif, with_a_broken_frame
+from support.animations import grown_gif, noisy, random_apng, random_gif, with_a_broken_frame
 from support.browser import running_chromium
 from support.pictures import animation
 
@@ -134,3 +134,15 @@ def test_the_frames_of_a_gif_look_as_they_do_there(page, seed):
     ours = np.stack([np.asarray(frame) for frame in decode(data, LIMITS).frames])
 
     np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_frames_of_a_png_look_as_they_do_there(page, seed):
+    data = random_apng(Random(seed))
+
+    theirs = np.array(page.evaluate(DRAW, said(data, "PNG"))).reshape(-1, 16, 16, 4)[..., :3]
+    ours = np.stack([np.asarray(frame) for frame in decode(data, LIMITS).frames])
+
+    # The default image, which browsers do not show, is judged before them.
+    np.testing.assert_array_equal(ours[-len(theirs) :], theirs)
+    assert len(ours) - len(theirs) in {0, 1}

@@ -6,9 +6,10 @@ from itertools import islice
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image
 
 from worker.errors import UndecodableKind, UndecodablePictureError
+from worker.images.decoding.apng import Apng
 from worker.images.decoding.display_time import (
     frame_milliseconds,
     has_default_image,
@@ -16,9 +17,8 @@ from worker.images.decoding.display_time import (
     time_on_screen,
 )
 from worker.images.decoding.gif import Gif
-from worker.images.decoding.png_frames import count_png_frames
 from worker.images.decoding.sampling import Sample, choose
-from worker.images.decoding.sketch import sketch
+from worker.images.decoding.sketch import Sketch, sketch
 from worker.images.decoding.truncation import load_whole
 from worker.images.limits import Limits
 
@@ -34,8 +34,8 @@ def frame_count(image: Image.Image, data: bytes, limits: Limits) -> int:
         return _count_gif_frames(image, data, limits)
     total = int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
     if image.format == "PNG" and total > 1:
-        # Beyond the last one Pillow finds the last one again.
-        total = min(total, count_png_frames(data))
+        # Its header can claim more.
+        total = min(total, len(Apng(data)))
     if total > 1:
         _check_animation(image.size, total, limits)
     return total
@@ -52,9 +52,11 @@ def _count_gif_frames(image: Image.Image, data: bytes, limits: Limits) -> int:
 
 def sample_frames(image: Image.Image, data: bytes, limits: Limits, seed: bytes) -> Sample:
     """Walk through a whole animation, and choose the frames to look at."""
-    milliseconds, sketches = [], []
+    milliseconds: list[float] = []
+    sketches: list[Sketch] = []
     for frame in walk(image, data, frame_count(image, data, limits), limits):
-        milliseconds.append(frame_milliseconds(frame))
+        is_default = not sketches and has_default_image(image)
+        milliseconds.append(0 if is_default else frame_milliseconds(frame))
         sketches.append(sketch(frame))
     last = len(sketches) - 1
     # The last one may be where the animation rests: also in formats of which Pillow does not say so.
@@ -70,41 +72,28 @@ def walk(image: Image.Image, data: bytes, count: int, limits: Limits) -> Iterato
     """
     if image.format == "GIF":
         yield from islice(Gif.read(data).composed(limits), count)
-        return
+    elif image.format == "PNG" and count > 1:
+        for frame in islice(Apng(data).composed(), count):
+            # Which colours its numbers mean.
+            frame.info = image.info | frame.info
+            frame.info.pop("transparency", None)
+            yield frame
+    else:
+        yield from _loaded(image, count, limits)
+
+
+def _loaded(image: Image.Image, count: int, limits: Limits) -> Iterator[Image.Image]:
     for index in range(count):
-        if index == 0:
+        try:
+            image.seek(index)
             load_whole(image)
-        elif not _advance(image, index):
+        except (OSError, EOFError):
+            if index == 0:
+                raise
             return
         # Some formats say the true size only now.
         limits.check_size(image.size)
         yield image
-
-
-def _advance(image: Image.Image, index: int) -> bool:
-    """Load the next frame; False if there is none.
-
-    Of a broken frame of a PNG browsers show the rows that they could read, and go on with the next one.
-    """
-    try:
-        image.seek(index)
-    except EOFError:
-        return False
-    try:
-        image.load()
-    except (OSError, EOFError):
-        if image.format != "PNG":
-            return False
-        _finish(image)
-    return True
-
-
-def _finish(image: Image.Image) -> None:
-    """Compose a broken frame of the rows that could be read, unless Pillow did before it complained."""
-    assert isinstance(image, ImageFile.ImageFile)  # noqa: S101 - every format of ours is read from a file
-    if image.tile:
-        image.tile = []
-        image.load_end()
 
 
 def _check_animation(size: tuple[int, int], total: int, limits: Limits) -> None:

@@ -20,9 +20,7 @@ _LOOP_BLOCKS: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 
 
 def frame_milliseconds(image: Image.Image) -> float:
-    """Return how long the frame that is loaded is shown each time; 0 if it is no part of the animation."""
-    if image.tell() == 0 and has_default_image(image):
-        return 0
+    """Return how long the frame that is loaded is shown each time."""
     duration = float(image.info.get("duration") or 0)
     return duration if duration > _SHORTEST_MILLISECONDS else _INSTEAD_MILLISECONDS
 

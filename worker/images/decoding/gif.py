@@ -8,6 +8,7 @@ from typing import Final
 
 from PIL import GifImagePlugin, Image
 
+from worker.images.decoding.broken import finish
 from worker.images.limits import Limits
 
 _SCREEN: Final = struct.Struct("<6sHHBxx")
@@ -92,10 +93,7 @@ def _decoded(frame: GifFrame, *, in_part: bool) -> Image.Image:
         except (OSError, EOFError):
             if not in_part:
                 raise
-            # Pillow stopped before it composed the rows that it could read, unless it complains of them.
-            if image.tile:
-                image.tile = []
-                image.load_end()
+            finish(image)
         return image.convert("RGBA")
 
 
