@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -31,7 +31,7 @@ class HubServer:
     #: Branches, tags and short commits.
     references: dict[str, str] = field(default_factory=lambda: {"main": COMMIT, "v1": COMMIT})
     commit: str = COMMIT
-    #: Whoever has this token alone is served, if one is set; `gated` says so in the hub's words.
+    #: Only clients with this token are served, if one is set; a gated repository lists its files to everybody.
     token: str = ""
     is_gated: bool = False
     #: Answered to everything instead.
@@ -40,6 +40,9 @@ class HubServer:
     breaks: dict[str, int] = field(default_factory=dict)
     #: For each file, content that is served in place of its own.
     damages: dict[str, bytes] = field(default_factory=dict)
+    #: Files that come to their half and stay there until `go_on` is set.
+    stalls: set[str] = field(default_factory=set)
+    go_on: Event = field(default_factory=Event)
     asked: list[str] = field(default_factory=list)
     #: Hosts that were given the token.
     told: set[str] = field(default_factory=set)
@@ -64,6 +67,7 @@ def running_hub() -> Iterator[HubServer]:
     try:
         yield hub
     finally:
+        hub.go_on.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -100,12 +104,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(hub.status)
         elif path.startswith("/large/"):
             self._send(*path.removeprefix("/large/").rsplit("/", 1))
-        elif self._may_enter():
+        elif self._may_enter(path):
             self._serve(path)
 
-    def _may_enter(self) -> bool:
+    def _may_enter(self, path: str) -> bool:
         hub = self.server.hub
-        if not hub.token or self.headers.get("Authorization") == f"Bearer {hub.token}":
+        is_open = not hub.token or (hub.is_gated and path.startswith("/api/"))
+        if is_open or self.headers.get("Authorization") == f"Bearer {hub.token}":
             return True
         code = "GatedRepo" if hub.is_gated else "RepoNotFound"
         self._answer(403 if hub.is_gated else 401, headers={"X-Error-Code": code})
@@ -159,6 +164,11 @@ class _Handler(BaseHTTPRequestHandler):
         if hub.breaks.get(name):
             hub.breaks[name] -= 1
             self.wfile.write(rest[: len(rest) // 2])
+            self.close_connection = True
+        elif name in hub.stalls:
+            self.wfile.write(rest[: len(rest) // 2])
+            self.wfile.flush()
+            hub.go_on.wait(60)
             self.close_connection = True
         else:
             self.wfile.write(rest)

@@ -81,7 +81,8 @@ def download(repository: Repository, file: HubFile, to: Path, notify: Callable[[
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
     with explaining_failures(repository.name), _quiet(), to.open("ab") as stream:
         if stream.tell() > file.size:
-            stream.truncate(0)
+            stream.seek(0)
+            stream.truncate()
         notify(stream.tell())
         http_get(
             url,

@@ -18,7 +18,7 @@ PICKLE_INDEX: Final = "pytorch_model.bin.index.json"
 INT8_TOWER: Final = ("picture_tower_int8.xml", "picture_tower_int8.bin")
 
 _SHARDS: Final = "model-*-of-*.safetensors"
-_PICKLED_SHARDS: Final = "pytorch_model-*-of-*.bin"
+PICKLED_SHARDS: Final = "pytorch_model-*-of-*.bin"
 #: Formats whose loading can run code that the file brings along.
 _PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 #: Without one of these transformers makes up an empty tokenizer, and every phrase is the same.
@@ -49,7 +49,7 @@ def needed(names: Collection[str]) -> list[str]:
 
 def is_pickled(name: str) -> bool:
     """Whether a needed file holds pickled weights, or is their index."""
-    return _matches(name, PICKLE, PICKLE_INDEX, _PICKLED_SHARDS)
+    return _matches(name, PICKLE, PICKLE_INDEX, PICKLED_SHARDS)
 
 
 def check_whole(folder: Path, name: str) -> None:
@@ -107,7 +107,7 @@ def _matches(name: str, *patterns: str) -> bool:
 def _needed_weights(names: Collection[str]) -> list[str]:
     for single, index, shards in (
         (WEIGHTS, WEIGHTS_INDEX, _SHARDS),
-        (PICKLE, PICKLE_INDEX, _PICKLED_SHARDS),
+        (PICKLE, PICKLE_INDEX, PICKLED_SHARDS),
     ):
         if single in names:
             return [single]
