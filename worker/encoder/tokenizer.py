@@ -15,6 +15,10 @@ from worker.errors import ModelError
 PAIRWISE: Final = frozenset({"siglip", "siglip2"})
 #: Gemma's vocabulary, which SigLIP 2 reads lower-cased; no other model of these families has as many tokens.
 _GEMMA_TOKENS: Final = 256_000
+#: Of a phrase; the first SigLIP's is another.
+_GEMMA_END: Final = "<eos>"
+_SIGLIP: Final = "SiglipTokenizer"
+_SIGLIP_VOCABULARY: Final = "spiece.model"
 _PROBE: Final = "A Photo"
 
 
@@ -26,8 +30,9 @@ def load_tokenizer(folder: Path, name: str, model_config: Any, **options: Any) -
     """
     check_packages(folder, name)
     stated = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
+    _check_vocabulary(folder, name, stated, model_config)
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    if _reads_lower_case(stated, model_config):
+    if _reads_lower_case(stated, model_config, tokenizer.eos_token):
         _lower_case(tokenizer)
     return tokenizer
 
@@ -35,10 +40,11 @@ def load_tokenizer(folder: Path, name: str, model_config: Any, **options: Any) -
 def check_packages(folder: Path, name: str, find: Callable[[str], Any] = find_spec) -> None:
     """Raise ModelError if the vocabulary is a SentencePiece model, and what reads those is not installed.
 
-    Without them transformers reads another vocabulary of the folder's if there is one, and other tokens are
-    other vectors.
+    The first SigLIP's is one even beside a `tokenizer.json`, whose tokens are others. Other families have the
+    same vocabulary in both.
     """
-    if not any(folder.glob("*.model")):
+    is_read = (folder / _SIGLIP_VOCABULARY).is_file() or not (folder / "tokenizer.json").is_file()
+    if not is_read or not any(folder.glob("*.model")):
         return
     for package, module in (("sentencepiece", "sentencepiece"), ("protobuf", "google.protobuf")):
         if not _is_installed(module, find):
@@ -56,17 +62,28 @@ def _is_installed(module: str, find: Callable[[str], Any]) -> bool:
         return False
 
 
-def _reads_lower_case(stated: Mapping[str, Any], model_config: Any) -> bool:
+def _check_vocabulary(folder: Path, name: str, stated: Mapping[str, Any], model_config: Any) -> None:
+    """Refuse the first SigLIP without its own vocabulary, for which transformers has no clear error."""
+    of_siglip = model_config.model_type == "siglip" and stated.get("tokenizer_class", _SIGLIP) == _SIGLIP
+    if of_siglip and not (folder / _SIGLIP_VOCABULARY).is_file():
+        raise ModelError(
+            f"the model {name!r} has no vocabulary that {_SIGLIP} reads: {_SIGLIP_VOCABULARY}",
+            hint="copy all files of the model, its tokenizer_config.json too",
+        )
+
+
+def _reads_lower_case(stated: Mapping[str, Any], model_config: Any, end: str | None) -> bool:
     """Whether the model was trained on lower-cased phrases, by its tokenizer's configuration or its family.
 
     SigLIP 2 at a fixed resolution says that its type is `siglip`, and has Gemma's tokenizer, which keeps
-    capitals.
+    capitals. Saved again it may have lost the name of that, but not its vocabulary, and not its last token.
     """
     if "do_lower_case" in stated:
         return stated["do_lower_case"] is True
     is_gemma = (
         "Gemma" in str(stated.get("tokenizer_class", ""))
         or model_config.text_config.vocab_size == _GEMMA_TOKENS
+        or end == _GEMMA_END
     )
     return model_config.model_type in PAIRWISE and is_gemma
 

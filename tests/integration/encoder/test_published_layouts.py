@@ -9,7 +9,6 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
-from support.models import make_model
 from support.pictures import drawing, prepared
 from support.published import LAYOUTS, edit_json, publish
 
@@ -69,9 +68,10 @@ def test_every_family_that_is_claimed_has_a_layout(tmp_path):
     [
         {},
         {"tokenizer_class": "GemmaTokenizerFast"},
-        # What transformers 5 writes when such a model is saved again, and others before it.
-        {"tokenizer_class": "TokenizersBackend", "do_lower_case": True},
-        {"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": True},
+        {"do_lower_case": True},
+        # As other versions of transformers save it again.
+        {"tokenizer_class": "TokenizersBackend"},
+        {"tokenizer_class": "PreTrainedTokenizerFast"},
     ],
 )
 def test_siglip_2_at_a_fixed_resolution_reads_lower_case(changes, tmp_path):
@@ -111,21 +111,33 @@ def test_what_a_tokenizer_says_of_lower_case_is_honoured(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("family", "tokens", "stated", "lower"),
+    ("family", "size", "stated", "end", "lower"),
     [
-        ("siglip", 256_000, {}, True),
-        ("siglip", 256_000, {"tokenizer_class": "TokenizersBackend"}, True),
-        ("siglip", 32_000, {"tokenizer_class": "SiglipTokenizer"}, False),
-        ("siglip", 256_000, {"do_lower_case": False}, False),
-        ("siglip2", 256_000, {}, True),
-        ("clip", 256_000, {}, False),
-        ("altclip", 250_002, {"do_lower_case": True}, True),
+        ("siglip", 256_000, {}, "</s>", True),
+        ("siglip", 400, {"tokenizer_class": "GemmaTokenizerFast"}, "</s>", True),
+        ("siglip", 400, {}, "<eos>", True),
+        ("siglip", 32_000, {"tokenizer_class": "SiglipTokenizer"}, "</s>", False),
+        ("siglip", 256_000, {"do_lower_case": False}, "<eos>", False),
+        ("siglip2", 256_000, {}, "<eos>", True),
+        ("clip", 256_000, {}, "<eos>", False),
+        ("altclip", 250_002, {"do_lower_case": True}, "</s>", True),
+        ("clip", 49_408, {"do_lower_case": "yes"}, None, False),
     ],
 )
-def test_lower_case_is_known_by_the_configuration(family, tokens, stated, lower):
-    config = SimpleNamespace(model_type=family, text_config=SimpleNamespace(vocab_size=tokens))
+def test_lower_case_is_known_by_the_configuration(family, size, stated, end, lower):
+    config = SimpleNamespace(model_type=family, text_config=SimpleNamespace(vocab_size=size))
 
-    assert _reads_lower_case(stated, config) is lower
+    assert _reads_lower_case(stated, config, end) is lower
+
+
+@pytest.mark.parametrize("stated", ["SiglipTokenizer", None])
+def test_siglip_without_its_vocabulary_names_the_file(stated, tmp_path):
+    folder = publish(SIGLIP, tmp_path / "model")
+    (folder / "spiece.model").unlink()
+    edit_json(folder / "tokenizer_config.json", tokenizer_class=stated)
+
+    with pytest.raises(ModelError, match=r"no vocabulary that SiglipTokenizer reads: spiece\.model"):
+        load(folder)
 
 
 @pytest.mark.parametrize("layout", [SIGLIP2, "openai/clip-vit-large-patch14"])
@@ -148,7 +160,7 @@ def test_weights_in_parts_and_in_half_precision_load(layout, tmp_path):
         load(folder)
 
 
-@pytest.mark.parametrize("layout", [SIGLIP, "siglip without tokenizer.json", "BAAI/AltCLIP"])
+@pytest.mark.parametrize("layout", [SIGLIP, "siglip without tokenizer.json"])
 @pytest.mark.parametrize(("module", "package"), [("sentencepiece",) * 2, ("google.protobuf", "protobuf")])
 def test_a_package_that_is_missing_is_named_with_its_extra(layout, module, package, tmp_path, monkeypatch):
     folder = publish(layout, tmp_path / "model")
@@ -171,8 +183,11 @@ def test_a_package_without_the_one_around_it_is_missing_too(tmp_path):
         check_packages(tmp_path, "model", find)
 
 
-def test_a_model_without_such_a_vocabulary_needs_neither(tmp_path, monkeypatch):
-    folder = make_model("clip", tmp_path / "clip")
+@pytest.mark.parametrize("layout", ["openai/clip-vit-large-patch14", SIGLIP2, "BAAI/AltCLIP"])
+def test_a_vocabulary_that_is_there_in_another_format_needs_neither(layout, tmp_path, monkeypatch):
+    folder = publish(layout, tmp_path / "model")
+    texts = ["a bear", "an owl"]
+    vectors = load(folder).encode_texts(texts)
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
 
-    assert load(folder).dimension == 16
+    assert (load(folder).encode_texts(texts) == vectors).all()
