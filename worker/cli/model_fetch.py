@@ -34,7 +34,7 @@ def fetch(
     # The hub's client takes a second to import.
     from worker.encoder import model_fetch  # noqa: PLC0415
 
-    # Whoever ends us finds all that came, to go on from.
+    # SIGTERM keeps what came, as Ctrl-C does, to go on from.
     leave_in_order()
     try:
         with downloading(f"fetching {name}") as notify:

@@ -56,7 +56,7 @@ class Repository:
 def look_up(hub_id: str, revision: str) -> Repository:
     """Return what a repository holds at a commit, branch or tag; ModelError says why it cannot be known."""
     with explaining_failures(f"{hub_id}@{revision}"):
-        # Asked first: it fails at once where a download would try again for half a minute.
+        # Asked first: it fails at once, and a download would try again for half a minute.
         info = HfApi().model_info(hub_id, revision=revision, timeout=_SECONDS, files_metadata=True)
     commit = info.sha or ""
     if not _is_commit(commit):

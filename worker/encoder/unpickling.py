@@ -32,7 +32,7 @@ def convert(folder: Path, name: str) -> None:
     written = [converted(pickle) for pickle in pickles]
     _run_child(pickles, name)
     for pickle, safe in zip(pickles, written, strict=True):
-        # Written for this user alone, where workers may run as another.
+        # Written for this user alone; workers may run as another.
         safe.chmod(pickle.stat().st_mode)
     if single not in pickles:
         _write_index(folder, written)

@@ -61,7 +61,7 @@ def read(source: Path) -> dict[str, Any]:
 
 
 def converted(source: Path) -> Path:
-    """Return where the tensors of a file are written to."""
+    """Return the path that the tensors of a file are written to."""
     return source.with_name(source.name.replace("pytorch_model", "model").replace(".bin", ".safetensors"))
 
 

@@ -43,7 +43,7 @@ def test_every_published_layout_gives_the_probabilities_of_transformers_pipeline
     texts = encoder.encode_texts([f"This is a photo of {label}." for label in LABELS])
     (picture,) = encoder.encode_images(prepared(encoder, [drawing()]))
 
-    # What the authors trained with, and transformers leaves to whoever asks.
+    # What the authors trained with, and transformers leaves to its callers.
     asked = [label.lower() for label in LABELS] if layout == SIGLIP2 else LABELS
     template = "this is a photo of {}." if layout == SIGLIP2 else "This is a photo of {}."
     pipeline = transformers.pipeline("zero-shot-image-classification", model=str(folder), dtype=torch.float32)
