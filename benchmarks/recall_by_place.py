@@ -44,7 +44,7 @@ SHAPES: Final = {
     "1080 x 2400": (540, 1200),
     "3.6:1": (1800, 500),
 }
-SQUARES: Final = (1, 2, 3, 4, 6)
+SQUARES: Final = (1, 2, 3, 4, 5, 6)
 PLACES: Final = 9
 #: Sides of the object, in short sides of the picture.
 SIZES: Final = (0.4, 0.75)

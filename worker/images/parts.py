@@ -15,8 +15,9 @@ from worker.images.preprocessing import Preprocessing
 _CROPPED_UP_TO: Final = 1.34
 #: 16:9 is squashed as the models that do so were trained; what is longer is beyond recognition then.
 _SQUASHED_UP_TO: Final = 1.8
-#: From one part to the next, in their widths: an object on the edge of one is whole in another.
-_STEP: Final = 0.5
+#: From one part to the next at most, in their widths. Closer ones find as much and cost more; from end to end
+#: without overlap they cut through what lies between two (benchmarks/README.md, recall by place).
+_STEP: Final = 0.7
 #: What one picture may cost: parts of a frame, and views of all its frames on all its pages.
 MOST_PARTS: Final = 6
 MOST_VIEWS: Final = 32
