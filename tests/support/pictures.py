@@ -21,9 +21,9 @@ def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def animation(frames: Sequence[Image.Image], kind: str, **options: object) -> bytes:
-    """Return the bytes of an animated file, a tenth of a second a frame."""
+    """Return the bytes of an animated file, by default a tenth of a second a frame."""
     first, *others = frames
-    return encoded(first, kind, save_all=True, append_images=others, duration=100, **options)
+    return encoded(first, kind, save_all=True, append_images=others, **({"duration": 100} | options))
 
 
 def drawing(width: int = 120, height: int = 90) -> Image.Image:

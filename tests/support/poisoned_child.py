@@ -17,11 +17,11 @@ def poisoned(data: bytes, kind: str) -> bytes:
     return data + MARK + kind.encode()
 
 
-def decode(data, limits, scaling=None):
+def decode(data, limits, scaling=None, seed=b""):
     _, mark, kind = data.rpartition(MARK)
     if mark:
         _POISONS[kind.decode()]()
-    return _decode(data, limits, scaling)
+    return _decode(data, limits, scaling, seed)
 
 
 def _bloat():

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from worker.domain.picture import PictureFacts
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore
+from worker.domain.seen import WHOLE, Seen
 
 #: How the reason begins of what nobody could judge, because workers died of it.
 QUARANTINED: Final = "not judged, it is in quarantine"
 
-#: The centre square of a 4:3 picture covers no less, and goes without saying.
-_SEEN: Final = 0.74
+#: Mildest first.
+_ACTIONS: Final = tuple(Action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,15 @@ class Decision:
     held_back: bool = False
 
 
-def decide(policy: Policy, scores: Sequence[LabelScore], facts: PictureFacts | None = None) -> Decision:
-    """Apply the thresholds of `policy` to the scores of its labels; with `facts`, say what was not seen."""
-    decision = _by_thresholds(policy, scores)
-    if facts is None or facts.area_share >= _SEEN:
-        return decision
-    return replace(decision, reason=f"{decision.reason}; {facts.area_share:.0%} of the picture was looked at")
+def decide(policy: Policy, scores: Sequence[LabelScore], seen: Seen = WHOLE) -> Decision:
+    """Apply the thresholds of `policy` to the scores of its labels, and mind what was not looked at."""
+    decision = _decide_by_scores(policy, scores)
+    if said := str(seen):
+        decision = replace(decision, reason=f"{decision.reason}; {said}")
+    return decision if seen.is_enough else _mind_unseen(policy, decision)
 
 
-def _by_thresholds(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
+def _decide_by_scores(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
     flagged = [(policy.label(s.label), s) for s in scores if s.score >= policy.label(s.label).review]
     if not flagged:
         return Decision(Action.ALLOW, _nothing_found(scores), tuple(scores))
@@ -56,6 +56,14 @@ def _by_thresholds(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
         flagged=tuple(label.name for label, _ in flagged),
         severity=max(label.severity for label, _ in flagged),
     )
+
+
+def _mind_unseen(policy: Policy, decision: Decision) -> Decision:
+    """Take the policy's action for a picture that is partly seen, if it is graver."""
+    action = max(decision.action, policy.on_partly_seen, key=_ACTIONS.index)
+    if any(policy.label(name).exclude_from_automatic_block for name in decision.flagged):
+        action = Action.REVIEW
+    return replace(decision, action=action)
 
 
 def hold_back(decision: Decision, limit: int) -> Decision:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from worker.domain.seen import Seen
 from worker.domain.view import Views
 
 
@@ -31,6 +32,11 @@ class PictureFacts:
     def coverage(self) -> dict[str, Any]:
         """Return how much of the picture was looked at, as JSON types."""
         return {"parts": self.parts, "area_share": self.area_share, "time_share": self.time_share}
+
+    @property
+    def seen(self) -> Seen:
+        """How much of it was looked at."""
+        return Seen(self.time_share, self.area_share)
 
     def views(self, count: int) -> Views:
         """Return what each of its `count` vectors stands for; ValueError if that is no number of theirs."""

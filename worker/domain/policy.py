@@ -17,6 +17,7 @@ _LATER_DEFAULTS: Final[Mapping[str, object]] = {
     "share_of_allowed": 0.0,
     "exclude_from_automatic_block": False,
     "reviewing": {},
+    "on_partly_seen": "review",
 }
 
 #: Used where a policy says nothing: an average over ways to say it scores better than a bare noun.
@@ -90,6 +91,8 @@ class Policy:
     on_undecodable: Action = Action.REVIEW
     #: What happens when the picture cannot be had at all.
     on_error: Action = Action.REVIEW
+    #: What happens at least to a picture of which less than half was looked at, in time or in area.
+    on_partly_seen: Action = Action.REVIEW
     #: Beyond this many in an hour, what would be blocked goes to a person; None: no limit.
     automatic_blocks_per_hour: int | None = None
     #: The share, 0 to 1, of allowed pictures that people see all the same: it shows what is missed.

@@ -35,3 +35,15 @@ class Limits:
             raise UndecodablePictureError(
                 f"the picture has {size:,} bytes; at most {self.max_bytes:,} are judged"
             )
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Raise UndecodablePictureError if a picture of this width and height is too large."""
+        width, height = size
+        if max(size) > self.max_side:
+            raise UndecodablePictureError(
+                f"the picture is {width:,} x {height:,} pixels; at most {self.max_side:,} a side are judged"
+            )
+        if width * height > self.max_pixels:
+            raise UndecodablePictureError(
+                f"the picture is {width:,} x {height:,} pixels; at most {self.max_pixels:,} in all are judged"
+            )

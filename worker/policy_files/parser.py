@@ -105,6 +105,7 @@ def _policy(entry: PolicyEntry) -> Policy:
         labels=tuple(_label(name, label) for name, label in entry.labels.items()),
         on_undecodable=entry.on_undecodable,
         on_error=entry.on_error,
+        on_partly_seen=entry.on_partly_seen,
         automatic_blocks_per_hour=entry.limits.automatic_blocks_per_hour,
         share_of_allowed=entry.audit.share_of_allowed,
         reviewing=_reviewing(entry.reviews),

@@ -188,6 +188,11 @@ class PolicyEntry(_Entry):
     on_error: ActionWord = Field(
         Action.REVIEW, description="What happens when the picture cannot be had: allow, review or block."
     )
+    on_partly_seen: ActionWord = Field(
+        Action.REVIEW,
+        description="What happens at least to a picture of which less than half was looked at, as of a long "
+        "slide show: allow, review or block.",
+    )
     limits: LimitsEntry = Field(
         default_factory=LimitsEntry, description="How much may happen without a person."
     )

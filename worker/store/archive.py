@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Float, Select, String, and_, cast, exists,
 from sqlalchemy import type_coerce as read_as
 from sqlalchemy.orm import Session, aliased
 
+from worker.domain.seen import ENOUGH, Seen
 from worker.domain.view import Views
 from worker.store import verdicts
 from worker.store.counting import count_up_to
@@ -53,10 +54,22 @@ class ArchiveChunk:
     frames: Sequence[int]
     parts: Sequence[int]
     is_tall: Sequence[bool]
+    time_shares: Sequence[float]
+    area_shares: Sequence[float]
     #: How many rows of `vectors` each submission has.
     views: NDArray[np.intp]
     #: float16, shape (sum of views, dimension), read-only.
     vectors: NDArray[np.float16]
+
+    @property
+    def partly_seen(self) -> NDArray[np.bool_]:
+        """Of which pictures not enough was looked at."""
+        least = np.minimum(np.array(self.time_shares, np.float64), np.array(self.area_shares, np.float64))
+        return least < ENOUGH
+
+    def seen(self, number: int) -> Seen:
+        """Return how much was looked at of a submission's picture."""
+        return Seen(self.time_shares[number], self.area_shares[number])
 
     def views_of(self, number: int) -> Views:
         """Return what each vector of a submission stands for."""
@@ -128,6 +141,8 @@ def _archived(span: Span, model_digest: str) -> Select[Any]:
             EmbeddingRow.frames,
             EmbeddingRow.parts,
             EmbeddingRow.height > EmbeddingRow.width,
+            EmbeddingRow.time_share,
+            EmbeddingRow.area_share,
             EmbeddingRow.dimension,
             EmbeddingRow.vectors,
         )
@@ -144,9 +159,9 @@ def _within(span: Span) -> list[ColumnElement[bool]]:
 def _chunk(rows: Sequence[Any]) -> ArchiveChunk:
     stored = [row for row in rows if row[-1] is not None]
     undecoded = sum(row[4] is None for row in rows)
-    columns = zip(*stored, strict=True) if stored else ((),) * 11
+    columns = zip(*stored, strict=True) if stored else ((),) * 13
     ids, submission_ids, decided_at, actions, sha256s, has_verdict, *picture, dimensions, vectors = columns
-    frames, parts, is_tall = picture
+    frames, parts, is_tall, time_shares, area_shares = picture
     sizes = np.fromiter(map(len, vectors), np.intp, len(vectors))
     flat = np.frombuffer(b"".join(vectors), "<f2")
     return ArchiveChunk(
@@ -161,6 +176,8 @@ def _chunk(rows: Sequence[Any]) -> ArchiveChunk:
         frames=frames,
         parts=parts,
         is_tall=is_tall,
+        time_shares=time_shares,
+        area_shares=area_shares,
         views=sizes // (flat.itemsize * np.array(dimensions, np.intp)),
         vectors=flat.reshape(-1, dimensions[0]) if stored else np.empty((0, 0), "<f2"),
     )

@@ -77,7 +77,7 @@ class JudgePicture:
         """Judge a picture whose embedding is known."""
         with self.stage("score"):
             scores = live.score(picture.embedding, self.encoder.scale, picture.views, most=self.most_scores)
-            return Judgement(decide(live.policy, scores, picture.facts), picture)
+            return Judgement(decide(live.policy, scores, picture.facts.seen), picture)
 
     def embed(self, data: bytes) -> EmbeddedPicture:
         """Decode and embed a picture; UndecodablePictureError where it is none we judge."""

@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import ExifTags, Image
+from support.animations import numbered
 from support.decoders import LIMITS, MEMORY_BYTES, POISONED, open_pool, process_ids
 from support.deployment import wait_for
 from support.pictures import RED, WHITE, animation, drawing, encoded
@@ -383,11 +384,16 @@ with open_pool(child_module=POISONED, seconds=600) as pool:
         {"height": float("inf")},
         {"format": "PNG\0"},
         {"format": 7},
+        {"time_share": 1.5},
+        {"time_share": -0.1},
+        {"time_share": float("nan")},
+        {"time_share": None},
     ],
 )
 def test_an_answer_that_makes_no_sense_is_noticed(changed):
     sound = {"format": "PNG", "width": 5, "height": 5, "frames": 1, "pages": 1, "shape": [1, 24, 32, 3]}
-    request = decoder_pool._Request(SQUARE, scaled=True, most_parts=6)
+    sound |= {"time_share": 1}
+    request = decoder_pool._Request(SQUARE, scaled=True, most_parts=6, seed="")
 
     def answer(header):
         return decoder_pool._prepared(b"", header, bytearray(24 * 32 * 3), LIMITS, request)
@@ -395,6 +401,19 @@ def test_an_answer_that_makes_no_sense_is_noticed(changed):
     assert answer(sound).pixels.shape == (1, 24, 32, 3)
     with pytest.raises((BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError)):
         answer(sound | changed)
+
+
+def test_the_frames_of_a_long_animation_are_drawn_by_the_deployments_key():
+    data = animation([numbered(number) for number in range(60)], "GIF", loop=0)
+    draws = []
+    for key in (b"a key", b"a key", b"another", b""):
+        with open_pool(processes=1, frame_key=key) as pool:
+            picture = pool.decode(data, SQUARE)
+            draws.append(picture.pixels.tobytes())
+            assert picture.facts.time_share == pytest.approx(8 / 60)
+
+    assert draws[0] == draws[1]
+    assert len(set(draws)) == 3
 
 
 def test_a_refusal_that_quotes_the_pictures_bytes_is_fit_for_every_database(pool):

@@ -70,6 +70,7 @@ def test_every_frame_has_its_vector_as_it_was_stored(database):
     fill(database, 3)
     (chunk,) = read(database)
     assert (list(chunk.frames), chunk.views.tolist()) == ([2, 2, 2], [2, 2, 2])
+    assert not chunk.partly_seen.any()
     assert chunk.vectors.dtype == np.float16
     np.testing.assert_array_equal(chunk.vectors.astype(np.float32), np.tile(EMBEDDING, (3, 1)))
 

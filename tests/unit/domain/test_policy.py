@@ -34,6 +34,7 @@ def test_an_equal_policy_has_the_same_digest():
         {"templates": ("{}",)},
         {"on_undecodable": Action.BLOCK},
         {"on_error": Action.ALLOW},
+        {"on_partly_seen": Action.ALLOW},
         {"labels": (WEAPONS,)},
         {"automatic_blocks_per_hour": 500},
         {"share_of_allowed": 0.01},

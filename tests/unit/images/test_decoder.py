@@ -273,25 +273,6 @@ def shades_seen(picture):
     return [round(frame.getpixel((8, 8))[0] / 10) for frame in picture.frames]
 
 
-@pytest.mark.parametrize("kind", ANIMATED)
-def test_of_a_long_animation_first_last_and_evenly_between_are_looked_at(kind):
-    picture = decode(animation(shades(20), kind), LIMITS)
-
-    assert shades_seen(picture) == [0, 6, 13, 19]
-    assert picture.format == kind
-
-
-@pytest.mark.parametrize("kind", ANIMATED)
-def test_of_a_short_animation_all_frames_are_looked_at(kind):
-    assert shades_seen(decode(animation(shades(3), kind), LIMITS)) == [0, 1, 2]
-
-
-def test_one_frame_is_the_first():
-    limits = Limits(max_bytes=1_000_000, max_pixels=1_000_000, max_side=2_000, max_frames=1)
-
-    assert shades_seen(decode(animation(shades(5), "GIF"), limits)) == [0]
-
-
 def test_transparent_parts_of_an_animation_show_the_white_page():
     frames = [solid("RGBA", (*RED, alpha)) for alpha in (0, 255)]
 
@@ -386,13 +367,6 @@ def test_a_truncated_picture_is_refused_and_never_judged_by_half(kind, share):
     data = encoded(drawing(), kind)
 
     assert refusal(data[: int(len(data) * share)])
-
-
-@pytest.mark.parametrize("kind", ANIMATED)
-def test_a_truncated_animation_is_refused(kind):
-    data = animation([drawing(60, 40 + step).resize((60, 40)) for step in range(6)], kind)
-
-    assert refusal(data[: len(data) - 40])
 
 
 WHOLE = {kind: encoded(drawing(), kind) for kind in STILL} | {

@@ -53,6 +53,7 @@ WHOLE = {
     },
     "on_undecodable": "review",
     "on_error": "allow",
+    "on_partly_seen": "block",
     "limits": {"automatic_blocks_per_hour": 500},
     "audit": {"share_of_allowed": 0.01},
     "reviews": {

@@ -47,6 +47,7 @@ def test_what_is_left_out_has_the_documented_value():
         templates=DEFAULT_TEMPLATES,
         on_undecodable=Action.REVIEW,
         on_error=Action.REVIEW,
+        on_partly_seen=Action.REVIEW,
     )
 
 
@@ -72,6 +73,7 @@ def test_every_key_is_read():
       alcohol: {prompts: [a beer], review: .25, exclude_from_automatic_block: yes}
     on_undecodable: block
     on_error: allow
+    on_partly_seen: block
     limits: {automatic_blocks_per_hour: 0}
     audit: {share_of_allowed: 1}
     shadow: true
@@ -92,6 +94,7 @@ def test_every_key_is_read():
         ),
         on_undecodable=Action.BLOCK,
         on_error=Action.ALLOW,
+        on_partly_seen=Action.BLOCK,
         automatic_blocks_per_hour=0,
         share_of_allowed=1.0,
         shadow=True,

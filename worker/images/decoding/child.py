@@ -61,7 +61,8 @@ def _serve(connection: socket.socket, limits: Limits, seconds: float) -> None:
 def _answer(request: dict[str, Any], data: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:
     preprocessing = Preprocessing(**request["preprocessing"])
     try:
-        picture = decode(data, limits, preprocessing.resized if request["scaled"] else None)
+        scaling = preprocessing.resized if request["scaled"] else None
+        picture = decode(data, limits, scaling, bytes.fromhex(request["seed"]))
         pixels = _pixels(picture, preprocessing, request["most_parts"])
         return _facts(picture) | {"shape": pixels.shape}, pixels.tobytes()
     except UndecodablePictureError as refusal:
@@ -77,6 +78,7 @@ def _facts(picture: Picture) -> dict[str, Any]:
         "height": picture.height,
         "frames": len(picture.frames),
         "pages": len(picture.pages),
+        "time_share": picture.time_share,
     }
 
 

@@ -28,6 +28,7 @@ from worker.domain.picture import PictureFacts
 from worker.domain.view import View, Views
 from worker.errors import ResourceUnavailableError, UnavailableError, UndecodablePictureError
 from worker.images.decoding.messages import BrokenMessageError, receive, send
+from worker.images.decoding.seeds import frame_seed
 from worker.images.limits import Limits
 from worker.images.local_folder import SHORTAGES
 from worker.images.parts import MOST_PARTS, MOST_VIEWS, Parts
@@ -83,7 +84,8 @@ class DecoderPool:
 
     `processes` 0 means as many as there are processors, but no more than four. A picture that takes longer
     than `seconds`, or its child more address space than `memory_bytes`, is refused. `lazy` starts each child
-    when it is needed first.
+    when it is needed first. `frame_key` is the secret by which frames of long animations are drawn; without
+    one an uploader can compute which.
     """
 
     def __init__(  # noqa: PLR0913 - all but one by name
@@ -95,8 +97,10 @@ class DecoderPool:
         memory_bytes: int,
         child_module: str = _CHILD_MODULE,
         lazy: bool = False,
+        frame_key: bytes = b"",
     ) -> None:
         self.limits = limits
+        self._frame_key = frame_key
         self._seconds, self._memory_bytes = seconds, memory_bytes
         settings = {"limits": asdict(limits), "seconds": seconds, "memory_bytes": memory_bytes}
         self._command = [sys.executable, "-P", "-m", child_module, json.dumps(settings)]
@@ -127,7 +131,8 @@ class DecoderPool:
         self.limits.check_bytes(len(data))
         child = self._take()
         try:
-            answer = self._ask(child, data, _Request(preprocessing, scaled, most_parts))
+            seed = frame_seed(self._frame_key, data).hex()
+            answer = self._ask(child, data, _Request(preprocessing, scaled, most_parts, seed))
         except BaseException:
             self._discard(child)
             raise
@@ -273,6 +278,8 @@ class _Request:
     preprocessing: Preprocessing
     scaled: bool
     most_parts: int
+    #: In hexadecimal.
+    seed: str
 
 
 class _Child:
@@ -386,10 +393,13 @@ def _prepared(
     sides = 0 < width <= limits.max_side and 0 < height <= limits.max_side
     if not sides or not 0 < frames <= limits.max_frames or pages not in {1, 2} or not _FORMAT.fullmatch(form):
         raise BrokenMessageError
+    time_share = float(header["time_share"])
+    if not 0 <= time_share <= 1:
+        raise BrokenMessageError
     preprocessing = request.preprocessing
     parts = Parts.of((width, height), preprocessing, shown=frames * pages, most=request.most_parts)
     sha256 = hashlib.sha256(data).hexdigest()
-    facts = PictureFacts(sha256, form, width, height, frames, parts.count, parts.area_share)
+    facts = PictureFacts(sha256, form, width, height, frames, parts.count, parts.area_share, time_share)
     count, rows, columns, _ = header["shape"]
     if not preprocessing.makes(columns, rows) or facts.views(count).pages != pages:
         raise BrokenMessageError
