@@ -29,7 +29,7 @@ class Batcher:
         """Gather up to `batch_size` pictures for a pass, of so many; `observe` is told how many it has."""
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
-        self.window = encoder.window
+        self.precision, self.window = encoder.precision, encoder.window
         self.preprocessing = encoder.preprocessing
         self._encoder = encoder
         self._observe = observe

@@ -19,6 +19,10 @@ class Encoder(Protocol):
         """SHA-256 that changes with the weights or the preprocessing."""
 
     @property
+    def precision(self) -> str:
+        """In which numbers pictures are encoded: `float32` or `bfloat16`."""
+
+    @property
     def scale(self) -> float:
         """The model's own factor on cosines."""
 

@@ -34,7 +34,7 @@ class TextCache:
         """Keep up to `capacity` vectors here, and all of them in `memory`."""
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
-        self.window = encoder.window
+        self.precision, self.window = encoder.precision, encoder.window
         self.preprocessing = encoder.preprocessing
         self._encoder = encoder
         self._capacity = capacity

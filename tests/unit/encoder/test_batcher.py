@@ -16,6 +16,7 @@ class GatedEncoder:
 
     name, digest, dimension = "gated", "d1", 2
     scale, bias, pairwise, window = 10.0, -1.0, True, 7
+    precision = "float32"
     preprocessing = Preprocessing(3, width=32, height=32)
 
     def __init__(self, *, gate_open):

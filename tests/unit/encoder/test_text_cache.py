@@ -10,6 +10,7 @@ from worker.images.preprocessing import Preprocessing
 class CountingEncoder:
     name, digest, dimension = "counting", "d1", 2
     scale, bias, pairwise, window = 10.0, -1.0, True, 7
+    precision = "float32"
     preprocessing = Preprocessing(3, width=32, height=32)
 
     def __init__(self):
