@@ -90,7 +90,9 @@ def store_uploads(url: str, vectors) -> None:
     """Store so many embeddings as a worker under the bundled model would."""
     database = Database.connect(url)
     make_tables(database)
-    digest = vector_digest(TransformersEncoder.load("demo"), limits_of(Settings.read()))
+    settings = Settings.read()
+    with open_encoder(settings) as encoder:
+        digest = vector_digest(encoder, limits_of(settings))
     with database.transaction() as session:
         for number, vector in enumerate(vectors):
             facts = PictureFacts(f"{number:064}", "PNG", 1, 1, 1)
