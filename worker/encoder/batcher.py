@@ -50,6 +50,14 @@ class Batcher:
         """Return how many tokens each text has; in the caller's thread."""
         return self._encoder.count_tokens(texts)
 
+    def pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces in which the model reads each text; in the caller's thread."""
+        return self._encoder.pieces(texts)
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return the words that are one piece to the model."""
+        return self._encoder.vocabulary()
+
     def close(self) -> None:
         """Finish the passes under way and turn away whoever waits for the next ones."""
         self._gather.close()

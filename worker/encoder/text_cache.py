@@ -62,6 +62,14 @@ class TextCache:
         """Return how many tokens each text has; counting is cheap, and no count is kept."""
         return self._encoder.count_tokens(texts)
 
+    def pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces in which the model reads each text; none is kept."""
+        return self._encoder.pieces(texts)
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return the words that are one piece to the model."""
+        return self._encoder.vocabulary()
+
     def _recalled_or_encoded(self, texts: Sequence[str]) -> dict[str, Vector]:
         known = dict(self._memory.recall(texts)) if self._memory else {}
         if unknown := [text for text in texts if text not in known]:

@@ -130,6 +130,17 @@ class TransformersEncoder:
         """Return how many tokens each text has, special tokens included, before anything is cut off."""
         return self.texts.count_tokens(texts) if texts else []
 
+    def pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces in which the model reads each text, without special tokens.
+
+        A piece is empty if it stands for no text that the model knows: an unknown word, part of a character.
+        """
+        return self.texts.pieces(texts) if texts else []
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return the words that are one piece; empty if the pieces do not say where words end."""
+        return self.texts.vocabulary()
+
 
 def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
     """Return model, image processor and tokenizer."""
