@@ -67,7 +67,7 @@ class _Reader:
                 at,
                 phrase,
                 f"the model cannot read {_listed(unread)}: its vocabulary has not all of these characters",
-                "say it in words that the model was trained on, with plain letters and no decoration",
+                "say it in words that the model was trained on, with plain letters and quotes",
             )
         elif spelt := self._spelt_out(phrase, words):
             yield Finding(

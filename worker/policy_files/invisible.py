@@ -12,11 +12,13 @@ from worker.policy_files.syntax_errors import place_of
 
 #: Texts for people, and names of files, may hold any character.
 _FREE_TEXTS: Final = frozenset({"description", "picture"})
-#: Private, unassigned, formatting, and all separators but the space itself.
-_CATEGORIES: Final = frozenset({"Cf", "Cn", "Co", "Zl", "Zp", "Zs"})
-#: Letters and marks of other categories that show nothing: fillers, joiners, variation selectors.
+#: Private, formatting, and all separators but the space itself. Not the unassigned ones: newer emoji are among
+#: them on an older Python.
+_CATEGORIES: Final = frozenset({"Cf", "Co", "Zl", "Zp", "Zs"})
+#: Of other categories what shows nothing: fillers, joiners, variation selectors, and what is no character.
 _SHOWING_NOTHING: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2065\u2800\u3164\ufdd0-\ufdef\ufe00-\ufe0f"
+    "\uffa0\ufff0-\ufff8\ufffe\uffff\U000e0000-\U000e0fff]"
 )
 #: The two that shape the letters around them, and the scripts that need them.
 _JOINERS: Final = "\u200c\u200d"

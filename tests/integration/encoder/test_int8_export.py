@@ -89,6 +89,15 @@ def test_the_bundled_policies_own_tests_hold(exported):
     assert sum(stickers.ways.values()) == len(stickers.flips)
 
 
+def test_auto_tries_what_is_not_int8_in_both_precisions(exported, int8, monkeypatch, caplog):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "avx512_vnni": True})
+    caplog.set_level("INFO")
+    encoder = TransformersEncoder.load(str(exported.folder), precision="auto", passes=1, threads=1)
+    (line,) = caplog.messages
+    assert line.startswith(f"the model computes in {encoder.precision}: ")
+    assert (encoder.digest == int8.digest) == (encoder.precision == "float32")
+
+
 def test_two_precisions_never_share_a_digest(exported, precise, int8, copy):
     half = TransformersEncoder.load(str(exported.folder), precision="bfloat16")
     digests = {precise.digest, int8.digest, half.digest}
