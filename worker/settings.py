@@ -96,7 +96,8 @@ class Settings(BaseSettings):
     )
     model: str = Field(
         BUNDLED_MODEL,
-        description="`demo` (the bundled sticker model), a folder, or a hub id with `@revision`.",
+        description="`demo` (the bundled sticker model), a preset of `moderate model list`, a folder, or a "
+        "hub id with `@revision`.",
     )
     policies: Path = Field(Path("policies"), description="Folder of the policy files.")
     policy: str = Field(

@@ -9,7 +9,8 @@ from support.deployment import deploy, wait_for
 from worker.client import LocalFile, Submission
 from worker.client.messages import source_record, to_message
 from worker.demo.processes import running
-from worker.store import clock, submissions
+from worker.store import submissions
+from worker.store.clock import moment
 from worker.store.tables import SubmissionRow
 
 
@@ -24,7 +25,7 @@ def accept(deployment, what):
     with deployment.database.transaction() as session:
         source = to_message(what)["source"]
         assert submissions.accept(session, what, source_record(what.source), source)
-        session.execute(update(SubmissionRow).values(publish_at=clock.later(session), published_at=None))
+        session.execute(update(SubmissionRow).values(publish_at=moment(), published_at=None))
 
 
 def test_it_publishes_what_is_due_until_it_is_told_to_stop(deployment):

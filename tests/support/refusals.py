@@ -1,5 +1,6 @@
 """Makes a real Redis answer with errors, and mends it again: one context manager for each kind of refusal."""
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -8,6 +9,10 @@ from pathlib import Path
 
 import redis
 from support.deployment import wait_for
+
+#: Redis answers others after each two megabytes that it has read.
+_LARGE_KEYS = 20
+_MICROSECONDS_A_KEY = 250_000
 
 Refusal = Callable[[redis.Redis], AbstractContextManager[None]]
 
@@ -82,7 +87,7 @@ def busy_script(connection: redis.Redis) -> Iterator[None]:
     with redis.Redis(**_place(connection)) as another:
         thread = threading.Thread(target=_run_for_ever, args=(another,), daemon=True)
         thread.start()
-        wait_for(lambda: _is_busy(connection), what="the script to run")
+        wait_for(lambda: "BUSY" in _problem(connection), what="the script to run")
         try:
             yield
         finally:
@@ -90,12 +95,31 @@ def busy_script(connection: redis.Redis) -> Iterator[None]:
             thread.join(10)
 
 
-def _is_busy(connection: redis.Redis) -> bool:
+@contextmanager
+def loading(connection: redis.Redis) -> Iterator[None]:
+    """Let Redis read a snapshot so slowly that clients meet what it says after a start."""
+    for number in range(_LARGE_KEYS):
+        connection.set(f"large-{number}", os.urandom(2**21))
+    connection.config_set("key-load-delay", _MICROSECONDS_A_KEY)
+    with redis.Redis(**_place(connection)) as another:
+        thread = threading.Thread(target=another.execute_command, args=("DEBUG", "RELOAD"), daemon=True)
+        thread.start()
+        wait_for(lambda: "Loading" in _problem(connection), what="the snapshot to be read")
+        try:
+            yield
+        finally:
+            thread.join(60)
+            connection.config_set("key-load-delay", 0)
+            connection.delete(*(f"large-{number}" for number in range(_LARGE_KEYS)))
+
+
+def _problem(connection: redis.Redis) -> str:
+    """Return what Redis refuses a command with; nothing if it answers."""
     try:
         connection.ping()
-    except redis.ResponseError as error:
-        return "BUSY" in str(error)
-    return False
+    except redis.RedisError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _run_for_ever(connection: redis.Redis) -> None:
@@ -116,4 +140,5 @@ REFUSALS: dict[str, Refusal] = {
     "NOPERM for records": no_records,
     "max number of clients": too_many_clients,
     "BUSY script": busy_script,
+    "LOADING": loading,
 }

@@ -34,6 +34,7 @@ from worker.store.tables import (
     DeskKeyRow,
     DeskSessionRow,
     GoldenItemRow,
+    LeaseRow,
     LoginFailureRow,
     PolicyStateRow,
     ReversalRow,
@@ -229,4 +230,5 @@ def _enter_the_desk(database: Database) -> None:
         session.add(DeskSessionRow(id="e" * 64, reviewer="ada", by_proxy=False, seen_at=utc_now()))
         session.add(LoginFailureRow(name="nobody", address="192.0.2.7", failed_at=utc_now()))
         session.add(DeskKeyRow(purpose="pictures", secret=b"k" * 32))
+        session.add(LeaseRow(task="tidy-up"))
         review_sources.keep(session, {"upload-1": {"kind": "bytes", "base64": "AAAA"}})

@@ -55,7 +55,7 @@ class Unrecorded:
 
     def add(self, tag: str, record: str, channel: "CarefulChannel") -> None:
         """Keep a message that `channel` popped until it is acknowledged or recorded."""
-        self._popped[tag] = _Popped(record, _broker_of(channel))
+        self._popped[tag] = _Popped(record, channel.broker)
 
     def has_any_of(self, channel: "CarefulChannel") -> bool:
         """Whether any message was popped from the Redis of `channel`."""
@@ -87,13 +87,11 @@ class Unrecorded:
         log.warning("Redis accepts writes again: every popped message is recorded")
 
     def _of(self, channel: "CarefulChannel") -> list[tuple[str, _Popped]]:
-        broker = _broker_of(channel)
-        return [(tag, popped) for tag, popped in self._popped.items() if popped.broker == broker]
+        return [(tag, popped) for tag, popped in self._popped.items() if popped.broker == channel.broker]
 
 
-def _broker_of(channel: "CarefulChannel") -> frozenset[object]:
+def _broker_of(connection: Any) -> frozenset[object]:
     """Return what tells one Redis from another: its address, or all addresses that stand for it."""
-    connection: Any = channel.connection.client
     return frozenset(connection.alt or [(connection.hostname, connection.port, connection.virtual_host)])
 
 
@@ -180,6 +178,12 @@ class _Careful:
     #: Of this process.
     unrecorded: Final = Unrecorded()
 
+    def __init__(self, connection: Any, *args: Any, **options: Any) -> None:
+        """Open a channel of kombu's virtual `connection`."""
+        #: Known here because a closed channel has no connection.
+        self.broker = _broker_of(connection.client)
+        super().__init__(connection, *args, **options)  # type: ignore[call-arg]  # mixed in before kombu's
+
     def _get_client(self) -> type[Redis]:
         super()._get_client()  # type: ignore[misc]  # raises if redis-py is too old
         return _RememberingRedis
@@ -187,8 +191,10 @@ class _Careful:
     def close(self) -> None:
         """Close, but first record what only this process has: kombu puts that back on the queue then."""
         channel: CarefulChannel = self  # type: ignore[assignment]
-        with suppress(*_REFUSED):
-            self.unrecorded.record(channel, at_once=True)
+        # Celery closes some channels twice.
+        if not channel.closed:
+            with suppress(*_REFUSED):
+                self.unrecorded.record(channel, at_once=True)
         super().close()  # type: ignore[misc]
 
     def _brpop_read(self, **options: Any) -> bool:

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: To be raised with every change of how texts become vectors, here or in the libraries: what was kept before
 #: is asked for no more.
-READING_VERSION: Final = 1
+READING_VERSION: Final = 2
 #: Nothing was to be read for this long: no policy is being edited.
 IDLE_SECONDS: Final = 60.0
 #: How vocabularies mark where words end and begin: CLIP's, SentencePiece's, GPT-2's, BERT's.

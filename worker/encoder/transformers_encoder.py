@@ -9,25 +9,26 @@ from typing import Any, Final, Self
 
 import numpy as np
 import torch
-from transformers import AutoImageProcessor, AutoModelForZeroShotImageClassification, AutoTokenizer
+from transformers import AutoImageProcessor, AutoModelForZeroShotImageClassification
 from transformers.utils import logging
 
 from worker.domain.scoring import Matrix
 from worker.encoder import model_files
 from worker.encoder.device import device_for
 from worker.encoder.image_processor import ImageProcessor
+from worker.encoder.model_layout import first_line
 from worker.encoder.openvino_tower import OpenVinoTower, import_openvino
 from worker.encoder.picture_tower import CPU, PictureTower, TorchTower, halves
 from worker.encoder.precision import build_tower
 from worker.encoder.text_tower import TextTower
+from worker.encoder.tokenizer import PAIRWISE, load_tokenizer
 from worker.errors import ModelError
 from worker.images.preprocessing import Pixels
 
-#: Families whose score is the cosine of a picture's and a phrase's vector times a scale.
-FAMILIES: Final = frozenset({"align", "altclip", "chinese_clip", "clip", "metaclip_2", "siglip", "siglip2"})
-_PAIRWISE: Final = frozenset({"siglip", "siglip2"})
 #: Their text tower is RoBERTa's, whose first position is the one after the padding token's number.
 _PADDING_BEFORE_POSITIONS: Final = frozenset({"altclip"})
+#: Far beyond any that was trained, which are some hundreds at most; more makes every score 0 or 1.
+_MAX_SCALE: Final = 1e6
 #: SigLIP was trained on phrases padded to this many tokens.
 _SIGLIP_TOKENS: Final = 64
 
@@ -58,8 +59,8 @@ class TransformersEncoder:
         self.image_processor = image_processor
         self.preprocessing = self.image_processor.preprocessing
         self.family = model.config.model_type
-        self.pairwise = self.family in _PAIRWISE
-        self.scale, self.bias = _scale(model), _bias(model)
+        self.pairwise = self.family in PAIRWISE
+        self.scale, self.bias = _scale(model, name), _bias(model)
         self.window = _text_window(model, tokenizer, pairwise=self.pairwise)
         self.texts = TextTower(
             model,
@@ -88,7 +89,7 @@ class TransformersEncoder:
         vectors in it), `device` cpu, cuda, mps or auto. SettingsError where there is no such device,
         ModelError where the model cannot be had, or is no zero-shot image model.
         """
-        folder = model_files.find(name, FAMILIES)
+        folder = model_files.find(name)
         if threads > 0:
             torch.set_num_threads(threads)
         exported = model_files.int8_tower(folder)
@@ -155,14 +156,22 @@ def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
         )
         # The Pillow backend even where torchvision is installed: one picture, one vector, on every machine.
         image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil", **_OFFLINE)
-        tokenizer = AutoTokenizer.from_pretrained(folder, **_OFFLINE)
+        tokenizer = load_tokenizer(folder, name, model.config, **_OFFLINE)
+    except ModelError:
+        raise
+    except ImportError as problem:
+        raise ModelError(
+            f"the model {name!r} needs a package that is not installed: {first_line(problem)}",
+            hint="pip install 'moderation-worker[worker]'",
+        ) from problem
     except Exception as problem:
         # Broken files make transformers raise whatever the library below it raised.
         raise ModelError(
-            f"the model {name!r} cannot be loaded: {model_files.first_line(problem)}",
+            f"the model {name!r} cannot be loaded: {first_line(problem)}",
             hint="copy the model's files again",
         ) from problem
     _check_complete(report, name)
+    _check_finite(model, name)
     model.requires_grad_(requires_grad=False)
     return model, image_processor, tokenizer
 
@@ -204,6 +213,21 @@ def _check_complete(report: dict[str, Any], name: str) -> None:
         )
 
 
+def _check_finite(model: Any, name: str) -> None:
+    """Refuse weights that are not finite: one of them can spoil the vectors of some pictures alone."""
+    for key, weight in model.state_dict().items():
+        if weight.is_floating_point() and not _is_finite(weight):
+            raise ModelError(
+                f"the weights of the model {name!r} are damaged: {key} has values that are not finite",
+                hint="copy the model's files again; if they are the author's, choose another model",
+            )
+
+
+def _is_finite(weight: torch.Tensor) -> bool:
+    # Least and largest in one pass over the memory; one NaN makes both NaN.
+    return not weight.numel() or bool(torch.stack(weight.aminmax()).isfinite().all())
+
+
 def _check_towers(encoder: TransformersEncoder, name: str) -> int:
     """Send something through both towers and return the length of their vectors."""
     try:
@@ -212,7 +236,7 @@ def _check_towers(encoder: TransformersEncoder, name: str) -> int:
         text = encoder.encode_texts(["a picture"])
     except Exception as problem:
         raise ModelError(
-            f"the model {name!r} fails at its first picture or phrase: {model_files.first_line(problem)}",
+            f"the model {name!r} fails at its first picture or phrase: {first_line(problem)}",
             hint="its configuration, processor or tokenizer do not fit its weights",
         ) from problem
     if picture.shape != text.shape or not np.isfinite(picture).all() or not np.isfinite(text).all():
@@ -223,11 +247,20 @@ def _check_towers(encoder: TransformersEncoder, name: str) -> int:
     return int(picture.shape[1])
 
 
-def _scale(model: Any) -> float:
+def _scale(model: Any, name: str) -> float:
     """Return the factor on cosines: CLIP stores its logarithm, ALIGN its inverse."""
-    if hasattr(model, "logit_scale"):
-        return math.exp(model.logit_scale.item())
-    return 1 / model.temperature.item()
+    stored = "logit_scale" if hasattr(model, "logit_scale") else "temperature"
+    value = getattr(model, stored).item()
+    try:
+        scale = math.exp(value) if stored == "logit_scale" else 1 / value
+    except (OverflowError, ZeroDivisionError):
+        scale = math.inf
+    if not 0 < scale <= _MAX_SCALE:
+        raise ModelError(
+            f"the model {name!r} has a {stored} of {value:g}, with which no score can be computed",
+            hint="its weights are damaged; copy the model's files again",
+        )
+    return scale
 
 
 def _bias(model: Any) -> float:

@@ -12,8 +12,8 @@ from worker.policy_files.syntax_errors import place_of
 
 #: Texts for people, and names of files, may hold any character.
 _FREE_TEXTS: Final = frozenset({"description", "picture"})
-#: Private, formatting, and all separators but the space itself. Not the unassigned ones: newer emoji are among
-#: them on an older Python.
+#: Private, formatting, and all separators but the space itself. Not the unassigned ones: newer emoji are
+#: among them on an older Python.
 _CATEGORIES: Final = frozenset({"Cf", "Co", "Zl", "Zp", "Zs"})
 #: Of other categories what shows nothing: fillers, joiners, variation selectors, and what is no character.
 _SHOWING_NOTHING: Final = re.compile(

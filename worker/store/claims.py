@@ -15,7 +15,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
-from worker.store import clock, submissions
+from worker.store import submissions
+from worker.store.clock import database_now, moment
 from worker.store.column_types import FreeText
 from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionConflictRow, SubmissionRow
@@ -210,7 +211,7 @@ def claim(  # noqa: PLR0913 - the last two all have a name
             meant.setdefault(one.submission.id, one)
 
     decided = _decided(session, meant, locked)
-    claimant = _Claimant(process, holds, alone, clock.database_now(session))
+    claimant = _Claimant(process, holds, alone, database_now(session))
     locked = _count_crashes(session, claimant, {name: locked[name] for name in meant})
     found = {
         name: Claim(
@@ -236,7 +237,7 @@ def claim(  # noqa: PLR0913 - the last two all have a name
 
 def renew(session: Session, process: str, ids: Collection[str]) -> set[str]:
     """Extend the leases of what `process` still has in hand of `ids`, and return what that is."""
-    return _update_claimed(session, process, ids, **_lease(session))
+    return _update_claimed(session, process, ids, **_lease())
 
 
 def expect(session: Session, ids: Collection[str]) -> None:
@@ -247,14 +248,14 @@ def expect(session: Session, ids: Collection[str]) -> None:
         SubmissionRow.publish_at.is_not(None),
         SubmissionRow.claimed_by.is_(None),
         SubmissionRow.claimed_until.is_(None),
-        publish_at=clock.later(session, LEASE + GRACE),
+        publish_at=moment(LEASE + GRACE),
         published_at=None,
     )
 
 
 def release(session: Session, process: str, ids: Collection[str], how: Release) -> set[str]:
     """Let go of what `process` still has in hand of `ids`, without an outcome; return what that is."""
-    again = submissions.after_patience(session) if how.pause is None else clock.later(session, how.pause)
+    again = submissions.after_patience() if how.pause is None else moment(how.pause)
     return _update_claimed(
         session,
         process,
@@ -263,7 +264,7 @@ def release(session: Session, process: str, ids: Collection[str], how: Release) 
         # However many copies of its message there are, none is the next attempt before its time.
         claimed_until=again if how.pause else None,
         publish_at=again,
-        published_at=clock.later(session) if how.pause is None else None,
+        published_at=moment() if how.pause is None else None,
         attempts=SubmissionRow.attempts - (0 if how.counts else 1),
         waits_for=how.waits_for,
         error=how.reason,
@@ -299,7 +300,7 @@ def _lock(session: Session, arrivals: Sequence[Arrival]) -> dict[str, _Known]:
     ]
     if not rows:
         return {}
-    insert = insert_into(session, SubmissionRow, updated_at=clock.later(session))
+    insert = insert_into(session, SubmissionRow, updated_at=moment())
     was_refused = SubmissionRow.state == "refused"
     anew = {
         name: case((was_refused, insert.excluded[name]), else_=getattr(SubmissionRow, name))
@@ -349,7 +350,7 @@ def _count_crashes(session: Session, claimant: _Claimant, locked: dict[str, _Kno
     died = [known for known in locked.values() if claimant.is_late(known)]
     if not died:
         return locked
-    again = clock.later(session, LEASE + GRACE)
+    again = moment(LEASE + GRACE)
     update_submissions(
         session,
         [known.id for known in died],
@@ -370,7 +371,7 @@ def _take(
     session: Session, claimant: _Claimant, arrivals: Sequence[Arrival], locked: Mapping[str, _Known]
 ) -> dict[str, Claim]:
     """Write the claims on these and return them."""
-    request = _request(session, arrivals, locked)
+    request = _request(arrivals, locked)
     before = request.pop("attempts", SubmissionRow.attempts)
     attempts = case((SubmissionRow.claimed_by == claimant.process, SubmissionRow.attempts), else_=before + 1)
     # By the database's clock, not by that of the process that inserted the row.
@@ -391,7 +392,7 @@ def _take(
             refuse_at=None,
             policy_digest=_by_id({one.submission.id: one.policy_digest for one in arrivals}),
             **request,
-            **_lease(session),
+            **_lease(),
         )
         .returning(SubmissionRow.id, SubmissionRow.attempts, SubmissionRow.crashes, asked_at)
         .execution_options(synchronize_session=False)
@@ -421,9 +422,9 @@ def _note_arrival(
             session,
             pins,
             policy_digest=_by_id(pins),
-            publish_at=clock.later(session, pause),
+            publish_at=moment(pause),
             published_at=None,
-            **_request(session, arrivals, locked),
+            **_request(arrivals, locked),
         )
 
 
@@ -432,9 +433,7 @@ def _wait_for_policies(
 ) -> None:
     """Have submissions whose policy is not in force here published again after a pause that grows."""
     new = [one.submission.id for one in arrivals if locked[one.submission.id].is_new]
-    limit = case(
-        (SubmissionRow.id.in_(new), clock.later(session, policy_wait)), else_=SubmissionRow.refuse_at
-    )
+    limit = case((SubmissionRow.id.in_(new), moment(policy_wait)), else_=SubmissionRow.refuse_at)
     update_submissions(
         session,
         [one.submission.id for one in arrivals],
@@ -442,27 +441,27 @@ def _wait_for_policies(
         waits_for=None,
         # Whichever version is in force when the policy comes back decides.
         policy_digest=None,
-        publish_at=submissions.after_policy_pause(session),
+        publish_at=submissions.after_policy_pause(),
         published_at=None,
         refuse_at=limit if new else SubmissionRow.refuse_at,
         claimed_by=None,
         claimed_until=None,
-        **_request(session, arrivals, locked),
+        **_request(arrivals, locked),
     )
 
 
-def _request(session: Session, arrivals: Iterable[Arrival], locked: Mapping[str, _Known]) -> dict[str, Any]:
+def _request(arrivals: Iterable[Arrival], locked: Mapping[str, _Known]) -> dict[str, Any]:
     """Return the columns that say what is asked for: a second judgement, and of which picture."""
     pairs = [(one, locked[one.submission.id]) for one in arrivals]
     columns: dict[str, Any] = {
         "again": _by_id({one.submission.id: one.submission.again or known.again for one, known in pairs})
     }
     if requests := [one for one, known in pairs if known.state == "decided" and known.publish_at is None]:
-        columns |= _new_requests(session, requests)
+        columns |= _new_requests(requests)
     return columns
 
 
-def _new_requests(session: Session, requests: Sequence[Arrival]) -> dict[str, Any]:
+def _new_requests(requests: Sequence[Arrival]) -> dict[str, Any]:
     """Return the columns of second judgements that are asked for only now; other rows keep what they have.
 
     What the first decision emptied or overwrote is again as the message says it: it is published from these.
@@ -485,7 +484,7 @@ def _new_requests(session: Session, requests: Sequence[Arrival]) -> dict[str, An
     columns["attempts"] = case((are_new, SubmissionRow.crashes), else_=SubmissionRow.attempts)
     columns["published_again"] = case((are_new, 0), else_=SubmissionRow.published_again)
     # The age of the second judgement counts from its request.
-    columns["updated_at"] = case((are_new, clock.later(session)), else_=SubmissionRow.updated_at)
+    columns["updated_at"] = case((are_new, moment()), else_=SubmissionRow.updated_at)
     return columns
 
 
@@ -531,10 +530,10 @@ def _note_conflicts(session: Session, arrivals: Iterable[Arrival]) -> None:
     session.connection().execute(insert.returning(SubmissionConflictRow.id), list(rows.values()))
 
 
-def _lease(session: Session) -> dict[str, ColumnElement[Any]]:
+def _lease() -> dict[str, ColumnElement[Any]]:
     return {
-        "claimed_until": clock.later(session, LEASE),
-        "publish_at": clock.later(session, LEASE + GRACE),
+        "claimed_until": moment(LEASE),
+        "publish_at": moment(LEASE + GRACE),
         "published_at": null(),
     }
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, Float, bindparam, select
+from sqlalchemy import Float, bindparam, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -42,11 +42,6 @@ def _on_sqlite(element: moment, compiler: SQLCompiler, **options: Any) -> str:
     return f"strftime({_SQLITE_FORMAT}, 'now', {seconds} || ' seconds')"
 
 
-def later(_session: Session, delay: timedelta = timedelta()) -> ColumnElement[datetime]:
-    """Return the moment `delay` from now, to stand in a statement."""
-    return moment(delay)
-
-
 def now_at(database: Database) -> datetime:
     """Return a database's time, for what compares no rows itself."""
     with database.reading() as session:
@@ -54,5 +49,5 @@ def now_at(database: Database) -> datetime:
 
 
 def database_now(session: Session) -> datetime:
-    """Return the time; as a parameter, unlike `later`, it lets PostgreSQL use an index."""
+    """Return the time; as a parameter, unlike `moment`, it lets PostgreSQL use an index."""
     return cast("datetime", session.scalar(select(moment())))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from worker.store import clock
+from worker.store.clock import database_now, moment
 from worker.store.inserting import insert_into
 from worker.store.tables import SetAsideMessageRow
 
@@ -30,8 +30,8 @@ def keep(session: Session, one: SetAsideMessage, *, failing_for: timedelta, paus
     """Keep a message that has been failing for so long, to be published after `pause`; copies are one."""
     state = {
         "error": one.error,
-        "failing_since": clock.later(session, -failing_for),
-        "publish_at": clock.later(session, pause),
+        "failing_since": moment(-failing_for),
+        "publish_at": moment(pause),
     }
     row = insert_into(
         session,
@@ -47,7 +47,7 @@ def keep(session: Session, one: SetAsideMessage, *, failing_for: timedelta, paus
 def find_due(session: Session, limit: int) -> list[SetAsideMessage]:
     """Return at most `limit` messages that are due, those first that have been due for longest."""
     row = SetAsideMessageRow
-    due = row.publish_at <= clock.database_now(session)
+    due = row.publish_at <= database_now(session)
     columns = select(row.digest, row.submission_id, row.message, row.error, row.publish_at)
     found = session.execute(columns.where(due).order_by(row.publish_at).limit(limit))
     return [SetAsideMessage(*one) for one in found]

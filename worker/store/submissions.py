@@ -14,7 +14,7 @@ from worker.domain.callback import callback_record
 from worker.domain.fingerprint import fingerprint
 from worker.domain.submission import Submission
 from worker.errors import UsageError
-from worker.store import clock
+from worker.store.clock import database_now, moment
 from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, SubmissionRow
 from worker.store.updating import update_submissions
@@ -158,8 +158,8 @@ def accept(
     """
     columns = (
         entry(submission, source, pending_source)
-        | _queued(session)
-        | {"created_at": clock.later(session), "updated_at": clock.later(session)}
+        | _queued()
+        | {"created_at": moment(), "updated_at": moment()}
     )
     row = insert_into(session, SubmissionRow, **columns, id=submission.id)
     anew = row.on_conflict_do_update(
@@ -194,8 +194,8 @@ def ask_again(
         policy_digest=None,
         attempts=SubmissionRow.crashes,
         published_again=0,
-        updated_at=clock.later(session),
-        **_queued(session),
+        updated_at=moment(),
+        **_queued(),
     )
     return bool(asked)
 
@@ -243,7 +243,7 @@ def is_open(session: Session, submission_id: str) -> bool:
 
 def publish_soon(session: Session, ids: Iterable[str]) -> None:
     """Let accepted submissions be published at the next occasion: they are not on the queue."""
-    _update_unclaimed(session, ids, publish_at=clock.later(session), published_at=None)
+    _update_unclaimed(session, ids, publish_at=moment(), published_at=None)
 
 
 def is_any_due(session: Session) -> bool:
@@ -282,20 +282,20 @@ def give_back(session: Session, ids: Sequence[str]) -> None:
     _update_unclaimed(
         session,
         ids,
-        publish_at=clock.later(session),
+        publish_at=moment(),
         published_at=None,
         published_again=SubmissionRow.published_again - 1,
     )
 
 
-def after_patience(session: Session) -> ColumnElement[datetime]:
+def after_patience() -> ColumnElement[datetime]:
     """Return when a version before 0010 publishes again what is on the queue."""
-    return _growing(session, PATIENCE, LONGEST_PATIENCE)
+    return _growing(PATIENCE, LONGEST_PATIENCE)
 
 
-def after_policy_pause(session: Session) -> ColumnElement[datetime]:
+def after_policy_pause() -> ColumnElement[datetime]:
     """Return when a submission whose policy is missing is published again, so that it is looked for anew."""
-    return _growing(session, POLICY_PAUSE, LONGEST_POLICY_PAUSE)
+    return _growing(POLICY_PAUSE, LONGEST_POLICY_PAUSE)
 
 
 def record(session: Session, decided: Sequence[Decided]) -> set[tuple[str, str]]:
@@ -341,7 +341,7 @@ def refuse(session: Session, submission_id: str, error: str, *, of: str | None =
 
 def abandon(session: Session, submission_id: str, error: str) -> bool:
     """Stop publishing what cannot be read any more; return whether it is refused, and not decided before."""
-    refusal = {"state": "refused", "error": error, "updated_at": clock.later(session), **_SETTLED}
+    refusal = {"state": "refused", "error": error, "updated_at": moment(), **_SETTLED}
     if update_submissions(session, [submission_id], SubmissionRow.state == "accepted", **refusal):
         return True
     _close(session, [submission_id], SubmissionRow.state == "decided")
@@ -408,7 +408,7 @@ def _close(session: Session, ids: Iterable[str], *where: ColumnElement[bool]) ->
         policy=_newest_decision(DecisionRow.policy, SubmissionRow.policy),
         policy_digest=_newest_decision(DecisionRow.policy_digest, SubmissionRow.policy_digest),
         sha256=_newest_decision(DecisionRow.sha256, SubmissionRow.sha256),
-        updated_at=clock.later(session),
+        updated_at=moment(),
         **_SETTLED,
     )
 
@@ -456,7 +456,7 @@ def _settle(
     if not rows:
         return set()
     settled = [{**row, **_SETTLED} for row in rows]
-    insert = insert_into(session, SubmissionRow, updated_at=clock.later(session))
+    insert = insert_into(session, SubmissionRow, updated_at=moment())
     written = settled[0].keys() | {"updated_at"}
     anew = {name: insert.excluded[name] for name in written - {"id", "fingerprint"}}
     upsert = insert.on_conflict_do_update(
@@ -471,12 +471,12 @@ def _settle(
 
 def _due(session: Session) -> tuple[ColumnElement[bool], ...]:
     # The time as a value: no index serves a comparison with a clock, which differs from row to row.
-    return SubmissionRow.published_at.is_(None), SubmissionRow.publish_at <= clock.database_now(session)
+    return SubmissionRow.published_at.is_(None), SubmissionRow.publish_at <= database_now(session)
 
 
 def _queued_before(session: Session, moment: datetime) -> tuple[ColumnElement[bool], ...]:
     # A version before 0010 claims what stays marked as published; if its process died, it counts as lost.
-    died = SubmissionRow.claimed_until < clock.database_now(session) - LEASE
+    died = SubmissionRow.claimed_until < database_now(session) - LEASE
     return (
         SubmissionRow.published_at < moment,
         SubmissionRow.publish_at.is_not(None),
@@ -493,8 +493,8 @@ def _take(
         session,
         [row.id for row in rows],
         published_again=SubmissionRow.published_again + 1,
-        publish_at=after_patience(session),
-        published_at=clock.later(session),
+        publish_at=after_patience(),
+        published_at=moment(),
     )
     return [
         PendingSubmission(
@@ -511,19 +511,17 @@ def _take(
     ]
 
 
-def _queued(session: Session) -> dict[str, ColumnElement[datetime]]:
+def _queued() -> dict[str, ColumnElement[datetime]]:
     """Return the columns of what is being put on the queue for the first time."""
-    return {"publish_at": clock.later(session, PATIENCE), "published_at": clock.later(session)}
+    return {"publish_at": moment(PATIENCE), "published_at": moment()}
 
 
-def _growing(session: Session, first: timedelta, longest: timedelta) -> ColumnElement[datetime]:
+def _growing(first: timedelta, longest: timedelta) -> ColumnElement[datetime]:
     """Return the end of a pause that doubles each time a submission is published."""
     pauses: list[ColumnElement[datetime]] = []
     while (pause := first * 2 ** len(pauses)) < longest:
-        pauses.append(clock.later(session, pause))
-    return case(
-        dict(enumerate(pauses)), value=SubmissionRow.published_again, else_=clock.later(session, longest)
-    )
+        pauses.append(moment(pause))
+    return case(dict(enumerate(pauses)), value=SubmissionRow.published_again, else_=moment(longest))
 
 
 def _update_unclaimed(session: Session, ids: Iterable[str], **values: object) -> None:

@@ -732,3 +732,13 @@ class DeskKeyRow(Row):
     purpose: Mapped[str] = mapped_column(primary_key=True)
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(default=moment())
+
+
+class LeaseRow(Row):
+    """A task that several processes repeat, and until when one of them has it."""
+
+    __tablename__ = "leases"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    #: In the past if no process holds it.
+    until: Mapped[datetime] = mapped_column(default=moment())

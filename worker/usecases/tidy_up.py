@@ -9,10 +9,21 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from worker.background import repeated
-from worker.store import desk_sessions, dropped_messages, login_failures, outbox, review_sources, text_vectors
+from worker.store import (
+    desk_sessions,
+    dropped_messages,
+    leases,
+    login_failures,
+    outbox,
+    review_sources,
+    text_vectors,
+)
 from worker.store.database import Database
 
+_TASK: Final = "tidy-up"
 _EVERY_SECONDS: Final = 60.0
+#: Shorter than the interval, so that the next process to look finds the lease expired.
+_LEASE: Final = timedelta(seconds=55)
 #: Rows of one transaction: other writers wait no longer than for a few of these.
 CHUNK: Final = 500
 #: How long the text vectors of a policy that is no longer in force are kept, should it come back.
@@ -46,8 +57,20 @@ class TidyUp:
         self._forget_sources()
 
     def running(self) -> AbstractContextManager[None]:
-        """Tidy up every minute while the context lasts; a failure is only logged."""
-        return repeated(self, _EVERY_SECONDS, name="tidying up")
+        """Tidy up every minute while the context lasts, in turn with other processes; log a failure."""
+        return repeated(self.take_turn, _EVERY_SECONDS, name="tidying up")
+
+    def take_turn(self) -> None:
+        """Delete what has expired, unless another process has begun to within the last minute."""
+        if self._acquire_lease():
+            self()
+
+    def _acquire_lease(self) -> bool:
+        with self.database.reading() as session:
+            if leases.is_held(session, _TASK):
+                return False
+        with self.database.transaction() as session:
+            return leases.acquire(session, _TASK, _LEASE)
 
     def _delete(self, is_any: Callable[[Session], bool], delete_some: Callable[[Session], int]) -> None:
         with self.database.reading() as session:

@@ -12,7 +12,7 @@ from support.pictures import drawing, prepared
 
 import worker
 from worker.domain.scoring import rank_labels, score_pairs
-from worker.encoder import transformers_encoder
+from worker.encoder import model_files
 from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.images.decoding.decoder import decode
 from worker.images.limits import Limits
@@ -39,13 +39,14 @@ def our_probabilities(encoder, pictures):
     return [rank(vector, texts, encoder.scale, encoder.bias) for vector in vectors]
 
 
-def pipeline_probabilities(folder, pictures):
+def pipeline_probabilities(folder, pictures, spelt=str):
     # The checkpoint's own number format may be float16, which is slow and rough on a CPU; ours is float32.
     pipeline = transformers.pipeline("zero-shot-image-classification", model=str(folder), dtype=torch.float32)
+    labels, template = [spelt(label) for label in LABELS], spelt(TEMPLATE)
     results = [
-        pipeline(picture, candidate_labels=LABELS, hypothesis_template=TEMPLATE) for picture in pictures
+        pipeline(picture, candidate_labels=labels, hypothesis_template=template) for picture in pictures
     ]
-    return [[{r["label"]: r["score"] for r in result}[label] for label in LABELS] for result in results]
+    return [[{r["label"]: r["score"] for r in result}[label] for label in labels] for result in results]
 
 
 def check_same(ours, theirs):
@@ -65,11 +66,13 @@ def test_every_family_gives_the_probabilities_of_transformers_pipeline(family, t
 
     ours = our_probabilities(TransformersEncoder.load(str(folder)), pictures)
 
-    check_same(ours, pipeline_probabilities(folder, pictures))
+    # With Gemma's tokenizer it is SigLIP 2, which was trained on lower-cased text; the pipeline does not know.
+    lower = str.lower if family == "siglip" else str
+    check_same(ours, pipeline_probabilities(folder, pictures, lower))
 
 
 def test_every_family_that_is_claimed_is_tested():
-    assert set(FAMILIES) == transformers_encoder.FAMILIES
+    assert set(FAMILIES) == model_files.FAMILIES
 
 
 @pytest.mark.slow

@@ -12,9 +12,10 @@ from support.models import make_model
 from support.pictures import drawing, prepared
 from torch.nn import Linear
 
+from worker.encoder.model_files import FAMILIES
 from worker.encoder.text_cache import TextCache
 from worker.encoder.text_tower import IDLE_SECONDS
-from worker.encoder.transformers_encoder import FAMILIES, TransformersEncoder
+from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError
 from worker.store import text_vectors
 from worker.store.database import Database

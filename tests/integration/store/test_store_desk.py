@@ -1,8 +1,10 @@
 """Accounts, sessions, failed logins, keys and kept sources, on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from support.store_records import record, submission
 
 from worker.domain.policy import Action
@@ -11,6 +13,7 @@ from worker.domain.reviewer import Reviewer, Role
 from worker.store import (
     desk_keys,
     desk_sessions,
+    leases,
     login_failures,
     passwords,
     review_counts,
@@ -20,7 +23,7 @@ from worker.store import (
     verdicts,
 )
 from worker.store.column_types import utc_now
-from worker.store.tables import DeskSessionRow, LoginFailureRow, SubmissionRow, VerdictRow
+from worker.store.tables import DeskSessionRow, LeaseRow, LoginFailureRow, SubmissionRow, VerdictRow
 from worker.usecases.sign_in import SignIn
 from worker.usecases.tidy_up import TidyUp
 
@@ -67,6 +70,36 @@ def test_a_session_is_found_by_its_token_alone_and_tidied_up_when_over(database)
         assert session.scalar(select(func.count()).select_from(LoginFailureRow)) == 0
         desk_sessions.end_all_of(session, "ada")
         assert desk_sessions.find(session, second) is None
+
+
+def test_of_many_processes_one_a_minute_tidies_up(database):
+    first, second = (TidyUp(database, timedelta(days=30)) for _ in range(2))
+
+    def tidied_up(process):
+        with database.transaction() as session:
+            login_failures.note(session, "x", "192.0.2.1")
+            session.execute(update(LoginFailureRow).values(failed_at=utc_now() - timedelta(days=1)))
+        process.take_turn()
+        with database.transaction() as session:
+            return not session.execute(delete(LoginFailureRow)).rowcount
+
+    turns = [tidied_up(first), tidied_up(second), tidied_up(first)]
+    assert turns == [True, False, False]
+    with database.transaction() as session:
+        session.execute(update(LeaseRow).values(until=utc_now() - timedelta(seconds=1)))
+    assert [tidied_up(second), tidied_up(first)] == [True, False]
+
+
+def test_of_two_processes_that_look_at_once_one_gets_the_lease(database):
+    barrier = Barrier(4)
+
+    def acquire(_):
+        barrier.wait()
+        with database.transaction() as session:
+            return leases.acquire(session, "a task", timedelta(minutes=1))
+
+    with ThreadPoolExecutor(4) as processes:
+        assert sorted(processes.map(acquire, range(4))) == [False, False, False, True]
 
 
 def test_a_login_that_succeeds_forgets_the_failures_before_it(database):

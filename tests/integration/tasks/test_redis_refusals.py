@@ -19,7 +19,7 @@ from worker.demo.redis_server import running_redis
 from worker.errors import BrokerUnavailableError
 
 CAT = encoded(drawing(40, 40), "PNG")
-REFUSED_SECONDS = 4
+REFUSED_SECONDS = 2
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +148,22 @@ def test_what_a_lost_connection_left_unrecorded_is_recorded_by_the_next(own_redi
         consumed.wait_for(1)
         consumed.connection.release()
     assert [connection.llen("bare"), connection.hlen("unacked"), len(CarefulChannel.unrecorded)] == [0, 0, 1]
+    again = Consumed(own_redis_url, "bare")
+    again.wait_for(1)
+    again.messages[0].ack()
+    again.connection.release()
+
+
+def test_a_channel_that_is_closed_twice_stays_closed_while_something_is_unrecorded(
+    own_redis_url, connection, consumed
+):
+    submit(own_redis_url, 1)
+    with no_records(connection):
+        consumed.wait_for(1)
+        channel = consumed.consumer.channel
+        for _ in range(2):
+            channel.close()
+        consumed.connection.release()
     again = Consumed(own_redis_url, "bare")
     again.wait_for(1)
     again.messages[0].ack()
