@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from support.commands import Moderate
 from support.postgres import PostgresServer, running_postgres
-from support.tables import make_tables
+from support.tables import TEMPLATE, make_tables, make_template
 
 from worker.demo.redis_server import running_redis
 from worker.store.database import Database
@@ -57,11 +57,19 @@ def empty_database(database_url: str) -> Iterator[Database]:
     database.dispose()
 
 
-@pytest.fixture
-def database(empty_database: Database) -> Database:
-    """Return a database with its tables, once of each kind."""
-    make_tables(empty_database)
-    return empty_database
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Yield a database with its tables, once of each kind."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            database = Database.connect(request.getfixturevalue("sqlite_url"))
+            make_tables(database)
+        else:
+            server: PostgresServer = request.getfixturevalue("postgres_server")
+            make_template(make_url(server.url("postgres")))
+            database = Database.connect(stack.enter_context(server.fresh_database(TEMPLATE)))
+        stack.callback(database.dispose)
+        yield database
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -66,7 +66,7 @@ def test_it_measures_and_what_it_says_adds_up(tmp_path, environment, redis_url):
     # Whatever the deployment tells the world of decisions, nobody hears of these.
     environment["MODERATION_WEBHOOK_URL"] = "https://platform.example/moderated"
     environment["MODERATION_DATABASE_URL"] = f"sqlite:///{tmp_path / 'theirs.db'}"
-    with start(environment, "--seconds", 5, "--json", "--pictures", own) as process:
+    with start(environment, "--seconds", 2, "--json", "--pictures", own) as process:
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     found = json.loads(out)

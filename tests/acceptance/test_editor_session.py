@@ -29,8 +29,8 @@ UPLOADS = (
 
 
 @pytest.fixture
-def deployment(tmp_path, redis_url, database_url):
-    made = deploy(tmp_path, redis_url, database_url)
+def deployment(tmp_path, redis_url):
+    made = deploy(tmp_path, redis_url)
     for name in UPLOADS:
         shutil.copy(PICTURES / name, made.settings.media_root)
     yield made

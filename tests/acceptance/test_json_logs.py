@@ -59,7 +59,6 @@ def test_a_process_logs_json_from_its_start_to_its_end(name, deployment):
         ([*MODERATE, "worker"], {"MODERATION_BATCH_SIZE": "many"}),
         ([*CELERY], {"MODERATION_BATCH_SIZE": "many"}),
         ([*CELERY], {"MODERATION_MODEL": "/nowhere"}),
-        ([*MODERATE, "worker"], {"MODERATION_MODEL": "/nowhere"}),
         ([*MODERATE, "schedule"], {"MODERATION_DATABASE_URL": "postgresql://127.0.0.1:1/none"}),
         ([*MODERATE, "web"], {"MODERATION_DATABASE_URL": "postgresql://127.0.0.1:1/none"}),
         ([*MODERATE, "web", "--host", "no.such.host.invalid"], {}),

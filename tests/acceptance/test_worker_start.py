@@ -11,6 +11,7 @@ from support.pictures import drawing, encoded
 
 from worker.client import LocalFile, Submission
 from worker.store.tables import SubmissionRow
+from worker.tasks import app
 from worker.wiring.sizing import Sizing
 
 
@@ -30,6 +31,20 @@ def run_worker(deployment, **settings):
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert "Traceback" not in run.stderr
     return run.returncode, run.stderr
+
+
+@pytest.fixture
+def run_here(moderate, deployment, monkeypatch):
+    """Run `moderate worker` in this process, which has loaded PyTorch: what fails only after the model."""
+
+    def run(**settings):
+        for name, value in deployment.environment.items():
+            monkeypatch.setenv(name, value)
+        result = moderate("worker", **settings)
+        return result.exit_code, result.err
+
+    yield run
+    vars(app).pop("settings")
 
 
 def test_without_redis(deployment):
@@ -59,24 +74,24 @@ def test_with_tables_of_another_version(deployment):
     assert "reviews" in said
 
 
-def test_with_a_broken_policy(deployment):
+def test_with_a_broken_policy(deployment, run_here):
     deployment.policy_file.write_text("name: stickers\nlabels: {weapons: {promts: [a gun]}}\n")
-    code, said = run_worker(deployment)
+    code, said = run_here()
     assert code == 1
     assert 'unknown key "promts"' in said
     assert "background" in said
 
 
-def test_with_a_default_policy_that_is_not_there(deployment):
-    code, said = run_worker(deployment, policy="uploads")
+def test_with_a_default_policy_that_is_not_there(run_here):
+    code, said = run_here(policy="uploads")
     assert code == 1
     assert "uploads" in said
 
 
-def test_with_a_default_policy_that_is_a_shadow(deployment):
+def test_with_a_default_policy_that_is_a_shadow(deployment, run_here):
     with deployment.policy_file.open("a", encoding="utf-8") as file:
         file.write("\nshadow: true\n")
-    code, said = run_worker(deployment)
+    code, said = run_here()
     assert code == 2
     assert "stickers.yaml: `shadow: true`, but the policy decides" in said
 
@@ -92,8 +107,8 @@ def test_with_a_metrics_port_that_is_taken(deployment):
     assert "MODERATION_METRICS_PORT" in said
 
 
-def test_with_a_model_that_is_not_there(deployment, tmp_path):
-    code, said = run_worker(deployment, model=tmp_path / "nowhere")
+def test_with_a_model_that_is_not_there(run_here, tmp_path):
+    code, said = run_here(model=tmp_path / "nowhere")
     assert code == 3
     assert "nowhere" in said
 

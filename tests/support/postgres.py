@@ -33,11 +33,11 @@ class PostgresServer:
         return f"postgresql://postgres@/{name}?host={self.folder}"
 
     @contextmanager
-    def fresh_database(self) -> Iterator[str]:
-        """Yield the URL of an empty database; dropped afterwards, whoever is still connected."""
+    def fresh_database(self, template: str = "template1") -> Iterator[str]:
+        """Yield the URL of a copy of `template`, by default empty; dropped afterwards with its connections."""
         name = f"test_{uuid4().hex}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield self.url(name)
         finally:

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import psycopg
+from sqlalchemy import URL
 
 from worker.store import schema
 from worker.store.database import Database
@@ -30,16 +31,23 @@ def _sqlite_file() -> bytes:
         return file.read_bytes()
 
 
+def make_template(server: URL) -> None:
+    """Make the PostgreSQL database that others are copied from, if this server has none."""
+    plain = server.set(drivername="postgresql", database="postgres")
+    with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as connection:
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone()
+        if known is None:
+            connection.execute(f"CREATE DATABASE {TEMPLATE}")
+            _migrate(plain.set(database=TEMPLATE).render_as_string(hide_password=False))
+
+
 def _copy_postgres(database: Database) -> None:
     url, name = database.address.url, database.address.url.database
     # What is connected to a database keeps it from being dropped.
     database.dispose()
+    make_template(url)
     server = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
     with psycopg.connect(server, autocommit=True) as connection:
-        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone()
-        if known is None:
-            connection.execute(f"CREATE DATABASE {TEMPLATE}")
-            _migrate(url.set(database=TEMPLATE).render_as_string(hide_password=False))
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
 
