@@ -111,7 +111,7 @@ class _Reader:
 
 
 def _shortest_spelt_out(word: str) -> float:
-    """Return from which length on a word in single letters is none that the model knows."""
+    """Return the length from which on a word in single letters counts as unknown to the model."""
     script = unicodedata.name(word[0], "")
     if not _LETTERS.fullmatch(word) or script.startswith(_DENSE_SCRIPTS):
         return math.inf

@@ -11,7 +11,7 @@ _WORD: Final = re.compile(r"[^\W\d_]+")
 
 
 def foreign_letter(text: str) -> str:
-    """Return the first letter whose word is mostly of another alphabet; empty if there is none."""
+    """Return the first letter whose word is mostly of another alphabet; empty if no word mixes two."""
     for word in _WORD.findall(text):
         alphabets = [_alphabet(letter) for letter in word]
         found = Counter(alphabet for alphabet in alphabets if alphabet)

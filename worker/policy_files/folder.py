@@ -31,7 +31,7 @@ def strays(folder: Path) -> dict[Path, str]:
 
 
 def _why_stray(path: Path) -> str:
-    """Return why a file that looks like a policy is none; empty if it does not look like one."""
+    """Return why a file that looks like a policy is not read; empty if it does not look like one."""
     if path.suffix in SUFFIXES:
         what = "a folder" if path.is_dir() else "a link that leads nowhere"
         return f"it is {what}: put the file itself in its place"

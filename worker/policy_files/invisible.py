@@ -1,4 +1,4 @@
-"""Finds characters that nobody can see, and spaces that are none to YAML, and names them with their place."""
+"""Finds characters that show nothing, and spaces that YAML does not take for one, with their places."""
 
 import re
 import unicodedata
@@ -27,7 +27,7 @@ _JOINING_SCRIPTS: Final = frozenset(
     | {"MONGOLIAN", "MYANMAR", "ORIYA", "SINHALA", "SYRIAC", "TAMIL", "TELUGU", "TIBETAN"}
 )
 _ODD: Final = "\u00a0\u00ad\u061c\u1680\u180e\u2000-\u200f\u202a-\u202f\u205f-\u206f\u3000\ufeff"
-#: One of them where YAML expects a space: before what a line says, directly after its dash, around its colon.
+#: One of them in the place of a space: before what a line says, directly after its dash, around its colon.
 _ODD_SPACE: Final = re.compile(
     rf"[ \t]*(?:(?:-[ \t]+)*(?:-|[\w-]+(?::|[ \t]*(?=[{_ODD} \t]+:))))?(?P<odd>[{_ODD}])"
 )
@@ -35,7 +35,7 @@ _ODD_SPACE: Final = re.compile(
 
 def refuse_odd_spaces(text: str, problems: Problems) -> bool:
     """Note every odd space that takes part in the layout of the file, and return whether there are any."""
-    # An editor's byte order mark at the very beginning is none of the file's words.
+    # A byte order mark at the very beginning belongs to the encoding.
     lines = split_lines(text.removeprefix("\ufeff"))
     found = [
         Place(number, match.start("odd") + (number == 0 and text.startswith("\ufeff")))
@@ -69,7 +69,7 @@ def check_invisible(document: Document, text: str, problems: Problems) -> None:
 
 
 def first_invisible(text: str) -> str:
-    """Return the first character of `text` that shows nothing; empty if there is none."""
+    """Return the first character of `text` that shows nothing; empty if all of them show."""
     return next((c for n, c in enumerate(text) if _is_invisible(c) and not _joins(text, n)), "")
 
 
@@ -107,7 +107,7 @@ def _shown(value: str) -> str:
 
 
 def _lines_inside_texts(text: str) -> frozenset[int]:
-    """Return the lines that belong to a text in quotes or after | and >, where any character may stand."""
+    """Return the lines that belong to a text in quotes or after | and >, which may have any character."""
     document = read_document(text, Problems(""))
     nodes = document.values.values() if document else ()
     styled = [node for node in nodes if isinstance(node, ScalarNode) and node.style]

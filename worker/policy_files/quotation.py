@@ -25,7 +25,7 @@ def quotes_around(phrase: str) -> str:
     closes = last in _QUOTES and not _MEASURE.search(phrase)
     if opens and closes:
         return first + last
-    # One alone: what was in quotes was split at a comma. An apostrophe is none.
+    # One alone: what was in quotes was split at a comma. An apostrophe does not count.
     if opens and first in _DOUBLE + _OPENING:
         return first
     return last if closes and last in _DOUBLE else ""

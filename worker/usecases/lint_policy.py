@@ -68,7 +68,7 @@ class LintPolicy:
 
 
 def newest_pictures(database: Database, model_digest: str) -> Matrix:
-    """Return a model's newest embeddings, shape (pictures, dimension); none where no database answers."""
+    """Return a model's newest embeddings, shape (pictures, dimension); empty if no database answers."""
     try:
         schema.check(database)
         with database.reading() as session:

@@ -95,5 +95,21 @@ def test_a_threshold_that_flags_nearly_everything_is_named(review, hinted):
     )
 
 
+@pytest.mark.parametrize(
+    ("phrase", "said"),
+    [
+        ("'&ldquo;a knife&rdquo;'", '"&ldquo;" is HTML, and the model reads it letter by letter'),
+        ("'a&#160;knife'", '"&#160;" is HTML, and the model reads it letter by letter'),
+        ("'...'", "there is no word in this phrase"),
+        ("🔪", "there is no word in this phrase"),
+        ("'salt & pepper; a knife'", None),
+        ("'7'", None),
+    ],
+)
+def test_what_came_from_a_web_page_or_says_nothing_is_named(phrase, said):
+    found = hints(TEXT.replace("a handgun", phrase))
+    assert [(hint.line, hint.message) for hint in found] == ([(6, said)] if said else [])
+
+
 def test_nothing_is_said_of_a_plain_policy():
     assert hints(TEXT) == []
