@@ -34,6 +34,8 @@ class HubServer:
     #: Only clients with this token are served, if one is set; a gated repository lists its files to everybody.
     token: str = ""
     is_gated: bool = False
+    #: Whether it lists the names of files, and nothing else about them.
+    is_brief: bool = False
     #: Answered to everything instead.
     status: int = 0
     #: For each file, how many times its connection breaks halfway.
@@ -128,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             hub.asked.append(f"{self.command} {action} {revision}")
             entries = [_entry(one) for one in sorted(hub.repositories[hub_id].rglob("*")) if one.is_file()]
-            self._answer(200, _listing(hub_id, hub.commit, entries) if action == "revision" else entries)
+            self._answer(200, _listing(hub_id, hub, entries) if action == "revision" else entries)
 
     def _resolve(self, hub_id: str, name: str) -> None:
         hub = self.server.hub
@@ -202,17 +204,19 @@ def _parts(path: str) -> tuple[str, str, str, str]:
     return hub_id, action, revision, "/".join(file)
 
 
-def _listing(hub_id: str, commit: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _listing(hub_id: str, hub: HubServer, entries: list[dict[str, Any]]) -> dict[str, Any]:
     siblings = [
         {"rfilename": one["path"], "size": one["size"], "blobId": one["oid"]}
         | ({"lfs": one["lfs"]} if "lfs" in one else {})
         for one in entries
     ]
+    if hub.is_brief:
+        siblings = [{"rfilename": one["path"]} for one in entries]
     return {
         "_id": "1",
         "id": hub_id,
         "modelId": hub_id,
-        "sha": commit,
+        "sha": hub.commit,
         "private": False,
         "siblings": siblings,
     }

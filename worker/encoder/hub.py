@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from huggingface_hub import HfApi, hf_hub_url
-from huggingface_hub.file_download import http_get
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.file_download import REGEX_SHA256, http_get
 from huggingface_hub.utils import logging
 from huggingface_hub.utils._headers import build_hf_headers
 from tqdm import tqdm
@@ -18,6 +18,9 @@ from worker.errors import ModelError
 
 #: How long the hub may take to begin its answer.
 _SECONDS: Final = 10.0
+#: What came of a chunk is lost with its connection: at the client's own 10 MB, a slow line that breaks often
+#: never gets on.
+_CHUNK_BYTES: Final = 64 * 2**10
 #: Above everything that the hub's client logs.
 _SILENCE: Final = 100
 
@@ -27,11 +30,10 @@ class HubFile:
     """A file of a repository, with what the hub knows of its content."""
 
     name: str
-    size: int
-    #: Of large files.
+    #: In bytes; None if the hub does not say.
+    size: int | None = None
+    #: Of large files; small ones are in Git itself, and are known by its own ids.
     sha256: str | None = None
-    #: Of all others, which Git itself keeps.
-    git_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,9 @@ class Repository:
         """The repository as MODERATION_MODEL names it."""
         return f"{self.hub_id}@{self.commit}"
 
-    def needed(self) -> list[HubFile]:
-        """Return the files that make the model."""
-        names = model_layout.needed([file.name for file in self.files])
-        return [file for file in self.files if file.name in names]
+    def needed(self) -> list[str]:
+        """Return the names of the files that make the model."""
+        return model_layout.needed([file.name for file in self.files])
 
 
 def look_up(hub_id: str, revision: str) -> Repository:
@@ -71,6 +72,17 @@ def look_up(hub_id: str, revision: str) -> Repository:
     return Repository(hub_id, commit, tuple(_file(sibling) for sibling in info.siblings or []))
 
 
+def described(repository: Repository) -> list[HubFile]:
+    """Return the files that make the model; what a hub leaves out of its list, it is asked for each."""
+    needed = repository.needed()
+    with explaining_failures(repository.name):
+        return [
+            file if file.size is not None else _asked(repository, file)
+            for file in repository.files
+            if file.name in needed
+        ]
+
+
 def download(repository: Repository, file: HubFile, to: Path, notify: Callable[[int], None]) -> None:
     """Write a file of a repository to `to`, after what is there already; `notify` is given how much came.
 
@@ -79,8 +91,8 @@ def download(repository: Repository, file: HubFile, to: Path, notify: Callable[[
     url = hf_hub_url(repository.hub_id, file.name, revision=repository.commit)
     # Compressed, what is left of a file could not be asked for.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    with explaining_failures(repository.name), _quiet(), to.open("ab") as stream:
-        if stream.tell() > file.size:
+    with explaining_failures(repository.name), _quiet(), _small_chunks(), to.open("ab") as stream:
+        if file.size is not None and stream.tell() > file.size:
             stream.seek(0)
             stream.truncate()
         notify(stream.tell())
@@ -96,12 +108,14 @@ def download(repository: Repository, file: HubFile, to: Path, notify: Callable[[
 
 
 def _file(sibling: Any) -> HubFile:
-    return HubFile(
-        sibling.rfilename,
-        sibling.size or 0,
-        sha256=sibling.lfs.sha256 if sibling.lfs else None,
-        git_id=sibling.blob_id if not sibling.lfs else None,
-    )
+    return HubFile(sibling.rfilename, sibling.size, sibling.lfs.sha256 if sibling.lfs else None)
+
+
+def _asked(repository: Repository, file: HubFile) -> HubFile:
+    url = hf_hub_url(repository.hub_id, file.name, revision=repository.commit)
+    known = get_hf_file_metadata(url, timeout=_SECONDS)
+    sha256 = known.etag if known.etag and REGEX_SHA256.fullmatch(known.etag) else None
+    return HubFile(file.name, known.size, sha256)
 
 
 def _is_commit(revision: str) -> bool:
@@ -119,6 +133,16 @@ def _bar(notify: Callable[[int], None]) -> type[Any]:
             notify(int(n or 0))
 
     return Notifying
+
+
+@contextmanager
+def _small_chunks() -> Iterator[None]:
+    """Have the client write what comes at once; it takes the size of a chunk from a constant alone."""
+    usual, constants.DOWNLOAD_CHUNK_SIZE = constants.DOWNLOAD_CHUNK_SIZE, _CHUNK_BYTES
+    try:
+        yield
+    finally:
+        constants.DOWNLOAD_CHUNK_SIZE = usual
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def cached_or_downloaded(hub_id: str, revision: str) -> Path:
 
 
 def _download(hub_id: str, revision: str, name: str) -> Path:
-    files = [file.name for file in hub.look_up(hub_id, revision).needed()]
+    files = hub.look_up(hub_id, revision).needed()
     if pickles := [file for file in files if model_layout.is_pickled(file)]:
         raise model_layout.pickled_weights(name, pickles)
     # By the revision's own name, so that the cache knows its commit when the hub is down.

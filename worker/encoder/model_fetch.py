@@ -1,7 +1,6 @@
 """Brings a model from the hub into a folder that is there whole or not at all; a second run goes on."""
 
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -98,16 +97,16 @@ def _work_folder(out: Path, commit: str) -> Iterator[Path]:
 
 def _files(repository: Repository) -> list[HubFile]:
     """Return what is downloaded: first the configuration, which says whether the rest is of use."""
-    files = repository.needed()
-    if not any(file.name == CONFIG for file in files):
+    if CONFIG not in repository.needed():
         raise ModelError(f"{repository.name} is not a model: it has no {CONFIG}", hint="check its name")
-    return sorted(files, key=lambda file: (file.name != CONFIG, file.size))
+    files = hub.described(repository)
+    return sorted(files, key=lambda file: (file.name != CONFIG, file.size or 0))
 
 
 def _check_room(work: Path, files: Sequence[HubFile]) -> None:
     there = sum(file.stat().st_size for file in work.iterdir())
     # Pickled weights and their safetensors are there together for a while.
-    needed = sum(file.size * (2 if is_pickled(file.name) else 1) for file in files) - there
+    needed = sum((file.size or 0) * (2 if is_pickled(file.name) else 1) for file in files) - there
     free = shutil.disk_usage(work).free
     if needed > free:
         raise ModelError(
@@ -117,7 +116,7 @@ def _check_room(work: Path, files: Sequence[HubFile]) -> None:
 
 
 def _download(repository: Repository, files: Sequence[HubFile], work: Path, notify: Progress) -> None:
-    total, done = sum(file.size for file in files), 0
+    total, done = sum(file.size or 0 for file in files), 0
 
     def count(came: int) -> None:
         nonlocal done
@@ -126,7 +125,7 @@ def _download(repository: Repository, files: Sequence[HubFile], work: Path, noti
 
     for file in files:
         if _is_there(work / file.name, file):
-            count(file.size)
+            count(file.size or 0)
         else:
             _download_file(repository, file, work / file.name, count)
         if file.name == CONFIG:
@@ -152,23 +151,15 @@ def _download_file(repository: Repository, file: HubFile, target: Path, count: C
 
 
 def _is_there(path: Path, file: HubFile) -> bool:
-    """Whether a path has the content that the hub knows of a file."""
-    if not path.is_file() or path.stat().st_size != file.size:
+    """Whether a path has the content of a file, as far as the hub describes it."""
+    if not path.is_file() or (file.size is not None and path.stat().st_size != file.size):
         return False
-    if file.sha256:
-        return sha256(path) == file.sha256
-    return not file.git_id or _git_id(path) == file.git_id
-
-
-def _git_id(path: Path) -> str:
-    data = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return file.sha256 is None or sha256(path) == file.sha256
 
 
 def _finished(repository: Repository, work: Path) -> Manifest:
     """Convert what is pickled, prove that the model is whole, and write the manifest."""
-    names = [file.name for file in repository.needed()]
-    pickles = [name for name in names if is_pickled(name)]
+    pickles = [name for name in repository.needed() if is_pickled(name)]
     converted = {name: sha256(work / name) for name in pickles}
     if pickles:
         unpickling.convert(work, repository.name)

@@ -16,6 +16,7 @@ from support.hub_server import COMMIT, HUB_ID, running_hub, use_hub
 from support.models import make_model, make_pickled
 from support.published import publish
 
+from worker.encoder import hub as hub_client
 from worker.encoder import model_fetch, model_files, presets, unpickling_child
 from worker.encoder.model_manifest import MANIFEST
 from worker.encoder.transformers_encoder import TransformersEncoder
@@ -35,9 +36,9 @@ def out(tmp_path):
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path, folder):
-    # The hub's client waits a second before it tries again, and goes on from whole chunks of 10 MB.
+    # The hub's client waits a second before it tries again.
     monkeypatch.setattr(file_download.time, "sleep", lambda _seconds: None)
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 10_000)
+    monkeypatch.setattr(hub_client, "_CHUNK_BYTES", 10_000)
     with running_hub() as server:
         server.hold(folder)
         use_hub(monkeypatch, server.url, tmp_path / "cache")
@@ -73,6 +74,16 @@ def test_a_model_is_fetched_with_its_checksums_and_loads(hub, folder, out):
     size = sum((folder / name).stat().st_size for name in names)
     assert seen == sorted(seen)
     assert seen[-1] == (size, size)
+
+
+def test_a_hub_that_lists_names_alone_is_asked_for_each_file(hub, folder, out):
+    hub.is_brief = True
+    hub.breaks["model.safetensors"] = 2
+
+    fetch(out)
+
+    assert model_files.digest(out) == model_files.digest(folder)
+    assert len(starts(hub)) == 3
 
 
 def test_only_what_is_needed_is_fetched(hub, out, tmp_path):
@@ -152,7 +163,6 @@ def test_what_was_changed_between_two_runs_is_fetched_again(hub, folder, out, le
     with pytest.raises(ModelError):
         fetch(out)
     (work,) = out.parent.iterdir()
-    (work / "tokenizer.json").write_bytes((work / "tokenizer.json").read_bytes()[:-1] + b"x")
     (work / "config.json").write_text("{}")
     size = (folder / "model.safetensors").stat().st_size
     (work / "model.safetensors.part").write_bytes(bytes(length(size)))
@@ -163,8 +173,9 @@ def test_what_was_changed_between_two_runs_is_fetched_again(hub, folder, out, le
     assert model_files.digest(out) == model_files.digest(folder)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
-def test_what_comes_damaged_is_refused_by_its_checksum(hub, folder, out, name):
+@pytest.mark.parametrize("is_brief", [False, True])
+def test_what_comes_damaged_is_refused_by_its_checksum(hub, folder, out, is_brief):
+    name, hub.is_brief = "model.safetensors", is_brief
     data = (folder / name).read_bytes()
     hub.damages[name] = data[:-1] + bytes([data[-1] ^ 1])
 
