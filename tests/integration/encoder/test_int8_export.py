@@ -38,7 +38,7 @@ def exported(tmp_path_factory):
     out, policies = folder / "int8", shutil.copytree(resources.folder("policies"), folder / "policies")
     # Hundreds of phrases, for photographs.
     (policies / "default.yaml").unlink()
-    settings = Settings.read(policies=policies, decoder_processes=1)
+    settings = Settings.read(policies=policies, decoder_processes=1, precision="float32")
     with pytest.MonkeyPatch.context() as patch, open_export(settings) as export_int8:
         # The best for this model and the worst: a trial takes seconds.
         patch.setattr(int8_export, "_SMOOTHINGS", (0.95, -1.0))
