@@ -1,8 +1,9 @@
 """Every exception of the service, as a tree: the class decides about retries, exit code and HTTP status."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ModerationError(Exception):
@@ -127,6 +128,11 @@ class ReviewNotAllowedError(PermanentError):
 
 class InvalidPolicyError(PermanentError):
     """A policy file has problems; the message lists all of them."""
+
+    def __init__(self, message: str, *, hint: str = "", problems: Sequence[Any] = ()) -> None:
+        super().__init__(message, hint=hint)
+        #: The same for programs: a `worker.policy_files.problems.Problem` each.
+        self.problems = tuple(problems)
 
 
 class SourceError(PermanentError):

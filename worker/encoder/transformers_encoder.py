@@ -14,11 +14,12 @@ from transformers.utils import logging
 
 from worker.domain.scoring import Matrix
 from worker.encoder import model_files
-from worker.encoder.device import device_for, dtype_for
+from worker.encoder.device import device_for
 from worker.encoder.image_processor import ImageProcessor
 from worker.encoder.model_layout import first_line
-from worker.encoder.openvino_tower import OpenVinoTower
+from worker.encoder.openvino_tower import OpenVinoTower, import_openvino
 from worker.encoder.picture_tower import CPU, PictureTower, TorchTower, halves
+from worker.encoder.precision import build_tower
 from worker.encoder.text_tower import TextTower
 from worker.encoder.tokenizer import PAIRWISE, load_tokenizer
 from worker.errors import ModelError
@@ -41,14 +42,21 @@ class TransformersEncoder:
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a model
-        self, name: str, folder: Path, model: Any, tower: PictureTower, image_processor: Any, tokenizer: Any
+        self,
+        name: str,
+        folder: Path,
+        model: Any,
+        tower: PictureTower,
+        image_processor: ImageProcessor,
+        tokenizer: Any,
     ) -> None:
         """Put together a model of its half that reads, the tower that sees, and what prepares for both."""
         self.name, self.folder = name, folder
         files = model_files.digest(folder)
         self.digest = _digest(files, tower.dtype)
         self.tower = tower
-        self.image_processor = ImageProcessor.describe(image_processor, name)
+        self.precision = str(tower.dtype).removeprefix("torch.")
+        self.image_processor = image_processor
         self.preprocessing = self.image_processor.preprocessing
         self.family = model.config.model_type
         self.pairwise = self.family in PAIRWISE
@@ -77,22 +85,30 @@ class TransformersEncoder:
 
         Only safetensors are read, and the tower that `moderate model export` added; no code of the model's
         is ever run. `threads` > 0 bounds those of one pass, `passes` is how many there may be at once;
-        `precision` is float32, bfloat16 or auto, `device` cpu, cuda, mps or auto. SettingsError where
-        there is no such device, ModelError where the model cannot be had, or is no zero-shot image model.
+        `precision` is float32, bfloat16 or auto (bfloat16 if the hardware has it and the model keeps its
+        vectors in it), `device` cpu, cuda, mps or auto. SettingsError where there is no such device,
+        ModelError where the model cannot be had, or is no zero-shot image model.
         """
         folder = model_files.find(name)
         if threads > 0:
             torch.set_num_threads(threads)
         exported = model_files.int8_tower(folder)
         accelerator = CPU if exported else device_for(device)
-        dtype = dtype_for(precision, accelerator)
-        # First: it says at once where something is not installed.
-        int8 = OpenVinoTower(exported, dtype, passes=passes, threads=threads) if exported else None
+        if exported:
+            # Said at once, not after the model was loaded.
+            import_openvino()
         with quiet():
             model, image_processor, tokenizer = _load(folder, name)
             seeing, reading = halves(model)
-            tower = int8 or TorchTower(seeing, dtype, accelerator)
-            return cls(name, folder, reading, tower, image_processor, tokenizer)
+            processor = ImageProcessor.describe(image_processor, name)
+
+            def build(dtype: torch.dtype) -> PictureTower:
+                if exported:
+                    return OpenVinoTower(exported, dtype, passes=passes, threads=threads)
+                return TorchTower(_unrounded(seeing, folder, name), dtype, accelerator)
+
+            tower = build_tower(build, precision, accelerator, processor)
+            return cls(name, folder, reading, tower, processor, tokenizer)
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""
@@ -114,6 +130,17 @@ class TransformersEncoder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has, special tokens included, before anything is cut off."""
         return self.texts.count_tokens(texts) if texts else []
+
+    def pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces in which the model reads each text, without special tokens.
+
+        A piece is empty if it stands for no text that the model knows: an unknown word, part of a character.
+        """
+        return self.texts.pieces(texts) if texts else []
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return the words that are one piece; empty if the pieces do not say where words end."""
+        return self.texts.vocabulary()
 
 
 def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
@@ -159,6 +186,13 @@ def _reading_half(folder: Path, name: str, files: str) -> Any:
     with quiet():
         model, *_ = _load(folder, name)
     return halves(model)[1]
+
+
+def _unrounded(seeing: Any, folder: Path, name: str) -> Any:
+    """Return the half that sees in float32, from its files again if it has been rounded since."""
+    if any(weight.dtype is not torch.float32 for weight in seeing.parameters()):
+        return halves(_load(folder, name)[0])[0]
+    return seeing
 
 
 def _digest(files: str, dtype: torch.dtype) -> str:

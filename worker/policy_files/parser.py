@@ -8,6 +8,9 @@ from pydantic import ValidationError
 from worker.domain.policy import DEFAULT_QUEUE, Action, Label, Policy, PolicyTest, Reviewing
 from worker.errors import UndecodableKind
 from worker.policy_files.document import read_document
+from worker.policy_files.invisible import check_invisible, refuse_odd_spaces
+from worker.policy_files.later_rules import check_later_rules
+from worker.policy_files.phrase_text import normalised
 from worker.policy_files.problems import Problems
 from worker.policy_files.rules import check_rules
 from worker.policy_files.rules_of_tests import check_tests
@@ -24,17 +27,26 @@ from worker.policy_files.syntax_errors import place_of
 MAX_FILE_BYTES: Final = 1024 * 1024
 
 
-def parse_policy(text: str, file: Path | str, *, folder: Path | None = None) -> Policy:
+def parse_policy(
+    text: str, file: Path | str, *, folder: Path | None = None, was_in_force: bool = False
+) -> Policy:
     """Return the policy that `text` describes; `file` is where it stands, and says its name.
 
-    The pictures of its tests must be in `folder`; None does not look for them, as for a text that comes from
-    the database. Raises InvalidPolicyError, whose message lists every problem with line, column and hint.
+    The pictures of its tests must be in `folder`; None does not look for them. A text from the database
+    `was_in_force`, and still means what it meant then: it may break the rules that came later. Raises
+    InvalidPolicyError, whose message lists every problem with line, column and hint.
     """
     problems = Problems(str(file), text)
+    if not was_in_force and refuse_odd_spaces(text, problems):
+        # What YAML makes of the lines around them is no help.
+        problems.raise_if_any()
     document = read_document(text, problems)
     if document is not None:
         check_rules(document, Path(file), problems)
         check_tests(document, folder, problems)
+        if not was_in_force:
+            check_invisible(document, text, problems)
+            check_later_rules(document, text, problems)
         try:
             entry = PolicyEntry.model_validate(document.data)
         except ValidationError as error:
@@ -166,5 +178,5 @@ def _test(entry: PolicyTestEntry) -> PolicyTest:
 
 
 def _unique(phrases: list[str]) -> tuple[str, ...]:
-    """Return the phrases without repeats, their white space made single."""
-    return tuple(dict.fromkeys(" ".join(phrase.split()) for phrase in phrases))
+    """Return the phrases without repeats, in one spelling."""
+    return tuple(dict.fromkeys(map(normalised, phrases)))

@@ -31,6 +31,10 @@ Phrase = Annotated[str, Field(pattern=r"\S", max_length=MAX_PHRASE_CHARACTERS)]
 Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=MAX_PHRASE_CHARACTERS)]
 Text = Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARACTERS)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+#: 0 is refused by `later_rules`, which policies that were in force before need not follow.
+Threshold = Annotated[
+    float, Field(ge=0, le=1, allow_inf_nan=False, json_schema_extra={"exclusiveMinimum": 0})
+]
 Minutes = Annotated[int, Field(ge=1, le=MAX_REVIEW_MINUTES)]
 #: Strictness would ask for the enumeration itself, and a file has only its word.
 ActionWord = Annotated[Action, Field(strict=False)]
@@ -63,10 +67,10 @@ class LabelEntry(_Entry):
     lookalikes: list[Phrase] = Field(
         [], description="Harmless things that resemble it: background phrases for this label alone."
     )
-    review: Score = Field(
+    review: Threshold = Field(
         0.5, description="A person looks at a picture with this score, 0 to 1, or a higher one."
     )
-    block: Score | None = Field(
+    block: Threshold | None = Field(
         None,
         description="A picture with this score or a higher one is blocked at once. Leave it out for never.",
     )

@@ -6,10 +6,11 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from pydantic_core import ErrorDetails
-from yaml import Node
+from yaml import Node, ScalarNode
 
 from worker.policy_files import value_errors
 from worker.policy_files.document import Document, Location
+from worker.policy_files.invisible import first_invisible, name_of
 from worker.policy_files.problems import Problems, quote
 from worker.policy_files.schema import (
     BY_KIND,
@@ -107,6 +108,8 @@ def explain_schema_errors(errors: Iterable[ErrorDetails], document: Document, pr
         mark = node.start_mark
         if (mark.line, mark.column) in explained and error["type"] != "missing":
             continue
+        if isinstance(node, ScalarNode) and first_invisible(node.value):
+            continue
         explain = _EXPLAINERS.get(error["type"])
         problems.add(mark, *(explain(at, node, error.get("ctx", {})) if explain else (error["msg"],)))
 
@@ -176,7 +179,9 @@ def _ill_formed(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
         slug = re.sub(r"[^a-z0-9]+", "_", written.lower()).strip("_")[:63]
         example = f"; for example {slug}" if re.match("[a-z]", slug) else ""
         rule = "lower-case letters, digits, - and _, starting with a letter"
-        return f"{quote(written)} is not a name", rule + example
+        strange = next((c for c in written if c.isalnum() and not c.isascii()), "")
+        because = f": {name_of(strange)} is in it" if strange else ""
+        return f"{quote(written)} is not a name{because}", rule + ("" if strange else example)
     if at[0] == "templates":
         hint = 'a phrase takes the place of {}: "a photo of {}"'
         return f"the template {quote(written)} needs {{}} once", hint

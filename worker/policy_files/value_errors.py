@@ -33,6 +33,8 @@ _WHOLE_NUMBERS: Final = {
     "automatic_blocks_per_hour": "a whole number, 0 or more",
     "review_within_minutes": "a whole number of minutes, 1 to 525600",
 }
+#: Thresholds: every score is at or above 0.
+_ABOVE_ZERO: Final = ("review", "block")
 _MINUTES: Final = {"m": 1, "min": 1, "h": 60, "d": 24 * 60}
 #: Keys that set a limit by being there.
 _LEFT_OUT: Final = {
@@ -130,7 +132,8 @@ def not_true_or_false(at: Location, node: Node, _: Mapping[str, Any]) -> Explana
 def not_a_number(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
     """Explain a threshold, a share, a severity, a time or a limit that is no number or out of range."""
     key = str(at[-1])
-    expected = _WHOLE_NUMBERS.get(key, "a number from 0 to 1")
+    fraction = "a number above 0, up to 1" if key in _ABOVE_ZERO else "a number from 0 to 1"
+    expected = _WHOLE_NUMBERS.get(key, fraction)
     if is_blank(node):
         return no_value(key, f"write {expected}, or remove the line")
     written = str(node.value) if isinstance(node, ScalarNode) else ""
@@ -157,7 +160,8 @@ def _as_number(key: str, written: str) -> str:
         return f"write {key}: {value:.0f}" if value in (1, 2, 3, 4, 5) else ""
     if number[2] or value >= 10:
         value /= 100
-    return f"write {key}: {value:g}" if value <= 1 else ""
+    fits = value <= 1 and (value > 0 or key not in _ABOVE_ZERO)
+    return f"write {key}: {value:g}" if fits else ""
 
 
 def not_an_action(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:

@@ -63,7 +63,7 @@ class ExplainDecision:
 
     def _explain(self, recorded: RecordedDecision, text: str, kept: StoredEmbedding | None) -> Explanation:
         try:
-            policy = parse_policy(text, f"{recorded.policy}.yaml")
+            policy = parse_policy(text, f"{recorded.policy}.yaml", was_in_force=True)
         except InvalidPolicyError as error:
             return _unexplained(
                 recorded, None, f"this version does not understand its policy: {error.message}"

@@ -126,7 +126,7 @@ def _policy(session: Session, digest: str, name: str) -> Policy | None:
 def _parsed(text: str, name: str) -> Policy | None:
     """Return the policy that a text means; a queue is about few versions of few."""
     try:
-        return parse_policy(text, f"{name}.yaml")
+        return parse_policy(text, f"{name}.yaml", was_in_force=True)
     except InvalidPolicyError:
         return None
 

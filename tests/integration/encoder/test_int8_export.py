@@ -38,7 +38,7 @@ def exported(tmp_path_factory):
     out, policies = folder / "int8", shutil.copytree(resources.folder("policies"), folder / "policies")
     # Hundreds of phrases, for photographs.
     (policies / "default.yaml").unlink()
-    settings = Settings.read(policies=policies, decoder_processes=1)
+    settings = Settings.read(policies=policies, decoder_processes=1, precision="float32")
     with pytest.MonkeyPatch.context() as patch, open_export(settings) as export_int8:
         # The best for this model and the worst: a trial takes seconds.
         patch.setattr(int8_export, "_SMOOTHINGS", (0.95, -1.0))
@@ -89,6 +89,15 @@ def test_the_bundled_policies_own_tests_hold(exported):
     assert stickers.failed_tests == ()
     assert len(stickers.flips) <= 3
     assert sum(stickers.ways.values()) == len(stickers.flips)
+
+
+def test_auto_tries_what_is_not_int8_in_both_precisions(exported, int8, monkeypatch, caplog):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "avx512_vnni": True})
+    caplog.set_level("INFO")
+    encoder = TransformersEncoder.load(str(exported.folder), precision="auto", passes=1, threads=1)
+    (line,) = caplog.messages
+    assert line.startswith(f"the model computes in {encoder.precision}: ")
+    assert (encoder.digest == int8.digest) == (encoder.precision == "float32")
 
 
 def test_two_precisions_never_share_a_digest(exported, precise, int8, copy):

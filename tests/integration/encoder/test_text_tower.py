@@ -65,6 +65,30 @@ def test_an_idle_text_tower_is_let_go_of_and_comes_back_with_the_next_phrase(fam
     assert tower.is_loaded
 
 
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_family_says_in_which_pieces_it_reads(family, tmp_path):
+    encoder = TransformersEncoder.load(str(make_model(family, tmp_path / family)))
+    # Their vocabularies have the small letters, a full stop, and no emoji.
+    plain, odd = encoder.pieces(["a fox.", "a \N{SKULL}"])
+    assert "".join(plain).replace(" ", "") == "afox."
+    assert odd[0] == "a"
+    assert set(odd[1:]) == {""}, "what no piece stands for is empty"
+    assert encoder.pieces([]) == []
+
+
+def test_the_bundled_model_knows_words_and_where_they_end():
+    encoder = TransformersEncoder.load("demo")
+    assert encoder.pieces(["a kitchen knife", "“a", "knife\u200b"]) == [
+        ["a", "kitchen", "knife"],
+        ["", "", "", "a"],
+        ["knife", "", "", ""],
+    ]
+    vocabulary = encoder.vocabulary()
+    assert {"kitchen", "knife"} <= vocabulary
+    assert "kitchen</w>" not in vocabulary
+    assert len(vocabulary) > 1_000
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process does not tell what it has mapped")
 def test_in_bfloat16_nothing_of_the_weights_file_stays_mapped(tmp_path):
     folder = make_model("siglip", tmp_path / "siglip")

@@ -149,6 +149,8 @@ def test_an_editor_reads_a_description_of_every_key():
         (("labels", "weapons", "treshold"), 0.5),
         (("labels", "weapons", "review"), 1.5),
         (("labels", "weapons", "review"), True),
+        (("labels", "weapons", "review"), 0),
+        (("labels", "weapons", "block"), 0.0),
         (("labels", "weapons", "review"), "0.5"),
         (("labels", "weapons", "block"), None),
         (("labels", "weapons", "severity"), 6),
@@ -206,7 +208,7 @@ def test_what_is_wrong_is_refused_by_both(path, value):
     [
         (("description",), ...),
         (("templates",), ...),
-        (("labels", "weapons", "review"), 0),
+        (("labels", "weapons", "review"), 0.01),
         (("labels", "weapons", "exclude_from_automatic_block"), False),
         (("limits",), {}),
         (("limits", "automatic_blocks_per_hour"), 0),

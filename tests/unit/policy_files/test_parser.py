@@ -95,7 +95,7 @@ def test_every_key_is_read():
           - "a sword:
             sharp"
         lookalikes: [a toy]
-        review: 0
+        review: 0.1
         block: 1
         severity: 5
       alcohol: {prompts: [a beer], review: .25, exclude_from_automatic_block: yes}
@@ -117,7 +117,7 @@ def test_every_key_is_read():
         templates=("{}", "a drawing of {}"),
         background=("a person", "no"),
         labels=(
-            Label("weapons", ("a handgun", "a sword: sharp"), "Guns.", ("a toy",), 0.0, 1.0, 5),
+            Label("weapons", ("a handgun", "a sword: sharp"), "Guns.", ("a toy",), 0.1, 1.0, 5),
             Label("alcohol", ("a beer",), review=0.25, exclude_from_automatic_block=True),
         ),
         on_undecodable=Action.BLOCK,
@@ -177,7 +177,7 @@ def test_a_picture_that_links_to_itself_or_has_no_possible_name_is_refused(tmp_p
 
 
 def test_numbers_become_the_types_of_the_domain():
-    label = parse_policy(SMALL + "    review: 0\n    block: 1\n", "small.yaml").label("weapons")
+    label = parse_policy(SMALL + "    review: 1\n    block: 1\n", "small.yaml").label("weapons")
     assert (type(label.review), type(label.block)) == (float, float)
 
 
