@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any, ClassVar
 
 
@@ -169,8 +170,38 @@ class EventRefusedError(PermanentError):
     """The receiver answered 410 Gone."""
 
 
+class UndecodableKind(StrEnum):
+    """Why a file is not judged, as policies name it: what is wrong with it, or what else it is."""
+
+    EMPTY = "empty"
+    #: Of a kind that is judged, but its end is missing.
+    TRUNCATED = "truncated"
+    #: It cannot be decoded, or harms its decoder.
+    BROKEN = "broken"
+    #: Beyond a limit: bytes, pixels, frames, memory or time.
+    TOO_LARGE = "too_large"
+    SVG = "svg"
+    PDF = "pdf"
+    TIFF = "tiff"
+    ICO = "ico"
+    JPEG_2000 = "jpeg_2000"
+    JPEG_XL = "jpeg_xl"
+    #: Judged if the extra `heic` is installed.
+    HEIC = "heic"
+    PHOTOSHOP = "photoshop"
+    VIDEO = "video"
+    AUDIO = "audio"
+    OFFICE = "office"
+    ARCHIVE = "archive"
+    OTHER = "other"
+
+
 class UndecodablePictureError(PermanentError):
     """The bytes are not a picture this service will judge: broken, too large, or of a kind it refuses."""
+
+    def __init__(self, message: str, *, kind: UndecodableKind = UndecodableKind.BROKEN) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ModelError(PermanentError):

@@ -134,7 +134,10 @@ class Settings(BaseSettings):
     )
     max_picture_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger files are refused unread.")
     max_picture_pixels: int = Field(
-        50_000_000, gt=0, description="Pictures with more pixels are refused undecoded."
+        50_000_000,
+        gt=0,
+        description="Pictures with more pixels are refused undecoded. Telephones with 200 megapixels need "
+        "200000000.",
     )
     max_picture_side: int = Field(
         16_384, gt=0, description="Pictures wider or higher than this are refused undecoded."

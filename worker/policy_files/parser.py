@@ -5,7 +5,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from worker.domain.policy import DEFAULT_QUEUE, Label, Policy, PolicyTest, Reviewing
+from worker.domain.policy import DEFAULT_QUEUE, Action, Label, Policy, PolicyTest, Reviewing
+from worker.errors import UndecodableKind
 from worker.policy_files.document import read_document
 from worker.policy_files.invisible import check_invisible, refuse_odd_spaces
 from worker.policy_files.later_rules import check_later_rules
@@ -13,7 +14,13 @@ from worker.policy_files.phrase_text import normalised
 from worker.policy_files.problems import Problems
 from worker.policy_files.rules import check_rules
 from worker.policy_files.rules_of_tests import check_tests
-from worker.policy_files.schema import LabelEntry, PolicyEntry, PolicyTestEntry, ReviewsEntry
+from worker.policy_files.schema import (
+    LabelEntry,
+    PolicyEntry,
+    PolicyTestEntry,
+    ReviewsEntry,
+    UndecodableEntry,
+)
 from worker.policy_files.schema_errors import explain_schema_errors
 from worker.policy_files.syntax_errors import place_of
 
@@ -109,14 +116,17 @@ def _decode(data: bytes, path: Path) -> str:
 
 
 def _policy(entry: PolicyEntry) -> Policy:
+    default, kinds = _on_undecodable(entry.on_undecodable)
     return Policy(
         name=entry.name,
         description=entry.description.strip(),
         templates=_unique(entry.templates),
         background=_unique(entry.background),
         labels=tuple(_label(name, label) for name, label in entry.labels.items()),
-        on_undecodable=entry.on_undecodable,
+        on_undecodable=default,
+        on_undecodable_kinds=kinds,
         on_error=entry.on_error,
+        on_partly_seen=entry.on_partly_seen,
         automatic_blocks_per_hour=entry.limits.automatic_blocks_per_hour,
         share_of_allowed=entry.audit.share_of_allowed,
         reviewing=_reviewing(entry.reviews),
@@ -149,6 +159,17 @@ def _reviewing(entry: ReviewsEntry) -> Reviewing:
         needs_reason=entry.needs_reason or None,
         second_share=entry.second_review or None,
     )
+
+
+def _on_undecodable(
+    entry: Action | UndecodableEntry,
+) -> tuple[Action, tuple[tuple[UndecodableKind, Action], ...]]:
+    """Return the action, and those of the kinds that have another one."""
+    if isinstance(entry, Action):
+        return entry, ()
+    actions = {kind: getattr(entry, kind) for kind in sorted(UndecodableKind)}
+    others = ((kind, action) for kind, action in actions.items() if action not in {None, entry.default})
+    return entry.default, tuple(others)
 
 
 def _test(entry: PolicyTestEntry) -> PolicyTest:

@@ -21,6 +21,7 @@ EXAMPLES: Final = {
     "labels": "name what to look for, with a colon, and give it prompts",
     "limits": "write its key below it, indented: automatic_blocks_per_hour: 500",
     "name": "the first line of a file is its name: name: stickers",
+    "on_undecodable": "or write an action for each kind of file: {default: review, pdf: allow}",
     "picture": "name a file in the policy's folder: picture: cases/pistol.png",
     "prompts": "say what it looks like: prompts: [a handgun, a rifle]",
     "reviews": "write its keys below it, indented: queue: general",
@@ -169,7 +170,7 @@ def not_an_action(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation
         return no_value(at[-1], "write allow, review or block, or remove the line")
     written = str(node.value) if isinstance(node, ScalarNode) else ""
     close = get_close_matches(written.lower(), list(Action), n=1)
-    hint = f"did you mean {quote(close[0])}?" if close else ""
+    hint = f"did you mean {quote(close[0])}?" if close else EXAMPLES.get(str(at[-1]), "")
     return (
         f"{quote(at[-1])} is allow, review or block, not {quote(written) if written else describe(node)}",
         hint,

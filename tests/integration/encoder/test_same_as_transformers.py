@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from support.decoders import open_pool
 from support.models import FAMILIES, make_model
 from support.pictures import drawing, prepared
 
@@ -16,6 +17,7 @@ from worker.encoder import model_files
 from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.images.decoding.decoder import decode
 from worker.images.limits import Limits
+from worker.usecases.classify_pictures import ClassifyPictures
 
 SHARED = Path(__file__).parents[4] / "shared"
 PHOTO_MODEL = SHARED / "models" / "photo-zero-shot"
@@ -73,6 +75,19 @@ def test_every_family_gives_the_probabilities_of_transformers_pipeline(family, t
 
 def test_every_family_that_is_claimed_is_tested():
     assert set(FAMILIES) == model_files.FAMILIES
+
+
+@pytest.mark.parametrize("size", [(300, 90), (90, 300)])
+def test_classify_sees_the_centre_of_a_wide_picture_as_the_pipeline_does(size, tmp_path):
+    folder, file = make_model("clip", tmp_path / "clip"), tmp_path / "wide.png"
+    drawing(*size).save(file)
+    with open_pool(processes=1) as pool:
+        classify = ClassifyPictures(TransformersEncoder.load(str(folder)), pool, concurrency=1)
+        (ranking,) = classify([file], LABELS, TEMPLATE)
+
+    check_same(
+        [[dict(ranking.scores)[label] for label in LABELS]], pipeline_probabilities(folder, [str(file)])
+    )
 
 
 @pytest.mark.slow
