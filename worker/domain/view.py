@@ -39,7 +39,7 @@ class View:
     def __str__(self) -> str:
         """Say it for people, as the end of a sentence; empty for the only view of a picture."""
         said = (
-            f" in frame {self.frame}" if self.frame else "",
+            f" in the {_ordinal(self.frame + 1)} frame looked at" if self.frame else "",
             f" in {self.place}" if self.place else "",
             " on a black page" if self.on_black else "",
         )
@@ -81,5 +81,6 @@ class Views:
 
 
 def _ordinal(number: int) -> str:
-    """Return "1st", "2nd", "3rd", "4th": right up to 20, which is more than a picture has parts."""
-    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
+    """Return "1st", "2nd", "3rd", "4th", "11th", "21st"."""
+    ending = "th" if number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

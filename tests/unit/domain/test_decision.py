@@ -115,11 +115,13 @@ def test_the_reason_names_phrases_scores_and_thresholds():
 
 def test_the_reason_says_on_which_page_a_transparent_picture_shows_it():
     hidden = scored("weapons", 0.6, View(frame=3, on_black=True))
-    assert decide(POLICY, [hidden]).reason.endswith("by 0.040 in frame 3 on a black page")
+    assert decide(POLICY, [hidden]).reason.endswith("by 0.040 in the 4th frame looked at on a black page")
 
 
 def test_the_reason_names_the_frame_of_an_animation():
-    assert decide(POLICY, [scored("weapons", 0.6, View(frame=3))]).reason.endswith("by 0.040 in frame 3")
+    assert decide(POLICY, [scored("weapons", 0.6, View(frame=3))]).reason.endswith(
+        "by 0.040 in the 4th frame looked at"
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,9 @@ def test_in_another_preparation_a_view_is_what_shows_the_same():
     ("view", "words"),
     [
         (View(), ""),
-        (View(frame=3), " in frame 3"),
+        (View(frame=3), " in the 4th frame looked at"),
+        (View(frame=10), " in the 11th frame looked at"),
+        (View(frame=21), " in the 22nd frame looked at"),
         (View(on_black=True), " on a black page"),
         (View(part=0, parts=2), " in the left part"),
         (View(part=1, parts=2), " in the right part"),
@@ -47,7 +49,10 @@ def test_in_another_preparation_a_view_is_what_shows_the_same():
         (View(part=1, parts=4, is_tall=True), " in the 2nd of 4 parts from the top"),
         (View(part=0, parts=6), " in the 1st of 6 parts from the left"),
         (View(part=2, parts=6), " in the 3rd of 6 parts from the left"),
-        (View(5, True, 3, 4), " in frame 5 in the 4th of 4 parts from the left on a black page"),
+        (
+            View(5, True, 3, 4),
+            " in the 6th frame looked at in the 4th of 4 parts from the left on a black page",
+        ),
     ],
 )
 def test_people_read_where_it_is(view, words):
