@@ -16,6 +16,7 @@ from support.hub_server import COMMIT, HUB_ID, running_hub, use_hub
 from support.models import make_model, make_pickled
 from support.published import publish
 
+from worker import child_python
 from worker.encoder import hub as hub_client
 from worker.encoder import model_fetch, model_files, presets, unpickling_child
 from worker.encoder.model_manifest import MANIFEST
@@ -374,7 +375,6 @@ def test_weights_are_tensors_by_name_and_nothing_else(loaded, is_flat):
 REACHES_OUT = """
 import socket, subprocess, sys
 from worker.encoder import unpickling_child
-unshared = unpickling_child.leave_network()
 sys.addaudithook(unpickling_child.refuse)
 for reach in (lambda: socket.create_connection(("127.0.0.1", {port})), lambda: subprocess.run(["true"])):
     try:
@@ -385,12 +385,80 @@ for reach in (lambda: socket.create_connection(("127.0.0.1", {port})), lambda: s
 """
 
 
-def test_the_process_that_unpickles_reaches_nothing(hub):
+def test_python_refuses_sockets_and_programs_where_weights_are_unpickled(hub):
+    assert run_python(REACHES_OUT, hub).returncode == 0
+
+
+#: What code in the weights would do if it got around Python.
+CONNECTS = """
+import socket
+from worker.encoder import unpickling_child
+if not unpickling_child.leave_network():
+    raise SystemExit(77)
+try:
+    socket.create_connection(("127.0.0.1", {port}))
+except OSError:
+    raise SystemExit(0)
+raise SystemExit("connected")
+"""
+
+
+def test_no_network_is_there_where_weights_are_unpickled(hub):
+    run = run_python(CONNECTS, hub)
+    if run.returncode == 77:
+        pytest.skip("this system forbids namespaces")
+    assert (run.returncode, run.stderr) == (0, b"")
+
+
+def run_python(source, hub):
     port = hub.url.rpartition(":")[2]
-    run = subprocess.run(
-        [sys.executable, "-c", REACHES_OUT.format(port=port)], check=False, capture_output=True
-    )
-    assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
+    return subprocess.run([sys.executable, "-c", source.format(port=port)], check=False, capture_output=True)
+
+
+#: Runs a program where no namespace can be made, as under Docker's own rules.
+WITHOUT_NAMESPACES = (
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "sh",
+    "-c",
+    'cd /proc/sys/user && echo 0 >max_user_namespaces && echo 0 >max_net_namespaces && cd / && exec "$@"',
+    "sh",
+)
+
+
+def is_possible(*command):
+    return bool(shutil.which(command[0])) and not subprocess.run([*command, "true"], check=False).returncode
+
+
+def test_a_network_that_cannot_be_left_is_said(hub, out, tmp_path, monkeypatch, caplog):
+    if not is_possible(*WITHOUT_NAMESPACES):
+        pytest.skip("this system lets nobody forbid namespaces")
+    command = child_python.command
+    monkeypatch.setattr(child_python, "command", lambda *parts: [*WITHOUT_NAMESPACES, *command(*parts)])
+    hub.hold(make_pickled(tmp_path)[0])
+
+    fetch(out)
+
+    assert f"weights of {HUB_ID}@{COMMIT} were converted without one protection" in caplog.text
+    assert TransformersEncoder.load(str(out)).dimension == 16
+
+
+def test_nothing_in_the_current_folder_runs_or_disturbs_the_conversion(
+    hub, out, tmp_path, monkeypatch, caplog
+):
+    hub.hold(make_pickled(tmp_path)[0])
+    here = tmp_path / "here"
+    for module in ("torch.py", "worker/__init__.py", "json.py"):
+        (here / module).parent.mkdir(parents=True, exist_ok=True)
+        (here / module).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit(1)\n")
+    monkeypatch.chdir(here)
+
+    fetch(out)
+
+    assert (out / "model.safetensors").is_file()
+    assert not (tmp_path / "ran").exists()
+    assert ("without one protection" in caplog.text) is not is_possible("unshare", "--user", "--net")
 
 
 BOMB = """
