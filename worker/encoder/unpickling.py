@@ -10,7 +10,7 @@ from typing import Final
 from safetensors import safe_open
 
 from worker import child_python
-from worker.encoder.model_layout import PICKLE, PICKLE_INDEX, PICKLED_SHARDS, WEIGHTS_INDEX
+from worker.encoder.model_layout import PICKLE, PICKLED_SHARDS, WEIGHTS_INDEX
 from worker.encoder.unpickling_child import SHARED_NETWORK, converted
 from worker.errors import ModelError
 
@@ -23,7 +23,7 @@ _BYTES_A_SECOND: Final = 10e6
 
 
 def convert(folder: Path, name: str) -> None:
-    """Put safetensors in the place of a model's pickled weights.
+    """Write safetensors beside a model's pickled weights.
 
     ModelError if there is more in them than tensors, or if they cannot be read.
     """
@@ -36,8 +36,6 @@ def convert(folder: Path, name: str) -> None:
         safe.chmod(pickle.stat().st_mode)
     if single not in pickles:
         _write_index(folder, written)
-    for pickle in (*pickles, folder / PICKLE_INDEX):
-        pickle.unlink(missing_ok=True)
 
 
 def _run_child(pickles: list[Path], name: str) -> None:

@@ -19,7 +19,7 @@ from support.published import publish
 from worker import child_python
 from worker.encoder import hub as hub_client
 from worker.encoder import model_fetch, model_files, presets, unpickling_child
-from worker.encoder.model_manifest import MANIFEST
+from worker.encoder.model_manifest import MANIFEST, Manifest
 from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError, UsageError
 
@@ -121,8 +121,125 @@ def test_a_second_run_checks_what_is_there_and_asks_no_hub(hub, out, monkeypatch
     weights.unlink()
     with pytest.raises(ModelError, match=r"model\.safetensors is missing"):
         fetch(out)
-    (out / MANIFEST).write_text('{"files": []}')
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"commit": None},
+        {"commit": "main"},
+        {"hub_id": [1]},
+        {"files": []},
+        {"files": {}},
+        {"files": {"config.json": 1}},
+        {"converted": None},
+        {"more": 1},
+    ],
+)
+def test_a_manifest_that_fetch_did_not_write_is_refused(out, wrong):
+    known = {"hub_id": HUB_ID, "revision": "main", "commit": COMMIT, "files": {"a": "b"}, "converted": {}}
+    out.mkdir()
+    (out / MANIFEST).write_text(json.dumps(known))
+    assert Manifest.read(out).commit == COMMIT
+
+    (out / MANIFEST).write_text(json.dumps(known | wrong))
     with pytest.raises(ModelError, match="is not what `moderate model fetch` wrote"):
+        fetch(out)
+
+
+def test_a_manifest_of_another_form_is_refused(out):
+    out.mkdir()
+    (out / MANIFEST).write_text("[1]")
+    with pytest.raises(ModelError, match="is no JSON object"):
+        fetch(out)
+
+
+def test_a_folder_is_that_of_the_revision_that_is_asked_for(hub, out):
+    hub.references |= {"2024": COMMIT, "old": "d" * 40, "beef": "d" * 40}
+    fetch(out, f"{HUB_ID}@v1")
+    hub.asked.clear()
+    for same in ("v1", COMMIT, COMMIT[:4], COMMIT[:12].upper()):
+        assert fetch(out, f"{HUB_ID}@{same}").was_there
+    assert hub.asked == [], "known without the hub"
+
+    for same in ("main", "2024"):
+        assert fetch(out, f"{HUB_ID}@{same}").was_there
+    assert fetch(out).was_there
+
+    hub.commit = hub.references["main"] = "d" * 40
+    for other in ("main", "old", "beef", "d" * 40):
+        with pytest.raises(UsageError, match=f"holds another model: {HUB_ID}@{COMMIT}, fetched as v1"):
+            fetch(out, f"{HUB_ID}@{other}")
+    with pytest.raises(UsageError, match="holds another model"):
+        fetch(out)
+    assert fetch(out, f"{HUB_ID}@v1").was_there, "a tag stays where it was when it was fetched"
+
+
+@pytest.mark.parametrize("name", ["added_tokens.json", "vocab.json", "picture_tower_int8.xml"])
+def test_a_file_that_was_added_and_would_be_read_is_refused(hub, out, name):
+    fetch(out)
+    (out / "notes.txt").write_text("mine")
+    assert fetch(out).was_there
+
+    (out / name).write_text("{}")
+    with pytest.raises(ModelError, match=f"{name} was not fetched, and changes what the model computes"):
+        fetch(out)
+
+
+def test_a_folder_that_is_filled_meanwhile_is_not_overwritten_and_nothing_is_fetched_twice(
+    hub, out, tmp_path
+):
+    hub.hold(make_pickled(tmp_path)[0])
+
+    def fill(_done, _total):
+        out.mkdir(exist_ok=True)
+        (out / "mine").touch()
+
+    with pytest.raises(UsageError, match="cannot be written: Directory not empty"):
+        fetch(out, notify=fill)
+    assert [path.name for path in out.iterdir()] == ["mine"]
+
+    shutil.rmtree(out)
+    hub.asked.clear()
+    fetch(out)
+    assert hub.downloads() == []
+    assert (out / "model.safetensors").is_file()
+
+
+def test_pickled_weights_stay_until_the_manifest_is_written(hub, out, tmp_path, monkeypatch):
+    """A run that is ended before need not download them again."""
+    hub.hold(make_pickled(tmp_path)[0])
+    write, seen = Manifest.write, []
+
+    def watch(manifest, work):
+        seen.extend(file.name for file in work.glob("*.bin"))
+        write(manifest, work)
+
+    monkeypatch.setattr(Manifest, "write", watch)
+    fetch(out)
+
+    assert seen == ["pytorch_model.bin"]
+    assert not list(out.glob("*.bin"))
+    assert fetch(out).was_there
+
+
+def test_a_branch_that_moved_leaves_nothing_of_the_run_that_was_interrupted(hub, out):
+    hub.breaks["model.safetensors"] = 10**6
+    for place in (out, out.with_name("siglip2.b")):
+        with pytest.raises(ModelError):
+            fetch(place)
+    hub.breaks.clear()
+    hub.commit = hub.references["main"] = "d" * 40
+
+    fetch(out)
+
+    assert left(out) == [f".siglip2.b.{COMMIT[:12]}.part", "siglip2"]
+
+
+def test_a_work_folder_that_cannot_be_read_is_wrong_usage(hub, out):
+    (out.parent / f".siglip2.{COMMIT[:12]}.part").write_text("a file")
+
+    with pytest.raises(UsageError, match="siglip2 cannot be written: "):
         fetch(out)
 
 
@@ -485,7 +602,7 @@ def test_every_preset_is_pinned_to_a_whole_commit_and_named_once():
 
 
 def test_a_preset_is_a_model_by_its_name(hub, folder, monkeypatch, tmp_path):
-    preset = presets.PRESETS[0]
+    preset = next(one for one in presets.PRESETS if not one.is_pickled)
     hub.hold(folder, preset.hub_id)
     hub.commit = preset.commit
 
