@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url, text
 from support.commands import Moderate
-from support.postgres import PostgresServer, running_postgres
+from support.postgres import PostgresServer, memory, running_postgres
 from support.tables import TEMPLATE, make_tables, make_template
 
 from worker.demo.redis_server import running_redis
@@ -28,7 +28,7 @@ settings.load_profile("unhurried")
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
+    with running_postgres(memory()) as server:
         yield server
 
 
