@@ -29,6 +29,8 @@ settings.load_profile("unhurried")
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     with running_postgres(memory()) as server:
+        # Directly: a PgBouncer that a test puts in front keeps connections, and then nothing can be copied.
+        make_template(make_url(server.url("postgres")))
         yield server
 
 
@@ -68,7 +70,6 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
             make_tables(database)
         else:
             server: PostgresServer = request.getfixturevalue("postgres_server")
-            make_template(make_url(server.url("postgres")))
             database = Database.connect(stack.enter_context(server.fresh_database(TEMPLATE)))
         stack.callback(database.dispose)
         yield database
