@@ -1,4 +1,4 @@
-# One image for everything `moderate` does; the model comes from the hub or from a mounted folder.
+# One image for everything `moderate` does; the model comes by `moderate model fetch`, or from the hub.
 # What is installed is pinned by constraints.txt; of the sources nothing stays in the image.
 FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /source

@@ -23,7 +23,6 @@ from transformers import (
 )
 
 from worker.encoder import model_files
-from worker.encoder.transformers_encoder import FAMILIES
 
 #: What ViT-L/14 has instead of ViT-B/32's numbers.
 _LARGE_VISION = {
@@ -58,7 +57,7 @@ def _spread(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _clip(config: CLIPConfig) -> tuple[Any, ...]:
-    tokenizer = AutoTokenizer.from_pretrained(model_files.find("demo", FAMILIES))
+    tokenizer = AutoTokenizer.from_pretrained(model_files.find("demo"))
     # CLIP takes a phrase's vector at this token: where there is none all phrases would have the same one.
     config.text_config.eos_token_id = tokenizer.eos_token_id
     return CLIPModel(config), CLIPImageProcessorPil(), tokenizer

@@ -18,8 +18,6 @@ from worker.store.tables import Row
 
 # Test files run side by side, one a processor; torch's threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# The same figures on every machine; what the processor's own choice moves is measured where it is tested.
-os.environ.setdefault("MODERATION_PRECISION", "float32")
 
 # A busy machine must not fail a law.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,7 +1,9 @@
 """Every exception of the service, as a tree: the class decides about retries, exit code and HTTP status."""
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import ClassVar
+from enum import StrEnum
+from typing import Any, ClassVar
 
 
 class ModerationError(Exception):
@@ -127,6 +129,11 @@ class ReviewNotAllowedError(PermanentError):
 class InvalidPolicyError(PermanentError):
     """A policy file has problems; the message lists all of them."""
 
+    def __init__(self, message: str, *, hint: str = "", problems: Sequence[Any] = ()) -> None:
+        super().__init__(message, hint=hint)
+        #: The same for programs: a `worker.policy_files.problems.Problem` each.
+        self.problems = tuple(problems)
+
 
 class SourceError(PermanentError):
     """The picture's bytes cannot be had: missing, outside the root, or not the ones that were promised."""
@@ -163,8 +170,38 @@ class EventRefusedError(PermanentError):
     """The receiver answered 410 Gone."""
 
 
+class UndecodableKind(StrEnum):
+    """Why a file is not judged, as policies name it: what is wrong with it, or what else it is."""
+
+    EMPTY = "empty"
+    #: Of a kind that is judged, but its end is missing.
+    TRUNCATED = "truncated"
+    #: It cannot be decoded, or harms its decoder.
+    BROKEN = "broken"
+    #: Beyond a limit: bytes, pixels, frames, memory or time.
+    TOO_LARGE = "too_large"
+    SVG = "svg"
+    PDF = "pdf"
+    TIFF = "tiff"
+    ICO = "ico"
+    JPEG_2000 = "jpeg_2000"
+    JPEG_XL = "jpeg_xl"
+    #: Judged if the extra `heic` is installed.
+    HEIC = "heic"
+    PHOTOSHOP = "photoshop"
+    VIDEO = "video"
+    AUDIO = "audio"
+    OFFICE = "office"
+    ARCHIVE = "archive"
+    OTHER = "other"
+
+
 class UndecodablePictureError(PermanentError):
     """The bytes are not a picture this service will judge: broken, too large, or of a kind it refuses."""
+
+    def __init__(self, message: str, *, kind: UndecodableKind = UndecodableKind.BROKEN) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ModelError(PermanentError):

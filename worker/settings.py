@@ -31,7 +31,7 @@ _SERVICE_LINK: Final = re.compile(
 )
 #: The value of its variable NAME_PORT, which can have the name of one of our settings.
 _SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://\S+")
-_BUNDLED_MODEL: Final = "demo"
+BUNDLED_MODEL: Final = "demo"
 #: The policies that are shipped: for the bundled model, and to start from with any other.
 _STICKERS: Final = "stickers"
 _PHOTOGRAPHS: Final = "default"
@@ -95,8 +95,9 @@ class Settings(BaseSettings):
         "moderation", min_length=1, description="Queue of the jobs; producers and workers agree on it."
     )
     model: str = Field(
-        _BUNDLED_MODEL,
-        description="`demo` (the bundled sticker model), a folder, or a hub id with `@revision`.",
+        BUNDLED_MODEL,
+        description="`demo` (the bundled sticker model), a preset of `moderate model list`, a folder, or a "
+        "hub id with `@revision`.",
     )
     policies: Path = Field(Path("policies"), description="Folder of the policy files.")
     policy: str = Field(
@@ -133,7 +134,10 @@ class Settings(BaseSettings):
     )
     max_picture_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger files are refused unread.")
     max_picture_pixels: int = Field(
-        50_000_000, gt=0, description="Pictures with more pixels are refused undecoded."
+        50_000_000,
+        gt=0,
+        description="Pictures with more pixels are refused undecoded. Telephones with 200 megapixels need "
+        "200000000.",
     )
     max_picture_side: int = Field(
         16_384, gt=0, description="Pictures wider or higher than this are refused undecoded."
@@ -155,8 +159,9 @@ class Settings(BaseSettings):
     )
     precision: Literal["auto", "bfloat16", "float32"] = Field(
         "auto",
-        description="Numbers in which the picture tower computes; `auto` takes `bfloat16` where the "
-        "processor has it, which is twice as fast and moves scores a little, and `float32` elsewhere.",
+        description="Numbers in which the picture tower computes; `auto` takes `bfloat16`, which is twice as "
+        "fast and moves scores a little, if the processor has it and the model keeps its vectors in it, and "
+        "else `float32`. The log says which, and why.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto",
@@ -312,13 +317,13 @@ class Settings(BaseSettings):
     @classmethod
     def _choose_policy(cls, given: dict[str, Any]) -> dict[str, Any]:
         """Put the policy of stickers before no model that sees photographs."""
-        fits = given.get("model", _BUNDLED_MODEL) == _BUNDLED_MODEL
+        fits = given.get("model", BUNDLED_MODEL) == BUNDLED_MODEL
         return given if fits else {"policy": _PHOTOGRAPHS, **given}
 
     @property
     def fits_its_model(self) -> bool:
         """Whether the default policy is not the one of the bundled model's stickers before another model."""
-        return self.policy != _STICKERS or self.model == _BUNDLED_MODEL
+        return self.policy != _STICKERS or self.model == BUNDLED_MODEL
 
     @classmethod
     def settings_customise_sources(

@@ -7,9 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+import transformers
 from support.models import make_model
 from support.pictures import drawing, encoded
 
+import worker
 from worker import resources
 from worker.demo import stage
 
@@ -52,6 +55,26 @@ def test_classify_ranks_labels(moderate):
     assert picture["scores"][0]["label"] == "pizza"
     assert scores == sorted(scores, reverse=True)
     assert sum(scores) == pytest.approx(1, abs=1e-4)
+
+
+def test_classify_shows_the_figures_of_transformers_pipeline_under_the_defaults_of_a_user(
+    moderate, monkeypatch
+):
+    monkeypatch.delenv("MODERATION_PRECISION", raising=False)
+    # Hardware on which workers compute in bfloat16.
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    files, labels = (
+        [PICTURES / "pizza.jpg", PICTURES / "kitchen-knife.jpg"],
+        ["a spoon", "a plate", "something"],
+    )
+    result = moderate("classify", *files, "--labels", ",".join(labels), "--json")
+    ours = [{one["label"]: one["score"] for one in found["scores"]} for found in json.loads(result.out)]
+    model = Path(worker.__file__).parent / "demo" / "model"
+    pipeline = transformers.pipeline("zero-shot-image-classification", str(model), dtype=torch.float32)
+    for found, file in zip(ours, files, strict=True):
+        theirs = pipeline(str(file), labels, hypothesis_template="This is a photo of {}.")
+        assert max(theirs, key=lambda one: one["score"])["score"] < 0.999, "rounding would show"
+        assert found == pytest.approx({one["label"]: one["score"] for one in theirs}, abs=1e-5)
 
 
 def test_classify_prints_a_table_for_people(moderate):

@@ -13,7 +13,7 @@ from worker.demo.stage import PICTURES
 from worker.policy_files.parser import read_policy
 
 #: Would send every picture to a person.
-SHADOW = "name: strict\nbackground: [an ordinary picture]\nlabels: {all: {prompts: [a sticker], review: 0}}\nshadow: true\n"
+SHADOW = "name: strict\nbackground: [an ordinary picture]\nlabels: {all: {prompts: [a sticker], review: 0.000001}}\nshadow: true\n"
 
 
 @pytest.fixture

@@ -57,6 +57,82 @@ def test_check_warns_with_places_and_hints_and_does_not_fail(moderate, file):
     assert "small.yaml: no problems (2 labels, 5 phrases, 0 tests" in result.out
 
 
+@pytest.mark.parametrize("arguments", [(), ("--no-model",)])
+def test_check_names_curly_quotes_that_switch_a_label_off(moderate, file, arguments):
+    file.write_text(TEXT.replace("a dagger", "“a kitchen knife”"), encoding="utf-8")
+    result = moderate("policy", "check", file, *arguments)
+    assert result.exit_code == 0
+    assert result.err == (
+        f"warning: {file}:6:31: the quotes “ ” are part of this phrase, and the model reads them\n"
+        "    6 |     prompts: [crossed swords, “a kitchen knife”]\n"
+        "      |                               ^\n"
+        "  hint: YAML takes off plain quotes, \" and ', and no others: write plain ones, or none\n"
+    )
+
+
+def test_check_names_every_phrase_that_the_model_cannot_read(moderate, file):
+    phrases = "[нож, a dagger 🗡, d a g g e r, a d\u0430gger]"
+    file.write_text(TEXT.replace("[crossed swords, a dagger]", phrases), encoding="utf-8")
+    result = moderate("policy", "check", file)
+    assert result.exit_code == 1
+    assert f"{file}:6:48: CYRILLIC SMALL LETTER A (U+0430) in " in result.err
+    file.write_text(file.read_text(encoding="utf-8").replace(", a d\u0430gger", ""), encoding="utf-8")
+    result = moderate("policy", "check", file)
+    assert result.exit_code == 0
+    places = [line.split(":", 4)[1:4] for line in result.err.splitlines() if line.startswith("warning")]
+    assert places == [[f" {file}", "6", "15"], [f" {file}", "6", "20"], [f" {file}", "6", "32"]]
+
+
+def test_check_says_that_photographs_are_nothing_for_the_bundled_model(moderate):
+    result = moderate("policy", "check", POLICIES / "default.yaml")
+    assert result.exit_code == 0
+    assert (
+        f"warning: {POLICIES / 'default.yaml'}:20:1: the templates are for photographs, and the bundled model has"
+        in result.err
+    )
+
+
+def test_check_takes_a_folder_and_names_what_only_looks_like_a_policy(moderate, file):
+    shutil.copy(file, file.with_name("small.yaml~"))
+    shutil.copy(file, file.with_name("avatars.YAML"))
+    shutil.copy(file, file.with_name("small (1).yaml"))
+    file.with_name("README.md").write_text("# Policies", encoding="utf-8")
+    result = moderate("policy", "check", "--no-model", file.parent)
+    assert result.exit_code == 1
+    assert (
+        f"warning: {file.with_name('avatars.YAML')} is not read as a policy: its name does not" in result.err
+    )
+    assert (
+        f"warning: {file}~ is not read as a policy: its name does not end in .yaml: small.yaml is"
+        in result.err
+    )
+    assert "hint: small.yaml is there already: remove the copy, or give it a name of its own" in result.err
+    assert "README" not in result.err
+    assert result.out.startswith(f"{file}: no problems (1 labels, ")
+    empty = file.parent / "cases"
+    result = moderate("policy", "check", empty)
+    assert (result.exit_code, f"there is no policy in {empty}" in result.err) == (2, True)
+
+
+def test_check_can_be_read_by_programs(moderate, file):
+    file.write_text(TEXT.replace("a dagger", "“a dagger”"), encoding="utf-8")
+    broken = file.with_name("broken.yaml")
+    broken.write_text(TEXT.replace("name: small", "name: broken") + "    review: 0\n", encoding="utf-8")
+    shutil.copy(file, file.with_name("avatars.YAML"))
+    result = moderate("policy", "check", "--json", "--no-model", file.parent)
+    assert result.exit_code == 1
+    refused, warned, stray = json.loads(result.out)
+    assert (refused["file"], refused["ok"], refused["policy"]) == (str(broken), False, None)
+    (problem,) = refused["problems"]
+    assert (problem["line"], problem["column"]) == (7, 13)
+    assert problem["message"].startswith('"review: 0" sends every picture to a person')
+    assert problem["hint"]
+    assert (warned["ok"], warned["policy"], warned["problems"]) == (True, "small", [])
+    assert [(one["line"], one["column"]) for one in warned["warnings"]] == [(6, 31)]
+    assert (stray["file"], stray["ok"], stray["policy"]) == (str(file.with_name("avatars.YAML")), True, None)
+    assert stray["warnings"][0]["line"] is None
+
+
 def test_check_refuses_what_the_model_would_cut_off(moderate, file):
     long = "a dagger with a very long handle " * 5
     file.write_text(TEXT.replace("a dagger", long), encoding="utf-8")
@@ -90,7 +166,9 @@ def store_uploads(url: str, vectors) -> None:
     """Store so many embeddings as a worker under the bundled model would."""
     database = Database.connect(url)
     make_tables(database)
-    digest = vector_digest(TransformersEncoder.load("demo"), limits_of(Settings.read()))
+    settings = Settings.read()
+    with open_encoder(settings) as encoder:
+        digest = vector_digest(encoder, limits_of(settings))
     with database.transaction() as session:
         for number, vector in enumerate(vectors):
             facts = PictureFacts(f"{number:064}", "PNG", 1, 1, 1)

@@ -44,7 +44,24 @@ def test_where_no_worker_ever_was_it_says_how_to_start_one(moderate):
     result = status(moderate)
     assert (result.exit_code, result.out) == (0, "")
     assert "no worker has reported to this database: start one with `moderate worker`" in result.err
-    assert json.loads(status(moderate, "--json").out) == {"processes": [], "disagreements": []}
+    assert json.loads(status(moderate, "--json").out) == {
+        "processes": [],
+        "disagreements": [],
+        "unread": {},
+    }
+
+
+@pytest.mark.usefixtures("sqlite_database")
+def test_files_that_only_look_like_policies_are_named(moderate, tmp_path):
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    (policies / "avatars.YAML").touch()
+    (policies / "README.md").touch()
+    result = moderate("policy", "status", policies=policies)
+    why = "its name does not end in .yaml: rename it to avatars.yaml if it is a policy"
+    assert (result.exit_code, result.out) == (0, f"\nnot read: {policies / 'avatars.YAML'}: {why}\n")
+    found = json.loads(moderate("policy", "status", "--json", policies=policies).out)
+    assert found["unread"] == {str(policies / "avatars.YAML"): why}
 
 
 def test_without_tables_it_says_how_to_make_them(moderate):

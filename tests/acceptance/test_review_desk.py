@@ -1,6 +1,7 @@
 """The review desk as a person works it, in a real Chromium: look, decide by keyboard, undo, disagree."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from support.web_api import serving_api
 
 from worker.domain.reviewer import Role
 from worker.domain.submission import InlineBytes
+from worker.domain.view import View
 from worker.store import review_claims, reviews, verdicts
 from worker.store.column_types import utc_now
 from worker.store.tables import AuditLogRow, ReversalRow, ReviewRow, VerdictRow
@@ -94,6 +96,45 @@ def answers(rows, table=VerdictRow):
         return list(session.scalars(select(table).order_by(table.created_at)))
 
 
+def test_the_part_that_showed_a_label_is_named_and_outlined(rows, sign_in):
+    tall = Image.new("RGB", (270, 600), "teal")
+    tall.paste("orange", (0, 330, 270, 600))
+    found = replace(scores(weapons=0.93)[0], view=View(part=3, parts=4, is_tall=True))
+    rows.item("knife", [found], data=encoded(tall, "PNG"), size=tall.size, parts=4)
+    page = sign_in("ada")
+    take_next(page)
+    page.keyboard.press("v")
+    loaded(page)
+
+    expect(page.locator(".why")).to_contain_text("the 4th of 4 parts from the top")
+    expect(page.locator(".size")).to_contain_text(
+        "270 \u00d7 600, flagged in the 4th of 4 parts from the top"
+    )
+    expect(page.get_by_role("img", name="Flagged in the 4th of 4 parts from the top")).to_be_visible()
+    frame, square = (page.locator(name).bounding_box() for name in ("#frame", ".outline rect >> nth=0"))
+    shown = frame["height"] * 270 / 600
+    assert square["width"] == pytest.approx(shown, abs=5)
+    assert square["y"] == pytest.approx(frame["y"] + frame["height"] - shown, abs=5)
+    assert square["x"] == pytest.approx(frame["x"] + (frame["width"] - shown) / 2, abs=5)
+    assert barriers(page) == []
+    page.keyboard.press("z")
+    expect(page.locator(".outline")).to_be_hidden()
+
+
+def test_what_shows_on_a_black_page_alone_is_shown_on_one(rows, sign_in):
+    hidden = Image.new("RGBA", (64, 48), (255, 255, 255, 0))
+    hidden.paste((255, 255, 255, 255), (16, 12, 48, 36))
+    found = replace(scores(weapons=0.93)[0], view=View(on_black=True))
+    rows.item("knife", [found], data=encoded(hidden, "PNG"))
+    page = sign_in("ada")
+    take_next(page)
+    assert loaded(page)[0].endswith("/veiled/black/0")
+    expect(page.locator("#black")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".why")).to_contain_text("on black")
+    page.keyboard.press("k")
+    assert loaded(page)[0].endswith("/veiled/white/0")
+
+
 def test_look_reveal_decide_undo_all_by_keyboard(rows, sign_in):
     rows.item("knife", scores(weapons=0.93, alcohol=0.2), context={"title": "<b>my</b> kitchen"})
     rows.item("wine", scores(alcohol=0.8))
@@ -102,7 +143,7 @@ def test_look_reveal_decide_undo_all_by_keyboard(rows, sign_in):
     page.on("request", lambda request: fetched.append(request.url))
     take_next(page)
     address, width = loaded(page)
-    assert re.search(r"/pictures/\d+/veiled/0$", address)
+    assert re.search(r"/pictures/\d+/veiled/white/0$", address)
     assert width <= 280
     assert not [one for one in fetched if "/clear/" in one]
     # The next picture is here before it is asked for.
@@ -195,12 +236,12 @@ def test_frames_zoom_skip_escalate_and_give_back(rows, sign_in):
     page = sign_in("ada")
     take_next(page)
     page.keyboard.press("f")
-    assert loaded(page)[0].endswith("/veiled/1")
+    assert loaded(page)[0].endswith("/veiled/white/1")
     page.keyboard.press("Shift+F")
     page.keyboard.press("Shift+F")
-    assert loaded(page)[0].endswith("/veiled/2")
+    assert loaded(page)[0].endswith("/veiled/white/2")
     page.keyboard.press("k")
-    assert loaded(page)[0].endswith("/veiled/5")
+    assert loaded(page)[0].endswith("/veiled/black/2")
     page.keyboard.press("z")
     expect(page.get_by_role("button", name="Zoom")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("?")

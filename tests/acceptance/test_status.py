@@ -8,6 +8,7 @@ from sqlalchemy import update
 from support.deployment import deploy
 
 from worker.client import LocalFile
+from worker.demo.redis_server import running_redis
 from worker.domain.policy_state import PolicyState
 from worker.domain.review import ReviewKind
 from worker.domain.submission import Submission
@@ -18,9 +19,16 @@ from worker.store.tables import SubmissionConflictRow, SubmissionRow
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
+@pytest.fixture(scope="module")
+def own_redis_url(tmp_path_factory):
+    """Yield the URL of a Redis of this file: what other tests leave unacknowledged counts on theirs."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
 @pytest.fixture
-def deployment(tmp_path, redis_url):
-    made = deploy(tmp_path, redis_url)
+def deployment(tmp_path, own_redis_url):
+    made = deploy(tmp_path, own_redis_url)
     yield made
     made.database.dispose()
 

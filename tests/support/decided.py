@@ -4,12 +4,13 @@ from worker.domain.decision import Decision
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore
 from worker.domain.submission import LocalFile, Submission
+from worker.domain.view import View
 from worker.store import decisions, outbox, policy_versions, submissions
 from worker.store.database import Database
 
 SUBMISSION = Submission("upload-1", LocalFile("a.png"), reference="post-42")
 POLICY = Policy("default", ("an everyday scene",), (Label("weapons", ("a handgun",), severity=4),))
-WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "an everyday scene", 0.25, frame=1)
+WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "an everyday scene", 0.25, view=View(frame=1))
 REVIEW = Decision(Action.REVIEW, "weapons 0.75", (WEAPONS,), ("weapons",), severity=4)
 
 

@@ -107,6 +107,8 @@ class DeskRows:
         source: Source | None = None,
         vector: Sequence[float] | None = None,
         frames: int = 1,
+        size: tuple[int, int] = (240, 180),
+        parts: int = 1,
         kind: ReviewKind = ReviewKind.DECISION,
         **submission: Any,
     ) -> int:
@@ -117,7 +119,7 @@ class DeskRows:
         made = Submission(name, source or LocalFile(file.name), **{"reference": f"post-{name}", **submission})
         decision = decide(POLICY, of or scores(weapons=0.81))
         digest = hashlib.sha256(data).hexdigest()
-        facts = PictureFacts(digest, "PNG", 240, 180, frames)
+        facts = PictureFacts(digest, "PNG", *size, frames, parts)
         place = place_in_queue(POLICY, decision, utc_now())
         with self.database.transaction() as session:
             policy_versions.keep(session, [(POLICY, POLICY_TEXT)])
@@ -143,7 +145,7 @@ class DeskRows:
                 ],
             )[0]
             assert decision_id is not None
-            vectors = np.array([vector or _own_vector(name)] * frames, dtype=np.float32)
+            vectors = np.array([vector or _own_vector(name)] * frames * parts, dtype=np.float32)
             embeddings.keep(
                 session, MODEL_DIGEST, [(facts, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))]
             )

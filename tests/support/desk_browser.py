@@ -47,4 +47,4 @@ def held_token(page):
 
 
 def picture_address(page, way="clear"):
-    return re.search(rf"data-{way}='\[\"([^\"]+)", page.text)[1].replace("\\u0026", "&")
+    return re.search(rf"data-{way}='\[*\"([^\"]+)", page.text)[1].replace("\\u0026", "&")

@@ -1,9 +1,11 @@
 """Makes tiny models with random weights, one of each family, in the format that real ones come in."""
 
 import math
+import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
     AlignConfig,
@@ -43,6 +45,18 @@ def make_model(family: str, folder: Path, dtype: torch.dtype = torch.float32) ->
     for part in (model.to(dtype), *processors):
         part.save_pretrained(folder)
     return folder
+
+
+def make_pickled(folder: Path) -> tuple[Path, Path]:
+    """Save a model with pickled weights alone, as the oldest repositories have it, and the same with safe ones."""
+    safe = make_model("clip", folder / "safe")
+    pickled = shutil.copytree(safe, folder / "pickled")
+    weights = load_file(pickled / "model.safetensors")
+    (pickled / "model.safetensors").unlink()
+    # Two names of one tensor, and a part of one, as pickles may have them.
+    shared = weights["visual_projection.weight"]
+    torch.save(weights | {"alias": shared, "part": shared[:1]}, pickled / "pytorch_model.bin")
+    return pickled, safe
 
 
 def _clip():

@@ -17,11 +17,11 @@ def poisoned(data: bytes, kind: str) -> bytes:
     return data + MARK + kind.encode()
 
 
-def decode(data, limits, scaling=None):
+def decode(data, limits, scaling=None, seed=b""):
     _, mark, kind = data.rpartition(MARK)
     if mark:
         _POISONS[kind.decode()]()
-    return _decode(data, limits, scaling)
+    return _decode(data, limits, scaling, seed)
 
 
 def _bloat():
@@ -42,6 +42,10 @@ def _tell():
     raise UndecodablePictureError(f"secrets: {secrets}, heavy: {heavy}")
 
 
+def _quote():
+    raise UndecodablePictureError("it begins with \0\x1b[2J\n\u202e")
+
+
 _POISONS = {
     "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "abort": os.abort,
@@ -53,6 +57,7 @@ _POISONS = {
     "babble": lambda: os.write(0, b"\0\0\0\x05\0\0\0\x01hello!"),
     "boast": lambda: os.write(0, b"\xff" * 8),
     "tell": _tell,
+    "quote": _quote,
 }
 
 if __name__ == "__main__":

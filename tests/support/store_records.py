@@ -13,6 +13,7 @@ from worker.domain.policy import DEFAULT_QUEUE, Action, Label, Policy
 from worker.domain.review import Place, ReviewKind
 from worker.domain.scoring import LabelScore, Matrix
 from worker.domain.submission import LocalFile, Submission
+from worker.domain.view import View
 from worker.store import (
     api_keys,
     decisions,
@@ -57,7 +58,7 @@ POLICY = Policy(
 OTHER_VERSION = replace(POLICY, background=("an everyday scene", "a person"))
 FACTS = PictureFacts(sha256="a" * 64, format="PNG", width=640, height=480, frames=2)
 EMBEDDING: Matrix = np.array([[0.6, 0.8, 0.0], [0.0, 0.28, 0.96]], dtype=np.float16).astype(np.float32)
-WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "an everyday scene", 0.25, frame=1)
+WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "an everyday scene", 0.25, view=View(frame=1))
 ALCOHOL = LabelScore("alcohol", 0.125, "a bottle of wine", 0.1, "an everyday scene", 0.25)
 REVIEW = Decision(Action.REVIEW, "weapons 0.75", (WEAPONS, ALCOHOL), ("weapons",), severity=4)
 ALLOW = Decision(Action.ALLOW, "no label reached its threshold", (replace(WEAPONS, score=0.25), ALCOHOL))
@@ -77,13 +78,14 @@ def ask_again(database: Database, what: Submission, policy: Policy) -> None:
         )
 
 
-def record(
+def record(  # noqa: PLR0913
     database: Database,
     what: Submission,
     *,
     policy: Policy = POLICY,
     decision: Decision = REVIEW,
     facts: PictureFacts | None = FACTS,
+    embedding: Matrix = EMBEDDING,
 ) -> int | None:
     """Write what `ModerateImage` writes, in one transaction."""
     with database.transaction() as session:
@@ -118,7 +120,7 @@ def record(
         if decision_id is None:
             return None
         if facts:
-            embeddings.keep(session, MODEL_DIGEST, [(facts, EMBEDDING)])
+            embeddings.keep(session, MODEL_DIGEST, [(facts, embedding)])
         if decision.action is Action.REVIEW:
             reviews.ask(session, decision_id, ReviewKind.DECISION, Place(DEFAULT_QUEUE, 4.75, None))
     return decision_id

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from worker.bench.figures import Alone, TowerCost
-from worker.bench.machine import cores, precision_for
+from worker.bench.machine import cores
 from worker.bench.pictures import SIZE, Pictures
 from worker.bench.process_tree import read_tree
 from worker.bench.stage import Stage
@@ -49,13 +49,15 @@ class MeasureAlone:
         return Alone(tower, tuple(others), decode, score, max(0.0, self._store(service) - score))
 
     def in_other_precision(self, alone: Alone, precision: str) -> Alone:
-        """Return `alone` with the cost of the tower in this precision too."""
+        """Return `alone` with the cost of the tower under this setting too, if it is another precision."""
         size = alone.tower.batch_size
         changed = self.stage.settings.model_copy(update={"precision": precision, "batch_size": size})
         with open_encoder(changed) as encoder:
-            self.tick(f"the tower in {precision}")
+            if encoder.precision == alone.tower.precision:
+                return alone
+            self.tick(f"the tower in {encoder.precision}")
             costs = _in_turns(encoder, [size], self.seconds * _OTHER_PRECISION)
-        other = TowerCost(precision, size, costs[size])
+            other = TowerCost(encoder.precision, size, costs[size])
         return Alone(alone.tower, (*alone.other_towers, other), alone.decode, alone.score, alone.store)
 
     def _decoding(self, encoder: Encoder, decoder: DecoderPool) -> float:
@@ -79,8 +81,7 @@ class MeasureAlone:
         self.tick("the tower")
         sizes = [settings.batch_size, *(size for size in BATCH_SIZES if size != settings.batch_size)]
         costs = _in_turns(encoder, sizes, self.seconds * _TOWERS)
-        precision = precision_for(settings.precision, settings.device)
-        return [TowerCost(precision, size, cost) for size, cost in costs.items()]
+        return [TowerCost(encoder.precision, size, cost) for size, cost in costs.items()]
 
     def _score(self, service: Service, decoder: DecoderPool) -> float:
         self.tick("the score")

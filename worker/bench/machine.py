@@ -50,9 +50,8 @@ def is_processor(device: str) -> bool:
 def is_int8(model: str) -> bool:
     """Return whether a model, which was loaded before, is a copy in int8."""
     from worker.encoder import model_files  # noqa: PLC0415 - as above
-    from worker.encoder.transformers_encoder import FAMILIES  # noqa: PLC0415
 
-    return model_files.int8_tower(model_files.find(model, FAMILIES)) is not None
+    return model_files.int8_tower(model_files.find(model)) is not None
 
 
 def cores() -> float:

@@ -71,7 +71,7 @@ class MeasureDeployment:
         return Figures(
             machine=machine,
             configured=Configured(
-                precision=precision_for(settings.precision, settings.device),
+                precision=alone.tower.precision,
                 batch_size=settings.batch_size,
                 passes=Sizing.of(settings).passes,
                 concurrency=settings.concurrency,
@@ -124,11 +124,14 @@ class MeasureDeployment:
             return measure.parts(service, decoder), pictures, measure
 
     def _in_other_precision(self, measure: MeasureAlone, alone: Alone) -> Alone:
-        """Add the precision that is not configured, where the processor has it in hardware."""
-        settings = self.stage.settings
-        configured = precision_for(settings.precision, settings.device)
-        other = "float32" if configured == "bfloat16" else precision_for("auto", settings.device)
-        if other == configured:
+        """Add the precision that is not configured, if hardware and model have another one."""
+        computed = alone.tower.precision
+        # `auto`, since it leaves bfloat16 to models that keep their vectors in it.
+        other = "float32" if computed == "bfloat16" else "auto"
+        if (
+            other == self.stage.settings.precision
+            or precision_for(other, self.stage.settings.device) == computed
+        ):
             return alone
         try:
             return measure.in_other_precision(alone, other)

@@ -33,8 +33,12 @@ def classify(
     model: Annotated[str | None, typer.Option(help="Model to use instead of MODERATION_MODEL.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Rank labels on pictures: which of these is it? Whether it is there at all, [bold]scan[/] tells."""
-    settings = Settings.read(**({"model": model} if model else {}))
+    """Rank labels on pictures: which of these is it? Whether it is there at all, [bold]scan[/] says.
+
+    The figures are those of transformers' zero-shot pipeline: in float32, whatever MODERATION_PRECISION is.
+    """
+    # In float32 whatever workers compute in: the figures are those of transformers' own pipeline.
+    settings = Settings.read(**({"model": model} if model else {}), precision="float32")
     files = find_files(images)
     names = [name.strip() for name in labels.split(",") if name.strip()]
     with open_decoder(settings) as decoder, open_encoder(settings) as encoder:

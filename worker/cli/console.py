@@ -9,11 +9,15 @@ from typing import Any, TypeVar
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.segment import Segment
 from rich.table import Table
@@ -98,15 +102,22 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def progress_bar() -> Progress:
+@contextmanager
+def downloading(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield what is called with the bytes that are there and their total; shows a progress bar."""
+    with progress_bar(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def progress_bar(*figures: ProgressColumn) -> Progress:
     """Return a progress bar on standard error, shown only on a terminal."""
     console = messages()
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=32),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        *(figures or (MofNCompleteColumn(), TimeElapsedColumn())),
         console=console,
         transient=True,
         disable=not console.is_terminal,

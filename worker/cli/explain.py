@@ -82,16 +82,11 @@ def _print_scores(policy: Policy | None, scores: tuple[LabelScore, ...]) -> None
             f"{score.score:.3f}",
             review,
             block,
-            f"{score.prompt}  {score.prompt_cosine:.3f}" + _where(score),
+            f"{score.prompt}  {score.prompt_cosine:.3f} {score.view}".rstrip(),
             f"{score.background}  {score.background_cosine:.3f}",
             f"{score.margin:+.3f}",
         )
     results().print(table)
-
-
-def _where(score: LabelScore) -> str:
-    frame = f"  frame {score.frame}" if score.frame else ""
-    return f"{frame}  on black" if score.on_black else frame
 
 
 def _thresholds(label: Label | None) -> tuple[str, str]:
@@ -123,7 +118,14 @@ def _as_json(explanation: Explanation, state: InForce) -> dict[str, Any]:
         "identical": again is not None and not explanation.differences,
         "differences": list(explanation.differences),
         "obstacle": explanation.obstacle,
-        "scores": [
-            asdict(score) | {"margin": score.margin} for score in (again.scores if again else recorded.scores)
-        ],
+        "parts": recorded.parts,
+        "area_share": recorded.area_share,
+        "time_share": recorded.time_share,
+        "scores": [_score_as_json(score) for score in (again.scores if again else recorded.scores)],
     }
+
+
+def _score_as_json(score: LabelScore) -> dict[str, Any]:
+    fields = asdict(score) | {"margin": score.margin} | score.view.as_json()
+    del fields["view"]
+    return fields

@@ -68,10 +68,10 @@ def compare(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
         before, after = pick_policies(settings, database)(old, new)
         span = Span(now_at(database) - back, None if every else policy or after.name)
         comparison = _compare(settings, database, before, after, span, limit or DEFAULT_KEPT)
+        if html and not wording.nothing(comparison):
+            _write(comparison, settings, database, html)
     finally:
         database.dispose()
-    if html and not wording.nothing(comparison):
-        _write(comparison, settings, html)
     if as_json:
         print_json(comparison_figures(comparison))
     elif reason := wording.nothing(comparison):
@@ -87,8 +87,8 @@ def _compare(  # noqa: PLR0913, PLR0917 - all it takes
         return compare_policies(settings, encoder, database)(old, new, span, progress, limit)
 
 
-def _write(comparison: Comparison, settings: Settings, file: Path) -> None:
-    with open_decoder(settings) as decoder, counting("drawing") as progress:
+def _write(comparison: Comparison, settings: Settings, database: Database, file: Path) -> None:
+    with open_decoder(settings, database) as decoder, counting("drawing") as progress:
         page = comparison_page(comparison, Thumbnails(image_reader(settings), decoder), progress)
     write_page(page, file)
     messages().print(f"report: {file}", soft_wrap=True)

@@ -51,10 +51,10 @@ def hunt(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
         span = Span(now_at(database) - back)
         background = pick_policies(settings, database).named(policy or settings.policy)
         found = _hunt(settings, database, phrase, background, span, top)
+        if html and not wording.nothing(found):
+            _write(found, settings, database, html)
     finally:
         database.dispose()
-    if html and not wording.nothing(found):
-        _write(found, settings, html)
     if as_json:
         print_json(hunt_figures(found))
     elif reason := wording.nothing(found):
@@ -70,8 +70,8 @@ def _hunt(  # noqa: PLR0913, PLR0917 - all it takes
         return hunt_phrase(settings, encoder, database)(phrase, policy, span, top, progress)
 
 
-def _write(found: Hunt, settings: Settings, file: Path) -> None:
-    with open_decoder(settings) as decoder, counting("drawing") as progress:
+def _write(found: Hunt, settings: Settings, database: Database, file: Path) -> None:
+    with open_decoder(settings, database) as decoder, counting("drawing") as progress:
         page = hunt_page(found, Thumbnails(image_reader(settings), decoder), progress)
     write_page(page, file)
     messages().print(f"contact sheet: {file}", soft_wrap=True)

@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from worker.cli.console import messages, plain_table, print_json, results
+from worker.policy_files.folder import strays
 from worker.settings import Settings
 from worker.store import policy_states, schema
 from worker.store.clock import database_now
@@ -28,7 +29,8 @@ usable."""
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show what is in force where, since when, what was refused and why, and which workers disagree."""
-    database = open_database(Settings.read())
+    settings = Settings.read()
+    database = open_database(settings)
     try:
         schema.check(database)
         with database.reading() as session:
@@ -37,10 +39,16 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         database.dispose()
     awake = [report for report in reports if not report.is_silent(now)]
     split = disagreements(awake)
+    unread = strays(settings.policies)
     if as_json:
-        print_json(_as_json(reports, split, now))
+        print_json(
+            _as_json(reports, split, now) | {"unread": {str(file): why for file, why in unread.items()}}
+        )
     else:
         _print(reports, split, now)
+        for file, why in unread.items():
+            line = Text.assemble(("not read: ", "yellow"), f"{file}: {why}")
+            results().print("\n", line, sep="", soft_wrap=True)
     if split or any(report.state.refusal for report in awake):
         raise typer.Exit(1)
 

@@ -89,6 +89,7 @@ def _as_json(policy: Policy, outcome: Outcome) -> dict[str, Any]:
         "expected": {"action": test.action, "labels": None if test.labels is None else sorted(test.labels)},
         "got": {"action": decision.action, "labels": list(decision.flagged)} if decision else None,
         "reason": decision.reason if decision else outcome.problem,
+        **(outcome.facts.coverage() if outcome.facts else {}),
         "scores": [
             {
                 "label": s.score.label,
@@ -99,7 +100,7 @@ def _as_json(policy: Policy, outcome: Outcome) -> dict[str, Any]:
                 "prompt": s.score.prompt,
                 "background": s.score.background,
                 "cosine_margin": s.score.margin,
-                "frame": s.score.frame,
+                **s.score.view.as_json(),
             }
             for s in _decisive(policy, outcome)
         ],

@@ -17,6 +17,7 @@ from worker.cli.console import (
     track,
 )
 from worker.domain.policy import Policy
+from worker.domain.view import View
 from worker.errors import PermanentError, UsageError
 from worker.images.decoding.pool import DecoderPool
 from worker.images.folder import find_files
@@ -81,12 +82,12 @@ def scan(
 def _write(policy: Policy, judged: Judged, decoder: DecoderPool, html: Path) -> None:
     judged_bytes = {file: one.picture.facts.sha256 for file, one in judged if one.picture}
 
-    def draw(file: Path, frame: int) -> str | None:
+    def draw(file: Path, view: View) -> str | None:
         try:
             data = read_named_file(file, decoder.limits)
             # It can have been overwritten since it was judged.
             verify_sha256(data, judged_bytes.get(file))
-            return thumbnail(decoder, data, frame)
+            return thumbnail(decoder, data, view)
         except PermanentError:
             return None
 
@@ -103,13 +104,13 @@ def _as_json(file: Path, judgement: Judgement) -> dict[str, Any]:
         "action": decision.action.value,
         "labels": list(decision.flagged),
         "reason": decision.reason,
+        **(judgement.picture.facts.coverage() if judgement.picture else {}),
         "scores": [
             {
                 "label": s.label,
                 "score": s.score,
                 "prompt": s.prompt,
-                "frame": s.frame,
-                "on_black": s.on_black,
+                **s.view.as_json(),
             }
             for s in decision.scores
         ],

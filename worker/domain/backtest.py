@@ -79,16 +79,21 @@ class Backtest:
         """How many vectors every picture is compared with."""
         return len(self._phrases)
 
-    def judge(self, vectors: NDArray[np.float16], views: NDArray[np.intp]) -> list[Judged]:
+    def judge(
+        self, vectors: NDArray[np.float16], views: NDArray[np.intp], partly_seen: Flags | None = None
+    ) -> list[Judged]:
         """Judge pictures under each policy.
 
         `vectors` holds one unit vector a view, float16, shape (sum of `views`, dimension); `views`, at
-        least 1 each, says how many of its rows belong to each picture, shape (pictures,). ValueError where
-        a vector is not finite or no unit vector.
+        least 1 each, says how many of its rows belong to each picture, shape (pictures,). `partly_seen`
+        says of which not enough was looked at; None: of none. ValueError if a vector is not finite or no
+        unit vector.
         """
         scores = _sigmoid(self._scale * self.margins(vectors, views).astype(np.float64))
         pairs = zip(self.policies, self._rows_of, strict=True)
-        return [_decide(policy, scores[rows]) for policy, rows in pairs]
+        if partly_seen is None:
+            partly_seen = np.zeros(len(views), np.bool_)
+        return [_decide(policy, scores[rows], partly_seen) for policy, rows in pairs]
 
     def margins(self, vectors: NDArray[np.float16], views: NDArray[np.intp]) -> Matrix:
         """Return by how much cosine each distinct label won at most in any view, shape (labels, pictures).
@@ -149,15 +154,17 @@ def _best(cosines: Matrix, rows: tuple[int, ...], so_far: Matrix | None = None) 
     return best
 
 
-def _decide(policy: Policy, scores: Scores) -> Judged:
+def _decide(policy: Policy, scores: Scores, partly_seen: Flags) -> Judged:
     def thresholds(values: list[float]) -> Scores:
         return np.array(values, np.float64)[:, None]
 
     flagged = scores >= thresholds([label.review for label in policy.labels])
     blocks = thresholds([np.inf if label.block is None else label.block for label in policy.labels])
     excludes = thresholds([float(label.exclude_from_automatic_block) for label in policy.labels]) > 0
-    blocked = (flagged & (scores >= blocks)).any(axis=0) & ~(flagged & excludes).any(axis=0)
-    actions = np.where(blocked, BLOCK, np.where(flagged.any(axis=0), REVIEW, ALLOW)).astype(np.uint8)
+    by_scores = np.where((flagged & (scores >= blocks)).any(axis=0), BLOCK, REVIEW * flagged.any(axis=0))
+    at_least = np.where(partly_seen, ACTIONS.index(policy.on_partly_seen), ALLOW)
+    at_most = np.where((flagged & excludes).any(axis=0), REVIEW, BLOCK)
+    actions = np.minimum(np.maximum(by_scores, at_least), at_most).astype(np.uint8)
     return Judged(scores, flagged, actions)
 
 

@@ -6,9 +6,14 @@ from typing import Final
 
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore
+from worker.domain.seen import WHOLE, Seen
+from worker.errors import UndecodablePictureError
 
 #: How the reason begins of what nobody could judge, because workers died of it.
 QUARANTINED: Final = "not judged, it is in quarantine"
+
+#: Mildest first.
+_ACTIONS: Final = tuple(Action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +33,15 @@ class Decision:
     held_back: bool = False
 
 
-def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
-    """Apply the thresholds of `policy` to the scores of its labels."""
+def decide(policy: Policy, scores: Sequence[LabelScore], seen: Seen = WHOLE) -> Decision:
+    """Apply the thresholds of `policy` to the scores of its labels, and mind what was not looked at."""
+    decision = _decide_by_scores(policy, scores)
+    if said := str(seen):
+        decision = replace(decision, reason=f"{decision.reason}; {said}")
+    return decision if seen.is_enough else _mind_unseen(policy, decision)
+
+
+def _decide_by_scores(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
     flagged = [(policy.label(s.label), s) for s in scores if s.score >= policy.label(s.label).review]
     if not flagged:
         return Decision(Action.ALLOW, _nothing_found(scores), tuple(scores))
@@ -47,15 +59,23 @@ def decide(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
     )
 
 
+def _mind_unseen(policy: Policy, decision: Decision) -> Decision:
+    """Take the policy's action for a picture that is partly seen, if it is graver."""
+    action = max(decision.action, policy.on_partly_seen, key=_ACTIONS.index)
+    if any(policy.label(name).exclude_from_automatic_block for name in decision.flagged):
+        action = Action.REVIEW
+    return replace(decision, action=action)
+
+
 def hold_back(decision: Decision, limit: int) -> Decision:
     """Turn a block into a review: `limit` automatic blocks have happened within the hour."""
     reason = f"{decision.reason}; not blocked at once: the limit of {limit} an hour is reached"
     return replace(decision, action=Action.REVIEW, reason=reason, held_back=True)
 
 
-def decide_undecodable(policy: Policy, refusal: str) -> Decision:
-    """Decide about a file that is no picture we will judge; `refusal` says why not."""
-    return Decision(policy.on_undecodable, f"not judged, {refusal}")
+def decide_undecodable(policy: Policy, refusal: UndecodablePictureError) -> Decision:
+    """Decide about a file that is no picture we will judge, by its kind; `refusal` says why not."""
+    return Decision(policy.action_for(refusal.kind), f"not judged, {refusal.message}")
 
 
 def decide_unreadable(policy: Policy, problem: str) -> Decision:
@@ -75,11 +95,9 @@ def _action(label: Label, score: LabelScore) -> Action:
 def _explain(label: Label, score: LabelScore) -> str:
     blocked = _action(label, score) is Action.BLOCK
     threshold = f"block at {label.block:g}" if blocked else f"review at {label.review:g}"
-    frame = f" in frame {score.frame}" if score.frame else ""
-    page = " on a black page" if score.on_black else ""
     return (
         f'{label.name} {score.score:.2f} ({threshold}): "{score.prompt}" beat "{score.background}" '
-        f"by {score.margin:.3f}{frame}{page}"
+        f"by {score.margin:.3f}{score.view}"
     )
 
 

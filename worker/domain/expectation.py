@@ -27,7 +27,7 @@ class DecisiveScore:
         verb = "beat" if s.margin >= 0 else "lost to"
         return (
             f"{s.label} {s.score:.2f} ({self.action.value} at {self.threshold:g}): "
-            f'"{s.prompt}" {verb} "{s.background}" by {abs(s.margin):.3f}'
+            f'"{s.prompt}" {verb} "{s.background}" by {abs(s.margin):.3f}{s.view}'
         )
 
 

@@ -8,6 +8,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final
 
+from worker.errors import UndecodableKind
+
 _WITHOUT_MEANING: Final = frozenset({"tests", "shadow"})
 #: The queue of what no policy routes.
 DEFAULT_QUEUE: Final = "default"
@@ -17,6 +19,8 @@ _LATER_DEFAULTS: Final[Mapping[str, object]] = {
     "share_of_allowed": 0.0,
     "exclude_from_automatic_block": False,
     "reviewing": {},
+    "on_undecodable_kinds": (),
+    "on_partly_seen": "review",
 }
 
 #: Used where a policy says nothing: an average over ways to say it scores better than a bare noun.
@@ -88,8 +92,12 @@ class Policy:
     templates: tuple[str, ...] = DEFAULT_TEMPLATES
     #: What happens to a file that is no picture we will judge.
     on_undecodable: Action = Action.REVIEW
+    #: The kinds that are treated otherwise, by name.
+    on_undecodable_kinds: tuple[tuple[UndecodableKind, Action], ...] = ()
     #: What happens when the picture cannot be had at all.
     on_error: Action = Action.REVIEW
+    #: What happens at least to a picture of which less than half was looked at, in time or in area.
+    on_partly_seen: Action = Action.REVIEW
     #: Beyond this many in an hour, what would be blocked goes to a person; None: no limit.
     automatic_blocks_per_hour: int | None = None
     #: The share, 0 to 1, of allowed pictures that people see all the same: it shows what is missed.
@@ -132,6 +140,10 @@ class Policy:
     def label(self, name: str) -> Label:
         """Return the label called `name`; KeyError where there is none."""
         return self.labels[self.places[name]]
+
+    def action_for(self, kind: UndecodableKind) -> Action:
+        """Return what happens to a file of this kind, which cannot be judged."""
+        return dict(self.on_undecodable_kinds).get(kind, self.on_undecodable)
 
     @cached_property
     def places(self) -> Mapping[str, int]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.policy import Policy
+from worker.domain.view import FIRST, View, Views
 
 Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]
@@ -35,10 +36,8 @@ class LabelScore:
     #: The background phrase or lookalike most like the picture and its cosine.
     background: str
     background_cosine: float
-    #: Which frame of an animated picture this is about; 0 for a still one.
-    frame: int = 0
-    #: Whether it shows on a black page and not so clearly on a white one; only transparent pictures differ.
-    on_black: bool = False
+    #: The view that shows it most clearly.
+    view: View = FIRST
 
     @property
     def margin(self) -> float:
@@ -61,17 +60,17 @@ class PhraseVectors:
         return cls({phrase: row for row, phrase in enumerate(phrases)}, matrix)
 
     def cosines(self, embedding: Matrix) -> Matrix:
-        """Return the cosine of every frame with every phrase, shape (frames, phrases)."""
+        """Return the cosine of every view with every phrase, shape (views, phrases)."""
         # Not a matrix product: its threads would take processors from the model's, and move the last bits.
         cosines: Matrix = np.vecdot(embedding[:, None], self.matrix[None])
         return cosines
 
 
 def score(
-    policy: Policy, embedding: Matrix, vectors: PhraseVectors, scale: float, frames: int | None = None
+    policy: Policy, embedding: Matrix, vectors: PhraseVectors, scale: float, views: Views | None = None
 ) -> tuple[LabelScore, ...]:
     """Score every label of `policy`, in the policy's order; as `Scorer`, for a single picture."""
-    return Scorer(policy, vectors)(embedding, scale, frames)
+    return Scorer(policy, vectors)(embedding, scale, views)
 
 
 class Scorer:
@@ -87,15 +86,14 @@ class Scorer:
         self._thresholds = np.array([label.review for label in policy.labels])
 
     def __call__(
-        self, embedding: Matrix, scale: float, frames: int | None = None, *, most: int | None = None
+        self, embedding: Matrix, scale: float, views: Views | None = None, *, most: int | None = None
     ) -> tuple[LabelScore, ...]:
         """Return the scores of the labels, in the policy's order.
 
-        `embedding` holds one unit vector a frame, shape (frames, dimension), or twice as many: all `frames`
-        on a white page, then all on a black one. `scale` is the model's own factor on cosines (CLIP's
-        `logit_scale.exp()`). A label's score is
-        `sigmoid(scale * (best prompt cosine - best background cosine))`, the largest over the frames: a
-        two-way comparison, one label against the background. The model's bias cancels out in it.
+        `embedding` holds one unit vector a view, shape (views, dimension); `views` says what each stands
+        for, by default a frame. `scale` is the model's own factor on cosines (CLIP's `logit_scale.exp()`).
+        A label's score is `sigmoid(scale * (best prompt cosine - best background cosine))`, the largest over
+        the views: a two-way comparison, one label against the background. The model's bias cancels out in it.
 
         With `most`, of more labels only those at or above their `review` are told, and the highest others
         up to so many. ValueError where a vector is not finite.
@@ -105,10 +103,11 @@ class Scorer:
             # NaN reaches no threshold: a model gone wrong would allow everything.
             raise ValueError("the embedding of the picture or of a phrase is not finite")
         margins = self._prompts.best(cosines) - self._others(cosines)
-        views = margins.argmax(axis=0)
-        found = sigmoid(scale * margins[views, np.arange(len(views))].astype(np.float64))
+        strongest = margins.argmax(axis=0)
+        found = sigmoid(scale * margins[strongest, np.arange(len(strongest))].astype(np.float64))
+        views, shown_in = views or Views(frames=len(embedding)), strongest.tolist()
         return tuple(
-            self._told(number, float(found[number]), int(views[number]), cosines, frames or len(embedding))
+            self._told(number, float(found[number]), views[shown_in[number]], cosines[shown_in[number]])
             for number in self._chosen(found, most)
         )
 
@@ -130,11 +129,11 @@ class Scorer:
         chosen: list[int] = np.union1d(highest, flagged).tolist()
         return chosen
 
-    def _told(self, number: int, score: float, view: int, cosines: Matrix, frames: int) -> LabelScore:
+    def _told(self, number: int, score: float, view: View, cosines: Vector) -> LabelScore:
         label = self._policy.labels[number]
         others = self._policy.background + label.lookalikes
-        prompt, prompt_cosine = self._nearest(label.prompts, cosines[view])
-        other, other_cosine = self._nearest(others, cosines[view])
+        prompt, prompt_cosine = self._nearest(label.prompts, cosines)
+        other, other_cosine = self._nearest(others, cosines)
         return LabelScore(
             label=label.name,
             score=score,
@@ -142,8 +141,7 @@ class Scorer:
             prompt_cosine=prompt_cosine,
             background=other,
             background_cosine=other_cosine,
-            frame=view % frames,
-            on_black=view >= frames,
+            view=view,
         )
 
     def _nearest(self, phrases: Sequence[str], cosines: Vector) -> tuple[str, float]:

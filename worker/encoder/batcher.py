@@ -29,7 +29,7 @@ class Batcher:
         """Gather up to `batch_size` pictures for a pass, of so many; `observe` is told how many it has."""
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
-        self.window = encoder.window
+        self.precision, self.window = encoder.precision, encoder.window
         self.preprocessing = encoder.preprocessing
         self._encoder = encoder
         self._observe = observe
@@ -49,6 +49,14 @@ class Batcher:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has; in the caller's thread."""
         return self._encoder.count_tokens(texts)
+
+    def pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces in which the model reads each text; in the caller's thread."""
+        return self._encoder.pieces(texts)
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return the words that are one piece to the model."""
+        return self._encoder.vocabulary()
 
     def close(self) -> None:
         """Finish the passes under way and turn away whoever waits for the next ones."""

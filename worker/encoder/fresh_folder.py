@@ -14,7 +14,7 @@ def check_free(folder: Path) -> None:
     if folder.is_mount():
         raise UsageError(
             f"{folder} is where something is mounted, and can take no new name",
-            hint=f"name a new folder in it: {folder / 'int8'}",
+            hint=f"name a new folder in it: {folder / 'model'}",
         )
     if folder.is_dir() and not any(folder.iterdir()):
         return

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from worker.encoder import model_files
+from worker.encoder.model_layout import INT8_TOWER, first_line
 from worker.encoder.openvino_tower import OpenVinoTower, import_openvino, missing_package
 from worker.encoder.picture_tower import PictureTower, TorchTower
 from worker.encoder.transformers_encoder import TransformersEncoder, quiet
@@ -76,7 +77,7 @@ def write_int8_model(
         inputs = _Inputs(encoder, pictures, _counting(len(pictures), progress))
         best = _quantised(tower, inputs, _best_smoothing(tower, encoder, inputs))
         # What is not int8 stays float32: half of it would save one hundredth of the file.
-        openvino.save_model(best, folder / model_files.INT8_TOWER[0], compress_to_fp16=False)
+        openvino.save_model(best, folder / INT8_TOWER[0], compress_to_fp16=False)
     for file in model_files.files_of(encoder.folder):
         _take_over(file, folder / file.name)
 
@@ -110,7 +111,7 @@ def _converted(openvino: Any, encoder: TransformersEncoder) -> Any:
     except Exception as problem:
         # A converter fails as it will.
         raise ModelError(
-            f"the model {encoder.name!r} cannot be converted: {model_files.first_line(problem)}",
+            f"the model {encoder.name!r} cannot be converted: {first_line(problem)}",
             hint="MODERATION_PRECISION=bfloat16 works for every model",
         ) from problem
 

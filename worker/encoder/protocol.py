@@ -19,6 +19,10 @@ class Encoder(Protocol):
         """SHA-256 that changes with the weights or the preprocessing."""
 
     @property
+    def precision(self) -> str:
+        """In which numbers pictures are encoded: `float32` or `bfloat16`."""
+
+    @property
     def scale(self) -> float:
         """The model's own factor on cosines."""
 
@@ -50,3 +54,12 @@ class Encoder(Protocol):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has, special tokens included, before anything is cut off."""
+
+    def pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces in which the model reads each text, without special tokens.
+
+        A piece is empty if it stands for no text that the model knows: an unknown word, part of a character.
+        """
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return the words that are one piece; empty if the pieces do not say where words end."""

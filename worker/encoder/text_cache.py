@@ -34,7 +34,7 @@ class TextCache:
         """Keep up to `capacity` vectors here, and all of them in `memory`."""
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
-        self.window = encoder.window
+        self.precision, self.window = encoder.precision, encoder.window
         self.preprocessing = encoder.preprocessing
         self._encoder = encoder
         self._capacity = capacity
@@ -61,6 +61,14 @@ class TextCache:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has; counting is cheap, and no count is kept."""
         return self._encoder.count_tokens(texts)
+
+    def pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces in which the model reads each text; none is kept."""
+        return self._encoder.pieces(texts)
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return the words that are one piece to the model."""
+        return self._encoder.vocabulary()
 
     def _recalled_or_encoded(self, texts: Sequence[str]) -> dict[str, Vector]:
         known = dict(self._memory.recall(texts)) if self._memory else {}

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from threading import Lock
 from typing import Any, Final
 
@@ -15,9 +16,14 @@ log = logging.getLogger(__name__)
 
 #: To be raised with every change of how texts become vectors, here or in the libraries: what was kept before
 #: is asked for no more.
-READING_VERSION: Final = 1
+READING_VERSION: Final = 2
 #: Nothing was to be read for this long: no policy is being edited.
 IDLE_SECONDS: Final = 60.0
+#: How vocabularies mark where words end and begin: CLIP's, SentencePiece's, GPT-2's, BERT's.
+_WORD_ENDS: Final = ("</w>",)
+_WORD_BEGINNINGS: Final = ("\N{LOWER ONE EIGHTH BLOCK}", "\u0120")
+_CONTINUES: Final = "##"
+_SPACE: Final = " "
 #: A thousand at once would need gigabytes.
 _TEXTS_A_PASS: Final = 64
 
@@ -66,6 +72,34 @@ class TextTower:
             # Not verbose: a text beyond the window is what the caller wants to know about.
             tokens = self._tokenizer(list(texts), padding=False, truncation=False, verbose=False)
         return [len(ids) for ids in tokens["input_ids"]]
+
+    def pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces of each text; empty ones stand for no text that the vocabulary has."""
+        with self._turn:
+            tokens = self._tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)
+        piece_of = cache(self._piece)
+        read = ([piece_of(number) for number in ids] for ids in tokens["input_ids"])
+        return [[piece for piece in pieces if piece != _SPACE] for pieces in read]
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return the words that are one piece; empty if the pieces do not say where words end."""
+        pieces = list(self._tokenizer.get_vocab())
+        for end in _WORD_ENDS:
+            if any(piece.endswith(end) for piece in pieces):
+                return frozenset(piece.removesuffix(end) for piece in pieces if piece.endswith(end))
+        for begin in _WORD_BEGINNINGS:
+            if any(piece.startswith(begin) for piece in pieces):
+                return frozenset(piece.removeprefix(begin) for piece in pieces if piece.startswith(begin))
+        if any(piece.startswith(_CONTINUES) for piece in pieces):
+            return frozenset(piece for piece in pieces if not piece.startswith(_CONTINUES))
+        return frozenset()
+
+    def _piece(self, number: int) -> str:
+        if number == self._tokenizer.unk_token_id:
+            return ""
+        text = str(self._tokenizer.decode([number])).strip().removeprefix(_CONTINUES)
+        # Of a character's bytes one alone says nothing.
+        return "" if "\N{REPLACEMENT CHARACTER}" in text else text or _SPACE
 
     def let_go_if_idle(self) -> None:
         """Free the memory where nothing was read lately."""

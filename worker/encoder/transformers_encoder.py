@@ -9,24 +9,26 @@ from typing import Any, Final, Self
 
 import numpy as np
 import torch
-from transformers import AutoImageProcessor, AutoModelForZeroShotImageClassification, AutoTokenizer
+from transformers import AutoImageProcessor, AutoModelForZeroShotImageClassification
 from transformers.utils import logging
 
 from worker.domain.scoring import Matrix
 from worker.encoder import model_files
-from worker.encoder.device import device_for, dtype_for
+from worker.encoder.device import device_for
 from worker.encoder.image_processor import ImageProcessor
-from worker.encoder.openvino_tower import OpenVinoTower
+from worker.encoder.model_layout import first_line
+from worker.encoder.openvino_tower import OpenVinoTower, import_openvino
 from worker.encoder.picture_tower import CPU, PictureTower, TorchTower, halves
+from worker.encoder.precision import build_tower
 from worker.encoder.text_tower import TextTower
+from worker.encoder.tokenizer import PAIRWISE, load_tokenizer
 from worker.errors import ModelError
 from worker.images.preprocessing import Pixels
 
-#: Families whose score is the cosine of a picture's and a phrase's vector times a scale.
-FAMILIES: Final = frozenset({"align", "altclip", "chinese_clip", "clip", "metaclip_2", "siglip", "siglip2"})
-_PAIRWISE: Final = frozenset({"siglip", "siglip2"})
 #: Their text tower is RoBERTa's, whose first position is the one after the padding token's number.
 _PADDING_BEFORE_POSITIONS: Final = frozenset({"altclip"})
+#: Far beyond any that was trained, which are some hundreds at most; more makes every score 0 or 1.
+_MAX_SCALE: Final = 1e6
 #: SigLIP was trained on phrases padded to this many tokens.
 _SIGLIP_TOKENS: Final = 64
 
@@ -40,18 +42,25 @@ class TransformersEncoder:
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a model
-        self, name: str, folder: Path, model: Any, tower: PictureTower, image_processor: Any, tokenizer: Any
+        self,
+        name: str,
+        folder: Path,
+        model: Any,
+        tower: PictureTower,
+        image_processor: ImageProcessor,
+        tokenizer: Any,
     ) -> None:
         """Put together a model of its half that reads, the tower that sees, and what prepares for both."""
         self.name, self.folder = name, folder
         files = model_files.digest(folder)
         self.digest = _digest(files, tower.dtype)
         self.tower = tower
-        self.image_processor = ImageProcessor.describe(image_processor, name)
+        self.precision = str(tower.dtype).removeprefix("torch.")
+        self.image_processor = image_processor
         self.preprocessing = self.image_processor.preprocessing
         self.family = model.config.model_type
-        self.pairwise = self.family in _PAIRWISE
-        self.scale, self.bias = _scale(model), _bias(model)
+        self.pairwise = self.family in PAIRWISE
+        self.scale, self.bias = _scale(model, name), _bias(model)
         self.window = _text_window(model, tokenizer, pairwise=self.pairwise)
         self.texts = TextTower(
             model,
@@ -76,22 +85,30 @@ class TransformersEncoder:
 
         Only safetensors are read, and the tower that `moderate model export` added; no code of the model's
         is ever run. `threads` > 0 bounds those of one pass, `passes` is how many there may be at once;
-        `precision` is float32, bfloat16 or auto, `device` cpu, cuda, mps or auto. SettingsError where
-        there is no such device, ModelError where the model cannot be had, or is no zero-shot image model.
+        `precision` is float32, bfloat16 or auto (bfloat16 if the hardware has it and the model keeps its
+        vectors in it), `device` cpu, cuda, mps or auto. SettingsError where there is no such device,
+        ModelError where the model cannot be had, or is no zero-shot image model.
         """
-        folder = model_files.find(name, FAMILIES)
+        folder = model_files.find(name)
         if threads > 0:
             torch.set_num_threads(threads)
         exported = model_files.int8_tower(folder)
         accelerator = CPU if exported else device_for(device)
-        dtype = dtype_for(precision, accelerator)
-        # First: it says at once where something is not installed.
-        int8 = OpenVinoTower(exported, dtype, passes=passes, threads=threads) if exported else None
+        if exported:
+            # Said at once, not after the model was loaded.
+            import_openvino()
         with quiet():
             model, image_processor, tokenizer = _load(folder, name)
             seeing, reading = halves(model)
-            tower = int8 or TorchTower(seeing, dtype, accelerator)
-            return cls(name, folder, reading, tower, image_processor, tokenizer)
+            processor = ImageProcessor.describe(image_processor, name)
+
+            def build(dtype: torch.dtype) -> PictureTower:
+                if exported:
+                    return OpenVinoTower(exported, dtype, passes=passes, threads=threads)
+                return TorchTower(_unrounded(seeing, folder, name), dtype, accelerator)
+
+            tower = build_tower(build, precision, accelerator, processor)
+            return cls(name, folder, reading, tower, processor, tokenizer)
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""
@@ -114,6 +131,17 @@ class TransformersEncoder:
         """Return how many tokens each text has, special tokens included, before anything is cut off."""
         return self.texts.count_tokens(texts) if texts else []
 
+    def pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces in which the model reads each text, without special tokens.
+
+        A piece is empty if it stands for no text that the model knows: an unknown word, part of a character.
+        """
+        return self.texts.pieces(texts) if texts else []
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return the words that are one piece; empty if the pieces do not say where words end."""
+        return self.texts.vocabulary()
+
 
 def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
     """Return model, image processor and tokenizer."""
@@ -128,14 +156,22 @@ def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
         )
         # The Pillow backend even where torchvision is installed: one picture, one vector, on every machine.
         image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil", **_OFFLINE)
-        tokenizer = AutoTokenizer.from_pretrained(folder, **_OFFLINE)
+        tokenizer = load_tokenizer(folder, name, model.config, **_OFFLINE)
+    except ModelError:
+        raise
+    except ImportError as problem:
+        raise ModelError(
+            f"the model {name!r} needs a package that is not installed: {first_line(problem)}",
+            hint="pip install 'moderation-worker[worker]'",
+        ) from problem
     except Exception as problem:
         # Broken files make transformers raise whatever the library below it raised.
         raise ModelError(
-            f"the model {name!r} cannot be loaded: {model_files.first_line(problem)}",
+            f"the model {name!r} cannot be loaded: {first_line(problem)}",
             hint="copy the model's files again",
         ) from problem
     _check_complete(report, name)
+    _check_finite(model, name)
     model.requires_grad_(requires_grad=False)
     return model, image_processor, tokenizer
 
@@ -150,6 +186,13 @@ def _reading_half(folder: Path, name: str, files: str) -> Any:
     with quiet():
         model, *_ = _load(folder, name)
     return halves(model)[1]
+
+
+def _unrounded(seeing: Any, folder: Path, name: str) -> Any:
+    """Return the half that sees in float32, from its files again if it has been rounded since."""
+    if any(weight.dtype is not torch.float32 for weight in seeing.parameters()):
+        return halves(_load(folder, name)[0])[0]
+    return seeing
 
 
 def _digest(files: str, dtype: torch.dtype) -> str:
@@ -170,6 +213,21 @@ def _check_complete(report: dict[str, Any], name: str) -> None:
         )
 
 
+def _check_finite(model: Any, name: str) -> None:
+    """Refuse weights that are not finite: one of them can spoil the vectors of some pictures alone."""
+    for key, weight in model.state_dict().items():
+        if weight.is_floating_point() and not _is_finite(weight):
+            raise ModelError(
+                f"the weights of the model {name!r} are damaged: {key} has values that are not finite",
+                hint="copy the model's files again; if they are the author's, choose another model",
+            )
+
+
+def _is_finite(weight: torch.Tensor) -> bool:
+    # Least and largest in one pass over the memory; one NaN makes both NaN.
+    return not weight.numel() or bool(torch.stack(weight.aminmax()).isfinite().all())
+
+
 def _check_towers(encoder: TransformersEncoder, name: str) -> int:
     """Send something through both towers and return the length of their vectors."""
     try:
@@ -178,7 +236,7 @@ def _check_towers(encoder: TransformersEncoder, name: str) -> int:
         text = encoder.encode_texts(["a picture"])
     except Exception as problem:
         raise ModelError(
-            f"the model {name!r} fails at its first picture or phrase: {model_files.first_line(problem)}",
+            f"the model {name!r} fails at its first picture or phrase: {first_line(problem)}",
             hint="its configuration, processor or tokenizer do not fit its weights",
         ) from problem
     if picture.shape != text.shape or not np.isfinite(picture).all() or not np.isfinite(text).all():
@@ -189,11 +247,20 @@ def _check_towers(encoder: TransformersEncoder, name: str) -> int:
     return int(picture.shape[1])
 
 
-def _scale(model: Any) -> float:
+def _scale(model: Any, name: str) -> float:
     """Return the factor on cosines: CLIP stores its logarithm, ALIGN its inverse."""
-    if hasattr(model, "logit_scale"):
-        return math.exp(model.logit_scale.item())
-    return 1 / model.temperature.item()
+    stored = "logit_scale" if hasattr(model, "logit_scale") else "temperature"
+    value = getattr(model, stored).item()
+    try:
+        scale = math.exp(value) if stored == "logit_scale" else 1 / value
+    except (OverflowError, ZeroDivisionError):
+        scale = math.inf
+    if not 0 < scale <= _MAX_SCALE:
+        raise ModelError(
+            f"the model {name!r} has a {stored} of {value:g}, with which no score can be computed",
+            hint="its weights are damaged; copy the model's files again",
+        )
+    return scale
 
 
 def _bias(model: Any) -> float:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from worker.errors import UndecodablePictureError
+from worker.errors import UndecodableKind, UndecodablePictureError
 
 #: An animation is decoded frame by frame up to its last one, so all its frames together may cost as much
 #: as this many of the largest still pictures.
@@ -17,7 +17,7 @@ class Limits:
     #: Size of the encoded file.
     max_bytes: int
     #: Width times height. A 20 KiB PNG can hold 169 million pixels and take 800 MiB. Of an animation, the
-    #: frames that are looked at share this number. Pillow itself refuses beyond 178,956,970.
+    #: frames that are looked at share this number.
     max_pixels: int
     #: Longer of width and height.
     max_side: int
@@ -32,6 +32,17 @@ class Limits:
     def check_bytes(self, size: int) -> None:
         """Raise UndecodablePictureError where an encoded picture of `size` bytes is too large."""
         if size > self.max_bytes:
-            raise UndecodablePictureError(
-                f"the picture has {size:,} bytes; at most {self.max_bytes:,} are judged"
-            )
+            raise _too_large(f"the picture has {size:,} bytes; at most {self.max_bytes:,} are judged")
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Raise UndecodablePictureError if a picture of this width and height is too large."""
+        width, height = size
+        what = f"the picture is {width:,} x {height:,} pixels; at most"
+        if max(size) > self.max_side:
+            raise _too_large(f"{what} {self.max_side:,} a side are judged")
+        if width * height > self.max_pixels:
+            raise _too_large(f"{what} {self.max_pixels:,} in all are judged")
+
+
+def _too_large(message: str) -> UndecodablePictureError:
+    return UndecodablePictureError(message, kind=UndecodableKind.TOO_LARGE)

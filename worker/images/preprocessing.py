@@ -74,13 +74,22 @@ class Preprocessing:
 
 def prepare(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
     """Return the pixels of an RGB picture as its model wants them."""
-    target = preprocessing.resized(image.size)
+    return prepare_parts(image, preprocessing, preprocessing.resized(image.size), 1)[0]
+
+
+def prepare_parts(
+    image: Image.Image, preprocessing: Preprocessing, target: tuple[int, int], count: int
+) -> list[Pixels]:
+    """Return `count` crops of an RGB picture scaled to `target`, evenly spaced along its long side.
+
+    One alone is the centre, as the model's own image processor has it.
+    """
     if bounded(image.size) != image.size:
         image = image.resize(bounded(image.size))
     image = image.resize(target, Image.Resampling(preprocessing.resample))
-    if preprocessing.crop_width:
-        image = _center(image, preprocessing.crop_width, preprocessing.crop_height)
-    return np.asarray(image)
+    if not preprocessing.crop_width:
+        return [np.asarray(image)]
+    return [np.asarray(image.crop(box)) for box in _boxes(image.size, preprocessing, count)]
 
 
 def bounded(size: tuple[int, int]) -> tuple[int, int]:
@@ -89,9 +98,16 @@ def bounded(size: tuple[int, int]) -> tuple[int, int]:
     return min(size[0], longest), min(size[1], longest)
 
 
-def _center(image: Image.Image, width: int, height: int) -> Image.Image:
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
+def _boxes(
+    size: tuple[int, int], preprocessing: Preprocessing, count: int
+) -> list[tuple[int, int, int, int]]:
+    width, height = preprocessing.crop_width, preprocessing.crop_height
+    free = size[0] - width, size[1] - height
+    lefts, tops = [free[0] // 2] * count, [free[1] // 2] * count
+    if count > 1:
+        along = 0 if size[0] >= size[1] else 1
+        (lefts, tops)[along][:] = [number * free[along] // (count - 1) for number in range(count)]
+    return [(left, top, left + width, top + height) for left, top in zip(lefts, tops, strict=True)]
 
 
 def _whole_patches(width: int, height: int, side: int, count: int) -> tuple[int, int]:

@@ -23,6 +23,9 @@ def decision_fields(decision: RecordedDecision) -> dict[str, Any]:
         "reason": decision.reason,
         "held_back": decision.held_back,
         "sha256": decision.sha256,
+        "parts": decision.parts,
+        "area_share": decision.area_share,
+        "time_share": decision.time_share,
         "decided_at": decision.created_at.isoformat().replace("+00:00", "Z"),
         "scores": [_score_fields(score) for score in decision.scores],
     }
@@ -42,5 +45,5 @@ def _score_fields(score: LabelScore) -> dict[str, Any]:
         "prompt_cosine": score.prompt_cosine,
         "background": score.background,
         "background_cosine": score.background_cosine,
-        "frame": score.frame,
+        **score.view.as_json(),
     }

@@ -28,8 +28,11 @@ _DECISION: Final = RecordedDecision(
     reason='weapons 0.98 (block at 0.95): "a kitchen knife" beat "a spoon" by 0.080',
     held_back=False,
     sha256="c0ffee00" * 8,
+    parts=1,
+    area_share=1.0,
+    time_share=1.0,
     created_at=_DECIDED_AT,
-    scores=(LabelScore("weapons", 0.98, "a kitchen knife", 0.31, "a spoon", 0.23, frame=0),),
+    scores=(LabelScore("weapons", 0.98, "a kitchen knife", 0.31, "a spoon", 0.23),),
 )
 _VERDICT: Final[dict[str, Any]] = {
     "verdict": 311,

@@ -1,19 +1,48 @@
-"""Which files of a folder are policies."""
+"""Which files of a folder are policies, and which only look so."""
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from worker.errors import UsageError
-from worker.policy_files.problems import quote
+from worker.policy_files.problems import Problem, quote, render
 
 SUFFIXES: Final = (".yaml", ".yml")
+_NO_SUFFIX: Final = "its name does not end in .yaml"
+#: avatars.YAML, avatars.yaml.txt, avatars.yaml~, avatars.yaml.bak
+_LOOKS_LIKE: Final = re.compile(r"(?P<stem>.+?)\.ya?ml(?![a-z]).*", re.IGNORECASE)
 
 
 def policy_files(folder: Path) -> list[Path]:
     """Return the policy files directly in `folder`, without the hidden ones that editors leave."""
     found = (path for path in folder.glob("*") if path.suffix in SUFFIXES and not path.name.startswith("."))
     return sorted(path for path in found if path.is_file())
+
+
+def strays(folder: Path) -> dict[Path, str]:
+    """Return what in `folder` is meant to be a policy and is not read, with the reason and the way out.
+
+    A suffix in capitals, a second one, a slip of the pen in it; a folder, or a link that leads nowhere.
+    """
+    read = set(policy_files(folder))
+    found = (path for path in sorted(folder.glob("*")) if path not in read and not path.name.startswith("."))
+    return {path: why for path in found if (why := _why_stray(path))}
+
+
+def _why_stray(path: Path) -> str:
+    """Return why a file that looks like a policy is not read; empty if it does not look like one."""
+    if path.suffix in SUFFIXES:
+        what = "a folder" if path.is_dir() else "a link that leads nowhere"
+        return f"it is {what}: put the file itself in its place"
+    meant = _LOOKS_LIKE.match(path.name)
+    if not path.is_file() or not (meant or get_close_matches(path.suffix.lower(), SUFFIXES, n=1, cutoff=0.8)):
+        return ""
+    stem = meant["stem"] if meant else path.stem
+    policy = path.with_name(stem + SUFFIXES[0])
+    if any(path.with_name(stem + suffix).is_file() for suffix in SUFFIXES):
+        return f"{_NO_SUFFIX}: {policy.name} is read, and this is not; remove it if it is a copy"
+    return f"{_NO_SUFFIX}: rename it to {policy.name} if it is a policy"
 
 
 def file_of(folder: Path, name: str) -> Path:
@@ -29,7 +58,10 @@ def file_of(folder: Path, name: str) -> Path:
     return files[name]
 
 
-def twin_of(file: Path) -> Path | None:
-    """Return x.yaml for x.yml where there are both: one name, one policy."""
+def twin_problem(file: Path) -> str:
+    """Return what is wrong with x.yml beside x.yaml: one name, one policy. Empty if there is no twin."""
     twin = file.with_suffix(SUFFIXES[0])
-    return twin if file != twin and twin.is_file() else None
+    if file == twin or file.suffix not in SUFFIXES or not twin.is_file():
+        return ""
+    message = f"{twin.name} is the policy of this name already"
+    return render(Problem(str(file), 0, 0, message, "remove one of the two files"))

@@ -52,7 +52,7 @@ def _read(file: Path, last_good: Callable[[str], str | None] | None) -> Policy |
             hint=f"moderate policy check {file}",
         ) from found
     with suppress(InvalidPolicyError):
-        return parse_policy(text, file)
+        return parse_policy(text, file, was_in_force=True)
     return None
 
 

@@ -17,9 +17,9 @@ from worker.domain.policy import Policy
 from worker.domain.policy_state import PolicyState
 from worker.domain.scoring import PhraseVectors, Scorer
 from worker.errors import InvalidPolicyError, PermanentError, SettingsError, UnknownPolicyError
-from worker.policy_files.folder import policy_files, twin_of
+from worker.policy_files.folder import policy_files, strays, twin_problem
 from worker.policy_files.parser import MAX_FILE_BYTES, parse_policy, read_policy
-from worker.policy_files.problems import Problem, quote, render
+from worker.policy_files.problems import quote
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,8 @@ class PolicyLibrary:
         self._seen: dict[Path, bytes] = {}
         self._tried_at: dict[Path, float] = {}
         self._refreshing = threading.Lock()
+        #: What was said to be no policy although it looks like one.
+        self._strays: Mapping[Path, str] = {}
 
     @property
     def names(self) -> list[str]:
@@ -139,6 +141,7 @@ class PolicyLibrary:
         policy, or, where there is no default, without any of them: raises InvalidPolicyError with all
         problems of all files. SettingsError where there are no files.
         """
+        self._look_for_strays()
         refused: dict[Path, PermanentError] = {}
         taken = self._prepared_all(self._read_all(refused), refused)
         recovered = (self._recovered(file) for file in refused)
@@ -154,16 +157,25 @@ class PolicyLibrary:
         """Look at the folder once: take what was saved, refuse what has problems, miss what is gone."""
         with self._refreshing:
             files = policy_files(self._folder)
+            self._look_for_strays()
             self._miss(set(self._seen).union(self._refusals).difference(files))
             for file in files:
-                if twin := twin_of(file):
-                    self._refuse_twin(file, twin)
+                if twin := twin_problem(file):
+                    self._seen.pop(file, None)
+                    self._refuse(file, twin)
                 else:
                     self._look_at(file)
 
     def watching(self, seconds: float) -> AbstractContextManager[None]:
         """Refresh every `seconds` in a thread of its own for as long as the context lasts."""
         return repeated(self.refresh, seconds, name=f"looking at the policy folder {self._folder}")
+
+    def _look_for_strays(self) -> None:
+        """Log each file once that looks like a policy and is not read as one."""
+        found = strays(self._folder)
+        for file in found.keys() - self._strays.keys():
+            log.warning("%s is not read as a policy: %s", file, found[file])
+        self._strays = found
 
     def _look_at(self, file: Path) -> None:
         """Take or refuse what is in the file, if it is new."""
@@ -188,10 +200,6 @@ class PolicyLibrary:
     def _may_have_passed(self, file: Path) -> bool:
         """Whether to try a refused file again as it is: a test's picture may have been put there since."""
         return file in self._refusals and time.monotonic() - self._tried_at.get(file, 0) >= RETRY_SECONDS
-
-    def _refuse_twin(self, file: Path, twin: Path) -> None:
-        self._seen.pop(file, None)
-        self._refuse(file, _twin_problem(file, twin))
 
     def _take(self, file: Path, live: LivePolicy) -> None:
         before = self._live.get(live.policy.name)
@@ -222,8 +230,8 @@ class PolicyLibrary:
         for file in self._files_or_error():
             # Noted before it is read: what is saved in between is a change for the next refresh.
             self._seen[file] = _content(file) or b""
-            if twin := twin_of(file):
-                refused[file] = InvalidPolicyError(_twin_problem(file, twin))
+            if twin := twin_problem(file):
+                refused[file] = InvalidPolicyError(twin)
                 continue
             try:
                 read.append((file, *read_policy(file)))
@@ -267,7 +275,7 @@ class PolicyLibrary:
         if text is None:
             return None
         try:
-            policy = replace(parse_policy(text, file), tests=())
+            policy = replace(parse_policy(text, file, was_in_force=True), tests=())
             return self._prepared(file, policy, text)
         except (InvalidPolicyError, SettingsError) as error:
             log.warning("policy %s: its last good version is none here:\n%s", file.stem, error.message)
@@ -311,11 +319,6 @@ def _state(name: str, live: LivePolicy | None, refusals: list[Refusal]) -> Polic
 def _is_same_version(one: LivePolicy, other: LivePolicy) -> bool:
     """Whether the two differ in nothing but comments, layout and tests."""
     return (one.policy.digest, one.policy.shadow) == (other.policy.digest, other.policy.shadow)
-
-
-def _twin_problem(file: Path, twin: Path) -> str:
-    message = f"{twin.name} is the policy of this name already"
-    return render(Problem(str(file), 0, 0, message, "remove one of the two files"))
 
 
 def _content(file: Path) -> bytes | None:

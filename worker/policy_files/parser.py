@@ -5,29 +5,48 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from worker.domain.policy import DEFAULT_QUEUE, Label, Policy, PolicyTest, Reviewing
+from worker.domain.policy import DEFAULT_QUEUE, Action, Label, Policy, PolicyTest, Reviewing
+from worker.errors import UndecodableKind
 from worker.policy_files.document import read_document
+from worker.policy_files.invisible import check_invisible, refuse_odd_spaces
+from worker.policy_files.later_rules import check_later_rules
+from worker.policy_files.phrase_text import normalised
 from worker.policy_files.problems import Problems
 from worker.policy_files.rules import check_rules
 from worker.policy_files.rules_of_tests import check_tests
-from worker.policy_files.schema import LabelEntry, PolicyEntry, PolicyTestEntry, ReviewsEntry
+from worker.policy_files.schema import (
+    LabelEntry,
+    PolicyEntry,
+    PolicyTestEntry,
+    ReviewsEntry,
+    UndecodableEntry,
+)
 from worker.policy_files.schema_errors import explain_schema_errors
 from worker.policy_files.syntax_errors import place_of
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 
 
-def parse_policy(text: str, file: Path | str, *, folder: Path | None = None) -> Policy:
+def parse_policy(
+    text: str, file: Path | str, *, folder: Path | None = None, was_in_force: bool = False
+) -> Policy:
     """Return the policy that `text` describes; `file` is where it stands, and says its name.
 
-    The pictures of its tests must be in `folder`; None does not look for them, as for a text that comes from
-    the database. Raises InvalidPolicyError, whose message lists every problem with line, column and hint.
+    The pictures of its tests must be in `folder`; None does not look for them. A text from the database
+    `was_in_force`, and still means what it meant then: it may break the rules that came later. Raises
+    InvalidPolicyError, whose message lists every problem with line, column and hint.
     """
     problems = Problems(str(file), text)
+    if not was_in_force and refuse_odd_spaces(text, problems):
+        # What YAML makes of the lines around them is no help.
+        problems.raise_if_any()
     document = read_document(text, problems)
     if document is not None:
         check_rules(document, Path(file), problems)
         check_tests(document, folder, problems)
+        if not was_in_force:
+            check_invisible(document, text, problems)
+            check_later_rules(document, text, problems)
         try:
             entry = PolicyEntry.model_validate(document.data)
         except ValidationError as error:
@@ -97,14 +116,17 @@ def _decode(data: bytes, path: Path) -> str:
 
 
 def _policy(entry: PolicyEntry) -> Policy:
+    default, kinds = _on_undecodable(entry.on_undecodable)
     return Policy(
         name=entry.name,
         description=entry.description.strip(),
         templates=_unique(entry.templates),
         background=_unique(entry.background),
         labels=tuple(_label(name, label) for name, label in entry.labels.items()),
-        on_undecodable=entry.on_undecodable,
+        on_undecodable=default,
+        on_undecodable_kinds=kinds,
         on_error=entry.on_error,
+        on_partly_seen=entry.on_partly_seen,
         automatic_blocks_per_hour=entry.limits.automatic_blocks_per_hour,
         share_of_allowed=entry.audit.share_of_allowed,
         reviewing=_reviewing(entry.reviews),
@@ -139,11 +161,22 @@ def _reviewing(entry: ReviewsEntry) -> Reviewing:
     )
 
 
+def _on_undecodable(
+    entry: Action | UndecodableEntry,
+) -> tuple[Action, tuple[tuple[UndecodableKind, Action], ...]]:
+    """Return the action, and those of the kinds that have another one."""
+    if isinstance(entry, Action):
+        return entry, ()
+    actions = {kind: getattr(entry, kind) for kind in sorted(UndecodableKind)}
+    others = ((kind, action) for kind, action in actions.items() if action not in {None, entry.default})
+    return entry.default, tuple(others)
+
+
 def _test(entry: PolicyTestEntry) -> PolicyTest:
     labels = entry.expect.labels
     return PolicyTest(entry.picture, entry.expect.action, None if labels is None else frozenset(labels))
 
 
 def _unique(phrases: list[str]) -> tuple[str, ...]:
-    """Return the phrases without repeats, their white space made single."""
-    return tuple(dict.fromkeys(" ".join(phrase.split()) for phrase in phrases))
+    """Return the phrases without repeats, in one spelling."""
+    return tuple(dict.fromkeys(map(normalised, phrases)))

@@ -75,7 +75,7 @@ class Problems:
         shown = [render(problem, self._lines) for problem in found[:MAX_SHOWN_PROBLEMS]]
         if len(found) > MAX_SHOWN_PROBLEMS:
             shown.append(f"{self._file}: and {len(found) - MAX_SHOWN_PROBLEMS:,} more problems")
-        raise InvalidPolicyError("\n".join(shown))
+        raise InvalidPolicyError("\n".join(shown), problems=found)
 
     def _note(self, line: int, column: int, message: str, hint: str) -> None:
         self._found.append(Problem(self._file, line, column, message, hint))

@@ -1,13 +1,15 @@
 """What must hold between the keys of a policy, checked even where some of them are broken."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from yaml import ScalarNode
 
 from worker.domain.submission import POLICY_NAME_PATTERN
 from worker.policy_files.document import Document, Location, as_mapping
+from worker.policy_files.folder import SUFFIXES
+from worker.policy_files.phrase_text import normalised
 from worker.policy_files.problems import Problems, quote
 from worker.policy_files.schema import MAX_PHRASES
 
@@ -36,13 +38,21 @@ def _check_name(document: Document, file: PurePath, problems: Problems) -> None:
     name = as_mapping(document.data).get("name")
     if not isinstance(name, str) or not POLICY_NAME_PATTERN.fullmatch(name) or name == file.stem:
         return
-    fits = POLICY_NAME_PATTERN.fullmatch(file.stem)
-    way_out = f"write name: {file.stem}, or rename the file" if fits else "rename the file"
     problems.add(
         document.values["name",].start_mark,
         f"the policy {quote(name)} is in a file of another name",
-        f"{way_out} to {name}{file.suffix}",
+        _way_to_one_name(name, file),
     )
+
+
+def _way_to_one_name(name: str, file: PurePath) -> str:
+    target = name + (file.suffix if file.suffix in SUFFIXES else SUFFIXES[0])
+    if Path(file).with_name(target).is_file():
+        # "avatars (1).yaml" beside avatars.yaml.
+        return f"{target} is there already: remove the copy, or give it a name of its own in both places"
+    if POLICY_NAME_PATTERN.fullmatch(file.stem):
+        return f"write name: {file.stem}, or rename the file to {target}"
+    return f"rename the file to {target}"
 
 
 def _check_thresholds(label: Any, at: Location, document: Document, problems: Problems) -> None:
@@ -110,4 +120,4 @@ def _is_number(value: Any) -> bool:
 
 
 def _folded(phrase: str) -> str:
-    return " ".join(phrase.casefold().split())
+    return normalised(phrase).casefold()

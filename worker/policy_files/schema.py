@@ -1,8 +1,9 @@
 """The format of a policy file: every key, its type and limits, and what it means."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from worker.domain.policy import DEFAULT_QUEUE, DEFAULT_TEMPLATES, Action
 from worker.domain.submission import POLICY_NAME_PATTERN
@@ -20,6 +21,9 @@ MAX_TESTS: Final = 500
 MAX_REVIEW_MINUTES: Final = 365 * 24 * 60
 #: A path that begins at the root, or that climbs: a test's picture stays in the folder of its policy.
 LEAVES_THE_FOLDER: Final = r"^/|(^|/)\.\.(/|$)"
+#: The two ways to write `on_undecodable`; they stand in the places of pydantic's errors.
+BY_WORD: Final = "<by word>"
+BY_KIND: Final = "<by kind>"
 
 Name = Annotated[str, Field(pattern=f"^{POLICY_NAME_PATTERN.pattern}$")]
 #: Something is in it besides white space.
@@ -27,6 +31,10 @@ Phrase = Annotated[str, Field(pattern=r"\S", max_length=MAX_PHRASE_CHARACTERS)]
 Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=MAX_PHRASE_CHARACTERS)]
 Text = Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARACTERS)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+#: 0 is refused by `later_rules`, which policies that were in force before need not follow.
+Threshold = Annotated[
+    float, Field(ge=0, le=1, allow_inf_nan=False, json_schema_extra={"exclusiveMinimum": 0})
+]
 Minutes = Annotated[int, Field(ge=1, le=MAX_REVIEW_MINUTES)]
 #: Strictness would ask for the enumeration itself, and a file has only its word.
 ActionWord = Annotated[Action, Field(strict=False)]
@@ -59,10 +67,10 @@ class LabelEntry(_Entry):
     lookalikes: list[Phrase] = Field(
         [], description="Harmless things that resemble it: background phrases for this label alone."
     )
-    review: Score = Field(
+    review: Threshold = Field(
         0.5, description="A person looks at a picture with this score, 0 to 1, or a higher one."
     )
-    block: Score | None = Field(
+    block: Threshold | None = Field(
         None,
         description="A picture with this score or a higher one is blocked at once. Leave it out for never.",
     )
@@ -130,6 +138,40 @@ class ReviewsEntry(_Entry):
     )
 
 
+class UndecodableEntry(_Entry):
+    """What happens to files that cannot be judged, by their kind."""
+
+    default: ActionWord = Field(
+        Action.REVIEW, description="What happens to every kind that is not named: allow, review or block."
+    )
+    empty: ActionWord | None = Field(None, description="Nothing is in the file.")
+    truncated: ActionWord | None = Field(None, description="A picture whose end is missing.")
+    broken: ActionWord | None = Field(None, description="A picture that cannot be decoded.")
+    too_large: ActionWord | None = Field(
+        None, description="Beyond a limit of this deployment: bytes, pixels, frames, memory or time."
+    )
+    svg: ActionWord | None = Field(None, description="An SVG drawing. Browsers show it.")
+    pdf: ActionWord | None = Field(None, description="A PDF.")
+    tiff: ActionWord | None = Field(None, description="A TIFF picture, or a camera's raw file of that form.")
+    ico: ActionWord | None = Field(None, description="An icon or a cursor. Browsers show it.")
+    jpeg_2000: ActionWord | None = Field(None, description="A JPEG 2000 picture.")
+    jpeg_xl: ActionWord | None = Field(None, description="A JPEG XL picture.")
+    heic: ActionWord | None = Field(
+        None,
+        description="A HEIC picture, if workers lack the extra `heic`; with it they judge such pictures.",
+    )
+    photoshop: ActionWord | None = Field(None, description="A Photoshop file.")
+    video: ActionWord | None = Field(None, description="A video.")
+    audio: ActionWord | None = Field(None, description="A sound file.")
+    office: ActionWord | None = Field(None, description="A document, table or presentation.")
+    archive: ActionWord | None = Field(None, description="A ZIP file or another archive.")
+    other: ActionWord | None = Field(None, description="Anything else.")
+
+
+def _form(value: Any) -> str:
+    return BY_KIND if isinstance(value, Mapping | UndecodableEntry) else BY_WORD
+
+
 class ExpectationEntry(_Entry):
     """What the policy must make of the picture: an action, the flagged labels, or both."""
 
@@ -182,11 +224,20 @@ class PolicyEntry(_Entry):
         max_length=MAX_LABELS,
         description="What to look for. Labels do not influence each other.",
     )
-    on_undecodable: ActionWord = Field(
-        Action.REVIEW, description="What happens to a file that is no picture: allow, review or block."
+    on_undecodable: Annotated[
+        Annotated[ActionWord, Tag(BY_WORD)] | Annotated[UndecodableEntry, Tag(BY_KIND)], Discriminator(_form)
+    ] = Field(
+        Action.REVIEW,
+        description="What happens to a file that is no picture: allow, review or block, or a mapping with "
+        "an action for each kind of file.",
     )
     on_error: ActionWord = Field(
         Action.REVIEW, description="What happens when the picture cannot be had: allow, review or block."
+    )
+    on_partly_seen: ActionWord = Field(
+        Action.REVIEW,
+        description="What happens at least to a picture of which less than half was looked at, as of a long "
+        "slide show: allow, review or block.",
     )
     limits: LimitsEntry = Field(
         default_factory=LimitsEntry, description="How much may happen without a person."

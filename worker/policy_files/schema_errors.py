@@ -6,12 +6,15 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from pydantic_core import ErrorDetails
-from yaml import Node
+from yaml import Node, ScalarNode
 
 from worker.policy_files import value_errors
 from worker.policy_files.document import Document, Location
+from worker.policy_files.invisible import first_invisible, name_of
 from worker.policy_files.problems import Problems, quote
 from worker.policy_files.schema import (
+    BY_KIND,
+    BY_WORD,
     AuditEntry,
     ExpectationEntry,
     LabelEntry,
@@ -19,6 +22,7 @@ from worker.policy_files.schema import (
     PolicyEntry,
     PolicyTestEntry,
     ReviewsEntry,
+    UndecodableEntry,
 )
 from worker.policy_files.value_errors import EXAMPLES, Explanation
 
@@ -32,6 +36,7 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "limits": tuple(LimitsEntry.model_fields),
     "audit": tuple(AuditEntry.model_fields),
     "reviews": tuple(ReviewsEntry.model_fields),
+    "on_undecodable": tuple(UndecodableEntry.model_fields),
     "test": tuple(PolicyTestEntry.model_fields),
     "expect": tuple(ExpectationEntry.model_fields),
 }
@@ -42,6 +47,7 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = {
     "limits": ("audit", "reviews", "policy", "label"),
     "audit": ("limits", "reviews", "policy", "label"),
     "reviews": ("policy", "label", "limits", "audit"),
+    "on_undecodable": ("policy", "label"),
     "test": ("expect",),
     "expect": ("test",),
 }
@@ -51,6 +57,7 @@ _BELONGS: Final[Mapping[str, str]] = {
     "limits": 'under "limits"',
     "audit": 'under "audit"',
     "reviews": 'under "reviews", or to a label',
+    "on_undecodable": 'under "on_undecodable"',
     "test": "to a test",
     "expect": 'under "expect"',
 }
@@ -69,6 +76,19 @@ _SYNONYMS: Final = {
     "priority": "severity",
     "threshold": "review",
     "title": "name",
+    "cut_off": "truncated",
+    "incomplete": "truncated",
+    "jp2": "jpeg_2000",
+    "jpeg2000": "jpeg_2000",
+    "jxl": "jpeg_xl",
+    "heif": "heic",
+    "psd": "photoshop",
+    "zip": "archive",
+    "docx": "office",
+    "mp4": "video",
+    "mp3": "audio",
+    "icon": "ico",
+    "unknown": "other",
     "deadline": "review_within_minutes",
     "review_within": "review_within_minutes",
     "routing": "queue",
@@ -88,13 +108,15 @@ def explain_schema_errors(errors: Iterable[ErrorDetails], document: Document, pr
         mark = node.start_mark
         if (mark.line, mark.column) in explained and error["type"] != "missing":
             continue
+        if isinstance(node, ScalarNode) and first_invisible(node.value):
+            continue
         explain = _EXPLAINERS.get(error["type"])
         problems.add(mark, *(explain(at, node, error.get("ctx", {})) if explain else (error["msg"],)))
 
 
 def _subject(error: ErrorDetails, document: Document) -> tuple[Location, Node]:
     """Return what the error is about: a key, a value, or, for what is missing, its owner."""
-    at = error["loc"]
+    at = tuple(part for part in error["loc"] if part not in {BY_WORD, BY_KIND})
     match error["type"]:
         case "extra_forbidden":
             return at, document.keys[at]
@@ -157,7 +179,9 @@ def _ill_formed(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
         slug = re.sub(r"[^a-z0-9]+", "_", written.lower()).strip("_")[:63]
         example = f"; for example {slug}" if re.match("[a-z]", slug) else ""
         rule = "lower-case letters, digits, - and _, starting with a letter"
-        return f"{quote(written)} is not a name", rule + example
+        strange = next((c for c in written if c.isalnum() and not c.isascii()), "")
+        because = f": {name_of(strange)} is in it" if strange else ""
+        return f"{quote(written)} is not a name{because}", rule + ("" if strange else example)
     if at[0] == "templates":
         hint = 'a phrase takes the place of {}: "a photo of {}"'
         return f"the template {quote(written)} needs {{}} once", hint

@@ -21,6 +21,7 @@ EXAMPLES: Final = {
     "labels": "name what to look for, with a colon, and give it prompts",
     "limits": "write its key below it, indented: automatic_blocks_per_hour: 500",
     "name": "the first line of a file is its name: name: stickers",
+    "on_undecodable": "or write an action for each kind of file: {default: review, pdf: allow}",
     "picture": "name a file in the policy's folder: picture: cases/pistol.png",
     "prompts": "say what it looks like: prompts: [a handgun, a rifle]",
     "reviews": "write its keys below it, indented: queue: general",
@@ -32,6 +33,8 @@ _WHOLE_NUMBERS: Final = {
     "automatic_blocks_per_hour": "a whole number, 0 or more",
     "review_within_minutes": "a whole number of minutes, 1 to 525600",
 }
+#: Thresholds: every score is at or above 0.
+_ABOVE_ZERO: Final = ("review", "block")
 _MINUTES: Final = {"m": 1, "min": 1, "h": 60, "d": 24 * 60}
 #: Keys that set a limit by being there.
 _LEFT_OUT: Final = {
@@ -129,7 +132,8 @@ def not_true_or_false(at: Location, node: Node, _: Mapping[str, Any]) -> Explana
 def not_a_number(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
     """Explain a threshold, a share, a severity, a time or a limit that is no number or out of range."""
     key = str(at[-1])
-    expected = _WHOLE_NUMBERS.get(key, "a number from 0 to 1")
+    fraction = "a number above 0, up to 1" if key in _ABOVE_ZERO else "a number from 0 to 1"
+    expected = _WHOLE_NUMBERS.get(key, fraction)
     if is_blank(node):
         return no_value(key, f"write {expected}, or remove the line")
     written = str(node.value) if isinstance(node, ScalarNode) else ""
@@ -156,7 +160,8 @@ def _as_number(key: str, written: str) -> str:
         return f"write {key}: {value:.0f}" if value in (1, 2, 3, 4, 5) else ""
     if number[2] or value >= 10:
         value /= 100
-    return f"write {key}: {value:g}" if value <= 1 else ""
+    fits = value <= 1 and (value > 0 or key not in _ABOVE_ZERO)
+    return f"write {key}: {value:g}" if fits else ""
 
 
 def not_an_action(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
@@ -165,7 +170,7 @@ def not_an_action(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation
         return no_value(at[-1], "write allow, review or block, or remove the line")
     written = str(node.value) if isinstance(node, ScalarNode) else ""
     close = get_close_matches(written.lower(), list(Action), n=1)
-    hint = f"did you mean {quote(close[0])}?" if close else ""
+    hint = f"did you mean {quote(close[0])}?" if close else EXAMPLES.get(str(at[-1]), "")
     return (
         f"{quote(at[-1])} is allow, review or block, not {quote(written) if written else describe(node)}",
         hint,

@@ -139,7 +139,7 @@ def _score(found: LabelScore | None) -> dict[str, Any] | None:
         "prompt_cosine": found.prompt_cosine,
         "background": found.background,
         "background_cosine": found.background_cosine,
-        "frame": found.frame,
+        **found.view.as_json(),
     }
 
 
@@ -155,5 +155,5 @@ def _sighting(sighting: Sighting) -> dict[str, Any]:
         "cosine": sighting.score.prompt_cosine,
         "background": sighting.score.background,
         "background_cosine": sighting.score.background_cosine,
-        "frame": sighting.score.frame,
+        **sighting.score.view.as_json(),
     }

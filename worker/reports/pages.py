@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from worker.domain.backtest import ACTIONS
 from worker.domain.policy import Policy
 from worker.domain.review import priority
+from worker.domain.view import FIRST, View
 from worker.errors import UsageError
 from worker.printable import printable
 from worker.reports import charts, wording
@@ -24,8 +25,8 @@ from worker.usecases.judge_picture import Judgement
 
 #: Told how many thumbnails are made, and of how many.
 Progress = Callable[[int, int], None]
-#: Returns the thumbnail of a file's frame as a `data:` address; None where it can no longer be had.
-Draw = Callable[[Path, int], str | None]
+#: Returns the thumbnail of a file's view as a `data:` address; None where it can no longer be had.
+Draw = Callable[[Path, View], str | None]
 
 
 def comparison_page(comparison: Comparison, thumbnails: Thumbnails, progress: Progress) -> str:
@@ -33,7 +34,7 @@ def comparison_page(comparison: Comparison, thumbnails: Thumbnails, progress: Pr
     tally = comparison.tally
     flips = comparison.flips
     pictures = _pictures(
-        thumbnails, ((f.submission, f.sha256, _frame(f)) for f in flips), len(flips), progress
+        thumbnails, ((f.submission, f.sha256, _view(f)) for f in flips), len(flips), progress
     )
     return _render(
         "comparison.html",
@@ -53,7 +54,7 @@ def hunt_page(hunt: Hunt, thumbnails: Thumbnails, progress: Progress) -> str:
     """Return the page of a hunt: a contact sheet."""
     found = hunt.sightings
     pictures = _pictures(
-        thumbnails, ((s.submission, s.sha256, s.score.frame) for s in found), len(found), progress
+        thumbnails, ((s.submission, s.sha256, s.score.view) for s in found), len(found), progress
     )
     return _render("hunt.html", hunt=hunt, sightings=list(zip(found, pictures, strict=True)))
 
@@ -64,7 +65,7 @@ def scan_page(
     """Return the page of a scan: a contact sheet with the scores, what needs attention first."""
     found: list[tuple[tuple[Path, Judgement], str | None]] = []
     for number, (file, judgement) in enumerate(sorted(judged, key=_attention)):
-        address = draw(file, _nearest_frame(judgement)) if judgement.picture and number < MOST else None
+        address = draw(file, _strongest_view(judgement)) if judgement.picture and number < MOST else None
         found.append(((file, judgement), address))
         progress(number + 1, len(judged))
     counts = Counter(judgement.decision.action.value for _, judgement in judged)
@@ -93,12 +94,12 @@ def write_page(page: str, file: Path) -> None:
 
 
 def _pictures(
-    thumbnails: Thumbnails, wanted: Iterable[tuple[Any, str, int]], total: int, progress: Progress
+    thumbnails: Thumbnails, wanted: Iterable[tuple[Any, str, View]], total: int, progress: Progress
 ) -> list[str | None]:
     made: list[str | None] = []
     total = min(total, MOST)
-    for n, (submission, sha256, frame) in enumerate(wanted):
-        made.append(thumbnails(submission, sha256, frame) if n < MOST else None)
+    for n, (submission, sha256, view) in enumerate(wanted):
+        made.append(thumbnails(submission, sha256, view) if n < MOST else None)
         progress(min(n + 1, total), total)
     return made
 
@@ -108,15 +109,15 @@ def _attention(judged: tuple[Path, Judgement]) -> tuple[int, float]:
     return -ACTIONS.index(decision.action), -priority(decision)
 
 
-def _nearest_frame(judgement: Judgement) -> int:
-    """Return which frame shows the strongest label."""
-    return max(judgement.decision.scores, key=lambda found: found.score).frame
+def _strongest_view(judgement: Judgement) -> View:
+    """Return which view shows the strongest label."""
+    return max(judgement.decision.scores, key=lambda found: found.score).view
 
 
-def _frame(flip: Flip) -> int:
-    """Return which frame of the picture made it flip."""
+def _view(flip: Flip) -> View:
+    """Return which view of the picture made it flip."""
     scores = [label.new or label.old for label in flip.labels]
-    return next((found.frame for found in scores if found), 0)
+    return next((found.view for found in scores if found), FIRST)
 
 
 def _render(template: str, **values: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from PIL import Image
 
 from worker.client.messages import recorded_source
+from worker.domain.view import View
 from worker.errors import ModerationError
 from worker.images.decoding.pool import DecoderPool
 from worker.images.preprocessing import Pixels, Preprocessing
@@ -20,10 +21,9 @@ THUMBNAIL: Final = Preprocessing(Image.Resampling.BICUBIC, patch_side=1, max_pat
 MOST: Final = 200
 
 
-def thumbnail(decoder: DecoderPool, data: bytes, frame: int = 0) -> str:
-    """Return a `data:` address of a picture's frame; UndecodablePictureError where the bytes are none."""
-    frames = decoder.decode(data, THUMBNAIL).pixels
-    return _address(frames[min(frame, len(frames) - 1)])
+def thumbnail(decoder: DecoderPool, data: bytes, view: View) -> str:
+    """Return a `data:` address of the frame that a view is of; UndecodablePictureError if there is none."""
+    return _address(decoder.decode(data, THUMBNAIL).showing(view))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,15 @@ class Thumbnails:
     reader: ImageReader
     decoder: DecoderPool
 
-    def __call__(self, submission: ArchivedSubmission, sha256: str, frame: int = 0) -> str | None:
-        """Return a `data:` address of the picture's frame; None where the same bytes are no longer there."""
+    def __call__(self, submission: ArchivedSubmission, sha256: str, view: View) -> str | None:
+        """Return a `data:` address of the frame that a view is of; None if the same bytes are gone."""
         try:
             source = recorded_source(submission.source)
             if source is None:
                 return None
             data = self.reader.read(source)
             verify_sha256(data, sha256)
-            return thumbnail(self.decoder, data, frame)
+            return thumbnail(self.decoder, data, view)
         except ModerationError:
             return None
 

@@ -53,7 +53,7 @@ def notes(comparison: Comparison) -> list[str]:
     """Say what the figures leave out."""
     old, new = comparison.old, comparison.new
     said = ["Limits per hour are not simulated: a block counts as one, however many there are."]
-    if comparison.undecoded and (old.on_undecodable, old.on_error) != (new.on_undecodable, new.on_error):
+    if comparison.undecoded and _without_picture(old) != _without_picture(new):
         said.append("What cannot be judged would be decided differently too; it is not in these figures.")
     if comparison.tally.verdicts:
         said.append(
@@ -96,6 +96,10 @@ def dash(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}"  # noqa: RUF001 - an en dash, as tables have it
 
 
+def _without_picture(policy: Policy) -> tuple[object, ...]:
+    return policy.on_undecodable, policy.on_undecodable_kinds, policy.on_error
+
+
 def _moves(comparison: Comparison) -> list[str]:
     tally = comparison.tally
     moves = [
@@ -115,7 +119,7 @@ def _label_reason(flip: LabelFlip, new: Policy) -> str:
     winner, loser = shown.prompt, shown.background
     if shown.margin < 0:
         winner, loser = loser, winner
-    return f'{flip.label} {_scores(flip, new)}: "{winner}" beat "{loser}"'
+    return f'{flip.label} {_scores(flip, new)}: "{winner}" beat "{loser}"{shown.view}'
 
 
 def _scores(flip: LabelFlip, new: Policy) -> str:

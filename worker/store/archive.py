@@ -11,6 +11,8 @@ from sqlalchemy import ColumnElement, Float, Select, String, and_, cast, exists,
 from sqlalchemy import type_coerce as read_as
 from sqlalchemy.orm import Session, aliased
 
+from worker.domain.seen import ENOUGH, Seen
+from worker.domain.view import Views
 from worker.store import verdicts
 from worker.store.counting import count_up_to
 from worker.store.tables import DecisionRow, EmbeddingRow, SubmissionRow, VerdictRow
@@ -50,10 +52,29 @@ class ArchiveChunk:
     has_verdict: NDArray[np.bool_]
     #: Of the decoded picture.
     frames: Sequence[int]
-    #: How many rows of `vectors` each submission has: one a frame, or two where it was seen on two pages.
+    parts: Sequence[int]
+    is_tall: Sequence[bool]
+    time_shares: Sequence[float]
+    area_shares: Sequence[float]
+    #: How many rows of `vectors` each submission has.
     views: NDArray[np.intp]
     #: float16, shape (sum of views, dimension), read-only.
     vectors: NDArray[np.float16]
+
+    @property
+    def partly_seen(self) -> NDArray[np.bool_]:
+        """Of which pictures not enough was looked at."""
+        least = np.minimum(np.array(self.time_shares, np.float64), np.array(self.area_shares, np.float64))
+        return least < ENOUGH
+
+    def seen(self, number: int) -> Seen:
+        """Return how much was looked at of a submission's picture."""
+        return Seen(self.time_shares[number], self.area_shares[number])
+
+    def views_of(self, number: int) -> Views:
+        """Return what each vector of a submission stands for."""
+        frames, parts = self.frames[number], self.parts[number]
+        return Views(frames, parts, int(self.views[number]) // (frames * parts), bool(self.is_tall[number]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +139,10 @@ def _archived(span: Span, model_digest: str) -> Select[Any]:
             DecisionRow.sha256,
             judged,
             EmbeddingRow.frames,
+            EmbeddingRow.parts,
+            EmbeddingRow.height > EmbeddingRow.width,
+            EmbeddingRow.time_share,
+            EmbeddingRow.area_share,
             EmbeddingRow.dimension,
             EmbeddingRow.vectors,
         )
@@ -132,11 +157,11 @@ def _within(span: Span) -> list[ColumnElement[bool]]:
 
 
 def _chunk(rows: Sequence[Any]) -> ArchiveChunk:
-    stored = [row for row in rows if row[8] is not None]
+    stored = [row for row in rows if row[-1] is not None]
     undecoded = sum(row[4] is None for row in rows)
-    ids, submission_ids, decided_at, actions, sha256s, has_verdict, frames, dimensions, vectors = (
-        zip(*stored, strict=True) if stored else ((),) * 9
-    )
+    columns = zip(*stored, strict=True) if stored else ((),) * 13
+    ids, submission_ids, decided_at, actions, sha256s, has_verdict, *picture, dimensions, vectors = columns
+    frames, parts, is_tall, time_shares, area_shares = picture
     sizes = np.fromiter(map(len, vectors), np.intp, len(vectors))
     flat = np.frombuffer(b"".join(vectors), "<f2")
     return ArchiveChunk(
@@ -149,6 +174,10 @@ def _chunk(rows: Sequence[Any]) -> ArchiveChunk:
         sha256s=sha256s,
         has_verdict=np.array(has_verdict, np.bool_),
         frames=frames,
+        parts=parts,
+        is_tall=is_tall,
+        time_shares=time_shares,
+        area_shares=area_shares,
         views=sizes // (flat.itemsize * np.array(dimensions, np.intp)),
         vectors=flat.reshape(-1, dimensions[0]) if stored else np.empty((0, 0), "<f2"),
     )

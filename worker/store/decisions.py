@@ -14,6 +14,7 @@ from worker.domain.picture import PictureFacts
 from worker.domain.policy import Action, Policy
 from worker.domain.scoring import LabelScore
 from worker.domain.submission import Submission
+from worker.domain.view import View
 from worker.store.counting import MOST, count_up_to
 from worker.store.inserting import insert_into
 from worker.store.tables import DecisionRow, LabelScoreRow, SubmissionRow
@@ -45,6 +46,10 @@ class RecordedDecision:
     held_back: bool
     #: Of the bytes; None where they were not judged.
     sha256: str | None
+    #: What was looked at, as `PictureFacts` has it; None if it was not judged, or before it was kept.
+    parts: int | None
+    area_share: float | None
+    time_share: float | None
     #: In UTC.
     created_at: datetime
     #: In the policy's order.
@@ -172,8 +177,9 @@ def _score_rows(decision_id: int, made: NewDecision) -> Iterable[dict[str, Any]]
             "prompt_cosine": score.prompt_cosine,
             "background": score.background,
             "background_cosine": score.background_cosine,
-            # Not whether it shows on black: the reason tells it, and the embedding derives it again.
-            "frame": score.frame,
+            "frame": score.view.frame,
+            "on_black": score.view.on_black,
+            "part": score.view.part,
         }
 
 
@@ -185,21 +191,22 @@ def _decisions() -> Select[DecisionRow, str, dict[str, Any] | None]:
 
 def _read(session: Session, query: Select[DecisionRow, str, dict[str, Any] | None]) -> list[RecordedDecision]:
     found = session.execute(query).all()
-    scores = _scores(session, [row.id for row, *_ in found])
+    scores = _scores(session, [row for row, *_ in found])
     return [
         _recorded(row, reference, context, tuple(scores.get(row.id, ()))) for row, reference, context in found
     ]
 
 
-def _scores(session: Session, decision_ids: Sequence[int]) -> dict[int, list[LabelScore]]:
-    query = select(LabelScoreRow).where(LabelScoreRow.decision_id.in_(decision_ids))
+def _scores(session: Session, decisions: Sequence[DecisionRow]) -> dict[int, list[LabelScore]]:
+    decided = {row.id: row for row in decisions}
+    query = select(LabelScoreRow).where(LabelScoreRow.decision_id.in_(decided))
     scores: dict[int, list[LabelScore]] = {}
     for row in session.scalars(query.order_by(LabelScoreRow.decision_id, LabelScoreRow.position)):
-        scores.setdefault(row.decision_id, []).append(_score(row))
+        scores.setdefault(row.decision_id, []).append(_score(row, decided[row.decision_id]))
     return scores
 
 
-def _score(row: LabelScoreRow) -> LabelScore:
+def _score(row: LabelScoreRow, decision: DecisionRow) -> LabelScore:
     return LabelScore(
         label=row.label,
         score=row.score,
@@ -207,7 +214,13 @@ def _score(row: LabelScoreRow) -> LabelScore:
         prompt_cosine=row.prompt_cosine,
         background=row.background,
         background_cosine=row.background_cosine,
-        frame=row.frame,
+        view=View(
+            row.frame,
+            bool(row.on_black),
+            row.part,
+            decision.parts or 1,
+            (decision.height or 0) > (decision.width or 0),
+        ),
     )
 
 
@@ -228,6 +241,9 @@ def _recorded(
         reason=row.reason,
         held_back=row.held_back,
         sha256=row.sha256,
+        parts=row.parts,
+        area_share=row.area_share,
+        time_share=row.time_share,
         created_at=row.created_at,
         scores=scores,
     )

@@ -1,4 +1,4 @@
-"""The key that signs the desk's picture addresses: random, and the same for all processes of a deployment."""
+"""The keys of a deployment: random, made at first use, and the same for all its processes."""
 
 import secrets
 from typing import Final
@@ -9,11 +9,23 @@ from worker.store import inserting
 from worker.store.tables import DeskKeyRow
 
 _PICTURES: Final = "pictures"
+_FRAMES: Final = "frames"
 
 
 def picture_key(session: Session) -> bytes:
-    """Return the key, made where there was none."""
-    inserting.keep(session, DeskKeyRow, [{"purpose": _PICTURES, "secret": secrets.token_bytes(32)}])
-    row = session.get(DeskKeyRow, _PICTURES)
+    """Return the key that signs the desk's picture addresses."""
+    return _key(session, _PICTURES)
+
+
+def frame_key(session: Session) -> bytes:
+    """Return the key by which frames of long animations are drawn."""
+    return _key(session, _FRAMES)
+
+
+def _key(session: Session, purpose: str) -> bytes:
+    row = session.get(DeskKeyRow, purpose)
+    if row is None:
+        inserting.keep(session, DeskKeyRow, [{"purpose": purpose, "secret": secrets.token_bytes(32)}])
+        row = session.get(DeskKeyRow, purpose)
     assert row is not None  # noqa: S101 - it was made above, by us or by another
     return row.secret

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from worker.domain.picture import PictureFacts
 from worker.domain.scoring import Matrix
+from worker.domain.view import Views
 from worker.store import inserting
 from worker.store.tables import EmbeddingRow
 
@@ -21,13 +22,15 @@ _FACTS: Final = tuple(field.name for field in fields(PictureFacts))
 
 @dataclass(frozen=True, slots=True)
 class StoredEmbedding:
-    """A picture's facts and one vector a frame: float32, shape (frames, dimension), exact to float16.
-
-    Twice as many where the picture was looked at on two pages.
-    """
+    """A picture's facts and one vector a view: float32, shape (views, dimension), exact to float16."""
 
     facts: PictureFacts
     embedding: Matrix
+
+    @property
+    def views(self) -> Views:
+        """What each vector stands for."""
+        return self.facts.views(len(self.embedding))
 
 
 def find(session: Session, sha256: str, model_digest: str) -> StoredEmbedding | None:
@@ -52,27 +55,34 @@ def _stored(*columns: Any) -> StoredEmbedding:
     return StoredEmbedding(PictureFacts(*facts), halves.astype(np.float32))
 
 
-def of_shape(
-    session: Session, sha256s: Collection[str], model_digest: str, shape: tuple[int, int]
+def like(
+    session: Session, sha256s: Collection[str], model_digest: str, picture: StoredEmbedding
 ) -> tuple[list[str], NDArray[np.float32]]:
-    """Return which of these pictures have vectors of this shape, (frames, dimension), and the vectors.
+    """Return which of these pictures have the same views as `picture`, and their vectors.
 
-    Shape (pictures, frames, dimension), float32, in the order of the digests returned.
+    Shape (pictures, views, dimension), float32, in the order of the digests returned.
     """
+    views, dimension = picture.views, picture.embedding.shape[1]
     query = select(EmbeddingRow.sha256, EmbeddingRow.vectors).where(
-        EmbeddingRow.sha256.in_(sha256s), EmbeddingRow.model_digest == model_digest
+        EmbeddingRow.sha256.in_(sha256s),
+        EmbeddingRow.model_digest == model_digest,
+        EmbeddingRow.dimension == dimension,
+        EmbeddingRow.frames == views.frames,
+        EmbeddingRow.parts == views.parts,
     )
-    frames, dimension = shape
-    rows = session.execute(query.where(EmbeddingRow.dimension == dimension)).all()
-    found = [row for row in rows if len(row.vectors) == frames * dimension * _HALF.itemsize]
+    if views.parts > 1:
+        # The left of one is not the top of another.
+        query = query.where((EmbeddingRow.height > EmbeddingRow.width) == views.is_tall)
+    rows = session.execute(query).all()
+    found = [row for row in rows if len(row.vectors) == len(views) * dimension * _HALF.itemsize]
     stacked = np.frombuffer(b"".join(row.vectors for row in found), _HALF).astype(np.float32)
-    return [row.sha256 for row in found], stacked.reshape(-1, frames, dimension)
+    return [row.sha256 for row in found], stacked.reshape(-1, len(views), dimension)
 
 
 def newest(session: Session, model_digest: str, limit: int) -> Matrix:
     """Return the vectors of the pictures that were embedded last, at most `limit`.
 
-    Shape (pictures, dimension), float32; an animated picture is there with its first frame.
+    Shape (pictures, dimension), float32; a picture with several views is there with its first.
     """
     rows = session.execute(
         select(EmbeddingRow.vectors, EmbeddingRow.dimension)
@@ -85,9 +95,9 @@ def newest(session: Session, model_digest: str, limit: int) -> Matrix:
 
 
 def keep(session: Session, model_digest: str, pictures: Iterable[tuple[PictureFacts, Matrix]]) -> None:
-    """Keep pictures' embeddings, shape (frames, dimension), but those that are there; rounds to float16.
+    """Keep pictures' embeddings, shape (views, dimension), but those that are there; rounds to float16.
 
-    ValueError where one has neither one vector a frame nor two.
+    ValueError if one has another number of vectors than its facts allow.
     """
     rows = {facts.sha256: _row(model_digest, facts, embedding) for facts, embedding in pictures}
     # In one order, so that two workers who see the same pictures never wait for each other.
@@ -95,8 +105,10 @@ def keep(session: Session, model_digest: str, pictures: Iterable[tuple[PictureFa
 
 
 def _row(model_digest: str, facts: PictureFacts, embedding: Matrix) -> dict[str, Any]:
-    count, dimension = embedding.shape
-    if count not in {facts.frames, 2 * facts.frames}:
-        raise ValueError(f"{facts.frames} frames, but {count} vectors")
-    vectors = embedding.astype(_HALF).tobytes()
-    return {**asdict(facts), "model_digest": model_digest, "dimension": dimension, "vectors": vectors}
+    stored = StoredEmbedding(facts, embedding)
+    return {
+        **asdict(facts),
+        "model_digest": model_digest,
+        "dimension": embedding.shape[1],
+        "vectors": embedding.astype(_HALF).reshape(len(stored.views), -1).tobytes(),
+    }

@@ -272,6 +272,10 @@ class DecisionRow(Row):
     width: Mapped[int | None]
     height: Mapped[int | None]
     frames: Mapped[int | None]
+    #: None also for what was decided before they were kept.
+    parts: Mapped[int | None]
+    area_share: Mapped[float | None]
+    time_share: Mapped[float | None]
     #: Whether it would have been a block, had the hour's automatic blocks not been used up.
     held_back: Mapped[bool] = mapped_column(server_default=false())
     #: The chance with which this allowed picture was to be drawn for the audit; None where none was drawn.
@@ -305,7 +309,10 @@ class LabelScoreRow(Row):
     prompt_cosine: Mapped[float]
     background: Mapped[str]
     background_cosine: Mapped[float]
+    #: The view that shows it most clearly. `on_black` is None for what was decided before it was kept.
     frame: Mapped[int]
+    on_black: Mapped[bool | None]
+    part: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class EmbeddingRow(Row):
@@ -320,8 +327,11 @@ class EmbeddingRow(Row):
     width: Mapped[int]
     height: Mapped[int]
     frames: Mapped[int]
+    parts: Mapped[int] = mapped_column(server_default=text("1"))
+    area_share: Mapped[float] = mapped_column(server_default=text("1"))
+    time_share: Mapped[float] = mapped_column(server_default=text("1"))
     dimension: Mapped[int]
-    #: float16, little-endian, shape (frames, dimension); twice the frames where two pages were looked at.
+    #: float16, little-endian, shape (views, dimension).
     vectors: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(default=moment())
 

@@ -173,7 +173,7 @@ class ClaimReview:
             digests = list(dict.fromkeys(sha256 for _, sha256, _ in beside))
             for start in range(0, len(digests), _CHUNK):
                 chunk = digests[start : start + _CHUNK]
-                names, others = embeddings.of_shape(session, chunk, model, picture.embedding.shape)
+                names, others = embeddings.like(session, chunk, model, picture)
                 found = nearly_same(picture.embedding, others, self.group_cosine)
                 alike |= {names[row]: likeness for row, likeness in found.items()}
         likest = sorted((one for one in beside if one[1] in alike), key=lambda one: -alike[one[1]])

@@ -46,8 +46,9 @@ class ClassifyPictures:
         def classify(file: Path) -> Ranking:
             try:
                 data = read_named_file(file, self.decoder.limits)
-                # As large as it is: these are the figures of transformers' pipeline, to the last digit shown.
-                picture = self.decoder.decode(data, self.encoder.preprocessing, scaled=False)
+                # As large as it is, cropped at its centre: these are the figures of transformers' pipeline,
+                # to the last digit shown.
+                picture = self.decoder.decode(data, self.encoder.preprocessing, scaled=False, most_parts=1)
             except PermanentError as problem:
                 return Ranking(file, problem=problem.message)
             embedding = self.encoder.encode_images([picture.pixels[0]])[0]

@@ -14,7 +14,9 @@ from worker.domain.backtest import Backtest
 from worker.domain.comparison import Change, Tally
 from worker.domain.decision import Decision, decide
 from worker.domain.policy import Action, Policy
-from worker.domain.scoring import LabelScore, PhraseVectors, score
+from worker.domain.scoring import LabelScore, Matrix, PhraseVectors, score
+from worker.domain.seen import Seen
+from worker.domain.view import Views
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
 from worker.store import archive, verdicts
@@ -126,7 +128,8 @@ class _FoundFlip:
     submission_id: str
     sha256: str
     decided_at: float
-    frames: int
+    views: Views
+    seen: Seen
     vectors: NDArray[np.float16]
 
 
@@ -147,7 +150,7 @@ class _Counting:
         self.seen += len(chunk.submission_ids) + chunk.undecoded + chunk.of_other_models
         if not chunk.submission_ids:
             return
-        judged = self._backtest.judge(chunk.vectors, chunk.views)
+        judged = self._backtest.judge(chunk.vectors, chunk.views, chunk.partly_seen)
         old, new = zip(self._backtest.policies, judged, strict=True)
         change = Change.between(old, new)
         self.tally.add(change, chunk.decided_at)
@@ -183,7 +186,8 @@ class _Counting:
                 chunk.submission_ids[n],
                 chunk.sha256s[n],
                 float(chunk.decided_at[n]),
-                chunk.frames[n],
+                chunk.views_of(n),
+                chunk.seen(n),
                 vectors,
             )
             heapq.heappush(self.kept, (size, chunk.decision_ids[n], flip))
@@ -203,8 +207,8 @@ class _Explain:
 
     def __call__(self, flip: _FoundFlip, submission: ArchivedSubmission) -> Flip:
         embedding = flip.vectors.astype(np.float32)
-        old = decide(self.old, score(self.old, embedding, self.old_vectors, self.scale, flip.frames))
-        new = decide(self.new, score(self.new, embedding, self.new_vectors, self.scale, flip.frames))
+        old = self._decide(self.old, embedding, self.old_vectors, flip)
+        new = self._decide(self.new, embedding, self.new_vectors, flip)
         return Flip(
             submission=submission,
             sha256=flip.sha256,
@@ -213,6 +217,11 @@ class _Explain:
             new=new,
             labels=tuple(self._label_flips(old.scores, new.scores)),
         )
+
+    def _decide(
+        self, policy: Policy, embedding: Matrix, vectors: PhraseVectors, flip: _FoundFlip
+    ) -> Decision:
+        return decide(policy, score(policy, embedding, vectors, self.scale, flip.views), flip.seen)
 
     def _label_flips(self, old: Sequence[LabelScore], new: Sequence[LabelScore]) -> list[LabelFlip]:
         before, after = ({found.label: found for found in scores} for scores in (old, new))

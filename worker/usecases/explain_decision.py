@@ -63,7 +63,7 @@ class ExplainDecision:
 
     def _explain(self, recorded: RecordedDecision, text: str, kept: StoredEmbedding | None) -> Explanation:
         try:
-            policy = parse_policy(text, f"{recorded.policy}.yaml")
+            policy = parse_policy(text, f"{recorded.policy}.yaml", was_in_force=True)
         except InvalidPolicyError as error:
             return _unexplained(
                 recorded, None, f"this version does not understand its policy: {error.message}"
@@ -86,8 +86,8 @@ class ExplainDecision:
 
     def _decide(self, policy: Policy, kept: StoredEmbedding, *, held_back: bool) -> Decision:
         score = Scorer(policy, encode_phrases(self.encoder, list(policy.phrases()), policy.templates))
-        scores = score(kept.embedding, self.encoder.scale, kept.facts.frames, most=MOST_SCORES)
-        decision = decide(policy, scores)
+        scores = score(kept.embedding, self.encoder.scale, kept.views, most=MOST_SCORES)
+        decision = decide(policy, scores, kept.facts.seen)
         limit = policy.automatic_blocks_per_hour
         return hold_back(decision, limit) if held_back and limit is not None else decision
 

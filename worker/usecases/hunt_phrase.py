@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from worker.domain.backtest import Backtest
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore, score
+from worker.domain.view import Views
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
 from worker.errors import UsageError
@@ -84,9 +85,7 @@ class HuntPhrase:
             told = archive.tell(session, [seen.submission_id for seen in found])
 
         def sighting(seen: "_Seen") -> Sighting:
-            (shown,) = score(
-                asking, seen.vectors.astype(np.float32), vectors, self.encoder.scale, seen.frames
-            )
+            (shown,) = score(asking, seen.vectors.astype(np.float32), vectors, self.encoder.scale, seen.views)
             return Sighting(
                 submission=told[seen.submission_id],
                 sha256=seen.sha256,
@@ -124,7 +123,7 @@ def _asking(phrase: str, policy: Policy) -> Policy:
 class _Seen:
     sha256: str
     margin: float
-    frames: int
+    views: Views
     vectors: NDArray[np.float16]
     #: The latest upload, and how many there are.
     decision_id: int = -1
@@ -169,7 +168,7 @@ class _Ranking:
                 return
             # A copy: a view would keep the whole chunk alive.
             vectors = chunk.vectors[end - chunk.views[n] : end].copy()
-            seen = _Seen(sha256, margin, chunk.frames[n], vectors)
+            seen = _Seen(sha256, margin, chunk.views_of(n), vectors)
             self.best[sha256] = seen
             heapq.heappush(self._heap, (margin, sha256))
             if len(self._heap) > self._top:

@@ -9,6 +9,7 @@ import numpy as np
 from worker.domain.decision import Decision, decide, decide_undecodable
 from worker.domain.picture import PictureFacts
 from worker.domain.scoring import Matrix
+from worker.domain.view import Views
 from worker.encoder.protocol import Encoder
 from worker.errors import UndecodablePictureError
 from worker.images.decoding.pool import DecoderPool
@@ -17,7 +18,7 @@ from worker.metrics import Stage, unmeasured
 from worker.policy_files.library import LivePolicy
 
 #: Counts up whenever decoding, or what follows it, changes the vector of the same bytes.
-DECODING_VERSION: Final = 2
+DECODING_VERSION: Final = 3
 
 
 def vector_digest(encoder: Encoder, limits: Limits) -> str:
@@ -28,13 +29,15 @@ def vector_digest(encoder: Encoder, limits: Limits) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPicture:
-    """A picture as the model sees it: facts, and one unit vector a frame, shape (frames, dimension).
-
-    Twice as many where transparency shows: every frame on a white page, then every frame on a black one.
-    """
+    """A picture as the model sees it: facts, and one unit vector a view, shape (views, dimension)."""
 
     facts: PictureFacts
     embedding: Matrix
+
+    @property
+    def views(self) -> Views:
+        """What each vector stands for."""
+        return self.facts.views(len(self.embedding))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +70,14 @@ class JudgePicture:
         try:
             picture = self.embed(data)
         except UndecodablePictureError as refusal:
-            return Judgement(decide_undecodable(live.policy, refusal.message))
+            return Judgement(decide_undecodable(live.policy, refusal))
         return self.judge(live, picture)
 
     def judge(self, live: LivePolicy, picture: EmbeddedPicture) -> Judgement:
         """Judge a picture whose embedding is known."""
         with self.stage("score"):
-            scores = live.score(
-                picture.embedding, self.encoder.scale, picture.facts.frames, most=self.most_scores
-            )
-            return Judgement(decide(live.policy, scores), picture)
+            scores = live.score(picture.embedding, self.encoder.scale, picture.views, most=self.most_scores)
+            return Judgement(decide(live.policy, scores, picture.facts.seen), picture)
 
     def embed(self, data: bytes) -> EmbeddedPicture:
         """Decode and embed a picture; UndecodablePictureError where it is none we judge."""

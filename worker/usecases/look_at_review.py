@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore
+from worker.domain.view import FIRST, View
 from worker.errors import InvalidPolicyError
 from worker.policy_files.parser import parse_policy
 from worker.store import policy_versions, verdicts
@@ -69,9 +70,9 @@ class Dossier:
     earlier: Sequence[EarlierDecision]
 
     @property
-    def first_frame(self) -> int:
-        """Return the frame that the gravest flagged label was seen in."""
-        return next((one.score.frame for one in self.evidence if one.flagged), 0)
+    def first_view(self) -> View:
+        """Return the view that the gravest flagged label was seen in."""
+        return next((one.score.view for one in self.evidence if one.flagged), FIRST)
 
     @property
     def labels(self) -> Sequence[Label]:
@@ -125,7 +126,7 @@ def _policy(session: Session, digest: str, name: str) -> Policy | None:
 def _parsed(text: str, name: str) -> Policy | None:
     """Return the policy that a text means; a queue is about few versions of few."""
     try:
-        return parse_policy(text, f"{name}.yaml")
+        return parse_policy(text, f"{name}.yaml", was_in_force=True)
     except InvalidPolicyError:
         return None
 

@@ -88,7 +88,7 @@ class ModerateImage:
         except SourceError as problem:
             return Judgement(decide_unreadable(live.policy, problem.message))
         except UndecodablePictureError as refusal:
-            return Judgement(decide_undecodable(live.policy, refusal.message))
+            return Judgement(decide_undecodable(live.policy, refusal))
         sha256 = hashlib.sha256(data).hexdigest()
         (known,) = self.recall([sha256])
         judgement = self.judge_picture.judge(live, known) if known else self.judge_picture(live, data)

@@ -66,7 +66,7 @@ class PickPolicies:
             listed = ", ".join(f"{digest[:16]} ({name}, {day})" for digest, name, _, day in versions)
             raise UsageError(f"several policy versions begin with {prefix}: {listed}", hint="name more of it")
         ((_, name, text, _),) = versions
-        return parse_policy(text, f"{name}.yaml")
+        return parse_policy(text, f"{name}.yaml", was_in_force=True)
 
 
 def _read(file: Path) -> Policy:

@@ -33,6 +33,6 @@ def place_again(session: Session, decision: RecordedDecision, now: datetime) -> 
 def _parsed(text: str, name: str) -> Policy | None:
     """Return the policy of a text; versions are few, and asked for with every verdict."""
     try:
-        return parse_policy(text, f"{name}.yaml")
+        return parse_policy(text, f"{name}.yaml", was_in_force=True)
     except InvalidPolicyError:
         return None

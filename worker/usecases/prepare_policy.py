@@ -1,16 +1,22 @@
 """Readies a policy to be put in force: embeds its phrases, and refuses what the model or its tests refuse."""
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from worker.domain.expectation import decisive_scores, in_words
 from worker.domain.policy import Policy
 from worker.domain.scoring import PhraseVectors
+from worker.domain.wording import counted
 from worker.encoder.phrases import encode_phrases, phrases_beyond_window
 from worker.encoder.protocol import Encoder
 from worker.policy_files.findings import Findings
-from worker.policy_files.problems import quote
+from worker.policy_files.problems import Problem, quote
+from worker.usecases.read_phrases import find_unreadable
 from worker.usecases.run_policy_tests import Outcome, RunPolicyTests
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +29,16 @@ class PreparePolicy:
         """Return the vectors of the policy that `text`, the content of `file`, describes.
 
         Raises InvalidPolicyError with every phrase that the model would cut off, or with every test that
-        fails, each with its place in the text.
+        fails, each with its place in the text. What the model cannot read is logged as a warning.
         """
-        vectors = embed_policy(self.run_tests.judge_picture.encoder, policy, file, text)
+        encoder = self.run_tests.judge_picture.encoder
+        vectors = embed_policy(encoder, policy, file, text)
         failures = Findings(file, text)
         for number, outcome in enumerate(self.run_tests(policy, file.parent, vectors)):
             if not outcome.passed:
                 failures.add(("tests", number, "picture"), *_explain(policy, outcome, file))
         failures.raise_if_any()
+        _warn(policy, file, find_unreadable(encoder, policy, vectors, Findings(file, text)).problems())
         return vectors
 
 
@@ -49,6 +57,24 @@ def embed_policy(encoder: Encoder, policy: Policy, file: Path, text: str) -> Phr
             problems.add(at, message, hint, phrase=phrase)
     problems.raise_if_any()
     return encode_phrases(encoder, list(policy.phrases()), policy.templates)
+
+
+def _warn(policy: Policy, file: Path, found: Sequence[Problem]) -> None:
+    """Log one line for a policy, however much there is to say."""
+    if not found:
+        return
+    first, more = found[0], len(found) - 1
+    log.warning(
+        "policy %s: %s:%d:%d: %s%s; `moderate policy check %s` shows %s",
+        policy.name,
+        file,
+        first.line,
+        first.column,
+        first.message,
+        f", and {counted(more, 'more warning')}" if more else "",
+        file,
+        "all" if more else "the way out",
+    )
 
 
 def _explain(policy: Policy, outcome: Outcome, file: Path) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from worker.domain.decision import Decision, decide_undecodable
 from worker.domain.expectation import meets
+from worker.domain.picture import PictureFacts
 from worker.domain.policy import Policy, PolicyTest
 from worker.domain.scoring import PhraseVectors
 from worker.errors import SourceError, UnavailableError, UndecodablePictureError
@@ -25,6 +26,8 @@ class Outcome:
     decision: Decision | None = None
     #: Why it could not.
     problem: str = ""
+    #: Of the picture; None if it was not judged.
+    facts: PictureFacts | None = None
 
     @property
     def passed(self) -> bool:
@@ -46,14 +49,15 @@ class RunPolicyTests:
         pictures = LocalFolder(folder, self.judge_picture.decoder.limits, name="the policy's folder")
         for test in policy.tests:
             try:
-                yield Outcome(test, self._decide(live, pictures.read(test.picture)))
+                yield self._judge(test, live, pictures.read(test.picture))
             except UndecodablePictureError as refusal:
-                yield Outcome(test, decide_undecodable(policy, refusal.message))
+                yield Outcome(test, decide_undecodable(policy, refusal))
             except (SourceError, UnavailableError) as problem:
                 yield Outcome(test, problem=f"the picture cannot be read: {problem.message}")
 
-    def _decide(self, live: LivePolicy, data: bytes) -> Decision:
+    def _judge(self, test: PolicyTest, live: LivePolicy, data: bytes) -> Outcome:
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 not in self.known:
             self.known[sha256] = self.judge_picture.embed(data)
-        return self.judge_picture.judge(live, self.known[sha256]).decision
+        picture = self.known[sha256]
+        return Outcome(test, self.judge_picture.judge(live, picture).decision, facts=picture.facts)

@@ -29,6 +29,6 @@ class ScanFolder:
         try:
             return self.judge_picture(live, read_named_file(file, self.judge_picture.decoder.limits))
         except UndecodablePictureError as refusal:
-            return Judgement(decide_undecodable(live.policy, refusal.message))
+            return Judgement(decide_undecodable(live.policy, refusal))
         except SourceError as problem:
             return Judgement(decide_unreadable(live.policy, problem.message))

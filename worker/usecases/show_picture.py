@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from worker.domain.picture import PictureState
+from worker.domain.view import View
 from worker.errors import ModerationError
 from worker.images import display
 from worker.images.decoding.pool import DecoderPool
@@ -23,13 +24,21 @@ class Variant(StrEnum):
     CLEAR = "clear"
 
 
+class Page(StrEnum):
+    """What a picture lies on, and shows through what is transparent."""
+
+    WHITE = "white"
+    BLACK = "black"
+
+
 @dataclass(frozen=True, slots=True)
-class View:
+class PictureRequest:
     """What to show of which submission."""
 
     submission_id: str
     variant: Variant
-    #: Of an animation; beyond the last, the same frames as seen on a black page.
+    page: Page = Page.WHITE
+    #: Of an animation, counted among the frames that are looked at, from 0.
     frame: int = 0
     #: The decision that a person is asked about; None for the newest.
     decision_id: int | None = None
@@ -44,8 +53,8 @@ class ShownPicture:
     state: PictureState
 
 
-#: One way to show certain bytes: their SHA-256, the variant and the frame.
-_Way = tuple[str, Variant, int]
+#: One way to show certain bytes: their SHA-256, the variant, the page and the frame.
+_Way = tuple[str, Variant, Page, int]
 
 
 class _Recent:
@@ -74,18 +83,18 @@ class ShowPicture:
     decoder: DecoderPool
     _recent: _Recent = field(default_factory=_Recent)
 
-    def __call__(self, view: View) -> ShownPicture:
+    def __call__(self, request: PictureRequest) -> ShownPicture:
         """Return it encoded.
 
         PictureChangedError if its source has other bytes than those that were judged, otherwise the
         ModerationError of whatever prevents it, in words for the reviewer.
         """
-        judged = self.read.recorded(view.submission_id, view.decision_id).sha256
-        known = self._recent.find((judged, view.variant, view.frame)) if judged else None
+        judged = self.read.recorded(request.submission_id, request.decision_id).sha256
+        known = self._recent.find(_way(judged, request)) if judged else None
         if known is not None:
             return ShownPicture(known, PictureState.SAME)
-        found = self.read(view.submission_id, view.decision_id)
-        return ShownPicture(self._drawn(view, found), found.state)
+        found = self.read(request.submission_id, request.decision_id)
+        return ShownPicture(self._drawn(request, found), found.state)
 
     def obstacle(self, submission_id: str) -> str | None:
         """Say why a picture cannot be shown, as far as that is known without trying; None if it may."""
@@ -95,11 +104,13 @@ class ShowPicture:
             return error.message
         return None
 
-    def _drawn(self, view: View, found: FoundPicture) -> bytes:
+    def _drawn(self, request: PictureRequest, found: FoundPicture) -> bytes:
         prepared = self.decoder.decode(found.data, display.DISPLAYED)
-        # What is opaque looks the same on every page.
-        frame = view.frame if view.frame < len(prepared.pixels) else view.frame % prepared.facts.frames
-        draw = display.clear if view.variant is Variant.CLEAR else display.veiled
-        shown = draw(prepared.pixels[frame])
-        self._recent.keep((found.sha256, view.variant, view.frame), shown)
+        draw = display.clear if request.variant is Variant.CLEAR else display.veiled
+        shown = draw(prepared.showing(View(request.frame, request.page is Page.BLACK)))
+        self._recent.keep(_way(found.sha256, request), shown)
         return shown
+
+
+def _way(sha256: str, request: PictureRequest) -> _Way:
+    return sha256, request.variant, request.page, request.frame

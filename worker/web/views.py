@@ -21,6 +21,8 @@ _SCORE = {
     "background": "a spoon",
     "background_cosine": 0.23,
     "frame": 0,
+    "on_black": False,
+    "part": 0,
 }
 _DECISION = {
     "id": 1042,
@@ -36,6 +38,9 @@ _DECISION = {
     "reason": 'weapons 0.98 (block at 0.95): "a kitchen knife" beat "a spoon" by 0.080',
     "held_back": False,
     "sha256": "c0ffee00" * 8,
+    "parts": 1,
+    "area_share": 1.0,
+    "time_share": 1.0,
     "decided_at": "2026-07-01T12:00:00.250000Z",
     "scores": [_SCORE],
 }
@@ -136,6 +141,10 @@ class ScoreView(BaseModel):
     background: str = Field(description="The harmless phrase that fits best.")
     background_cosine: float
     frame: int = Field(description="Of an animation: the frame that scored highest, from 0.")
+    on_black: bool = Field(description="Whether it shows on a black page, through what is transparent.")
+    part: int = Field(
+        description="Of a wide or tall picture: the part that scored highest, from 0, the left or top one."
+    )
 
 
 class DecisionView(BaseModel):
@@ -156,6 +165,17 @@ class DecisionView(BaseModel):
         description="A block that became a review: the policy's hourly limit was reached."
     )
     sha256: str | None = Field(description="Of the picture; null where it could not be judged.")
+    parts: int | None = Field(
+        description="Squares along the long side that were looked at, of each frame; null if it was not "
+        "judged, or judged before this was kept."
+    )
+    area_share: float | None = Field(
+        description="Share of the picture that the parts cover. Null as `parts`."
+    )
+    time_share: float | None = Field(
+        description="Share of an animation's display time that the frames looked at stand for; 1 for a still "
+        "picture. Null as `parts`."
+    )
     decided_at: datetime
     scores: list[ScoreView] = Field(
         description="In the policy's order; of more than 50 labels those that reached their `review`, and of "

@@ -18,6 +18,7 @@ from worker.metrics import Metrics
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
 from worker.settings import Settings
+from worker.store import desk_keys
 from worker.store.database import Database
 from worker.usecases.keep_text_vectors import KeepTextVectors
 from worker.wiring.sizing import Sizing
@@ -87,16 +88,27 @@ def open_encoder(
 
 
 @contextmanager
-def open_decoder(settings: Settings, *, lazy: bool = False) -> Iterator[DecoderPool]:
-    """Start the processes that decode, `lazy` only when they are needed; returns before they are ready."""
+def open_decoder(
+    settings: Settings, database: Database | None = None, *, lazy: bool = False
+) -> Iterator[DecoderPool]:
+    """Start the processes that decode, `lazy` only when they are needed; returns before they are ready.
+
+    With a `database`, frames of long animations are drawn by the deployment's secret; without one, by none.
+    """
     decoder = DecoderPool(
         limits_of(settings),
         processes=settings.decoder_processes,
         seconds=settings.decode_seconds,
         memory_bytes=settings.decoder_memory_bytes,
         lazy=lazy,
+        frame_key=_frame_key(database) if database else b"",
     )
     try:
         yield decoder
     finally:
         decoder.close()
+
+
+def _frame_key(database: Database) -> bytes:
+    with database.transaction() as session:
+        return desk_keys.frame_key(session)

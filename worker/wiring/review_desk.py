@@ -90,7 +90,7 @@ def review_desk(settings: Settings, database: Database) -> ReviewDesk:
 def open_desk_parts(settings: Settings, queue: ReviewDesk) -> Iterator[DeskParts]:
     """Assemble what the desk's pages need."""
     database = queue.database
-    with open_decoder(settings, lazy=True) as decoder:
+    with open_decoder(settings, database, lazy=True) as decoder:
         yield DeskParts(
             queue=queue,
             sign_in=SignIn(database),

@@ -79,7 +79,7 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         readiness = CheckReadiness(database, broker, settings.policy, reader.outages)
         stack.enter_context(serving_probes(settings, metrics, progress, readiness))
         # The decoders start while the model loads.
-        decoder = stack.enter_context(open_decoder(settings))
+        decoder = stack.enter_context(open_decoder(settings, database))
         encoder = stack.enter_context(open_encoder(settings, metrics, database))
         judge_picture = JudgePicture(encoder, decoder, metrics.stage, MOST_SCORES)
         # A policy's own tests tell any label's score.

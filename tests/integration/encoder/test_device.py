@@ -7,7 +7,8 @@ from support.models import make_model
 from support.pictures import drawing, prepared
 
 from worker.encoder.device import device_for, dtype_for
-from worker.encoder.transformers_encoder import FAMILIES, TransformersEncoder
+from worker.encoder.model_files import FAMILIES
+from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.errors import SettingsError
 
 TEXTS = ["a fox", "a bear beside a very long river"]

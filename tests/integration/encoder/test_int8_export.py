@@ -15,8 +15,10 @@ from worker import resources
 from worker.demo import stage
 from worker.encoder import int8_export, model_files
 from worker.encoder.int8_export import write_int8_model
+from worker.encoder.model_files import FAMILIES
+from worker.encoder.model_layout import INT8_TOWER
 from worker.encoder.openvino_tower import OpenVinoTower
-from worker.encoder.transformers_encoder import FAMILIES, TransformersEncoder
+from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError
 from worker.images.folder import find_files
 from worker.settings import Settings
@@ -36,7 +38,7 @@ def exported(tmp_path_factory):
     out, policies = folder / "int8", shutil.copytree(resources.folder("policies"), folder / "policies")
     # Hundreds of phrases, for photographs.
     (policies / "default.yaml").unlink()
-    settings = Settings.read(policies=policies, decoder_processes=1)
+    settings = Settings.read(policies=policies, decoder_processes=1, precision="float32")
     with pytest.MonkeyPatch.context() as patch, open_export(settings) as export_int8:
         # The best for this model and the worst: a trial takes seconds.
         patch.setattr(int8_export, "_SMOOTHINGS", (0.95, -1.0))
@@ -89,12 +91,21 @@ def test_the_bundled_policies_own_tests_hold(exported):
     assert sum(stickers.ways.values()) == len(stickers.flips)
 
 
+def test_auto_tries_what_is_not_int8_in_both_precisions(exported, int8, monkeypatch, caplog):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "avx512_vnni": True})
+    caplog.set_level("INFO")
+    encoder = TransformersEncoder.load(str(exported.folder), precision="auto", passes=1, threads=1)
+    (line,) = caplog.messages
+    assert line.startswith(f"the model computes in {encoder.precision}: ")
+    assert (encoder.digest == int8.digest) == (encoder.precision == "float32")
+
+
 def test_two_precisions_never_share_a_digest(exported, precise, int8, copy):
     half = TransformersEncoder.load(str(exported.folder), precision="bfloat16")
     digests = {precise.digest, int8.digest, half.digest}
     assert len(digests) == 3
     assert exported.digest == int8.digest
-    for name in model_files.INT8_TOWER:
+    for name in INT8_TOWER:
         with (copy / name).open("ab") as file:
             file.write(b"\n")
         digests.add(model_files.digest(copy))
@@ -141,13 +152,13 @@ def test_every_family_with_pictures_of_one_size_can_be_exported(family, tmp_path
 
 
 def test_a_half_of_the_tower_is_none(copy):
-    (copy / model_files.INT8_TOWER[1]).unlink()
+    (copy / INT8_TOWER[1]).unlink()
     with pytest.raises(ModelError, match=r"picture_tower_int8\.xml without picture_tower_int8\.bin"):
         TransformersEncoder.load(str(copy))
 
 
 def test_a_broken_tower_says_so(copy):
-    (copy / model_files.INT8_TOWER[0]).write_text("<net")
+    (copy / INT8_TOWER[0]).write_text("<net")
     with pytest.raises(ModelError, match="cannot be loaded") as refused:
         TransformersEncoder.load(str(copy))
     assert "\n" not in refused.value.message

@@ -12,9 +12,10 @@ from support.models import make_model
 from support.pictures import drawing, prepared
 from torch.nn import Linear
 
+from worker.encoder.model_files import FAMILIES
 from worker.encoder.text_cache import TextCache
 from worker.encoder.text_tower import IDLE_SECONDS
-from worker.encoder.transformers_encoder import FAMILIES, TransformersEncoder
+from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError
 from worker.store import text_vectors
 from worker.store.database import Database
@@ -62,6 +63,30 @@ def test_an_idle_text_tower_is_let_go_of_and_comes_back_with_the_next_phrase(fam
     assert encoder.count_tokens(TEXTS) == [len(one) for one in tower._tokenizer(TEXTS)["input_ids"]]
     assert (encoder.encode_texts(TEXTS) == texts).all()
     assert tower.is_loaded
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_family_says_in_which_pieces_it_reads(family, tmp_path):
+    encoder = TransformersEncoder.load(str(make_model(family, tmp_path / family)))
+    # Their vocabularies have the small letters, a full stop, and no emoji.
+    plain, odd = encoder.pieces(["a fox.", "a \N{SKULL}"])
+    assert "".join(plain).replace(" ", "") == "afox."
+    assert odd[0] == "a"
+    assert set(odd[1:]) == {""}, "what no piece stands for is empty"
+    assert encoder.pieces([]) == []
+
+
+def test_the_bundled_model_knows_words_and_where_they_end():
+    encoder = TransformersEncoder.load("demo")
+    assert encoder.pieces(["a kitchen knife", "“a", "knife\u200b"]) == [
+        ["a", "kitchen", "knife"],
+        ["", "", "", "a"],
+        ["knife", "", "", ""],
+    ]
+    vocabulary = encoder.vocabulary()
+    assert {"kitchen", "knife"} <= vocabulary
+    assert "kitchen</w>" not in vocabulary
+    assert len(vocabulary) > 1_000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process does not tell what it has mapped")

@@ -9,24 +9,29 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
+from support.animations import numbered
 from support.decoders import LIMITS, MEMORY_BYTES, POISONED, open_pool, process_ids
 from support.deployment import wait_for
 from support.pictures import RED, WHITE, animation, drawing, encoded
 from support.poisoned_child import poisoned
 
+from worker.domain.view import Views
 from worker.errors import ResourceUnavailableError, UnavailableError, UndecodablePictureError
 from worker.images.decoding import pool as decoder_pool
 from worker.images.decoding.decoder import decode
 from worker.images.decoding.messages import BrokenMessageError
-from worker.images.preprocessing import Preprocessing, prepare
+from worker.images.preprocessing import Preprocessing, prepare, prepare_parts
 
 SQUARE = Preprocessing(Image.Resampling.BICUBIC, width=32, height=24)
+#: As CLIP: scaled, then cropped at the centre.
+CROPPED = Preprocessing(Image.Resampling.NEAREST, shortest_edge=32, crop_width=32, crop_height=32)
 GOOD = encoded(drawing(), "PNG")
 
 
@@ -87,6 +92,53 @@ def test_frames_that_grow_come_back_in_one_shape_even_where_the_model_follows_th
     assert pool.decode(grows, patches).pixels.shape == (2, 32, 32, 3)
 
 
+def test_of_a_wide_picture_every_part_comes_back_and_of_a_tall_one_likewise(pool):
+    wide = Image.new("RGB", (400, 100), WHITE)
+    wide.paste(RED, (0, 0, 100, 100))
+    for picture, is_tall in ((wide, False), (wide.transpose(Image.Transpose.ROTATE_270), True)):
+        made = pool.decode(encoded(picture, "PNG"), CROPPED)
+        assert (made.facts.parts, made.facts.area_share, made.views) == (6, 1.0, Views(1, 6, 1, is_tall))
+        assert [(one == RED).all(axis=2).mean().round(1) for one in made.pixels] == [1, 0.4, 0, 0, 0, 0]
+
+    (whole,) = pool.decode(encoded(wide, "PNG"), CROPPED, most_parts=1).pixels
+    assert (whole == prepare(wide, CROPPED)).all()
+
+
+def test_the_parts_of_a_turned_photograph_lie_along_the_side_as_people_see_it(pool):
+    wide = Image.new("RGB", (400, 100), WHITE)
+    wide.paste(RED, (0, 0, 100, 100))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # to be turned to the right: what is left comes to the top
+
+    made = pool.decode(encoded(wide, "JPEG", exif=exif, quality=95), CROPPED)
+
+    assert (made.facts.width, made.facts.height, made.views.is_tall) == (100, 400, True)
+    assert [int(one[..., 1].mean() < 99) for one in made.pixels] == [1, 0, 0, 0, 0, 0]
+    assert made.views[0].place == "the 1st of 6 parts from the top"
+
+
+def test_frames_pages_and_parts_come_back_in_the_order_of_their_views(pool):
+    frames = [Image.new("RGBA", (192, 64), (0, 0, 0, 0)) for _ in range(2)]
+    for number, frame in enumerate(frames):
+        frame.paste((200, 100 * number, 0, 255), (64 * number, 0, 64 * number + 64, 64))
+
+    made = pool.decode(animation(frames, "PNG", disposal=1), CROPPED)
+
+    assert made.views == Views(frames=2, parts=4, pages=2)
+    for pixels, view in zip(made.pixels, made.views, strict=True):
+        page = Image.new("RGBA", (192, 64), "black" if view.on_black else "white")
+        seen = Image.alpha_composite(page, frames[view.frame]).convert("RGB")
+        assert (pixels == prepare_parts(seen, CROPPED, (96, 32), 4)[view.part]).all()
+
+
+def test_an_animation_has_fewer_parts_so_that_its_views_are_bounded(pool):
+    frames = [Image.new("RGB", (900, 100), (30 * n, 0, 0)) for n in range(LIMITS.max_frames)]
+    made = pool.decode(animation(frames, "WEBP"), CROPPED)
+    parts = 32 // len(frames)
+    assert (made.facts.frames, made.facts.parts) == (len(frames), parts)
+    assert made.facts.area_share == pytest.approx(parts / 9)
+
+
 def test_a_large_jpeg_is_scaled_down_while_it_is_decoded_unless_it_must_not_be(pool):
     data = encoded(drawing(1600, 1200), "JPEG", quality=95)
 
@@ -98,13 +150,39 @@ def test_a_large_jpeg_is_scaled_down_while_it_is_decoded_unless_it_must_not_be(p
     assert np.abs(scaled.pixels.astype(int) - exact.pixels).mean() < 1
 
 
+@pytest.fixture(scope="module")
+def photograph_of_200_megapixels():
+    return encoded(Image.new("L", (16_320, 12_240), 80), "JPEG")
+
+
+def test_a_telephones_200_megapixels_are_judged_in_little_memory_if_allowed(photograph_of_200_megapixels):
+    limits = replace(LIMITS, max_pixels=200_000_000)
+    with open_pool(limits, processes=1, memory_bytes=2**29) as opened:
+        picture = opened.decode(photograph_of_200_megapixels, SQUARE)
+
+    assert (picture.facts.width, picture.facts.height) == (16_320, 12_240)
+    assert np.abs(picture.pixels.astype(int) - 80).max() <= 1
+
+
+@pytest.mark.parametrize("most", [50_000_000, 199_000_000])
+def test_more_pixels_than_are_allowed_are_refused_by_our_own_limit(photograph_of_200_megapixels, most):
+    with open_pool(replace(LIMITS, max_pixels=most), processes=1) as opened:
+        message = refusal(opened, photograph_of_200_megapixels)
+
+    assert f"{most:,}" in message
+    assert "Pillow" not in message
+
+
 @pytest.mark.parametrize("data", [b"", b"a letter", GOOD[:200], b"x" * 30_000_000])
 def test_what_is_no_picture_is_refused_as_it_always_was_and_costs_no_child(pool, data):
     before = process_ids(pool)
     with pytest.raises(UndecodablePictureError) as expected:
         decode(data, LIMITS)
 
-    assert refusal(pool, data) == expected.value.message
+    with pytest.raises(UndecodablePictureError) as refused:
+        pool.decode(data, SQUARE)
+
+    assert (refused.value.message, refused.value.kind) == (expected.value.message, expected.value.kind)
     assert process_ids(pool) == before
 
 
@@ -315,6 +393,12 @@ with open_pool(child_module=POISONED, seconds=600) as pool:
     [
         {"shape": [1, 24, 33, 3]},
         {"shape": [3, 24, 32, 3]},
+        {"shape": [2, 24, 32, 3]},
+        {"pages": 2},
+        {"pages": 0},
+        {"pages": "two"},
+        {"width": 16},
+        {"height": 16},
         {"shape": [-1, 24, 32, 3]},
         {"shape": [1, 24, 32]},
         {"shape": "1"},
@@ -327,19 +411,37 @@ with open_pool(child_module=POISONED, seconds=600) as pool:
         {"height": float("inf")},
         {"format": "PNG\0"},
         {"format": 7},
+        {"time_share": 1.5},
+        {"time_share": -0.1},
+        {"time_share": float("nan")},
+        {"time_share": None},
     ],
 )
 def test_an_answer_that_makes_no_sense_is_noticed(changed):
-    header = {"format": "PNG", "width": 5, "height": 5, "frames": 1, "shape": [1, 24, 32, 3]} | changed
+    sound = {"format": "PNG", "width": 5, "height": 5, "frames": 1, "pages": 1, "shape": [1, 24, 32, 3]}
+    sound |= {"time_share": 1}
+    request = decoder_pool._Request(SQUARE, scaled=True, most_parts=6, seed="")
+
+    def answer(header):
+        return decoder_pool._prepared(b"", header, bytearray(24 * 32 * 3), LIMITS, request)
+
+    assert answer(sound).pixels.shape == (1, 24, 32, 3)
     with pytest.raises((BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError)):
-        decoder_pool._prepared(
-            decoder_pool._facts(b"", header, LIMITS), header, bytearray(24 * 32 * 3), SQUARE
-        )
+        answer(sound | changed)
 
 
-def test_a_refusal_that_quotes_the_pictures_bytes_is_fit_for_every_database(pool):
-    chunk = b"\0\0\0\x04\0\x1b\n?" + b"\0" * 8
+def test_the_frames_of_a_long_animation_are_drawn_by_the_deployments_key():
+    data = animation([numbered(number) for number in range(60)], "GIF", loop=0)
+    draws = []
+    for key in (b"a key", b"a key", b"another", b""):
+        with open_pool(processes=1, frame_key=key) as pool:
+            picture = pool.decode(data, SQUARE)
+            draws.append(picture.pixels.tobytes())
+            assert picture.facts.time_share == pytest.approx(8 / 60)
 
-    message = refusal(pool, GOOD[:33] + chunk + GOOD[33:])
+    assert draws[0] == draws[1]
+    assert len(set(draws)) == 3
 
-    assert message.isprintable()
+
+def test_a_refusal_that_quotes_the_pictures_bytes_is_fit_for_every_database(fragile):
+    assert refusal(fragile, poisoned(GOOD, "quote")) == "it begins with ??[2J??"

@@ -23,6 +23,7 @@ from support.store_records import (
 
 from worker.domain.decision import Decision
 from worker.domain.policy import Action
+from worker.domain.view import Views
 from worker.store import archive, embeddings, verdicts
 from worker.store.archive import ArchivedSubmission, Span
 from worker.store.database import Database
@@ -69,8 +70,16 @@ def test_every_frame_has_its_vector_as_it_was_stored(database):
     fill(database, 3)
     (chunk,) = read(database)
     assert (list(chunk.frames), chunk.views.tolist()) == ([2, 2, 2], [2, 2, 2])
+    assert not chunk.partly_seen.any()
     assert chunk.vectors.dtype == np.float16
     np.testing.assert_array_equal(chunk.vectors.astype(np.float32), np.tile(EMBEDDING, (3, 1)))
+
+
+def test_a_vector_is_known_by_its_view(database):
+    facts = replace(FACTS, width=300, height=900, frames=1, parts=3)
+    record(database, submission(), facts=facts, embedding=EMBEDDING[[0, 1] * 3])
+    (chunk,) = read(database)
+    assert chunk.views_of(0) == Views(frames=1, parts=3, pages=2, is_tall=True)
 
 
 def test_a_picture_seen_on_two_pages_has_two_vectors_a_frame(database):

@@ -7,7 +7,7 @@ from threading import Barrier
 
 import numpy as np
 import pytest
-from sqlalchemy import event, func, select, text
+from sqlalchemy import event, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from support.store_records import (
     ALCOHOL,
@@ -27,6 +27,7 @@ from support.store_records import (
 from worker.domain.decision import Decision
 from worker.domain.picture import PictureFacts
 from worker.domain.policy import Action
+from worker.domain.view import View, Views
 from worker.store import decision_search, decisions, embeddings, submissions
 from worker.store.database import Database
 from worker.store.tables import (
@@ -79,6 +80,9 @@ def test_a_decision_comes_back_as_it_was_written(database):
         reason="weapons 0.75",
         held_back=False,
         sha256=FACTS.sha256,
+        parts=1,
+        area_share=1.0,
+        time_share=1.0,
         created_at=found.created_at,
         scores=(WEAPONS, ALCOHOL),
     )
@@ -214,8 +218,61 @@ def test_a_picture_that_was_looked_at_on_two_pages_has_two_vectors_a_frame(datab
 
 def test_an_embedding_has_a_vector_for_every_frame(database):
     one_frame = PictureFacts("b" * 64, "PNG", 1, 1, frames=1)
-    with database.transaction() as session, pytest.raises(ValueError, match="1 frames, but 4 vectors"):
+    with (
+        database.transaction() as session,
+        pytest.raises(ValueError, match="1 frames of 1 parts, but 4 vectors"),
+    ):
         embeddings.keep(session, MODEL_DIGEST, [(one_frame, np.concatenate([EMBEDDING, EMBEDDING]))])
+
+
+def test_a_decision_says_which_view_showed_each_label_and_how_much_was_looked_at(database):
+    facts = PictureFacts("d" * 64, "PNG", 300, 900, 2, parts=3, area_share=0.75, time_share=0.5)
+    seen = replace(WEAPONS, view=View(1, True, 2, 3, is_tall=True))
+    decision = replace(REVIEW, scores=(seen, replace(ALCOHOL, view=View(0, False, 1, 3, is_tall=True))))
+    record(database, submission(), decision=decision, facts=facts, embedding=EMBEDDING[[0, 1] * 6])
+
+    with database.reading() as session:
+        (recorded,) = decisions.of_submissions(session, ["upload-1"])
+        stored = embeddings.find(session, facts.sha256, MODEL_DIGEST)
+    assert recorded.scores == decision.scores
+    assert (recorded.parts, recorded.area_share, recorded.time_share) == (3, 0.75, 0.5)
+    assert stored.facts == facts
+    assert stored.views == Views(2, 3, 2, is_tall=True)
+
+
+def test_a_decision_from_before_views_were_recorded_says_what_is_known(database):
+    record(database, submission(), facts=replace(FACTS, width=300, height=900))
+    with database.transaction() as session:
+        session.execute(update(DecisionRow).values(parts=None, area_share=None, time_share=None))
+        session.execute(update(LabelScoreRow).values(on_black=None))
+    with database.reading() as session:
+        (recorded,) = decisions.of_submissions(session, ["upload-1"])
+    assert (recorded.parts, recorded.area_share, recorded.time_share) == (None, None, None)
+    assert recorded.scores[0].view == View(frame=1, is_tall=True)
+
+
+@pytest.mark.parametrize(
+    ("other", "is_like"),
+    [
+        ({}, True),
+        ({"width": 900, "height": 300}, True),
+        ({"width": 300, "height": 900}, False),
+        ({"frames": 3, "parts": 2}, False),
+        ({"frames": 6, "parts": 1}, False),
+        ({"frames": 1, "parts": 3}, False),
+    ],
+)
+def test_pictures_are_compared_view_by_view_if_they_have_the_same_ones(database, other, is_like):
+    facts = PictureFacts("d" * 64, "PNG", 1800, 600, frames=2, parts=3)
+    beside = replace(facts, sha256="e" * 64, **other)
+    vectors = EMBEDDING[[0, 1] * 3]
+    with database.transaction() as session:
+        embeddings.keep(session, MODEL_DIGEST, [(facts, vectors), (beside, vectors)])
+    with database.reading() as session:
+        picture = embeddings.find(session, facts.sha256, MODEL_DIGEST)
+        names, found = embeddings.like(session, [beside.sha256], MODEL_DIGEST, picture)
+    assert names == [beside.sha256] * is_like
+    assert found.shape == (int(is_like), 6, 3)
 
 
 def test_a_refused_submission_is_listed_until_it_is_decided(database):

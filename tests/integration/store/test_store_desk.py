@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
 
+import pytest
 from sqlalchemy import delete, func, select, update
 from support.store_records import record, submission
 
@@ -115,12 +116,18 @@ def test_a_login_that_succeeds_forgets_the_failures_before_it(database):
     assert sign_in.by_proxy("ADA")
 
 
-def test_every_process_signs_with_the_same_key(database):
+@pytest.mark.parametrize("key", [desk_keys.picture_key, desk_keys.frame_key])
+def test_every_process_has_the_same_key(database, key):
     with database.transaction() as session:
-        first = desk_keys.picture_key(session)
-    with database.transaction() as session:
-        assert desk_keys.picture_key(session) == first
+        first = key(session)
+    with database.reading() as session:
+        assert key(session) == first
     assert len(first) == 32
+
+
+def test_each_purpose_has_a_key_of_its_own(database):
+    with database.transaction() as session:
+        assert desk_keys.picture_key(session) != desk_keys.frame_key(session)
 
 
 def test_a_source_is_kept_as_long_as_somebody_may_look(database):

@@ -53,6 +53,8 @@ def test_a_decision_comes_out_the_same(moderate, decided, name):
     (explanation,) = explained(moderate, decided, name)
     assert explanation["identical"], explanation["differences"]
     assert len(explanation["scores"]) == 6
+    assert [explanation[name] for name in ("parts", "area_share", "time_share")] == [1, 1.0, 1.0]
+    assert all({"frame", "on_black", "part"} <= score.keys() for score in explanation["scores"])
 
 
 def test_people_see_phrases_scores_and_thresholds(moderate, decided):

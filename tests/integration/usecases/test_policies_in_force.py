@@ -27,9 +27,9 @@ from worker.wiring.parts import image_reader, open_decoder, open_encoder
 
 PICTURE = InlineBytes(encoded(drawing(), "PNG"))
 #: Every picture reaches a threshold of 0, and none can pass one of 1 by much less than certainty.
-BLOCKS_ALL = "labels: {anything: {prompts: [a sticker], review: 0, block: 0}}\n"
+BLOCKS_ALL = "labels: {anything: {prompts: [a sticker], review: 0.000001, block: 0.000001}}\n"
 ALLOWS_ALL = "labels: {anything: {prompts: [a sticker], lookalikes: [an ordinary picture], review: 1}}\n"
-REVIEWS_ALL = "labels: {anything: {prompts: [a sticker], review: 0}}\n"
+REVIEWS_ALL = "labels: {anything: {prompts: [a sticker], review: 0.000001}}\n"
 LIMIT = 3
 
 

@@ -71,6 +71,38 @@ def test_a_policy_whose_tests_pass_gets_its_vectors(prepare, file):
     assert np.linalg.norm(vectors.matrix, axis=1) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("phrase", "said"),
+    [
+        ("“a dagger”", "the quotes “ ” are part of this phrase, and the model reads them"),
+        ("a кинжал", 'the model cannot read "кинжал": its vocabulary has not all of these characters'),
+        ("a dagger 🗡", 'the model cannot read "🗡": its vocabulary has not all of these characters'),
+        ("d a g g e r", 'the model has no word for "d a g g e r" and reads single letters'),
+    ],
+)
+def test_what_the_model_cannot_read_is_put_in_force_with_one_line_in_the_log(
+    prepare, file, caplog, phrase, said
+):
+    prepared(prepare, file, TEXT.replace("crossed swords, a dagger", f"crossed swords, {phrase}"))
+    assert caplog.messages == [
+        f"policy small: {file}:6:31: {said}; `moderate policy check {file}` shows the way out"
+    ]
+
+
+def test_however_much_there_is_to_say_the_log_has_one_line(prepare, file, caplog):
+    prepared(prepare, file, TEXT.replace("crossed swords, a dagger", "crossed swords, нож, меч, лук"))
+    (line,) = caplog.messages
+    assert ":6:31: the model cannot read" in line
+    assert line.endswith(f", and 2 more warnings; `moderate policy check {file}` shows all")
+
+
+def test_the_policy_of_the_bundled_model_is_read_without_a_word(prepare, caplog):
+    file = CASES.parent / "stickers.yaml"
+    policy, text = read_policy(file)
+    prepare(policy, file, text)
+    assert caplog.messages == []
+
+
 def test_every_failing_test_is_named_with_its_place_and_the_scores_that_decided(prepare, file):
     wrong = TEXT.replace("{action: review, labels: [weapons]}", "{action: allow}").replace(
         "cat.jpg\n    expect: {action: allow}", "cat.jpg\n    expect: {labels: [weapons]}"

@@ -14,7 +14,7 @@ from worker.domain.review import ReviewKind, place_in_queue
 from worker.domain.reviewer import Reviewer, Role
 from worker.domain.submission import LocalFile, Submission
 from worker.domain.verdict import Answer
-from worker.errors import ReviewConflictError
+from worker.errors import ReviewConflictError, UndecodablePictureError
 from worker.store import (
     decisions,
     golden_items,
@@ -267,7 +267,9 @@ def answer(review, action, **claim):
 )
 def test_what_was_shown_of_no_picture_is_compared_with_the_bytes_on_record(rows, api, said, action, answered):
     """The decision has no digest, since nothing was judged; the submission has that of what was refused."""
-    undecided_item(rows, "one", decide_undecodable(POLICY, "it is no picture"), "a" * 64)
+    undecided_item(
+        rows, "one", decide_undecodable(POLICY, UndecodablePictureError("it is no picture")), "a" * 64
+    )
     (review,) = claimed(api)
     given = api.post("/v1/reviews/verdict", json=answer(review, action, sha256=said * 64))
     if answered is None:
@@ -417,7 +419,9 @@ def test_what_could_not_be_read_when_it_was_judged_is_shown_as_what_is_there_now
 
 
 def test_what_was_no_picture_when_it_was_judged_has_changed_if_it_is_one_now(rows, ada):
-    undecided_item(rows, "one", decide_undecodable(POLICY, "it is no picture"), "a" * 64)
+    undecided_item(
+        rows, "one", decide_undecodable(POLICY, UndecodablePictureError("it is no picture")), "a" * 64
+    )
     overwrite(rows, "one")
     _, page = ada.take()
     assert ada.get(picture_address(page)).status_code == 409

@@ -12,11 +12,12 @@ from worker.domain.decision import Decision
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore
 from worker.domain.submission import LocalFile, Submission
+from worker.domain.view import View
 from worker.store import decisions, policy_versions, submissions
 from worker.store.column_types import utc_now
 from worker.store.tables import DecisionRow
 
-WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "an everyday scene", 0.25, frame=1)
+WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "an everyday scene", 0.25, view=View(frame=1))
 POLICY = Policy("default", ("an everyday scene",), (Label("weapons", ("a handgun",), severity=4),))
 STRICT = replace(POLICY, name="strict")
 REVIEW = Decision(Action.REVIEW, "weapons 0.75", (WEAPONS,), ("weapons",), severity=4)
@@ -112,6 +113,8 @@ def test_a_decision_tells_all_that_is_recorded(database, api):
             "background": "an everyday scene",
             "background_cosine": 0.25,
             "frame": 1,
+            "on_black": False,
+            "part": 0,
         }
     ]
     assert (decision["action"], decision["labels"], decision["severity"]) == ("review", ["weapons"], 4)

@@ -14,6 +14,7 @@ from worker.domain.comparison import BINS, Change, Tally, days_of
 from worker.domain.decision import decide
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import PhraseVectors, score
+from worker.domain.seen import WHOLE, Seen
 
 DIMENSION = 6
 PHRASES = [f"phrase {n}" for n in range(10)]
@@ -41,9 +42,11 @@ POLICIES = st.builds(
     background=SOME_PHRASES,
     labels=LABELS.map(tuple),
     templates=st.sampled_from(TEMPLATES),
+    on_partly_seen=st.sampled_from(Action),
 )
 SEEDS = st.integers(0, 2**32 - 1)
 FRAMES = st.lists(st.integers(1, 3), min_size=1, max_size=12)
+PARTLY = Seen(time_share=0.3)
 SCALES = st.floats(1, 150)
 
 
@@ -65,10 +68,13 @@ def pictures(seed, frames):
 
 
 def judged(policy, vectors, embeddings, frames, scale):
-    """Return the ordinary decision about each picture."""
+    """Return the ordinary decision about each picture; of every third one, not enough was looked at."""
     ends = np.cumsum(frames)
     frames_of = [embeddings[end - n : end].astype(np.float32) for n, end in zip(frames, ends, strict=True)]
-    return [decide(policy, score(policy, embedding, vectors, scale)) for embedding in frames_of]
+    return [
+        decide(policy, score(policy, embedding, vectors, scale), PARTLY if n % 3 == 0 else WHOLE)
+        for n, embedding in enumerate(frames_of)
+    ]
 
 
 def on_a_threshold(policy, decision):
@@ -84,7 +90,8 @@ def on_a_threshold(policy, decision):
 @given(POLICIES, POLICIES, SEEDS, FRAMES, SCALES)
 def test_every_picture_is_decided_as_by_the_ordinary_rule(old, new, seed, frames, scale):
     embeddings, policies = pictures(seed, frames), [(p, vectors_of(p, seed + 1)) for p in (old, new)]
-    found = Backtest(policies, scale).judge(embeddings, np.array(frames))
+    partly_seen = np.arange(len(frames)) % 3 == 0
+    found = Backtest(policies, scale).judge(embeddings, np.array(frames), partly_seen)
     for (policy, vectors), many in zip(policies, found, strict=True):
         for n, one in enumerate(judged(policy, vectors, embeddings, frames, scale)):
             np.testing.assert_allclose(many.scores[:, n], [s.score for s in one.scores], atol=ROUNDING)

@@ -7,17 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain.decision import decide, decide_undecodable, decide_unreadable, hold_back
+from worker.domain.picture import PictureFacts
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.review import ReviewKind, kind_of_review, priority
 from worker.domain.scoring import LabelScore
+from worker.domain.seen import WHOLE, Seen
+from worker.domain.view import FIRST, View
+from worker.errors import UndecodableKind, UndecodablePictureError
 
 WEAPONS = Label("weapons", ("a handgun",), review=0.5, block=0.9, severity=4)
 ALCOHOL = Label("alcohol", ("a beer",), review=0.3, severity=2)
 POLICY = Policy("posts", ("a person",), (WEAPONS, ALCOHOL))
 
 
-def scored(label: str, value: float, frame: int = 0) -> LabelScore:
-    return LabelScore(label, value, f"a {label} prompt", 0.25, "a person", 0.21, frame)
+def scored(label: str, value: float, view: View = FIRST) -> LabelScore:
+    return LabelScore(label, value, f"a {label} prompt", 0.25, "a person", 0.21, view)
 
 
 def decided(weapons: float, alcohol: float):
@@ -53,6 +57,42 @@ def test_a_label_that_excludes_it_keeps_every_label_from_blocking():
     assert with_art(0.6).flagged == ("weapons", "art")
 
 
+@pytest.mark.parametrize("by_scores", [0.1, 0.6, 0.95])
+@pytest.mark.parametrize("on_partly_seen", Action)
+def test_a_picture_that_is_partly_seen_is_judged_no_milder_than_its_policy_says(by_scores, on_partly_seen):
+    policy = replace(POLICY, on_partly_seen=on_partly_seen)
+    scores = [scored("weapons", by_scores), scored("alcohol", 0)]
+    whole, half, less = (
+        decide(policy, scores, seen) for seen in (WHOLE, Seen(0.5, 0.5), Seen(time_share=0.499))
+    )
+    actions = list(Action)
+
+    assert replace(half, reason=whole.reason) == whole
+    assert actions.index(less.action) == max(actions.index(whole.action), actions.index(on_partly_seen))
+    assert (less.scores, less.flagged, less.severity) == (whole.scores, whole.flagged, whole.severity)
+    assert less.reason == f"{whole.reason}; frames shown for 49% of the time were looked at"
+
+
+def test_a_picture_that_is_partly_seen_goes_to_a_person_by_default():
+    assert decided(0.1, 0.1).action is Action.ALLOW
+    assert decide(POLICY, [scored("weapons", 0.1)], Seen(time_share=0.31)).action is Action.REVIEW
+
+
+def test_the_reason_names_the_share_of_the_area_too():
+    decision = decide(POLICY, [scored("weapons", 0.1)], Seen(0.29, 0.4))
+    assert decision.reason.endswith(
+        "; frames shown for 29% of the time were looked at; 40% of the picture was looked at"
+    )
+
+
+def test_a_label_that_excludes_it_keeps_a_partly_seen_picture_from_blocking():
+    art = Label("art", ("a painting",), review=0.5, exclude_from_automatic_block=True)
+    policy = Policy("posts", ("a person",), (art,), on_partly_seen=Action.BLOCK)
+
+    assert decide(policy, [scored("art", 0.6)], Seen(0.1)).action is Action.REVIEW
+    assert decide(policy, [scored("art", 0.4)], Seen(0.1)).action is Action.BLOCK
+
+
 def test_a_block_that_is_held_back_is_a_review_and_says_so():
     held = hold_back(decided(0.95, 0), limit=500)
     assert (held.action, held.held_back, held.flagged) == (Action.REVIEW, True, ("weapons",))
@@ -74,12 +114,29 @@ def test_the_reason_names_phrases_scores_and_thresholds():
 
 
 def test_the_reason_says_on_which_page_a_transparent_picture_shows_it():
-    hidden = replace(scored("weapons", 0.6, frame=3), on_black=True)
-    assert decide(POLICY, [hidden]).reason.endswith("by 0.040 in frame 3 on a black page")
+    hidden = scored("weapons", 0.6, View(frame=3, on_black=True))
+    assert decide(POLICY, [hidden]).reason.endswith("by 0.040 in the 4th frame looked at on a black page")
 
 
 def test_the_reason_names_the_frame_of_an_animation():
-    assert decide(POLICY, [scored("weapons", 0.6, frame=3)]).reason.endswith("by 0.040 in frame 3")
+    assert decide(POLICY, [scored("weapons", 0.6, View(frame=3))]).reason.endswith(
+        "by 0.040 in the 4th frame looked at"
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(1.0, ""), (0.75, ""), (0.6, "; 60% of the picture was looked at")]
+)
+def test_the_reason_says_if_much_was_not_looked_at(share, words):
+    facts = PictureFacts("a" * 64, "PNG", 9000, 900, 1, parts=6, area_share=share)
+    scores = [scored("weapons", 0.6, View(part=5, parts=6))]
+    assert decide(POLICY, scores, facts.seen).reason == (
+        'weapons 0.60 (review at 0.5): "a weapons prompt" beat "a person" by 0.040 '
+        f"in the 6th of 6 parts from the left{words}"
+    )
+    assert decide(POLICY, [scored("weapons", 0)], facts.seen).reason == (
+        f"no label reached its threshold; nearest weapons 0.00{words}"
+    )
 
 
 def test_what_blocks_comes_before_what_is_more_severe():
@@ -103,12 +160,25 @@ def test_a_policy_without_labels_allows_and_says_why():
 
 @pytest.mark.parametrize("action", list(Action))
 def test_what_cannot_be_judged_is_decided_by_the_policy(action):
-    undecodable = decide_undecodable(replace(POLICY, on_undecodable=action), "the file is empty")
+    refusal = UndecodablePictureError("the file is empty", kind=UndecodableKind.EMPTY)
+    undecodable = decide_undecodable(replace(POLICY, on_undecodable=action), refusal)
     unreadable = decide_unreadable(replace(POLICY, on_error=action), "there is no such file")
     assert (undecodable.action, unreadable.action) == (action, action)
     assert undecodable.reason == "not judged, the file is empty"
     assert unreadable.reason == "not judged, there is no such file"
     assert undecodable.scores == unreadable.scores == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "action"), [("pdf", Action.ALLOW), ("svg", Action.BLOCK), ("tiff", Action.REVIEW)]
+)
+def test_what_cannot_be_judged_is_decided_by_its_kind(kind, action):
+    kinds = ((UndecodableKind.PDF, Action.ALLOW), (UndecodableKind.SVG, Action.BLOCK))
+    refusal = UndecodablePictureError("it is a file", kind=UndecodableKind(kind))
+
+    decision = decide_undecodable(replace(POLICY, on_undecodable_kinds=kinds), refusal)
+
+    assert (decision.action, decision.reason) == (action, "not judged, it is a file")
 
 
 LABELS = st.lists(

@@ -6,6 +6,7 @@ from worker.domain.decision import Decision, decide, decide_undecodable
 from worker.domain.expectation import decisive_scores, in_words, meets
 from worker.domain.policy import Action, Label, Policy, PolicyTest
 from worker.domain.scoring import LabelScore
+from worker.errors import UndecodablePictureError
 
 POLICY = Policy(
     "p",
@@ -72,7 +73,8 @@ def test_where_nothing_came_and_nothing_was_expected_the_nearest_label_decides()
 
 
 def test_what_could_not_be_judged_has_no_scores():
-    assert decisive_scores(POLICY, expecting(Action.ALLOW), decide_undecodable(POLICY, "broken")) == ()
+    undecodable = decide_undecodable(POLICY, UndecodablePictureError("broken"))
+    assert decisive_scores(POLICY, expecting(Action.ALLOW), undecodable) == ()
 
 
 def test_a_score_says_which_phrase_won():

@@ -1,4 +1,4 @@
-"""Pictures look the same where every frame does."""
+"""Pictures look the same if every view does."""
 
 import numpy as np
 from hypothesis import given
@@ -12,7 +12,7 @@ def unit(*rows):
     return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
 
 
-def test_the_least_similar_frame_decides():
+def test_the_least_similar_view_decides():
     picture = unit([1, 0], [0, 1])
     others = np.stack([unit([1, 0], [1, 0]), picture, unit([0, 1], [1, 0])])
     assert set(nearly_same(picture, others, 0.9)) == {1}

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from worker.domain.policy import Action, Label, Policy, PolicyTest, Reviewing
+from worker.errors import UndecodableKind
 
 POLICY = Policy(
     name="posts",
@@ -33,7 +34,9 @@ def test_an_equal_policy_has_the_same_digest():
         {"background": ("a person",)},
         {"templates": ("{}",)},
         {"on_undecodable": Action.BLOCK},
+        {"on_undecodable_kinds": ((UndecodableKind.PDF, Action.ALLOW),)},
         {"on_error": Action.ALLOW},
+        {"on_partly_seen": Action.ALLOW},
         {"labels": (WEAPONS,)},
         {"automatic_blocks_per_hour": 500},
         {"share_of_allowed": 0.01},

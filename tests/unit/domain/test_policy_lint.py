@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from worker.domain.policy import Label, Policy
-from worker.domain.policy_lint import INSIDE, MIN_PICTURES, SAME, Finding, lint_on_pictures, lint_phrases
+from worker.domain.policy_lint import (
+    COLLAPSED,
+    INSIDE,
+    MIN_PICTURES,
+    NOISE,
+    SAME,
+    Finding,
+    lint_collapsed,
+    lint_on_pictures,
+    lint_phrases,
+)
 from worker.domain.scoring import PhraseVectors
 
 AXES = ("gun", "beer", "person", "toy", "sky")
@@ -125,3 +135,40 @@ def test_a_single_picture_on_which_the_background_wins_is_enough():
 def test_few_pictures_say_nothing():
     assert on_pictures(uploads(axis("person"))[1:]) == []
     assert on_pictures(np.empty((0, 0), np.float32)) == []
+
+
+@pytest.mark.parametrize(("cosine", "collapsed"), [(COLLAPSED + 0.0002, True), (COLLAPSED - 0.0002, False)])
+def test_different_phrases_with_one_vector_are_named_together(cosine, collapsed):
+    policy, vectors = policy_of(
+        {"a person": axis("person"), "ナイフ": near("person", cosine, "sky")},
+        ("weapons", {"a handgun": axis("gun")}, {"нож": near("person", cosine, "sky"), "a toy": axis("toy")}),
+    )
+    findings = lint_collapsed(policy, vectors)
+    if not collapsed:
+        # These two have the very same one.
+        assert [finding.phrase for finding in findings] == ["ナイフ"]
+        return
+    (finding,) = findings
+    assert (finding.at, finding.phrase) == (("background",), "a person")
+    assert finding.message == '"a person" is one and the same to the model as "ナイフ", "нож"'
+
+
+def test_a_phrase_in_capitals_is_no_other_phrase():
+    policy, vectors = policy_of(PERSON, ("weapons", {"a Gun": axis("gun"), "a gun": axis("gun")}, {}))
+    assert lint_collapsed(policy, vectors) == []
+
+
+@pytest.mark.parametrize(("likeness", "noise"), [(NOISE + 0.2, True), (NOISE - 0.2, False)])
+def test_a_phrase_that_pictures_are_near_as_to_random_letters_is_named(likeness, noise):
+    pictures = np.random.default_rng(0).normal(size=(4000, len(AXES))).astype(np.float32)
+    pictures /= np.linalg.norm(pictures, axis=1, keepdims=True)
+    policy, vectors = policy_of(
+        {"a person": axis("person")}, ("weapons", {"a hndgn": near("sky", likeness, "gun")}, {})
+    )
+    nonsense = (
+        np.stack([near("sky", 0.9, "toy"), near("sky", 0.9, "beer")]) - 0.3 * axis("toy") - 0.3 * axis("beer")
+    )
+    findings = [
+        f for f in lint_on_pictures(policy, vectors, pictures, nonsense) if "random letters" in f.message
+    ]
+    assert places(findings) == ([(("labels", "weapons", "prompts"), "a hndgn")] if noise else [])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from worker.domain.decision import decide
 from worker.domain.policy import Label, Policy
 from worker.domain.scoring import PhraseVectors, Scorer, rank_labels, score, score_pairs, sigmoid
+from worker.domain.view import Views
 
 DIMENSION = 6
 PHRASES = [f"phrase {n}" for n in range(12)]
@@ -140,11 +141,10 @@ def test_where_the_background_wins_everywhere_no_label_is_forced_to(labels, embe
 def test_frames_on_a_black_page_count_like_the_others_and_are_told_apart(policy, embedding, vectors, scale):
     frames = len(embedding)
     on_two_pages = np.concatenate([embedding, -embedding])
-    told = score(policy, on_two_pages, vectors, scale, frames)
+    told = score(policy, on_two_pages, vectors, scale, Views(frames, pages=2))
     for found, plain in zip(told, score(policy, on_two_pages, vectors, scale), strict=True):
-        assert (found.frame + frames * found.on_black, found.score) == (plain.frame, plain.score)
-        assert found.frame < frames
-        assert not plain.on_black
+        assert found.view == Views(frames, pages=2)[plain.view.frame]
+        assert found.score == plain.score
 
 
 @given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
@@ -152,13 +152,13 @@ def test_a_picture_scores_as_its_strongest_frame(policy, embedding, vectors, sca
     frames = [score(policy, frame[None], vectors, scale) for frame in embedding]
     for number, found in enumerate(score(policy, embedding, vectors, scale)):
         assert found.score == pytest.approx(max(frame[number].score for frame in frames), abs=1e-4)
-        assert found.margin == pytest.approx(frames[found.frame][number].margin, abs=1e-5)
+        assert found.margin == pytest.approx(frames[found.view.frame][number].margin, abs=1e-5)
 
 
 @given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
 def test_the_phrases_named_are_those_that_decided(policy, embedding, vectors, scale):
     for label, found in zip(policy.labels, score(policy, embedding, vectors, scale), strict=True):
-        frame = embedding[found.frame]
+        frame = embedding[found.view.frame]
 
         def cosine(phrase, frame=frame):
             return float(frame @ vectors.matrix[vectors.index[phrase]])

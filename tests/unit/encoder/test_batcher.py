@@ -16,6 +16,7 @@ class GatedEncoder:
 
     name, digest, dimension = "gated", "d1", 2
     scale, bias, pairwise, window = 10.0, -1.0, True, 7
+    precision = "float32"
     preprocessing = Preprocessing(3, width=32, height=32)
 
     def __init__(self, *, gate_open):
@@ -38,6 +39,12 @@ class GatedEncoder:
 
     def count_tokens(self, texts):
         return [len(text) for text in texts]
+
+    def pieces(self, texts):
+        return [list(text) for text in texts]
+
+    def vocabulary(self):
+        return frozenset({"a"})
 
 
 @pytest.fixture
@@ -216,4 +223,7 @@ def test_everything_else_is_the_encoders_own(open_batcher):
     assert (batcher.name, batcher.digest, batcher.dimension) == ("gated", "d1", 2)
     assert (batcher.scale, batcher.bias, batcher.pairwise, batcher.window) == (10.0, -1.0, True, 7)
     assert batcher.count_tokens(["a", "bb"]) == [1, 2]
+    assert batcher.pieces(["a", "bb"]) == [["a"], ["b", "b"]]
+    assert batcher.vocabulary() == {"a"}
+    assert batcher.precision == "float32"
     assert batcher.preprocessing == GatedEncoder.preprocessing

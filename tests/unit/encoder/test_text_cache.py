@@ -10,6 +10,7 @@ from worker.images.preprocessing import Preprocessing
 class CountingEncoder:
     name, digest, dimension = "counting", "d1", 2
     scale, bias, pairwise, window = 10.0, -1.0, True, 7
+    precision = "float32"
     preprocessing = Preprocessing(3, width=32, height=32)
 
     def __init__(self):
@@ -24,6 +25,12 @@ class CountingEncoder:
 
     def count_tokens(self, texts):
         return [len(text) for text in texts]
+
+    def pieces(self, texts):
+        return [list(text) for text in texts]
+
+    def vocabulary(self):
+        return frozenset({"a"})
 
 
 @pytest.fixture
@@ -121,4 +128,7 @@ def test_everything_else_is_the_encoders_own(encoder):
     assert (cache.name, cache.digest, cache.dimension) == ("counting", "d1", 2)
     assert (cache.scale, cache.bias, cache.pairwise, cache.window) == (10.0, -1.0, True, 7)
     assert cache.count_tokens(["a", "bb"]) == [1, 2]
+    assert cache.pieces(["a", "bb"]) == [["a"], ["b", "b"]]
+    assert cache.vocabulary() == {"a"}
+    assert cache.precision == "float32"
     assert cache.preprocessing == CountingEncoder.preprocessing

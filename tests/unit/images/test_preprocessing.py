@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.siglip2.image_processing_pil_siglip2 import get_image_size_for_max_num_patches
 
-from worker.images.preprocessing import Preprocessing, prepare
+from worker.images.preprocessing import Preprocessing, prepare, prepare_parts
 
 EXACT = Preprocessing(3, width=40, height=30)
 CROPPED = Preprocessing(3, shortest_edge=40, crop_width=32, crop_height=32)
@@ -29,6 +29,22 @@ def test_the_centre_is_cut_out():
     rule = Preprocessing(0, shortest_edge=60, crop_width=60, crop_height=60)
 
     assert (prepare(picture, rule) == (0, 255, 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "firsts"),
+    [((100, 40), [0, 30, 60]), ((40, 100), [0, 30, 60]), ((40, 40), [0, 0, 0])],
+)
+def test_parts_are_evenly_spaced_along_the_long_side_from_end_to_end(size, firsts):
+    rule = Preprocessing(0, shortest_edge=40, crop_width=40, crop_height=40)
+    ramp = np.arange(max(size), dtype=np.uint8)
+    pixels = np.broadcast_to(ramp if size[0] >= size[1] else ramp[:, None], size[::-1])
+    picture = Image.fromarray(pixels.copy()).convert("RGB")
+
+    parts = prepare_parts(picture, rule, rule.resized(size), 3)
+
+    assert [int(part.min()) for part in parts] == firsts
+    assert all(part.shape == (40, 40, 3) for part in parts)
 
 
 def test_around_what_is_smaller_than_the_cut_there_is_black():

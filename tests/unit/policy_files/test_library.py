@@ -61,6 +61,32 @@ def test_loading_reads_every_policy_of_the_folder(folder):
     assert library.names == ["avatars", "posts"]
 
 
+def test_what_only_looks_like_a_policy_is_logged_once_and_not_read(folder, caplog):
+    (folder / "avatars.YAML").write_text(policy_text("avatars"), encoding="utf-8")
+    library = PolicyLibrary(folder, embed)
+    library.load()
+    (folder / "cats.yaml.txt").write_text(policy_text("cats"), encoding="utf-8")
+    library.refresh()
+    library.refresh()
+    assert library.names == ["posts"]
+    assert [message.partition(" is not read as a policy: ")[0] for message in caplog.messages[-2:]] == [
+        f"{folder / 'avatars.YAML'}",
+        f"{folder / 'cats.yaml.txt'}",
+    ]
+    assert caplog.text.count("is not read as a policy") == 2
+
+
+def test_a_file_that_a_rule_of_today_refuses_stays_in_force_as_it_was(folder, file, caplog):
+    # As after an upgrade: what was in force broke no rule of its time.
+    before = policy_text("posts", "a\u00a0handgun") + "    review: 0\n"
+    file.write_text(before, encoding="utf-8")
+    library = PolicyLibrary(folder, embed, {"posts": before}.get)
+    library.load()
+    assert prompt_in_force(library) == "a handgun"
+    assert "NO-BREAK SPACE (U+00A0)" in library.refusals[file]
+    assert "the last good version stays in force" in caplog.text
+
+
 def test_what_is_in_force_comes_with_its_text_vectors_and_time(library):
     live = library.current("posts")
     assert live.text == policy_text("posts")

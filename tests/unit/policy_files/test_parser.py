@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from worker.domain.policy import DEFAULT_TEMPLATES, Action, Label, Policy, PolicyTest
-from worker.errors import InvalidPolicyError
+from worker.errors import InvalidPolicyError, UndecodableKind
 from worker.policy_files.parser import MAX_FILE_BYTES, parse_policy, read_policy
 from worker.policy_files.schema import (
     MAX_LABELS,
@@ -47,7 +47,36 @@ def test_what_is_left_out_has_the_documented_value():
         templates=DEFAULT_TEMPLATES,
         on_undecodable=Action.REVIEW,
         on_error=Action.REVIEW,
+        on_partly_seen=Action.REVIEW,
     )
+
+
+def test_kinds_of_files_are_read_and_what_is_as_the_default_says_nothing():
+    written = SMALL + "on_undecodable: {svg: block, default: allow, pdf: allow, broken: review}\n"
+    plain = parse_policy(SMALL + "on_undecodable: allow\n", "small.yaml")
+
+    policy = parse_policy(written, "small.yaml")
+
+    assert policy.on_undecodable is Action.ALLOW
+    assert policy.on_undecodable_kinds == (
+        (UndecodableKind.BROKEN, Action.REVIEW),
+        (UndecodableKind.SVG, Action.BLOCK),
+    )
+    assert [policy.action_for(UndecodableKind(kind)).value for kind in ("svg", "pdf", "truncated")] == [
+        "block",
+        "allow",
+        "allow",
+    ]
+    same = SMALL + "on_undecodable: {default: allow, pdf: allow}\n"
+    assert parse_policy(same, "small.yaml").digest == plain.digest != policy.digest
+
+
+def test_every_kind_can_be_named():
+    kinds = ", ".join(f"{kind.value}: block" for kind in UndecodableKind)
+
+    policy = parse_policy(f"{SMALL}on_undecodable: {{{kinds}}}\n", "small.yaml")
+
+    assert {kind for kind, _ in policy.on_undecodable_kinds} == set(UndecodableKind)
 
 
 def test_every_key_is_read():
@@ -66,12 +95,13 @@ def test_every_key_is_read():
           - "a sword:
             sharp"
         lookalikes: [a toy]
-        review: 0
+        review: 0.1
         block: 1
         severity: 5
       alcohol: {prompts: [a beer], review: .25, exclude_from_automatic_block: yes}
     on_undecodable: block
     on_error: allow
+    on_partly_seen: block
     limits: {automatic_blocks_per_hour: 0}
     audit: {share_of_allowed: 1}
     shadow: true
@@ -87,11 +117,12 @@ def test_every_key_is_read():
         templates=("{}", "a drawing of {}"),
         background=("a person", "no"),
         labels=(
-            Label("weapons", ("a handgun", "a sword: sharp"), "Guns.", ("a toy",), 0.0, 1.0, 5),
+            Label("weapons", ("a handgun", "a sword: sharp"), "Guns.", ("a toy",), 0.1, 1.0, 5),
             Label("alcohol", ("a beer",), review=0.25, exclude_from_automatic_block=True),
         ),
         on_undecodable=Action.BLOCK,
         on_error=Action.ALLOW,
+        on_partly_seen=Action.BLOCK,
         automatic_blocks_per_hour=0,
         share_of_allowed=1.0,
         shadow=True,
@@ -146,7 +177,7 @@ def test_a_picture_that_links_to_itself_or_has_no_possible_name_is_refused(tmp_p
 
 
 def test_numbers_become_the_types_of_the_domain():
-    label = parse_policy(SMALL + "    review: 0\n    block: 1\n", "small.yaml").label("weapons")
+    label = parse_policy(SMALL + "    review: 1\n    block: 1\n", "small.yaml").label("weapons")
     assert (type(label.review), type(label.block)) == (float, float)
 
 

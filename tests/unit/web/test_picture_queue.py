@@ -7,7 +7,7 @@ import pytest
 
 from worker.domain.picture import PictureState
 from worker.errors import SourceMissingError
-from worker.usecases.show_picture import ShownPicture, Variant, View
+from worker.usecases.show_picture import PictureRequest, ShownPicture, Variant
 from worker.web.desk.picture_queue import MOST_WAITING, PictureQueue
 from worker.web.problems import ProblemError
 
@@ -33,7 +33,7 @@ class Maker:
 
 
 def view(n):
-    return View(f"upload-{n}", Variant.CLEAR)
+    return PictureRequest(f"upload-{n}", Variant.CLEAR)
 
 
 def test_many_requests_for_one_view_are_one_piece_of_work():

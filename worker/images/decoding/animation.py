@@ -1,10 +1,25 @@
-"""Chooses which frames of an animation are looked at."""
+"""Walks through the frames of an animation, as far as a browser shows them."""
 
+import math
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
+import numpy as np
 from PIL import Image
 
-from worker.errors import UndecodablePictureError
+from worker.errors import UndecodableKind, UndecodablePictureError
+from worker.images.decoding.apng import Apng
+from worker.images.decoding.display_time import (
+    frame_milliseconds,
+    has_default_image,
+    plays,
+    time_on_screen,
+)
+from worker.images.decoding.gif import Gif
+from worker.images.decoding.sampling import Sample, choose
+from worker.images.decoding.sketch import Sketch, sketch
+from worker.images.decoding.truncation import load_whole
 from worker.images.limits import Limits
 
 #: The further pictures of an MPO or a HEIC (depth, gain map, other eye) are never shown: it counts as still.
@@ -13,22 +28,81 @@ _ANIMATED: Final = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _MAX_FRAMES_WALKED: Final = 10_000
 
 
-def frame_indices(image: Image.Image, limits: Limits) -> list[int]:
-    """Return which frames to look at: the first, the last, and evenly between."""
-    total = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
-    count = min(total, limits.max_frames)
-    if total == 1:
-        return [0]
-    _check_animation(image.size, total, count, limits)
-    return [round(step * (total - 1) / max(1, count - 1)) for step in range(count)]
+def frame_count(image: Image.Image, data: bytes, limits: Limits) -> int:
+    """Return how many frames a picture has; UndecodablePictureError if that is more than we judge."""
+    if image.format == "GIF":
+        return _count_gif_frames(image, data, limits)
+    total = int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
+    if image.format == "PNG" and total > 1:
+        # Its header can claim more.
+        total = min(total, len(Apng(data)))
+    if total > 1:
+        _check_animation(image.size, total, limits)
+    return total
 
 
-def _check_animation(size: tuple[int, int], total: int, count: int, limits: Limits) -> None:
+def _count_gif_frames(image: Image.Image, data: bytes, limits: Limits) -> int:
+    gif = Gif.read(data)
+    if len(gif.frames) > 1:
+        # A frame can be larger than the canvas, and is decoded whole.
+        largest = max((image.size, *(frame.size for frame in gif.frames)), key=math.prod)
+        _check_animation(largest, len(gif.frames), limits)
+    return len(gif.frames)
+
+
+def sample_frames(image: Image.Image, data: bytes, limits: Limits, seed: bytes) -> Sample:
+    """Walk through a whole animation, and choose the frames to look at."""
+    milliseconds: list[float] = []
+    sketches: list[Sketch] = []
+    for frame in walk(image, data, frame_count(image, data, limits), limits):
+        is_default = not sketches and has_default_image(image)
+        milliseconds.append(0 if is_default else frame_milliseconds(frame))
+        sketches.append(sketch(frame))
+    last = len(sketches) - 1
+    # The last one may be where the animation rests: also in formats of which Pillow does not say so.
+    required = dict.fromkeys((0, min(1, last), last) if has_default_image(image) else (0, last))
+    times = time_on_screen(milliseconds, plays(image, data))
+    return choose(times, np.stack(sketches), tuple(required), limits.max_frames, seed)
+
+
+def walk(image: Image.Image, data: bytes, count: int, limits: Limits) -> Iterator[Image.Image]:
+    """Yield the first frames, each once it is loaded; end early if the file breaks off after the first one.
+
+    UndecodablePictureError, or any error of Pillow's, if not even the first frame can be shown.
+    """
+    if image.format == "GIF":
+        yield from islice(Gif.read(data).composed(limits), count)
+    elif image.format == "PNG" and count > 1:
+        for frame in islice(Apng(data).composed(), count):
+            # Which colours its numbers mean.
+            frame.info = image.info | frame.info
+            frame.info.pop("transparency", None)
+            yield frame
+    else:
+        yield from _loaded(image, count, limits)
+
+
+def _loaded(image: Image.Image, count: int, limits: Limits) -> Iterator[Image.Image]:
+    for index in range(count):
+        try:
+            image.seek(index)
+            load_whole(image)
+        except (OSError, EOFError):
+            if index == 0:
+                raise
+            return
+        # Some formats say the true size only now.
+        limits.check_size(image.size)
+        yield image
+
+
+def _check_animation(size: tuple[int, int], total: int, limits: Limits) -> None:
     width, height = size
     area = width * height
     too_slow = total > _MAX_FRAMES_WALKED or total * area > limits.max_animation_pixels
-    too_large = count * area > limits.max_pixels
+    too_large = min(total, limits.max_frames) * area > limits.max_pixels
     if too_slow or too_large:
         raise UndecodablePictureError(
-            f"the animation has {total:,} frames of {width:,} x {height:,} pixels, more than is judged"
+            f"the animation has {total:,} frames of {width:,} x {height:,} pixels, more than is judged",
+            kind=UndecodableKind.TOO_LARGE,
         )

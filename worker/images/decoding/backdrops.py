@@ -12,15 +12,21 @@ _BLACK: Final = (0, 0, 0)
 #: Share of a picture that its alpha has to let through before it is looked at on black too: what hides on
 #: white differs from it on black in fewer pixels than that.
 _TRANSPARENT: Final = 0.01
+#: An opened picture's `info` has its alpha there if Pillow cannot make it out.
+OPAQUE: Final = "opaque_pixels"
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return the picture as it is seen on white, and on black where it looks different there.
+    """Return the picture as it is seen on white, and on black if it looks different there.
 
     Every mode becomes opaque RGB.
     """
     if image.mode.startswith("I;16"):
         image = eight_bits(image)
+    if OPAQUE in image.info:
+        colours = image.convert("RGB")
+        colours.putalpha(image.info[OPAQUE])
+        return _on_backdrops(colours)
     if image.has_transparency_data:
         return _on_backdrops(image if image.mode == "RGBA" else image.convert("RGBA"))
     if image.mode == "P":

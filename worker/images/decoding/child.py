@@ -22,7 +22,8 @@ from worker.errors import UndecodablePictureError
 from worker.images.decoding.decoder import Picture, decode
 from worker.images.decoding.messages import receive, send
 from worker.images.limits import Limits
-from worker.images.preprocessing import Pixels, Preprocessing, prepare
+from worker.images.parts import Parts
+from worker.images.preprocessing import Pixels, Preprocessing, prepare_parts
 
 #: Standard streams and the connection, and a few for Python's own imports.
 _MAX_FILES: Final = 16
@@ -42,6 +43,8 @@ def main() -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _MAX_FILES)
+    # Ours is the limit that counts; Pillow heeds it for frames too that are only walked through.
+    Image.MAX_IMAGE_PIXELS = settings["limits"]["max_pixels"]
     with suppress(EOFError, ConnectionError):
         _serve(connection, Limits(**settings["limits"]), settings["seconds"])
 
@@ -61,11 +64,12 @@ def _serve(connection: socket.socket, limits: Limits, seconds: float) -> None:
 def _answer(request: dict[str, Any], data: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:
     preprocessing = Preprocessing(**request["preprocessing"])
     try:
-        picture = decode(data, limits, preprocessing.resized if request["scaled"] else None)
-        pixels = _pixels(picture, preprocessing)
+        scaling = preprocessing.resized if request["scaled"] else None
+        picture = decode(data, limits, scaling, bytes.fromhex(request["seed"]))
+        pixels = _pixels(picture, preprocessing, request["most_parts"])
         return _facts(picture) | {"shape": pixels.shape}, pixels.tobytes()
     except UndecodablePictureError as refusal:
-        return {"refusal": refusal.message[:_MAX_REASON_CHARACTERS]}, b""
+        return {"refusal": refusal.message[:_MAX_REASON_CHARACTERS], "kind": refusal.kind}, b""
     except MemoryError:
         return {"out_of_memory": True}, b""
 
@@ -76,20 +80,22 @@ def _facts(picture: Picture) -> dict[str, Any]:
         "width": picture.width,
         "height": picture.height,
         "frames": len(picture.frames),
+        "pages": len(picture.pages),
+        "time_share": picture.time_share,
     }
 
 
-def _pixels(picture: Picture, preprocessing: Preprocessing) -> Pixels:
-    """Return every frame as its model wants it, shape (frames, height, width, 3): on white, then on black."""
-    first = picture.frames[0].size
-    frames = [_as_large(frame, first, preprocessing) for frame in picture.frames + picture.on_black]
-    return np.stack([prepare(frame, preprocessing) for frame in frames])
-
-
-def _as_large(frame: Image.Image, first: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
-    """Return a frame so that it ends in the shape of the first; a GIF's frames may grow."""
-    same = preprocessing.final(frame.size) == preprocessing.final(first)
-    return frame if same else frame.resize(first)
+def _pixels(picture: Picture, preprocessing: Preprocessing, most_parts: int) -> Pixels:
+    """Return every view as its model wants it, shape (views, height, width, 3), in the order of `Views`."""
+    shown = len(picture.frames) * len(picture.pages)
+    parts = Parts.of((picture.width, picture.height), preprocessing, shown=shown, most=most_parts)
+    # In the shape of the first: a GIF's frames may grow.
+    target = parts.preprocessing.resized(picture.frames[0].size)
+    pages = [
+        [prepare_parts(frame, parts.preprocessing, target, parts.count) for frame in frames]
+        for frames in picture.pages
+    ]
+    return np.stack([frame[part] for frames in pages for part in range(parts.count) for frame in frames])
 
 
 def _outlive_no_parent(connection: socket.socket) -> None:

@@ -4,12 +4,20 @@ from io import BytesIO
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageChops, ImageCms, ImageStat
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
 
 _SRGB: Final = ImageCms.createProfile("sRGB")
-#: Levels of 255, mean of the channel that shifts most; Adobe RGB and old Macs reached 15 on 152 photographs.
-_ORDINARY_SHIFT: Final = 24
+#: The picture as a model sees it, and parts of it that an object can fill.
 _SAMPLE_SIDE: Final = 256
+_CELL_SIDE: Final = 32
+#: Levels of 255 that a cell may be shifted by, in the mean.
+_ORDINARY_SHIFT: Final = 32
+#: How much more contrast a cell may have afterwards: times what it had, and levels of its standard deviation.
+#: Of 152 photographs 127 stay so under Adobe RGB, 140 under Display P3, all with the gamma of old Macs.
+_ORDINARY_GAIN: Final = 1.5
+_ORDINARY_CONTRAST: Final = 4
+_GREYS: Final = frozenset({"1", "L"})
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
@@ -24,12 +32,14 @@ def eight_bits(image: Image.Image) -> Image.Image:
 
 
 def to_srgb(image: Image.Image) -> Image.Image | None:
-    """Apply the embedded colour profile; None where there is none, or none that matters or makes sense."""
+    """Apply the embedded colour profile; None if none is there, matters or makes sense."""
     profile = image.info.get("icc_profile")
     if not profile:
         return None
     try:
         embedded = ImageCms.ImageCmsProfile(BytesIO(profile))
+        if image.mode in _GREYS and embedded.profile.xcolor_space == "RGB ":
+            image = image.convert("RGB")
         transform = ImageCms.buildTransform(embedded, _SRGB, image.mode, "RGB")
         if image.mode != "CMYK" and _is_ordinary(transform, image):
             return None
@@ -39,12 +49,20 @@ def to_srgb(image: Image.Image) -> Image.Image | None:
 
 
 def _is_ordinary(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> bool:
-    """Whether the profile shifts colours no more than those of cameras do.
+    """Whether the profile shows no more than the pixels do, in every part of the picture.
 
     The models learned from pictures whose profiles nobody applied, and other software that asks them does
     not either. Only a profile that shows people something else than the pixels say has to be followed.
     """
-    width, height = (min(side, _SAMPLE_SIDE) for side in image.size)
-    sample = image.resize((width, height), Image.Resampling.BOX)
-    shift = ImageStat.Stat(ImageChops.difference(transform.apply(sample), sample.convert("RGB"))).mean
-    return max(shift) <= _ORDINARY_SHIFT
+    sample = image.resize((_SAMPLE_SIDE, _SAMPLE_SIDE), Image.Resampling.BOX)
+    before, after = _cells(sample.convert("RGB")), _cells(transform.apply(sample))
+    shift = np.abs(after - before).mean(axis=1)
+    contrast = _ORDINARY_GAIN * before.std(axis=1) + _ORDINARY_CONTRAST
+    return bool((shift <= _ORDINARY_SHIFT).all() and (after.std(axis=1) <= contrast).all())
+
+
+def _cells(sample: Image.Image) -> NDArray[np.float32]:
+    """Return the pixels of each cell and channel side by side, shape (cells * channels, pixels)."""
+    count = _SAMPLE_SIDE // _CELL_SIDE
+    pixels = np.asarray(sample, np.float32).reshape(count, _CELL_SIDE, count, _CELL_SIDE, 3)
+    return pixels.transpose(0, 2, 4, 1, 3).reshape(-1, _CELL_SIDE**2)

@@ -1,7 +1,7 @@
 """Decodes untrusted bytes under limits into RGB frames, or refuses them with a reason in one line."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
@@ -14,21 +14,27 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401 - as AVIF
 )
 
-from worker.errors import UndecodablePictureError
-from worker.images.decoding.animation import frame_indices
+from worker.errors import UndecodableKind, UndecodablePictureError
+from worker.images.decoding.animation import frame_count, sample_frames, walk
 from worker.images.decoding.backdrops import to_rgb
+from worker.images.decoding.boxes import has_track
+from worker.images.decoding.browsers import as_browsers_read, describe
+from worker.images.decoding.kinds import NAMES, is_judged, kind_of
 from worker.images.decoding.orientation import turned, upright
+from worker.images.decoding.sampling import Sample
+from worker.images.decoding.truncation import NO_END, cut_off, is_cut_off, lacks_end
 from worker.images.limits import Limits
 
 #: Telephones' own format needs a package of its own, the extra `heic`.
 _HEIC: Final = ("HEIF",) if find_spec("pillow_heif") else ()
-_HEIC_BEGINNINGS: Final = (b"ftypheic", b"ftypheix", b"ftypmif1")
 #: What people upload and browsers show. Every further format is more code that hostile bytes can reach.
 FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", *_HEIC)
 #: A JPEG is decoded scaled down, but to no less than this many times the size that its model wants.
 SCALED_DECODE_MARGIN: Final = 2
 #: Elsewhere a "draft" may be an embedded preview, which can show something else than the picture.
 _SCALABLE: Final = frozenset({"JPEG", "MPO"})
+#: The brand of a file that is shown by its cover, also if a sequence follows.
+_STILL_AVIF: Final = b"avif"
 _REASON_CHARACTERS: Final = 160
 
 # Pillow warns where it reads on all the same: a corrupt EXIF block, a size near its own limit. Ours are the
@@ -47,7 +53,7 @@ Scaling = Callable[[tuple[int, int]], tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture: one RGB frame, or the sampled frames of an animation in order."""
+    """A decoded picture: one RGB frame, or those frames of an animation that are looked at, in order."""
 
     format: str
     #: As people see it, at full size: turned, and before a scaled decode.
@@ -57,34 +63,45 @@ class Picture:
     frames: tuple[Image.Image, ...]
     #: The same frames as seen on a black page; empty unless transparency makes them look different.
     on_black: tuple[Image.Image, ...] = ()
+    #: Share of the display time that the frames stand for: their own, and of those that look nearly the same.
+    time_share: float = 1.0
+
+    @property
+    def pages(self) -> tuple[tuple[Image.Image, ...], ...]:
+        """The frames on every page that they are looked at on."""
+        return (self.frames, self.on_black) if self.on_black else (self.frames,)
 
 
-def decode(data: bytes, limits: Limits, scaling: Scaling | None = None) -> Picture:
+def decode(data: bytes, limits: Limits, scaling: Scaling | None = None, seed: bytes = b"") -> Picture:
     """Decode a picture as people see it, known by its content alone; safe to call from many threads.
 
-    With `scaling`, a JPEG may come out smaller than it is, as far as its model will not mind.
+    With `scaling`, a JPEG may come out smaller than it is, as far as its model will not mind. `seed` draws
+    some of the frames of a long animation.
     UndecodablePictureError for whatever is no whole picture of a kind in `FORMATS` within `limits`;
     MemoryError where this process may not take as much memory as it needs; nothing else.
     """
     if not data:
-        raise UndecodablePictureError("the picture is empty: 0 bytes")
+        raise UndecodablePictureError("the picture is empty: 0 bytes", kind=UndecodableKind.EMPTY)
     limits.check_bytes(len(data))
     try:
-        return _decode(data, limits, scaling)
+        return _decode(data, limits, scaling, seed)
     except (UndecodablePictureError, MemoryError):
         raise
     except Exception as problem:
         # Hostile bytes have made Pillow raise a dozen kinds of exception; none may fail the job.
-        raise UndecodablePictureError(_reason(problem, data)) from problem
+        raise _refusal(problem, data, limits) from problem
 
 
-def _decode(data: bytes, limits: Limits, scaling: Scaling | None) -> Picture:
-    with Image.open(BytesIO(data), formats=FORMATS) as image:
-        _check_size(image.size, limits)
+def _decode(data: bytes, limits: Limits, scaling: Scaling | None, seed: bytes) -> Picture:
+    file = as_browsers_read(data)
+    with _opened(file, limits) as image:
+        image.info[NO_END] = lacks_end(data)
+        _refuse_unread_sequence(image, file)
+        sample = _sample(image, file, limits, seed)
         size = image.size
         if scaling and image.format in _SCALABLE:
             _scale_down(image, scaling)
-        frames = [_frame(image, index, limits) for index in frame_indices(image, limits)]
+        frames = [_as_seen(frame, image) for frame in _chosen(image, data, sample, limits)]
         width, height = frames[0][0].size if image.size == size else turned(size, image)
         return Picture(
             image.format or "",
@@ -92,7 +109,44 @@ def _decode(data: bytes, limits: Limits, scaling: Scaling | None) -> Picture:
             height,
             frames=tuple(on_white for on_white, _ in frames),
             on_black=_as_seen_on_black(frames),
+            time_share=sample.time_share,
         )
+
+
+def _refuse_unread_sequence(image: Image.Image, data: bytes) -> None:
+    """Refuse a file of whose image sequence only the cover would be judged."""
+    cover_alone = image.format == "HEIF" or (image.format == "AVIF" and data[8:12] == _STILL_AVIF)
+    if cover_alone and has_track(data):
+        raise UndecodablePictureError(
+            f"the {image.format} file holds an image sequence or a film beside its picture; "
+            "save it as WebP, GIF or AVIF",
+            kind=UndecodableKind.VIDEO,
+        )
+
+
+def _opened(data: bytes, limits: Limits) -> Image.Image:
+    image = Image.open(BytesIO(data), formats=FORMATS)
+    limits.check_size(image.size)
+    describe(image, data)
+    return image
+
+
+def _sample(image: Image.Image, data: bytes, limits: Limits, seed: bytes) -> Sample:
+    """Return which frames to look at; `image` stays at its first one."""
+    total = frame_count(image, data, limits)
+    if total == 0:
+        raise UndecodablePictureError("the picture is broken: it holds no frame")
+    if total <= limits.max_frames:
+        return Sample(tuple(range(total)))
+    with _opened(data, limits) as walked:
+        return sample_frames(walked, data, limits, seed)
+
+
+def _chosen(image: Image.Image, data: bytes, sample: Sample, limits: Limits) -> Iterator[Image.Image]:
+    """Yield the frames of a sample, each valid until the next one."""
+    for index, frame in enumerate(walk(image, data, sample.frames[-1] + 1, limits)):
+        if index in sample.frames:
+            yield frame
 
 
 def _scale_down(image: Image.Image, scaling: Scaling) -> None:
@@ -107,37 +161,38 @@ def _as_seen_on_black(frames: Sequence[tuple[Image.Image, Image.Image | None]]) 
     return tuple(on_black or on_white for on_white, on_black in frames)
 
 
-def _check_size(size: tuple[int, int], limits: Limits) -> None:
-    width, height = size
-    if max(size) > limits.max_side:
-        raise UndecodablePictureError(
-            f"the picture is {width:,} x {height:,} pixels; at most {limits.max_side:,} a side are judged"
-        )
-    if width * height > limits.max_pixels:
-        raise UndecodablePictureError(
-            f"the picture is {width:,} x {height:,} pixels; at most {limits.max_pixels:,} in all are judged"
-        )
-
-
-def _frame(image: Image.Image, index: int, limits: Limits) -> tuple[Image.Image, Image.Image | None]:
-    """Return a frame as seen on white, and on black where it looks different there."""
-    if index:
-        image.seek(index)
-        # A GIF's frame may enlarge the picture.
-        _check_size(image.size, limits)
-    image.load()
-    # Some formats tell the true size only now.
-    _check_size(image.size, limits)
-    on_white, on_black = to_rgb(image)
+def _as_seen(frame: Image.Image, image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return a frame as seen on white, and on black if it looks different there."""
+    on_white, on_black = to_rgb(frame)
     return upright(on_white, image), on_black and upright(on_black, image)
 
 
-def _reason(problem: Exception, data: bytes) -> str:
-    if isinstance(problem, UnidentifiedImageError) and data[4:12] in _HEIC_BEGINNINGS and not _HEIC:
-        return "HEIC is judged only where the extra is installed: pip install 'moderation-worker[heic]'"
-    if isinstance(problem, UnidentifiedImageError):
-        return f"the bytes are no picture of a kind that is judged: {', '.join(FORMATS)}"
+def _refusal(problem: Exception, data: bytes, limits: Limits) -> UndecodablePictureError:
+    if isinstance(problem, UnidentifiedImageError) and not _is_judged(data):
+        return _of_another_kind(kind_of(data))
     if isinstance(problem, Image.DecompressionBombError):
-        return f"the picture is larger than Pillow opens at all: {problem}"
+        return UndecodablePictureError(
+            f"the picture is larger than the {limits.max_pixels:,} pixels that are judged",
+            kind=UndecodableKind.TOO_LARGE,
+        )
+    if "truncated" in str(problem).lower() or is_cut_off(data):
+        return cut_off()
+    if isinstance(problem, UnidentifiedImageError):
+        return UndecodablePictureError("the picture is broken: its header makes no sense")
     first_line = next(iter(str(problem).splitlines()), "")[:_REASON_CHARACTERS]
-    return f"the picture is broken: {first_line or type(problem).__name__}"
+    return UndecodablePictureError(f"the picture is broken: {first_line or type(problem).__name__}")
+
+
+def _is_judged(data: bytes) -> bool:
+    return is_judged(data) or (bool(_HEIC) and kind_of(data) is UndecodableKind.HEIC)
+
+
+def _of_another_kind(kind: UndecodableKind) -> UndecodablePictureError:
+    judged = f"{', '.join(FORMATS)} are judged"
+    if kind is UndecodableKind.HEIC:
+        message = "HEIC is judged only if the extra is installed: pip install 'moderation-worker[heic]'"
+    elif kind in NAMES:
+        message = f"it is {NAMES[kind]}; {judged}"
+    else:
+        message = f"the bytes are no picture of a kind that is judged: {', '.join(FORMATS)}"
+    return UndecodablePictureError(message, kind=kind)

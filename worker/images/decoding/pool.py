@@ -25,10 +25,18 @@ from typing import Any, Final
 import numpy as np
 
 from worker.domain.picture import PictureFacts
-from worker.errors import ResourceUnavailableError, UnavailableError, UndecodablePictureError
+from worker.domain.view import View, Views
+from worker.errors import (
+    ResourceUnavailableError,
+    UnavailableError,
+    UndecodableKind,
+    UndecodablePictureError,
+)
 from worker.images.decoding.messages import BrokenMessageError, receive, send
+from worker.images.decoding.seeds import frame_seed
 from worker.images.limits import Limits
 from worker.images.local_folder import SHORTAGES
+from worker.images.parts import MOST_PARTS, MOST_VIEWS, Parts
 from worker.images.preprocessing import Pixels, Preprocessing
 from worker.processors import usable_processors
 
@@ -43,7 +51,7 @@ _ANSWER_SECONDS: Final = 10.0
 #: Between a child closing its end and the kernel knowing how it ended.
 _END_SECONDS: Final = 5.0
 _MOST_BY_DEFAULT: Final = 4
-_NUMBERS: Final = ("width", "height", "frames")
+_NUMBERS: Final = ("width", "height", "frames", "pages")
 _FORMAT: Final = re.compile(r"[A-Z]{1,8}", re.ASCII)
 #: What operators call the child processes.
 RESOURCE: Final = "the decoders"
@@ -62,9 +70,18 @@ class PreparedPicture:
     """A decoded picture as its model wants it."""
 
     facts: PictureFacts
-    #: Shape (frames or twice as many, height, width, 3): the frames as seen on a white page, and again on a
-    #: black one where transparency makes them look different there.
+    #: Shape (views, height, width, 3), in the order of `views`.
     pixels: Pixels
+
+    @property
+    def views(self) -> Views:
+        """What each of the prepared pictures shows."""
+        return self.facts.views(len(self.pixels))
+
+    def showing(self, view: View) -> Pixels:
+        """Return the pixels that show what a view does, though that may be of another preparation."""
+        pixels: Pixels = self.pixels[self.views.index(view)]
+        return pixels
 
 
 class DecoderPool:
@@ -72,7 +89,8 @@ class DecoderPool:
 
     `processes` 0 means as many as there are processors, but no more than four. A picture that takes longer
     than `seconds`, or its child more address space than `memory_bytes`, is refused. `lazy` starts each child
-    when it is needed first.
+    when it is needed first. `frame_key` is the secret by which frames of long animations are drawn; without
+    one an uploader can compute which.
     """
 
     def __init__(  # noqa: PLR0913 - all but one by name
@@ -84,8 +102,10 @@ class DecoderPool:
         memory_bytes: int,
         child_module: str = _CHILD_MODULE,
         lazy: bool = False,
+        frame_key: bytes = b"",
     ) -> None:
         self.limits = limits
+        self._frame_key = frame_key
         self._seconds, self._memory_bytes = seconds, memory_bytes
         settings = {"limits": asdict(limits), "seconds": seconds, "memory_bytes": memory_bytes}
         self._command = [sys.executable, "-P", "-m", child_module, json.dumps(settings)]
@@ -98,17 +118,26 @@ class DecoderPool:
         if not lazy:
             self._start_all()
 
-    def decode(self, data: bytes, preprocessing: Preprocessing, *, scaled: bool = True) -> PreparedPicture:
+    def decode(
+        self,
+        data: bytes,
+        preprocessing: Preprocessing,
+        *,
+        scaled: bool = True,
+        most_parts: int = MOST_PARTS,
+    ) -> PreparedPicture:
         """Decode a picture and bring it to the size its model wants.
 
         `scaled` lets a large JPEG be decoded at a fraction of its size, which is several times faster and
-        moves its embedding a little. UndecodablePictureError where it is no picture we judge, whatever it
-        did to its decoder; UnavailableError where there is no decoder.
+        moves its embedding a little. A wide or tall picture has several parts; with `most_parts` 1 it is
+        cropped at its centre, as the model's own image processor does. UndecodablePictureError if it is no
+        picture we judge, whatever it did to its decoder; UnavailableError if there is no decoder.
         """
         self.limits.check_bytes(len(data))
         child = self._take()
         try:
-            answer = self._ask(child, data, preprocessing, scaled=scaled)
+            seed = frame_seed(self._frame_key, data).hex()
+            answer = self._ask(child, data, _Request(preprocessing, scaled, most_parts, seed))
         except BaseException:
             self._discard(child)
             raise
@@ -116,8 +145,8 @@ class DecoderPool:
             self._give_back(child)
         else:
             self._discard(child)
-        if isinstance(answer, str):
-            raise UndecodablePictureError(answer)
+        if isinstance(answer, UndecodablePictureError):
+            raise answer
         return answer
 
     def wait_until_ready(self) -> None:
@@ -206,48 +235,62 @@ class DecoderPool:
         child.close()
 
     def _ask(
-        self, child: "_Child", data: bytes, preprocessing: Preprocessing, *, scaled: bool
-    ) -> PreparedPicture | str:
+        self, child: "_Child", data: bytes, request: "_Request"
+    ) -> PreparedPicture | UndecodablePictureError:
         """Return what a child made of a picture, or why it refuses it.
 
         UndecodablePictureError where the child cannot go on after it.
         """
-        request = {"preprocessing": asdict(preprocessing), "scaled": scaled}
         try:
-            most_bytes = 2 * self.limits.max_frames * preprocessing.most_bytes
-            header, pixels = child.ask(request, data, most_bytes, self._seconds)
+            most_bytes = max(MOST_VIEWS, 2 * self.limits.max_frames) * request.preprocessing.most_bytes
+            header, pixels = child.ask(asdict(request), data, most_bytes, self._seconds)
             if "refusal" in header:
-                return _in_plain_characters(str(header["refusal"]))
+                reason = _in_plain_characters(str(header["refusal"]))
+                return UndecodablePictureError(reason, kind=UndecodableKind(header["kind"]))
             if "out_of_memory" not in header:
-                return _prepared(_facts(data, header, self.limits), header, pixels, preprocessing)
+                return _prepared(data, header, pixels, self.limits, request)
         except TimeoutError:
-            raise self._refused(child, self._too_slow()) from None
+            raise self._refused(child, self._too_slow(), UndecodableKind.TOO_LARGE) from None
         except (EOFError, OSError) as problem:
             if getattr(problem, "errno", None) in SHORTAGES:
                 raise ResourceUnavailableError(RESOURCE, f"no decoder can be asked: {problem}") from problem
-            raise self._refused(child, self._how_it_ended(child)) from None
+            raise self._refused(child, *self._how_it_ended(child)) from None
         except (BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError):
             raise self._refused(child, "its decoder gave an answer that makes no sense") from None
         raise self._refused(
-            child, f"decoding it needed more memory than {self._memory_bytes / 2**20:,.0f} MiB"
+            child,
+            f"decoding it needed more memory than {self._memory_bytes / 2**20:,.0f} MiB",
+            UndecodableKind.TOO_LARGE,
         )
 
-    def _refused(self, child: "_Child", why: str) -> UndecodablePictureError | UnavailableError:
+    def _refused(
+        self, child: "_Child", why: str, kind: UndecodableKind = UndecodableKind.BROKEN
+    ) -> UndecodablePictureError | UnavailableError:
         if self._closed:
             return _closed()
         log.info("decoder %d is replaced: %s", child.pid, why)
-        return UndecodablePictureError(f"the picture was refused: {why}")
+        return UndecodablePictureError(f"the picture was refused: {why}", kind=kind)
 
-    def _how_it_ended(self, child: "_Child") -> str:
+    def _how_it_ended(self, child: "_Child") -> tuple[str, UndecodableKind]:
         code = child.exit_code()
         if code == -signal.SIGXCPU:
-            return self._too_slow()
-        return (
-            f"it crashed the decoder (signal {-code})" if code < 0 else f"it ended the decoder (exit {code})"
-        )
+            return self._too_slow(), UndecodableKind.TOO_LARGE
+        how = f"crashed the decoder (signal {-code})" if code < 0 else f"ended the decoder (exit {code})"
+        return f"it {how}", UndecodableKind.BROKEN
 
     def _too_slow(self) -> str:
         return f"decoding it took more than {self._seconds:g} s"
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a child is asked to make of a picture."""
+
+    preprocessing: Preprocessing
+    scaled: bool
+    most_parts: int
+    #: In hexadecimal.
+    seed: str
 
 
 class _Child:
@@ -349,26 +392,29 @@ def _environment() -> dict[str, str]:
     return kept | _ONE_THREAD | _MALLOC | {"PYTHONPATH": modules}
 
 
-def _facts(data: bytes, header: dict[str, Any], limits: Limits) -> PictureFacts:
-    """Return what a child says of a picture; an error of any kind where it makes no sense.
-
-    The digest is ours, so that a child that was taken over cannot speak of another picture than its own.
-    """
-    form, width, height, frames = header["format"], *(int(header[key]) for key in _NUMBERS)
-    sane = 0 < width <= limits.max_side and 0 < height <= limits.max_side and 0 < frames <= limits.max_frames
-    if not sane or not _FORMAT.fullmatch(form):
-        raise BrokenMessageError
-    return PictureFacts(hashlib.sha256(data).hexdigest(), form, width, height, frames)
-
-
 def _prepared(
-    facts: PictureFacts, header: dict[str, Any], pixels: bytearray, preprocessing: Preprocessing
+    data: bytes, header: dict[str, Any], pixels: bytearray, limits: Limits, request: _Request
 ) -> PreparedPicture:
-    """Return a picture whose shape is one that the model takes; an error of any kind where it is not."""
-    views, rows, columns, _ = header["shape"]
-    if views not in {facts.frames, 2 * facts.frames} or not preprocessing.makes(columns, rows):
+    """Return what a child made of a picture; an error of any kind if it makes no sense.
+
+    The digest is ours, so that a child that was taken over cannot speak of another picture than its own. Its
+    parts follow from what it says.
+    """
+    form, width, height, frames, pages = header["format"], *(int(header[key]) for key in _NUMBERS)
+    sides = 0 < width <= limits.max_side and 0 < height <= limits.max_side
+    if not sides or not 0 < frames <= limits.max_frames or pages not in {1, 2} or not _FORMAT.fullmatch(form):
         raise BrokenMessageError
-    return PreparedPicture(facts, np.frombuffer(pixels, np.uint8).reshape(views, rows, columns, 3))
+    time_share = float(header["time_share"])
+    if not 0 <= time_share <= 1:
+        raise BrokenMessageError
+    preprocessing = request.preprocessing
+    parts = Parts.of((width, height), preprocessing, shown=frames * pages, most=request.most_parts)
+    sha256 = hashlib.sha256(data).hexdigest()
+    facts = PictureFacts(sha256, form, width, height, frames, parts.count, parts.area_share, time_share)
+    count, rows, columns, _ = header["shape"]
+    if not preprocessing.makes(columns, rows) or facts.views(count).pages != pages:
+        raise BrokenMessageError
+    return PreparedPicture(facts, np.frombuffer(pixels, np.uint8).reshape(count, rows, columns, 3))
 
 
 def _in_plain_characters(text: str) -> str:

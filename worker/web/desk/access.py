@@ -48,7 +48,7 @@ def _desk(request: Request) -> DeskService:
 
 
 #: Routes that a page's own script calls: they are no sign that a person is still there.
-_BY_SCRIPT: Final = {"/renew", "/ahead", "/pictures/{review_id}/{variant}/{frame}"}
+_BY_SCRIPT: Final = {"/renew", "/ahead", "/pictures/{review_id}/{variant}/{page}/{frame}"}
 
 Desk = Annotated[DeskService, Depends(_desk)]
 #: The number of a review: what a BIGINT holds.

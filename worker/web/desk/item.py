@@ -11,18 +11,21 @@ from sqlalchemy.orm import Session
 
 from worker.domain.policy import Action
 from worker.domain.reviewer import Reviewer
+from worker.domain.view import View
 from worker.errors import ModerationError, ReviewConflictError, ReviewNotAllowedError
 from worker.store import review_claims, reviews
 from worker.store.clock import database_now
 from worker.store.reviews import Review
 from worker.usecases.look_at_review import Dossier
-from worker.usecases.show_picture import Variant
+from worker.usecases.show_picture import Page, Variant
 from worker.web.desk import bars
 from worker.web.desk.access import Desk, Here, Post, ReviewNumber, Visitor
 from worker.web.desk.addresses import address_of, ids_in
 from worker.web.desk.filters import DeskFilters
 from worker.web.desk.forms import Form
+from worker.web.desk.outline import outline
 from worker.web.desk.pages import page
+from worker.web.desk.picture_links import PictureWay
 from worker.web.desk.service import DeskService
 
 router = APIRouter()
@@ -30,7 +33,6 @@ router = APIRouter()
 #: Frames of an animation that get a button.
 _MAX_FRAMES: Final = 64
 _CHANGED: Final = "it changed after it was judged"
-_ON_BLACK: Final = " on a black page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +40,26 @@ class Shown:
     """The addresses of a picture's views."""
 
     review: Review
-    #: By frame: as seen on white, then as seen on black.
-    veiled: Sequence[str]
-    clear: Sequence[str]
+    #: By page, the white one first, and by frame.
+    veiled: Sequence[Sequence[str]]
+    clear: Sequence[Sequence[str]]
     #: The view to begin with.
-    first: int
+    first: View
     frames: int
     #: Why there is no picture, as far as that is known already.
     obstacle: str | None
     #: Whether the source has other bytes now than those that were judged.
     changed: bool
+
+    @property
+    def first_veiled(self) -> str:
+        """The address to begin with, veiled."""
+        return self.veiled[self.first.on_black][self.first.frame]
+
+    @property
+    def first_clear(self) -> str:
+        """The address to begin with, clear."""
+        return self.clear[self.first.on_black][self.first.frame]
 
 
 @router.get("/items/{review_id}")
@@ -99,7 +111,8 @@ def item_page(  # noqa: PLR0913, PLR0917 - what the page is about, and for whom
         others=[(other, _shown(desk, visitor, other, now)) for other in others],
         bars=[bars.bar(one) for one in first.evidence],
         clear=visitor.account.shows_clear or query.get("shown") == "clear",
-        frame=_frame(query, first),
+        asked=_asked_view(query, first),
+        outline=outline(first.first_view, first.size),
         sent=sent.form if sent else None,
         problem=sent.problem if sent else "",
         can_allow=visitor.reviewer.is_lead or not _lifts_a_flag_unseen(main),
@@ -132,13 +145,13 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
         main, alike = claim.review, claim.alike
     dossiers = desk.parts.look([main, *alike])
     pictures = [_shown(desk, visitor, one, now) for one in dossiers]
-    views = [one.clear if visitor.account.shows_clear else one.veiled for one in pictures]
+    is_clear = visitor.account.shows_clear
     return JSONResponse(
         {
             "href": address_of(desk, main.id, alike, filters),
             "tokens": [f"{one.id}.{one.fence}" for one in (main, *alike)],
             "pictures": [
-                view[one.first] for view, one in zip(views, pictures, strict=True) if not one.obstacle
+                one.first_clear if is_clear else one.first_veiled for one in pictures if not one.obstacle
             ],
         }
     )
@@ -179,19 +192,18 @@ def _not_in_hand(
 def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier, now: datetime) -> Shown:
     review = dossier.review
     changed = review.picture_changed_at is not None
-    frames = min(max(1, dossier.frames), _MAX_FRAMES)
-    on_black = frames if _ON_BLACK in review.decision.reason else 0
-    made = {
-        variant: [
-            desk.links.make(visitor.session_id, review.id, variant, frame, now) for frame in range(2 * frames)
-        ]
-        for variant in Variant
-    }
+    frames = _frames(dossier)
+    first = dossier.first_view
+
+    def links(variant: Variant) -> list[list[str]]:
+        ways = [[PictureWay(review.id, variant, page, frame) for frame in range(frames)] for page in Page]
+        return [[desk.links.make(visitor.session_id, way, now) for way in of_page] for of_page in ways]
+
     return Shown(
         review,
-        made[Variant.VEILED],
-        made[Variant.CLEAR],
-        min(dossier.first_frame, frames - 1) + on_black,
+        links(Variant.VEILED),
+        links(Variant.CLEAR),
+        replace(first, frame=min(first.frame, frames - 1)),
         frames,
         _CHANGED if changed else desk.parts.show_picture.obstacle(review.decision.submission_id),
         changed,
@@ -203,11 +215,17 @@ def _lifts_a_flag_unseen(review: Review) -> bool:
     return review.picture_changed_at is not None and review.decision.action is not Action.ALLOW
 
 
-def _frame(query: dict[str, str], dossier: Dossier) -> int | None:
+def _frames(dossier: Dossier) -> int:
+    return min(max(1, dossier.frames), _MAX_FRAMES)
+
+
+def _asked_view(query: dict[str, str], dossier: Dossier) -> View | None:
+    """Return the view that a link without the script asks for."""
     asked = query.get("frame", "")
-    frames = min(max(1, dossier.frames), _MAX_FRAMES)
     is_number = asked.isascii() and asked.isdigit() and len(asked) < 5
-    return int(asked) if is_number and int(asked) < 2 * frames else None
+    if not is_number or int(asked) >= _frames(dossier):
+        return None
+    return View(int(asked), query.get("page") == Page.BLACK.value)
 
 
 def _needing_reason(dossier: Dossier) -> dict[str, Any]:

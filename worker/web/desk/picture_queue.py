@@ -6,7 +6,7 @@ from typing import Final
 
 import anyio
 
-from worker.usecases.show_picture import ShownPicture, View
+from worker.usecases.show_picture import PictureRequest, ShownPicture
 from worker.web.problems import ProblemError
 
 #: Views that wait or are being made; a page with a group shows thirty.
@@ -21,15 +21,15 @@ class PictureQueue:
     Lives in one event loop.
     """
 
-    def __init__(self, show: Callable[[View], ShownPicture], at_once: int) -> None:
+    def __init__(self, show: Callable[[PictureRequest], ShownPicture], at_once: int) -> None:
         self._show = show
         # Of its own: Starlette's forty threads serve everything else.
         self._threads = anyio.CapacityLimiter(at_once)
-        self._being_made: dict[View, asyncio.Task[ShownPicture]] = {}
+        self._being_made: dict[PictureRequest, asyncio.Task[ShownPicture]] = {}
 
-    async def show(self, view: View) -> ShownPicture:
+    async def show(self, request: PictureRequest) -> ShownPicture:
         """Return the picture; ProblemError if too many are waiting, or whatever prevents it."""
-        task = self._being_made.get(view)
+        task = self._being_made.get(request)
         if task is None:
             if len(self._being_made) >= MOST_WAITING:
                 raise ProblemError(
@@ -37,14 +37,14 @@ class PictureQueue:
                     "the desk is busy with other pictures: load it again in a moment",
                     Retry_After=str(RETRY_SECONDS),
                 )
-            task = asyncio.create_task(anyio.to_thread.run_sync(self._show, view, limiter=self._threads))
-            self._being_made[view] = task
-            task.add_done_callback(lambda done: self._forget(view, done))
+            task = asyncio.create_task(anyio.to_thread.run_sync(self._show, request, limiter=self._threads))
+            self._being_made[request] = task
+            task.add_done_callback(lambda done: self._forget(request, done))
         # A browser that leaves must not cancel the work that others wait for.
         return await asyncio.shield(task)
 
-    def _forget(self, view: View, done: asyncio.Task[ShownPicture]) -> None:
-        self._being_made.pop(view, None)
+    def _forget(self, request: PictureRequest, done: asyncio.Task[ShownPicture]) -> None:
+        self._being_made.pop(request, None)
         if not done.cancelled():
             # If all browsers left, the exception has no other reader.
             done.exception()

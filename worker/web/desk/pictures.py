@@ -13,8 +13,9 @@ from worker.images.display import MEDIA_TYPE
 from worker.store import audit_log, reviews
 from worker.store.clock import now_at
 from worker.store.reviews import Review
-from worker.usecases.show_picture import Variant, View
+from worker.usecases.show_picture import Page, PictureRequest, Variant
 from worker.web.desk.access import Desk, Here, ReviewNumber
+from worker.web.desk.picture_links import PictureWay
 from worker.web.desk.service import DeskService
 from worker.web.problems import ProblemError
 
@@ -24,10 +25,11 @@ _Frame = Annotated[int, Path(ge=0, lt=2**16)]
 _Time = Annotated[int, Query(ge=0, lt=2**63)]
 
 
-@router.get("/pictures/{review_id}/{variant}/{frame}")
+@router.get("/pictures/{review_id}/{variant}/{page}/{frame}")
 async def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
     review_id: ReviewNumber,
     variant: Variant,
+    page: Page,
     frame: _Frame,
     until: _Time,
     key: str,
@@ -36,13 +38,16 @@ async def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
 ) -> Response:
     """Return a picture, encoded by us."""
     now = await run_in_threadpool(now_at, desk.database)
-    seconds = desk.links.seconds_left(visitor.session_id, review_id, variant, frame, until, key, now=now)
+    way = PictureWay(review_id, variant, page, frame)
+    seconds = desk.links.seconds_left(visitor.session_id, way, until, key, now=now)
     if not seconds:
         raise ProblemError(403, "this picture's address holds no more: load the page again")
     review = await run_in_threadpool(_in_hand, desk, visitor.reviewer.name, review_id, now)
     decision = review.decision
     try:
-        shown = await desk.pictures.show(View(decision.submission_id, variant, frame, decision.id))
+        shown = await desk.pictures.show(
+            PictureRequest(decision.submission_id, variant, page, frame, decision.id)
+        )
     except PictureChangedError:
         raise
     except ModerationError as error:

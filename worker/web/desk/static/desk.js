@@ -20,19 +20,18 @@ const isClear = () => figure.classList.contains("clear");
 
 function show() {
   const way = isClear() ? "clear" : "veiled";
-  picture.src = views[way][Number(picture.dataset.frame)];
+  picture.src = views[way][picture.dataset.page][picture.dataset.frame];
   picture.alt = isClear() ? "The uploaded picture" : "The uploaded picture, veiled";
   all("img.thumb").forEach((thumb) => (thumb.src = thumb.dataset[way]));
   const veil = one("#veil");
   veil.firstElementChild.textContent = veil.dataset[isClear() ? "clearText" : "veiledText"];
   if (isClear()) one("#shown").value = "clear";
-  const frames = Number(figure.dataset.frames);
   all(".frames .button").forEach((button) => {
-    if (Number(button.dataset.frame) === picture.dataset.frame % frames) button.setAttribute("aria-current", "true");
+    if (button.dataset.frame === picture.dataset.frame) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
   });
   const black = one("#black");
-  if (black) black.setAttribute("aria-pressed", String(Number(picture.dataset.frame) >= frames));
+  if (black) black.setAttribute("aria-pressed", String(picture.dataset.page === "1"));
 }
 
 function toggleVeil() {
@@ -43,15 +42,13 @@ function toggleVeil() {
 
 function goToFrame(frame) {
   const frames = Number(figure.dataset.frames);
-  const onBlack = Number(picture.dataset.frame) >= frames ? frames : 0;
-  picture.dataset.frame = onBlack + ((frame + frames) % frames);
+  picture.dataset.frame = (frame + frames) % frames;
   show();
 }
 
 function toggleBlack() {
-  const frames = Number(figure.dataset.frames);
-  picture.dataset.frame = (Number(picture.dataset.frame) + frames) % (2 * frames);
-  figure.classList.toggle("on-black", Number(picture.dataset.frame) >= frames);
+  picture.dataset.page = 1 - picture.dataset.page;
+  figure.classList.toggle("on-black", picture.dataset.page === "1");
   show();
 }
 
@@ -193,8 +190,8 @@ if (picture) {
     v: toggleVeil,
     z: toggleZoom,
     k: press("#black"),
-    f: () => goToFrame((Number(picture.dataset.frame) % Number(figure.dataset.frames)) + 1),
-    F: () => goToFrame((Number(picture.dataset.frame) % Number(figure.dataset.frames)) - 1),
+    f: () => goToFrame(Number(picture.dataset.frame) + 1),
+    F: () => goToFrame(Number(picture.dataset.frame) - 1),
   });
 }
 

@@ -1,0 +1,33 @@
+"""Record which view showed a label, and how much of the picture was looked at.
+
+Safety: the version before this one keeps running while this migration is applied, so it only expands: columns
+that are nullable, or whose default is true of what that version writes. It looks at one part of a picture.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0019"
+down_revision = "0018"
+branch_labels = None
+depends_on = None
+
+SHARES = ("area_share", "time_share")
+
+
+def upgrade() -> None:
+    op.add_column("decisions", sa.Column("parts", sa.Integer))
+    op.add_column("embeddings", sa.Column("parts", sa.Integer, nullable=False, server_default="1"))
+    for share in SHARES:
+        op.add_column("decisions", sa.Column(share, sa.Double))
+        op.add_column("embeddings", sa.Column(share, sa.Double, nullable=False, server_default="1"))
+    op.add_column("label_scores", sa.Column("on_black", sa.Boolean))
+    op.add_column("label_scores", sa.Column("part", sa.Integer, nullable=False, server_default="0"))
+
+
+def downgrade() -> None:
+    for column in ("part", "on_black"):
+        op.drop_column("label_scores", column)
+    for column in (*reversed(SHARES), "parts"):
+        for table in ("embeddings", "decisions"):
+            op.drop_column(table, column)

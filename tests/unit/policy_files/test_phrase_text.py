@@ -1,0 +1,130 @@
+"""What looks the same is one phrase, what cannot be seen is refused, and old versions are still understood."""
+
+# ruff: noqa: RUF001 - letters that look like others are what this is about
+
+import pytest
+
+from worker.errors import InvalidPolicyError
+from worker.policy_files.confusable import foreign_letter
+from worker.policy_files.invisible import first_invisible
+from worker.policy_files.parser import parse_policy
+
+TEXT = """name: p
+background: [a person]
+labels:
+  weapons:
+    prompts: [a knife]
+"""
+
+
+def prompts(phrases, **how):
+    return parse_policy(TEXT.replace("a knife", phrases), "p.yaml", **how).labels[0].prompts
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("a caf\u00e9", "a café"),
+        ("a cafe\u0301", "a café"),
+        ("\uff41 \uff4b\uff4e\uff49\uff46\uff45", "a knife"),
+        ("a \U0001d424\U0001d427\U0001d422\U0001d41f\U0001d41e", "a knife"),
+        ("a kni\ufb01", "a knifi"),
+        ('"a\\tknife"', "a knife"),
+        ("a   knife", "a knife"),
+        ("a g\u00fcrtel", "a gürtel"),
+    ],
+)
+def test_a_phrase_has_one_spelling(written, read):
+    assert prompts(written) == (read,)
+
+
+def test_spellings_of_one_phrase_count_once_and_contradict_each_other():
+    assert prompts("a caf\u00e9, a cafe\u0301") == ("a café",)
+    with pytest.raises(InvalidPolicyError, match="is also a background phrase"):
+        prompts("\uff41 person")
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        *"\u00a0\u1680\u2002\u200a\u202f\u205f\u3000",
+        *"\u200b\u200c\u200d\u2060\ufeff\u00ad\u180e\u034f",
+        *"\u200e\u200f\u061c\u202a\u202e\u2066\u2069",
+        *"\u115f\u3164\uffa0\u2800\u17b4",
+        *"\ufe0f\ufe00\U000e0100\u180b",
+        *"\ue000\U000e0041\uffff\ufdd0",
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("escaped", [False, True])
+def test_a_character_that_shows_nothing_is_refused(character, escaped):
+    written = f"\\U{ord(character):08x}" if escaped else character
+    if not escaped and character == "\uffff":
+        pytest.skip("PyYAML itself refuses it")
+    with pytest.raises(InvalidPolicyError, match=rf"p\.yaml:5:.*U\+{ord(character):04X}"):
+        prompts(f'"a{written} knife"')
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "a knife",
+        "نیم\u200cفاصله",
+        "क्\u200dष",
+        "T恤",
+        "café",
+        "a stop-sign, 5%",
+        "❤ 🔫",
+        "ナイフ",
+        "\U0001fae9",
+    ],
+)
+def test_what_shows_is_taken(phrase):
+    assert first_invisible(phrase) == ""
+
+
+@pytest.mark.parametrize(
+    ("phrase", "letter"),
+    [
+        ("a kn\u0456fe", "\u0456"),
+        ("a \u0441ar", "\u0441"),
+        ("a ph\u03bfto", "\u03bf"),
+        ("T恤 and Tシャツ", ""),
+        ("a нож", ""),
+        ("an α-helix", ""),
+        ("café", ""),
+        ("5µm", ""),
+    ],
+)
+def test_a_letter_of_another_alphabet_is_found_within_a_word(phrase, letter):
+    assert foreign_letter(phrase) == letter
+
+
+@pytest.mark.parametrize("old", ["a\u200b knife", "a\u00a0knife", "a kn\u0456fe"])
+def test_a_version_that_was_in_force_is_still_understood(old):
+    with pytest.raises(InvalidPolicyError):
+        prompts(old)
+    assert len(prompts(old, was_in_force=True)) == 1
+
+
+def test_thresholds_of_zero_are_still_understood_where_they_were_in_force():
+    text = TEXT + "    review: 0\n    block: 0\n"
+    with pytest.raises(InvalidPolicyError, match=r"(?s)review: 0.*block: 0"):
+        parse_policy(text, "p.yaml")
+    label = parse_policy(text, "p.yaml", was_in_force=True).labels[0]
+    assert (label.review, label.block) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["Armes\u00a0: x", "|\n      a\n      \u3000\u3000b", '"a\n     \u00a0b"', "zero\u200bwidth"],
+)
+def test_texts_for_people_may_hold_any_space(description):
+    said = description if description[0] in '|"' else f'"{description}"'
+    parse_policy(TEXT + f"    description: {said}\n", "p.yaml")
+
+
+def test_a_byte_order_mark_at_the_beginning_is_none_of_the_words():
+    parse_policy("\ufeff" + TEXT, "p.yaml")
+    with pytest.raises(InvalidPolicyError, match=r"p\.yaml:1:2: NO-BREAK SPACE"):
+        parse_policy("\ufeff\u00a0" + TEXT, "p.yaml")

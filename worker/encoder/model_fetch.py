@@ -1,0 +1,173 @@
+"""Brings a model from the hub into a folder that is there whole or not at all; a second run goes on."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from worker.encoder import hub, unpickling
+from worker.encoder.fresh_folder import check_free
+from worker.encoder.hub import HubFile, Repository
+from worker.encoder.model_files import check_kind, split_hub_id
+from worker.encoder.model_layout import CONFIG, check_whole, is_pickled
+from worker.encoder.model_manifest import MANIFEST, Manifest, sha256
+from worker.encoder.presets import PINNED
+from worker.errors import ModelError, UsageError
+
+#: Given how many bytes are there, and of how many.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A model in a folder."""
+
+    folder: Path
+    manifest: Manifest
+    #: Whether it was there already, and every file still is what was fetched.
+    was_there: bool = False
+
+
+def fetch(name: str, out: Path, notify: Progress) -> Fetched:
+    """Bring a preset, or `org/name[@revision]`, into the new folder `out`.
+
+    A folder that is complete already is checked against the checksums that were kept. UsageError if `name`
+    or `out` cannot be used, ModelError if the model cannot be had or is not one that is loaded here.
+    """
+    hub_id, revision = _meant(name)
+    if there := Manifest.read(out):
+        return _checked(there, out, hub_id, revision)
+    check_free(out)
+    repository = hub.look_up(hub_id, revision or "main")
+    with _work_folder(out.resolve(), repository.commit) as work:
+        files = _files(repository)
+        _check_room(work, files)
+        _download(repository, files, work, notify)
+        manifest = _finished(repository, work)
+        work.rename(out.resolve())
+    return Fetched(out, manifest)
+
+
+def _meant(name: str) -> tuple[str, str]:
+    try:
+        return split_hub_id(name)
+    except ModelError as problem:
+        near = get_close_matches(name, PINNED, 1)
+        raise UsageError(
+            f"{name!r} is neither a preset nor a hub id",
+            hint=f"did you mean {near[0]}?"
+            if near
+            else "name one of `moderate model list`, or org/name@revision",
+        ) from problem
+
+
+def _checked(there: Manifest, out: Path, hub_id: str, revision: str) -> Fetched:
+    """Return what was fetched before, if it is the model that is asked for and still as it was."""
+    is_commit = len(revision) == len(there.commit)
+    if there.hub_id != hub_id or (is_commit and there.commit != revision.lower()):
+        raise UsageError(
+            f"{out} holds another model: {there.hub_id}@{there.commit}",
+            hint="name a new folder; nothing is overwritten",
+        )
+    there.check(out)
+    return Fetched(out, there, was_there=True)
+
+
+@contextmanager
+def _work_folder(out: Path, commit: str) -> Iterator[Path]:
+    """Yield the hidden folder in which `out` comes about; it stays if something goes wrong, to go on from."""
+    work = out.parent / f".{out.name}.{commit[:12]}.part"
+    try:
+        work.mkdir(exist_ok=True)
+        place = os.open(work, os.O_RDONLY)
+    except OSError as problem:
+        raise UsageError(f"{out.parent} cannot be written to: {problem.strerror}") from problem
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield work
+    except BlockingIOError as problem:
+        raise UsageError(f"another process fetches {out} already", hint="wait until it is done") from problem
+    finally:
+        os.close(place)
+
+
+def _files(repository: Repository) -> list[HubFile]:
+    """Return what is downloaded: first the configuration, which says whether the rest is of use."""
+    if CONFIG not in repository.needed():
+        raise ModelError(f"{repository.name} is not a model: it has no {CONFIG}", hint="check its name")
+    files = hub.described(repository)
+    return sorted(files, key=lambda file: (file.name != CONFIG, file.size or 0))
+
+
+def _check_room(work: Path, files: Sequence[HubFile]) -> None:
+    there = sum(file.stat().st_size for file in work.iterdir())
+    # Pickled weights and their safetensors are there together for a while.
+    needed = sum((file.size or 0) * (2 if is_pickled(file.name) else 1) for file in files) - there
+    free = shutil.disk_usage(work).free
+    if needed > free:
+        raise ModelError(
+            f"the model needs {needed / 1e9:.1f} GB, and {work.parent} has room for {free / 1e9:.1f} GB",
+            hint="make room, or name a folder on another disk",
+        )
+
+
+def _download(repository: Repository, files: Sequence[HubFile], work: Path, notify: Progress) -> None:
+    total, done = sum(file.size or 0 for file in files), 0
+
+    def count(came: int) -> None:
+        nonlocal done
+        done += came
+        notify(done, total)
+
+    for file in files:
+        if _is_there(work / file.name, file):
+            count(file.size or 0)
+        else:
+            _download_file(repository, file, work / file.name, count)
+        if file.name == CONFIG:
+            check_kind(work, repository.name)
+
+
+def _download_file(repository: Repository, file: HubFile, target: Path, count: Callable[[int], None]) -> None:
+    part = target.with_name(f"{target.name}.part")
+    was_begun = part.exists()
+    hub.download(repository, file, part, count)
+    if was_begun and not _is_there(part, file):
+        # What an earlier run left may be at fault.
+        count(-part.stat().st_size)
+        part.unlink()
+        hub.download(repository, file, part, count)
+    if not _is_there(part, file):
+        part.unlink()
+        raise ModelError(
+            f"{file.name} of {repository.name} came damaged: its checksum is not the hub's",
+            hint="run it again; if it stays so, something between you and the hub changes files",
+        )
+    part.rename(target)
+
+
+def _is_there(path: Path, file: HubFile) -> bool:
+    """Whether a path has the content of a file, as far as the hub describes it."""
+    if not path.is_file() or (file.size is not None and path.stat().st_size != file.size):
+        return False
+    return file.sha256 is None or sha256(path) == file.sha256
+
+
+def _finished(repository: Repository, work: Path) -> Manifest:
+    """Convert what is pickled, prove that the model is whole, and write the manifest."""
+    pickles = [name for name in repository.needed() if is_pickled(name)]
+    converted = {name: sha256(work / name) for name in pickles}
+    if pickles:
+        unpickling.convert(work, repository.name)
+    check_kind(work, repository.name)
+    check_whole(work, repository.name)
+    for left in (*work.glob("*.part"), work / MANIFEST):
+        left.unlink(missing_ok=True)
+    files = {file.name: sha256(file) for file in sorted(work.iterdir())}
+    manifest = Manifest(repository.hub_id, repository.commit, files, converted)
+    manifest.write(work)
+    return manifest

@@ -1,0 +1,94 @@
+"""Names models of photographs to start from, each at one commit of its repository."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A model of photographs, and what choosing it means."""
+
+    name: str
+    hub_id: str
+    #: In full: a branch can move, and vectors of two commits do not mix.
+    commit: str
+    use: str
+    parameters_millions: int
+    license: str
+    #: Side of the square that a picture is brought to.
+    input_pixels: int
+    #: Arithmetic of one picture, in multiples of `clip-b32`'s: the picture tower's multiplications.
+    relative_cost: int
+
+    @property
+    def pinned(self) -> str:
+        """The model as MODERATION_MODEL names it without presets."""
+        return f"{self.hub_id}@{self.commit}"
+
+
+PRESETS: Final = (
+    Preset(
+        "clip-b32",
+        "openai/clip-vit-base-patch32",
+        "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
+        "to try things out, and on few processors: fast, and misses what is small",
+        parameters_millions=151,
+        license="MIT",
+        input_pixels=224,
+        relative_cost=1,
+    ),
+    Preset(
+        "clip-b16",
+        "openai/clip-vit-base-patch16",
+        "57c216476eefef5ab752ec549e440a49ae4ae5f3",
+        "the same with finer sight, at a moderate cost",
+        parameters_millions=150,
+        license="MIT",
+        input_pixels=224,
+        relative_cost=4,
+    ),
+    Preset(
+        "siglip2-b16",
+        "google/siglip2-base-patch16-224",
+        "75de2d55ec2d0b4efc50b3e9ad70dba96a7b2fa2",
+        "phrases in many languages, at a moderate cost",
+        parameters_millions=375,
+        license="Apache-2.0",
+        input_pixels=224,
+        relative_cost=4,
+    ),
+    Preset(
+        "clip-l14",
+        "openai/clip-vit-large-patch14",
+        "32bd64288804d66eefd0ccbe215aa642df71cc41",
+        "the usual choice to begin with; most published figures are of it",
+        parameters_millions=428,
+        license="MIT",
+        input_pixels=224,
+        relative_cost=18,
+    ),
+    Preset(
+        "siglip-so400m",
+        "google/siglip-so400m-patch14-384",
+        "9fdffc58afc957d1a03a25b10dba0329ab15c2a3",
+        "sees small things, reads English; wants an accelerator",
+        parameters_millions=878,
+        license="Apache-2.0",
+        input_pixels=384,
+        relative_cost=76,
+    ),
+    Preset(
+        "siglip2-so400m",
+        "google/siglip2-so400m-patch14-384",
+        "e8e487298228002f3d8a82e0cd5c8ea9c567f57f",
+        "sees small things, reads many languages; wants an accelerator",
+        parameters_millions=1136,
+        license="Apache-2.0",
+        input_pixels=384,
+        relative_cost=76,
+    ),
+)
+
+#: What each name stands for: a hub id with its commit.
+PINNED: Final[Mapping[str, str]] = {preset.name: preset.pinned for preset in PRESETS}

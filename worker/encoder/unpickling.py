@@ -1,0 +1,84 @@
+"""Converts pickled weights to safetensors, once, in a process that can do nothing else."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from safetensors import safe_open
+
+from worker.encoder.model_layout import PICKLE, PICKLE_INDEX, PICKLED_SHARDS, WEIGHTS_INDEX
+from worker.encoder.unpickling_child import converted
+from worker.errors import ModelError
+
+_CHILD_MODULE: Final = "worker.encoder.unpickling_child"
+#: All of our environment that it needs; it must not know tokens and passwords.
+_VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ")
+#: Importing torch on a busy machine, and reading and writing on a slow disk.
+_START_SECONDS: Final = 120.0
+_BYTES_A_SECOND: Final = 10e6
+
+
+def convert(folder: Path, name: str) -> None:
+    """Put safetensors in the place of a model's pickled weights.
+
+    ModelError if there is more in them than tensors, or if they cannot be read.
+    """
+    single = folder / PICKLE
+    pickles = [single] if single.is_file() else sorted(folder.glob(PICKLED_SHARDS))
+    written = [converted(pickle) for pickle in pickles]
+    _run_child(pickles, name)
+    for pickle, safe in zip(pickles, written, strict=True):
+        # Written for this user alone; workers may run as another.
+        safe.chmod(pickle.stat().st_mode)
+    if single not in pickles:
+        _write_index(folder, written)
+    for pickle in (*pickles, folder / PICKLE_INDEX):
+        pickle.unlink(missing_ok=True)
+
+
+def _run_child(pickles: list[Path], name: str) -> None:
+    size = sum(pickle.stat().st_size for pickle in pickles)
+    try:
+        ended = subprocess.run(  # noqa: S603 - our own module, by the path of this interpreter
+            [sys.executable, "-m", _CHILD_MODULE, *map(str, pickles)],
+            env={variable: os.environ[variable] for variable in _VARIABLES if variable in os.environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_START_SECONDS + size / _BYTES_A_SECOND,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as problem:
+        raise _refused(name, "reading them took too long") from problem
+    if ended.returncode:
+        raise _refused(name, _why(ended))
+
+
+def _write_index(folder: Path, shards: list[Path]) -> None:
+    """Write which file holds which tensor, as the format wants it beside several files."""
+    places: dict[str, str] = {}
+    size = 0
+    for shard in shards:
+        size += shard.stat().st_size
+        with safe_open(shard, "pt") as weights:
+            places |= dict.fromkeys(weights.keys(), shard.name)
+    index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
+    (folder / WEIGHTS_INDEX).write_text(json.dumps(index, indent=2))
+
+
+def _refused(name: str, why: str) -> ModelError:
+    return ModelError(
+        f"the pickled weights of {name} are not converted: {why}",
+        hint="choose a model, or a revision of it, with safetensors: `moderate model list` shows some",
+    )
+
+
+def _why(ended: "subprocess.CompletedProcess[bytes]") -> str:
+    if ended.returncode < 0:
+        return f"the process that read it was ended by {signal.Signals(-ended.returncode).name}"
+    said = ended.stdout.decode(errors="replace").strip()
+    lines = ended.stderr.decode(errors="replace").strip().splitlines()
+    return said or (lines[-1] if lines else f"the process that read it exited with {ended.returncode}")

@@ -1,0 +1,40 @@
+"""Makes Pillow read a file as browsers do: what is skipped in it, and what it says of its colours."""
+
+from typing import Final
+
+from PIL import Image
+
+from worker.errors import UndecodablePictureError
+from worker.images.decoding import bmp, png, truncation
+from worker.images.decoding.backdrops import OPAQUE
+from worker.images.decoding.boxes import declared_profile
+
+_PROFILE: Final = "icc_profile"
+
+
+def as_browsers_read(data: bytes) -> bytes:
+    """Return the bytes of the file that Pillow is to decode."""
+    return truncation.with_end(bmp.as_browsers_read(png.as_browsers_read(data)))
+
+
+def describe(image: Image.Image, data: bytes) -> None:
+    """Note in the `info` of an opened picture what Pillow does not know of the file that it reads."""
+    match image.format:
+        case "PNG" if png.has_deep_transparency(data):
+            if getattr(image, "n_frames", 1) > 1:
+                raise UndecodablePictureError(
+                    "the picture is broken: frames with a 16-bit transparent colour"
+                )
+            image.info[OPAQUE] = png.opaque_pixels(data)
+            return
+        case "BMP":
+            profile = bmp.embedded_profile(data)
+        case "AVIF" | "HEIF":
+            is_sequence = image.format == "AVIF" and getattr(image, "n_frames", 1) > 1
+            profile = image.info.get(_PROFILE) or declared_profile(data, is_sequence=is_sequence)
+        case "WEBP" if getattr(image, "n_frames", 1) > 1:
+            # Chromium applies none to an animation.
+            profile = None
+        case _:
+            return
+    image.info[_PROFILE] = profile

@@ -1,0 +1,66 @@
+"""Chooses the squares along the long side that a wide or tall picture is judged by.
+
+A model that crops sees the centre alone, and what lies beside it is judged by nothing. A model that squashes
+sees all of it, but what a long picture shows is beyond recognition then. A model that keeps the shape has one
+part always.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from worker.images.preprocessing import Preprocessing
+
+#: A crop that leaves out no more than a quarter is left as it is: 4:3 has one part.
+_CROPPED_UP_TO: Final = 1.34
+#: 16:9 is squashed as the models that do so were trained; what is longer is beyond recognition then.
+_SQUASHED_UP_TO: Final = 1.8
+#: From one part to the next at most, in their widths. Closer ones find as much and cost more; from end to end
+#: without overlap they cut through what lies between two (benchmarks/README.md, recall by place).
+_STEP: Final = 0.7
+#: What one picture may cost: parts of a frame, and views of all its frames on all its pages.
+MOST_PARTS: Final = 6
+MOST_VIEWS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """How many parts a picture has, evenly spaced from end to end, how they are made, and what they cover."""
+
+    count: int
+    area_share: float
+    preprocessing: Preprocessing
+
+    @classmethod
+    def of(
+        cls, size: tuple[int, int], preprocessing: Preprocessing, *, shown: int = 1, most: int = MOST_PARTS
+    ) -> "Parts":
+        """Return the parts of a picture of `size` that is shown so many times, in frames and on pages."""
+        room = max(1, min(most, MOST_VIEWS // shown))
+        crops = _as_crops(size, preprocessing) if room > 1 else preprocessing
+        long, short, crop_long, crop_short = _lengths(size, crops)
+        count = min(_wanted(long / crop_long), room)
+        covered = min(1.0, count * crop_long / long) * min(1.0, crop_short / short)
+        return cls(count, covered, crops)
+
+
+def _as_crops(size: tuple[int, int], preprocessing: Preprocessing) -> Preprocessing:
+    """Return how squares of a picture are made: one that would be squashed too far is cropped instead."""
+    if not preprocessing.width or max(size) <= _SQUASHED_UP_TO * min(size):
+        return preprocessing
+    width, height = preprocessing.final(size)
+    edge = height if size[0] >= size[1] else width
+    return Preprocessing(preprocessing.resample, shortest_edge=edge, crop_width=width, crop_height=height)
+
+
+def _lengths(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int, int, int]:
+    """Return the long and the short side of a resized picture, then what a crop keeps of either."""
+    width, height = preprocessing.resized(size)
+    crop_width, crop_height = preprocessing.final(size)
+    if width >= height:
+        return width, height, crop_width, crop_height
+    return height, width, crop_height, crop_width
+
+
+def _wanted(ratio: float) -> int:
+    return 1 if ratio <= _CROPPED_UP_TO else 1 + math.ceil((ratio - 1) / _STEP)

@@ -1,0 +1,27 @@
+"""Finds letters of another alphabet among those that they look like: a Cyrillic one in "weapons"."""
+
+import re
+import unicodedata
+from collections import Counter
+from typing import Final
+
+#: Alphabets that share the looks of many letters. A word of one of them has letters of no other.
+_ALPHABETS: Final = frozenset({"LATIN", "CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE"})
+_WORD: Final = re.compile(r"[^\W\d_]+")
+
+
+def foreign_letter(text: str) -> str:
+    """Return the first letter whose word is mostly of another alphabet; empty if no word mixes two."""
+    for word in _WORD.findall(text):
+        alphabets = [_alphabet(letter) for letter in word]
+        found = Counter(alphabet for alphabet in alphabets if alphabet)
+        if len(found) > 1:
+            main = found.most_common(1)[0][0]
+            letters = zip(word, alphabets, strict=True)
+            return next(str(letter) for letter, alphabet in letters if alphabet not in {"", main})
+    return ""
+
+
+def _alphabet(letter: str) -> str:
+    name = unicodedata.name(letter, "").partition(" ")[0]
+    return name if name in _ALPHABETS else ""
