@@ -57,7 +57,7 @@ class Deployment:
     ) -> Iterator[Popen[bytes] | ForkedProcess]:
         """Run a worker while the block runs, its log in `{name}.log`; yields when it waits for jobs.
 
-        It is forked from a process that has imported torch, which saves 4.5 s of CPU. Tests of what the process
+        It is forked from a process that has imported torch, which saves 6 s of CPU. Tests of what the process
         itself is (its start, its command line, its memory) have it started from scratch, as users do.
         """
         log = self.folder / f"{name}.log"

@@ -1,8 +1,8 @@
 """Workers that start at once: each is forked from a server that has imported what a worker needs.
 
-Importing torch and transformers costs 4.5 s of CPU, and most tests only need a worker that judges. The server
-is multiprocessing's: each process of pytest starts one with its first worker, and it ends with them. It has a
-single thread, since a fork copies no other.
+A worker started from scratch costs 7 s of CPU until it waits for jobs, most of them for importing torch and
+transformers; a forked one costs 1 s. The server is multiprocessing's: each process of pytest starts one with
+its first worker, and it ends with them. It has a single thread, since a fork copies no other.
 """
 
 import atexit
