@@ -19,8 +19,9 @@ SPELT_OUT: Final = 0.6
 #: From so many pieces on, a word near one of the vocabulary is taken for misspelt ...
 MISSPELT_PIECES: Final = 3
 #: ... if it is as near as difflib says. From two pieces on it is if no letter is just another one: of 1,089
-#: ordinary words that is none with a model of photographs, and nine with the bundled one.
+#: ordinary words that is none with a model of photographs, and two with the bundled one.
 MISSPELT_CUTOFF: Final = 0.86
+HALF_SPELT_OUT: Final = 0.5
 _SHORTEST_MISSPELT: Final = 5
 #: What a word has at its end in another form.
 _ENDINGS: Final = "sdrygn"
@@ -110,9 +111,16 @@ class _Reader:
             return ""
         # A stem and an ending, as of "blow" and "ing", make an ordinary word.
         if len(pieces) > 2 or pieces[0] not in self._vocabulary:
-            for known in (*self._own.near(word), *self._others.near(word)):
-                if _is_slip(word, known):
-                    return known
+            slips = [known for known in self._own.near(word) if _is_slip(word, known)]
+            # Of all other words, only if this one is half spelt out, or has exactly the letters of that one.
+            slips += [
+                known
+                for known in self._others.near(word)
+                if _is_slip(word, known)
+                and (len(pieces) >= HALF_SPELT_OUT * len(word) or sorted(word) == sorted(known))
+            ]
+            if slips:
+                return slips[0]
         if len(pieces) < MISSPELT_PIECES or not word.isalpha():
             return ""
         return next(iter(get_close_matches(word, self._others.near(word), n=1, cutoff=MISSPELT_CUTOFF)), "")
