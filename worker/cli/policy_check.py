@@ -16,6 +16,7 @@ from worker.policy_files.folder import policy_files, strays, twin_problem
 from worker.policy_files.hints import add_hints
 from worker.policy_files.parser import read_policy
 from worker.policy_files.problems import Problem
+from worker.printable import one_line
 from worker.settings import Settings
 from worker.wiring.parts import open_encoder
 from worker.wiring.policies import lint_policy
@@ -48,7 +49,11 @@ class _Checked:
     @property
     def warnings(self) -> list[str]:
         """What is valid and hardly meant, for people."""
-        stray = [f"warning: {self.file} is not read as a policy: {self.stray}"] if self.stray else []
+        stray = (
+            [f"warning: {one_line(str(self.file))} is not read as a policy: {self.stray}"]
+            if self.stray
+            else []
+        )
         return stray + (self.found.warnings() if self.found else [])
 
     @property
@@ -138,7 +143,7 @@ def _print(checked: list[_Checked]) -> None:
                 f"{len(one.policy.labels)} labels, {len(set(one.policy.phrases()))} phrases, "
                 f"{len(one.policy.tests)} tests, version {one.policy.digest[:12]}"
             )
-            line = Text.assemble((f"{one.file}: no problems", "green"), f" ({facts})")
+            line = Text.assemble((f"{one_line(str(one.file))}: no problems", "green"), f" ({facts})")
             results().print(line, soft_wrap=True)
 
 

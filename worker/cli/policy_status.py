@@ -10,6 +10,7 @@ from rich.text import Text
 
 from worker.cli.console import messages, plain_table, print_json, results
 from worker.policy_files.folder import strays
+from worker.printable import one_line
 from worker.settings import Settings
 from worker.store import policy_states, schema
 from worker.store.clock import database_now
@@ -47,7 +48,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     else:
         _print(reports, split, now)
         for file, why in unread.items():
-            line = Text.assemble(("not read: ", "yellow"), f"{file}: {why}")
+            line = Text.assemble(("not read: ", "yellow"), f"{one_line(str(file))}: {why}")
             results().print("\n", line, sep="", soft_wrap=True)
     if split or any(report.state.refusal for report in awake):
         raise typer.Exit(1)

@@ -55,13 +55,10 @@ def lint_collapsed(policy: Policy, vectors: PhraseVectors) -> list[Finding]:
     """Return for each group of different phrases that are one to the model what is to be said of it."""
     places = _places(policy)
     phrases = list(places)
-    findings, seen = [], set[int]()
-    for number, same in _alike(phrases, vectors):
-        if number not in seen:
-            seen.update(same)
-            phrase = phrases[number]
-            findings.append(_collapsed(places[phrase], phrase, [phrases[other] for other in same]))
-    return findings
+    return [
+        _collapsed(places[phrases[number]], phrases[number], [phrases[other] for other in same])
+        for number, same in _alike(phrases, vectors)
+    ]
 
 
 def lint_on_pictures(
@@ -93,12 +90,16 @@ def _places(policy: Policy) -> dict[str, tuple[str, ...]]:
 
 
 def _alike(phrases: Sequence[str], vectors: PhraseVectors) -> Iterator[tuple[int, list[int]]]:
-    """Yield the phrases that collapse with later ones, and those; capitals make no other phrase."""
+    """Yield phrases that collapse with later ones, and those, each once; capitals make no other phrase."""
     matrix = vectors.matrix[[vectors.index[phrase] for phrase in phrases]]
+    seen = np.zeros(len(phrases), np.bool_)
     for start in range(0, len(phrases), _BLOCK):
         near = matrix[start : start + _BLOCK] @ matrix.T >= COLLAPSED
         for number, row in enumerate(near, start):
-            later = (int(other) for other in np.flatnonzero(row) if other > number)
+            if seen[number]:
+                continue
+            later = [int(other) for other in np.flatnonzero(row) if other > number]
+            seen[later] = True
             same = [other for other in later if phrases[other].casefold() != phrases[number].casefold()]
             if same:
                 yield number, same

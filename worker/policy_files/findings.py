@@ -1,12 +1,23 @@
 """Puts what is found out about a policy, once it is read, at its place in the policy's file."""
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
+
+from yaml import Node, ScalarNode
 
 from worker.domain.policy_lint import Finding
 from worker.policy_files.document import Document, Location, read_document
-from worker.policy_files.phrase_text import normalised
-from worker.policy_files.problems import Mark, Place, Problem, Problems, render, split_lines
+from worker.policy_files.phrase_text import normalised, single_spaced
+from worker.policy_files.problems import (
+    MAX_SHOWN_PROBLEMS,
+    Mark,
+    Place,
+    Problem,
+    Problems,
+    render,
+    split_lines,
+)
 
 
 class Findings:
@@ -15,6 +26,7 @@ class Findings:
     def __init__(self, file: Path, text: str) -> None:
         self._file, self._text = str(file), text
         self._found: list[tuple[Location, str, str, str]] = []
+        self._nodes = _Nodes(text)
 
     def add(self, at: Location, message: str, hint: str = "", *, phrase: str = "") -> None:
         """Note a finding about what is at a location, or about a phrase in the list there."""
@@ -25,6 +37,11 @@ class Findings:
         for finding in findings:
             self.add(finding.at, finding.message, finding.hint, phrase=finding.phrase)
 
+    def as_written(self, at: Location, phrase: str) -> str:
+        """Return a phrase of the list at a location as it stands in the file, before it was normalised."""
+        node = self._nodes.of(at, phrase)
+        return node.value if isinstance(node, ScalarNode) else phrase
+
     def raise_if_any(self) -> None:
         """Raise InvalidPolicyError with all that was noted, in the order of the text."""
         problems = Problems(self._file, self._text)
@@ -33,34 +50,53 @@ class Findings:
         problems.raise_if_any()
 
     def warnings(self) -> list[str]:
-        """Return what was noted as warnings, in the order of the text."""
-        lines = split_lines(self._text)
-        return [f"warning: {render(problem, lines)}" for problem in self.problems()]
+        """Return what was noted as warnings, in the order of the text; of very many, the first ones."""
+        lines, found = split_lines(self._text), self.problems()
+        shown = [f"warning: {render(problem, lines)}" for problem in found[:MAX_SHOWN_PROBLEMS]]
+        if len(found) > MAX_SHOWN_PROBLEMS:
+            shown.append(f"warning: {self._file}: and {len(found) - MAX_SHOWN_PROBLEMS:,} more warnings")
+        return shown
 
     def problems(self) -> list[Problem]:
         """Return what was noted with its places, in the order of the text."""
         if not self._found:
             return []
-        document = read_document(self._text, Problems(self._file))
-        marks = [_mark(document, at, phrase) for at, phrase, _, _ in self._found]
+        placed = ((self._mark(at, phrase), message, hint) for at, phrase, message, hint in self._found)
         return sorted(
             Problem(self._file, mark.line + 1, mark.column + 1, message, hint)
-            for mark, (_, _, message, hint) in zip(marks, self._found, strict=True)
+            for mark, message, hint in placed
         )
 
-
-def _mark(document: Document | None, at: Location, phrase: str) -> Mark:
-    """Return the place of an item, of a key, or of a value without a key; the top where there is none."""
-    if document is None:
-        return Place(0, 0)
-    place = _place_of_phrase(document, at, phrase) if phrase else at
-    node = document.keys.get(place) or document.values.get(place)
-    return node.start_mark if node else Place(0, 0)
+    def _mark(self, at: Location, phrase: str) -> Mark:
+        node = self._nodes.of(at, phrase)
+        return node.start_mark if node else Place(0, 0)
 
 
-def _place_of_phrase(document: Document, at: Location, phrase: str) -> Location:
-    items = document.values[at].value if at in document.values else []
-    for number, item in enumerate(items):
-        if normalised(str(item.value)) == phrase:
-            return (*at, number)
-    return at
+class _Nodes:
+    """The nodes of a policy's keys and items; the text, and every list of phrases, is read once."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._places: dict[Location, dict[str, Location]] = {}
+
+    @cached_property
+    def _document(self) -> Document:
+        return read_document(self._text, Problems("")) or Document(None, {}, {})
+
+    def of(self, at: Location, phrase: str) -> Node | None:
+        """Return the node of an item, of a key, or of a value without a key, if there is one."""
+        place = self._places_in(at).get(phrase, at) if phrase else at
+        return self._document.keys.get(place) or self._document.values.get(place)
+
+    def _places_in(self, at: Location) -> dict[str, Location]:
+        """Return the places of a list's phrases; of a repeated one, the first."""
+        if at not in self._places:
+            node = self._document.values.get(at)
+            items = enumerate(node.value if node else [])
+            found = [((*at, number), str(item.value)) for number, item in items]
+            self._places[at] = {
+                spelling(phrase): place
+                for place, phrase in reversed(found)
+                for spelling in (single_spaced, normalised)
+            }
+        return self._places[at]

@@ -7,6 +7,7 @@ from typing import Final
 
 from worker.errors import UsageError
 from worker.policy_files.problems import Problem, quote, render
+from worker.printable import one_line
 
 SUFFIXES: Final = (".yaml", ".yml")
 _NO_SUFFIX: Final = "its name does not end in .yaml"
@@ -23,7 +24,7 @@ def policy_files(folder: Path) -> list[Path]:
 def strays(folder: Path) -> dict[Path, str]:
     """Return what in `folder` is meant to be a policy and is not read, with the reason and the way out.
 
-    A suffix in capitals, a second one, a slip of the pen in it; a folder, or a link that leads nowhere.
+    A suffix in capitals, a second one, a slip of the pen in it; a folder, a link that leads nowhere, a pipe.
     """
     read = set(policy_files(folder))
     found = (path for path in sorted(folder.glob("*")) if path not in read and not path.name.startswith("."))
@@ -33,16 +34,22 @@ def strays(folder: Path) -> dict[Path, str]:
 def _why_stray(path: Path) -> str:
     """Return why a file that looks like a policy is not read; empty if it does not look like one."""
     if path.suffix in SUFFIXES:
-        what = "a folder" if path.is_dir() else "a link that leads nowhere"
-        return f"it is {what}: put the file itself in its place"
+        return f"it is {_what_else(path)}: put the file itself in its place"
     meant = _LOOKS_LIKE.match(path.name)
     if not path.is_file() or not (meant or get_close_matches(path.suffix.lower(), SUFFIXES, n=1, cutoff=0.8)):
         return ""
     stem = meant["stem"] if meant else path.stem
     policy = path.with_name(stem + SUFFIXES[0])
     if any(path.with_name(stem + suffix).is_file() for suffix in SUFFIXES):
-        return f"{_NO_SUFFIX}: {policy.name} is read, and this is not; remove it if it is a copy"
-    return f"{_NO_SUFFIX}: rename it to {policy.name} if it is a policy"
+        return f"{_NO_SUFFIX}: {one_line(policy.name)} is read, and this is not; remove it if it is a copy"
+    return f"{_NO_SUFFIX}: rename it to {one_line(policy.name)} if it is a policy"
+
+
+def _what_else(path: Path) -> str:
+    """Return what something is that is no file."""
+    if path.is_dir():
+        return "a folder"
+    return "neither a file nor a folder" if path.exists() else "a link that leads nowhere"
 
 
 def file_of(folder: Path, name: str) -> Path:

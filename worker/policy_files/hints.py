@@ -1,17 +1,14 @@
-"""What is valid in a policy file and hardly meant, without asking a model: quotes, HTML, low thresholds."""
+"""What is valid in a policy file and hardly meant, without a model: quotes, bullets, low thresholds."""
 
-import html
-import re
 from typing import Final
 
 from worker.domain.policy import Policy
 from worker.policy_files.findings import Findings
-from worker.policy_files.problems import quote
 from worker.policy_files.quotation import quotes_around
+from worker.policy_files.wrappers import wrapper_of
 
 #: A picture on which prompt and background tie has 0.5.
 _NEARLY_EVERYTHING: Final = 0.05
-_ENTITY: Final = re.compile(r"&(?:#\d+|#x[\da-fA-F]+|[A-Za-z]\w+);")
 
 
 def add_hints(policy: Policy, found: Findings) -> None:
@@ -19,7 +16,7 @@ def add_hints(policy: Policy, found: Findings) -> None:
     lists = [*policy.phrase_lists(), (("templates",), policy.templates)]
     for at, phrases in lists:
         for phrase in phrases:
-            if hint := _hint(phrase):
+            if hint := _hint(phrase, found.as_written(at, phrase)):
                 found.add(at, *hint, phrase=phrase)
     for label in policy.labels:
         if label.review < _NEARLY_EVERYTHING:
@@ -30,18 +27,15 @@ def add_hints(policy: Policy, found: Findings) -> None:
             )
 
 
-def _hint(phrase: str) -> tuple[str, str] | None:
+def _hint(phrase: str, written: str) -> tuple[str, str] | None:
     """Return what is to be said about a phrase and the way out, if there is anything."""
     if quotes := quotes_around(phrase) or _quotes_around_gap(phrase):
         return (
             f"the quotes {' '.join(quotes)} are part of this phrase, and the model reads them",
             "YAML takes off plain quotes, \" and ', and no others: write plain ones, or none",
         )
-    if entity := _ENTITY.search(phrase):
-        return (
-            f"{quote(entity[0])} is HTML, and the model reads it letter by letter",
-            f"write the character itself: {quote(html.unescape(phrase))}",
-        )
+    if wrapper := wrapper_of(written):
+        return wrapper
     if "{}" not in phrase and not any(character.isalnum() for character in phrase):
         return "there is no word in this phrase", "say in words what is to be seen"
     return None

@@ -7,13 +7,17 @@ from functools import lru_cache
 from pathlib import Path
 
 from worker.domain.policy import Policy
+from worker.domain.stored_policy import StoredPolicy
 from worker.errors import InvalidPolicyError, UsageError
 from worker.policy_files.folder import file_of
-from worker.policy_files.parser import parse_policy, read_policy
+from worker.policy_files.parser import read_policy
 from worker.policy_files.problems import quote
+from worker.policy_files.stored import parse_stored
 
 
-def require_policy(folder: Path, name: str, last_good: Callable[[str], str | None] | None = None) -> None:
+def require_policy(
+    folder: Path, name: str, last_good: Callable[[str], StoredPolicy | None] | None = None
+) -> None:
     """Raise UsageError if `folder` has no policy called `name`, has it as a shadow, or it never was good.
 
     Without such a folder the workers' word counts. They judge by the last good version of a file with
@@ -38,21 +42,21 @@ def policy_saved_at(folder: Path, name: str) -> datetime:
         return datetime.now(UTC)
 
 
-def _read(file: Path, last_good: Callable[[str], str | None] | None) -> Policy | None:
+def _read(file: Path, last_good: Callable[[str], StoredPolicy | None] | None) -> Policy | None:
     """Return the version that decides, or will; None if that is not known here."""
     found = _read_version(file, _version_of(file))
     if isinstance(found, Policy):
         return found
     if last_good is None:
         return None
-    text = last_good(file.stem)
-    if text is None:
+    stored = last_good(file.stem)
+    if stored is None:
         raise UsageError(
             f"the policy {quote(file.stem)} has never been in force, and its file has problems",
             hint=f"moderate policy check {file}",
         ) from found
     with suppress(InvalidPolicyError):
-        return parse_policy(text, file, was_in_force=True)
+        return parse_stored(stored, file)
     return None
 
 

@@ -16,10 +16,12 @@ from worker.background import repeated
 from worker.domain.policy import Policy
 from worker.domain.policy_state import PolicyState
 from worker.domain.scoring import PhraseVectors, Scorer
+from worker.domain.stored_policy import StoredPolicy
 from worker.errors import InvalidPolicyError, PermanentError, SettingsError, UnknownPolicyError
 from worker.policy_files.folder import policy_files, strays, twin_problem
-from worker.policy_files.parser import MAX_FILE_BYTES, parse_policy, read_policy
+from worker.policy_files.parser import MAX_FILE_BYTES, read_policy
 from worker.policy_files.problems import quote
+from worker.policy_files.stored import parse_stored
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +33,8 @@ RETRY_SECONDS: Final = 10.0
 #: Makes a policy ready to be put in force: its vectors, or InvalidPolicyError to refuse it. Given are the
 #: policy, its file and the file's text.
 Prepare = Callable[[Policy, Path, str], PhraseVectors]
-#: The text of the latest good version of the policy of this name, if one is known.
-LastGood = Callable[[str], str | None]
+#: The latest good version of the policy of this name, if one is known.
+LastGood = Callable[[str], StoredPolicy | None]
 
 
 def none_known(_name: str) -> None:
@@ -271,12 +273,12 @@ class PolicyLibrary:
 
         Its tests have been passed once, and their pictures may be gone.
         """
-        text = self._last_good(file.stem)
-        if text is None:
+        stored = self._last_good(file.stem)
+        if stored is None:
             return None
         try:
-            policy = replace(parse_policy(text, file, was_in_force=True), tests=())
-            return self._prepared(file, policy, text)
+            policy = replace(parse_stored(stored, file), tests=())
+            return self._prepared(file, policy, stored.text)
         except (InvalidPolicyError, SettingsError) as error:
             log.warning("policy %s: its last good version is none here:\n%s", file.stem, error.message)
             return None

@@ -10,8 +10,8 @@ from worker.errors import UndecodableKind
 from worker.policy_files.document import read_document
 from worker.policy_files.invisible import check_invisible, refuse_odd_spaces
 from worker.policy_files.later_rules import check_later_rules
-from worker.policy_files.phrase_text import normalised
-from worker.policy_files.problems import Problems
+from worker.policy_files.phrase_text import Spelling, normalised, single_spaced
+from worker.policy_files.problems import Places, Problems
 from worker.policy_files.rules import check_rules
 from worker.policy_files.rules_of_tests import check_tests
 from worker.policy_files.schema import (
@@ -22,7 +22,6 @@ from worker.policy_files.schema import (
     UndecodableEntry,
 )
 from worker.policy_files.schema_errors import explain_schema_errors
-from worker.policy_files.syntax_errors import place_of
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 
@@ -32,17 +31,19 @@ def parse_policy(
 ) -> Policy:
     """Return the policy that `text` describes; `file` is where it stands, and says its name.
 
-    The pictures of its tests must be in `folder`; None does not look for them. A text from the database
-    `was_in_force`, and still means what it meant then: it may break the rules that came later. Raises
-    InvalidPolicyError, whose message lists every problem with line, column and hint.
+    The pictures of its tests must be in `folder`; None does not look for them. A text that `was_in_force`
+    before some of the rules came may break them, and its phrases are as they were written; `stored.py` knows
+    which texts of the database those are. Raises InvalidPolicyError, whose message lists every problem with
+    line, column and hint.
     """
     problems = Problems(str(file), text)
     if not was_in_force and refuse_odd_spaces(text, problems):
         # What YAML makes of the lines around them is no help.
         problems.raise_if_any()
     document = read_document(text, problems)
+    spelling = single_spaced if was_in_force else normalised
     if document is not None:
-        check_rules(document, Path(file), problems)
+        check_rules(document, Path(file), spelling, problems)
         check_tests(document, folder, problems)
         if not was_in_force:
             check_invisible(document, text, problems)
@@ -52,7 +53,7 @@ def parse_policy(
         except ValidationError as error:
             explain_schema_errors(error.errors(include_url=False, include_input=False), document, problems)
     problems.raise_if_any()
-    return _policy(entry)
+    return _policy(entry, spelling)
 
 
 def read_policy(path: Path, *, with_pictures: bool = True) -> tuple[Policy, str]:
@@ -109,20 +110,20 @@ def _decode(data: bytes, path: Path) -> str:
     except UnicodeDecodeError as error:
         text = data.decode("utf-8", errors="replace")
         problems = Problems(str(path), text)
-        place = place_of(text, len(data[: error.start].decode("utf-8")))
+        place = Places(text).of(len(data[: error.start].decode("utf-8")))
         problems.add(place, "the file is not encoded in UTF-8", 'save it as "UTF-8" in the editor')
         problems.raise_if_any()
         raise
 
 
-def _policy(entry: PolicyEntry) -> Policy:
+def _policy(entry: PolicyEntry, spelling: Spelling) -> Policy:
     default, kinds = _on_undecodable(entry.on_undecodable)
     return Policy(
         name=entry.name,
         description=entry.description.strip(),
-        templates=_unique(entry.templates),
-        background=_unique(entry.background),
-        labels=tuple(_label(name, label) for name, label in entry.labels.items()),
+        templates=_unique(entry.templates, spelling),
+        background=_unique(entry.background, spelling),
+        labels=tuple(_label(name, label, spelling) for name, label in entry.labels.items()),
         on_undecodable=default,
         on_undecodable_kinds=kinds,
         on_error=entry.on_error,
@@ -135,12 +136,12 @@ def _policy(entry: PolicyEntry) -> Policy:
     )
 
 
-def _label(name: str, entry: LabelEntry) -> Label:
+def _label(name: str, entry: LabelEntry, spelling: Spelling) -> Label:
     return Label(
         name=name,
         description=entry.description.strip(),
-        prompts=_unique(entry.prompts),
-        lookalikes=_unique(entry.lookalikes),
+        prompts=_unique(entry.prompts, spelling),
+        lookalikes=_unique(entry.lookalikes, spelling),
         review=entry.review,
         block=entry.block,
         severity=entry.severity,
@@ -177,6 +178,6 @@ def _test(entry: PolicyTestEntry) -> PolicyTest:
     return PolicyTest(entry.picture, entry.expect.action, None if labels is None else frozenset(labels))
 
 
-def _unique(phrases: list[str]) -> tuple[str, ...]:
+def _unique(phrases: list[str], spelling: Spelling) -> tuple[str, ...]:
     """Return the phrases without repeats, in one spelling."""
-    return tuple(dict.fromkeys(map(normalised, phrases)))
+    return tuple(dict.fromkeys(map(spelling, phrases)))

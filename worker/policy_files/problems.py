@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from worker.errors import InvalidPolicyError
+from worker.printable import one_line
 
 #: Source lines are shown in a window this wide.
 MAX_SHOWN_CHARACTERS: Final = 100
@@ -33,6 +35,18 @@ class Place(NamedTuple):
 
     line: int
     column: int
+
+
+class Places:
+    """The places of a text's characters; its lines are counted once, however many are asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(found.end() for found in _LINE_BREAK.finditer(text))]
+
+    def of(self, position: int) -> Place:
+        """Return the place of the character at `position`."""
+        line = bisect_right(self._starts, position) - 1
+        return Place(line, position - self._starts[line])
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -83,7 +97,8 @@ class Problems:
 
 def render(problem: Problem, source: Sequence[str] = ()) -> str:
     """Return the problem with its place, the line of `source` it is on, a caret under it, and the hint."""
-    place = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
+    file = one_line(problem.file)
+    place = f"{file}:{problem.line}:{problem.column}" if problem.line else file
     lines = [f"{place}: {problem.message}"]
     if 0 < problem.line <= len(source):
         text, caret_at = _excerpt(source[problem.line - 1], problem.column - 1)

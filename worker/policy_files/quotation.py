@@ -10,22 +10,24 @@ _SINGLE: Final = "'\u2018\u2019\u201a\u201b\u2039\u203a\u275b\u275c`\xb4\u2032"
 #: Single ones that open, which no apostrophe does.
 _OPENING: Final = "\u2018\u201a\u2039"
 _QUOTES: Final = _DOUBLE + _SINGLE
+_PUNCTUATION: Final = ".,;:!?"
 #: An inch: a barrel of 5".
 _MEASURE: Final = re.compile("\\d[\"'\u2032\u2033]$")
 
 
 def quotes_around(phrase: str) -> str:
-    """Return the quotes around the whole phrase, or the one that lost its partner; else nothing."""
+    """Return the quotes at both ends of a phrase, or the one that lost its partner; else nothing."""
+    phrase = phrase.rstrip(_PUNCTUATION)
     first, inner, last = phrase[:1], phrase[1:-1], phrase[-1:]
     if not inner:
-        return ""
-    if any(quote in inner for quote in _DOUBLE):
         return ""
     opens = first in _QUOTES
     closes = last in _QUOTES and not _MEASURE.search(phrase)
     if opens and closes:
         return first + last
     # One alone: what was in quotes was split at a comma. An apostrophe does not count.
+    if any(quote in inner for quote in _DOUBLE):
+        return ""
     if opens and first in _DOUBLE + _OPENING:
         return first
     return last if closes and last in _DOUBLE else ""

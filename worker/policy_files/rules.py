@@ -9,24 +9,31 @@ from yaml import ScalarNode
 from worker.domain.submission import POLICY_NAME_PATTERN
 from worker.policy_files.document import Document, Location, as_mapping
 from worker.policy_files.folder import SUFFIXES
-from worker.policy_files.phrase_text import normalised
+from worker.policy_files.phrase_text import Spelling
 from worker.policy_files.problems import Problems, quote
 from worker.policy_files.schema import MAX_PHRASES
 
 
-def check_rules(document: Document, file: PurePath, problems: Problems) -> None:
-    """Note every rule that the policy breaks; what the schema refuses is left to the schema."""
+def check_rules(document: Document, file: PurePath, spelling: Spelling, problems: Problems) -> None:
+    """Note every rule that the policy breaks; what the schema refuses is left to the schema.
+
+    Phrases of one `spelling` are the same phrase.
+    """
     _check_name(document, file, problems)
     labels = as_mapping(as_mapping(document.data).get("labels"))
     background = dict(_phrases(document.data, ("background",)))
     phrases = list(background)
+
+    def folded(phrase: str) -> str:
+        return spelling(phrase).casefold()
+
     for name, label in labels.items():
         at: Location = ("labels", name)
         lookalikes = dict(_phrases(label, (*at, "lookalikes")))
         prompts = dict(_phrases(label, (*at, "prompts")))
         _check_thresholds(label, at, document, problems)
         _check_exclusion(label, at, document, problems)
-        _check_contradictions(prompts, background | lookalikes, document, problems)
+        _check_contradictions(prompts, background | lookalikes, folded, document, problems)
         phrases += [*lookalikes, *prompts]
     for place in phrases:
         _check_one_line(place, document, problems)
@@ -79,12 +86,16 @@ def _check_exclusion(label: Any, at: Location, document: Document, problems: Pro
 
 
 def _check_contradictions(
-    prompts: Mapping[Location, str], others: Mapping[Location, str], document: Document, problems: Problems
+    prompts: Mapping[Location, str],
+    others: Mapping[Location, str],
+    folded: Spelling,
+    document: Document,
+    problems: Problems,
 ) -> None:
     """Refuse a prompt that is background too: it can never beat itself, so it would never count."""
-    places = {_folded(phrase): place for place, phrase in reversed(list(others.items()))}
+    places = {folded(phrase): place for place, phrase in reversed(list(others.items()))}
     for place, prompt in prompts.items():
-        other = places.get(_folded(prompt))
+        other = places.get(folded(prompt))
         if other is None:
             continue
         line = document.values[other].start_mark.line + 1
@@ -117,7 +128,3 @@ def _phrases(data: Any, at: Location) -> Iterator[tuple[Location, str]]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _folded(phrase: str) -> str:
-    return normalised(phrase).casefold()

@@ -1,5 +1,6 @@
 """The format of a policy file: every key, its type and limits, and what it means."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -28,7 +29,8 @@ BY_KIND: Final = "<by kind>"
 Name = Annotated[str, Field(pattern=f"^{POLICY_NAME_PATTERN.pattern}$")]
 #: Something is in it besides white space.
 Phrase = Annotated[str, Field(pattern=r"\S", max_length=MAX_PHRASE_CHARACTERS)]
-Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$", max_length=MAX_PHRASE_CHARACTERS)]
+TEMPLATE_PATTERN: Final = re.compile(r"^[^{}]*\{\}[^{}]*$")
+Template = Annotated[str, Field(pattern=TEMPLATE_PATTERN.pattern, max_length=MAX_PHRASE_CHARACTERS)]
 Text = Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARACTERS)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 #: 0 is refused by `later_rules`, which policies that were in force before need not follow.

@@ -9,8 +9,8 @@ from pydantic_core import ErrorDetails
 from yaml import Node, ScalarNode
 
 from worker.policy_files import value_errors
+from worker.policy_files.characters import first_invisible, name_of
 from worker.policy_files.document import Document, Location
-from worker.policy_files.invisible import first_invisible, name_of
 from worker.policy_files.problems import Problems, quote
 from worker.policy_files.schema import (
     BY_KIND,
@@ -108,7 +108,7 @@ def explain_schema_errors(errors: Iterable[ErrorDetails], document: Document, pr
         mark = node.start_mark
         if (mark.line, mark.column) in explained and error["type"] != "missing":
             continue
-        if isinstance(node, ScalarNode) and first_invisible(node.value):
+        if isinstance(node, ScalarNode) and first_invisible(node.value) is not None:
             continue
         explain = _EXPLAINERS.get(error["type"])
         problems.add(mark, *(explain(at, node, error.get("ctx", {})) if explain else (error["msg"],)))

@@ -1,16 +1,23 @@
 """What PyYAML says about text that is not YAML, in the words of somebody who does not write programs."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from yaml import MarkedYAMLError
 from yaml.reader import ReaderError
 
-from worker.policy_files.problems import Mark, Place, Problems, split_lines
+from worker.policy_files.characters import is_odd_space, name_of
+from worker.policy_files.problems import Mark, Place, Places, Problems, split_lines
+from worker.policy_files.wrappers import bullet_of
 
 _QUOTES: Final = 'text with : # , [ ] { } or quotes in it goes in quotes: "like: this"'
 _INDENTATION: Final = "check the indentation: what belongs together starts in the same column"
 
+_EXPLAINED_BULLET: Final = (
+    "this line begins with another bullet than YAML's",
+    'an item begins with a plain "-" and a space',
+)
 #: A part of PyYAML's own words -> message and hint. The first that matches counts.
 _EXPLANATIONS: Final = {
     "expected a single document": ("a second document starts here", "one policy a file: remove the line ---"),
@@ -47,7 +54,7 @@ def explain_syntax_error(error: Exception, text: str, problems: Problems) -> Non
         case ReaderError():
             character = f"the unprintable character U+{ord(text[error.position]):04X}"
             problems.add(
-                place_of(text, error.position), character, "remove it, and write a space if one is missing"
+                Places(text).of(error.position), character, "remove it, and write a space if one is missing"
             )
         case _:
             # PyYAML lets Python's own error through for an escape such as "\UFFFFFFFF".
@@ -56,10 +63,14 @@ def explain_syntax_error(error: Exception, text: str, problems: Problems) -> Non
             )
 
 
-def place_of(text: str, position: int) -> Place:
-    """Return the place of the character of `text` at `position`."""
-    lines = split_lines(text[:position])
-    return Place(len(lines) - 1, len(lines[-1]))
+def explain_odd_space(character: str) -> tuple[str, str]:
+    """Explain a character that stands in the place of a space, and is another one to YAML."""
+    if character == "\t":
+        return "a tab stands where YAML expects a space", "replace the tab with a space"
+    return (
+        f"{name_of(character)} stands where YAML expects a space",
+        "it looks like one, and is another character to YAML: replace it with an ordinary space",
+    )
 
 
 def _explain_marked(error: MarkedYAMLError, text: str, problems: Problems) -> None:
@@ -73,11 +84,29 @@ def _explain_marked(error: MarkedYAMLError, text: str, problems: Problems) -> No
         problems.add(
             tab, "a tab at the start of the line", "YAML is indented with spaces: replace the tab with spaces"
         )
+    elif (character := _character_at(text, mark)) == "\t" or is_odd_space(character):
+        problems.add(mark, *explain_odd_space(character))
+    elif bullet := _bullet(split_lines(text), error):
+        problems.add(bullet, *_EXPLAINED_BULLET)
     elif "mapping values are not allowed" in said:
         problems.add(mark, *_explain_colon(split_lines(text)[mark.line][: mark.column]))
     else:
         unknown = (f"this is not YAML: {said.strip()}", _QUOTES)
         problems.add(mark, *next((known for words, known in _EXPLANATIONS.items() if words in said), unknown))
+
+
+def _character_at(text: str, mark: Mark) -> str:
+    """Return the character at a mark; empty at the end of its line."""
+    return "".join(split_lines(text)[mark.line : mark.line + 1])[mark.column : mark.column + 1]
+
+
+def _bullet(lines: Sequence[str], error: MarkedYAMLError) -> Place | None:
+    """Return the place of a bullet at the start of a line that YAML stumbles over, if there is one."""
+    for mark in (error.context_mark, error.problem_mark):
+        line = lines[mark.line] if mark and mark.line < len(lines) else ""
+        if mark and not line.lstrip().startswith("- ") and bullet_of(line):
+            return Place(mark.line, len(line) - len(line.lstrip()))
+    return None
 
 
 def _explain_colon(before: str) -> tuple[str, str]:

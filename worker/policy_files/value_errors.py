@@ -10,6 +10,7 @@ from yaml import Node, ScalarNode, SequenceNode
 from worker.domain.policy import Action
 from worker.policy_files.document import Location, describe, is_blank
 from worker.policy_files.problems import quote
+from worker.policy_files.wrappers import bullet_of
 
 #: A message and a hint.
 Explanation = tuple[str, str]
@@ -74,7 +75,9 @@ def not_a_list(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
     if is_blank(node):
         return f"{quote(key)} has no items", "write them below it, each after a dash, or remove the line"
     hint = f"write a dash before each item, or brackets around them: {key}: [...]"
-    if isinstance(node, ScalarNode) and re.fullmatch(r"[\w ,-]{1,60}", node.value):
+    if isinstance(node, ScalarNode) and (bullet := bullet_of(node.value)):
+        hint = f'an item begins with a plain "-" and a space; here it begins with {quote(bullet)}'
+    elif isinstance(node, ScalarNode) and re.fullmatch(r"[\w ,-]{1,60}", node.value):
         hint = f"write brackets around it: {key}: [{node.value}]"
     return f"{quote(key)} is a list, not {describe(node)}", hint
 

@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from worker.domain.policy import Policy
+from worker.domain.stored_policy import StoredPolicy
 from worker.store import inserting
 from worker.store.clock import database_now
 from worker.store.inserting import insert_into
@@ -41,14 +42,15 @@ def in_force(session: Session, policy: Policy, text: str) -> None:
     )
 
 
-def last_good(session: Session, name: str) -> str | None:
-    """Return the text of the version of this policy that was last put in force anywhere."""
+def last_good(session: Session, name: str) -> StoredPolicy | None:
+    """Return the version of this policy that was last put in force anywhere."""
     # What decided before this was noted had been in force too.
     moment = func.coalesce(PolicyVersionRow.last_in_force_at, PolicyVersionRow.first_seen_at)
-    query = (
-        select(PolicyVersionRow.text).where(PolicyVersionRow.name == name).order_by(moment.desc()).limit(1)
-    )
-    return session.scalar(query)
+    columns = select(PolicyVersionRow.text, PolicyVersionRow.digest)
+    row = session.execute(
+        columns.where(PolicyVersionRow.name == name).order_by(moment.desc()).limit(1)
+    ).one_or_none()
+    return StoredPolicy(row.text, row.digest) if row else None
 
 
 def starting_with(session: Session, prefix: str, limit: int) -> list[PolicyVersionRow]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from worker.client.messages import source_record, to_message
+from worker.domain.stored_policy import StoredPolicy
 from worker.domain.submission import Submission
 from worker.errors import (
     CallbackNotAllowedError,
@@ -90,7 +91,7 @@ class AcceptSubmissions:
             # Its words name a folder of ours.
             return False
 
-    def _last_good(self, name: str) -> str | None:
+    def _last_good(self, name: str) -> StoredPolicy | None:
         with self.database.reading() as session:
             return policy_versions.last_good(session, name)
 

@@ -8,10 +8,11 @@ from worker.domain.decision import Decision, decide, hold_back
 from worker.domain.policy import Policy
 from worker.domain.rederivation import differences
 from worker.domain.scoring import MOST_SCORES, Scorer
+from worker.domain.stored_policy import StoredPolicy
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
 from worker.errors import InvalidPolicyError, UsageError
-from worker.policy_files.parser import parse_policy
+from worker.policy_files.stored import parse_stored
 from worker.store import decisions, embeddings, policy_versions, submissions
 from worker.store.database import Database
 from worker.store.decisions import RecordedDecision
@@ -63,7 +64,8 @@ class ExplainDecision:
 
     def _explain(self, recorded: RecordedDecision, text: str, kept: StoredEmbedding | None) -> Explanation:
         try:
-            policy = parse_policy(text, f"{recorded.policy}.yaml", was_in_force=True)
+            stored = StoredPolicy(text, recorded.policy_digest)
+            policy = parse_stored(stored, f"{recorded.policy}.yaml")
         except InvalidPolicyError as error:
             return _unexplained(
                 recorded, None, f"this version does not understand its policy: {error.message}"

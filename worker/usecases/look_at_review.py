@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from worker.domain.policy import Action, Label, Policy
 from worker.domain.scoring import LabelScore
+from worker.domain.stored_policy import StoredPolicy
 from worker.domain.view import FIRST, View
 from worker.errors import InvalidPolicyError
-from worker.policy_files.parser import parse_policy
+from worker.policy_files.stored import parse_stored
 from worker.store import policy_versions, verdicts
 from worker.store.database import Database
 from worker.store.reviews import Review
@@ -119,14 +120,14 @@ def _dossier(session: Session, review: Review) -> Dossier:
 
 
 def _policy(session: Session, digest: str, name: str) -> Policy | None:
-    return _parsed(policy_versions.text_of(session, digest) or "", name)
+    return _parsed(StoredPolicy(policy_versions.text_of(session, digest) or "", digest), name)
 
 
 @lru_cache(maxsize=16)
-def _parsed(text: str, name: str) -> Policy | None:
+def _parsed(stored: StoredPolicy, name: str) -> Policy | None:
     """Return the policy that a text means; a queue is about few versions of few."""
     try:
-        return parse_policy(text, f"{name}.yaml", was_in_force=True)
+        return parse_stored(stored, f"{name}.yaml")
     except InvalidPolicyError:
         return None
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from worker.domain.policy import Policy
+from worker.domain.stored_policy import StoredPolicy
 from worker.errors import UsageError
 from worker.policy_files.folder import SUFFIXES, file_of
-from worker.policy_files.parser import parse_policy, read_policy
+from worker.policy_files.parser import read_policy
+from worker.policy_files.stored import parse_stored
 from worker.store import policy_versions
 from worker.store.database import Database
 
@@ -65,8 +67,8 @@ class PickPolicies:
         if len(versions) > 1:
             listed = ", ".join(f"{digest[:16]} ({name}, {day})" for digest, name, _, day in versions)
             raise UsageError(f"several policy versions begin with {prefix}: {listed}", hint="name more of it")
-        ((_, name, text, _),) = versions
-        return parse_policy(text, f"{name}.yaml", was_in_force=True)
+        ((digest, name, text, _),) = versions
+        return parse_stored(StoredPolicy(text, digest), f"{name}.yaml")
 
 
 def _read(file: Path) -> Policy:

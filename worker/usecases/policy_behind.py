@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 from worker.domain.decision import Decision
 from worker.domain.policy import DEFAULT_QUEUE, Policy
 from worker.domain.review import UNHURRIED, Place, order_of, place_in_queue
+from worker.domain.stored_policy import StoredPolicy
 from worker.errors import InvalidPolicyError
-from worker.policy_files.parser import parse_policy
+from worker.policy_files.stored import parse_stored
 from worker.store import policy_versions
 from worker.store.decisions import RecordedDecision
 
@@ -17,7 +18,7 @@ from worker.store.decisions import RecordedDecision
 def policy_behind(session: Session, decision: RecordedDecision) -> Policy | None:
     """Return the version that decided; None where its text is no longer understood."""
     text = policy_versions.text_of(session, decision.policy_digest)
-    return _parsed(text or "", decision.policy)
+    return _parsed(StoredPolicy(text or "", decision.policy_digest), decision.policy)
 
 
 def place_again(session: Session, decision: RecordedDecision, now: datetime) -> Place:
@@ -30,9 +31,9 @@ def place_again(session: Session, decision: RecordedDecision, now: datetime) -> 
 
 
 @lru_cache(maxsize=64)
-def _parsed(text: str, name: str) -> Policy | None:
+def _parsed(stored: StoredPolicy, name: str) -> Policy | None:
     """Return the policy of a text; versions are few, and asked for with every verdict."""
     try:
-        return parse_policy(text, f"{name}.yaml", was_in_force=True)
+        return parse_stored(stored, f"{name}.yaml")
     except InvalidPolicyError:
         return None

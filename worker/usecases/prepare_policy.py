@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker.domain.expectation import decisive_scores, in_words
@@ -24,21 +24,27 @@ class PreparePolicy:
     """From a policy that was read to the vectors of its phrases, if it may be put in force."""
 
     run_tests: RunPolicyTests
+    #: The text of each file when it was last warned of: a file that is refused is prepared again and again.
+    _warned_of: dict[Path, str] = field(default_factory=dict, repr=False)
 
     def __call__(self, policy: Policy, file: Path, text: str) -> PhraseVectors:
         """Return the vectors of the policy that `text`, the content of `file`, describes.
 
         Raises InvalidPolicyError with every phrase that the model would cut off, or with every test that
-        fails, each with its place in the text. What the model cannot read is logged as a warning.
+        fails, each with its place in the text. What the model cannot read is logged as a warning,
+        once for each text.
         """
         encoder = self.run_tests.judge_picture.encoder
         vectors = embed_policy(encoder, policy, file, text)
+        if self._warned_of.get(file) != text:
+            # Before the tests: what the model cannot read may be why they fail.
+            _warn(policy, file, find_unreadable(encoder, policy, vectors, Findings(file, text)).problems())
+            self._warned_of[file] = text
         failures = Findings(file, text)
         for number, outcome in enumerate(self.run_tests(policy, file.parent, vectors)):
             if not outcome.passed:
                 failures.add(("tests", number, "picture"), *_explain(policy, outcome, file))
         failures.raise_if_any()
-        _warn(policy, file, find_unreadable(encoder, policy, vectors, Findings(file, text)).problems())
         return vectors
 
 

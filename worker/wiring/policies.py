@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from worker.domain.stored_policy import StoredPolicy
 from worker.encoder.protocol import Encoder
 from worker.images.decoding.pool import DecoderPool
 from worker.policy_files.folder import file_of
@@ -51,7 +52,7 @@ def open_policy(settings: Settings, encoder: Encoder, name: str) -> LivePolicy:
 def last_good_in(database: Database) -> LastGood:
     """Return what looks up the version of a policy that was last in force anywhere."""
 
-    def last_good(name: str) -> str | None:
+    def last_good(name: str) -> StoredPolicy | None:
         with database.reading() as session:
             return policy_versions.last_good(session, name)
 

@@ -22,7 +22,8 @@ def all_states(database):
 
 def last_good(database, name="default"):
     with database.reading() as session:
-        return policy_versions.last_good(session, name)
+        found = policy_versions.last_good(session, name)
+        return found.text if found else None
 
 
 def put_in_force(database, policy, text_):

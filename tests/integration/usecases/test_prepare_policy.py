@@ -89,6 +89,16 @@ def test_what_the_model_cannot_read_is_put_in_force_with_one_line_in_the_log(
     ]
 
 
+def test_a_policy_whose_tests_fail_is_warned_of_too_and_once(prepare, file, caplog):
+    text = TEXT.replace("a dagger", "“a dagger”").replace(
+        "{action: review, labels: [weapons]}", "{action: allow}"
+    )
+    for _ in range(2):
+        refusal(prepare, file, text)
+    (line,) = caplog.messages
+    assert "the quotes “ ” are part of this phrase" in line
+
+
 def test_however_much_there_is_to_say_the_log_has_one_line(prepare, file, caplog):
     prepared(prepare, file, TEXT.replace("crossed swords, a dagger", "crossed swords, нож, меч, лук"))
     (line,) = caplog.messages

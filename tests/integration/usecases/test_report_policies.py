@@ -69,7 +69,8 @@ def reported(database):
 
 def last_good(database):
     with database.reading() as session:
-        return policy_versions.last_good(session, "posts")
+        found = policy_versions.last_good(session, "posts")
+        return found.text if found else None
 
 
 def test_the_first_look_reports_what_is_in_force_and_keeps_its_text(database, library, reporter):

@@ -4,6 +4,7 @@
 
 import pytest
 
+from worker.domain import legibility
 from worker.domain.legibility import lint_legibility, words_of
 from worker.domain.policy import Label, Policy
 
@@ -56,6 +57,7 @@ def test_background_lookalikes_and_templates_count_as_phrases():
         ("菜刀", "菜 刀", False),
         ("カッター", "カ ッ タ ー", False),
         ("1980", "1 9 8 0", False),
+        ("हथियार", "ह थ ि य ा र", True),
     ],
 )
 def test_a_word_in_single_letters_is_none_that_the_model_knows(word, pieces, spelt):
@@ -83,7 +85,8 @@ def test_a_word_in_pieces_near_one_of_the_vocabulary_is_taken_for_misspelt():
 @pytest.mark.parametrize(
     ("word", "pieces"),
     [
-        ("handgn", "hand gn"),
+        ("kitchenn", "kitchen n"),
+        ("swore", "sw ore"),
         ("cigarettes", "ciga re t te s"),
         ("syringe", "sy rin ge"),
         ("ab-c", "ab - c".replace("-", "x")),
@@ -91,6 +94,34 @@ def test_a_word_in_pieces_near_one_of_the_vocabulary_is_taken_for_misspelt():
 )
 def test_few_pieces_other_forms_and_words_near_nothing_are_left_alone(word, pieces):
     assert lint(policy_of(f"a {word}"), **{word: pieces}) == []
+
+
+@pytest.mark.parametrize("around", ["{}!", "({})", "{}-gun", "{}1", "'{}'", "gun/{}"])
+def test_signs_around_a_word_do_not_hide_that_it_is_spelt_out(around):
+    word = around.format("xqzvt")
+    findings = lint(policy_of(f"a {word}"), xqzvt="x q z vt")
+    assert [finding.message for finding in findings] == [
+        'the model has no word for "xqzvt" and reads single letters'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "pieces"),
+    [("knfe", "kn fe"), ("knief", "kni ef"), ("kn1fe", "k n 1 fe"), ("knif", "kni f"), ("Knif,", "kni f ,")],
+)
+def test_a_short_word_with_one_slip_is_taken_for_misspelt(word, pieces):
+    run = word.strip(",")
+    (finding,) = lint(policy_of(f"a {word}"), **{word: pieces, run: pieces.removesuffix(" ,")})
+    assert finding.message == f'the model has no word for "{run}", and one for "knife"'
+
+
+def test_a_word_is_looked_up_once_however_often_it_comes(monkeypatch):
+    asked = []
+    near = legibility._Slips.near
+    monkeypatch.setattr(legibility._Slips, "near", lambda self, word: asked.append(word) or near(self, word))
+    findings = lint(policy_of(*(f"{n} handguun" for n in range(50))), handguun="hand gu un")
+    assert len(findings) == 50
+    assert len(asked) <= 3
 
 
 def test_a_model_that_does_not_say_where_words_end_corrects_nothing():

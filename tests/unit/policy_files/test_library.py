@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from worker.domain.scoring import PhraseVectors
+from worker.domain.stored_policy import StoredPolicy
 from worker.errors import InvalidPolicyError, SettingsError, UnavailableError, UnknownPolicyError
 from worker.policy_files import library as module
 from worker.policy_files.library import PolicyLibrary
@@ -80,7 +81,7 @@ def test_a_file_that_a_rule_of_today_refuses_stays_in_force_as_it_was(folder, fi
     # As after an upgrade: what was in force broke no rule of its time.
     before = policy_text("posts", "a\u00a0handgun") + "    review: 0\n"
     file.write_text(before, encoding="utf-8")
-    library = PolicyLibrary(folder, embed, {"posts": before}.get)
+    library = PolicyLibrary(folder, embed, {"posts": StoredPolicy(before, "")}.get)
     library.load()
     assert prompt_in_force(library) == "a handgun"
     assert "NO-BREAK SPACE (U+00A0)" in library.refusals[file]
@@ -410,7 +411,7 @@ def test_a_broken_file_at_the_start_leaves_the_last_good_version_in_force(folder
 
     def last_good(name):
         asked.append(name)
-        return policy_text(name, "a rifle")
+        return StoredPolicy(policy_text(name, "a rifle"), "")
 
     library = PolicyLibrary(folder, embed, last_good)
     library.load()
@@ -434,7 +435,7 @@ def test_a_file_refused_by_its_own_tests_at_the_start_leaves_the_last_good_versi
     def prompt(policy):
         return policy.labels[0].prompts[0]
 
-    library = PolicyLibrary(folder, prepare, lambda name: policy_text(name, "a rifle"))
+    library = PolicyLibrary(folder, prepare, lambda name: StoredPolicy(policy_text(name, "a rifle"), ""))
     library.load()
     assert prompt_in_force(library) == "a rifle"
     assert library.refusals == {file: "1 of 3 tests failed"}
@@ -446,7 +447,8 @@ def test_a_file_refused_by_its_own_tests_at_the_start_leaves_the_last_good_versi
 def test_without_a_last_good_version_a_broken_file_at_the_start_is_an_error(folder, file, text):
     file.write_text("name: posts\ntreshold: 1\n", encoding="utf-8")
     (folder / "avatars.yaml").write_text("name: avatars\n", encoding="utf-8")
-    good = {"avatars": policy_text("avatars"), "posts": text}
+    stored = {"avatars": policy_text("avatars"), "posts": text}
+    good = {name: StoredPolicy(one, "") for name, one in stored.items() if one}
     library = PolicyLibrary(folder, embed, good.get)
     with pytest.raises(InvalidPolicyError) as error:
         library.load()
@@ -457,7 +459,7 @@ def test_without_a_last_good_version_a_broken_file_at_the_start_is_an_error(fold
 
 def test_a_second_file_for_a_policy_at_the_start_stands_behind_the_first(folder, file):
     file.with_suffix(".yml").write_text(policy_text("posts", "a rifle"), encoding="utf-8")
-    library = PolicyLibrary(folder, embed, lambda name: policy_text(name, "a shotgun"))
+    library = PolicyLibrary(folder, embed, lambda name: StoredPolicy(policy_text(name, "a shotgun"), ""))
     library.load()
     assert prompt_in_force(library) == "a handgun"
     assert list(library.refusals) == [file.with_suffix(".yml")]

@@ -4,10 +4,12 @@
 
 import pytest
 
+from worker.domain.stored_policy import StoredPolicy
 from worker.errors import InvalidPolicyError
+from worker.policy_files.characters import first_invisible
 from worker.policy_files.confusable import foreign_letter
-from worker.policy_files.invisible import first_invisible
 from worker.policy_files.parser import parse_policy
+from worker.policy_files.stored import parse_stored
 
 TEXT = """name: p
 background: [a person]
@@ -80,7 +82,7 @@ def test_a_character_that_shows_nothing_is_refused(character, escaped):
     ],
 )
 def test_what_shows_is_taken(phrase):
-    assert first_invisible(phrase) == ""
+    assert first_invisible(phrase) is None
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,63 @@ def test_a_letter_of_another_alphabet_is_found_within_a_word(phrase, letter):
 def test_a_version_that_was_in_force_is_still_understood(old):
     with pytest.raises(InvalidPolicyError):
         prompts(old)
-    assert len(prompts(old, was_in_force=True)) == 1
+    assert prompts(old, was_in_force=True) == (old.replace("\u00a0", " "),)
+
+
+@pytest.mark.parametrize("phrase", ["Pokémon™", "a gun…", "5 m²", "a cafe\u0301"])
+def test_a_stored_version_keeps_the_digest_of_its_time(phrase):
+    text = TEXT.replace("a knife", phrase)
+    now, before = parse_policy(text, "p.yaml"), parse_policy(text, "p.yaml", was_in_force=True)
+    assert before.labels[0].prompts == (phrase,)
+    assert now.digest != before.digest
+    for version in (now, before):
+        assert parse_stored(StoredPolicy(text, version.digest), "p.yaml") == version
+
+
+def test_phrases_that_became_one_later_are_still_two_in_a_stored_version():
+    text = TEXT.replace("a person", "a 2 cat").replace("a knife", "a ² cat")
+    with pytest.raises(InvalidPolicyError, match="is also a background phrase"):
+        parse_policy(text, "p.yaml")
+    assert parse_policy(text, "p.yaml", was_in_force=True).labels[0].prompts == ("a ² cat",)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "read"),
+    [
+        ("a red heart ❤\ufe0f", "a red heart ❤"),
+        ("key 1\ufe0f\u20e3", "key 1\u20e3"),
+        ("👨\u200d👩\u200d👧", "👨👩👧"),
+        ("🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "🏴"),
+        ("🏳\ufe0f\u200d🌈 👍🏽", "🏳🌈 👍🏽"),
+    ],
+    ids=ascii,
+)
+def test_emoji_are_taken_without_what_joins_them(phrase, read):
+    assert prompts(phrase) == (read,)
+
+
+def test_a_selector_outside_an_emoji_is_refused_at_its_own_place():
+    with pytest.raises(InvalidPolicyError, match=r"p\.yaml:5:20: VARIATION SELECTOR-16"):
+        prompts("❤\ufe0f gu\ufe0fn")
+
+
+@pytest.mark.parametrize(
+    ("phrase", "read"),
+    [
+        ("a 5\u00b5m mesh", "a 5\u03bcm mesh"),
+        ("a \u00b5Torrent logo", "a \u03bcTorrent logo"),
+        ("10 k\u2126 resistor", "10 k\u03a9 resistor"),
+        ("10 k\u03a9 resistor", "10 k\u03a9 resistor"),
+        ("a \u0394t", "a \u0394t"),
+    ],
+)
+def test_signs_of_science_are_no_foreign_letters(phrase, read):
+    assert prompts(phrase) == (read,)
+
+
+def test_braces_that_become_plain_ones_are_no_second_gap():
+    with pytest.raises(InvalidPolicyError, match=r"p\.yaml:6:13: .*has other braces than plain ones"):
+        parse_policy(TEXT + "templates: ['a photo of {} ｛｝']\n", "p.yaml")
 
 
 def test_thresholds_of_zero_are_still_understood_where_they_were_in_force():

@@ -1,5 +1,7 @@
 """What looks like a policy and is not read is pointed out; what else lies in the folder is not."""
 
+import os
+
 import pytest
 
 from worker.policy_files.folder import policy_files, strays
@@ -52,6 +54,15 @@ def test_folders_and_dead_links_of_the_right_name_are_pointed_out(folder):
         "posts.yml": "it is a link that leads nowhere",
     }
     assert [file.name for file in policy_files(folder)] == ["stickers.yaml"]
+
+
+def test_a_pipe_is_no_dead_link_and_a_name_stays_on_one_line(folder):
+    os.mkfifo(folder / "pipe.yaml")
+    (folder / "two\nlines.YAML").touch()
+    assert {path.name: why for path, why in strays(folder).items()} == {
+        "pipe.yaml": "it is neither a file nor a folder: put the file itself in its place",
+        "two\nlines.YAML": r"its name does not end in .yaml: rename it to two\nlines.yaml if it is a policy",
+    }
 
 
 def test_all_else_is_left_alone(folder):
