@@ -18,7 +18,7 @@ from worker.images.decoding.display_time import (
 )
 from worker.images.decoding.gif import Gif
 from worker.images.decoding.sampling import Sample, choose
-from worker.images.decoding.sketch import Sketch, sketch
+from worker.images.decoding.sketch import Grid, Sketch
 from worker.images.decoding.truncation import load_whole
 from worker.images.limits import Limits
 
@@ -54,10 +54,11 @@ def sample_frames(image: Image.Image, data: bytes, limits: Limits, seed: bytes) 
     """Walk through a whole animation, and choose the frames to look at."""
     milliseconds: list[float] = []
     sketches: list[Sketch] = []
+    grid = Grid(seed)
     for frame in walk(image, data, frame_count(image, data, limits), limits):
         is_default = not sketches and has_default_image(image)
         milliseconds.append(0 if is_default else frame_milliseconds(frame))
-        sketches.append(sketch(frame))
+        sketches.append(grid.sketch(frame))
     last = len(sketches) - 1
     # The last one may be where the animation rests: also in formats of which Pillow does not say so.
     required = dict.fromkeys((0, min(1, last), last) if has_default_image(image) else (0, last))
