@@ -83,6 +83,52 @@ def bmp16(size, masks):
     )
 
 
+def indexed_bmp(bits, pixels, *, compression=0, count=None, start=None):
+    """Return a BMP of 64 x 48 pixels and a palette of `count` colours."""
+    palette = b"".join(bytes([n * 37 % 256, 255 - n % 256, n // 2, 0]) for n in range(count or 2**bits))
+    header = struct.pack("<IiiHHIIiiII", 40, 64, 48, 1, bits, compression, len(pixels), 0, 0, count or 0, 0)
+    begin = 54 + len(palette) if start is None else start
+    file = struct.pack("<IHHI", 54 + len(palette) + len(pixels), 0, 0, begin)
+    return b"BM" + file + header + palette + pixels
+
+
+def bmps():
+    """Yield BMP files of run lengths, of few bits and of odd palettes."""
+    end = b"\0\1"
+    full = b"".join(bytes([64, 100 + n, 0, 0]) for n in range(48))
+    for name, rows in {
+        "run lengths": full + end,
+        "rows that end early": b"".join(bytes([n + 1, 100 + n, 0, 0]) for n in range(48)) + end,
+        "an early end": full[:80] + end,
+        "pixels that are skipped": bytes([32, 5, 0, 2, 16, 5, 16, 7, 0, 0]) + full[:160] + end,
+        "a row that is skipped in part": bytes([32, 5, 0, 2, 48, 0, 32, 9, 0, 0]) + full[:160] + end,
+        "all rows that are skipped": bytes([32, 5, 0, 2, 1, 255, 32, 9, 0, 0]) + full[:160] + end,
+        "runs beyond the row": b"".join(bytes([70, 100 + n, 0, 0]) for n in range(48)) + end,
+        "no ends of rows": b"".join(bytes([64, 100 + n]) for n in range(48)) + end,
+        "too many rows": full + full + end,
+        "no end": full,
+        "pixels one by one": bytes([0, 63, *range(63), 0, 1, 9, 0, 0]) * 48 + end,
+        "pixels beyond the row": bytes([0, 80, *range(80), 0, 0]) * 48 + end,
+    }.items():
+        yield f"8 bits, {name}", indexed_bmp(8, rows, compression=1)
+    for name, rows in {
+        "run lengths": bytes([7, 0x1F, 9, 0x2E, 48, 0x35, 0, 0]) * 48 + end,
+        "pixels that are skipped": bytes([7, 0x1F, 0, 2, 9, 0, 48, 0x35, 0, 0]) * 48 + end,
+        "pixels one by one": bytes([0, 7, 18, 52, 86, 120, 0, 5, 18, 52, 86, 0, 52, 53, 0, 0]) * 48 + end,
+    }.items():
+        yield f"4 bits, {name}", indexed_bmp(4, rows, compression=2)
+    yield "run lengths of few colours", indexed_bmp(8, full + end, compression=1, count=120)
+    yield "run lengths from 0", indexed_bmp(8, full + end, compression=1, start=0)
+    pixels = bytes(n * 7 % 256 for n in range(64 * 48))
+    for start in (0, 14, 100, 500):
+        yield f"8 bits from {start}", indexed_bmp(8, pixels, start=start)
+    yield "8 bits of few colours from 0", indexed_bmp(8, pixels, count=16, start=0)
+    yield "300 colours", indexed_bmp(8, pixels, count=300)
+    yield "2 bits", indexed_bmp(2, pixels[: 16 * 48])
+    yield "2 bits of 3 colours", indexed_bmp(2, pixels[: 16 * 48], count=3)
+    yield "24 bits from 0", BMP[:10] + bytes(4) + BMP[14:]
+
+
 def row(depth):
     """Return 16 pixels of all the values there are."""
     bits = "".join(format(value % 2**depth, f"0{depth}b") for value in range(16))
@@ -323,6 +369,9 @@ def halves():
     yield "WebP", WEBP[:-1]
     yield "AVIF", AVIF[:-1]
     pixels = png_chunk(b"IDAT", IDAT[:300]) + png_chunk(b"tEXt", b"a\0b") + png_chunk(b"IDAT", IDAT[300:])
+    rows = b"".join(bytes([64, 100 + n, 0, 0]) for n in range(48))
+    for cut in (80, 81, 190):
+        yield f"BMP of run lengths, {cut}", indexed_bmp(8, rows[:cut], compression=1)
     yield "PNG, interrupted", PNG[:IDAT_AT] + pixels + PNG[-12:]
     yield "PNG, too few pixels", PNG[:IDAT_AT] + png_chunk(b"IDAT", IDAT[:300]) + PNG[-12:]
 
@@ -344,6 +393,7 @@ def cases(*groups):
 WITHIN = {
     colours: SAME,
     transparency: SAME,
+    bmps: SAME,
     orientations: SAME,
     damage: SAME,
     ordinary: ORDINARY,
