@@ -28,6 +28,7 @@ PNG, JPEG, WEBP, GIF, BMP = (encoded(DRAWING, kind) for kind in ("PNG", "JPEG", 
 AVIF = encoded(DRAWING, "AVIF", quality=90)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SWAPPED = SRGB.replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
+PACKED = zlib.compress(SWAPPED)
 FADING = DRAWING.convert("RGBA")
 FADING.putalpha(Image.linear_gradient("L").rotate(90).resize(DRAWING.size))
 
@@ -42,6 +43,34 @@ def chromaticities(*values):
 
 def profile(data):
     return png_chunk(b"iCCP", b"x\0\0" + zlib.compress(data))
+
+
+def inserted(data, *chunks):
+    """Return a PNG with more chunks behind its header."""
+    return data[:33] + b"".join(chunks) + data[33:]
+
+
+def resized_profile(more):
+    """Return a profile that says so many bytes more than it has."""
+    return struct.pack(">I", len(SWAPPED) + more) + SWAPPED[4:]
+
+
+def grey_profile(gamma=10):
+    """Return an ICC profile of greys."""
+    tags = {
+        b"wtpt": b"XYZ " + bytes(4) + struct.pack(">iii", 63190, 65536, 54061),
+        b"kTRC": b"curv" + bytes(4) + struct.pack(">IHxx", 1, gamma * 256),
+        b"cprt": b"text" + bytes(4) + b"x\0\0\0",
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 2) + b"g\0" + bytes(82),
+    }
+    at = 132 + 12 * len(tags)
+    table, content = struct.pack(">I", len(tags)), b""
+    for name, tag in tags.items():
+        table += name + struct.pack(">II", at + len(content), len(tag))
+        content += tag
+    head = struct.pack(">I4sI", at + len(content), b"", 0x02400000) + b"mntrGRAYXYZ " + bytes(12) + b"acsp"
+    head += bytes(28) + struct.pack(">iii", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + table + content
 
 
 def cicp(*values):
@@ -196,6 +225,8 @@ def colours():
     yield "profile, cut off", with_chunks(PNG, profile(SWAPPED[:200]), LINEAR)
     yield "profile, damaged", with_chunks(PNG, profile(SWAPPED)[:-1] + b"!", LINEAR)
     yield "profile, not compressed", with_chunks(PNG, png_chunk(b"iCCP", b"x\0\0rubbish"), LINEAR)
+    yield "gamma 0, gamma", with_chunks(PNG, gamma(0), LINEAR)
+    yield "sRGB of no intent, sRGB", with_chunks(PNG, png_chunk(b"sRGB", b"\x09"), IS_SRGB, LINEAR)
     yield "code points", with_chunks(PNG, cicp(1, 13, 0, 1), profile(SWAPPED), LINEAR)
     yield "code points of linear light", with_chunks(PNG, cicp(1, 8, 0, 1), cicp(1, 13, 0, 1))
     yield "code points of XYZ", with_chunks(PNG, cicp(10, 8, 0, 1))
@@ -214,6 +245,29 @@ def colours():
     yield "BMP of four inks", encoded(DRAWING.convert("CMYK"), "JPEG", quality=95)
 
 
+def odd_profiles():
+    yield "profile of another number of bytes", with_chunks(PNG, profile(resized_profile(50)), LINEAR)
+    yield "profile, 2 MiB", with_chunks(PNG, profile(resized_profile(2**21) + bytes(2**21)), LINEAR)
+    for length in (0, 1, 80, 81):
+        name = b"x" * length + b"\0\0"
+        yield f"profile, name of {length}", with_chunks(PNG, png_chunk(b"iCCP", name + PACKED), LINEAR)
+    yield "profile, method 1", with_chunks(PNG, png_chunk(b"iCCP", b"x\0\1" + PACKED), LINEAR)
+    yield "profile, no end", with_chunks(PNG, png_chunk(b"iCCP", b"x\0\0" + PACKED[:-4]), LINEAR)
+    for mode in ("L", "LA", "RGB", "RGBA", "P"):
+        grey = encoded(FADING.convert(mode) if "A" in mode else DRAWING.convert(mode), "PNG")
+        for others in ((), (LINEAR,), (profile(SWAPPED),)):
+            yield f"profile of greys, {mode}, {len(others)}", inserted(grey, profile(grey_profile()), *others)
+    transparent = png_chunk(b"tRNS", b"\0\5")
+    for depth in (1, 4, 8):
+        line = bytes(range(0, 256, 16)) if depth == 8 else row(depth)
+        data = png((16, 8, depth, 0), [line] * 8, profile(grey_profile()), transparent)
+        yield f"profile of greys, {depth} bits, transparent", data
+    deep = np.linspace(9_000, 60_000, 32).astype(">u2").tobytes()
+    yield "profile of greys, 16 bits", png((16, 8, 16, 4), [deep] * 8, profile(grey_profile()))
+    for space in (b"CMYK", b"Lab "):
+        yield f"profile of {space}", with_chunks(PNG, profile(SRGB[:16] + space + SRGB[20:]), LINEAR)
+
+
 def transparency():
     yield "LA", encoded(FADING.convert("LA"), "PNG")
     yield "RGBA", with_chunks(encoded(FADING, "PNG"), png_chunk(b"bKGD", bytes([0, 0, 0, 255, 0, 0])))
@@ -228,6 +282,20 @@ def transparency():
     yield "palette, one alpha", png((16, 8, 8, 3), [row(8)] * 8, RED_GREEN, png_chunk(b"tRNS", bytes([9])))
     yield "palette, alpha before", png((16, 8, 8, 3), [bytes(16)] * 8, alphas, RED_GREEN)
     yield "palette, long alpha", png((16, 8, 8, 3), [row(8)] * 8, RED_GREEN, png_chunk(b"tRNS", bytes(300)))
+    for count in (3, 16, 256, 257):
+        long = png_chunk(b"tRNS", bytes(128 + n % 128 for n in range(count)))
+        yield f"palette, {count} alphas", png((16, 8, 8, 3), [row(8)] * 8, RED_GREEN, long)
+        yield f"palette, {count} alphas, two", png((16, 8, 8, 3), [row(8)] * 8, RED_GREEN, long, alphas)
+    yield "one bit, long alpha", png((16, 8, 1, 3), [row(1)] * 8, RED_GREEN, png_chunk(b"tRNS", b"\x80@9"))
+    for depth, kind, value in ((8, 0, b"\0\5"), (4, 0, b"\0\5"), (8, 2, b"\0\0\0\1\0\2"), (16, 0, b"\2\3")):
+        channels = 3 if kind == 2 else 1
+        line = row(8)[: 16 * depth // 8] * (depth // 8 or 1) * channels
+        for more in (-1, 1, 250, 300):
+            short = png_chunk(b"tRNS", (value + bytes(300))[: len(value) + more])
+            name = f"{depth} bits, kind {kind}, {more} more"
+            lines = [line[: 16 * depth // 8 * channels]] * 8
+            yield name, png((16, 8, depth, kind), lines, short)
+            yield f"{name}, then right", png((16, 8, depth, kind), lines, short, png_chunk(b"tRNS", value))
     yield (
         "palette, odd",
         png((16, 8, 8, 3), [row(8)] * 8, png_chunk(b"PLTE", bytes([200, 0, 0, 0, 200, 0, 9]))),
@@ -392,6 +460,7 @@ def cases(*groups):
 
 WITHIN = {
     colours: SAME,
+    odd_profiles: SAME,
     transparency: SAME,
     bmps: SAME,
     orientations: SAME,

@@ -119,7 +119,7 @@ def _coloured(bmp: bytes, header: _Header) -> NDArray[np.uint8]:
 def _two_bits(bmp: bytes, header: _Header) -> NDArray[np.uint8]:
     row_bytes = (header.width * _TWO_BITS + 31) // 32 * 4
     packed = np.frombuffer(bmp, np.uint8, row_bytes * abs(header.height), header.start)
-    pixels = packed[:, None] >> np.array([6, 4, 2, 0], np.uint8) & 3
+    pixels = packed[:, None] >> np.array([6, 4, 2, 0], np.uint8) & np.uint8(3)
     return pixels.reshape(abs(header.height), -1)[:, : header.width]
 
 
@@ -196,7 +196,7 @@ def _channel(pixels: NDArray[np.uint64], mask: int) -> NDArray[np.uint8]:
 def _where_pixels_begin(bmp: bytes, header: _Header) -> bytes:
     """Return a BMP whose pixels do not begin before its palette's end: Pillow would look elsewhere."""
     end = _FILE_HEADER_BYTES + header.size + _palette_bytes(header)
-    if header.size >= _INFO_BYTES and header.bits <= 8 and header.colours > 2**header.bits:
+    if header.size >= _INFO_BYTES and header.bits <= 8 and header.colours > (1 << header.bits):
         # Pillow refuses them, and browsers know no more either.
         bmp = bmp[:_COLOURS_PLACE] + bytes(4) + bmp[_COLOURS_PLACE + 4 :]
     if header.start >= end:
@@ -207,7 +207,7 @@ def _where_pixels_begin(bmp: bytes, header: _Header) -> bytes:
 def _palette_bytes(header: _Header) -> int:
     if header.bits > 8:
         return 0
-    return _entry_bytes(header) * min(header.colours or 2**header.bits, 2**header.bits)
+    return _entry_bytes(header) * min(header.colours or (1 << header.bits), (1 << header.bits))
 
 
 def _entry_bytes(header: _Header) -> int:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from worker.errors import UndecodablePictureError
 from worker.images.decoding import bmp, png, truncation
-from worker.images.decoding.backdrops import OPAQUE
+from worker.images.decoding.backdrops import GREY, OPAQUE
 from worker.images.decoding.boxes import declared_profile
 from worker.images.limits import Limits
 
@@ -27,6 +27,9 @@ def describe(image: Image.Image, data: bytes) -> None:
                     "the picture is broken: frames with a 16-bit transparent colour"
                 )
             image.info[OPAQUE] = png.opaque_pixels(data)
+            return
+        case "PNG":
+            image.info[GREY] = png.is_grey(data)
             return
         case "BMP":
             profile = bmp.embedded_profile(data)
