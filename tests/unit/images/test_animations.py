@@ -15,6 +15,7 @@ from support.pictures import animation, drawing, encoded
 
 from worker.errors import UndecodablePictureError
 from worker.images.decoding.decoder import decode
+from worker.images.decoding.gif import Gif
 from worker.images.decoding.seeds import frame_seed
 from worker.images.decoding.sketch import Grid
 from worker.images.limits import Limits
@@ -54,6 +55,15 @@ def test_the_frame_that_is_shown_longest_is_looked_at(kind):
         assert {0, 23, 39} < set(numbers_seen(picture))
         assert len(picture.frames) == MOST
         assert picture.time_share > 0.98
+
+
+def test_of_a_gif_with_too_many_frames_no_more_are_read_than_say_so():
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6)
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x4c\x01\0"
+
+    assert len(Gif.read(head + 50 * frame + b";", 11).frames) == 11
+    with pytest.raises(UndecodablePictureError, match="more than 10,000 frames"):
+        decode(head + 30_000 * frame + b";", LIMITS)
 
 
 def shuffled(frame, seed):

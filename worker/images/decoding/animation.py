@@ -41,8 +41,13 @@ def frame_count(image: Image.Image, data: bytes, limits: Limits) -> int:
     return total
 
 
+def _gif(data: bytes) -> Gif:
+    # One more shows that there are too many.
+    return Gif.read(data, _MAX_FRAMES_WALKED + 1)
+
+
 def _count_gif_frames(image: Image.Image, data: bytes, limits: Limits) -> int:
-    gif = Gif.read(data)
+    gif = _gif(data)
     if len(gif.frames) > 1:
         # A frame can be larger than the canvas, and is decoded whole.
         largest = max((image.size, *(frame.size for frame in gif.frames)), key=math.prod)
@@ -72,7 +77,7 @@ def walk(image: Image.Image, data: bytes, count: int, limits: Limits) -> Iterato
     UndecodablePictureError, or any error of Pillow's, if not even the first frame can be shown.
     """
     if image.format == "GIF":
-        yield from islice(Gif.read(data).composed(limits), count)
+        yield from islice(_gif(data).composed(limits), count)
     elif image.format == "PNG" and count > 1:
         for frame in islice(Apng(data).composed(), count):
             # Which colours its numbers mean.
@@ -103,7 +108,8 @@ def _check_animation(size: tuple[int, int], total: int, limits: Limits) -> None:
     too_slow = total > _MAX_FRAMES_WALKED or total * area > limits.max_animation_pixels
     too_large = min(total, limits.max_frames) * area > limits.max_pixels
     if too_slow or too_large:
+        frames = f"more than {_MAX_FRAMES_WALKED:,}" if total > _MAX_FRAMES_WALKED else f"{total:,}"
         raise UndecodablePictureError(
-            f"the animation has {total:,} frames of {width:,} x {height:,} pixels, more than is judged",
+            f"the animation has {frames} frames of {width:,} x {height:,} pixels, more than is judged",
             kind=UndecodableKind.TOO_LARGE,
         )
