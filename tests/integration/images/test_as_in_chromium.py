@@ -413,6 +413,22 @@ def brighter_than_white():
         yield f"BMP, pixels from {start}", indexed[:10] + struct.pack("<I", start) + indexed[14:]
 
 
+def with_grey_border():
+    picture = DRAWING.copy()
+    picture.paste((128, 128, 128), (0, 60, 120, 90))
+    return encoded(picture, "JPEG", quality=95)
+
+
+def trailers():
+    """Yield JPEG files with something behind their pixels."""
+    border = with_grey_border()
+    yield "a scan marker", border + bytes(1000) + b"\xff\xda" + bytes(1000)
+    yield "half a picture", border + JPEG[:400]
+    yield "a picture", border + JPEG
+    yield "no end, a picture", JPEG[:-2] + border
+    yield "no end, zeros", JPEG[:-2] + bytes(100)
+
+
 def last_rows():
     """Yield what Chromium shows without its last rows, which hold what the file has of them."""
     yield "report", (DATA / "jpeg-without-eoi.jpg").read_bytes()
@@ -463,6 +479,7 @@ WITHIN = {
     odd_profiles: SAME,
     transparency: SAME,
     bmps: SAME,
+    trailers: SAME,
     orientations: SAME,
     damage: SAME,
     ordinary: ORDINARY,
