@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url, text
 from support.commands import Moderate
-from support.postgres import PostgresServer, running_postgres
+from support.postgres import PostgresServer, memory, running_postgres
 from support.tables import TEMPLATE, make_tables, make_template
 
 from worker.demo.redis_server import running_redis
@@ -26,7 +26,9 @@ settings.load_profile("unhurried")
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
+    with running_postgres(memory()) as server:
+        # Directly: a PgBouncer that a test puts in front keeps connections, and then nothing can be copied.
+        make_template(make_url(server.url("postgres")))
         yield server
 
 
@@ -66,7 +68,6 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
             make_tables(database)
         else:
             server: PostgresServer = request.getfixturevalue("postgres_server")
-            make_template(make_url(server.url("postgres")))
             database = Database.connect(stack.enter_context(server.fresh_database(TEMPLATE)))
         stack.callback(database.dispose)
         yield database

@@ -160,8 +160,8 @@ class Settings(BaseSettings):
     precision: Literal["auto", "bfloat16", "float32"] = Field(
         "auto",
         description="Numbers in which the picture tower computes; `auto` takes `bfloat16`, which is twice as "
-        "fast and moves scores a little, if the processor has it and the model keeps its vectors in it, and "
-        "else `float32`. The log says which, and why.",
+        "fast and moves scores a little, if the processor has it and the model's vectors stay nearly the "
+        "same, and else `float32`. The log says which, and why.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto",

@@ -55,6 +55,8 @@ def test_the_list_pins_every_model_in_full(moderate):
     for preset in PRESETS:
         assert f"{preset.name}: {preset.hub_id}@{preset.commit}" in listed.out
     assert "moderate bench" in listed.out
+    rows = [line for line in listed.out.splitlines() if "224 x 224" in line or "384 x 384" in line]
+    assert [line.split()[0] for line in rows if "pickled" in line] == ["clip-b32", "clip-b16"]
 
     models = {one["name"]: one for one in json.loads(moderate("model", "list", "--json").out)}
     assert models["clip-l14"] == {
@@ -67,7 +69,11 @@ def test_the_list_pins_every_model_in_full(moderate):
         "license": "MIT",
         "input_pixels": 224,
         "relative_cost": 18,
+        "is_pickled": False,
+        "estimated_pictures_a_second": models["clip-l14"]["estimated_pictures_a_second"],
     }
+    fast, slow = (models[name]["estimated_pictures_a_second"] for name in ("clip-b32", "clip-l14"))
+    assert fast / slow == pytest.approx(18, rel=0.1)
     assert models["clip-b32"]["model"].endswith("@3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268")
 
 
@@ -78,8 +84,8 @@ def test_from_nothing_to_judged_pictures(moderate, hub, tmp_path, out):
     fetched = subprocess.run(**command(hub, tmp_path, HUB_ID, "--out", out), check=False)
 
     assert fetched.returncode == 0, fetched.stderr
-    assert fetched.stderr == "", "no bar without a terminal"
-    assert f"{HUB_ID}@{COMMIT} is there" in fetched.stdout
+    assert "fetching" not in fetched.stderr, "no bar without a terminal"
+    assert f"fetched {HUB_ID}@{COMMIT} into" in fetched.stdout
     assert "converted to safetensors: pytorch_model.bin" in fetched.stdout
     assert f"MODERATION_MODEL={out} moderate scan" in fetched.stdout
     theirs, ours = load_file(safe / "model.safetensors"), load_file(out / "model.safetensors")
@@ -107,7 +113,7 @@ def test_a_run_that_is_ended_leaves_no_folder_and_the_next_goes_on(moderate, mon
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode != 0
-    assert "what came is kept" in said
+    assert "the partial download is kept" in said
     assert "Traceback" not in said
     assert not out.exists()
 
@@ -146,6 +152,36 @@ def test_what_cannot_be_fetched_is_an_error_of_two_lines(  # noqa: PLR0913, PLR0
     assert refused.err.startswith("error: ")
     assert refused.err.count("\n") == 2
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("m" * 300, "File name too long"),
+        (".", "is the current folder"),
+        ("/proc", "is the root of a mounted file system"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_wrong_usage(moderate, monkeypatch, tmp_path, out, message):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+
+    refused = moderate("model", "fetch", "clip-l14", "--out", out)
+
+    assert refused.exit_code == 2
+    assert message in refused.err
+    assert "Traceback" not in refused.err
+
+
+def test_offline_mode_is_named_with_the_way_out(moderate, monkeypatch, hub, tmp_path, out):
+    use_hub(monkeypatch, hub.url, tmp_path / "cache")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+    refused = moderate("model", "fetch", "clip-l14", "--out", out)
+
+    assert refused.exit_code == 3
+    assert "HF_HUB_OFFLINE is set" in refused.err
+    assert "hint: unset HF_HUB_OFFLINE until it is downloaded" in refused.err
 
 
 def test_without_a_network_the_hub_is_named(moderate, monkeypatch, tmp_path):

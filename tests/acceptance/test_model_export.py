@@ -76,6 +76,11 @@ def test_a_copy_is_made_measured_and_used(export, moderate, tmp_path, model, pic
 
     scanned = moderate("scan", pictures, model=tmp_path / "int8")
     assert scanned.exit_code == 0, scanned.err
+    labels = ("--labels", "a,b", "--json")
+    classified = moderate("classify", pictures / "0.png", *labels, model=tmp_path / "int8")
+    assert len(json.loads(classified.out)) == 1
+    assert "int8 is an int8 copy: its figures differ from those of transformers" in classified.err
+    assert "int8 copy" not in moderate("classify", pictures / "0.png", *labels, model=model).err
     again = export(out=tmp_path / "int8-again", model=tmp_path / "int8")
     assert again.exit_code == 2
     assert "in int8 already" in again.err
@@ -103,7 +108,7 @@ def test_what_is_there_is_not_overwritten(export, tmp_path):
     assert export(out=tmp_path / "nowhere" / "int8").exit_code == 2
     mounted = export(out=Path("/dev/shm"))
     assert mounted.exit_code == 2
-    assert "something is mounted" in mounted.err
+    assert "is the root of a mounted file system" in mounted.err
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def pooled(scene: Scene, load: Load) -> Iterator[None]:
         raise Skipped("needs PgBouncer: sudo apt-get install pgbouncer")
     with (
         running_pgbouncer(program, scene.postgres.place.folder, IGNORING_OPTIONS) as bouncer,
-        scene.crew.restarted_with(MODERATION_DATABASE_URL=bouncer.url("postgres")),
+        scene.crew.restarted_with(MODERATION_DATABASE_URL=bouncer.url("moderation")),
     ):
         with load.flowing():
             load.wait_for_decisions(20)

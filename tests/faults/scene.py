@@ -94,7 +94,7 @@ def set_scene(kind: str, folder: Path, *, workers: int = WORKERS, **settings: ob
         disk = stack.enter_context(small_disk())
         s3 = stack.enter_context(running_s3("photos"))
         postgres = stack.enter_context(postgres_server(disk.folder)) if kind == POSTGRESQL else None
-        url = postgres.place.url("postgres") if postgres else f"sqlite:///{disk.folder / 'moderation.db'}"
+        url = postgres.place.url("moderation") if postgres else f"sqlite:///{disk.folder / 'moderation.db'}"
         deployment = deploy(folder, server.url, url, **(TELLING | STORES | settings))
         stack.callback(deployment.database.dispose)
         crew = stack.enter_context(Crew(deployment.environment | aws_variables(s3.url), folder, workers))

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,8 +35,7 @@ AGAIN_BRIEFLY = replace(
 )
 
 
-@pytest.fixture
-def material() -> Material:
+def make_material() -> Material:
     """Return a world of twelve things that need no font: coloured shapes, and a teacher of random vectors."""
     generator = torch.Generator().manual_seed(1)
     things = tuple(Thing(f"{c}{s}", f"{c} {s}", (c, s), "shape") for c in COLOURS for s in SHAPES)
@@ -56,6 +56,19 @@ def material() -> Material:
         other_phrases=other,
         other=teach(len(other)),
     )
+
+
+@pytest.fixture
+def material() -> Material:
+    return make_material()
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory) -> Path:
+    """Return the folder of the model that a first run wrote."""
+    folder = tmp_path_factory.mktemp("training")
+    train(make_material(), replace(SMOKE, word_steps=60), folder / "work", folder / "model")
+    return folder / "model"
 
 
 def draw(colour: str, shape: str) -> torch.Tensor:
@@ -88,21 +101,18 @@ def word_stage_of(material: Material) -> WordStage:
     )
 
 
-def test_it_writes_a_model_that_is_loaded_like_any_other(material, tmp_path):
-    train(material, SMOKE, tmp_path / "work", tmp_path / "model")
-    weights = tmp_path / "model" / "model.safetensors"
-    assert weights.stat().st_mode & 0o777 == 0o644
-    encoder = TransformersEncoder.load(str(tmp_path / "model"))
+def test_it_writes_a_model_that_is_loaded_like_any_other(first_run):
+    assert (first_run / "model.safetensors").stat().st_mode & 0o777 == 0o644
+    encoder = TransformersEncoder.load(str(first_run))
     assert encoder.encode_texts(["a red disc"]).shape == (1, 256)
     pixels = prepare(Image.new("RGB", (50, 40)), encoder.preprocessing)
     assert encoder.encode_images([pixels]).shape == (1, 256)
 
 
-def test_a_second_run_goes_on_where_the_first_one_ended(material, tmp_path):
-    train(material, replace(SMOKE, word_steps=60), tmp_path / "work", tmp_path / "first")
-    first, phrases = load(tmp_path / "first"), [*material.world.words, *material.other_phrases]
+def test_a_second_run_goes_on_where_the_first_one_ended(first_run, material, tmp_path):
+    first, phrases = load(first_run), [*material.world.words, *material.other_phrases]
     said = say(first, phrases)
-    train(material, AGAIN_BRIEFLY, tmp_path / "again", tmp_path / "second", start=tmp_path / "first")
+    train(material, AGAIN_BRIEFLY, tmp_path / "again", tmp_path / "second", start=first_run)
     second = load(tmp_path / "second")
     assert second.tokenizer.get_vocab() == first.tokenizer.get_vocab()
     # One step of the words' stage moves what the first run says, but does not replace it.
@@ -110,10 +120,11 @@ def test_a_second_run_goes_on_where_the_first_one_ended(material, tmp_path):
 
 
 def test_pictures_find_their_words(material):
-    singles = replace(SMOKE.phases[0], steps=60, batch=24)
+    singles = replace(SMOKE.phases[0], steps=30)
     losses = list(stage_of(material, replace(SMOKE, phases=(singles,))).run())
     first, last = (sum(loss["words"] for loss in part) / 5 for part in (losses[:5], losses[-5:]))
-    assert last < 0.7 * first
+    # It becomes 0.66 of it; 0.95 and more if the pictures of a batch change places.
+    assert last < 0.8 * first
 
 
 def test_phrases_find_their_targets(material):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.console import plain_table, print_error, print_json, results, track
+from worker.cli.console import announce, plain_table, print_error, print_json, results, track
 from worker.errors import ModerationError
 from worker.images.folder import find_files
 from worker.settings import Settings
@@ -36,12 +36,14 @@ def classify(
     """Rank labels on pictures: which of these is it? Whether it is there at all, [bold]scan[/] says.
 
     The figures are those of transformers' zero-shot pipeline: in float32, whatever MODERATION_PRECISION is.
+    Those of an int8 copy that [bold]model export[/] made are not, and a note says so.
     """
     # In float32 whatever workers compute in: the figures are those of transformers' own pipeline.
     settings = Settings.read(**({"model": model} if model else {}), precision="float32")
     files = find_files(images)
     names = [name.strip() for name in labels.split(",") if name.strip()]
     with open_decoder(settings) as decoder, open_encoder(settings) as encoder:
+        _note_int8(settings.model)
         rankings = list(
             track(
                 classify_pictures(settings, encoder, decoder)(files, names, template),
@@ -55,6 +57,14 @@ def classify(
         print_error(ModerationError(f"{ranking.file}: {ranking.problem}"))
     if problems:
         raise typer.Exit(1)
+
+
+def _note_int8(model: str) -> None:
+    # The hub's client takes a second to import.
+    from worker.encoder import model_files  # noqa: PLC0415
+
+    if model_files.int8_tower(model_files.find(model)):
+        announce(f"{model} is an int8 copy: its figures differ from those of transformers' pipeline")
 
 
 def _print_json(rankings: list[Ranking]) -> None:

@@ -17,10 +17,10 @@ EPILOG = """Examples:
 
 [bold]moderate model fetch kakaobrain/align-base --out align[/]
 
-If it is interrupted, the same command goes on from there; once all is there, it checks every file against
-the checksum that was kept. Without a revision it takes the newest commit, and notes which that was.
-HF_ENDPOINT names another hub, HF_TOKEN opens what is not public.
-Exit codes: 0 done, 2 wrong usage, 3 the model cannot be had, or a file is no longer what was fetched."""
+If it is interrupted, the same command resumes; for a complete folder it checks every file against the
+recorded checksum. Without a revision it takes the newest commit, and records which that was. HF_ENDPOINT
+names another hub, HF_TOKEN gives access to private and gated models.
+Exit codes: 0 done, 2 wrong usage, 3 the model is unavailable, or the folder's files have changed."""
 
 
 def fetch(
@@ -40,7 +40,7 @@ def fetch(
         with downloading(f"fetching {name}") as notify:
             fetched = model_fetch.fetch(name, out, notify)
     except KeyboardInterrupt:
-        announce("what came is kept: the same command goes on from there")
+        announce("the partial download is kept: the same command resumes it")
         raise
     if as_json:
         manifest = fetched.manifest
@@ -59,8 +59,9 @@ def fetch(
 
 def _print(fetched: "Fetched") -> None:
     console, manifest, out = results(), fetched.manifest, fetched.folder
-    done = "is complete and unchanged" if fetched.was_there else "is there"
-    console.print(f"{out}: {manifest.hub_id}@{manifest.commit} {done}", soft_wrap=True)
+    model = f"{manifest.hub_id}@{manifest.commit}"
+    done = f"{out} is complete and unchanged: {model}" if fetched.was_there else f"fetched {model} into {out}"
+    console.print(done, soft_wrap=True)
     if manifest.converted:
         console.print(f"converted to safetensors: {', '.join(sorted(manifest.converted))}", soft_wrap=True)
     console.print(

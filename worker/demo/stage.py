@@ -5,13 +5,12 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker import resources
+from worker import child_python, resources
 from worker.demo.large_picture import twelve_megapixels
 from worker.demo.processes import running, wait_until
 from worker.demo.redis_server import running_redis
@@ -101,8 +100,10 @@ def _clear(folder: Path) -> None:
 @contextmanager
 def running_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run `moderate worker` as a process of its own; yields when it waits for jobs."""
-    command = [sys.executable, "-m", "worker", "worker"]
-    with running(command, log=log, environment=environment_of(settings)) as process:
+    command = child_python.command("worker", "worker")
+    with running(
+        command, log=log, environment=environment_of(settings) | child_python.import_path()
+    ) as process:
         wait_until(
             lambda: b"ready." in log.read_bytes(),
             process=process,
@@ -116,8 +117,10 @@ def running_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
 @contextmanager
 def running_web(settings: Settings, log: Path) -> Iterator[str]:
     """Run `moderate web` as a process of its own on a free port; yields its address."""
-    command = [sys.executable, "-m", "worker", "web", "--port", "0"]
-    with running(command, log=log, environment=environment_of(settings)) as process:
+    command = child_python.command("worker", "web", "--port", "0")
+    with running(
+        command, log=log, environment=environment_of(settings) | child_python.import_path()
+    ) as process:
         wait_until(
             lambda: b"review desk: " in log.read_bytes(),
             process=process,

@@ -10,18 +10,31 @@ from worker.errors import UsageError
 
 
 def check_free(folder: Path) -> None:
-    """Raise UsageError where `folder` is a file, holds anything, is mounted, or would stand in no folder."""
-    if folder.is_mount():
+    """Raise UsageError if `folder` is a file, holds anything, is mounted, or has no parent folder."""
+    try:
+        _check_free(folder)
+    except OSError as problem:
+        # A name that is too long, a parent folder that may not be entered.
+        raise cannot_be_written(folder, problem) from problem
+
+
+def _check_free(folder: Path) -> None:
+    target = folder.resolve()
+    if target == Path.cwd():
         raise UsageError(
-            f"{folder} is where something is mounted, and can take no new name",
+            f"{folder} is the current folder", hint=f"name a new folder in it: {folder / 'model'}"
+        )
+    if target.is_mount():
+        raise UsageError(
+            f"{folder} is the root of a mounted file system, and cannot be replaced",
             hint=f"name a new folder in it: {folder / 'model'}",
         )
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} is there already", hint="name a new folder; nothing is overwritten")
-    if not folder.resolve().parent.is_dir():
-        raise UsageError(f"there is no folder {folder.resolve().parent} for {folder.name} to stand in")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent} for {folder.name} to stand in")
 
 
 @contextmanager
@@ -39,14 +52,22 @@ def appearing(folder: Path) -> Iterator[Path]:
         raise UsageError(f"{target.parent} cannot be written to: {problem.strerror}") from problem
     try:
         yield hidden
-        _rename(hidden, target)
+        take_name(hidden, target)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _rename(hidden: Path, target: Path) -> None:
+def take_name(hidden: Path, target: Path) -> None:
+    """Rename a complete hidden folder; UsageError if something took its name since it was begun."""
     try:
         # An empty folder of this name gives way.
         hidden.rename(target)
     except OSError as problem:
-        raise UsageError(f"{target} cannot be written: {problem.strerror or problem}") from problem
+        raise cannot_be_written(target, problem) from problem
+
+
+def cannot_be_written(folder: Path, problem: OSError) -> UsageError:
+    """Return the error that names a folder and why it cannot be written."""
+    return UsageError(
+        f"{folder} cannot be written: {problem.strerror or problem}", hint="name another new folder"
+    )

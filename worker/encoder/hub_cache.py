@@ -16,17 +16,18 @@ log = logging.getLogger(__name__)
 
 #: Git takes no shorter beginning of a commit either.
 _SHORTEST_COMMIT: Final = 4
+#: Their authors publish a vocabulary alone. Without the configuration of another family's tokenizer, phrases
+#: would be read otherwise, in silence.
+_WITHOUT_TOKENIZER_CONFIG: Final = frozenset({"chinese_clip"})
 
 
-def cached_or_downloaded(hub_id: str, revision: str) -> Path:
-    """Return the folder in the cache of a model at a commit, its beginning, a branch or a tag.
+def cached_or_downloaded(name: str, hub_id: str, revision: str) -> Path:
+    """Return the folder in the cache of the model `name` at a commit, its beginning, a branch or a tag.
 
-    A hub that cannot be reached matters only if something is missing. What a branch is, is asked once:
-    afterwards it stays at that commit, so that no vector changes overnight. ModelError if the model cannot
-    be had.
+    A hub that cannot be reached matters only if something is missing. A branch is resolved once: afterwards
+    it stays at that commit, so that no vector changes overnight. ModelError if the model is unavailable.
     """
-    name = f"{hub_id}@{revision}"
-    with explaining_failures(name):
+    with explaining_failures(f"{hub_id}@{revision}"):
         cached = _find(hub_id, revision)
         if cached and _is_known_whole(hub_id, cached):
             return cached
@@ -35,7 +36,7 @@ def cached_or_downloaded(hub_id: str, revision: str) -> Path:
         except ModelError as problem:
             if not cached or not _may_be_whole(cached, name):
                 raise
-            log.warning("%s; the model is taken from the cache as it is there", problem.message)
+            log.warning("%s; the model is loaded from the cache without this check", problem.message)
             return cached
 
 
@@ -79,6 +80,7 @@ def _may_be_whole(folder: Path, name: str) -> bool:
     """Whether there is a model in what another tool cached, without a note of what its repository holds."""
     try:
         model_layout.check_whole(folder, name)
+        family = model_layout.read_json(folder / model_layout.CONFIG).get("model_type")
     except ModelError:
         return False
-    return True
+    return family in _WITHOUT_TOKENIZER_CONFIG or (folder / model_layout.TOKENIZER_CONFIG).is_file()

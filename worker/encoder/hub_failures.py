@@ -68,7 +68,7 @@ def _of_the_way(problem: Exception, name: str) -> tuple[str, str]:
     """Return what lies between us and the hub's files, and the way out."""
     said = f"the model {name} cannot be downloaded"
     if isinstance(problem, OfflineModeIsEnabled):
-        return f"{said}: HF_HUB_OFFLINE forbids to ask the hub", "unset HF_HUB_OFFLINE for the first start"
+        return f"{said}: HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE until it is downloaded"
     if isinstance(problem, HfHubHTTPError):
         return f"{said}: {endpoint()} answers {problem.response.status_code}", _after(problem)
     if isinstance(problem, httpx2.TransportError):

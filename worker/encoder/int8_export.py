@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worker.encoder import model_files
-from worker.encoder.model_layout import INT8_TOWER, first_line
+from worker.encoder.model_layout import INT8_TOWER, files_of, first_line
 from worker.encoder.openvino_tower import OpenVinoTower, import_openvino, missing_package
 from worker.encoder.picture_tower import PictureTower, TorchTower
 from worker.encoder.transformers_encoder import TransformersEncoder, quiet
@@ -78,7 +77,7 @@ def write_int8_model(
         best = _quantised(tower, inputs, _best_smoothing(tower, encoder, inputs))
         # What is not int8 stays float32: half of it would save one hundredth of the file.
         openvino.save_model(best, folder / INT8_TOWER[0], compress_to_fp16=False)
-    for file in model_files.files_of(encoder.folder):
+    for file in files_of(encoder.folder):
         _take_over(file, folder / file.name)
 
 

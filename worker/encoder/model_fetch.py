@@ -1,25 +1,28 @@
-"""Brings a model from the hub into a folder that is there whole or not at all; a second run goes on."""
+"""Downloads a model from the hub into a folder, completely or not at all; a second run resumes."""
 
-import fcntl
-import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
 
 from worker.encoder import hub, unpickling
-from worker.encoder.fresh_folder import check_free
+from worker.encoder.fresh_folder import check_free, take_name
 from worker.encoder.hub import HubFile, Repository
 from worker.encoder.model_files import check_kind, split_hub_id
-from worker.encoder.model_layout import CONFIG, check_whole, is_pickled
+from worker.encoder.model_layout import CONFIG, check_whole, files_of, is_pickled
 from worker.encoder.model_manifest import MANIFEST, Manifest, sha256
 from worker.encoder.presets import PINNED
+from worker.encoder.work_folder import remove_abandoned, work_folder
 from worker.errors import ModelError, UsageError
 
 #: Given how many bytes are there, and of how many.
 Progress = Callable[[int, int], None]
+_NEWEST: Final = "main"
+#: As in Git, fewer digits are the beginning of no commit.
+_BEGUN_COMMIT: Final = re.compile("[0-9a-f]{4,40}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +38,37 @@ class Fetched:
 def fetch(name: str, out: Path, notify: Progress) -> Fetched:
     """Bring a preset, or `org/name[@revision]`, into the new folder `out`.
 
-    A folder that is complete already is checked against the checksums that were kept. UsageError if `name`
-    or `out` cannot be used, ModelError if the model cannot be had or is not one that is loaded here.
+    A folder that is complete already is checked against its recorded checksums. UsageError if `name` or `out`
+    cannot be used, ModelError if the model is unavailable or is not one that is loaded here.
     """
     hub_id, revision = _meant(name)
     if there := Manifest.read(out):
-        return _checked(there, out, hub_id, revision)
+        _check_same(there, out, hub_id, revision)
+        there.check(out)
+        return Fetched(out, there, was_there=True)
     check_free(out)
-    repository = hub.look_up(hub_id, revision or "main")
-    with _work_folder(out.resolve(), repository.commit) as work:
-        files = _files(repository)
-        _check_room(work, files)
-        _download(repository, files, work, notify)
-        manifest = _finished(repository, work)
-        work.rename(out.resolve())
+    repository = hub.look_up(hub_id, revision)
+    target = out.resolve()
+    with work_folder(target, repository.commit) as work:
+        manifest = _finished_before(work, repository, revision) or _fetch(repository, revision, work, notify)
+        for pickle in manifest.converted:
+            (work / pickle).unlink(missing_ok=True)
+        take_name(work, target)
+    remove_abandoned(target)
     return Fetched(out, manifest)
 
 
+def _fetch(repository: Repository, revision: str, work: Path, notify: Progress) -> Manifest:
+    files = _files(repository)
+    _check_room(work, files)
+    _download(repository, files, work, notify)
+    return _finished(repository, revision, work)
+
+
 def _meant(name: str) -> tuple[str, str]:
+    """Return the hub id and the revision that a name stands for."""
     try:
-        return split_hub_id(name)
+        hub_id, revision = split_hub_id(name)
     except ModelError as problem:
         near = get_close_matches(name, PINNED, 1)
         raise UsageError(
@@ -63,36 +77,28 @@ def _meant(name: str) -> tuple[str, str]:
             if near
             else "name one of `moderate model list`, or org/name@revision",
         ) from problem
+    return hub_id, revision or _NEWEST
 
 
-def _checked(there: Manifest, out: Path, hub_id: str, revision: str) -> Fetched:
-    """Return what was fetched before, if it is the model that is asked for and still as it was."""
-    is_commit = len(revision) == len(there.commit)
-    if there.hub_id != hub_id or (is_commit and there.commit != revision.lower()):
+def _check_same(there: Manifest, out: Path, hub_id: str, revision: str) -> None:
+    """Raise UsageError if a folder holds another model, or another revision of it, than is asked for."""
+    if there.hub_id != hub_id or not _is_at(there, revision):
         raise UsageError(
-            f"{out} holds another model: {there.hub_id}@{there.commit}",
+            f"{out} holds another model: {there.hub_id}@{there.commit}, fetched as {there.revision}",
             hint="name a new folder; nothing is overwritten",
         )
-    there.check(out)
-    return Fetched(out, there, was_there=True)
 
 
-@contextmanager
-def _work_folder(out: Path, commit: str) -> Iterator[Path]:
-    """Yield the hidden folder in which `out` comes about; it stays if something goes wrong, to go on from."""
-    work = out.parent / f".{out.name}.{commit[:12]}.part"
-    try:
-        work.mkdir(exist_ok=True)
-        place = os.open(work, os.O_RDONLY)
-    except OSError as problem:
-        raise UsageError(f"{out.parent} cannot be written to: {problem.strerror}") from problem
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield work
-    except BlockingIOError as problem:
-        raise UsageError(f"another process fetches {out} already", hint="wait until it is done") from problem
-    finally:
-        os.close(place)
+def _is_at(there: Manifest, revision: str) -> bool:
+    """Whether a fetched model is at a revision; only the hub knows other names than it was fetched by."""
+    if revision == there.revision:
+        return True
+    if _BEGUN_COMMIT.fullmatch(revision):
+        if there.commit.startswith(revision.lower()):
+            return True
+        if len(revision) == len(there.commit):
+            return False
+    return hub.look_up(there.hub_id, revision).commit == there.commit
 
 
 def _files(repository: Repository) -> list[HubFile]:
@@ -145,7 +151,7 @@ def _download_file(repository: Repository, file: HubFile, target: Path, count: C
         part.unlink()
         raise ModelError(
             f"{file.name} of {repository.name} came damaged: its checksum is not the hub's",
-            hint="run it again; if it stays so, something between you and the hub changes files",
+            hint="run it again; if it fails again, something between you and the hub changes files",
         )
     part.rename(target)
 
@@ -157,8 +163,21 @@ def _is_there(path: Path, file: HubFile) -> bool:
     return file.sha256 is None or sha256(path) == file.sha256
 
 
-def _finished(repository: Repository, work: Path) -> Manifest:
-    """Convert what is pickled, prove that the model is whole, and write the manifest."""
+def _finished_before(work: Path, repository: Repository, revision: str) -> Manifest | None:
+    """Return the manifest of a run that failed only at the folder's name, if its files are unchanged."""
+    asked = (repository.hub_id, revision, repository.commit)
+    try:
+        manifest = Manifest.read(work)
+        if manifest is None or (manifest.hub_id, manifest.revision, manifest.commit) != asked:
+            return None
+        manifest.check(work)
+    except ModelError:
+        return None
+    return manifest
+
+
+def _finished(repository: Repository, revision: str, work: Path) -> Manifest:
+    """Convert what is pickled, check that the model is complete, and write the manifest."""
     pickles = [name for name in repository.needed() if is_pickled(name)]
     converted = {name: sha256(work / name) for name in pickles}
     if pickles:
@@ -167,7 +186,7 @@ def _finished(repository: Repository, work: Path) -> Manifest:
     check_whole(work, repository.name)
     for left in (*work.glob("*.part"), work / MANIFEST):
         left.unlink(missing_ok=True)
-    files = {file.name: sha256(file) for file in sorted(work.iterdir())}
-    manifest = Manifest(repository.hub_id, repository.commit, files, converted)
+    files = {file.name: sha256(file) for file in files_of(work)}
+    manifest = Manifest(repository.hub_id, revision, repository.commit, files, converted)
     manifest.write(work)
     return manifest

@@ -10,9 +10,9 @@ from worker.encoder import hub_cache, presets
 from worker.encoder.model_layout import (
     CONFIG,
     CONFIGURATIONS,
-    FINGERPRINTED,
     INT8_TOWER,
     check_whole,
+    files_of,
     read_json,
 )
 from worker.errors import ModelError
@@ -85,11 +85,6 @@ def int8_tower(folder: Path) -> Path | None:
     return graph if graph.is_file() else None
 
 
-def files_of(folder: Path) -> list[Path]:
-    """Return all files of a model that shape a vector: weights, vocabulary, preprocessing; sorted."""
-    return sorted({file for pattern in FINGERPRINTED for file in folder.glob(pattern)})
-
-
 def digest(folder: Path) -> str:
     """Return a SHA-256 over all files that shape a vector."""
     total = hashlib.sha256()
@@ -109,7 +104,7 @@ def _local_or_downloaded(name: str) -> Path:
             f"there is no folder {name!r}, and as a hub id it pins no revision",
             hint=f"pin one, so that scores cannot change overnight: {name}@<commit>",
         )
-    return hub_cache.cached_or_downloaded(hub_id, revision)
+    return hub_cache.cached_or_downloaded(name, hub_id, revision)
 
 
 def _is_folder(path: Path) -> bool:

@@ -34,8 +34,6 @@ _SMALL: Final = (
     "merges.txt",
     *INT8_TOWER,
 )
-#: Whatever changes a vector.
-FINGERPRINTED: Final = (WEIGHTS, WEIGHTS_INDEX, _SHARDS, *_SMALL)
 
 
 def needed(names: Collection[str]) -> list[str]:
@@ -45,6 +43,17 @@ def needed(names: Collection[str]) -> list[str]:
     """
     small = [name for name in names if _matches(name, *_SMALL)]
     return sorted({*small, *_needed_weights(names)})
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return all files of a model that shape a vector: weights, vocabulary, preprocessing; sorted.
+
+    Other weights beside those that are loaded are left out: a shared cache may hold them or not.
+    """
+    names = needed([file.name for file in folder.iterdir() if file.is_file()])
+    if WEIGHTS_INDEX in names:
+        names = [name for name in names if not _matches(name, _SHARDS)] + sorted(_shards(folder))
+    return sorted({file for name in names if (file := folder / name).is_file()})
 
 
 def is_pickled(name: str) -> bool:
@@ -62,17 +71,19 @@ def check_whole(folder: Path, name: str) -> None:
         if not any(file.is_file() for pattern in files for file in folder.glob(pattern)):
             raise ModelError(
                 f"the model {name!r} has no {what}: none of {', '.join(files)}",
-                hint="copy all its files; a model of pictures alone, or of text alone, does not do",
+                hint="copy all its files; a model of pictures alone, or of text alone, cannot be used",
             )
 
 
 def pickled_weights(name: str, files: Iterable[str]) -> ModelError:
     """Return the error that says that a model has pickled weights alone, and the way out."""
+    # A folder does not say which model of the hub it is.
+    fetched = "ORG/NAME" if Path(name).is_dir() else name
     return ModelError(
         f"the model {name!r} has pickled weights ({', '.join(sorted(files))}), "
         "and loading those can run code",
-        hint="`moderate model fetch` brings a model from the hub and converts such weights to safetensors, "
-        "once, in a process that can do nothing else; then set MODERATION_MODEL to the folder that it made",
+        hint=f"run `moderate model fetch {fetched} --out FOLDER`, which converts them to safetensors, once, "
+        "in a separate process with limits; then set MODERATION_MODEL=FOLDER",
     )
 
 
@@ -117,16 +128,21 @@ def _needed_weights(names: Collection[str]) -> list[str]:
 
 
 def _check_shards(folder: Path, name: str) -> None:
-    index = folder / WEIGHTS_INDEX
-    shards = read_json(index).get("weight_map")
-    if not isinstance(shards, dict):
-        raise ModelError(f"{index} has no weight_map", hint="copy the model's files again")
-    missing = sorted({str(shard) for shard in shards.values() if not (folder / str(shard)).is_file()})
+    missing = sorted(shard for shard in _shards(folder) if not (folder / shard).is_file())
     if missing:
         raise ModelError(
             f"the model {name!r} lacks {len(missing)} of its files of weights, such as {missing[0]}",
             hint="copy all its files",
         )
+
+
+def _shards(folder: Path) -> set[str]:
+    """Return the names of the files of weights that the index in a folder lists."""
+    index = folder / WEIGHTS_INDEX
+    shards = read_json(index).get("weight_map")
+    if not isinstance(shards, dict):
+        raise ModelError(f"{index} has no weight_map", hint="copy the model's files again")
+    return {str(shard) for shard in shards.values()}
 
 
 def _no_weights(folder: Path, name: str) -> ModelError:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+#: Multiplications of `clip-b32`'s picture tower for one picture.
+UNIT_COST: Final = 4.4e9
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
@@ -20,6 +23,8 @@ class Preset:
     input_pixels: int
     #: Arithmetic of one picture, in multiples of `clip-b32`'s: the picture tower's multiplications.
     relative_cost: int
+    #: Whether its repository has pickled weights alone at this commit: only `moderate model fetch` takes it.
+    is_pickled: bool = False
 
     @property
     def pinned(self) -> str:
@@ -37,6 +42,7 @@ PRESETS: Final = (
         license="MIT",
         input_pixels=224,
         relative_cost=1,
+        is_pickled=True,
     ),
     Preset(
         "clip-b16",
@@ -47,6 +53,7 @@ PRESETS: Final = (
         license="MIT",
         input_pixels=224,
         relative_cost=4,
+        is_pickled=True,
     ),
     Preset(
         "siglip2-b16",

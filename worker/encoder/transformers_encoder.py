@@ -85,9 +85,9 @@ class TransformersEncoder:
 
         Only safetensors are read, and the tower that `moderate model export` added; no code of the model's
         is ever run. `threads` > 0 bounds those of one pass, `passes` is how many there may be at once;
-        `precision` is float32, bfloat16 or auto (bfloat16 if the hardware has it and the model keeps its
-        vectors in it), `device` cpu, cuda, mps or auto. SettingsError where there is no such device,
-        ModelError where the model cannot be had, or is no zero-shot image model.
+        `precision` is float32, bfloat16 or auto (bfloat16 if the hardware has it and vectors stay
+        nearly the same), `device` cpu, cuda, mps or auto. SettingsError if there is no such device,
+        ModelError if the model is unavailable, or is no zero-shot image model.
         """
         folder = model_files.find(name)
         if threads > 0:
@@ -270,7 +270,7 @@ def _bias(model: Any) -> float:
 def _text_window(model: Any, tokenizer: Any, *, pairwise: bool) -> int:
     """Return how many tokens the text tower has positions for.
 
-    The tokenizer's own maximum alone does not do: where nobody set one it is 10^30.
+    The tokenizer's own maximum is not enough: if its authors set none, it is 10^30.
     """
     text = model.config.text_config
     positions = text.max_position_embeddings

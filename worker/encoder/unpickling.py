@@ -1,29 +1,29 @@
-"""Converts pickled weights to safetensors, once, in a process that can do nothing else."""
+"""Converts pickled weights to safetensors, once, in a process of its own that is limited."""
 
 import json
-import os
+import logging
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 from safetensors import safe_open
 
-from worker.encoder.model_layout import PICKLE, PICKLE_INDEX, PICKLED_SHARDS, WEIGHTS_INDEX
-from worker.encoder.unpickling_child import converted
+from worker import child_python
+from worker.encoder.model_layout import PICKLE, PICKLED_SHARDS, WEIGHTS_INDEX
+from worker.encoder.unpickling_child import SHARED_NETWORK, converted
 from worker.errors import ModelError
 
+log = logging.getLogger(__name__)
+
 _CHILD_MODULE: Final = "worker.encoder.unpickling_child"
-#: All of our environment that it needs; it must not know tokens and passwords.
-_VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ")
 #: Importing torch on a busy machine, and reading and writing on a slow disk.
 _START_SECONDS: Final = 120.0
 _BYTES_A_SECOND: Final = 10e6
 
 
 def convert(folder: Path, name: str) -> None:
-    """Put safetensors in the place of a model's pickled weights.
+    """Write safetensors beside a model's pickled weights.
 
     ModelError if there is more in them than tensors, or if they cannot be read.
     """
@@ -36,16 +36,14 @@ def convert(folder: Path, name: str) -> None:
         safe.chmod(pickle.stat().st_mode)
     if single not in pickles:
         _write_index(folder, written)
-    for pickle in (*pickles, folder / PICKLE_INDEX):
-        pickle.unlink(missing_ok=True)
 
 
 def _run_child(pickles: list[Path], name: str) -> None:
     size = sum(pickle.stat().st_size for pickle in pickles)
     try:
         ended = subprocess.run(  # noqa: S603 - our own module, by the path of this interpreter
-            [sys.executable, "-m", _CHILD_MODULE, *map(str, pickles)],
-            env={variable: os.environ[variable] for variable in _VARIABLES if variable in os.environ},
+            child_python.command(_CHILD_MODULE, *map(str, pickles)),
+            env=child_python.bare_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_START_SECONDS + size / _BYTES_A_SECOND,
@@ -55,6 +53,13 @@ def _run_child(pickles: list[Path], name: str) -> None:
         raise _refused(name, "reading them took too long") from problem
     if ended.returncode:
         raise _refused(name, _why(ended))
+    if ended.stdout.decode(errors="replace").startswith(SHARED_NETWORK):
+        log.warning(
+            "the pickled weights of %s were converted without one protection: this system lets no process "
+            "leave its network, so only `torch.load(weights_only=True)` and Python itself kept code in them "
+            "from reaching it",
+            name,
+        )
 
 
 def _write_index(folder: Path, shards: list[Path]) -> None:
@@ -79,6 +84,6 @@ def _refused(name: str, why: str) -> ModelError:
 def _why(ended: "subprocess.CompletedProcess[bytes]") -> str:
     if ended.returncode < 0:
         return f"the process that read it was ended by {signal.Signals(-ended.returncode).name}"
-    said = ended.stdout.decode(errors="replace").strip()
+    said = ended.stdout.decode(errors="replace").removeprefix(SHARED_NETWORK).strip()
     lines = ended.stderr.decode(errors="replace").strip().splitlines()
     return said or (lines[-1] if lines else f"the process that read it exited with {ended.returncode}")

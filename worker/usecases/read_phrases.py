@@ -39,6 +39,6 @@ def _of_another_world(encoder: Encoder, policy: Policy) -> Iterator[Finding]:
         yield Finding(
             ("templates",),
             "",
-            "the templates are for photographs, and the bundled model has seen drawings of stickers alone",
+            "the templates are for photographs, and the bundled model knows only drawings of stickers",
             'set MODERATION_MODEL to a model of photographs, or write templates: ["a sticker of {}", "{}"]',
         )

@@ -1,12 +1,16 @@
 """A model of the hub starts from the cache as soon as all of it is there, and what is missing is fetched."""
 
+import json
+import shutil
+
 import httpx2
 import pytest
 from huggingface_hub import hf_hub_download, snapshot_download
 from support.hub_server import COMMIT, HUB_ID, running_hub, use_hub
-from support.models import make_model
+from support.models import make_model, make_pickled
+from support.published import publish
 
-from worker.encoder import hub_cache, model_files
+from worker.encoder import hub_cache, model_files, presets
 from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError, UsageError
 
@@ -99,7 +103,7 @@ def test_offline_mode_starts_from_the_cache_alone(hub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
     assert model_files.find(NAME) == downloaded
-    with pytest.raises(ModelError, match="HF_HUB_OFFLINE forbids") as refused:
+    with pytest.raises(ModelError, match="HF_HUB_OFFLINE is set") as refused:
         model_files.find(f"{HUB_ID}@other")
     assert "unset HF_HUB_OFFLINE" in refused.value.hint
     assert hub.asked == []
@@ -129,7 +133,61 @@ def test_what_another_tool_cached_whole_starts_without_the_hub(hub, folder, stop
     stop()
 
     assert names(model_files.find(NAME)) == names(folder)
-    assert "the model is taken from the cache as it is there" in caplog.text
+    assert "the model is loaded from the cache without this check" in caplog.text
+
+
+def test_a_cache_without_the_tokenizers_configuration_does_not_start_without_the_hub(hub, folder, stop):
+    """The tokenizer would load, and read phrases otherwise."""
+    for file in folder.iterdir():
+        if file.name != "tokenizer_config.json":
+            hf_hub_download(HUB_ID, file.name, revision="v1")
+
+    stop()
+
+    with pytest.raises(ModelError, match="does not answer"):
+        model_files.find(NAME)
+
+
+def test_a_family_that_is_published_without_that_configuration_starts(hub, stop, tmp_path):
+    chinese = publish("OFA-Sys/chinese-clip-vit-base-patch16", tmp_path / "chinese")
+    hub.hold(chinese)
+    for file in chinese.iterdir():
+        hf_hub_download(HUB_ID, file.name, revision="v1")
+
+    stop()
+
+    assert names(model_files.find(NAME)) == names(chinese)
+
+
+def test_weights_that_are_not_loaded_leave_the_digest_alone(folder, tmp_path):
+    digest = model_files.digest(folder)
+    both = shutil.copytree(folder, tmp_path / "both")
+    for other in ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "pytorch_model.bin"):
+        (both / other).write_bytes(b"{}")
+    assert model_files.digest(both) == digest
+
+    parts = shutil.copytree(folder, tmp_path / "parts")
+    (parts / "model.safetensors").rename(parts / "model-00001-of-00001.safetensors")
+    index = {"weight_map": {"weight": "model-00001-of-00001.safetensors"}}
+    (parts / "model.safetensors.index.json").write_text(json.dumps(index))
+    digest = model_files.digest(parts)
+    (parts / "model-00002-of-00002.safetensors").write_bytes(b"other")
+    assert model_files.digest(parts) == digest
+    (parts / "model-00001-of-00001.safetensors").write_bytes(b"other")
+    assert model_files.digest(parts) != digest
+
+
+def test_a_preset_of_pickled_weights_names_the_command_that_takes_it(hub, tmp_path):
+    preset = presets.PRESETS[0]
+    assert preset.is_pickled
+    hub.hold(make_pickled(tmp_path)[0], preset.hub_id)
+    hub.commit = preset.commit
+
+    with pytest.raises(ModelError, match=r"the model 'clip-b32' has pickled weights") as refused:
+        model_files.find("clip-b32")
+
+    assert "run `moderate model fetch clip-b32 --out FOLDER`" in refused.value.hint
+    assert hub.downloads() == []
 
 
 def test_what_is_cached_in_part_does_not_start_without_the_hub(hub, stop):

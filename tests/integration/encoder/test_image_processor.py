@@ -58,7 +58,9 @@ def demo_pictures(pool, encoder):
 
 
 def our_vectors(pool, encoder, pictures, *, scaled):
-    pixels = [pool.decode(data, encoder.preprocessing, scaled=scaled).pixels[0] for data in pictures]
+    pixels = [
+        pool.decode(data, encoder.preprocessing, scaled=scaled, most_parts=1).pixels[0] for data in pictures
+    ]
     return np.concatenate([encoder.encode_images(pixels[n : n + 16]) for n in range(0, len(pixels), 16)])
 
 

@@ -16,9 +16,10 @@ from support.hub_server import COMMIT, HUB_ID, running_hub, use_hub
 from support.models import make_model, make_pickled
 from support.published import publish
 
+from worker import child_python
 from worker.encoder import hub as hub_client
 from worker.encoder import model_fetch, model_files, presets, unpickling_child
-from worker.encoder.model_manifest import MANIFEST
+from worker.encoder.model_manifest import MANIFEST, Manifest
 from worker.encoder.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError, UsageError
 
@@ -120,8 +121,125 @@ def test_a_second_run_checks_what_is_there_and_asks_no_hub(hub, out, monkeypatch
     weights.unlink()
     with pytest.raises(ModelError, match=r"model\.safetensors is missing"):
         fetch(out)
-    (out / MANIFEST).write_text('{"files": []}')
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"commit": None},
+        {"commit": "main"},
+        {"hub_id": [1]},
+        {"files": []},
+        {"files": {}},
+        {"files": {"config.json": 1}},
+        {"converted": None},
+        {"more": 1},
+    ],
+)
+def test_a_manifest_that_fetch_did_not_write_is_refused(out, wrong):
+    known = {"hub_id": HUB_ID, "revision": "main", "commit": COMMIT, "files": {"a": "b"}, "converted": {}}
+    out.mkdir()
+    (out / MANIFEST).write_text(json.dumps(known))
+    assert Manifest.read(out).commit == COMMIT
+
+    (out / MANIFEST).write_text(json.dumps(known | wrong))
     with pytest.raises(ModelError, match="is not what `moderate model fetch` wrote"):
+        fetch(out)
+
+
+def test_a_manifest_of_another_form_is_refused(out):
+    out.mkdir()
+    (out / MANIFEST).write_text("[1]")
+    with pytest.raises(ModelError, match="is no JSON object"):
+        fetch(out)
+
+
+def test_a_folder_is_that_of_the_revision_that_is_asked_for(hub, out):
+    hub.references |= {"2024": COMMIT, "old": "d" * 40, "beef": "d" * 40}
+    fetch(out, f"{HUB_ID}@v1")
+    hub.asked.clear()
+    for same in ("v1", COMMIT, COMMIT[:4], COMMIT[:12].upper()):
+        assert fetch(out, f"{HUB_ID}@{same}").was_there
+    assert hub.asked == [], "known without the hub"
+
+    for same in ("main", "2024"):
+        assert fetch(out, f"{HUB_ID}@{same}").was_there
+    assert fetch(out).was_there
+
+    hub.commit = hub.references["main"] = "d" * 40
+    for other in ("main", "old", "beef", "d" * 40):
+        with pytest.raises(UsageError, match=f"holds another model: {HUB_ID}@{COMMIT}, fetched as v1"):
+            fetch(out, f"{HUB_ID}@{other}")
+    with pytest.raises(UsageError, match="holds another model"):
+        fetch(out)
+    assert fetch(out, f"{HUB_ID}@v1").was_there, "a tag stays where it was when it was fetched"
+
+
+@pytest.mark.parametrize("name", ["added_tokens.json", "vocab.json", "picture_tower_int8.xml"])
+def test_a_file_that_was_added_and_would_be_read_is_refused(hub, out, name):
+    fetch(out)
+    (out / "notes.txt").write_text("mine")
+    assert fetch(out).was_there
+
+    (out / name).write_text("{}")
+    with pytest.raises(ModelError, match=f"{name} was not fetched, and changes what the model computes"):
+        fetch(out)
+
+
+def test_a_folder_that_is_filled_meanwhile_is_not_overwritten_and_nothing_is_fetched_twice(
+    hub, out, tmp_path
+):
+    hub.hold(make_pickled(tmp_path)[0])
+
+    def fill(_done, _total):
+        out.mkdir(exist_ok=True)
+        (out / "mine").touch()
+
+    with pytest.raises(UsageError, match="cannot be written: Directory not empty"):
+        fetch(out, notify=fill)
+    assert [path.name for path in out.iterdir()] == ["mine"]
+
+    shutil.rmtree(out)
+    hub.asked.clear()
+    fetch(out)
+    assert hub.downloads() == []
+    assert (out / "model.safetensors").is_file()
+
+
+def test_pickled_weights_stay_until_the_manifest_is_written(hub, out, tmp_path, monkeypatch):
+    """A run that is ended before need not download them again."""
+    hub.hold(make_pickled(tmp_path)[0])
+    write, seen = Manifest.write, []
+
+    def watch(manifest, work):
+        seen.extend(file.name for file in work.glob("*.bin"))
+        write(manifest, work)
+
+    monkeypatch.setattr(Manifest, "write", watch)
+    fetch(out)
+
+    assert seen == ["pytorch_model.bin"]
+    assert not list(out.glob("*.bin"))
+    assert fetch(out).was_there
+
+
+def test_a_branch_that_moved_leaves_nothing_of_the_run_that_was_interrupted(hub, out):
+    hub.breaks["model.safetensors"] = 10**6
+    for place in (out, out.with_name("siglip2.b")):
+        with pytest.raises(ModelError):
+            fetch(place)
+    hub.breaks.clear()
+    hub.commit = hub.references["main"] = "d" * 40
+
+    fetch(out)
+
+    assert left(out) == [f".siglip2.b.{COMMIT[:12]}.part", "siglip2"]
+
+
+def test_a_work_folder_that_cannot_be_read_is_wrong_usage(hub, out):
+    (out.parent / f".siglip2.{COMMIT[:12]}.part").write_text("a file")
+
+    with pytest.raises(UsageError, match="siglip2 cannot be written: "):
         fetch(out)
 
 
@@ -374,7 +492,6 @@ def test_weights_are_tensors_by_name_and_nothing_else(loaded, is_flat):
 REACHES_OUT = """
 import socket, subprocess, sys
 from worker.encoder import unpickling_child
-unshared = unpickling_child.leave_network()
 sys.addaudithook(unpickling_child.refuse)
 for reach in (lambda: socket.create_connection(("127.0.0.1", {port})), lambda: subprocess.run(["true"])):
     try:
@@ -385,12 +502,80 @@ for reach in (lambda: socket.create_connection(("127.0.0.1", {port})), lambda: s
 """
 
 
-def test_the_process_that_unpickles_reaches_nothing(hub):
+def test_python_refuses_sockets_and_programs_where_weights_are_unpickled(hub):
+    assert run_python(REACHES_OUT, hub).returncode == 0
+
+
+#: What code in the weights would do if it got around Python.
+CONNECTS = """
+import socket
+from worker.encoder import unpickling_child
+if not unpickling_child.leave_network():
+    raise SystemExit(77)
+try:
+    socket.create_connection(("127.0.0.1", {port}))
+except OSError:
+    raise SystemExit(0)
+raise SystemExit("connected")
+"""
+
+
+def test_no_network_is_there_where_weights_are_unpickled(hub):
+    run = run_python(CONNECTS, hub)
+    if run.returncode == 77:
+        pytest.skip("this system forbids namespaces")
+    assert (run.returncode, run.stderr) == (0, b"")
+
+
+def run_python(source, hub):
     port = hub.url.rpartition(":")[2]
-    run = subprocess.run(
-        [sys.executable, "-c", REACHES_OUT.format(port=port)], check=False, capture_output=True
-    )
-    assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
+    return subprocess.run([sys.executable, "-c", source.format(port=port)], check=False, capture_output=True)
+
+
+#: Runs a program where no namespace can be made, as under Docker's own rules.
+WITHOUT_NAMESPACES = (
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "sh",
+    "-c",
+    'cd /proc/sys/user && echo 0 >max_user_namespaces && echo 0 >max_net_namespaces && cd / && exec "$@"',
+    "sh",
+)
+
+
+def is_possible(*command):
+    return bool(shutil.which(command[0])) and not subprocess.run([*command, "true"], check=False).returncode
+
+
+def test_a_network_that_cannot_be_left_is_said(hub, out, tmp_path, monkeypatch, caplog):
+    if not is_possible(*WITHOUT_NAMESPACES):
+        pytest.skip("this system lets nobody forbid namespaces")
+    command = child_python.command
+    monkeypatch.setattr(child_python, "command", lambda *parts: [*WITHOUT_NAMESPACES, *command(*parts)])
+    hub.hold(make_pickled(tmp_path)[0])
+
+    fetch(out)
+
+    assert f"weights of {HUB_ID}@{COMMIT} were converted without one protection" in caplog.text
+    assert TransformersEncoder.load(str(out)).dimension == 16
+
+
+def test_nothing_in_the_current_folder_runs_or_disturbs_the_conversion(
+    hub, out, tmp_path, monkeypatch, caplog
+):
+    hub.hold(make_pickled(tmp_path)[0])
+    here = tmp_path / "here"
+    for module in ("torch.py", "worker/__init__.py", "json.py"):
+        (here / module).parent.mkdir(parents=True, exist_ok=True)
+        (here / module).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nraise SystemExit(1)\n")
+    monkeypatch.chdir(here)
+
+    fetch(out)
+
+    assert (out / "model.safetensors").is_file()
+    assert not (tmp_path / "ran").exists()
+    assert ("without one protection" in caplog.text) is not is_possible("unshare", "--user", "--net")
 
 
 BOMB = """
@@ -417,7 +602,7 @@ def test_every_preset_is_pinned_to_a_whole_commit_and_named_once():
 
 
 def test_a_preset_is_a_model_by_its_name(hub, folder, monkeypatch, tmp_path):
-    preset = presets.PRESETS[0]
+    preset = next(one for one in presets.PRESETS if not one.is_pickled)
     hub.hold(folder, preset.hub_id)
     hub.commit = preset.commit
 

@@ -8,22 +8,20 @@ up where one child dies, and so does `pebble` 5.2 where the child that dies was 
 import hashlib
 import json
 import logging
-import os
 import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from threading import Condition
 from typing import Any, Final
 
 import numpy as np
 
+from worker import child_python
 from worker.domain.picture import PictureFacts
 from worker.domain.view import View, Views
 from worker.errors import (
@@ -57,8 +55,6 @@ _FORMAT: Final = re.compile(r"[A-Z]{1,8}", re.ASCII)
 RESOURCE: Final = "the decoders"
 _ROOM: Final = "it needs a process, memory, and room for a temporary file"
 _CHILD_MODULE: Final = "worker.images.decoding.child"
-#: All of our environment that a decoder needs; it must not know passwords.
-_VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 #: glibc gives freed memory back to the kernel at once, and for each picture a thousand pages would be faulted
 #: in anew: a fifth of a child's time. It keeps so much; what a larger picture took still goes back.
@@ -108,7 +104,7 @@ class DecoderPool:
         self._frame_key = frame_key
         self._seconds, self._memory_bytes = seconds, memory_bytes
         settings = {"limits": asdict(limits), "seconds": seconds, "memory_bytes": memory_bytes}
-        self._command = [sys.executable, "-P", "-m", child_module, json.dumps(settings)]
+        self._command = child_python.command(child_module, json.dumps(settings))
         self.processes = processes or min(_MOST_BY_DEFAULT, usable_processors())
         self._changed = Condition()
         self._closed = False
@@ -313,7 +309,7 @@ class _Child:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._last_words,
-                env=_environment(),
+                env=child_python.bare_environment() | _ONE_THREAD | _MALLOC,
                 # Ctrl-C is for us.
                 start_new_session=True,
             )
@@ -385,12 +381,6 @@ class _Child:
         self._last_words.seek(0)
         said = self._last_words.read().decode(errors="replace").split("\n")
         return next((line for line in reversed(said) if line.strip()), f"it left with exit code {code}")
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
-    modules = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    return kept | _ONE_THREAD | _MALLOC | {"PYTHONPATH": modules}
 
 
 def _prepared(
