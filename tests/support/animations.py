@@ -135,6 +135,47 @@ def random_apng(random: Random, frames: int = 4) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + _chunk(b"IEND", b"")
 
 
+#: Fields of a control chunk, or bytes of it, that make a frame of 16 x 16 invalid.
+INVALID_APNG: dict[str, dict[str, int]] = {
+    "beyond the right": {"left": 1},
+    "beyond the bottom": {"top": 1},
+    "no width": {"width": 0},
+    "no height": {"height": 0},
+    "disposal 3": {"disposal": 3},
+    "blending 2": {"blending": 2},
+    "sequence": {"sequence": 6},
+    "sequence again": {"sequence": 0},
+    "checksum": {"damage": -1},
+}
+_FIELDS = {
+    "width": 16,
+    "height": 16,
+    "left": 0,
+    "top": 0,
+    "tenths": 1,
+    "of": 10,
+    "disposal": 0,
+    "blending": 0,
+}
+
+
+def apng_of_three(wrong: dict[str, int] | None) -> bytes:
+    """Return a PNG of three frames, the second with wrong fields."""
+    parts = [
+        _chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0)),
+        _chunk(b"acTL", bytes([0, 0, 0, 3, 0, 0, 0, 0])),
+    ]
+    for number in range(3):
+        fields = {"sequence": max(0, 2 * number - 1)} | _FIELDS | (wrong or {} if number == 1 else {})
+        damage = fields.pop("damage", 0)
+        control = _chunk(b"fcTL", struct.pack(">IIIIIHHBB", *fields.values()))
+        parts.append(control[:-1] + bytes([control[-1] ^ 1]) if damage else control)
+        pixels = _rows(16, 16, Random(number), has_alpha=False)
+        name, sequence = (b"fdAT", struct.pack(">I", 2 * number)) if number else (b"IDAT", b"")
+        parts.append(_chunk(name, sequence + pixels))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + _chunk(b"IEND", b"")
+
+
 def _rows(width: int, height: int, random: Random, has_alpha: bool) -> bytes:
     """Return the pixels of one colour, with holes in some if there is alpha, as a PNG packs them."""
     colour = bytes(random.choice([0, 255]) for _ in range(3))

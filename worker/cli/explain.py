@@ -82,7 +82,7 @@ def _print_scores(policy: Policy | None, scores: tuple[LabelScore, ...]) -> None
             f"{score.score:.3f}",
             review,
             block,
-            f"{score.prompt}  {score.prompt_cosine:.3f} {score.view}".rstrip(),
+            f"{score.prompt}  {score.prompt_cosine:.3f}{score.view}",
             f"{score.background}  {score.background_cosine:.3f}",
             f"{score.margin:+.3f}",
         )

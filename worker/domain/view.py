@@ -33,7 +33,7 @@ class View:
         return f"the {names[self.part]} part"
 
     def as_json(self) -> dict[str, Any]:
-        """Return what tells it from the picture's other views, as JSON types."""
+        """Return what identifies it among the picture's views, as JSON types."""
         return {"frame": self.frame, "on_black": self.on_black, "part": self.part}
 
     def __str__(self) -> str:

@@ -18,9 +18,12 @@ _SQUASHED_UP_TO: Final = 1.8
 #: From one part to the next at most, in their widths. Closer ones find as much and cost more; from end to end
 #: without overlap they cut through what lies between two (benchmarks/README.md, recall by place).
 _STEP: Final = 0.7
-#: What one picture may cost: parts of a frame, and views of all its frames on all its pages.
+#: What one picture may cost: parts of a frame, and views of all its frames on all its pages. Many frames cost
+#: more, for without parts an object at the side would be seen in none of them.
 MOST_PARTS: Final = 6
 MOST_VIEWS: Final = 32
+#: Parts that a picture may have however many frames it shows: 16:9 is covered by them.
+LEAST_PARTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,8 @@ class Parts:
     def of(
         cls, size: tuple[int, int], preprocessing: Preprocessing, *, shown: int = 1, most: int = MOST_PARTS
     ) -> "Parts":
-        """Return the parts of a picture of `size` that is shown so many times, in frames and on pages."""
-        room = max(1, min(most, MOST_VIEWS // shown))
+        """Return the parts of a picture of `size` that has `shown` frames on all pages together."""
+        room = max(1, min(most, max(LEAST_PARTS, MOST_VIEWS // shown)))
         crops = _as_crops(size, preprocessing) if room > 1 else preprocessing
         long, short, crop_long, crop_short = _lengths(size, crops)
         count = min(_wanted(long / crop_long), room)

@@ -25,7 +25,7 @@ from worker.usecases.judge_picture import Judgement
 
 #: Told how many thumbnails are made, and of how many.
 Progress = Callable[[int, int], None]
-#: Returns the thumbnail of a file's view as a `data:` address; None where it can no longer be had.
+#: Returns the thumbnail of a file's view as a `data:` address; None if it is gone.
 Draw = Callable[[Path, View], str | None]
 
 

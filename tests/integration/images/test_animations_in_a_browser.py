@@ -11,11 +11,20 @@ from random import Random
 import numpy as np
 import pytest
 from PIL import Image
-from support.animations import grown_gif, noisy, random_apng, random_gif, with_a_broken_frame
+from support.animations import (
+    INVALID_APNG,
+    apng_of_three,
+    grown_gif,
+    noisy,
+    random_apng,
+    random_gif,
+    with_a_broken_frame,
+)
 from support.browser import running_chromium
 from support.pictures import animation
 
 from worker.images.decoding.animation import frame_count, walk
+from worker.images.decoding.browsers import as_browsers_read
 from worker.images.decoding.decoder import decode
 from worker.images.decoding.display_time import plays
 from worker.images.limits import Limits
@@ -75,7 +84,8 @@ def said(data, kind):
     return [base64.b64encode(data).decode(), f"image/{kind.lower()}"]
 
 
-def frames_walked(data):
+def frames_walked(upload):
+    data = as_browsers_read(upload, LIMITS)
     with Image.open(BytesIO(data)) as image:
         return sum(1 for _ in walk(image, data, frame_count(image, data, LIMITS), LIMITS))
 
@@ -108,6 +118,18 @@ def test_a_broken_frame_does_not_end_an_animation(chromium, kind):
     data = with_a_broken_frame(animation([noisy(n) for n in range(6)], kind, loop=0), kind)
 
     assert frames_walked(data) == chromium(data, kind)[0] == 6
+
+
+@pytest.mark.parametrize("what", sorted(INVALID_APNG))
+def test_an_invalid_frame_ends_a_png(chromium, what):
+    data = apng_of_three(INVALID_APNG[what])
+
+    assert frames_walked(data) == chromium(data, "PNG")[0] == 1
+    assert len(decode(data, LIMITS).frames) == 1
+
+
+def test_a_valid_frame_does_not_end_a_png(chromium):
+    assert frames_walked(apng_of_three(None)) == chromium(apng_of_three(None), "PNG")[0] == 3
 
 
 def test_a_frame_that_is_larger_than_the_picture_does_not_enlarge_it(chromium):

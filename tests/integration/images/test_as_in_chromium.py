@@ -28,6 +28,7 @@ PNG, JPEG, WEBP, GIF, BMP = (encoded(DRAWING, kind) for kind in ("PNG", "JPEG", 
 AVIF = encoded(DRAWING, "AVIF", quality=90)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SWAPPED = SRGB.replace(b"rXYZ", b"tmp!").replace(b"bXYZ", b"rXYZ").replace(b"tmp!", b"bXYZ")
+PACKED = zlib.compress(SWAPPED)
 FADING = DRAWING.convert("RGBA")
 FADING.putalpha(Image.linear_gradient("L").rotate(90).resize(DRAWING.size))
 
@@ -42,6 +43,34 @@ def chromaticities(*values):
 
 def profile(data):
     return png_chunk(b"iCCP", b"x\0\0" + zlib.compress(data))
+
+
+def inserted(data, *chunks):
+    """Return a PNG with more chunks behind its header."""
+    return data[:33] + b"".join(chunks) + data[33:]
+
+
+def resized_profile(more):
+    """Return a profile that says so many bytes more than it has."""
+    return struct.pack(">I", len(SWAPPED) + more) + SWAPPED[4:]
+
+
+def grey_profile(gamma=10):
+    """Return an ICC profile of greys."""
+    tags = {
+        b"wtpt": b"XYZ " + bytes(4) + struct.pack(">iii", 63190, 65536, 54061),
+        b"kTRC": b"curv" + bytes(4) + struct.pack(">IHxx", 1, gamma * 256),
+        b"cprt": b"text" + bytes(4) + b"x\0\0\0",
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 2) + b"g\0" + bytes(82),
+    }
+    at = 132 + 12 * len(tags)
+    table, content = struct.pack(">I", len(tags)), b""
+    for name, tag in tags.items():
+        table += name + struct.pack(">II", at + len(content), len(tag))
+        content += tag
+    head = struct.pack(">I4sI", at + len(content), b"", 0x02400000) + b"mntrGRAYXYZ " + bytes(12) + b"acsp"
+    head += bytes(28) + struct.pack(">iii", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + table + content
 
 
 def cicp(*values):
@@ -81,6 +110,52 @@ def bmp16(size, masks):
     return (
         b"BM" + struct.pack("<IHHI", 14 + size + pixels.nbytes, 0, 0, 14 + size) + header + pixels.tobytes()
     )
+
+
+def indexed_bmp(bits, pixels, *, compression=0, count=None, start=None):
+    """Return a BMP of 64 x 48 pixels and a palette of `count` colours."""
+    palette = b"".join(bytes([n * 37 % 256, 255 - n % 256, n // 2, 0]) for n in range(count or 2**bits))
+    header = struct.pack("<IiiHHIIiiII", 40, 64, 48, 1, bits, compression, len(pixels), 0, 0, count or 0, 0)
+    begin = 54 + len(palette) if start is None else start
+    file = struct.pack("<IHHI", 54 + len(palette) + len(pixels), 0, 0, begin)
+    return b"BM" + file + header + palette + pixels
+
+
+def bmps():
+    """Yield BMP files of run lengths, of few bits and of odd palettes."""
+    end = b"\0\1"
+    full = b"".join(bytes([64, 100 + n, 0, 0]) for n in range(48))
+    for name, rows in {
+        "run lengths": full + end,
+        "rows that end early": b"".join(bytes([n + 1, 100 + n, 0, 0]) for n in range(48)) + end,
+        "an early end": full[:80] + end,
+        "pixels that are skipped": bytes([32, 5, 0, 2, 16, 5, 16, 7, 0, 0]) + full[:160] + end,
+        "a row that is skipped in part": bytes([32, 5, 0, 2, 48, 0, 32, 9, 0, 0]) + full[:160] + end,
+        "all rows that are skipped": bytes([32, 5, 0, 2, 1, 255, 32, 9, 0, 0]) + full[:160] + end,
+        "runs beyond the row": b"".join(bytes([70, 100 + n, 0, 0]) for n in range(48)) + end,
+        "no ends of rows": b"".join(bytes([64, 100 + n]) for n in range(48)) + end,
+        "too many rows": full + full + end,
+        "no end": full,
+        "pixels one by one": bytes([0, 63, *range(63), 0, 1, 9, 0, 0]) * 48 + end,
+        "pixels beyond the row": bytes([0, 80, *range(80), 0, 0]) * 48 + end,
+    }.items():
+        yield f"8 bits, {name}", indexed_bmp(8, rows, compression=1)
+    for name, rows in {
+        "run lengths": bytes([7, 0x1F, 9, 0x2E, 48, 0x35, 0, 0]) * 48 + end,
+        "pixels that are skipped": bytes([7, 0x1F, 0, 2, 9, 0, 48, 0x35, 0, 0]) * 48 + end,
+        "pixels one by one": bytes([0, 7, 18, 52, 86, 120, 0, 5, 18, 52, 86, 0, 52, 53, 0, 0]) * 48 + end,
+    }.items():
+        yield f"4 bits, {name}", indexed_bmp(4, rows, compression=2)
+    yield "run lengths of few colours", indexed_bmp(8, full + end, compression=1, count=120)
+    yield "run lengths from 0", indexed_bmp(8, full + end, compression=1, start=0)
+    pixels = bytes(n * 7 % 256 for n in range(64 * 48))
+    for start in (0, 14, 100, 500):
+        yield f"8 bits from {start}", indexed_bmp(8, pixels, start=start)
+    yield "8 bits of few colours from 0", indexed_bmp(8, pixels, count=16, start=0)
+    yield "300 colours", indexed_bmp(8, pixels, count=300)
+    yield "2 bits", indexed_bmp(2, pixels[: 16 * 48])
+    yield "2 bits of 3 colours", indexed_bmp(2, pixels[: 16 * 48], count=3)
+    yield "24 bits from 0", BMP[:10] + bytes(4) + BMP[14:]
 
 
 def row(depth):
@@ -150,6 +225,8 @@ def colours():
     yield "profile, cut off", with_chunks(PNG, profile(SWAPPED[:200]), LINEAR)
     yield "profile, damaged", with_chunks(PNG, profile(SWAPPED)[:-1] + b"!", LINEAR)
     yield "profile, not compressed", with_chunks(PNG, png_chunk(b"iCCP", b"x\0\0rubbish"), LINEAR)
+    yield "gamma 0, gamma", with_chunks(PNG, gamma(0), LINEAR)
+    yield "sRGB of no intent, sRGB", with_chunks(PNG, png_chunk(b"sRGB", b"\x09"), IS_SRGB, LINEAR)
     yield "code points", with_chunks(PNG, cicp(1, 13, 0, 1), profile(SWAPPED), LINEAR)
     yield "code points of linear light", with_chunks(PNG, cicp(1, 8, 0, 1), cicp(1, 13, 0, 1))
     yield "code points of XYZ", with_chunks(PNG, cicp(10, 8, 0, 1))
@@ -168,6 +245,29 @@ def colours():
     yield "BMP of four inks", encoded(DRAWING.convert("CMYK"), "JPEG", quality=95)
 
 
+def odd_profiles():
+    yield "profile of another number of bytes", with_chunks(PNG, profile(resized_profile(50)), LINEAR)
+    yield "profile, 2 MiB", with_chunks(PNG, profile(resized_profile(2**21) + bytes(2**21)), LINEAR)
+    for length in (0, 1, 80, 81):
+        name = b"x" * length + b"\0\0"
+        yield f"profile, name of {length}", with_chunks(PNG, png_chunk(b"iCCP", name + PACKED), LINEAR)
+    yield "profile, method 1", with_chunks(PNG, png_chunk(b"iCCP", b"x\0\1" + PACKED), LINEAR)
+    yield "profile, no end", with_chunks(PNG, png_chunk(b"iCCP", b"x\0\0" + PACKED[:-4]), LINEAR)
+    for mode in ("L", "LA", "RGB", "RGBA", "P"):
+        grey = encoded(FADING.convert(mode) if "A" in mode else DRAWING.convert(mode), "PNG")
+        for others in ((), (LINEAR,), (profile(SWAPPED),)):
+            yield f"profile of greys, {mode}, {len(others)}", inserted(grey, profile(grey_profile()), *others)
+    transparent = png_chunk(b"tRNS", b"\0\5")
+    for depth in (1, 4, 8):
+        line = bytes(range(0, 256, 16)) if depth == 8 else row(depth)
+        data = png((16, 8, depth, 0), [line] * 8, profile(grey_profile()), transparent)
+        yield f"profile of greys, {depth} bits, transparent", data
+    deep = np.linspace(9_000, 60_000, 32).astype(">u2").tobytes()
+    yield "profile of greys, 16 bits", png((16, 8, 16, 4), [deep] * 8, profile(grey_profile()))
+    for space in (b"CMYK", b"Lab "):
+        yield f"profile of {space}", with_chunks(PNG, profile(SRGB[:16] + space + SRGB[20:]), LINEAR)
+
+
 def transparency():
     yield "LA", encoded(FADING.convert("LA"), "PNG")
     yield "RGBA", with_chunks(encoded(FADING, "PNG"), png_chunk(b"bKGD", bytes([0, 0, 0, 255, 0, 0])))
@@ -182,6 +282,20 @@ def transparency():
     yield "palette, one alpha", png((16, 8, 8, 3), [row(8)] * 8, RED_GREEN, png_chunk(b"tRNS", bytes([9])))
     yield "palette, alpha before", png((16, 8, 8, 3), [bytes(16)] * 8, alphas, RED_GREEN)
     yield "palette, long alpha", png((16, 8, 8, 3), [row(8)] * 8, RED_GREEN, png_chunk(b"tRNS", bytes(300)))
+    for count in (3, 16, 256, 257):
+        long = png_chunk(b"tRNS", bytes(128 + n % 128 for n in range(count)))
+        yield f"palette, {count} alphas", png((16, 8, 8, 3), [row(8)] * 8, RED_GREEN, long)
+        yield f"palette, {count} alphas, two", png((16, 8, 8, 3), [row(8)] * 8, RED_GREEN, long, alphas)
+    yield "one bit, long alpha", png((16, 8, 1, 3), [row(1)] * 8, RED_GREEN, png_chunk(b"tRNS", b"\x80@9"))
+    for depth, kind, value in ((8, 0, b"\0\5"), (4, 0, b"\0\5"), (8, 2, b"\0\0\0\1\0\2"), (16, 0, b"\2\3")):
+        channels = 3 if kind == 2 else 1
+        line = row(8)[: 16 * depth // 8] * (depth // 8 or 1) * channels
+        for more in (-1, 1, 250, 300):
+            short = png_chunk(b"tRNS", (value + bytes(300))[: len(value) + more])
+            name = f"{depth} bits, kind {kind}, {more} more"
+            lines = [line[: 16 * depth // 8 * channels]] * 8
+            yield name, png((16, 8, depth, kind), lines, short)
+            yield f"{name}, then right", png((16, 8, depth, kind), lines, short, png_chunk(b"tRNS", value))
     yield (
         "palette, odd",
         png((16, 8, 8, 3), [row(8)] * 8, png_chunk(b"PLTE", bytes([200, 0, 0, 0, 200, 0, 9]))),
@@ -299,6 +413,22 @@ def brighter_than_white():
         yield f"BMP, pixels from {start}", indexed[:10] + struct.pack("<I", start) + indexed[14:]
 
 
+def with_grey_border():
+    picture = DRAWING.copy()
+    picture.paste((128, 128, 128), (0, 60, 120, 90))
+    return encoded(picture, "JPEG", quality=95)
+
+
+def trailers():
+    """Yield JPEG files with something behind their pixels."""
+    border = with_grey_border()
+    yield "a scan marker", border + bytes(1000) + b"\xff\xda" + bytes(1000)
+    yield "half a picture", border + JPEG[:400]
+    yield "a picture", border + JPEG
+    yield "no end, a picture", JPEG[:-2] + border
+    yield "no end, zeros", JPEG[:-2] + bytes(100)
+
+
 def last_rows():
     """Yield what Chromium shows without its last rows, which hold what the file has of them."""
     yield "report", (DATA / "jpeg-without-eoi.jpg").read_bytes()
@@ -323,6 +453,9 @@ def halves():
     yield "WebP", WEBP[:-1]
     yield "AVIF", AVIF[:-1]
     pixels = png_chunk(b"IDAT", IDAT[:300]) + png_chunk(b"tEXt", b"a\0b") + png_chunk(b"IDAT", IDAT[300:])
+    rows = b"".join(bytes([64, 100 + n, 0, 0]) for n in range(48))
+    for cut in (80, 81, 190):
+        yield f"BMP of run lengths, {cut}", indexed_bmp(8, rows[:cut], compression=1)
     yield "PNG, interrupted", PNG[:IDAT_AT] + pixels + PNG[-12:]
     yield "PNG, too few pixels", PNG[:IDAT_AT] + png_chunk(b"IDAT", IDAT[:300]) + PNG[-12:]
 
@@ -343,7 +476,10 @@ def cases(*groups):
 
 WITHIN = {
     colours: SAME,
+    odd_profiles: SAME,
     transparency: SAME,
+    bmps: SAME,
+    trailers: SAME,
     orientations: SAME,
     damage: SAME,
     ordinary: ORDINARY,

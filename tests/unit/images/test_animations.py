@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from support.animations import grown_gif, noisy, numbered, numbers_seen, with_a_broken_frame
-from support.pictures import animation, encoded
+from support.animations import SIZE, grown_gif, noisy, numbered, numbers_seen, with_a_broken_frame
+from support.pictures import animation, drawing, encoded
 
 from worker.errors import UndecodablePictureError
 from worker.images.decoding.decoder import decode
+from worker.images.decoding.gif import Gif
 from worker.images.decoding.seeds import frame_seed
+from worker.images.decoding.sketch import Grid
 from worker.images.limits import Limits
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")
@@ -53,6 +55,46 @@ def test_the_frame_that_is_shown_longest_is_looked_at(kind):
         assert {0, 23, 39} < set(numbers_seen(picture))
         assert len(picture.frames) == MOST
         assert picture.time_share > 0.98
+
+
+def test_of_a_gif_with_too_many_frames_no_more_are_read_than_say_so():
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6)
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x4c\x01\0"
+
+    assert len(Gif.read(head + 50 * frame + b";", 11).frames) == 11
+    with pytest.raises(UndecodablePictureError, match="more than 10,000 frames"):
+        decode(head + 30_000 * frame + b";", LIMITS)
+
+
+def shuffled(frame, seed):
+    """Return a frame whose 8 x 8 cells hold the same pixels in another order."""
+    cells = np.asarray(frame).reshape(8, 6, 8, 6, 3).transpose(0, 2, 1, 3, 4).reshape(64, 36, 3)
+    cells = np.random.default_rng(seed).permuted(cells, axis=1)
+    return Image.fromarray(cells.reshape(8, 8, 6, 6, 3).transpose(0, 2, 1, 3, 4).reshape(48, 48, 3))
+
+
+def test_the_pixels_of_a_picture_in_another_order_do_not_stand_for_it():
+    # Mean and contrast are the same in every cell of a grid that begins in the corner.
+    grain = np.random.default_rng(0).integers(0, 2, (48, 48, 1), np.uint8) * np.uint8([255, 255, 255])
+    shown = Image.composite(Image.fromarray(grain), drawing(48, 48), Image.linear_gradient("L").resize(SIZE))
+    grids = [Grid(bytes([seed])) for seed in range(20)]
+
+    found = [np.abs(grid.sketch(shown) - grid.sketch(shuffled(shown, 1))).max() for grid in grids]
+
+    assert min(found) > 0
+
+
+def test_what_is_shown_most_is_looked_at_though_first_and_last_frame_are_of_the_same_pixels():
+    parts = [numbered(n) for n in range(2, 40)]
+    parts[0] = parts[-1] = shuffled(drawing(48, 48), 0)
+    parts[20] = drawing(48, 48)
+    durations = [20, *[100] * 36, 20]
+    durations[20] = 20_000
+    data = animation(parts, "WEBP", duration=durations, lossless=True, **ENDLESS)
+
+    for seed in range(5):
+        frames = decode(data, LIMITS, seed=bytes([seed])).frames
+        assert any(np.array_equal(frame, parts[20]) for frame in frames)
 
 
 @pytest.mark.parametrize("kind", ANIMATED)

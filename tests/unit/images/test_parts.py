@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from worker.images.parts import MOST_PARTS, MOST_VIEWS, Parts
+from worker.images.parts import LEAST_PARTS, MOST_PARTS, MOST_VIEWS, Parts
 from worker.images.preprocessing import Preprocessing, prepare_parts
 
 CLIP = Preprocessing(3, shortest_edge=224, crop_width=224, crop_height=224)
@@ -82,10 +82,16 @@ def test_the_share_is_what_the_squares_cover(rule, width, height):
 @given(sides, sides, st.integers(1, 128), st.integers(1, MOST_PARTS))
 def test_however_often_a_picture_is_shown_its_views_are_bounded(width, height, shown, most):
     parts = Parts.of((width, height), CLIP, shown=shown, most=most)
-    assert parts.count == 1 or parts.count * shown <= MOST_VIEWS
+    assert parts.count <= max(LEAST_PARTS, MOST_VIEWS // shown)
     assert parts.count <= most
-    if most == 1 or shown > MOST_VIEWS // 2:
+    if most == 1:
         assert (parts.count, parts.preprocessing) == (1, CLIP)
+
+
+@pytest.mark.parametrize("shown", [1, 8, 9, 16, 17, 32, 64, 256])
+def test_however_many_frames_are_shown_the_sides_of_a_wide_picture_are_seen(shown):
+    parts = Parts.of((1920, 1080), CLIP, shown=shown)
+    assert (parts.count, parts.area_share) == (3, 1.0)
 
 
 def test_a_strip_fills_no_memory():

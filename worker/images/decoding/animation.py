@@ -18,7 +18,7 @@ from worker.images.decoding.display_time import (
 )
 from worker.images.decoding.gif import Gif
 from worker.images.decoding.sampling import Sample, choose
-from worker.images.decoding.sketch import Sketch, sketch
+from worker.images.decoding.sketch import Grid, Sketch
 from worker.images.decoding.truncation import load_whole
 from worker.images.limits import Limits
 
@@ -41,8 +41,13 @@ def frame_count(image: Image.Image, data: bytes, limits: Limits) -> int:
     return total
 
 
+def _gif(data: bytes) -> Gif:
+    # One more shows that there are too many.
+    return Gif.read(data, _MAX_FRAMES_WALKED + 1)
+
+
 def _count_gif_frames(image: Image.Image, data: bytes, limits: Limits) -> int:
-    gif = Gif.read(data)
+    gif = _gif(data)
     if len(gif.frames) > 1:
         # A frame can be larger than the canvas, and is decoded whole.
         largest = max((image.size, *(frame.size for frame in gif.frames)), key=math.prod)
@@ -54,10 +59,11 @@ def sample_frames(image: Image.Image, data: bytes, limits: Limits, seed: bytes) 
     """Walk through a whole animation, and choose the frames to look at."""
     milliseconds: list[float] = []
     sketches: list[Sketch] = []
+    grid = Grid(seed)
     for frame in walk(image, data, frame_count(image, data, limits), limits):
         is_default = not sketches and has_default_image(image)
         milliseconds.append(0 if is_default else frame_milliseconds(frame))
-        sketches.append(sketch(frame))
+        sketches.append(grid.sketch(frame))
     last = len(sketches) - 1
     # The last one may be where the animation rests: also in formats of which Pillow does not say so.
     required = dict.fromkeys((0, min(1, last), last) if has_default_image(image) else (0, last))
@@ -71,7 +77,7 @@ def walk(image: Image.Image, data: bytes, count: int, limits: Limits) -> Iterato
     UndecodablePictureError, or any error of Pillow's, if not even the first frame can be shown.
     """
     if image.format == "GIF":
-        yield from islice(Gif.read(data).composed(limits), count)
+        yield from islice(_gif(data).composed(limits), count)
     elif image.format == "PNG" and count > 1:
         for frame in islice(Apng(data).composed(), count):
             # Which colours its numbers mean.
@@ -102,7 +108,8 @@ def _check_animation(size: tuple[int, int], total: int, limits: Limits) -> None:
     too_slow = total > _MAX_FRAMES_WALKED or total * area > limits.max_animation_pixels
     too_large = min(total, limits.max_frames) * area > limits.max_pixels
     if too_slow or too_large:
+        frames = f"more than {_MAX_FRAMES_WALKED:,}" if total > _MAX_FRAMES_WALKED else f"{total:,}"
         raise UndecodablePictureError(
-            f"the animation has {total:,} frames of {width:,} x {height:,} pixels, more than is judged",
+            f"the animation has {frames} frames of {width:,} x {height:,} pixels, more than is judged",
             kind=UndecodableKind.TOO_LARGE,
         )

@@ -18,7 +18,8 @@ _CHECKSUM_BYTES: Final = 4
 _SEQUENCE_BYTES: Final = 4
 _CONTROL: Final = struct.Struct(">4xIIIIHHBB")
 _TO_BACKGROUND, _TO_PREVIOUS = 1, 2
-_SOURCE: Final = 0
+_SOURCE, _OVER = 0, 1
+_NUMBERED: Final = frozenset({b"fcTL", b"fdAT"})
 #: What the pixels of every frame depend on.
 _SHARED: Final = frozenset({b"PLTE", b"tRNS"})
 
@@ -36,14 +37,20 @@ class _Frame:
 
 
 class Apng:
-    """The frames of a file, not yet decoded; the first is the default image if that is no part of them."""
+    """The frames of a file, not yet decoded; the first is the default image if that is no part of them.
+
+    The first chunk that is invalid ends the animation, as in Chromium.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._header, self._shared = b"", b""
         self._found: list[_Frame] = []
+        #: Of control and frame chunks together.
+        self._sequence = 0
+        self.size = (0, 0)
         for name, content in _chunks(data):
-            self._add(name, content)
-        self.size = struct.unpack_from(">II", self._header)
+            if not self._add(name, content):
+                break
         self._frames = [frame for frame in self._found if frame.pixels]
 
     def __len__(self) -> int:
@@ -55,8 +62,6 @@ class Apng:
         for index, frame in enumerate(self._frames):
             width, height, left, top = frame.area
             box = (left, top, left + width, top + height)
-            if box[2] > self.size[0] or box[3] > self.size[1]:
-                raise SyntaxError("a frame lies beyond the picture")
             before = canvas.copy() if frame.disposal == _TO_PREVIOUS else canvas
             drawn = self._decoded(frame, in_part=index > 0)
             if frame.blending == _SOURCE:
@@ -70,20 +75,47 @@ class Apng:
                 canvas.paste((0, 0, 0, 0), box)
             canvas = before
 
-    def _add(self, name: bytes, content: bytes) -> None:
+    def _add(self, name: bytes, content: bytes) -> bool:
+        """Take in a chunk; False if it is invalid."""
         if name == b"IHDR":
-            self._header = content
+            self._header, self.size = content, struct.unpack_from(">II", content)
         elif name in _SHARED:
             self._shared += _chunk(name, content)
-        elif name == b"fcTL" and len(content) >= _CONTROL.size:
-            self._found.append(_frame(content))
         elif name == b"IDAT":
             if not self._found:
                 # A default image without control: nothing of it stays for the frames after it.
-                self._found.append(_Frame((*struct.unpack_from(">II", self._header), 0, 0)))
+                self._found.append(_Frame((*self.size, 0, 0)))
             self._found[0].pixels.append(content)
-        elif name == b"fdAT" and self._found:
-            self._found[-1].pixels.append(content[_SEQUENCE_BYTES:])
+        elif name in _NUMBERED:
+            return self._add_numbered(name, content)
+        return True
+
+    def _add_numbered(self, name: bytes, content: bytes) -> bool:
+        (sequence,) = struct.unpack_from(">I", content.ljust(_SEQUENCE_BYTES, b"\0"))
+        is_next, self._sequence = sequence == self._sequence, self._sequence + 1
+        if not is_next:
+            return False
+        if name == b"fcTL":
+            self._found.append(_frame(content))
+            if self._is_valid(self._found[-1]):
+                return True
+            self._found.pop()
+            return False
+        # The pixels of the first frame stand in other chunks.
+        if len(self._found) < 1 + bool(self._found and self._found[0].pixels):
+            return False
+        self._found[-1].pixels.append(content[_SEQUENCE_BYTES:])
+        return True
+
+    def _is_valid(self, frame: _Frame) -> bool:
+        width, height, left, top = frame.area
+        is_within = left + width <= self.size[0] and top + height <= self.size[1]
+        return (
+            min(width, height) > 0
+            and is_within
+            and frame.disposal <= _TO_PREVIOUS
+            and frame.blending <= _OVER
+        )
 
     def _decoded(self, frame: _Frame, *, in_part: bool) -> Image.Image:
         """Return the pixels of a frame, RGBA; `in_part` those that can be read of a broken one."""

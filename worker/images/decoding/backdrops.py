@@ -14,6 +14,8 @@ _BLACK: Final = (0, 0, 0)
 _TRANSPARENT: Final = 0.01
 #: An opened picture's `info` has its alpha there if Pillow cannot make it out.
 OPAQUE: Final = "opaque_pixels"
+#: Whether its file has greys, though Pillow reads them as RGBA.
+GREY: Final = "is_grey"
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -37,8 +39,9 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 def _on_backdrops(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Lay an RGBA picture on the pages that it may be seen on."""
     alpha = image.getchannel("A")
-    opaque = image.convert("RGB")
-    colours = to_srgb(opaque) or opaque
+    # A profile of greys applies to greys alone.
+    opaque = image.convert("L" if image.info.get(GREY) else "RGB")
+    colours = to_srgb(opaque) or opaque.convert("RGB")
     transparent = 1 - ImageStat.Stat(alpha).mean[0] / 255
     on_black = _on_page(colours, alpha, _BLACK) if transparent > _TRANSPARENT else None
     return _on_page(colours, alpha, _WHITE), on_black

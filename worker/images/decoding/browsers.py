@@ -6,15 +6,16 @@ from PIL import Image
 
 from worker.errors import UndecodablePictureError
 from worker.images.decoding import bmp, png, truncation
-from worker.images.decoding.backdrops import OPAQUE
+from worker.images.decoding.backdrops import GREY, OPAQUE
 from worker.images.decoding.boxes import declared_profile
+from worker.images.limits import Limits
 
 _PROFILE: Final = "icc_profile"
 
 
-def as_browsers_read(data: bytes) -> bytes:
-    """Return the bytes of the file that Pillow is to decode."""
-    return truncation.with_end(bmp.as_browsers_read(png.as_browsers_read(data)))
+def as_browsers_read(data: bytes, limits: Limits) -> bytes:
+    """Return the bytes of the file that Pillow is to decode; UndecodablePictureError if it is too large."""
+    return truncation.with_end(bmp.as_browsers_read(png.as_browsers_read(data), limits))
 
 
 def describe(image: Image.Image, data: bytes) -> None:
@@ -26,6 +27,9 @@ def describe(image: Image.Image, data: bytes) -> None:
                     "the picture is broken: frames with a 16-bit transparent colour"
                 )
             image.info[OPAQUE] = png.opaque_pixels(data)
+            return
+        case "PNG":
+            image.info[GREY] = png.is_grey(data)
             return
         case "BMP":
             profile = bmp.embedded_profile(data)

@@ -24,7 +24,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit greys; Pillow's own conversion clips them, and nearly all become white."""
     values = np.asarray(image)
     grey = Image.fromarray((values >> 8).astype(np.uint8))
-    grey.info = {"icc_profile": image.info.get("icc_profile")}
+    grey.info = {name: value for name, value in image.info.items() if name != "transparency"}
     if "transparency" in image.info:
         opaque = values != image.info["transparency"]
         grey.putalpha(Image.fromarray(opaque.astype(np.uint8) * 255))

@@ -93,7 +93,7 @@ def decode(data: bytes, limits: Limits, scaling: Scaling | None = None, seed: by
 
 
 def _decode(data: bytes, limits: Limits, scaling: Scaling | None, seed: bytes) -> Picture:
-    file = as_browsers_read(data)
+    file = as_browsers_read(data, limits)
     with _opened(file, limits) as image:
         image.info[NO_END] = lacks_end(data)
         _refuse_unread_sequence(image, file)

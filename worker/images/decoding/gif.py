@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import islice
 from typing import Final
 
 from PIL import GifImagePlugin, Image
@@ -57,10 +58,10 @@ class Gif:
     frames: tuple[GifFrame, ...]
 
     @classmethod
-    def read(cls, data: bytes) -> "Gif":
-        """Find every frame that has at least the beginning of its pixels."""
+    def read(cls, data: bytes, most: int) -> "Gif":
+        """Find the first `most` frames that have at least the beginning of their pixels."""
         _, width, height, _ = _SCREEN.unpack_from(data)
-        frames = tuple(_Reader(data).frames())
+        frames = tuple(islice(_Reader(data).frames(), most))
         if frames:
             # Only the first frame enlarges the picture.
             width, height = max(width, frames[0].box[2]), max(height, frames[0].box[3])

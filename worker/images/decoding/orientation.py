@@ -15,8 +15,8 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 _TURNED: Final = frozenset({5, 6, 7, 8})
-#: Where EXIF is heeded. Pillow makes an EXIF block of what an AVIF file's own properties say; HEIC's are
-#: applied while it is decoded. In WebP, and in XMP everywhere, browsers heed no orientation.
+#: Formats whose EXIF block browsers follow. Pillow makes one of what an AVIF file's own properties say; those
+#: of HEIC are applied while it is decoded. In WebP, and in XMP everywhere, browsers heed no orientation.
 _BY_EXIF: Final = frozenset({"JPEG", "MPO", "PNG", "AVIF"})
 #: A terminator, and a byte that is never looked at.
 _JPEG_PREFIX: Final = b"Exif\0"

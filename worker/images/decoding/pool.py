@@ -34,7 +34,7 @@ from worker.images.decoding.messages import BrokenMessageError, receive, send
 from worker.images.decoding.seeds import frame_seed
 from worker.images.limits import Limits
 from worker.images.local_folder import SHORTAGES
-from worker.images.parts import MOST_PARTS, MOST_VIEWS, Parts
+from worker.images.parts import LEAST_PARTS, MOST_PARTS, MOST_VIEWS, Parts
 from worker.images.preprocessing import Pixels, Preprocessing
 from worker.processors import usable_processors
 
@@ -238,7 +238,8 @@ class DecoderPool:
         UndecodablePictureError where the child cannot go on after it.
         """
         try:
-            most_bytes = max(MOST_VIEWS, 2 * self.limits.max_frames) * request.preprocessing.most_bytes
+            most_views = max(MOST_VIEWS, LEAST_PARTS * 2 * self.limits.max_frames)
+            most_bytes = most_views * request.preprocessing.most_bytes
             header, pixels = child.ask(asdict(request), data, most_bytes, self._seconds)
             if "refusal" in header:
                 reason = _in_plain_characters(str(header["refusal"]))

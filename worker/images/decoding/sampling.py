@@ -32,19 +32,29 @@ def choose(
 ) -> Sample:
     """Choose at most `most` frames: the `required`, what is shown longest, and others drawn by `seed`.
 
-    `times` says how long each frame is on the screen, shape (frames,). What looks like a frame that is
-    chosen counts as seen; a look that fills as much time as an average choice is always chosen. The rest is
-    drawn by time and by squared difference from what was chosen before (k-means++, Arthur and Vassilvitskii
-    2007): it prefers what differs, and no uploader can know it without the secret behind the seed.
+    `times` says how long each frame is on the screen, shape (frames,). A frame that fills as much time as an
+    average choice is always chosen, whatever it looks like; then a look that does, if no chosen frame looks
+    nearly the same. The rest is drawn in turn by time alone, which no likeness misleads, and by time and
+    squared difference from what was chosen before (k-means++, Arthur and Vassilvitskii 2007), which prefers
+    what differs. No uploader can know the draws without the secret behind the seed.
     """
     drawing = _Drawing(times, sketches, Random(seed))
-    for frame in required[: most - 1 or 1]:
+    for frame in _always(times, required, most):
         drawing.take(frame)
     while len(drawing.chosen) < most and drawing.take_longest(1 / most):
         pass
-    while len(drawing.chosen) < most and drawing.take_at_random():
-        pass
+    by_time = True
+    while len(drawing.chosen) < most and drawing.take_at_random(by_time=by_time):
+        by_time = not by_time
     return Sample(tuple(sorted(drawing.chosen)), drawing.time_share)
+
+
+def _always(times: NDArray[np.float64], required: Sequence[int], most: int) -> tuple[int, ...]:
+    """Return what is chosen first: the first frame, those that are shown longest, the others `required`."""
+    longest = np.argsort(-times, kind="stable")[: most - 1 or 1]
+    long = [int(frame) for frame in longest if times[frame] * most >= times.sum()]
+    frames = tuple(dict.fromkeys((*required[:1], *long, *required[1:])))
+    return frames[: max(most - 1, len(long) + 1) if most > 1 else 1]
 
 
 class _Drawing:
@@ -80,11 +90,14 @@ class _Drawing:
         self.take(frame)
         return True
 
-    def take_at_random(self) -> bool:
+    def take_at_random(self, *, by_time: bool) -> bool:
         """Take a frame by lot; False if every other frame is the same as one that is chosen."""
         weights = self._shares * np.minimum(self._differences, 255.0).astype(np.float64) ** 2
         if not weights.any():
             return False
+        if by_time:
+            weights = self._shares.copy()
+            weights[list(self.chosen)] = 0
         self.take(self._draw(weights))
         return True
 

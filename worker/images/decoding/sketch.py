@@ -1,6 +1,7 @@
 """Sketches the frames of an animation, so that those that look nearly the same are known."""
 
-from typing import Final
+from random import Random
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,28 +23,42 @@ _CONTRAST_WEIGHT: Final = 2.0
 _NEARLY_THE_SAME: Final = 75.0
 
 
-def sketch(frame: Image.Image) -> Sketch:
-    """Return mean and contrast of colour and alpha in each cell of an 8 x 8 grid, from 0 to 255."""
-    if frame.mode == "P":
-        frame = frame.convert("RGBA")
-    elif frame.mode.startswith("I;16"):
-        frame = eight_bits(frame)
-    small = frame.resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    with_alpha = small.convert("RGBA")
-    means = np.asarray(with_alpha.convert("RGBa").reduce(_PIXELS_A_CELL), np.float32)
-    contrasts = [_contrast(small.convert("L"))]
-    if small.has_transparency_data:
-        contrasts.append(_contrast(with_alpha.getchannel("A")))
-    else:
-        contrasts.append(np.zeros_like(contrasts[0]))
-    return np.concatenate([means.ravel(), *contrasts])
+class Grid:
+    """A grid of 8 x 8 cells over a frame, wrapped around its edges.
 
+    The seed says where it begins: an uploader who arranges that the cells of two pictures have the same mean
+    and contrast does not know which cells are compared.
+    """
 
-def _contrast(channel: Image.Image) -> Sketch:
-    """Return the weighted standard deviation of each cell."""
-    cells = np.asarray(channel, np.float32).reshape(_CELLS, _PIXELS_A_CELL, _CELLS, _PIXELS_A_CELL)
-    contrast: Sketch = _CONTRAST_WEIGHT * cells.std(axis=(1, 3))
-    return contrast.ravel()
+    def __init__(self, seed: bytes) -> None:
+        random = Random(seed)
+        self._shift = (random.randrange(1, _PIXELS_A_CELL), random.randrange(1, _PIXELS_A_CELL))
+
+    def sketch(self, frame: Image.Image) -> Sketch:
+        """Return mean and contrast of colour and alpha in each cell, from 0 to 255."""
+        if frame.mode == "P":
+            frame = frame.convert("RGBA")
+        elif frame.mode.startswith("I;16"):
+            frame = eight_bits(frame)
+        small = frame.resize((_SIDE, _SIDE), Image.Resampling.BOX)
+        with_alpha = small.convert("RGBA")
+        means = self._cells(with_alpha.convert("RGBa")).mean(axis=(1, 3))
+        contrasts = [self._contrast(small.convert("L"))]
+        if small.has_transparency_data:
+            contrasts.append(self._contrast(with_alpha.getchannel("A")))
+        else:
+            contrasts.append(np.zeros_like(contrasts[0]))
+        return np.concatenate([means.ravel(), *contrasts])
+
+    def _contrast(self, channel: Image.Image) -> Sketch:
+        """Return the weighted standard deviation of each cell."""
+        contrast: Sketch = _CONTRAST_WEIGHT * self._cells(channel).std(axis=(1, 3))
+        return contrast.ravel()
+
+    def _cells(self, small: Image.Image) -> NDArray[Any]:
+        """Return the pixels of each cell, shape (cells, pixels, cells, pixels, channels)."""
+        pixels = np.roll(np.asarray(small, np.float32), self._shift, (0, 1))
+        return pixels.reshape(_CELLS, _PIXELS_A_CELL, _CELLS, _PIXELS_A_CELL, -1)
 
 
 def differences(sketches: Sketch, index: int) -> NDArray[np.float32]:

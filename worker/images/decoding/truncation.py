@@ -1,5 +1,6 @@
 """Finds out whether the end of a picture is missing, and loads those that lack no more than people notice."""
 
+import re
 from typing import Final
 
 import numpy as np
@@ -15,19 +16,37 @@ _UNNOTICED: Final = 0.02
 #: Pillow fills these row by row, and what an error leaves out is 0; the others come as a whole or not at all.
 _BY_ROWS: Final = frozenset({"PNG", "GIF", "BMP"})
 _JPEG, _PNG, _GIF = b"\xff\xd8\xff", b"\x89PNG", b"GIF8"
-_END_OF_JPEG, _SCAN = b"\xff\xd9", b"\xff\xda"
+_END_OF_JPEG: Final = b"\xff\xd9"
+#: In compressed pixels a zero follows what is no marker.
+_MARKER: Final = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+_BEGIN, _END = 0xD8, 0xD9
+#: Markers without a segment: restarts, and one that means nothing.
+_ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 #: libjpeg makes them of blocks that are not there; browsers leave these white.
 _MISSING_IN_JPEG: Final = 128
 
 
 def with_end(data: bytes) -> bytes:
     """Return a JPEG with an end marker, which browsers do without; anything else as it is."""
-    return data + _END_OF_JPEG if lacks_end(data) else data
+    return data[: _end_of_scans(data)] + _END_OF_JPEG if lacks_end(data) else data
 
 
 def lacks_end(data: bytes) -> bool:
-    """Whether this is a JPEG without an end marker after its last scan began."""
-    return data.startswith(_JPEG) and data.rfind(_END_OF_JPEG) < data.rfind(_SCAN)
+    """Whether this is a JPEG without an end marker, whatever follows its pixels."""
+    return data.startswith(_JPEG) and not data.startswith(_END_OF_JPEG, _end_of_scans(data))
+
+
+def _end_of_scans(data: bytes) -> int:
+    """Return where the end marker of a JPEG stands; without one, where another picture or nothing follows."""
+    at = len(_JPEG) - 1
+    while marker := _MARKER.search(data, at):
+        code = marker[1][0]
+        if code in {_BEGIN, _END}:
+            return marker.end() - 2
+        at = marker.end()
+        if code not in _ALONE:
+            at += int.from_bytes(data[at : at + 2])
+    return len(data)
 
 
 def load_whole(image: Image.Image) -> None:
@@ -53,7 +72,7 @@ def cut_off() -> UndecodablePictureError:
 def is_cut_off(data: bytes) -> bool:
     """Whether a file that cannot be decoded is shorter than it says itself."""
     if data.startswith(_JPEG):
-        return _END_OF_JPEG not in data or lacks_end(data)
+        return lacks_end(data)
     if data.startswith(_PNG):
         return b"IEND" not in data
     if data.startswith(_GIF):
