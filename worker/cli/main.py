@@ -29,7 +29,7 @@ COMMANDS: Final = {
     ),
     "classify": (
         "classify",
-        "Rank labels on pictures: which of these is it? Whether it is there at all, [bold]scan[/] tells.",
+        "Rank labels on pictures: which of these is it? Whether it is there at all, [bold]scan[/] says.",
     ),
     "scan": ("scan", "Judge files by a policy here and now; nothing is enqueued or stored."),
     "submit": (
