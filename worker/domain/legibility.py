@@ -19,9 +19,10 @@ SPELT_OUT: Final = 0.6
 #: From so many pieces on, a word near one of the vocabulary is taken for misspelt ...
 MISSPELT_PIECES: Final = 3
 #: ... if it is as near as difflib says. From two pieces on it is if no letter is just another one: of 1,089
-#: ordinary words that is none with a model of photographs, and two with the bundled one.
+#: ordinary words that is two with a model of photographs, and five with the bundled one.
 MISSPELT_CUTOFF: Final = 0.86
 HALF_SPELT_OUT: Final = 0.5
+_SHORTEST_STEM: Final = 3
 _SHORTEST_MISSPELT: Final = 5
 #: What a word has at its end in another form.
 _ENDINGS: Final = "sdrygn"
@@ -110,7 +111,7 @@ class _Reader:
         if word in self._vocabulary or len(pieces) < 2:
             return ""
         # A stem and an ending, as of "blow" and "ing", make an ordinary word.
-        if len(pieces) > 2 or pieces[0] not in self._vocabulary:
+        if len(pieces) > 2 or len(pieces[0]) < _SHORTEST_STEM or pieces[0] not in self._vocabulary:
             slips = [known for known in self._own.near(word) if _is_slip(word, known)]
             # Of all other words, only if this one is half spelt out, or has exactly the letters of that one.
             slips += [

@@ -11,6 +11,7 @@ from support.deployment import wait_for
 from worker.domain.scoring import PhraseVectors
 from worker.policy_files import library as library_module
 from worker.policy_files.library import PolicyLibrary
+from worker.policy_files.parser import parse_policy
 from worker.store import policy_states, policy_versions
 from worker.store.column_types import utc_now
 from worker.store.tables import PolicyStateRow
@@ -112,7 +113,7 @@ def test_a_heartbeat_does_not_put_an_old_version_before_a_newer_one_elsewhere(da
     reporter.look()
     with database.transaction() as session:
         elsewhere = policy_text("posts", "a rifle")
-        policy = library_module.parse_policy(elsewhere, "posts.yaml")
+        policy = parse_policy(elsewhere, "posts.yaml")
         policy_versions.in_force(session, policy, elsewhere)
     clock.now = module.HEARTBEAT_SECONDS
     reporter.look()
