@@ -1,7 +1,8 @@
 """Record which view showed a label, and how much of the picture was looked at.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: columns
-that are nullable, or whose default is true of what that version writes. It looks at one part of a picture.
+that are nullable, or that have a default. Of the embeddings that the version before writes, the shares are not
+known, and 1 stands for that; this version reads none of them, since their digest is that of another decoding.
 """
 
 import sqlalchemy as sa

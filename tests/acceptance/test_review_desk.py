@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
+from io import BytesIO
 
 import pytest
 from PIL import Image
@@ -119,6 +120,23 @@ def test_the_part_that_showed_a_label_is_named_and_outlined(rows, sign_in):
     assert barriers(page) == []
     page.keyboard.press("z")
     expect(page.locator(".outline")).to_be_hidden()
+
+
+def test_the_outline_is_on_the_frame_that_showed_the_label_and_on_no_other(rows, sign_in):
+    found = replace(scores(weapons=0.93)[0], view=View(frame=1, part=1, parts=3))
+    frames = [Image.new("RGB", (320, 180), colour) for colour in ("teal", "orange", "white")]
+    file = BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=500, loop=0)
+    rows.item("knife", [found], data=file.getvalue(), size=(320, 180), frames=3, parts=3)
+    page = sign_in("ada")
+    take_next(page)
+    page.keyboard.press("v")
+    loaded(page)
+    expect(page.locator(".outline")).to_be_visible()
+    page.keyboard.press("f")
+    expect(page.locator(".outline")).to_be_hidden()
+    page.keyboard.press("Shift+F")
+    expect(page.locator(".outline")).to_be_visible()
 
 
 def test_what_shows_on_a_black_page_alone_is_shown_on_one(rows, sign_in):

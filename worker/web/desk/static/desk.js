@@ -32,6 +32,8 @@ function show() {
   });
   const black = one("#black");
   if (black) black.setAttribute("aria-pressed", String(picture.dataset.page === "1"));
+  const outline = one(".outline");
+  if (outline) outline.classList.toggle("elsewhere", outline.dataset.frame !== picture.dataset.frame);
 }
 
 function toggleVeil() {
