@@ -87,7 +87,7 @@ def test_check_says_that_photographs_are_nothing_for_the_bundled_model(moderate)
     result = moderate("policy", "check", POLICIES / "default.yaml")
     assert result.exit_code == 0
     assert (
-        f"warning: {POLICIES / 'default.yaml'}:20:1: the templates are for photographs, and the bundled model has"
+        f"warning: {POLICIES / 'default.yaml'}:20:1: the templates are for photographs, and the bundled model knows"
         in result.err
     )
 

@@ -15,7 +15,7 @@ from worker.images.decoding.decoder import FORMATS
 from worker.images.limits import Limits
 from worker.images.preprocessing import Preprocessing
 
-EXAMPLES = 5000
+EXAMPLES = 2500
 SQUARE = Preprocessing(3, width=32, height=32)
 #: Small, so that a header that was changed to a large one is refused instead of decoded for long.
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000, max_side=2_000, max_frames=4)
