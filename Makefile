@@ -45,10 +45,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Four at once even on two processors, since many wait for servers of theirs. In the order of the folders: the
+# Three at once even on two processors, since many wait for servers of theirs. In the order of the folders: the
 # files with few, long tests come first, where xdist would leave them to the end.
 test: lint programs
-	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # For example: make faults FAULTS="--only SIGTERM --database sqlite"
 faults: setup
