@@ -186,7 +186,7 @@ def test_a_file_that_was_added_and_would_be_read_is_refused(hub, out, name):
         fetch(out)
 
 
-def test_a_folder_that_is_filled_meanwhile_is_not_overwritten_and_nothing_is_fetched_twice(
+def test_a_folder_that_is_filled_during_the_download_is_not_overwritten_and_nothing_is_fetched_twice(
     hub, out, tmp_path
 ):
     hub.hold(make_pickled(tmp_path)[0])
@@ -550,7 +550,7 @@ def is_possible(*command):
 
 def test_a_network_that_cannot_be_left_is_said(hub, out, tmp_path, monkeypatch, caplog):
     if not is_possible(*WITHOUT_NAMESPACES):
-        pytest.skip("this system lets nobody forbid namespaces")
+        pytest.skip("this system does not let namespaces be forbidden")
     command = child_python.command
     monkeypatch.setattr(child_python, "command", lambda *parts: [*WITHOUT_NAMESPACES, *command(*parts)])
     hub.hold(make_pickled(tmp_path)[0])

@@ -51,7 +51,7 @@ def to_srgb(image: Image.Image) -> Image.Image | None:
 def _is_ordinary(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> bool:
     """Whether the profile shows no more than the pixels do, in every part of the picture.
 
-    The models learned from pictures whose profiles nobody applied, and other software that asks them does
+    The models learned from pictures whose profiles were not applied, and other software that asks them does
     not either. Only a profile that shows people something else than the pixels say has to be followed.
     """
     sample = image.resize((_SAMPLE_SIDE, _SAMPLE_SIDE), Image.Resampling.BOX)

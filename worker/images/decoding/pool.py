@@ -10,10 +10,6 @@ import json
 import logging
 import re
 import signal
-import socket
-import subprocess
-import tempfile
-import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from threading import Condition
@@ -30,7 +26,8 @@ from worker.errors import (
     UndecodableKind,
     UndecodablePictureError,
 )
-from worker.images.decoding.messages import BrokenMessageError, receive, send
+from worker.images.decoding.child_process import RESOURCE, ChildProcess
+from worker.images.decoding.messages import BrokenMessageError
 from worker.images.decoding.seeds import frame_seed
 from worker.images.limits import Limits
 from worker.images.local_folder import SHORTAGES
@@ -42,23 +39,11 @@ log = logging.getLogger(__name__)
 
 #: So many pictures, and a child is replaced: leaks in decoders stay small.
 PICTURES_A_CHILD: Final = 1000
-#: Importing Pillow and numpy, on a machine that is busy with other things.
-_START_SECONDS: Final = 60.0
-#: Saying that one is there, on such a machine.
-_ANSWER_SECONDS: Final = 10.0
-#: Between a child closing its end and the kernel knowing how it ended.
-_END_SECONDS: Final = 5.0
 _MOST_BY_DEFAULT: Final = 4
 _NUMBERS: Final = ("width", "height", "frames", "pages")
 _FORMAT: Final = re.compile(r"[A-Z]{1,8}", re.ASCII)
-#: What operators call the child processes.
-RESOURCE: Final = "the decoders"
 _ROOM: Final = "it needs a process, memory, and room for a temporary file"
 _CHILD_MODULE: Final = "worker.images.decoding.child"
-_ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-#: glibc gives freed memory back to the kernel at once, and for each picture a thousand pages would be faulted
-#: in anew: a fifth of a child's time. It keeps so much; what a larger picture took still goes back.
-_MALLOC: Final = {"MALLOC_MMAP_THRESHOLD_": str(16 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +93,9 @@ class DecoderPool:
         self.processes = processes or min(_MOST_BY_DEFAULT, usable_processors())
         self._changed = Condition()
         self._closed = False
-        self._children: set[_Child] = set()
+        self._children: set[ChildProcess] = set()
         # Of an empty place the child has yet to be started.
-        self._idle: list[_Child | None] = [None] * self.processes
+        self._idle: list[ChildProcess | None] = [None] * self.processes
         if not lazy:
             self._start_all()
 
@@ -147,7 +132,7 @@ class DecoderPool:
 
     def wait_until_ready(self) -> None:
         """Return once every child can decode at once; UnavailableError where one does not start."""
-        children: list[_Child] = []
+        children: list[ChildProcess] = []
         try:
             while len(children) < self.processes:
                 children.append(self._take())
@@ -174,8 +159,8 @@ class DecoderPool:
             for place in range(len(self._idle)):
                 self._idle[place] = self._start()
 
-    def _start(self) -> "_Child":
-        child = _Child(self._command)
+    def _start(self) -> ChildProcess:
+        child = ChildProcess(self._command)
         with self._changed:
             self._children.add(child)
             closed = self._closed
@@ -184,7 +169,7 @@ class DecoderPool:
             raise _closed()
         return child
 
-    def _take(self) -> "_Child":
+    def _take(self) -> ChildProcess:
         """Return a child that is ready and nobody else's; wait until there is one."""
         with self._changed:
             self._changed.wait_for(lambda: self._idle or self._closed)
@@ -201,7 +186,7 @@ class DecoderPool:
             raise
         return child
 
-    def _replace(self, dead: "_Child | None") -> "_Child":
+    def _replace(self, dead: ChildProcess | None) -> ChildProcess:
         if dead is not None:
             self._end(dead)
         try:
@@ -211,12 +196,12 @@ class DecoderPool:
                 RESOURCE, f"a decoding process does not start: {problem}", hint=_ROOM
             ) from problem
 
-    def _give_back(self, child: "_Child | None") -> None:
+    def _give_back(self, child: ChildProcess | None) -> None:
         with self._changed:
             self._idle.append(child)
             self._changed.notify()
 
-    def _discard(self, child: "_Child | None") -> None:
+    def _discard(self, child: ChildProcess | None) -> None:
         """End a child and let another take its place."""
         if child is not None:
             self._end(child)
@@ -225,13 +210,13 @@ class DecoderPool:
             fresh = None if self._closed else self._start()
         self._give_back(fresh)
 
-    def _end(self, child: "_Child") -> None:
+    def _end(self, child: ChildProcess) -> None:
         with self._changed:
             self._children.discard(child)
         child.close()
 
     def _ask(
-        self, child: "_Child", data: bytes, request: "_Request"
+        self, child: ChildProcess, data: bytes, request: "_Request"
     ) -> PreparedPicture | UndecodablePictureError:
         """Return what a child made of a picture, or why it refuses it.
 
@@ -261,14 +246,14 @@ class DecoderPool:
         )
 
     def _refused(
-        self, child: "_Child", why: str, kind: UndecodableKind = UndecodableKind.BROKEN
+        self, child: ChildProcess, why: str, kind: UndecodableKind = UndecodableKind.BROKEN
     ) -> UndecodablePictureError | UnavailableError:
         if self._closed:
             return _closed()
         log.info("decoder %d is replaced: %s", child.pid, why)
         return UndecodablePictureError(f"the picture was refused: {why}", kind=kind)
 
-    def _how_it_ended(self, child: "_Child") -> tuple[str, UndecodableKind]:
+    def _how_it_ended(self, child: ChildProcess) -> tuple[str, UndecodableKind]:
         code = child.exit_code()
         if code == -signal.SIGXCPU:
             return self._too_slow(), UndecodableKind.TOO_LARGE
@@ -288,99 +273,6 @@ class _Request:
     most_parts: int
     #: In hexadecimal.
     seed: str
-
-
-class _Child:
-    """A process of ours that decodes, and our end of the line to it. Used by one thread at a time."""
-
-    def __init__(self, command: list[str]) -> None:
-        self.pictures = 0
-        self._ready = False
-        # What it says when it cannot even start; it cannot write there once its limits stand.
-        self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
-        try:
-            self._connection, theirs = socket.socketpair()
-        except OSError:
-            self._last_words.close()
-            raise
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own module, by our own Python
-                command,
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=self._last_words,
-                env=child_python.bare_environment() | _ONE_THREAD | _MALLOC,
-                # Ctrl-C is for us.
-                start_new_session=True,
-            )
-        except OSError:
-            self._connection.close()
-            self._last_words.close()
-            raise
-        finally:
-            theirs.close()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def answers(self) -> bool:
-        """Whether it is there; one that has yet to start counts as there."""
-        if not self._ready:
-            return True
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        try:
-            send(self._connection, {}, deadline=deadline)
-            receive(self._connection, most_bytes=0, deadline=deadline)
-        except (OSError, EOFError, BrokenMessageError):
-            return False
-        return True
-
-    def wait_until_ready(self) -> None:
-        if self._ready:
-            return
-        try:
-            receive(self._connection, most_bytes=0, deadline=time.monotonic() + _START_SECONDS)
-        except (OSError, EOFError, BrokenMessageError) as problem:
-            raise ResourceUnavailableError(
-                RESOURCE,
-                f"a decoding process does not start: {self._why_not(problem)}",
-                hint="it imports Pillow and numpy within MODERATION_DECODER_MEMORY_BYTES",
-            ) from problem
-        self._ready = True
-
-    def ask(
-        self, request: dict[str, Any], data: bytes, most_bytes: int, seconds: float
-    ) -> tuple[dict[str, Any], bytearray]:
-        self.pictures += 1
-        deadline = time.monotonic() + seconds
-        send(self._connection, request, data, deadline=deadline)
-        return receive(self._connection, most_bytes=most_bytes, deadline=deadline)
-
-    def exit_code(self) -> int:
-        """Return how a child that no longer answers ended: minus the signal's number, or its exit code."""
-        try:
-            return self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.stop()
-            return self._process.returncode
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def close(self) -> None:
-        self.stop()
-        self._connection.close()
-        self._last_words.close()
-
-    def _why_not(self, problem: Exception) -> str:
-        if isinstance(problem, TimeoutError):
-            return f"it was not ready after {_START_SECONDS:g} s"
-        code = self.exit_code()
-        self._last_words.seek(0)
-        said = self._last_words.read().decode(errors="replace").split("\n")
-        return next((line for line in reversed(said) if line.strip()), f"it left with exit code {code}")
 
 
 def _prepared(
