@@ -5,7 +5,7 @@ from typing import Final
 from PIL import Image
 
 from worker.errors import UndecodablePictureError
-from worker.images.decoding import bmp, png, truncation
+from worker.images.decoding import bmp, gif, png, truncation
 from worker.images.decoding.backdrops import GREY, OPAQUE
 from worker.images.decoding.boxes import declared_profile
 from worker.images.limits import Limits
@@ -15,7 +15,8 @@ _PROFILE: Final = "icc_profile"
 
 def as_browsers_read(data: bytes, limits: Limits) -> bytes:
     """Return the bytes of the file that Pillow is to decode; UndecodablePictureError if it is too large."""
-    return truncation.with_end(bmp.as_browsers_read(png.as_browsers_read(data), limits))
+    data = gif.as_browsers_read(png.as_browsers_read(data))
+    return truncation.with_end(bmp.as_browsers_read(data, limits))
 
 
 def describe(image: Image.Image, data: bytes) -> None:

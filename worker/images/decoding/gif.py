@@ -9,6 +9,7 @@ from typing import Final
 
 from PIL import GifImagePlugin, Image
 
+from worker.errors import UndecodableKind, UndecodablePictureError
 from worker.images.decoding.broken import finish
 from worker.images.limits import Limits
 
@@ -19,8 +20,21 @@ _PALETTE: Final = _HAS_COLOURS | _COLOURS_MASK
 _CONTROL: Final = 0xF9
 _CONTROL_BYTES: Final = 4
 _TO_BACKGROUND: Final = 2
+#: Blocks of this kind and beginning say how often the animation plays.
+_LOOPS: Final = (b"\xff\x0bNETSCAPE2.0", b"\xff\x0bANIMEXTS1.0")
+#: Encoders write blocks of 255 bytes. Millions of empty ones take half a minute to read.
+_MAX_BLOCKS: Final = 1_000_000
 #: Some encoders write a 4 for what the specification numbers 3; Chromium takes both.
 _TO_PREVIOUS: Final = frozenset({3, 4})
+
+
+def as_browsers_read(gif: bytes) -> bytes:
+    """Return a GIF without comments and whatever else says nothing of its frames; anything else as it is.
+
+    UndecodablePictureError if it has too many blocks.
+    """
+    is_gif = gif.startswith((b"GIF87a", b"GIF89a")) and len(gif) >= _SCREEN.size
+    return b"".join(_Reader(gif).needed()) if is_gif else gif
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +119,7 @@ class _Reader:
         self._data = data
         _, _, _, self._flags = _SCREEN.unpack_from(data)
         self._place = _SCREEN.size
+        self._blocks = 0
         self._colours = self._take_colours(self._flags)
 
     def frames(self) -> Iterator[GifFrame]:
@@ -117,6 +132,21 @@ class _Reader:
             else:
                 yield frame
                 control = _Control()
+
+    def needed(self) -> Iterator[bytes]:
+        """Yield the file without the extensions that browsers skip."""
+        yield self._data[: self._place]
+        start = self._place
+        while (kind := self._take(1)) in {b"!", b","}:
+            if kind == b",":
+                if self._read_frame(_Control()) is None:
+                    break
+            elif self._read_extension() is None and not self._data.startswith(_LOOPS, start + 1):
+                start = self._place
+                continue
+            yield self._data[start : self._place]
+            start = self._place
+        yield self._data[start:]
 
     def _read_extension(self) -> _Control | None:
         name, start = self._take(1), self._place
@@ -155,7 +185,16 @@ class _Reader:
 
     def _skip_blocks(self) -> None:
         """Go beyond the end of a chain of blocks."""
-        while length := self._take(1):
-            if length == b"\0":
-                return
-            self._place = min(self._place + length[0], len(self._data))
+        data, place, size = self._data, self._place, len(self._data)
+        while place < size:
+            self._blocks += 1
+            if self._blocks > _MAX_BLOCKS:
+                raise UndecodablePictureError(
+                    f"the GIF has over {_MAX_BLOCKS:,} blocks, more than is judged",
+                    kind=UndecodableKind.TOO_LARGE,
+                )
+            length = data[place]
+            place = min(place + 1 + length, size)
+            if not length:
+                break
+        self._place = place

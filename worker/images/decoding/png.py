@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin
 
-from worker.errors import UndecodablePictureError
+from worker.errors import UndecodableKind, UndecodablePictureError
 from worker.images.decoding.profiles import cicp_profile, gamma_profile
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -29,6 +29,8 @@ _TRANSPARENT_BYTES: Final = {_GREY: 2, _RGB: 6, _PALETTE: 1}
 #: Browsers know no limit; of what is longer the tags within it count.
 _MAX_PROFILE_BYTES: Final = 2**24
 _MAX_PROFILE_NAME: Final = 80
+#: Encoders write chunks of thousands of bytes. Millions of empty ones take many seconds to read.
+_MAX_CHUNKS: Final = 500_000
 _INTENTS: Final = range(4)
 #: What gamma and chromaticities are multiples of.
 _UNIT: Final = 1 / 100_000
@@ -79,9 +81,18 @@ def opaque_pixels(png: bytes) -> Image.Image:
 
 
 def _chunks(png: bytes) -> Iterator[_Chunk]:
-    """Yield the chunks that matter; the last one may be cut off."""
-    at = len(SIGNATURE)
+    """Yield the chunks that matter; the last one may be cut off.
+
+    UndecodablePictureError if there are too many.
+    """
+    at, count = len(SIGNATURE), 0
     while at + 8 <= len(png):
+        count += 1
+        if count > _MAX_CHUNKS:
+            raise UndecodablePictureError(
+                f"the PNG has over {_MAX_CHUNKS:,} chunks, more than is judged",
+                kind=UndecodableKind.TOO_LARGE,
+            )
         length, name = struct.unpack_from(">I4s", png, at)
         if name == b"IEND":
             break

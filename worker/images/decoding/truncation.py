@@ -17,17 +17,21 @@ _UNNOTICED: Final = 0.02
 _BY_ROWS: Final = frozenset({"PNG", "GIF", "BMP"})
 _JPEG, _PNG, _GIF = b"\xff\xd8\xff", b"\x89PNG", b"GIF8"
 _END_OF_JPEG: Final = b"\xff\xd9"
-#: In compressed pixels a zero follows what is no marker.
-_MARKER: Final = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+#: In compressed pixels a zero follows what is no marker. Restarts have no segment, nor has a 1, which means
+#: nothing. Without a "+": a long row of fill bytes would be searched again from each of them.
+_MARKER: Final = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
 _BEGIN, _END = 0xD8, 0xD9
-#: Markers without a segment: restarts, and one that means nothing.
-_ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+#: A profile has at most 255. Of thousands Pillow puts the pieces together one by one, which takes seconds.
+_MAX_SEGMENTS: Final = 2_000
 #: libjpeg makes them of blocks that are not there; browsers leave these white.
 _MISSING_IN_JPEG: Final = 128
 
 
 def with_end(data: bytes) -> bytes:
-    """Return a JPEG with an end marker, which browsers do without; anything else as it is."""
+    """Return a JPEG with an end marker, which browsers do without; anything else as it is.
+
+    UndecodablePictureError if it has too many segments.
+    """
     return data[: _end_of_scans(data)] + _END_OF_JPEG if lacks_end(data) else data
 
 
@@ -38,14 +42,18 @@ def lacks_end(data: bytes) -> bool:
 
 def _end_of_scans(data: bytes) -> int:
     """Return where the end marker of a JPEG stands; without one, where another picture or nothing follows."""
-    at = len(_JPEG) - 1
+    at, count = len(_JPEG) - 1, 0
     while marker := _MARKER.search(data, at):
+        count += 1
+        if count > _MAX_SEGMENTS:
+            raise UndecodablePictureError(
+                f"the JPEG has over {_MAX_SEGMENTS:,} segments, more than is judged",
+                kind=UndecodableKind.TOO_LARGE,
+            )
         code = marker[1][0]
         if code in {_BEGIN, _END}:
             return marker.end() - 2
-        at = marker.end()
-        if code not in _ALONE:
-            at += int.from_bytes(data[at : at + 2])
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
     return len(data)
 
 
