@@ -29,9 +29,10 @@ sides = st.integers(1, 16_384)
         ((1080, 2400), 3, 1.0),
         ((3600, 1000), 5, 1.0),
         ((6000, 1000), 6, 1.0),
-        ((1000, 10_000), 6, 0.6),
-        ((16_384, 1), 6, 6 / 32),
-        ((1, 16_384), 6, 6 / 32),
+        ((1000, 10_000), 6, 1.0),
+        ((1000, 16_000), 6, 1.8 * 6 / 16),
+        ((16_384, 1), 6, 1.8 * 6 / 16_384),
+        ((1, 16_384), 6, 1.8 * 6 / 16_384),
     ],
 )
 def test_a_model_that_crops_gets_as_many_squares_as_cover_the_picture(size, count, share):
@@ -42,18 +43,19 @@ def test_a_model_that_crops_gets_as_many_squares_as_cover_the_picture(size, coun
 
 @pytest.mark.parametrize("rule", [SQUASHED, SQUASHED_AND_CROPPED])
 def test_a_model_that_squashes_gets_squares_of_what_it_would_not_recognise(rule):
-    assert Parts.of((1920, 1080), rule) == Parts(1, 1.0, rule)
+    assert Parts.of((1920, 1080), rule) == Parts(1, 1.0, rule, (rule.width, rule.height))
     assert Parts.of((1080, 2400), rule).count == 3
     for size in ((3600, 1000), (1000, 3600)):
         parts = Parts.of(size, rule)
         assert (parts.count, parts.area_share) == (5, 1.0)
         assert parts.preprocessing.final(size) == rule.final(size)
-        assert max(parts.preprocessing.resized(size)) == int(3.6 * rule.width)
+        assert max(parts.resized) == int(3.6 * rule.width)
 
 
 @given(sides, sides)
 def test_a_model_that_keeps_the_shape_sees_all_in_one_part(width, height):
-    assert Parts.of((width, height), PATCHES) == Parts(1, 1.0, PATCHES)
+    size = width, height
+    assert Parts.of(size, PATCHES) == Parts(1, 1.0, PATCHES, PATCHES.resized(size))
 
 
 def test_what_a_crop_leaves_out_of_the_short_side_is_not_looked_at_either():
@@ -62,21 +64,34 @@ def test_what_a_crop_leaves_out_of_the_short_side_is_not_looked_at_either():
 
 
 @pytest.mark.parametrize("rule", [CLIP, ROOMY, SQUASHED])
-@given(sides, sides)
-def test_the_share_is_what_the_squares_cover(rule, width, height):
-    parts = Parts.of((width, height), rule)
-    size, final = (cut((width, height)) for cut in (parts.preprocessing.resized, parts.preprocessing.final))
-    long = 0 if size[0] >= size[1] else 1
-    free, crop = max(0, size[long] - final[long]), final[long]
-    covered = {
-        pixel
-        for part in range(parts.count)
-        for start in [part * free // (parts.count - 1) if parts.count > 1 else free // 2]
-        for pixel in range(start, min(start + crop, size[long]))
-    }
-    across = min(1.0, final[1 - long] / size[1 - long])
-    assert parts.area_share == pytest.approx(len(covered) / size[long] * across, abs=0.01)
+@given(sides, sides, st.integers(1, 128))
+def test_squares_have_no_gap_between_them(rule, width, height, shown):
+    size = width, height
+    parts = Parts.of(size, rule, shown=shown)
+    final = parts.preprocessing.final(size)
+    long = 0 if parts.resized[0] >= parts.resized[1] else 1
+    across = min(1.0, final[1 - long] / parts.resized[1 - long])
+    if parts.count == 1:
+        assert parts.resized == rule.resized(size)
+        assert parts.area_share == pytest.approx(min(1.0, final[long] / parts.resized[long]) * across)
+    else:
+        assert parts.resized[long] <= parts.count * final[long]
+        assert parts.resized[1 - long] == parts.preprocessing.resized(size)[1 - long]
+        ratio = max(size) / min(size) * parts.resized[1 - long] / parts.resized[long]
+        assert parts.area_share == pytest.approx(min(1.0, 1.8 / ratio) * across, rel=0.01)
     assert 1 <= parts.count <= MOST_PARTS
+
+
+@pytest.mark.parametrize("size", [(9600, 1000), (1000, 9600)])
+def test_a_mark_anywhere_on_a_long_picture_is_in_one_of_its_squares(size):
+    parts = Parts.of(size, CLIP)
+    long = 0 if size[0] >= size[1] else 1
+    for place in range(0, max(size), 160):
+        picture = Image.new("RGB", size)
+        corner = (place, 0) if long == 0 else (0, place)
+        picture.paste("white", (*corner, corner[0] + 160, corner[1] + 160))
+        made = prepare_parts(picture, parts.preprocessing, parts.resized, parts.count)
+        assert max(int(one.max()) for one in made) > 200
 
 
 @given(sides, sides, st.integers(1, 128), st.integers(1, MOST_PARTS))
@@ -94,10 +109,14 @@ def test_however_many_frames_are_shown_the_sides_of_a_wide_picture_are_seen(show
     assert (parts.count, parts.area_share) == (3, 1.0)
 
 
+def test_a_wide_animation_of_many_frames_is_squeezed_until_its_squares_cover_it():
+    parts = Parts.of((4000, 1000), CLIP, shown=16)
+    assert (parts.count, parts.resized, parts.area_share) == (3, (3 * 224, 224), 1.0)
+
+
 def test_a_strip_fills_no_memory():
     strip = Image.new("RGB", (16_384, 1), "red")
     parts = Parts.of(strip.size, CLIP)
-    target = parts.preprocessing.resized(strip.size)
-    assert target == (32 * 224, 224)
-    made = prepare_parts(strip, parts.preprocessing, target, parts.count)
+    assert parts.resized == (6 * 224, 224)
+    made = prepare_parts(strip, parts.preprocessing, parts.resized, parts.count)
     assert [(one.shape, one[..., 0].min()) for one in made] == [((224, 224, 3), 255)] * 6

@@ -89,10 +89,9 @@ def _pixels(picture: Picture, preprocessing: Preprocessing, most_parts: int) -> 
     """Return every view as its model wants it, shape (views, height, width, 3), in the order of `Views`."""
     shown = len(picture.frames) * len(picture.pages)
     parts = Parts.of((picture.width, picture.height), preprocessing, shown=shown, most=most_parts)
-    # In the shape of the first: a GIF's frames may grow.
-    target = parts.preprocessing.resized(picture.frames[0].size)
+    # All in the shape of the first: a GIF's frames may grow.
     pages = [
-        [prepare_parts(frame, parts.preprocessing, target, parts.count) for frame in frames]
+        [prepare_parts(frame, parts.preprocessing, parts.resized, parts.count) for frame in frames]
         for frames in picture.pages
     ]
     return np.stack([frame[part] for frames in pages for part in range(parts.count) for frame in frames])

@@ -112,7 +112,7 @@ def item_page(  # noqa: PLR0913, PLR0917 - what the page is about, and for whom
         bars=[bars.bar(one) for one in first.evidence],
         clear=visitor.account.shows_clear or query.get("shown") == "clear",
         asked=_asked_view(query, first),
-        outline=outline(first.first_view, first.size),
+        outline=outline(first.first_view, first.size, main.decision.area_share),
         sent=sent.form if sent else None,
         problem=sent.problem if sent else "",
         can_allow=visitor.reviewer.is_lead or not _lifts_a_flag_unseen(main),
