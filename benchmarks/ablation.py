@@ -25,8 +25,8 @@ from rich.console import Console
 from rival_worker import PROCESSES, rival_worker
 from turns import Rounds, Way, table
 
+from worker.concurrency.processors import usable_processors
 from worker.demo.stage import environment_of
-from worker.processors import usable_processors
 from worker.settings import Settings
 
 #: Pictures that an int8 copy of the model is made with.

@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from worker.domain.seen import ENOUGH
+from worker.domain.moderation.seen import ENOUGH
 from worker.images.decoding.decoder import decode
 from worker.images.limits import Limits
 

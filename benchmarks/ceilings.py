@@ -36,7 +36,7 @@ from turns import table, told
 from worker.bench.pictures import SIZE, draw
 from worker.demo.processes import running, wait_until
 from worker.demo.redis_server import running_redis
-from worker.store.database import Database
+from worker.store.engine.database import Database
 
 CORES = os.cpu_count() or 1
 SIDE = 2048

@@ -26,9 +26,9 @@ from transformers import CLIPImageProcessorPil
 
 from worker.bench.pictures import SIZE, draw
 from worker.images.decoding.decoder import decode
-from worker.images.decoding.pool import DecoderPool
 from worker.images.limits import Limits
 from worker.images.preprocessing import Preprocessing, prepare
+from worker.images.processes.pool import DecoderPool
 from worker.settings import Settings
 
 MODEL = Preprocessing(Image.Resampling.BICUBIC, shortest_edge=224, crop_width=224, crop_height=224)

@@ -16,9 +16,9 @@ from turns import Way
 from worker.client import Client, LocalFile, Submission
 from worker.demo.stage import running_worker
 from worker.settings import Settings
-from worker.store import schema
-from worker.store.database import Database
-from worker.store.tables import DecisionRow, LabelScoreRow
+from worker.store.engine.database import Database
+from worker.store.engine.tables import DecisionRow, LabelScoreRow
+from worker.store.upgrade import schema
 
 PATIENCE_SECONDS = 600
 #: Asking how far somebody is must cost nothing that the worker could use.

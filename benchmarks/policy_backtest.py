@@ -29,16 +29,17 @@ from rich.progress import track
 from rich.table import Table
 from sqlalchemy import insert, text
 
-from worker.domain.backtest import Backtest, widened
-from worker.domain.comparison import Change, Tally
-from worker.domain.decision import decide
-from worker.domain.policy import Label, Policy
-from worker.domain.scoring import Matrix, PhraseVectors, score
-from worker.store import archive, schema
-from worker.store.archive import Span
-from worker.store.database import Database
-from worker.store.tables import DecisionRow, EmbeddingRow, PolicyVersionRow, SubmissionRow
-from worker.usecases.compare_policies import ComparePolicies
+from worker.domain.evaluation.backtest import Backtest, widened
+from worker.domain.evaluation.comparison import Change, Tally
+from worker.domain.moderation.decision import decide
+from worker.domain.moderation.scoring import Matrix, PhraseVectors, score
+from worker.domain.policies.policy import Label, Policy
+from worker.store.engine.database import Database
+from worker.store.engine.tables import DecisionRow, EmbeddingRow, PolicyVersionRow, SubmissionRow
+from worker.store.operations import archive
+from worker.store.operations.archive import Span
+from worker.store.upgrade import schema
+from worker.usecases.policies.compare_policies import ComparePolicies
 
 SEED = 20
 DIMENSION = 512

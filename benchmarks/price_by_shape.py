@@ -22,10 +22,10 @@ from rich.console import Console
 
 from worker.bench.pictures import draw
 from worker.encoder.protocol import Encoder
-from worker.images.decoding.pool import DecoderPool
 from worker.images.parts import MOST_PARTS
+from worker.images.processes.pool import DecoderPool
 from worker.settings import Settings
-from worker.wiring.parts import open_decoder, open_encoder
+from worker.wiring.components import open_decoder, open_encoder
 
 SHAPES: Final = {"4:3": (1600, 1200), "16:9": (1920, 1080), "1080 x 2400": (1080, 2400)}
 WAYS: Final = {"one square": 1, "squares": MOST_PARTS}

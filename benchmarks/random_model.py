@@ -22,7 +22,7 @@ from transformers import (
     SiglipModel,
 )
 
-from worker.encoder import model_files
+from worker.encoder.hub import model_files
 
 #: What ViT-L/14 has instead of ViT-B/32's numbers.
 _LARGE_VISION = {

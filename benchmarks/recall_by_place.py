@@ -26,16 +26,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from worker.domain.policy import Policy
-from worker.domain.scoring import Scorer
+from worker.domain.moderation.scoring import Scorer
+from worker.domain.policies.policy import Policy
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
-from worker.images.folder import find_files
 from worker.images.parts import Parts
 from worker.images.preprocessing import Pixels, Preprocessing, prepare, prepare_parts
+from worker.images.sources.folder import find_files
 from worker.policy_files.parser import read_policy
 from worker.settings import Settings
-from worker.wiring.parts import open_encoder
+from worker.wiring.components import open_encoder
 
 SHAPES: Final = {
     "4:3": (960, 720),

@@ -26,15 +26,13 @@ from rich.progress import track
 from rich.table import Table
 from sqlalchemy import insert, select, text, update
 
-from worker.domain.policy import Action, Label, Policy
-from worker.domain.review import ClaimToken
-from worker.domain.reviewer import Reviewer
-from worker.domain.verdict import Answer
+from worker.domain.accounts.reviewer import Reviewer
+from worker.domain.policies.policy import Action, Label, Policy
+from worker.domain.reviews.review import ClaimToken
+from worker.domain.reviews.verdict import Answer
 from worker.errors import DatabaseUnavailableError
-from worker.store import review_counts, reviews, schema
-from worker.store.database import Database
-from worker.store.reviews import ReviewFilters
-from worker.store.tables import (
+from worker.store.engine.database import Database
+from worker.store.engine.tables import (
     DecisionRow,
     EmbeddingRow,
     LabelScoreRow,
@@ -42,8 +40,11 @@ from worker.store.tables import (
     ReviewRow,
     SubmissionRow,
 )
-from worker.usecases.claim_review import Claim, ClaimReview
-from worker.usecases.settle_review import SettleReview
+from worker.store.reviews import review_counts, reviews
+from worker.store.reviews.reviews import ReviewFilters
+from worker.store.upgrade import schema
+from worker.usecases.reviews.claim_review import Claim, ClaimReview
+from worker.usecases.reviews.settle_review import SettleReview
 
 SEED = 20
 DIMENSION = 512

@@ -23,17 +23,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from training.backgrounds import draw_backgrounds
+from training.distortion import to_image
+from training.phrases import with_article
+from training.scenes import SceneMaker
+from training.sprites import draw_sprites
+from training.world import World, build_world
 from worker import resources
-from worker.demo.training.backgrounds import draw_backgrounds
-from worker.demo.training.distortion import to_image
-from worker.demo.training.phrases import with_article
-from worker.demo.training.scenes import SceneMaker
-from worker.demo.training.sprites import draw_sprites
-from worker.demo.training.world import World, build_world
-from worker.domain.policy import Policy
-from worker.domain.scoring import PhraseVectors, score
+from worker.domain.moderation.scoring import PhraseVectors, score
+from worker.domain.policies.policy import Policy
 from worker.encoder.phrases import encode_phrases
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import ModerationError, UsageError
 from worker.images.preprocessing import prepare
 from worker.policy_files.parser import read_policy

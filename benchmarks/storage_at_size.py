@@ -26,29 +26,22 @@ from sqlalchemy.orm import Session
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from support.filled import DEFAULT, MEME, MODEL, fill
 
-from worker.domain.policy import Action
-from worker.domain.reviewer import Reviewer
-from worker.store import (
-    archive,
-    decision_search,
-    decisions,
-    outbox,
-    overview,
-    review_choice,
-    review_counts,
-    reviews,
-    schema,
-    submissions,
-    verdicts,
-)
-from worker.store.archive import Span
-from worker.store.column_types import utc_now
-from worker.store.database import Database
-from worker.store.decision_search import Filters, Place
-from worker.store.review_choice import Claimant
-from worker.store.reviews import ReviewFilters
-from worker.usecases.last_verdict import LastVerdict
-from worker.usecases.tidy_up import TidyUp
+from worker.domain.accounts.reviewer import Reviewer
+from worker.domain.policies.policy import Action
+from worker.store.decisions import decision_search, decisions
+from worker.store.decisions.decision_search import Filters, Place
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.database import Database
+from worker.store.notifications import outbox
+from worker.store.operations import archive, overview
+from worker.store.operations.archive import Span
+from worker.store.reviews import review_choice, review_counts, reviews, verdicts
+from worker.store.reviews.review_choice import Claimant
+from worker.store.reviews.reviews import ReviewFilters
+from worker.store.submissions import submissions
+from worker.store.upgrade import schema
+from worker.usecases.operations.tidy_up import TidyUp
+from worker.usecases.reviews.last_verdict import LastVerdict
 
 TIMES = 5
 PAGE = 50

@@ -1,9 +1,9 @@
-"""Runs the migrations on the connection that `worker.store.schema` hands over."""
+"""Runs the migrations on the connection that `worker.store.upgrade.schema` hands over."""
 
 from alembic import context
 from alembic.util import CommandError
 
-from worker.store.tables import Row
+from worker.store.engine.tables import Row
 
 connection = context.config.attributes.get("connection")
 if connection is None:

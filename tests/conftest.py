@@ -13,8 +13,8 @@ from support.postgres import PostgresServer, memory, running_postgres
 from support.tables import TEMPLATE, make_tables, make_template
 
 from worker.demo.redis_server import running_redis
-from worker.store.database import Database
-from worker.store.tables import Row
+from worker.store.engine.database import Database
+from worker.store.engine.tables import Row
 
 # Test files run side by side, one a processor; torch's threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

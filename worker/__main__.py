@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from worker.logs import are_json, begin_logs
+from worker.observability.logs import are_json, begin_logs
 
 log = logging.getLogger("worker")
 

@@ -131,7 +131,7 @@ class InvalidPolicyError(PermanentError):
 
     def __init__(self, message: str, *, hint: str = "", problems: Sequence[Any] = ()) -> None:
         super().__init__(message, hint=hint)
-        #: The same for programs: a `worker.policy_files.problems.Problem` each.
+        #: The same for programs: a `worker.policy_files.yaml_text.problems.Problem` each.
         self.problems = tuple(problems)
 
 

@@ -7,7 +7,7 @@ place of narrower ones that begin with the same column.
 
 from alembic import op
 
-from worker.store.migration_steps import Steps
+from worker.store.upgrade.migration_steps import Steps
 
 revision = "0017"
 down_revision = "0016"

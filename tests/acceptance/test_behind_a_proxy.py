@@ -14,9 +14,9 @@ from support.browser import running_chromium
 from support.desk import PASSWORD, desk_rows, scores
 from support.web_api import make_key, serving_api
 
-from worker.cli.web import _listening, _serve
-from worker.domain.reviewer import Role
-from worker.web.service import open_web_service
+from worker.cli.operations.web import _listening, _serve
+from worker.domain.accounts.reviewer import Role
+from worker.web.api.service import open_web_service
 
 PATH = "/moderation"
 

@@ -9,9 +9,9 @@ from PIL import Image
 from support.deployment import deploy
 
 from worker.client import LocalFile, Submission
-from worker.images.decoding.pool import DecoderPool
 from worker.images.limits import Limits
 from worker.images.preprocessing import Preprocessing
+from worker.images.processes.pool import DecoderPool
 from worker.settings import Settings
 
 PICTURES = 48

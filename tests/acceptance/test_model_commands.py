@@ -13,7 +13,7 @@ from support.hub_server import COMMIT, HUB_ID, running_hub, use_hub
 from support.models import make_model, make_pickled
 from support.pictures import drawing, encoded
 
-from worker.encoder.presets import PRESETS
+from worker.encoder.hub.presets import PRESETS
 
 POLICY = """
 name: default

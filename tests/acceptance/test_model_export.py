@@ -42,7 +42,7 @@ def model(tmp_path):
 @pytest.fixture
 def export(moderate, monkeypatch, tmp_path, model, pictures):
     # A trial takes seconds; that the best is chosen, the bundled model's tests see.
-    monkeypatch.setattr("worker.encoder.int8_export._SMOOTHINGS", (-1.0,))
+    monkeypatch.setattr("worker.encoder.towers.int8_export._SMOOTHINGS", (-1.0,))
     policies = tmp_path / "policies"
     policies.mkdir()
     (policies / "default.yaml").write_text(POLICY)

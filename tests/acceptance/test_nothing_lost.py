@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, func, select
 from support.deployment import Deployment, deploy, wait_for
 
 from worker.client import LocalFile, Submission
-from worker.metrics import WebMetrics
-from worker.store import submissions
-from worker.store.tables import DecisionRow, LabelScoreRow, ReviewRow, SubmissionRow
-from worker.usecases.accept_submissions import AcceptSubmissions
-from worker.usecases.publish_submissions import PublishSubmissions
+from worker.observability.metrics import WebMetrics
+from worker.store.engine.tables import DecisionRow, LabelScoreRow, ReviewRow, SubmissionRow
+from worker.store.submissions import submissions
+from worker.usecases.submissions.accept_submissions import AcceptSubmissions
+from worker.usecases.submissions.publish_submissions import PublishSubmissions
 
 #: Pictures, and how many of them share a message.
 WAYS = {"one by one": (200, 1), "many at once": (500, 64)}

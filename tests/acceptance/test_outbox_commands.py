@@ -10,10 +10,10 @@ import redis
 from support.decided import add_events, decide
 from support.receiver import DROP, HANG, receiving
 
-from worker.domain.event_type import EventType
+from worker.domain.operations.event_type import EventType
 from worker.notifications.signature import new_secret, read_secrets, verify
-from worker.store import outbox
-from worker.store.database import Database
+from worker.store.engine.database import Database
+from worker.store.notifications import outbox
 
 URL = "https://platform.example/moderated?token=5ec7e7"
 TASK = {"task": "posts.moderated", "queue": "posts"}

@@ -9,11 +9,11 @@ from support.pictures import drawing, encoded
 from support.poisoned_child import poisoned
 
 from worker import resources
-from worker.domain.policy import Action
+from worker.domain.policies.policy import Action
 from worker.settings import Settings
-from worker.usecases.judge_picture import JudgePicture
-from worker.usecases.scan_folder import ScanFolder
-from worker.wiring.parts import open_encoder
+from worker.usecases.moderation.judge_picture import JudgePicture
+from worker.usecases.moderation.scan_folder import ScanFolder
+from worker.wiring.components import open_encoder
 from worker.wiring.policies import open_policy
 
 GOOD = 200

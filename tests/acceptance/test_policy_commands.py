@@ -8,15 +8,15 @@ import pytest
 from support.tables import make_tables
 
 from worker import resources
-from worker.domain.picture import PictureFacts
-from worker.domain.policy_lint import MIN_PICTURES
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.domain.evaluation.policy_lint import MIN_PICTURES
+from worker.domain.moderation.picture import PictureFacts
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import InvalidPolicyError
 from worker.settings import Settings
-from worker.store import embeddings
-from worker.store.database import Database
-from worker.usecases.judge_picture import JudgePicture, vector_digest
-from worker.wiring.parts import limits_of, open_decoder, open_encoder
+from worker.store.decisions import embeddings
+from worker.store.engine.database import Database
+from worker.usecases.moderation.judge_picture import JudgePicture, vector_digest
+from worker.wiring.components import limits_of, open_decoder, open_encoder
 from worker.wiring.policies import open_policies
 
 POLICIES = resources.folder("policies")

@@ -10,16 +10,17 @@ from support.tables import make_tables
 
 from worker import resources
 from worker.demo import stage
-from worker.domain.policy import Action
-from worker.domain.submission import InlineBytes, LocalFile, Submission
+from worker.domain.policies.policy import Action
+from worker.domain.submissions.submission import InlineBytes, LocalFile, Submission
 from worker.policy_files.parser import read_policy
 from worker.settings import Settings
-from worker.store import decisions, verdicts
-from worker.store.database import Database
-from worker.store.tables import DecisionRow
-from worker.wiring.parts import open_decoder, open_encoder
+from worker.store.decisions import decisions
+from worker.store.engine.database import Database
+from worker.store.engine.tables import DecisionRow
+from worker.store.reviews import verdicts
+from worker.wiring.components import open_decoder, open_encoder
 from worker.wiring.policies import open_policy, scan_folder
-from worker.wiring.service import open_service
+from worker.wiring.worker_service import open_service
 
 STICKERS = resources.folder("policies") / "stickers.yaml"
 #: Harmless to the shipped policy; the last two are one upload of an animation and one that is no picture.

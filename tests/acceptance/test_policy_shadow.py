@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.domain.policy import Action
-from worker.store.tables import DecisionRow, PolicyVersionRow, ShadowDecisionRow, SubmissionRow
+from worker.domain.policies.policy import Action
+from worker.store.engine.tables import DecisionRow, PolicyVersionRow, ShadowDecisionRow, SubmissionRow
 
 LIVE, SHADOW = "1" * 64, "2" * 64
 #: Decided, would be, how often.

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.domain.policy_state import PolicyState
-from worker.store import policy_states
-from worker.store.tables import PolicyStateRow
+from worker.domain.policies.policy_state import PolicyState
+from worker.store.engine.tables import PolicyStateRow
+from worker.store.policies import policy_states
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ONE, OTHER = "1" * 64, "2" * 64

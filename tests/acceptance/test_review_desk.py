@@ -14,12 +14,12 @@ from support.desk import PASSWORD, desk_rows, moving_picture, scores
 from support.pictures import RED, encoded
 from support.web_api import serving_api
 
-from worker.domain.reviewer import Role
-from worker.domain.submission import InlineBytes
-from worker.domain.view import View
-from worker.store import review_claims, reviews, verdicts
-from worker.store.column_types import utc_now
-from worker.store.tables import AuditLogRow, ReversalRow, ReviewRow, VerdictRow
+from worker.domain.accounts.reviewer import Role
+from worker.domain.moderation.view import View
+from worker.domain.submissions.submission import InlineBytes
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import AuditLogRow, ReversalRow, ReviewRow, VerdictRow
+from worker.store.reviews import review_claims, reviews, verdicts
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 SAME = [1.0] + [0.0] * 15

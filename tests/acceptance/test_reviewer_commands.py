@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from worker.store import desk_sessions, passwords, reviewers
-from worker.store.database import Database
+from worker.store.accounts import desk_sessions, passwords, reviewers
+from worker.store.engine.database import Database
 
 PASSWORD = "correct horse battery"
 

@@ -9,9 +9,9 @@ from support.deployment import deploy, wait_for
 from worker.client import LocalFile, Submission
 from worker.client.messages import source_record, to_message
 from worker.demo.processes import running
-from worker.store import submissions
-from worker.store.clock import moment
-from worker.store.tables import SubmissionRow
+from worker.store.engine.clock import moment
+from worker.store.engine.tables import SubmissionRow
+from worker.store.submissions import submissions
 
 
 @pytest.fixture

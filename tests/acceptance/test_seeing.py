@@ -14,7 +14,7 @@ from support.deployment import deploy, wait_for
 
 from worker.client import InlineBytes, LocalFile
 from worker.demo.stage import PICTURES
-from worker.store import schema
+from worker.store.upgrade import schema
 
 PIZZA = (PICTURES / "pizza.jpg").read_bytes()
 
@@ -162,4 +162,4 @@ def test_a_web_process_logs_json_and_tells_what_waits(deployment):
         process.send_signal(signal.SIGTERM)
         process.wait(60)
     loggers = {line["logger"] for line in lines(log)}
-    assert {"uvicorn.error", "worker.web.request_log", "worker.cli"} <= loggers
+    assert {"uvicorn.error", "worker.web.http.request_log", "worker.cli"} <= loggers

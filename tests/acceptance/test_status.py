@@ -9,12 +9,13 @@ from support.deployment import deploy
 
 from worker.client import LocalFile
 from worker.demo.redis_server import running_redis
-from worker.domain.policy_state import PolicyState
-from worker.domain.review import ReviewKind
-from worker.domain.submission import Submission
-from worker.store import policy_states, submissions
-from worker.store.column_types import utc_now
-from worker.store.tables import SubmissionConflictRow, SubmissionRow
+from worker.domain.policies.policy_state import PolicyState
+from worker.domain.reviews.review import ReviewKind
+from worker.domain.submissions.submission import Submission
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import SubmissionConflictRow, SubmissionRow
+from worker.store.policies import policy_states
+from worker.store.submissions import submissions
 
 NOWHERE = "redis://127.0.0.1:1/0"
 
@@ -135,7 +136,7 @@ def test_watching_looks_again_until_stopped(status, monkeypatch):
         if stop := next(pauses):
             raise stop
 
-    monkeypatch.setattr("worker.cli.status.time.sleep", sleep)
+    monkeypatch.setattr("worker.cli.operations.status.time.sleep", sleep)
     result = status("--watch", 5)
     assert result.exit_code == 0
     assert result.out.count("all is well") == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.decoders import MEMORY_BYTES, open_pool, process_ids
 
-from worker.domain.policy import Action
+from worker.domain.policies.policy import Action
 from worker.errors import UndecodablePictureError
 from worker.images.preprocessing import Preprocessing
 

@@ -9,7 +9,7 @@ from support.animations import panned
 from support.pictures import animation, encoded
 
 from worker.demo.stage import PICTURES
-from worker.domain.policy import Action
+from worker.domain.policies.policy import Action
 
 #: As it was reported: 99 frames of 20 ms, and one of 60 s that shows a weapon.
 REPORTED = Path(__file__).parent / "data" / "gif-100-frames-one-shown-60s.gif"

@@ -24,7 +24,7 @@ def test_decoders_start_with_the_worker_and_never_outlive_it(deployment, end):
     name = deployment.save_picture("drawing.png", encoded(drawing(), "PNG"))
     with deployment.worker(from_scratch=True) as worker:
         children = psutil.Process(worker.pid).children(recursive=True)
-        decoders = [child for child in children if "worker.images.decoding.child" in child.cmdline()]
+        decoders = [child for child in children if "worker.images.processes.child" in child.cmdline()]
         assert len(decoders) == 2
         with deployment.client() as client:
             (decision,) = deployment.decided([client.submit(LocalFile(name))])

@@ -10,7 +10,7 @@ from support.deployment import deploy, wait_for
 from support.pictures import drawing, encoded
 
 from worker.client import LocalFile, Submission
-from worker.store.tables import SubmissionRow
+from worker.store.engine.tables import SubmissionRow
 from worker.tasks import app
 from worker.wiring.sizing import Sizing
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from support.deployment import wait_for
 from support.refusals import REFUSALS, Refusal
 
-from worker.store.tables import DecisionRow
+from worker.store.engine.tables import DecisionRow
 
 AWAY_SECONDS = 3
 REFUSED_SECONDS = 10

@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 from support.deployment import wait_for
 from support.receiver import DROP, HANG, Receiver, receiving
 
-from worker.domain.callback import WebhookCallback
-from worker.store.tables import OutboxRow
+from worker.domain.submissions.callback import WebhookCallback
+from worker.store.engine.tables import OutboxRow
 
 SUBMISSIONS = 20
 TELLING_SECONDS = 150

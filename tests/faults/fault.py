@@ -12,7 +12,7 @@ from faults.oracle import Findings, examine
 from faults.scene import POSTGRESQL, SQLITE, Scene
 from support.deployment import wait_for
 
-from worker.store.tables import SubmissionRow
+from worker.store.engine.tables import SubmissionRow
 
 #: Inflicts the fault on a load; after its `yield`, when the oracle holds, it may claim more.
 Infliction = Callable[[Scene, Load], Iterator[None]]

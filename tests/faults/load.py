@@ -16,11 +16,11 @@ from support.deployment import wait_for
 from support.pictures import drawing, encoded
 
 from worker.client import LocalFile, Submission
-from worker.domain.callback import Callback
+from worker.domain.submissions.callback import Callback
 from worker.errors import BrokerUnavailableError, DatabaseUnavailableError
-from worker.store.column_types import utc_now
-from worker.store.tables import DecisionRow, SubmissionRow
-from worker.usecases.accept_submissions import AcceptSubmissions
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import DecisionRow, SubmissionRow
+from worker.usecases.submissions.accept_submissions import AcceptSubmissions
 
 PICTURE = encoded(drawing(96, 72), "PNG")
 LOOK_SECONDS = 0.3

@@ -17,7 +17,7 @@ from support.deployment import wait_for
 
 from worker.client import Submission
 from worker.client.messages import TASK, TASK_MANY
-from worker.store.tables import SubmissionConflictRow
+from worker.store.engine.tables import SubmissionConflictRow
 
 NEIGHBOURS = 10
 #: Longer than Celery's visibility timeout, and than four leases.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from worker.store.tables import DecisionRow, OutboxRow, ReviewRow, SubmissionRow
+from worker.store.engine.tables import DecisionRow, OutboxRow, ReviewRow, SubmissionRow
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from support.pictures import encoded
 from support.poisoned_child import poisoned
 
-from worker.store import decisions
-from worker.store.tables import DecisionRow, ReviewRow
+from worker.store.decisions import decisions
+from worker.store.engine.tables import DecisionRow, ReviewRow
 
 NEIGHBOURS = 30
 POISONS = ("segfault", "kill", "exit", "hang", "bloat", "babble")

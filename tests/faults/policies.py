@@ -10,7 +10,7 @@ from faults.load import Load
 from faults.scene import Scene
 
 from worker.client import Submission
-from worker.store.tables import SubmissionRow
+from worker.store.engine.tables import SubmissionRow
 
 #: Until a file that the web process has reaches the workers.
 ROLL_OUT_SECONDS = 8

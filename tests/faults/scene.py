@@ -15,12 +15,12 @@ from support.deployment import Deployment, deploy
 from support.s3_server import S3Server, aws_variables, running_s3
 
 from worker.client import Client
-from worker.metrics import WebMetrics
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedNames
 from worker.notifications.signature import new_secret
-from worker.usecases.accept_submissions import AcceptSubmissions
-from worker.usecases.publish_submissions import PublishSubmissions
+from worker.observability.metrics import WebMetrics
+from worker.usecases.submissions.accept_submissions import AcceptSubmissions
+from worker.usecases.submissions.publish_submissions import PublishSubmissions
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 WORKERS = 2

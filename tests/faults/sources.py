@@ -11,8 +11,8 @@ from sqlalchemy import select
 from support.deployment import wait_for
 
 from worker.client import InlineBytes, StoredObject, Submission
-from worker.store import decisions
-from worker.store.tables import DecisionRow, SubmissionRow
+from worker.store.decisions import decisions
+from worker.store.engine.tables import DecisionRow, SubmissionRow
 
 PICTURES = 30
 #: Longer than three attempts at a picture whose own server fails.

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from worker.__main__ import main
-from worker.encoder.transformers_encoder import TransformersEncoder
-from worker.images.decoding.pool import DecoderPool
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
+from worker.images.processes.pool import DecoderPool
 from worker.network.address_guard import AddressGuard
-from worker.usecases.moderate_image import ModerateImage
-from worker.usecases.record_decisions import RecordDecisions
-from worker.wiring import parts, telling
+from worker.usecases.moderation.moderate_image import ModerateImage
+from worker.usecases.moderation.record_decisions import RecordDecisions
+from worker.wiring import components as parts
+from worker.wiring import notifications as telling
 
 #: Where it is noted how often a moment has struck: the process that notes it is about to die.
 NOTES = "FAULTS_NOTES"

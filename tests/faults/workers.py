@@ -11,7 +11,7 @@ from faults.load import Load
 from faults.scene import Scene
 from support.deployment import wait_for
 
-from worker.store.tables import SubmissionRow
+from worker.store.engine.tables import SubmissionRow
 
 NEIGHBOURS = 20
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import text
 
-from worker.store.database import Database
+from worker.store.engine.database import Database
 
 _SQLITE = """
 CREATE TRIGGER broken BEFORE {statement} ON {table} WHEN NEW.{condition}

@@ -10,12 +10,13 @@ import sys
 import threading
 from datetime import timedelta
 
-import worker.wiring.service  # noqa: F401 - before the fork, once for all
+import worker.wiring.worker_service  # noqa: F401 - before the fork, once for all
 from worker.cli.main import run
-from worker.encoder import transformers_encoder  # noqa: F401 - likewise
-from worker.store import claims
-from worker.usecases import claim_submissions, leave_when_stuck
-from worker.usecases.judge_picture import JudgePicture
+from worker.encoder.towers import transformers_encoder  # noqa: F401 - likewise
+from worker.store.submissions import claims
+from worker.usecases.moderation.judge_picture import JudgePicture
+from worker.usecases.operations import leave_when_stuck
+from worker.usecases.submissions import claim_submissions
 
 #: A picture that ends so kills whoever judges it.
 DEADLY = b"deadly"

@@ -1,12 +1,15 @@
 """One decided submission, upload-1, and events about it."""
 
-from worker.domain.decision import Decision
-from worker.domain.policy import Action, Label, Policy
-from worker.domain.scoring import LabelScore
-from worker.domain.submission import LocalFile, Submission
-from worker.domain.view import View
-from worker.store import decisions, outbox, policy_versions, submissions
-from worker.store.database import Database
+from worker.domain.moderation.decision import Decision
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.moderation.view import View
+from worker.domain.policies.policy import Action, Label, Policy
+from worker.domain.submissions.submission import LocalFile, Submission
+from worker.store.decisions import decisions
+from worker.store.engine.database import Database
+from worker.store.notifications import outbox
+from worker.store.policies import policy_versions
+from worker.store.submissions import submissions
 
 SUBMISSION = Submission("upload-1", LocalFile("a.png"), reference="post-42")
 POLICY = Policy("default", ("an everyday scene",), (Label("weapons", ("a handgun",), severity=4),))

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from worker.images.decoding.pool import DecoderPool
 from worker.images.limits import Limits
+from worker.images.processes.pool import DecoderPool
 
 #: Those of a worker with no settings of its own.
 LIMITS = Limits(max_bytes=20 * 2**20, max_pixels=50_000_000, max_side=16_384, max_frames=8)

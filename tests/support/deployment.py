@@ -20,8 +20,9 @@ from worker import resources
 from worker.client import Client
 from worker.demo.stage import environment_of, running_worker
 from worker.settings import Settings
-from worker.store import decisions, submissions
-from worker.store.database import Database
+from worker.store.decisions import decisions
+from worker.store.engine.database import Database
+from worker.store.submissions import submissions
 
 Found = TypeVar("Found")
 

@@ -13,26 +13,22 @@ from support.pictures import animation, encoded
 from support.tables import make_tables
 
 from worker.client.messages import source_record
-from worker.domain.decision import decide
-from worker.domain.picture import PictureFacts
-from worker.domain.policy import Policy
-from worker.domain.review import ReviewKind, place_in_queue
-from worker.domain.reviewer import Reviewer, Role
-from worker.domain.scoring import LabelScore
-from worker.domain.submission import LocalFile, Source, Submission
+from worker.domain.accounts.reviewer import Reviewer, Role
+from worker.domain.moderation.decision import decide
+from worker.domain.moderation.picture import PictureFacts
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.policies.policy import Policy
+from worker.domain.reviews.review import ReviewKind, place_in_queue
+from worker.domain.submissions.submission import LocalFile, Source, Submission
 from worker.policy_files.parser import parse_policy
 from worker.settings import Settings
-from worker.store import (
-    decisions,
-    embeddings,
-    passwords,
-    policy_versions,
-    reviewers,
-    reviews,
-    submissions,
-)
-from worker.store.column_types import utc_now
-from worker.store.database import Database
+from worker.store.accounts import passwords, reviewers
+from worker.store.decisions import decisions, embeddings
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.database import Database
+from worker.store.policies import policy_versions
+from worker.store.reviews import reviews
+from worker.store.submissions import submissions
 
 PASSWORD = "correct horse battery"
 MODEL_DIGEST = "c" * 64

@@ -7,7 +7,7 @@ those are open, in the queues `default`, `urgent` and, the least urgent of all, 
 
 from sqlalchemy import text
 
-from worker.store.database import Database
+from worker.store.engine.database import Database
 
 MODEL = "c" * 64
 #: Of the policies `default` and `stickers`.

@@ -29,8 +29,8 @@ PRELOADED = [
     "transformers.models.clip.modeling_clip",
     "transformers.models.clip.tokenization_clip",
     "worker.cli.main",
-    "worker.cli.worker",
-    "worker.encoder.transformers_encoder",
+    "worker.cli.operations.worker",
+    "worker.encoder.towers.transformers_encoder",
     "worker.tasks.consumer",
 ]
 START_SECONDS = 120

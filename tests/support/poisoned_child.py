@@ -6,7 +6,7 @@ import sys
 import time
 
 from worker.errors import UndecodablePictureError
-from worker.images.decoding import child as decoder_child
+from worker.images.processes import child as decoder_child
 
 MARK = b"poison:"
 _decode = decoder_child.decode

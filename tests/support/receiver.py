@@ -17,8 +17,8 @@ from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedName
 from worker.notifications.celery_callback import CeleryTask
 from worker.notifications.signature import new_secret, read_secrets
 from worker.notifications.webhook import Webhook
-from worker.store.database import Database
-from worker.usecases.deliver_events import DeliverEvents
+from worker.store.engine.database import Database
+from worker.usecases.operations.deliver_events import DeliverEvents
 
 #: Answers beside a status: never one; none, after all was received; one without an end; one that drips.
 HANG: Final = -1

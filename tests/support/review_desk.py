@@ -5,27 +5,30 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from worker.domain.callback import callback_of
-from worker.domain.decision import Decision, decide
-from worker.domain.picture import PictureFacts
-from worker.domain.policy import Action, Policy
-from worker.domain.review import ReviewKind, kind_of_review, place_in_queue
-from worker.domain.reviewer import Reviewer, Role
-from worker.domain.scoring import LabelScore
-from worker.domain.submission import LocalFile, Submission
+from worker.domain.accounts.reviewer import Reviewer, Role
+from worker.domain.moderation.decision import Decision, decide
+from worker.domain.moderation.picture import PictureFacts
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.policies.policy import Action, Policy
+from worker.domain.reviews.review import ReviewKind, kind_of_review, place_in_queue
+from worker.domain.submissions.callback import callback_of
+from worker.domain.submissions.submission import LocalFile, Submission
 from worker.policy_files.parser import parse_policy
-from worker.store import decisions, embeddings, policy_versions, reviews, submissions
-from worker.store.database import Database
-from worker.usecases.claim_review import Claim, ClaimReview
-from worker.usecases.decision_events import write_decision_events
-from worker.usecases.escalate_review import EscalateReview
-from worker.usecases.inherit_verdict import Heir, InheritVerdict
-from worker.usecases.open_appeal import OpenAppeal
-from worker.usecases.release_review import ReleaseReview
-from worker.usecases.renew_claim import RenewClaim
-from worker.usecases.reverse_verdict import ReverseVerdict
-from worker.usecases.settle_review import SettleReview
-from worker.usecases.skip_review import SkipReview
+from worker.store.decisions import decisions, embeddings
+from worker.store.engine.database import Database
+from worker.store.policies import policy_versions
+from worker.store.reviews import reviews
+from worker.store.submissions import submissions
+from worker.usecases.moderation.decision_events import write_decision_events
+from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
+from worker.usecases.reviews.claim_review import Claim, ClaimReview
+from worker.usecases.reviews.escalate_review import EscalateReview
+from worker.usecases.reviews.open_appeal import OpenAppeal
+from worker.usecases.reviews.release_review import ReleaseReview
+from worker.usecases.reviews.renew_claim import RenewClaim
+from worker.usecases.reviews.reverse_verdict import ReverseVerdict
+from worker.usecases.reviews.settle_review import SettleReview
+from worker.usecases.reviews.skip_review import SkipReview
 
 MODEL_DIGEST = "c" * 64
 LEASE = timedelta(minutes=5)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from worker.store.database import Database
+from worker.store.engine.database import Database
 
 
 @contextmanager

@@ -5,31 +5,20 @@ from dataclasses import replace
 import numpy as np
 from sqlalchemy import update
 
-from worker.domain.api_key import Scope, new_api_key
-from worker.domain.decision import Decision
-from worker.domain.dropped_message import DroppedMessage, DropReason
-from worker.domain.picture import PictureFacts
-from worker.domain.policy import DEFAULT_QUEUE, Action, Label, Policy
-from worker.domain.review import Place, ReviewKind
-from worker.domain.scoring import LabelScore, Matrix
-from worker.domain.submission import LocalFile, Submission
-from worker.domain.view import View
-from worker.store import (
-    api_keys,
-    decisions,
-    dropped_messages,
-    embeddings,
-    outbox,
-    policy_versions,
-    review_sources,
-    reviews,
-    submissions,
-    text_vectors,
-    verdicts,
-)
-from worker.store.column_types import utc_now
-from worker.store.database import Database
-from worker.store.tables import (
+from worker.domain.accounts.api_key import Scope, new_api_key
+from worker.domain.moderation.decision import Decision
+from worker.domain.moderation.picture import PictureFacts
+from worker.domain.moderation.scoring import LabelScore, Matrix
+from worker.domain.moderation.view import View
+from worker.domain.policies.policy import DEFAULT_QUEUE, Action, Label, Policy
+from worker.domain.reviews.review import Place, ReviewKind
+from worker.domain.submissions.dropped_message import DroppedMessage, DropReason
+from worker.domain.submissions.submission import LocalFile, Submission
+from worker.store.accounts import api_keys
+from worker.store.decisions import decisions, embeddings
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.database import Database
+from worker.store.engine.tables import (
     AppealRow,
     AuditLogRow,
     DeskKeyRow,
@@ -48,6 +37,10 @@ from worker.store.tables import (
     SubmissionRow,
     VerdictRow,
 )
+from worker.store.notifications import outbox
+from worker.store.policies import policy_versions, text_vectors
+from worker.store.reviews import review_sources, reviews, verdicts
+from worker.store.submissions import dropped_messages, submissions
 
 MODEL_DIGEST = "c" * 64
 POLICY = Policy(

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import URL
 
-from worker.store import schema
-from worker.store.database import Database
+from worker.store.engine.database import Database
+from worker.store.upgrade import schema
 
 #: Name of the PostgreSQL database that others are copied from; one on each server of the tests.
 TEMPLATE = "tables_of_this_version"

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
-from worker.store.database import Database
+from worker.store.engine.database import Database
 
 #: SQLite's work is counted in steps of its virtual machine, in portions of so many.
 _PORTION = 100

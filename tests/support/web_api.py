@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import requests
 import uvicorn
 
-from worker.domain.api_key import Scope, new_api_key
+from worker.domain.accounts.api_key import Scope, new_api_key
 from worker.settings import Settings
-from worker.store import api_keys
-from worker.store.database import Database
+from worker.store.accounts import api_keys
+from worker.store.engine.database import Database
+from worker.web.api.service import WebService, open_web_service
 from worker.web.app import create_app
-from worker.web.service import WebService, open_web_service
 
 
 class Api:

@@ -11,20 +11,20 @@ import torch
 from PIL import Image, ImageDraw
 from torch.nn import functional as F  # noqa: N812
 
-from worker.demo.training.__main__ import train
-from worker.demo.training.backgrounds import draw_backgrounds
-from worker.demo.training.earlier_model import load, say
-from worker.demo.training.material import Material
-from worker.demo.training.model import build_model
-from worker.demo.training.picture_stage import PictureStage
-from worker.demo.training.scenes import SceneMaker
-from worker.demo.training.schedule import SMOKE, Schedule
-from worker.demo.training.sprites import SPRITE_SIDE
-from worker.demo.training.teacher import DIMENSION
-from worker.demo.training.tokenizer import train_tokenizer
-from worker.demo.training.word_stage import WordStage
-from worker.demo.training.world import Thing, World
-from worker.encoder.transformers_encoder import TransformersEncoder
+from training.__main__ import train
+from training.backgrounds import draw_backgrounds
+from training.earlier_model import load, say
+from training.material import Material
+from training.model import build_model
+from training.picture_stage import PictureStage
+from training.scenes import SceneMaker
+from training.schedule import SMOKE, Schedule
+from training.sprites import SPRITE_SIDE
+from training.teacher import DIMENSION
+from training.tokenizer import train_tokenizer
+from training.word_stage import WordStage
+from training.world import Thing, World
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.images.preprocessing import prepare
 
 COLOURS = ("red", "green", "blue", "yellow")

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from worker.background import repeated
+from worker.concurrency.periodic import repeated
 from worker.errors import UnavailableError
 
 

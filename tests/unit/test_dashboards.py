@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from worker.domain.backlog import Backlog, Waiting
-from worker.domain.queue_depth import QueueDepth
-from worker.domain.review import ReviewKind
-from worker.metrics import Metrics, PolicyReading, WebMetrics
-from worker.progress import Progress
+from worker.domain.operations.backlog import Backlog, Waiting
+from worker.domain.operations.queue_depth import QueueDepth
+from worker.domain.reviews.review import ReviewKind
+from worker.observability.metrics import Metrics, PolicyReading, WebMetrics
+from worker.observability.progress import Progress
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "moderation.json").read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 import pytest
 
 from worker.errors import SettingsError
-from worker.store.address import Address
+from worker.store.engine.address import Address
 
 
 @pytest.mark.parametrize("password", ["p@ss", "@", "p@s@s", "p#a/b:c?d%e", "@/", "#@", "/@"])

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from worker.gate import Gate
+from worker.concurrency.shared_lock import Gate
 
 PATIENCE = 30
 

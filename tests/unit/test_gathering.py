@@ -3,8 +3,8 @@ from threading import Event
 
 import pytest
 
+from worker.concurrency.batching import Gatherer, in_halves
 from worker.errors import DatabaseUnavailableError, TransactionGivenUpError, UnavailableError
-from worker.gathering import Gatherer, in_halves
 
 pytestmark = pytest.mark.timeout(20)
 

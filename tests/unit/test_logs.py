@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from worker.logs import DiscreetRecord, about, are_json, begin_logs, hide_queries, set_up_logs
+from worker.observability.logs import DiscreetRecord, about, are_json, begin_logs, hide_queries, set_up_logs
 from worker.settings import Settings
 
 SIGNED = "https://cdn.example.com/cat.jpg?signature=5ec7e7"
@@ -63,13 +63,13 @@ def test_a_picture_inside_a_message_is_not_shown(logs):
 
 def test_a_line_for_people_names_the_submission_while_it_is_worked_on(logs):
     lines = logs("text")
-    log = logging.getLogger("worker.images.download")
+    log = logging.getLogger("worker.images.sources.download")
     with about("upload-7"):
         log.warning("slow")
     log.info("bored")
     slow, bored = lines()
-    assert slow.endswith(" WARNING worker.images.download [upload-7]: slow")
-    assert bored.endswith(" INFO worker.images.download: bored")
+    assert slow.endswith(" WARNING worker.images.sources.download [upload-7]: slow")
+    assert bored.endswith(" INFO worker.images.sources.download: bored")
 
 
 def test_a_line_for_machines_is_one_object_with_the_traceback_inside(logs):

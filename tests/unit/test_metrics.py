@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.domain.backlog import Backlog, Waiting
-from worker.domain.queue_depth import QueueDepth
-from worker.domain.review import ReviewKind
+from worker.domain.operations.backlog import Backlog, Waiting
+from worker.domain.operations.queue_depth import QueueDepth
+from worker.domain.reviews.review import ReviewKind
 from worker.errors import DatabaseUnavailableError
-from worker.metrics import Metrics, PolicyReading, Recent, WebMetrics
-from worker.progress import Progress
+from worker.observability.metrics import Metrics, PolicyReading, Recent, WebMetrics
+from worker.observability.progress import Progress
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 

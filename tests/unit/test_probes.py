@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from worker.errors import SettingsError
-from worker.probes import serving, verdict_of
+from worker.observability.probes import serving, verdict_of
 
 
 @pytest.fixture
@@ -60,6 +60,6 @@ def test_a_host_that_is_none_is_named(port):
 
 
 def test_at_port_0_nothing_is_served(monkeypatch):
-    monkeypatch.setattr("worker.probes._server", None)
+    monkeypatch.setattr("worker.observability.probes._server", None)
     with serving("127.0.0.1", 0, {}):
         pass

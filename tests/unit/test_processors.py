@@ -5,7 +5,7 @@ import os
 import pytest
 
 from worker.bench.machine import free_in_groups
-from worker.processors import quota, usable_processors
+from worker.concurrency.processors import quota, usable_processors
 from worker.settings import Settings
 from worker.wiring.sizing import Sizing
 

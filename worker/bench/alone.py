@@ -17,11 +17,11 @@ from worker.bench.process_tree import read_tree
 from worker.bench.stage import Stage
 from worker.client import LocalFile, Submission, new_submission_id
 from worker.encoder.protocol import Encoder
-from worker.images.decoding.pool import DecoderPool
 from worker.images.preprocessing import Pixels
-from worker.usecases.judge_picture import JudgePicture
-from worker.wiring.parts import open_encoder
-from worker.wiring.service import Service
+from worker.images.processes.pool import DecoderPool
+from worker.usecases.moderation.judge_picture import JudgePicture
+from worker.wiring.components import open_encoder
+from worker.wiring.worker_service import Service
 
 #: The sizes of a pass that are tried beside the configured one.
 BATCH_SIZES: Final = (8, 16, 32)

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.processors import usable_processors
+from worker.concurrency.processors import usable_processors
 
 #: As large as the products of a batch; smaller ones do not reach a processor's speed. For ViT-B/32 it gives
 #: 21 pictures a second on a machine on which PyTorch's tower alone reaches 19.

@@ -22,7 +22,7 @@ from worker.bench.worker_metrics import WorkerMetrics, fetch
 from worker.client import Client, LocalFile, Submission, new_submission_id
 from worker.client.messages import MAX_SUBMISSIONS
 from worker.errors import UnavailableError
-from worker.store.tables import DecisionRow
+from worker.store.engine.tables import DecisionRow
 from worker.wiring.sizing import Sizing
 
 #: Before this share of a load's time nothing is counted: the worker is still being filled.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from worker.bench.figures import Machine
+from worker.concurrency.processors import allowed_processors, quota
 from worker.control_groups import MEMBERSHIP, MOUNT, groups
-from worker.processors import allowed_processors, quota
 
 _CPU_INFO: Final = Path("/proc/cpuinfo")
 _MEMORY_INFO: Final = Path("/proc/meminfo")
@@ -22,7 +22,7 @@ _LIMIT_AND_USE: Final = (
 
 def this_machine() -> Machine:
     """Return what this process can use of its machine."""
-    from worker.encoder.device import has_int8  # noqa: PLC0415 - torch takes seconds to import
+    from worker.encoder.towers.device import has_int8  # noqa: PLC0415 - torch takes seconds to import
 
     return Machine(
         processor=_processor(),
@@ -35,21 +35,21 @@ def this_machine() -> Machine:
 
 def precision_for(asked: str, device: str) -> str:
     """Return in which numbers a tower of this precision computes there: `auto` is one or the other."""
-    from worker.encoder.device import device_for, dtype_for  # noqa: PLC0415 - as above
+    from worker.encoder.towers.device import device_for, dtype_for  # noqa: PLC0415 - as above
 
     return str(dtype_for(asked, device_for(device))).removeprefix("torch.")
 
 
 def is_processor(device: str) -> bool:
     """Return whether the processor computes what this device is asked to, and no accelerator."""
-    from worker.encoder.device import device_for  # noqa: PLC0415 - as above
+    from worker.encoder.towers.device import device_for  # noqa: PLC0415 - as above
 
     return device_for(device).type == "cpu"
 
 
 def is_int8(model: str) -> bool:
     """Return whether a model, which was loaded before, is a copy in int8."""
-    from worker.encoder import model_files  # noqa: PLC0415 - as above
+    from worker.encoder.hub import model_files  # noqa: PLC0415 - as above
 
     return model_files.int8_tower(model_files.find(model)) is not None
 

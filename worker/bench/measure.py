@@ -18,9 +18,9 @@ from worker.client import Client
 from worker.demo.stage import running_worker
 from worker.errors import ModelError
 from worker.settings import Settings
-from worker.wiring.parts import open_decoder
-from worker.wiring.service import open_service
+from worker.wiring.components import open_decoder
 from worker.wiring.sizing import Sizing
+from worker.wiring.worker_service import open_service
 
 #: The share of the full load at which waits are measured.
 PACE: Final = 0.7

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from worker.errors import PermanentError, UsageError
-from worker.images.decoding.pool import DecoderPool
-from worker.images.folder import find_files
 from worker.images.preprocessing import Preprocessing
-from worker.images.reader import read_named_file
+from worker.images.processes.pool import DecoderPool
+from worker.images.sources.folder import find_files
+from worker.images.sources.reader import read_named_file
 
 SIZE: Final = (1600, 1200)
 #: So many are drawn, or taken of a folder, from all over it; decoding them takes turns.

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from worker.processors import allowed_processors, quota
+from worker.concurrency.processors import allowed_processors, quota
 
 _STAT: Final = Path("/proc/stat")
 #: Behind a processor's name: the places of the time that was idle, and that waited for a disk.

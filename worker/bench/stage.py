@@ -13,9 +13,9 @@ from worker.client import Client
 from worker.demo.redis_server import running_redis
 from worker.errors import BrokerUnavailableError, UnavailableError
 from worker.settings import Settings
-from worker.store import schema
-from worker.store.database import Database
-from worker.wiring.parts import open_database
+from worker.store.engine.database import Database
+from worker.store.upgrade import schema
+from worker.wiring.components import open_database
 
 #: Whatever leads out of the stage: nobody is told of decisions that are none.
 _CUT_OFF: Final = {

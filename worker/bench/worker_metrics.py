@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from worker.metrics.stages import STAGES
+from worker.observability.metrics.stages import STAGES
 
 _STAGES: Final = "moderation_stage_seconds"
 _PASSES: Final = "moderation_batch_pictures"

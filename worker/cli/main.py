@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 from worker import __version__
 from worker.errors import ModerationError
-from worker.logs import are_json, begin_logs
+from worker.observability.logs import are_json, begin_logs
 
 log = logging.getLogger(__name__)
 
@@ -24,48 +24,51 @@ EPILOG = (
 #: Each command's module and what it does; imported when it runs, since some take seconds to import.
 COMMANDS: Final = {
     "demo": (
-        "demo",
+        "pictures.demo",
         "See uploads judged by a real worker through a real Redis, then add a category, then review.",
     ),
     "classify": (
-        "classify",
+        "pictures.classify",
         "Rank labels on pictures: which of these is it? Whether it is there at all, [bold]scan[/] says.",
     ),
-    "scan": ("scan", "Judge files by a policy here and now; nothing is enqueued or stored."),
+    "scan": ("pictures.scan", "Judge files by a policy here and now; nothing is enqueued or stored."),
     "submit": (
-        "submit",
+        "pictures.submit",
         "Enqueue pictures; workers judge them, [bold]moderate decisions[/] shows what they decided.",
     ),
-    "worker": ("worker", "Judge what is enqueued, until stopped."),
+    "worker": ("operations.worker", "Judge what is enqueued, until stopped."),
     "schedule": (
-        "schedule",
+        "operations.schedule",
         "Publish again what is due, tell the platform of decisions and forget what is over; judges nothing.",
     ),
-    "web": ("web", "Serve the HTTP API and the review desk."),
+    "web": ("operations.web", "Serve the HTTP API and the review desk."),
     "status": (
-        "status",
+        "operations.status",
         "Show whether all is well, or what is not and what to run next; then what waits and what happened.",
     ),
     "decisions": (
-        "decisions",
+        "pictures.decisions",
         "Show decisions with what is in force now, their scores and reasons, newest first.",
     ),
     "explain": (
-        "explain",
+        "pictures.explain",
         "Make the decisions on a submission again from policy text and stored embedding, and compare.",
     ),
-    "bench": ("bench", "Measure how fast this machine is with your model and settings, and say what to set."),
-    "policy": ("policy", "Commands for those who write policies."),
-    "model": ("model", "Commands for those who choose a model."),
-    "outbox": ("outbox", "What the platform is told of decisions."),
-    "dropped": ("dropped", "The messages that no worker could work on."),
+    "bench": (
+        "operations.bench",
+        "Measure how fast this machine is with your model and settings, and say what to set.",
+    ),
+    "policy": ("policy.policy", "Commands for those who write policies."),
+    "model": ("model.model", "Commands for those who choose a model."),
+    "outbox": ("operations.outbox", "What the platform is told of decisions."),
+    "dropped": ("operations.dropped", "The messages that no worker could work on."),
     "review": (
-        "review",
+        "review.review",
         "The queue of questions for people. Whoever has this shell is trusted to be whom --as names.",
     ),
-    "db": ("database", "The database's tables."),
-    "api-key": ("api_key", "Keys to the HTTP API; each sees all submissions."),
-    "reviewer": ("reviewer", "The people at the review desk."),
+    "db": ("operations.database", "The database's tables."),
+    "api-key": ("operations.api_key", "Keys to the HTTP API; each sees all submissions."),
+    "reviewer": ("review.reviewer", "The people at the review desk."),
 }
 
 
@@ -164,7 +167,7 @@ def run() -> None:
             _run_for_machines()
         app()
     except ModerationError as error:
-        from worker.cli.console import print_error  # noqa: PLC0415 - rich is needed when something went wrong
+        from worker.cli.terminal.console import print_error  # noqa: PLC0415 - rich is needed when something went wrong
 
         print_error(error)
         sys.exit(error.exit_code)

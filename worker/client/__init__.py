@@ -7,8 +7,8 @@ with Client("redis://127.0.0.1:6379/0") as client:
 """
 
 from worker.client.client import Client
-from worker.domain.callback import CeleryCallback, WebhookCallback
-from worker.domain.submission import (
+from worker.domain.submissions.callback import CeleryCallback, WebhookCallback
+from worker.domain.submissions.submission import (
     ImageUrl,
     InlineBytes,
     LocalFile,

@@ -15,9 +15,9 @@ from worker.client.messages import (
     to_message,
 )
 from worker.client.producer import Producer
-from worker.domain.callback import Callback
-from worker.domain.queue_depth import QueueDepth
-from worker.domain.submission import Source, Submission, new_submission_id
+from worker.domain.operations.queue_depth import QueueDepth
+from worker.domain.submissions.callback import Callback
+from worker.domain.submissions.submission import Source, Submission, new_submission_id
 
 
 class Client:

@@ -7,9 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 
-from worker.domain.callback import callback_of, callback_record
-from worker.domain.submission import ImageUrl, InlineBytes, LocalFile, Source, StoredObject, Submission
-from worker.domain.traceparent import TRACEPARENT, traceparent_of
+from worker.domain.submissions.callback import callback_of, callback_record
+from worker.domain.submissions.submission import (
+    ImageUrl,
+    InlineBytes,
+    LocalFile,
+    Source,
+    StoredObject,
+    Submission,
+)
+from worker.domain.submissions.traceparent import TRACEPARENT, traceparent_of
 from worker.errors import InvalidSubmissionError
 
 TASK: Final = "moderation.check"

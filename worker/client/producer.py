@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from worker.client.broker_url import BrokerUrl
 from worker.client.transport import CONFIRM_SECONDS, BrokerCelery, producer_configuration
-from worker.domain.queue_depth import QueueDepth
+from worker.domain.operations.queue_depth import QueueDepth
 from worker.errors import BrokerUnavailableError
 
 #: Seconds, then an error.

@@ -14,12 +14,13 @@ from worker import child_python, resources
 from worker.demo.large_picture import twelve_megapixels
 from worker.demo.processes import running, wait_until
 from worker.demo.redis_server import running_redis
-from worker.domain.reviewer import Reviewer, Role
+from worker.domain.accounts.reviewer import Reviewer, Role
 from worker.errors import UsageError
 from worker.settings import Settings
-from worker.store import passwords, reviewers, schema
-from worker.store.database import Database
-from worker.wiring.parts import open_database
+from worker.store.accounts import passwords, reviewers
+from worker.store.engine.database import Database
+from worker.store.upgrade import schema
+from worker.wiring.components import open_database
 
 PICTURES = Path(__file__).parent / "pictures"
 POLICY = "stickers"

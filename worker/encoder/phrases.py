@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from worker.domain.scoring import PhraseVectors
+from worker.domain.moderation.scoring import PhraseVectors
 from worker.encoder.protocol import Encoder
 
 

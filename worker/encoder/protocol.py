@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from worker.domain.scoring import Matrix
+from worker.domain.moderation.scoring import Matrix
 from worker.images.preprocessing import Pixels, Preprocessing
 
 

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from worker.domain.scoring import Matrix, Vector
+from worker.domain.moderation.scoring import Matrix, Vector
 from worker.encoder.protocol import Encoder
 from worker.images.preprocessing import Pixels
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 import httpcore2 as httpcore
 
 from worker import __version__
-from worker.domain.url import Url
+from worker.concurrency.deadline import Deadline
+from worker.domain.submissions.url import Url
 from worker.errors import RemoteUnavailableError, UntrustedServerError
 from worker.network.address_guard import AddressGuard
-from worker.network.deadline import Deadline
 from worker.network.special_addresses import Address
 
 #: Of a host's several addresses one may be dead; the others get their turn.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from worker.client.producer import Producer
-from worker.domain.callback import CeleryCallback
+from worker.domain.submissions.callback import CeleryCallback
 from worker.notifications.events import Payload, trace_headers
 
 

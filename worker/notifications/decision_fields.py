@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from worker.domain.in_force import InForce
-from worker.domain.scoring import LabelScore
-from worker.store.decisions import RecordedDecision
+from worker.domain.moderation.in_force import InForce
+from worker.domain.moderation.scoring import LabelScore
+from worker.store.decisions.decisions import RecordedDecision
 
 
 def decision_fields(decision: RecordedDecision) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from worker.domain.event_type import EventType
-from worker.domain.in_force import DecidedBy, InForce
-from worker.domain.policy import Action
-from worker.domain.scoring import LabelScore
+from worker.domain.moderation.in_force import DecidedBy, InForce
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.operations.event_type import EventType
+from worker.domain.policies.policy import Action
 from worker.notifications.events import Happening, Payload, decision_data, payload, refusal_data
-from worker.store.decisions import RecordedDecision
-from worker.store.submissions import LedgerEntry
+from worker.store.decisions.decisions import RecordedDecision
+from worker.store.submissions.submissions import LedgerEntry
 
 _DECIDED_AT: Final = datetime(2026, 7, 1, 12, 0, 0, 250_000, UTC)
 _DECISION: Final = RecordedDecision(

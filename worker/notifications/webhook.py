@@ -8,8 +8,9 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from worker.domain.callback import WebhookCallback
-from worker.domain.url import Url
+from worker.concurrency.deadline import Deadline
+from worker.domain.submissions.callback import WebhookCallback
+from worker.domain.submissions.url import Url
 from worker.errors import (
     EventNotTakenError,
     EventPostponedError,
@@ -17,7 +18,6 @@ from worker.errors import (
     RemoteUnavailableError,
     UntrustedServerError,
 )
-from worker.network.deadline import Deadline
 from worker.network.http import GuardedHttp, Reply
 from worker.notifications import signature
 from worker.notifications.events import Payload, as_body, trace_headers

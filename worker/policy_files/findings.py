@@ -6,10 +6,10 @@ from pathlib import Path
 
 from yaml import Node, ScalarNode
 
-from worker.domain.policy_lint import Finding
-from worker.policy_files.document import Document, Location, read_document
-from worker.policy_files.phrase_text import normalised, single_spaced
-from worker.policy_files.problems import (
+from worker.domain.evaluation.policy_lint import Finding
+from worker.policy_files.text.phrase_text import normalised, single_spaced
+from worker.policy_files.yaml_text.document import Document, Location, read_document
+from worker.policy_files.yaml_text.problems import (
     MAX_SHOWN_PROBLEMS,
     Mark,
     Place,

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from worker.domain.policy import Policy
+from worker.domain.policies.policy import Policy
 from worker.policy_files.findings import Findings
-from worker.policy_files.quotation import quotes_around
-from worker.policy_files.wrappers import wrapper_of
+from worker.policy_files.text.quotation import quotes_around
+from worker.policy_files.yaml_text.wrappers import wrapper_of
 
 #: A picture on which prompt and background tie has 0.5.
 _NEARLY_EVERYTHING: Final = 0.05

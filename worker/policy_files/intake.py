@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
-from worker.domain.policy import Policy
-from worker.domain.stored_policy import StoredPolicy
+from worker.domain.policies.policy import Policy
+from worker.domain.policies.stored_policy import StoredPolicy
 from worker.errors import InvalidPolicyError, UsageError
-from worker.policy_files.folder import file_of
 from worker.policy_files.parser import read_policy
-from worker.policy_files.problems import quote
 from worker.policy_files.stored import parse_stored
+from worker.policy_files.yaml_text.folder import file_of
+from worker.policy_files.yaml_text.problems import quote
 
 
 def require_policy(

@@ -12,16 +12,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from worker.background import repeated
-from worker.domain.policy import Policy
-from worker.domain.policy_state import PolicyState
-from worker.domain.scoring import PhraseVectors, Scorer
-from worker.domain.stored_policy import StoredPolicy
+from worker.concurrency.periodic import repeated
+from worker.domain.moderation.scoring import PhraseVectors, Scorer
+from worker.domain.policies.policy import Policy
+from worker.domain.policies.policy_state import PolicyState
+from worker.domain.policies.stored_policy import StoredPolicy
 from worker.errors import InvalidPolicyError, PermanentError, SettingsError, UnknownPolicyError
-from worker.policy_files.folder import policy_files, strays, twin_problem
 from worker.policy_files.parser import MAX_FILE_BYTES, read_policy
-from worker.policy_files.problems import quote
 from worker.policy_files.stored import parse_stored
+from worker.policy_files.yaml_text.folder import policy_files, strays, twin_problem
+from worker.policy_files.yaml_text.problems import quote
 
 log = logging.getLogger(__name__)
 

@@ -5,23 +5,23 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from worker.domain.policy import DEFAULT_QUEUE, Action, Label, Policy, PolicyTest, Reviewing
+from worker.domain.policies.policy import DEFAULT_QUEUE, Action, Label, Policy, PolicyTest, Reviewing
 from worker.errors import UndecodableKind
-from worker.policy_files.document import read_document
-from worker.policy_files.invisible import check_invisible, refuse_odd_spaces
-from worker.policy_files.later_rules import check_later_rules
-from worker.policy_files.phrase_text import Spelling, normalised, single_spaced
-from worker.policy_files.problems import Places, Problems
-from worker.policy_files.rules import check_rules
-from worker.policy_files.rules_of_tests import check_tests
-from worker.policy_files.schema import (
+from worker.policy_files.rules.later_rules import check_later_rules
+from worker.policy_files.rules.rules import check_rules
+from worker.policy_files.rules.rules_of_tests import check_tests
+from worker.policy_files.rules.schema import (
     LabelEntry,
     PolicyEntry,
     PolicyTestEntry,
     ReviewsEntry,
     UndecodableEntry,
 )
-from worker.policy_files.schema_errors import explain_schema_errors
+from worker.policy_files.rules.schema_errors import explain_schema_errors
+from worker.policy_files.text.phrase_text import Spelling, normalised, single_spaced
+from worker.policy_files.yaml_text.document import read_document
+from worker.policy_files.yaml_text.invisible import check_invisible, refuse_odd_spaces
+from worker.policy_files.yaml_text.problems import Places, Problems
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 

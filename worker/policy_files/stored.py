@@ -3,8 +3,8 @@
 from contextlib import suppress
 from pathlib import Path
 
-from worker.domain.policy import Policy
-from worker.domain.stored_policy import StoredPolicy
+from worker.domain.policies.policy import Policy
+from worker.domain.policies.stored_policy import StoredPolicy
 from worker.errors import InvalidPolicyError
 from worker.policy_files.parser import parse_policy
 

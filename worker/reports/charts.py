@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.domain.comparison import BINS, LabelTally, Tally, days_of
-from worker.domain.policy import Action, Label, Policy
+from worker.domain.evaluation.comparison import BINS, LabelTally, Tally, days_of
+from worker.domain.policies.policy import Action, Label, Policy
 from worker.reports.days import day_of
 
 #: Of a histogram, in the units of its SVG.

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from worker.domain.backtest import ACTIONS
-from worker.domain.comparison import Agreement, LabelTally, days_of
-from worker.domain.decision import Decision
-from worker.domain.policy import Policy
-from worker.domain.scoring import LabelScore
+from worker.domain.evaluation.backtest import ACTIONS
+from worker.domain.evaluation.comparison import Agreement, LabelTally, days_of
+from worker.domain.moderation.decision import Decision
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.policies.policy import Policy
 from worker.reports.days import day_of
-from worker.store.archive import Span
-from worker.usecases.compare_policies import Comparison, Flip
-from worker.usecases.hunt_phrase import Hunt, Sighting
+from worker.store.operations.archive import Span
+from worker.usecases.policies.compare_policies import Comparison, Flip
+from worker.usecases.policies.hunt_phrase import Hunt, Sighting
 
 
 def comparison_figures(comparison: Comparison) -> dict[str, Any]:

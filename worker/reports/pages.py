@@ -10,18 +10,18 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from worker.domain.backtest import ACTIONS
-from worker.domain.policy import Policy
-from worker.domain.review import priority
-from worker.domain.view import FIRST, View
+from worker.domain.evaluation.backtest import ACTIONS
+from worker.domain.moderation.view import FIRST, View
+from worker.domain.policies.policy import Policy
+from worker.domain.reviews.review import priority
 from worker.errors import UsageError
 from worker.printable import printable
 from worker.reports import charts, wording
 from worker.reports.figures import per_day
 from worker.reports.thumbnails import MOST, Thumbnails
-from worker.usecases.compare_policies import Comparison, Flip
-from worker.usecases.hunt_phrase import Hunt
-from worker.usecases.judge_picture import Judgement
+from worker.usecases.moderation.judge_picture import Judgement
+from worker.usecases.policies.compare_policies import Comparison, Flip
+from worker.usecases.policies.hunt_phrase import Hunt
 
 #: Told how many thumbnails are made, and of how many.
 Progress = Callable[[int, int], None]

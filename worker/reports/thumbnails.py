@@ -8,12 +8,12 @@ from typing import Final
 from PIL import Image
 
 from worker.client.messages import recorded_source
-from worker.domain.view import View
+from worker.domain.moderation.view import View
 from worker.errors import ModerationError
-from worker.images.decoding.pool import DecoderPool
 from worker.images.preprocessing import Pixels, Preprocessing
-from worker.images.reader import ImageReader, verify_sha256
-from worker.store.archive import ArchivedSubmission
+from worker.images.processes.pool import DecoderPool
+from worker.images.sources.reader import ImageReader, verify_sha256
+from worker.store.operations.archive import ArchivedSubmission
 
 #: In the picture's own shape, with as many pixels as a square of 160 has.
 THUMBNAIL: Final = Preprocessing(Image.Resampling.BICUBIC, patch_side=1, max_patches=160 * 160)

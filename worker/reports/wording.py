@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from worker.domain.backtest import ACTIONS
-from worker.domain.policy import Action, Policy
-from worker.domain.scoring import LabelScore
-from worker.store.archive import Span
-from worker.usecases.compare_policies import Comparison, Flip, LabelFlip
-from worker.usecases.hunt_phrase import Hunt
+from worker.domain.evaluation.backtest import ACTIONS
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.policies.policy import Action, Policy
+from worker.store.operations.archive import Span
+from worker.usecases.policies.compare_policies import Comparison, Flip, LabelFlip
+from worker.usecases.policies.hunt_phrase import Hunt
 
 
 def headline(comparison: Comparison) -> str:

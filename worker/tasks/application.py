@@ -17,14 +17,14 @@ from celery.signals import celeryd_init, setup_logging, task_revoked, worker_ini
 from worker.client.broker_url import BrokerUrl
 from worker.client.redis_transport import CarefulChannel, unreadable
 from worker.client.transport import BrokerCelery, worker_configuration
-from worker.domain.dropped_message import DropReason
+from worker.domain.submissions.dropped_message import DropReason
 from worker.errors import ModerationError, UsageError
-from worker.logs import JsonLines, are_json, begin_logs, set_up_logs
+from worker.observability.logs import JsonLines, are_json, begin_logs, set_up_logs
+from worker.observability.progress import Progress
 from worker.printable import printable
-from worker.progress import Progress
 from worker.settings import Settings
-from worker.wiring.service import Service, open_service
 from worker.wiring.sizing import Sizing
+from worker.wiring.worker_service import Service, open_service
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from kombu import Message
 from kombu.exceptions import ContentDisallowed, DecodeError
 from redis.exceptions import ResponseError
 
-from worker.domain.dropped_message import DropReason
+from worker.domain.submissions.dropped_message import DropReason
 from worker.tasks.message_forms import to_protocol_2
 
 log = logging.getLogger(__name__)

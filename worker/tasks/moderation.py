@@ -17,14 +17,14 @@ from worker.client.messages import (
     to_message,
     with_headers,
 )
-from worker.domain.dropped_message import DropReason
-from worker.domain.submission import SUBMISSION_ID_PATTERN, Submission
-from worker.domain.traceparent import TRACEPARENT
+from worker.concurrency.batching import in_a_line
+from worker.domain.submissions.dropped_message import DropReason
+from worker.domain.submissions.submission import SUBMISSION_ID_PATTERN, Submission
+from worker.domain.submissions.traceparent import TRACEPARENT
 from worker.errors import InvalidSubmissionError, ModerationError, PermanentError, UnavailableError
-from worker.gathering import in_a_line
-from worker.logs import about
+from worker.observability.logs import about
 from worker.tasks.application import ModerationApp, create_app
-from worker.usecases.settle_submissions import Spread
+from worker.usecases.moderation.settle_submissions import Spread
 
 log = logging.getLogger(__name__)
 

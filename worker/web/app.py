@@ -7,16 +7,16 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 
 from worker import __version__
-from worker.web import appeals, decisions, operations, review_bodies, reviews, submissions, webhooks
-from worker.web.bodies import JsonBodies
+from worker.web.api import appeals, decisions, operations, review_bodies, reviews, submissions, webhooks
+from worker.web.api.request_schemas import COMPONENTS
+from worker.web.api.service import WebService
+from worker.web.api.views import EXAMPLES
 from worker.web.desk.application import create_desk
-from worker.web.desk.service import PREFIX
+from worker.web.desk.request.service import PREFIX
 from worker.web.front import Front
-from worker.web.problems import Problem, answer_errors
-from worker.web.request_log import RequestLog
-from worker.web.request_schemas import COMPONENTS
-from worker.web.service import WebService
-from worker.web.views import EXAMPLES
+from worker.web.http.bodies import JsonBodies
+from worker.web.http.problems import Problem, answer_errors
+from worker.web.http.request_log import RequestLog
 
 DESCRIPTION: Final = """Judges uploaded pictures zero-shot, by policies written in YAML.
 

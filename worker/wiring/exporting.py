@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker.encoder.int8_export import check_exportable, check_installed
 from worker.encoder.protocol import Encoder
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.towers.int8_export import check_exportable, check_installed
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.settings import Settings
-from worker.usecases.export_int8 import ExportInt8
-from worker.usecases.judge_picture import JudgePicture
-from worker.wiring.parts import open_decoder
+from worker.usecases.moderation.judge_picture import JudgePicture
+from worker.usecases.policies.export_int8 import ExportInt8
+from worker.wiring.components import open_decoder
 from worker.wiring.policies import open_policies
 
 

@@ -2,26 +2,26 @@
 
 from datetime import UTC, datetime
 
-from worker.domain.stored_policy import StoredPolicy
+from worker.domain.policies.stored_policy import StoredPolicy
 from worker.encoder.protocol import Encoder
-from worker.images.decoding.pool import DecoderPool
-from worker.policy_files.folder import file_of
+from worker.images.processes.pool import DecoderPool
 from worker.policy_files.library import LastGood, LivePolicy, PolicyLibrary, none_known
 from worker.policy_files.parser import read_policy
+from worker.policy_files.yaml_text.folder import file_of
 from worker.settings import Settings
-from worker.store import policy_versions
-from worker.store.database import Database
-from worker.usecases.classify_pictures import ClassifyPictures
-from worker.usecases.compare_policies import ComparePolicies
-from worker.usecases.explain_decision import ExplainDecision
-from worker.usecases.hunt_phrase import HuntPhrase
-from worker.usecases.judge_picture import JudgePicture, vector_digest
-from worker.usecases.lint_policy import LintPolicy, newest_pictures
-from worker.usecases.pick_policies import PickPolicies
-from worker.usecases.prepare_policy import PreparePolicy, embed_policy
-from worker.usecases.run_policy_tests import RunPolicyTests
-from worker.usecases.scan_folder import ScanFolder
-from worker.wiring.parts import limits_of, open_database
+from worker.store.engine.database import Database
+from worker.store.policies import policy_versions
+from worker.usecases.moderation.classify_pictures import ClassifyPictures
+from worker.usecases.moderation.judge_picture import JudgePicture, vector_digest
+from worker.usecases.moderation.scan_folder import ScanFolder
+from worker.usecases.policies.compare_policies import ComparePolicies
+from worker.usecases.policies.explain_decision import ExplainDecision
+from worker.usecases.policies.hunt_phrase import HuntPhrase
+from worker.usecases.policies.lint_policy import LintPolicy, newest_pictures
+from worker.usecases.policies.pick_policies import PickPolicies
+from worker.usecases.policies.prepare_policy import PreparePolicy, embed_policy
+from worker.usecases.policies.run_policy_tests import RunPolicyTests
+from worker.wiring.components import limits_of, open_database
 from worker.wiring.sizing import Sizing
 
 

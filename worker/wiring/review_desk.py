@@ -5,28 +5,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from worker.domain.callback import callback_record
+from worker.domain.submissions.callback import callback_record
 from worker.settings import Settings
-from worker.store.database import Database
-from worker.usecases.add_golden_item import AddGoldenItem
-from worker.usecases.claim_review import ClaimReview
-from worker.usecases.escalate_review import EscalateReview
-from worker.usecases.judged_pictures import CheckPictures, ReadJudgedPicture
-from worker.usecases.last_verdict import LastVerdict
-from worker.usecases.look_at_review import LookAtReview
-from worker.usecases.open_appeal import OpenAppeal
-from worker.usecases.release_review import ReleaseReview
-from worker.usecases.renew_claim import RenewClaim
-from worker.usecases.retire_golden_item import RetireGoldenItem
-from worker.usecases.reverse_verdict import ReverseVerdict
-from worker.usecases.review_statistics import ReviewStatistics
-from worker.usecases.settle_review import SettleReview
-from worker.usecases.show_picture import ShowPicture
-from worker.usecases.sign_in import SignIn
-from worker.usecases.skip_review import SkipReview
-from worker.usecases.submission_history import SubmissionHistory
-from worker.wiring.parts import image_reader, open_decoder
-from worker.wiring.telling import default_callback
+from worker.store.engine.database import Database
+from worker.usecases.accounts.sign_in import SignIn
+from worker.usecases.moderation.judged_pictures import CheckPictures, ReadJudgedPicture
+from worker.usecases.reviews.add_golden_item import AddGoldenItem
+from worker.usecases.reviews.claim_review import ClaimReview
+from worker.usecases.reviews.escalate_review import EscalateReview
+from worker.usecases.reviews.last_verdict import LastVerdict
+from worker.usecases.reviews.look_at_review import LookAtReview
+from worker.usecases.reviews.open_appeal import OpenAppeal
+from worker.usecases.reviews.release_review import ReleaseReview
+from worker.usecases.reviews.renew_claim import RenewClaim
+from worker.usecases.reviews.retire_golden_item import RetireGoldenItem
+from worker.usecases.reviews.reverse_verdict import ReverseVerdict
+from worker.usecases.reviews.review_statistics import ReviewStatistics
+from worker.usecases.reviews.settle_review import SettleReview
+from worker.usecases.reviews.show_picture import ShowPicture
+from worker.usecases.reviews.skip_review import SkipReview
+from worker.usecases.reviews.submission_history import SubmissionHistory
+from worker.wiring.components import image_reader, open_decoder
+from worker.wiring.notifications import default_callback
 
 
 @dataclass(frozen=True, slots=True)

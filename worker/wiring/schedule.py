@@ -5,19 +5,19 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 from worker.client import Client
-from worker.domain.callback import callback_record
-from worker.metrics import Metrics
+from worker.domain.submissions.callback import callback_record
+from worker.observability.metrics import Metrics
 from worker.settings import Settings
-from worker.store import schema
-from worker.store.database import Database
-from worker.usecases.publish_pending import PublishPending
-from worker.usecases.publish_submissions import PublishSubmissions
-from worker.usecases.republish_due import RepublishDue
-from worker.usecases.republish_lost import RepublishLost
-from worker.usecases.republish_set_aside import RepublishSetAside
-from worker.usecases.tidy_up import TidyUp
-from worker.wiring.parts import open_database
-from worker.wiring.telling import default_callback, open_deliverer
+from worker.store.engine.database import Database
+from worker.store.upgrade import schema
+from worker.usecases.operations.tidy_up import TidyUp
+from worker.usecases.submissions.publish_pending import PublishPending
+from worker.usecases.submissions.publish_submissions import PublishSubmissions
+from worker.usecases.submissions.republish_due import RepublishDue
+from worker.usecases.submissions.republish_lost import RepublishLost
+from worker.usecases.submissions.republish_set_aside import RepublishSetAside
+from worker.wiring.components import open_database
+from worker.wiring.notifications import default_callback, open_deliverer
 
 
 @contextmanager

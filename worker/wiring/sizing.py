@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Self
 
-from worker.processors import usable_processors
+from worker.concurrency.processors import usable_processors
 from worker.settings import Settings
 
 #: More passes would each need a batch of their own in hand; of eight processors two share in each pass.

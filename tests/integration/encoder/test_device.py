@@ -6,9 +6,9 @@ import torch
 from support.models import make_model
 from support.pictures import drawing, prepared
 
-from worker.encoder.device import device_for, dtype_for
-from worker.encoder.model_files import FAMILIES
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.hub.model_files import FAMILIES
+from worker.encoder.towers.device import device_for, dtype_for
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import SettingsError
 
 TEXTS = ["a fox", "a bear beside a very long river"]

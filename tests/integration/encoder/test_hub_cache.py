@@ -10,8 +10,8 @@ from support.hub_server import COMMIT, HUB_ID, running_hub, use_hub
 from support.models import make_model, make_pickled
 from support.published import publish
 
-from worker.encoder import hub_cache, model_files, presets
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.hub import hub_cache, model_files, presets
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError, UsageError
 
 NAME = f"{HUB_ID}@v1"

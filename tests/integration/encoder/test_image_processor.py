@@ -18,8 +18,8 @@ from transformers import (
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 
 import worker
-from worker.encoder.image_processor import ImageProcessor
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.towers.image_processor import ImageProcessor
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError, UndecodablePictureError
 from worker.images.decoding.decoder import decode
 

@@ -13,14 +13,15 @@ from support.pictures import drawing, prepared
 
 from worker import resources
 from worker.demo import stage
-from worker.encoder import int8_export, model_files
-from worker.encoder.int8_export import write_int8_model
-from worker.encoder.model_files import FAMILIES
-from worker.encoder.model_layout import INT8_TOWER
-from worker.encoder.openvino_tower import OpenVinoTower
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.hub import model_files
+from worker.encoder.hub.model_files import FAMILIES
+from worker.encoder.hub.model_layout import INT8_TOWER
+from worker.encoder.towers import int8_export
+from worker.encoder.towers.int8_export import write_int8_model
+from worker.encoder.towers.openvino_tower import OpenVinoTower
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError
-from worker.images.folder import find_files
+from worker.images.sources.folder import find_files
 from worker.settings import Settings
 from worker.wiring.exporting import open_export
 

@@ -17,10 +17,11 @@ from support.models import make_model, make_pickled
 from support.published import publish
 
 from worker import child_python
-from worker.encoder import hub as hub_client
-from worker.encoder import model_fetch, model_files, presets, unpickling_child
-from worker.encoder.model_manifest import MANIFEST, Manifest
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.fetching import model_fetch, unpickling_child
+from worker.encoder.fetching.model_manifest import MANIFEST, Manifest
+from worker.encoder.hub import hub as hub_client
+from worker.encoder.hub import model_files, presets
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError, UsageError
 
 
@@ -491,7 +492,7 @@ def test_weights_are_tensors_by_name_and_nothing_else(loaded, is_flat):
 
 REACHES_OUT = """
 import socket, subprocess, sys
-from worker.encoder import unpickling_child
+from worker.encoder.fetching import unpickling_child
 sys.addaudithook(unpickling_child.refuse)
 for reach in (lambda: socket.create_connection(("127.0.0.1", {port})), lambda: subprocess.run(["true"])):
     try:
@@ -509,7 +510,7 @@ def test_python_refuses_sockets_and_programs_where_weights_are_unpickled(hub):
 #: What code in the weights would do if it got around Python.
 CONNECTS = """
 import socket
-from worker.encoder import unpickling_child
+from worker.encoder.fetching import unpickling_child
 if not unpickling_child.leave_network():
     raise SystemExit(77)
 try:
@@ -581,7 +582,7 @@ def test_nothing_in_the_current_folder_runs_or_disturbs_the_conversion(
 BOMB = """
 import sys
 import numpy
-from worker.encoder import unpickling_child
+from worker.encoder.fetching import unpickling_child
 unpickling_child.limit_resources(1000)
 try:
     numpy.ones(2**30)

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from support.models import make_model
 from support.pictures import drawing, prepared
 
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 
 PHOTO_MODEL = Path(__file__).parents[4] / "shared" / "models" / "photo-zero-shot"
 

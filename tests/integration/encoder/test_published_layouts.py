@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from support.pictures import drawing, prepared
 from support.published import LAYOUTS, edit_json, publish
 
-from worker.domain.scoring import rank_labels, score_pairs
-from worker.encoder.model_files import FAMILIES
-from worker.encoder.tokenizer import _reads_lower_case, check_packages
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.domain.moderation.scoring import rank_labels, score_pairs
+from worker.encoder.hub.model_files import FAMILIES
+from worker.encoder.towers.tokenizer import _reads_lower_case, check_packages
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError
 
 #: Says that its type is siglip, and was trained on lower-cased text: transformers alone keeps the capitals.

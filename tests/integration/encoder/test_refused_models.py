@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from support.models import make_model
 
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError
 
 

@@ -12,12 +12,12 @@ from support.models import FAMILIES, make_model
 from support.pictures import drawing, prepared
 
 import worker
-from worker.domain.scoring import rank_labels, score_pairs
-from worker.encoder import model_files
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.domain.moderation.scoring import rank_labels, score_pairs
+from worker.encoder.hub import model_files
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.images.decoding.decoder import decode
 from worker.images.limits import Limits
-from worker.usecases.classify_pictures import ClassifyPictures
+from worker.usecases.moderation.classify_pictures import ClassifyPictures
 
 SHARED = Path(__file__).parents[4] / "shared"
 PHOTO_MODEL = SHARED / "models" / "photo-zero-shot"

@@ -12,14 +12,14 @@ from support.models import make_model
 from support.pictures import drawing, prepared
 from torch.nn import Linear
 
-from worker.encoder.model_files import FAMILIES
+from worker.encoder.hub.model_files import FAMILIES
 from worker.encoder.text_cache import TextCache
-from worker.encoder.text_tower import IDLE_SECONDS
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.towers.text_tower import IDLE_SECONDS
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError
-from worker.store import text_vectors
-from worker.store.database import Database
-from worker.usecases.keep_text_vectors import KeepTextVectors
+from worker.store.engine.database import Database
+from worker.store.policies import text_vectors
+from worker.usecases.policies.keep_text_vectors import KeepTextVectors
 
 TEXTS = ["a fox", "a bear beside a very long river"]
 

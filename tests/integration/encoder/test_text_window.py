@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.models import FAMILIES, make_model
 
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 
 
 @pytest.fixture(params=FAMILIES)

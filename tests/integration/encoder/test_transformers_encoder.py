@@ -8,7 +8,7 @@ from PIL import Image
 from support.models import make_model
 from support.pictures import drawing, prepared
 
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 
 
 @pytest.fixture(scope="module")

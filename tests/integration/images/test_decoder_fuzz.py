@@ -10,10 +10,10 @@ from support.decoders import open_pool, process_ids
 from support.pictures import animation, drawing, encoded
 
 from worker.errors import UndecodablePictureError
-from worker.images.decoding import pool as decoder_pool
 from worker.images.decoding.decoder import FORMATS
 from worker.images.limits import Limits
 from worker.images.preprocessing import Preprocessing
+from worker.images.processes import pool as decoder_pool
 
 EXAMPLES = 2500
 SQUARE = Preprocessing(3, width=32, height=32)

@@ -22,12 +22,12 @@ from support.deployment import wait_for
 from support.pictures import RED, WHITE, animation, drawing, encoded
 from support.poisoned_child import poisoned
 
-from worker.domain.view import Views
+from worker.domain.moderation.view import Views
 from worker.errors import ResourceUnavailableError, UnavailableError, UndecodablePictureError
-from worker.images.decoding import pool as decoder_pool
 from worker.images.decoding.decoder import decode
-from worker.images.decoding.messages import BrokenMessageError
 from worker.images.preprocessing import Preprocessing, prepare, prepare_parts
+from worker.images.processes import pool as decoder_pool
+from worker.images.processes.messages import BrokenMessageError
 
 SQUARE = Preprocessing(Image.Resampling.BICUBIC, width=32, height=24)
 #: As CLIP: scaled, then cropped at the centre.

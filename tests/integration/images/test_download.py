@@ -27,8 +27,8 @@ from worker.errors import (
     SourceUnavailableError,
     UndecodablePictureError,
 )
-from worker.images.download import MAX_REDIRECTS, Download
 from worker.images.limits import Limits
+from worker.images.sources.download import MAX_REDIRECTS, Download
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
 from worker.network.special_addresses import what_is_special
@@ -280,7 +280,7 @@ def test_no_thread_to_be_started_is_no_fault_of_the_server(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     with serving(lambda visit: visit.answer(200)) as site, monkeypatch.context() as patch:
-        patch.setattr("worker.network.deadline.Thread.start", fail)
+        patch.setattr("worker.concurrency.deadline.Thread.start", fail)
         with pytest.raises(ResourceUnavailableError, match="no thread can be started"):
             download(site)
 

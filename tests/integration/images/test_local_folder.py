@@ -17,7 +17,7 @@ from worker.errors import (
     UndecodablePictureError,
 )
 from worker.images.limits import Limits
-from worker.images.local_folder import LocalFolder
+from worker.images.sources.local_folder import LocalFolder
 
 LIMITS = Limits(max_bytes=100, max_pixels=1_000, max_side=100, max_frames=4)
 

@@ -10,7 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from support.s3_server import running_s3, s3_environment
 
-from worker.domain.submission import StoredObject
+from worker.domain.submissions.submission import StoredObject
 from worker.errors import (
     InvalidSubmissionError,
     RemoteUnavailableError,
@@ -24,7 +24,7 @@ from worker.errors import (
     UndecodablePictureError,
 )
 from worker.images.limits import Limits
-from worker.images.object_store import ObjectStores, _RemoteRoot
+from worker.images.sources.object_store import ObjectStores, _RemoteRoot
 
 LIMITS = Limits(max_bytes=100, max_pixels=1_000, max_side=100, max_frames=4)
 OBJECTS = {

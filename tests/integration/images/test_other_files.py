@@ -4,7 +4,7 @@ import pytest
 from support.decoders import open_pool
 from support.pictures import drawing, encoded
 
-from worker.domain.decision import decide_undecodable
+from worker.domain.moderation.decision import decide_undecodable
 from worker.errors import UndecodablePictureError
 from worker.images.preprocessing import Preprocessing
 from worker.policy_files.parser import parse_policy

@@ -6,11 +6,11 @@ import json
 import fsspec
 import pytest
 
-from worker.domain.submission import ImageUrl, InlineBytes, LocalFile, StoredObject
+from worker.domain.submissions.submission import ImageUrl, InlineBytes, LocalFile, StoredObject
 from worker.errors import SettingsError, SourceError, SourceNotAllowedError, UndecodablePictureError
-from worker.images.reader import verify_sha256
+from worker.images.sources.reader import verify_sha256
 from worker.settings import Settings
-from worker.wiring.parts import image_reader
+from worker.wiring.components import image_reader
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import pytest
 import trustme
 from support.web import serving
 
-from worker.domain.url import Url
+from worker.concurrency.deadline import Deadline
+from worker.domain.submissions.url import Url
 from worker.errors import AddressNotAllowedError, RemoteUnavailableError, SourceNotAllowedError
-from worker.images.download import Download
 from worker.images.limits import Limits
+from worker.images.sources.download import Download
 from worker.network.address_guard import AddressGuard, AllowedHosts
-from worker.network.deadline import Deadline
 from worker.network.http import GuardedHttp
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000, max_side=100, max_frames=4)

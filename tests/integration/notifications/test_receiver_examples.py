@@ -19,16 +19,16 @@ from support.review_desk import ADA, BOB, LEA, Desk
 
 from worker.client.producer import Producer
 from worker.demo.processes import running, wait_until
-from worker.domain.event_type import EventType
-from worker.domain.policy import Action
-from worker.domain.verdict import Answer
+from worker.domain.operations.event_type import EventType
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.verdict import Answer
 from worker.notifications.example_events import example_event
 from worker.notifications.signature import new_secret
 from worker.settings import Settings
-from worker.store import outbox
-from worker.store.column_types import utc_now
-from worker.store.tables import OutboxRow
-from worker.wiring.telling import open_deliverer, sample_event_sender
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import OutboxRow
+from worker.store.notifications import outbox
+from worker.wiring.notifications import open_deliverer, sample_event_sender
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 GOLDEN = Path(__file__).parents[2] / "golden" / "events"

@@ -11,8 +11,8 @@ from support.store_records import record, submission
 
 from worker import resources
 from worker.errors import DatabaseUnavailableError
-from worker.store import migration_steps, schema
-from worker.store.database import Database
+from worker.store.engine.database import Database
+from worker.store.upgrade import migration_steps, schema
 
 ADD_COLUMN = 'op.add_column("submissions", sa.Column("grape", sa.Text))\n    op.execute("SELECT 1")'
 INDEX = """
@@ -32,7 +32,7 @@ def prepare(steps):
 def impatient(monkeypatch):
     monkeypatch.setattr(migration_steps, "PAUSES", (0.1, 0.1))
     monkeypatch.setattr(migration_steps, "INDEX_WAIT_SECONDS", 0.5)
-    monkeypatch.setattr("worker.store.database.MIGRATION_LOCK_TIMEOUT", "200ms")
+    monkeypatch.setattr("worker.store.engine.database.MIGRATION_LOCK_TIMEOUT", "200ms")
 
 
 @pytest.fixture

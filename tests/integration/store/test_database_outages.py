@@ -12,10 +12,11 @@ from support.deployment import wait_for
 from support.store_records import record, submission
 
 from worker.errors import DatabaseUnavailableError, TransactionGivenUpError
-from worker.store import schema, submissions
-from worker.store.database import Database
-from worker.store.tables import SubmissionRow
-from worker.store.updating import update_submissions
+from worker.store.engine.database import Database
+from worker.store.engine.tables import SubmissionRow
+from worker.store.engine.updating import update_submissions
+from worker.store.submissions import submissions
+from worker.store.upgrade import schema
 
 
 @contextmanager

@@ -5,9 +5,10 @@ from faults.oracle import Expectation, examine, read_facts
 from sqlalchemy import update
 from support.store_records import OTHER_VERSION, record, submission
 
-from worker.store import outbox, submissions
-from worker.store.column_types import utc_now
-from worker.store.tables import SubmissionRow
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import SubmissionRow
+from worker.store.notifications import outbox
+from worker.store.submissions import submissions
 
 PROMISED = ["load.plain.0", "load.plain.1"]
 

@@ -7,8 +7,8 @@ import numpy as np
 from sqlalchemy import update
 from support.store_records import FACTS
 
-from worker.store import embeddings
-from worker.store.tables import EmbeddingRow
+from worker.store.decisions import embeddings
+from worker.store.engine.tables import EmbeddingRow
 
 
 def keep(database, number, model_digest, *, frames=1):

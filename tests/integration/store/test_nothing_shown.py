@@ -8,9 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from worker.errors import DatabaseUnavailableError
-from worker.logs import DiscreetRecord
-from worker.store.database import Database
-from worker.store.tables import ReviewerRow, SubmissionRow
+from worker.observability.logs import DiscreetRecord
+from worker.store.engine.database import Database
+from worker.store.engine.tables import ReviewerRow, SubmissionRow
 
 SECRET = "5ec7e7-signature"
 REVIEWER = {"name": "ada", "role": "reviewer", "opt_outs": [], "password_hash": f"$argon2id$v=19${SECRET}"}

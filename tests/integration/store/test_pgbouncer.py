@@ -12,8 +12,9 @@ from support.postgres import PostgresServer
 from support.store_records import record, submission
 
 from worker.errors import DatabaseUnavailableError
-from worker.store import decisions, schema
-from worker.store.database import Database
+from worker.store.decisions import decisions
+from worker.store.engine.database import Database
+from worker.store.upgrade import schema
 
 PROGRAMS = pgbouncers()
 THREADS = 12

@@ -12,46 +12,42 @@ from support.filled import DEFAULT, MEME, MODEL, STICKERS, fill
 from support.statements import statements
 from support.visited import visited
 
-from worker.domain.policy import Action
-from worker.domain.review import ReviewKind
-from worker.domain.reviewer import Reviewer
-from worker.domain.verdict import Answer
+from worker.domain.accounts.reviewer import Reviewer
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import ReviewKind
+from worker.domain.reviews.verdict import Answer
 from worker.errors import UsageError
-from worker.store import (
-    archive,
+from worker.store.decisions import decision_search, decisions, embeddings, shadow_decisions
+from worker.store.decisions.decision_search import Filters, Place
+from worker.store.engine import counting
+from worker.store.engine.column_types import utc_now
+from worker.store.notifications import outbox
+from worker.store.notifications.outbox import EventState
+from worker.store.operations import archive, overview
+from worker.store.operations.archive import Span
+from worker.store.policies import policy_states
+from worker.store.reviews import (
     audit_log,
-    counting,
-    decision_search,
-    decisions,
-    embeddings,
     golden_items,
-    outbox,
-    overview,
-    policy_states,
     review_choice,
     review_counts,
     review_statistics,
     reviews,
-    shadow_decisions,
-    submissions,
     verdicts,
 )
-from worker.store.archive import Span
-from worker.store.column_types import utc_now
-from worker.store.decision_search import Filters, Place
-from worker.store.outbox import EventState
-from worker.store.review_choice import Claimant
-from worker.store.reviews import ReviewFilters
-from worker.usecases import tidy_up
-from worker.usecases.claim_review import ClaimReview
-from worker.usecases.find_submission import FindSubmission
-from worker.usecases.inherit_verdict import Heir, InheritVerdict
-from worker.usecases.last_verdict import LastVerdict
-from worker.usecases.look_at_review import LookAtReview
-from worker.usecases.reverse_verdict import ReverseVerdict
-from worker.usecases.settle_review import SettleReview
-from worker.usecases.submission_history import SubmissionHistory
-from worker.usecases.tidy_up import TidyUp
+from worker.store.reviews.review_choice import Claimant
+from worker.store.reviews.reviews import ReviewFilters
+from worker.store.submissions import submissions
+from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
+from worker.usecases.operations import tidy_up
+from worker.usecases.operations.tidy_up import TidyUp
+from worker.usecases.reviews.claim_review import ClaimReview
+from worker.usecases.reviews.last_verdict import LastVerdict
+from worker.usecases.reviews.look_at_review import LookAtReview
+from worker.usecases.reviews.reverse_verdict import ReverseVerdict
+from worker.usecases.reviews.settle_review import SettleReview
+from worker.usecases.reviews.submission_history import SubmissionHistory
+from worker.usecases.submissions.find_submission import FindSubmission
 
 DECISIONS = 30_000
 #: Rows that one search looks at, and that one count counts, in these tests.

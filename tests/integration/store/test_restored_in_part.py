@@ -5,8 +5,8 @@ from sqlalchemy import text
 from support.store_records import record, submission
 
 from worker.errors import SchemaError
-from worker.store import schema
-from worker.store.database import Database
+from worker.store.engine.database import Database
+from worker.store.upgrade import schema
 
 UNIQUE = "uq_decisions_submission_id_policy_digest"
 

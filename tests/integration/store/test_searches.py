@@ -6,13 +6,14 @@ import pytest
 from sqlalchemy import bindparam, text
 from support.filled import DEFAULT, fill
 
-from worker.domain.policy import Action
-from worker.domain.review import ReviewKind
-from worker.store import decision_search, reviews
-from worker.store.column_types import UtcDateTime, utc_now
-from worker.store.decision_search import Filters
-from worker.store.reviews import ReviewFilters
-from worker.store.tables import PolicyVersionRow
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import ReviewKind
+from worker.store.decisions import decision_search
+from worker.store.decisions.decision_search import Filters
+from worker.store.engine.column_types import UtcDateTime, utc_now
+from worker.store.engine.tables import PolicyVersionRow
+from worker.store.reviews import reviews
+from worker.store.reviews.reviews import ReviewFilters
 
 DECISIONS = 600
 #: What one search looks at, and what a page holds at most.

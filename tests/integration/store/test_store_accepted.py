@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import select, update
 from support.store_records import record, submission
 
-from worker.domain.fingerprint import fingerprint
-from worker.domain.submission import ImageUrl, InlineBytes
-from worker.store import submissions
-from worker.store.column_types import utc_now
-from worker.store.tables import SubmissionRow
+from worker.domain.submissions.fingerprint import fingerprint
+from worker.domain.submissions.submission import ImageUrl, InlineBytes
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import SubmissionRow
+from worker.store.submissions import submissions
 
 SIGNED = replace(submission(), source=ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7"))
 WHOLE = {"kind": "url", "url": SIGNED.source.url}

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from worker.domain.api_key import Scope, new_api_key, split_token
-from worker.store import api_keys
-from worker.store.clock import database_now
-from worker.store.column_types import utc_now
+from worker.domain.accounts.api_key import Scope, new_api_key, split_token
+from worker.store.accounts import api_keys
+from worker.store.engine.clock import database_now
+from worker.store.engine.column_types import utc_now
 
 NEW = new_api_key("platform", [Scope.SUBMIT])
 

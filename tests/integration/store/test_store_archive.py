@@ -21,13 +21,15 @@ from support.store_records import (
     submission,
 )
 
-from worker.domain.decision import Decision
-from worker.domain.policy import Action
-from worker.domain.view import Views
-from worker.store import archive, embeddings, verdicts
-from worker.store.archive import ArchivedSubmission, Span
-from worker.store.database import Database
-from worker.store.tables import DecisionRow
+from worker.domain.moderation.decision import Decision
+from worker.domain.moderation.view import Views
+from worker.domain.policies.policy import Action
+from worker.store.decisions import embeddings
+from worker.store.engine.database import Database
+from worker.store.engine.tables import DecisionRow
+from worker.store.operations import archive
+from worker.store.operations.archive import ArchivedSubmission, Span
+from worker.store.reviews import verdicts
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 EVERYTHING = Span(LONG_AGO)

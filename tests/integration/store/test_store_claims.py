@@ -10,13 +10,14 @@ from sqlalchemy import event, select, update
 from support.store_records import FACTS, OTHER_VERSION, POLICY, record, submission
 
 from worker.client.messages import from_message, source_record, to_message
-from worker.domain.fingerprint import fingerprint
-from worker.domain.submission import ImageUrl, InlineBytes, LocalFile
-from worker.store import claims, overview, submissions
-from worker.store.claims import Arrival, Claim, Release, Standing
-from worker.store.column_types import utc_now
-from worker.store.submissions import PendingSubmission
-from worker.store.tables import SubmissionConflictRow, SubmissionRow
+from worker.domain.submissions.fingerprint import fingerprint
+from worker.domain.submissions.submission import ImageUrl, InlineBytes, LocalFile
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import SubmissionConflictRow, SubmissionRow
+from worker.store.operations import overview
+from worker.store.submissions import claims, submissions
+from worker.store.submissions.claims import Arrival, Claim, Release, Standing
+from worker.store.submissions.submissions import PendingSubmission
 
 CLAIMED = Claim(Standing.CLAIMED, attempts=1)
 SIGNED = replace(submission(), source=ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7"))

@@ -12,11 +12,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from support.store_records import record, submission
 
 from worker.errors import DatabaseUnavailableError, SettingsError, TransactionGivenUpError
-from worker.store import schema, submissions
-from worker.store.address import Address
-from worker.store.database import Database
-from worker.store.failures import named_failures
-from worker.store.tables import SubmissionRow
+from worker.store.engine.address import Address
+from worker.store.engine.database import Database
+from worker.store.engine.failures import named_failures
+from worker.store.engine.tables import SubmissionRow
+from worker.store.submissions import submissions
+from worker.store.upgrade import schema
 
 
 def failure_of(database: Database) -> DatabaseUnavailableError:

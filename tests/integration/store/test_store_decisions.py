@@ -24,13 +24,13 @@ from support.store_records import (
     submission,
 )
 
-from worker.domain.decision import Decision
-from worker.domain.picture import PictureFacts
-from worker.domain.policy import Action
-from worker.domain.view import View, Views
-from worker.store import decision_search, decisions, embeddings, submissions
-from worker.store.database import Database
-from worker.store.tables import (
+from worker.domain.moderation.decision import Decision
+from worker.domain.moderation.picture import PictureFacts
+from worker.domain.moderation.view import View, Views
+from worker.domain.policies.policy import Action
+from worker.store.decisions import decision_search, decisions, embeddings
+from worker.store.engine.database import Database
+from worker.store.engine.tables import (
     DecisionRow,
     EmbeddingRow,
     LabelScoreRow,
@@ -39,6 +39,7 @@ from worker.store.tables import (
     Row,
     SubmissionRow,
 )
+from worker.store.submissions import submissions
 
 THREADS = 8
 

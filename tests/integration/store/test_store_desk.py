@@ -8,25 +8,16 @@ import pytest
 from sqlalchemy import delete, func, select, update
 from support.store_records import record, submission
 
-from worker.domain.policy import Action
-from worker.domain.review import ReviewKind
-from worker.domain.reviewer import Reviewer, Role
-from worker.store import (
-    desk_keys,
-    desk_sessions,
-    leases,
-    login_failures,
-    passwords,
-    review_counts,
-    review_sources,
-    reviewers,
-    reviews,
-    verdicts,
-)
-from worker.store.column_types import utc_now
-from worker.store.tables import DeskSessionRow, LeaseRow, LoginFailureRow, SubmissionRow, VerdictRow
-from worker.usecases.sign_in import SignIn
-from worker.usecases.tidy_up import TidyUp
+from worker.domain.accounts.reviewer import Reviewer, Role
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import ReviewKind
+from worker.store.accounts import desk_keys, desk_sessions, login_failures, passwords, reviewers
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import DeskSessionRow, LeaseRow, LoginFailureRow, SubmissionRow, VerdictRow
+from worker.store.operations import leases
+from worker.store.reviews import review_counts, review_sources, reviews, verdicts
+from worker.usecases.accounts.sign_in import SignIn
+from worker.usecases.operations.tidy_up import TidyUp
 
 ADA = Reviewer("ada", Role.LEAD, frozenset({"gore", "weapons"}), 40)
 WHOLE = {"kind": "url", "url": "https://cdn.example/1.jpg?signature=s3cret"}

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from worker.domain.dropped_message import EXCERPT_CHARACTERS, DroppedMessage, DropReason
-from worker.store import dropped_messages
-from worker.store.column_types import utc_now
+from worker.domain.submissions.dropped_message import EXCERPT_CHARACTERS, DroppedMessage, DropReason
+from worker.store.engine.column_types import utc_now
+from worker.store.submissions import dropped_messages
 
 
 def message(text: bytes | str = "x", reason: DropReason = DropReason.NOT_A_TASK) -> DroppedMessage:

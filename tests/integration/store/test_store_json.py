@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, update
 from support.store_records import record, submission
 
-from worker.store.tables import SubmissionRow
+from worker.store.engine.tables import SubmissionRow
 
 NUMBERS = [1e300, -1e300, 1.7976931348623157e308, 1e16, 1e22, 1e23, 1.2345678901234567e18, 5e-324, 1e-7, -0.0]
 WHOLE = [0, 2**53 + 1, -(2**63), 2**64, 10**300, 10**4000]

@@ -14,9 +14,10 @@ from support.store_records import record, record_everything, submission
 
 from worker import resources
 from worker.errors import SchemaError
-from worker.store import decision_search, schema
-from worker.store.database import Database
-from worker.store.tables import ReviewRow, Row, SubmissionRow
+from worker.store.decisions import decision_search
+from worker.store.engine.database import Database
+from worker.store.engine.tables import ReviewRow, Row, SubmissionRow
+from worker.store.upgrade import schema
 
 REVISIONS = [
     script.revision for script in ScriptDirectory.from_config(schema.configuration()).walk_revisions()

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import update
 from support.store_records import record, submission
 
-from worker.store import outbox
-from worker.store.column_types import utc_now
-from worker.store.outbox import EventState
-from worker.store.tables import OutboxRow
-from worker.usecases import tidy_up
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import OutboxRow
+from worker.store.notifications import outbox
+from worker.store.notifications.outbox import EventState
+from worker.usecases.operations import tidy_up
 
 URL = "https://platform.example/moderated?token=5ec7e7"
 TASK = {"task": "posts.moderated", "queue": "posts"}

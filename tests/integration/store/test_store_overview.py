@@ -6,13 +6,15 @@ from datetime import timedelta
 from sqlalchemy import event, text, update
 from support.store_records import ALLOW, record, record_everything, submission
 
-from worker.domain.backlog import Waiting
-from worker.domain.policy import Action
-from worker.domain.review import ReviewKind
-from worker.store import overview, schema, submissions
-from worker.store.column_types import utc_now
-from worker.store.overview import Lately
-from worker.store.tables import DecisionRow, OutboxRow, PolicyStateRow, SubmissionRow
+from worker.domain.operations.backlog import Waiting
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import ReviewKind
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import DecisionRow, OutboxRow, PolicyStateRow, SubmissionRow
+from worker.store.operations import overview
+from worker.store.operations.overview import Lately
+from worker.store.submissions import submissions
+from worker.store.upgrade import schema
 
 
 def backlog(database):

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from support.store_records import OTHER_VERSION, POLICY, record, submission
 
-from worker.domain.policy_state import PolicyState
-from worker.store import policy_states, policy_versions
-from worker.store.tables import PolicyStateRow, PolicyVersionRow
+from worker.domain.policies.policy_state import PolicyState
+from worker.store.engine.tables import PolicyStateRow, PolicyVersionRow
+from worker.store.policies import policy_states, policy_versions
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 GOOD = PolicyState("default", POLICY.digest, shadow=False, in_force_since=NOON)

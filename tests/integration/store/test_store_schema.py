@@ -9,13 +9,14 @@ from sqlalchemy import inspect, text
 from support.store_records import record, submission
 
 from worker.errors import DatabaseUnavailableError, SchemaError
-from worker.store import schema
-from worker.store.database import Database
-from worker.store.tables import Row
+from worker.store.engine.database import Database
+from worker.store.engine.tables import Row
+from worker.store.upgrade import schema
 
 UPGRADE_HERE = """
 import sys
-from worker.store import database, schema
+from worker.store.engine import database
+from worker.store.upgrade import schema
 schema.upgrade(database.Database.connect(sys.argv[1]))
 """
 

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import event, select
 from support.store_records import ALLOW, POLICY, REVIEW, record, submission
 
-from worker.domain.policy import Action
-from worker.store import policy_versions, shadow_decisions
-from worker.store.tables import ReviewRow, ShadowDecisionRow
+from worker.domain.policies.policy import Action
+from worker.store.decisions import shadow_decisions
+from worker.store.engine.tables import ReviewRow, ShadowDecisionRow
+from worker.store.policies import policy_versions
 
 STRICT = replace(POLICY, name="strict")
 BLOCK = replace(REVIEW, action=Action.BLOCK, reason="weapons 0.97", flagged=("weapons", "alcohol"))

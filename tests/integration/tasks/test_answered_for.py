@@ -12,12 +12,13 @@ from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded
 
 from worker.client import InlineBytes, LocalFile, Submission
-from worker.metrics import WebMetrics
+from worker.observability.metrics import WebMetrics
 from worker.policy_files.parser import read_policy
-from worker.store import outbox, submissions
-from worker.store.tables import SubmissionRow
-from worker.usecases.accept_submissions import AcceptSubmissions
-from worker.usecases.publish_submissions import PublishSubmissions
+from worker.store.engine.tables import SubmissionRow
+from worker.store.notifications import outbox
+from worker.store.submissions import submissions
+from worker.usecases.submissions.accept_submissions import AcceptSubmissions
+from worker.usecases.submissions.publish_submissions import PublishSubmissions
 
 CAT = encoded(drawing(40, 40), "PNG")
 WEBHOOK = "https://platform.example/moderated"

@@ -8,7 +8,7 @@ from support.pgbouncer import IGNORING_OPTIONS, pgbouncers, running_pgbouncer
 from support.pictures import RED, encoded
 
 from worker.client import LocalFile
-from worker.store.tables import DecisionRow, SubmissionRow
+from worker.store.engine.tables import DecisionRow, SubmissionRow
 
 PROGRAMS = pgbouncers()
 UPLOADS = 300

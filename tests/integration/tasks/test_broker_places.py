@@ -17,7 +17,7 @@ from support.pictures import drawing, encoded
 from worker.client import Client, InlineBytes
 from worker.demo.redis_server import _executable
 from worker.errors import BrokerUnavailableError
-from worker.web.rate_limit import RateLimit
+from worker.web.http.rate_limit import RateLimit
 
 CAT = encoded(drawing(40, 40), "PNG")
 PASSWORD = "p#a/b@c:d%e?f"

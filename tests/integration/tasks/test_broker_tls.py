@@ -12,7 +12,7 @@ from support.tls import Authority
 from worker.bench.private_queue import private_queue
 from worker.client import Client, InlineBytes
 from worker.errors import BrokerUnavailableError
-from worker.web.rate_limit import RateLimit
+from worker.web.http.rate_limit import RateLimit
 
 CAT = encoded(drawing(40, 40), "PNG")
 

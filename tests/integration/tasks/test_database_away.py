@@ -5,7 +5,7 @@ from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded
 
 from worker.client import InlineBytes
-from worker.store.tables import DecisionRow
+from worker.store.engine.tables import DecisionRow
 
 CAT = encoded(drawing(40, 40), "PNG")
 

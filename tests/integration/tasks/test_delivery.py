@@ -17,8 +17,9 @@ from worker.client import InlineBytes, LocalFile
 from worker.client.messages import TASK
 from worker.demo.stage import PICTURES
 from worker.policy_files.parser import read_policy
-from worker.store import decisions, submissions
-from worker.store.tables import EmbeddingRow
+from worker.store.decisions import decisions
+from worker.store.engine.tables import EmbeddingRow
+from worker.store.submissions import submissions
 
 PIZZA = (PICTURES / "pizza.jpg").read_bytes()
 SWORDS = (PICTURES / "crossed-swords.webp").read_bytes()

@@ -13,8 +13,8 @@ from support.pictures import drawing, encoded
 
 from worker.client.messages import TASK
 from worker.demo.redis_server import _free_port
-from worker.domain.dropped_message import DroppedMessage, DropReason
-from worker.store import dropped_messages
+from worker.domain.submissions.dropped_message import DroppedMessage, DropReason
+from worker.store.submissions import dropped_messages
 
 CAT = encoded(drawing(40, 40), "PNG")
 SECRET = "hunter2"

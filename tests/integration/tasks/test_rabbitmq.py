@@ -14,7 +14,7 @@ from support.web_api import Api, make_key, serving_api
 
 from worker.client import Client, InlineBytes, LocalFile, Submission
 from worker.errors import BrokerUnavailableError
-from worker.store.tables import DecisionRow
+from worker.store.engine.tables import DecisionRow
 
 PROGRAM = rabbitmq_server()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no rabbitmq-server is installed")

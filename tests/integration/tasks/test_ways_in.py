@@ -18,9 +18,10 @@ from support.web import serving
 from worker.client import ImageUrl, InlineBytes, LocalFile, StoredObject, Submission, new_submission_id
 from worker.client.messages import TASK_MANY, to_message
 from worker.demo.stage import PICTURES
-from worker.store import review_sources, submissions
-from worker.store.column_types import utc_now
-from worker.store.tables import ReviewRow, SubmissionRow
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import ReviewRow, SubmissionRow
+from worker.store.reviews import review_sources
+from worker.store.submissions import submissions
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 PIZZA = (PICTURES / "pizza.jpg").read_bytes()

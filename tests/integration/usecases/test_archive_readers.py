@@ -10,17 +10,21 @@ import pytest
 from sqlalchemy import select
 from support.statements import statements
 
-from worker.domain.decision import Decision
-from worker.domain.picture import PictureFacts
-from worker.domain.policy import Action, Label, Policy
-from worker.domain.submission import LocalFile, Submission
+from worker.domain.moderation.decision import Decision
+from worker.domain.moderation.picture import PictureFacts
+from worker.domain.policies.policy import Action, Label, Policy
+from worker.domain.submissions.submission import LocalFile, Submission
 from worker.settings import Settings
-from worker.store import archive, decisions, embeddings, policy_versions, submissions, verdicts
-from worker.store.archive import Span
-from worker.store.tables import VerdictRow
-from worker.usecases.compare_policies import ComparePolicies
-from worker.usecases.hunt_phrase import HuntPhrase
-from worker.wiring.parts import open_encoder
+from worker.store.decisions import decisions, embeddings
+from worker.store.engine.tables import VerdictRow
+from worker.store.operations import archive
+from worker.store.operations.archive import Span
+from worker.store.policies import policy_versions
+from worker.store.reviews import verdicts
+from worker.store.submissions import submissions
+from worker.usecases.policies.compare_policies import ComparePolicies
+from worker.usecases.policies.hunt_phrase import HuntPhrase
+from worker.wiring.components import open_encoder
 
 MODEL = "c" * 64
 CHUNK = 10

@@ -9,12 +9,12 @@ from sqlalchemy import text, update
 from support.statements import statements
 
 from worker.client.messages import source_record, to_message
-from worker.domain.submission import LocalFile, Submission
+from worker.domain.submissions.submission import LocalFile, Submission
 from worker.errors import DatabaseUnavailableError
-from worker.store.claims import Arrival, Release, Standing
-from worker.store.column_types import utc_now
-from worker.store.tables import SubmissionRow
-from worker.usecases.claim_submissions import MAX_HELD_SECONDS, ClaimSubmissions
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import SubmissionRow
+from worker.store.submissions.claims import Arrival, Release, Standing
+from worker.usecases.submissions.claim_submissions import MAX_HELD_SECONDS, ClaimSubmissions
 
 WHAT = Submission("upload-1", LocalFile("upload.png"))
 LATER = Release(counts=True, pause=timedelta(seconds=2))

@@ -12,17 +12,19 @@ from support.decided import add_events, decide
 from support.deployment import wait_for
 from support.receiver import DRIP, DROP, FLOOD, HANG, HOST, SECRET, deliverer, receiving
 
-from worker.domain.callback import WebhookCallback
-from worker.domain.submission import LocalFile, Submission
+from worker.domain.submissions.callback import WebhookCallback
+from worker.domain.submissions.submission import LocalFile, Submission
 from worker.errors import RemoteUnavailableError, UnknownPolicyError
-from worker.logs import hide_queries
 from worker.notifications.signature import new_secret, verify
-from worker.store import decisions, outbox, submissions
-from worker.store.column_types import utc_now
-from worker.store.tables import OutboxRow, SubmissionRow
-from worker.usecases.deliver_events import IN_HAND_PER_RECEIVER, PAUSES, DeliverEvents
-from worker.usecases.refuse_submission import RefuseSubmission
-from worker.web.views import decision_view
+from worker.observability.logs import hide_queries
+from worker.store.decisions import decisions
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import OutboxRow, SubmissionRow
+from worker.store.notifications import outbox
+from worker.store.submissions import submissions
+from worker.usecases.operations.deliver_events import IN_HAND_PER_RECEIVER, PAUSES, DeliverEvents
+from worker.usecases.submissions.refuse_submission import RefuseSubmission
+from worker.web.api.views import decision_view
 
 
 @pytest.fixture
@@ -425,7 +427,7 @@ def fails(_event, callback):
 
 
 def test_it_runs_beside_the_work_until_the_context_ends(database, add, deliver, monkeypatch):
-    monkeypatch.setattr("worker.usecases.deliver_events.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("worker.usecases.operations.deliver_events.LOOK_SECONDS", 0.01)
     with receiving(200) as receiver, deliver(receiver).running():
         add(receiver.url)
         wait_for(lambda: receiver.ids, what="the event")

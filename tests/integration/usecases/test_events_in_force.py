@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import select, text, update
 from support.review_desk import ADA, BOB, LEA, POLICY, Desk
 
-from worker.domain.policy import Action
-from worker.domain.verdict import Answer
-from worker.store import in_force, reviews
-from worker.store.tables import OutboxRow, SubmissionRow
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.verdict import Answer
+from worker.store.engine.tables import OutboxRow, SubmissionRow
+from worker.store.reviews import in_force, reviews
 
 ALLOW = Answer(Action.ALLOW)
 BLOCK = Answer(Action.BLOCK, frozenset({"weapons"}))

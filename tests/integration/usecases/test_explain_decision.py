@@ -9,11 +9,11 @@ from support.pictures import encoded
 
 from worker import resources
 from worker.demo.stage import PICTURES
-from worker.domain.submission import InlineBytes, Submission
+from worker.domain.submissions.submission import InlineBytes, Submission
 from worker.settings import Settings
-from worker.store.database import Database
-from worker.store.tables import DecisionRow, EmbeddingRow, LabelScoreRow
-from worker.wiring.service import open_service
+from worker.store.engine.database import Database
+from worker.store.engine.tables import DecisionRow, EmbeddingRow, LabelScoreRow
+from worker.wiring.worker_service import open_service
 
 SKULL = InlineBytes((PICTURES / "skull-and-candle.jpg").read_bytes())
 with Image.open(PICTURES / "skull-and-candle.jpg") as skull:

@@ -9,22 +9,18 @@ from support.host_clock import host_clock_off_by
 from support.review_desk import ADA, BOB, Desk
 
 import worker
-from worker.domain.policy import Action
-from worker.domain.policy_state import PolicyState
-from worker.domain.reviewer import Reviewer
-from worker.domain.verdict import Answer
+from worker.domain.accounts.reviewer import Reviewer
+from worker.domain.policies.policy import Action
+from worker.domain.policies.policy_state import PolicyState
+from worker.domain.reviews.verdict import Answer
 from worker.errors import ReviewConflictError
-from worker.store import (
-    column_types,
-    decision_search,
-    desk_sessions,
-    login_failures,
-    overview,
-    policy_states,
-    reviewers,
-)
-from worker.store.clock import database_now
-from worker.usecases.last_verdict import LastVerdict
+from worker.store.accounts import desk_sessions, login_failures, reviewers
+from worker.store.decisions import decision_search
+from worker.store.engine import column_types
+from worker.store.engine.clock import database_now
+from worker.store.operations import overview
+from worker.store.policies import policy_states
+from worker.usecases.reviews.last_verdict import LastVerdict
 
 OFF = timedelta(minutes=6)
 HOURS_OFF = timedelta(hours=13)
@@ -32,17 +28,17 @@ HOURS_OFF = timedelta(hours=13)
 MAY_ASK_THE_HOST = {
     "client/client.py",  # when a message was sent, for the age that metrics show
     "client/redis_transport.py",  # as kombu scores what is unacknowledged
-    "images/uploads.py",  # the folder of a day; the age of a file on a disk
+    "images/sources/uploads.py",  # the folder of a day; the age of a file on a disk
     "notifications/webhook.py",  # signs the time of day, as Standard Webhooks says
     "policy_files/intake.py",  # beside a file's own time
     "policy_files/library.py",  # since when, in this process
-    "store/column_types.py",
-    "usecases/moderate_image.py",  # the age of a decision, for metrics and logs
-    "usecases/report_policies.py",  # a process's name
-    "usecases/run_policy_tests.py",
-    "usecases/send_test_event.py",
-    "usecases/survey_deployment.py",  # the time at the head of `moderate status`
-    "web/desk/pages.py",  # pages that show no time of the database's
+    "store/engine/column_types.py",
+    "usecases/moderation/moderate_image.py",  # the age of a decision, for metrics and logs
+    "usecases/policies/report_policies.py",  # a process's name
+    "usecases/policies/run_policy_tests.py",
+    "usecases/operations/send_test_event.py",
+    "usecases/operations/survey_deployment.py",  # the time at the head of `moderate status`
+    "web/desk/rendering/pages.py",  # pages that show no time of the database's
     "wiring/policies.py",
 }
 

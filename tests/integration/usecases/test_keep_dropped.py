@@ -5,10 +5,10 @@ from sqlalchemy import text
 from support.broken_rows import break_rows, mend_rows
 from support.deployment import wait_for
 
-from worker.domain.dropped_message import DropReason
+from worker.domain.submissions.dropped_message import DropReason
 from worker.errors import DatabaseUnavailableError
-from worker.store import dropped_messages
-from worker.usecases.keep_dropped import KeepDropped
+from worker.store.submissions import dropped_messages
+from worker.usecases.submissions.keep_dropped import KeepDropped
 
 
 def kept(database):

@@ -6,11 +6,11 @@ from PIL import Image
 
 from worker import resources
 from worker.demo import stage
-from worker.domain.policy_lint import MIN_PICTURES
-from worker.encoder.transformers_encoder import TransformersEncoder
+from worker.domain.evaluation.policy_lint import MIN_PICTURES
+from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.images.preprocessing import prepare
 from worker.policy_files.parser import parse_policy
-from worker.usecases.lint_policy import LintPolicy
+from worker.usecases.policies.lint_policy import LintPolicy
 
 STICKERS = resources.folder("policies") / "stickers.yaml"
 #: None of them is among the strings that the linter compares with.

@@ -8,17 +8,18 @@ from sqlalchemy import select
 from support.pictures import drawing, encoded
 from support.tables import make_tables
 
-from worker.domain.callback import WebhookCallback
-from worker.domain.submission import InlineBytes, LocalFile, Submission
+from worker.domain.submissions.callback import WebhookCallback
+from worker.domain.submissions.submission import InlineBytes, LocalFile, Submission
 from worker.errors import InvalidSubmissionError, UnknownPolicyError, UsageError
 from worker.resources import folder
 from worker.settings import Settings
-from worker.store import decisions, submissions
-from worker.store.tables import OutboxRow, ReviewRow
-from worker.usecases.record_decisions import RecordDecisions
-from worker.usecases.refuse_submission import RefuseSubmission
-from worker.wiring.parts import open_database
-from worker.wiring.service import Service, open_service
+from worker.store.decisions import decisions
+from worker.store.engine.tables import OutboxRow, ReviewRow
+from worker.store.submissions import submissions
+from worker.usecases.moderation.record_decisions import RecordDecisions
+from worker.usecases.submissions.refuse_submission import RefuseSubmission
+from worker.wiring.components import open_database
+from worker.wiring.worker_service import Service, open_service
 
 PICTURE = encoded(drawing(), "PNG")
 

@@ -11,19 +11,25 @@ import pytest
 from sqlalchemy import select, update
 from support.pictures import drawing, encoded
 
-from worker.domain.audit import is_drawn
-from worker.domain.submission import InlineBytes, LocalFile, Submission
+from worker.domain.reviews.audit import is_drawn
+from worker.domain.submissions.submission import InlineBytes, LocalFile, Submission
 from worker.encoder.phrases import encode_phrases
-from worker.metrics import Metrics
+from worker.observability.metrics import Metrics
 from worker.policy_files import library as library_module
 from worker.policy_files.library import PolicyLibrary
 from worker.settings import Settings
-from worker.store.tables import DecisionRow, LabelScoreRow, PolicyVersionRow, ReviewRow, ShadowDecisionRow
-from worker.usecases.judge_picture import JudgePicture
-from worker.usecases.moderate_image import ModerateImage
-from worker.usecases.recall_embeddings import RecallEmbeddings
-from worker.usecases.record_decisions import RecordDecisions
-from worker.wiring.parts import image_reader, open_decoder, open_encoder
+from worker.store.engine.tables import (
+    DecisionRow,
+    LabelScoreRow,
+    PolicyVersionRow,
+    ReviewRow,
+    ShadowDecisionRow,
+)
+from worker.usecases.moderation.judge_picture import JudgePicture
+from worker.usecases.moderation.moderate_image import ModerateImage
+from worker.usecases.moderation.recall_embeddings import RecallEmbeddings
+from worker.usecases.moderation.record_decisions import RecordDecisions
+from worker.wiring.components import image_reader, open_decoder, open_encoder
 
 PICTURE = InlineBytes(encoded(drawing(), "PNG"))
 #: Every picture reaches a threshold of 0, and none can pass one of 1 by much less than certainty.

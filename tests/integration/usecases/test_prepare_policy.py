@@ -9,8 +9,8 @@ from worker import resources
 from worker.errors import InvalidPolicyError
 from worker.policy_files.parser import parse_policy, read_policy
 from worker.settings import Settings
-from worker.usecases.prepare_policy import PreparePolicy
-from worker.wiring.parts import open_decoder, open_encoder
+from worker.usecases.policies.prepare_policy import PreparePolicy
+from worker.wiring.components import open_decoder, open_encoder
 from worker.wiring.policies import run_policy_tests
 
 CASES = resources.folder("policies") / "cases"

@@ -9,13 +9,13 @@ from support.statements import statements
 from support.store_records import ALLOW, EMBEDDING, FACTS, MODEL_DIGEST, POLICY, REVIEW, WEAPONS, submission
 
 from worker.client import InlineBytes
-from worker.domain.callback import WebhookCallback
-from worker.domain.decision import Decision
-from worker.domain.policy import Action
-from worker.domain.review import ReviewKind
+from worker.domain.moderation.decision import Decision
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import ReviewKind
+from worker.domain.submissions.callback import WebhookCallback
 from worker.policy_files.library import LivePolicy
-from worker.store import decisions, embeddings, verdicts
-from worker.store.tables import (
+from worker.store.decisions import decisions, embeddings
+from worker.store.engine.tables import (
     EmbeddingRow,
     LabelScoreRow,
     OutboxRow,
@@ -23,8 +23,9 @@ from worker.store.tables import (
     ShadowDecisionRow,
     SubmissionRow,
 )
-from worker.usecases.judge_picture import EmbeddedPicture, Judgement
-from worker.usecases.record_decisions import Judged, RecordDecisions
+from worker.store.reviews import verdicts
+from worker.usecases.moderation.judge_picture import EmbeddedPicture, Judgement
+from worker.usecases.moderation.record_decisions import Judged, RecordDecisions
 
 BLOCK = Decision(Action.BLOCK, "weapons 0.99", (replace(WEAPONS, score=0.99),), ("weapons",), severity=4)
 

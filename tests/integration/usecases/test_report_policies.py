@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import text
 from support.deployment import wait_for
 
-from worker.domain.scoring import PhraseVectors
+from worker.domain.moderation.scoring import PhraseVectors
 from worker.policy_files import library as library_module
 from worker.policy_files.library import PolicyLibrary
 from worker.policy_files.parser import parse_policy
-from worker.store import policy_states, policy_versions
-from worker.store.column_types import utc_now
-from worker.store.tables import PolicyStateRow
-from worker.usecases import report_policies as module
-from worker.usecases.report_policies import PolicyReporter, ReportPolicies, process_name
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import PolicyStateRow
+from worker.store.policies import policy_states, policy_versions
+from worker.usecases.policies import report_policies as module
+from worker.usecases.policies.report_policies import PolicyReporter, ReportPolicies, process_name
 
 PROCESS = "host:1:20260101T000000Z"
 

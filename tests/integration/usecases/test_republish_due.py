@@ -10,17 +10,17 @@ from support.deployment import deploy
 
 from worker.client import Client
 from worker.client.messages import to_message
-from worker.domain.submission import InlineBytes, LocalFile, Submission
-from worker.metrics import Metrics, WebMetrics
-from worker.store import outbox
-from worker.store.claims import Arrival
-from worker.store.column_types import utc_now
-from worker.store.tables import SubmissionRow
-from worker.usecases.accept_submissions import AcceptSubmissions
-from worker.usecases.claim_submissions import ClaimSubmissions
-from worker.usecases.publish_pending import PublishPending
-from worker.usecases.publish_submissions import PublishSubmissions
-from worker.usecases.republish_due import RepublishDue
+from worker.domain.submissions.submission import InlineBytes, LocalFile, Submission
+from worker.observability.metrics import Metrics, WebMetrics
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import SubmissionRow
+from worker.store.notifications import outbox
+from worker.store.submissions.claims import Arrival
+from worker.usecases.submissions.accept_submissions import AcceptSubmissions
+from worker.usecases.submissions.claim_submissions import ClaimSubmissions
+from worker.usecases.submissions.publish_pending import PublishPending
+from worker.usecases.submissions.publish_submissions import PublishSubmissions
+from worker.usecases.submissions.republish_due import RepublishDue
 
 FILE = Submission("upload-1", LocalFile("a.jpg"), policy="stickers", reference="post-42", context={"a": 1})
 BYTES = Submission("upload-2", InlineBytes(b"abc"))

@@ -11,17 +11,17 @@ from sqlalchemy import select, update
 from support.deployment import deploy
 
 from worker.client.messages import to_message
-from worker.domain.submission import InlineBytes, LocalFile, Submission
+from worker.domain.submissions.submission import InlineBytes, LocalFile, Submission
 from worker.errors import BrokerUnavailableError
-from worker.metrics import Metrics, WebMetrics
-from worker.store.claims import Arrival, Claim, Standing
-from worker.store.tables import SubmissionRow
-from worker.usecases.accept_submissions import AcceptSubmissions
-from worker.usecases.claim_submissions import ClaimSubmissions
-from worker.usecases.publish_pending import PublishPending
-from worker.usecases.publish_submissions import PublishSubmissions
-from worker.usecases.republish_due import RepublishDue
-from worker.usecases.republish_lost import RepublishLost
+from worker.observability.metrics import Metrics, WebMetrics
+from worker.store.engine.tables import SubmissionRow
+from worker.store.submissions.claims import Arrival, Claim, Standing
+from worker.usecases.submissions.accept_submissions import AcceptSubmissions
+from worker.usecases.submissions.claim_submissions import ClaimSubmissions
+from worker.usecases.submissions.publish_pending import PublishPending
+from worker.usecases.submissions.publish_submissions import PublishSubmissions
+from worker.usecases.submissions.republish_due import RepublishDue
+from worker.usecases.submissions.republish_lost import RepublishLost
 
 FILE = LocalFile("a.jpg")
 

@@ -10,20 +10,20 @@ import pytest
 from sqlalchemy import func, select
 from support.review_desk import ADA, BOB, CLEO, LEA, POLICY, POLICY_TEXT, Desk
 
-from worker.domain.policy import Action
-from worker.domain.review import ClaimToken, ReviewKind
-from worker.domain.reviewer import Reviewer
-from worker.domain.verdict import Answer
+from worker.domain.accounts.reviewer import Reviewer
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import ClaimToken, ReviewKind
+from worker.domain.reviews.verdict import Answer
 from worker.errors import (
     InvalidVerdictError,
     ReviewConflictError,
     ReviewNotAllowedError,
     UnknownReviewError,
 )
-from worker.store import audit_log, reviews
-from worker.store.column_types import utc_now
-from worker.store.reviews import ReviewFilters
-from worker.store.tables import VerdictRow
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import VerdictRow
+from worker.store.reviews import audit_log, reviews
+from worker.store.reviews.reviews import ReviewFilters
 
 ALLOW = Answer(Action.ALLOW)
 EXPIRED = timedelta(seconds=-1)

@@ -5,8 +5,8 @@ import json
 import pytest
 from support.review_desk import LEA, Desk
 
-from worker.domain.policy import Action
-from worker.domain.verdict import Answer
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.verdict import Answer
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ from sqlalchemy import update
 from support.review_desk import ADA, BOB, LEA, Desk
 from support.statements import statements
 
-from worker.domain.agreement import Agreement, Hits
-from worker.domain.policy import Action
-from worker.domain.verdict import Answer
-from worker.store.column_types import utc_now
-from worker.store.review_statistics import DayCount, LabelCount
-from worker.store.reviews import ReviewFilters
-from worker.store.tables import ReviewRow
-from worker.usecases.add_golden_item import AddGoldenItem
-from worker.usecases.retire_golden_item import RetireGoldenItem
-from worker.usecases.review_statistics import ReviewStatistics
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.agreement import Agreement, Hits
+from worker.domain.reviews.verdict import Answer
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import ReviewRow
+from worker.store.reviews.review_statistics import DayCount, LabelCount
+from worker.store.reviews.reviews import ReviewFilters
+from worker.usecases.reviews.add_golden_item import AddGoldenItem
+from worker.usecases.reviews.retire_golden_item import RetireGoldenItem
+from worker.usecases.reviews.review_statistics import ReviewStatistics
 
 ALLOW = Answer(Action.ALLOW)
 WEAPONS = Answer(Action.BLOCK, frozenset({"weapons"}))

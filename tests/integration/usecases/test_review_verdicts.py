@@ -9,22 +9,23 @@ import pytest
 from sqlalchemy import select, text
 from support.review_desk import ADA, BOB, CLEO, LEA, MODEL_DIGEST, POLICY, POLICY_TEXT, Desk
 
-from worker.domain.policy import Action
-from worker.domain.review import ReviewKind
-from worker.domain.reviewer import Reviewer, Role
-from worker.domain.verdict import Answer
+from worker.domain.accounts.reviewer import Reviewer, Role
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import ReviewKind
+from worker.domain.reviews.verdict import Answer
 from worker.errors import (
     InvalidVerdictError,
     ReviewConflictError,
     ReviewNotAllowedError,
     UnknownReviewError,
 )
-from worker.store import appeals, archive, golden_items, review_claims, reviews, verdict_events, verdicts
-from worker.store.archive import Span
-from worker.store.column_types import utc_now
-from worker.store.tables import AuditLogRow, OutboxRow, ReviewRow
-from worker.usecases.add_golden_item import AddGoldenItem
-from worker.usecases.submission_history import SubmissionHistory
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import AuditLogRow, OutboxRow, ReviewRow
+from worker.store.operations import archive
+from worker.store.operations.archive import Span
+from worker.store.reviews import appeals, golden_items, review_claims, reviews, verdict_events, verdicts
+from worker.usecases.reviews.add_golden_item import AddGoldenItem
+from worker.usecases.reviews.submission_history import SubmissionHistory
 
 ALLOW = Answer(Action.ALLOW)
 BLOCK = Answer(Action.BLOCK, frozenset({"weapons"}))

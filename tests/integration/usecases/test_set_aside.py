@@ -9,11 +9,11 @@ from sqlalchemy import select, text, update
 from support.deployment import deploy
 
 from worker.errors import BrokerUnavailableError
-from worker.metrics import Metrics
-from worker.store.column_types import utc_now
-from worker.store.tables import SetAsideMessageRow
-from worker.usecases.republish_set_aside import RepublishSetAside
-from worker.usecases.set_aside import BY_THE_QUEUE, LONGEST_PAUSE, SHORTEST_PAUSE, SetAside
+from worker.observability.metrics import Metrics
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import SetAsideMessageRow
+from worker.usecases.submissions.republish_set_aside import RepublishSetAside
+from worker.usecases.submissions.set_aside import BY_THE_QUEUE, LONGEST_PAUSE, SHORTEST_PAUSE, SetAside
 
 MESSAGE = {"id": "upload-1", "source": {"kind": "bytes", "base64": "YWJj"}, "reference": "\0 \ud800"}
 BROKEN = ValueError("index is corrupted\n[parameters: secret]")

@@ -14,10 +14,12 @@ from sqlalchemy import ColumnDefault, select, update
 from support.broken_rows import break_rows, mend_rows
 from support.statements import statements
 
-from worker.domain.callback import WebhookCallback
-from worker.domain.decision import Decision
-from worker.domain.policy import Action, Label, Policy
-from worker.domain.submission import ImageUrl, LocalFile, Submission
+from worker.concurrency.batching import in_halves
+from worker.concurrency.shared_lock import Gate
+from worker.domain.moderation.decision import Decision
+from worker.domain.policies.policy import Action, Label, Policy
+from worker.domain.submissions.callback import WebhookCallback
+from worker.domain.submissions.submission import ImageUrl, LocalFile, Submission
 from worker.errors import (
     DatabaseUnavailableError,
     InvalidSubmissionError,
@@ -29,17 +31,18 @@ from worker.errors import (
     UnavailableError,
     UnknownPolicyError,
 )
-from worker.gate import Gate
-from worker.gathering import in_halves
-from worker.metrics import Metrics
-from worker.progress import Progress
-from worker.store import column_types, decisions, policy_versions, submissions
-from worker.store.column_types import utc_now
-from worker.store.tables import OutboxRow, SubmissionConflictRow, SubmissionRow
-from worker.usecases import settle_submissions
-from worker.usecases.claim_submissions import RELEASE_AGAIN_SECONDS, ClaimSubmissions
-from worker.usecases.refuse_submission import RefuseSubmission
-from worker.usecases.settle_submissions import SettleSubmissions
+from worker.observability.metrics import Metrics
+from worker.observability.progress import Progress
+from worker.store.decisions import decisions
+from worker.store.engine import column_types
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import OutboxRow, SubmissionConflictRow, SubmissionRow
+from worker.store.policies import policy_versions
+from worker.store.submissions import submissions
+from worker.usecases.moderation import settle_submissions
+from worker.usecases.moderation.settle_submissions import SettleSubmissions
+from worker.usecases.submissions.claim_submissions import RELEASE_AGAIN_SECONDS, ClaimSubmissions
+from worker.usecases.submissions.refuse_submission import RefuseSubmission
 
 POLICY = Policy(name="default", background=("an everyday scene",), labels=(Label("weapons", ("a gun",)),))
 NUMBERS = count()

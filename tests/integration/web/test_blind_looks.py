@@ -10,15 +10,15 @@ from support.desk import desk_rows, scores
 from support.desk_browser import Browser, held_token
 from support.web_api import make_key
 
-from worker.domain.policy import Action
-from worker.domain.review import ReviewKind
-from worker.domain.reviewer import Reviewer, Role
-from worker.domain.verdict import Answer
-from worker.store import review_counts, reviews
-from worker.store.column_types import utc_now
-from worker.store.tables import DecisionRow, ReviewRow, SubmissionRow
+from worker.domain.accounts.reviewer import Reviewer, Role
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import ReviewKind
+from worker.domain.reviews.verdict import Answer
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import DecisionRow, ReviewRow, SubmissionRow
+from worker.store.reviews import review_counts, reviews
+from worker.web.api.service import open_web_service
 from worker.web.app import create_app
-from worker.web.service import open_web_service
 
 LEA = Reviewer("lea", Role.LEAD)
 HOURS_AGO = timedelta(hours=5)

@@ -8,27 +8,21 @@ from support.desk_browser import Browser, held_token, picture_address
 from support.pictures import encoded
 from support.web_api import make_key
 
-from worker.domain.decision import decide_undecodable, decide_unreadable
-from worker.domain.policy import Action
-from worker.domain.review import ReviewKind, place_in_queue
-from worker.domain.reviewer import Reviewer, Role
-from worker.domain.submission import LocalFile, Submission
-from worker.domain.verdict import Answer
+from worker.domain.accounts.reviewer import Reviewer, Role
+from worker.domain.moderation.decision import decide_undecodable, decide_unreadable
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import ReviewKind, place_in_queue
+from worker.domain.reviews.verdict import Answer
+from worker.domain.submissions.submission import LocalFile, Submission
 from worker.errors import ReviewConflictError, UndecodablePictureError
-from worker.store import (
-    decisions,
-    golden_items,
-    in_force,
-    policy_versions,
-    review_statistics,
-    reviews,
-    submissions,
-    verdicts,
-)
-from worker.store.column_types import utc_now
-from worker.store.tables import AuditLogRow, DecisionRow, ReviewRow, VerdictRow
+from worker.store.decisions import decisions
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import AuditLogRow, DecisionRow, ReviewRow, VerdictRow
+from worker.store.policies import policy_versions
+from worker.store.reviews import golden_items, in_force, review_statistics, reviews, verdicts
+from worker.store.submissions import submissions
+from worker.web.api.service import open_web_service
 from worker.web.app import create_app
-from worker.web.service import open_web_service
 
 LEA = Reviewer("lea", Role.LEAD)
 CHANGED = "The picture changed after it was judged"

@@ -11,11 +11,11 @@ from support.desk import DeskRows
 from support.desk_browser import HTML, Browser, form_token, held_token
 from support.web_api import make_key
 
-from worker.domain.reviewer import Role
-from worker.web import appeals, decisions, operations, reviews, submissions
+from worker.domain.accounts.reviewer import Role
+from worker.web.api import appeals, decisions, operations, reviews, submissions
+from worker.web.api.service import open_web_service
 from worker.web.app import create_app
 from worker.web.desk.application import PARTS
-from worker.web.service import open_web_service
 
 #: As they stand in an address.
 CROOKED = ["a%00b", "%ff%fe", "9" * 20, "9" * 5000, "-1", "1e400", "NaN", "%D9%A3"]

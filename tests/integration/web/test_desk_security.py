@@ -14,15 +14,16 @@ from support.desk_browser import HTML, Browser, form_token, held_token, picture_
 from support.pictures import encoded
 
 from worker.client.messages import unrecorded_source
-from worker.domain.reviewer import Role
-from worker.domain.submission import InlineBytes
-from worker.store import passwords, review_claims, review_sources, reviewers, reviews
-from worker.store.column_types import utc_now
-from worker.store.tables import AuditLogRow, DeskSessionRow, LoginFailureRow
+from worker.domain.accounts.reviewer import Role
+from worker.domain.submissions.submission import InlineBytes
+from worker.store.accounts import passwords, reviewers
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import AuditLogRow, DeskSessionRow, LoginFailureRow
+from worker.store.reviews import review_claims, review_sources, reviews
+from worker.web.api.service import open_web_service
 from worker.web.app import create_app
-from worker.web.desk import pictures
 from worker.web.desk.application import PARTS
-from worker.web.service import open_web_service
+from worker.web.desk.pages import pictures
 
 SCRIPT = "<script>alert(1)</script>"
 

@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from worker.web.rate_limit import LocalBuckets, RateLimit
+from worker.web.http.rate_limit import LocalBuckets, RateLimit
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_broker_that_is_no_redis_counts_locally():
 
 def test_tokens_come_back(monkeypatch):
     now = 100.0
-    monkeypatch.setattr("worker.web.rate_limit.time.monotonic", lambda: now)
+    monkeypatch.setattr("worker.web.http.rate_limit.time.monotonic", lambda: now)
     buckets = LocalBuckets(60)
     assert buckets.take("a", 60) == 0
     assert buckets.take("a", 2) == 2

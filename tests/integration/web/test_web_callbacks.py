@@ -9,8 +9,8 @@ from support.web_api import Api, make_key, serving_api
 
 from worker.errors import SettingsError
 from worker.notifications.signature import new_secret
-from worker.store.tables import SubmissionRow
-from worker.web.service import open_web_service
+from worker.store.engine.tables import SubmissionRow
+from worker.web.api.service import open_web_service
 
 FILE = {"kind": "file", "path": "cat.jpg"}
 URL = {"url": "https://platform.example/moderated?token=5ec7e7"}

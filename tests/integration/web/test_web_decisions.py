@@ -8,14 +8,16 @@ from sqlalchemy import update
 from support.deployment import deploy
 from support.web_api import Api, make_key, serving_api
 
-from worker.domain.decision import Decision
-from worker.domain.policy import Action, Label, Policy
-from worker.domain.scoring import LabelScore
-from worker.domain.submission import LocalFile, Submission
-from worker.domain.view import View
-from worker.store import decisions, policy_versions, submissions
-from worker.store.column_types import utc_now
-from worker.store.tables import DecisionRow
+from worker.domain.moderation.decision import Decision
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.moderation.view import View
+from worker.domain.policies.policy import Action, Label, Policy
+from worker.domain.submissions.submission import LocalFile, Submission
+from worker.store.decisions import decisions
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import DecisionRow
+from worker.store.policies import policy_versions
+from worker.store.submissions import submissions
 
 WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "an everyday scene", 0.25, view=View(frame=1))
 POLICY = Policy("default", ("an everyday scene",), (Label("weapons", ("a handgun",), severity=4),))

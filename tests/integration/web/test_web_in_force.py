@@ -5,9 +5,9 @@ from support.deployment import deploy
 from support.review_desk import ADA, BOB, Desk
 from support.web_api import Api, make_key, serving_api
 
-from worker.domain.policy import Action
-from worker.domain.verdict import Answer
-from worker.store import submissions
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.verdict import Answer
+from worker.store.submissions import submissions
 
 ALLOW = Answer(Action.ALLOW)
 BLOCK = Answer(Action.BLOCK, frozenset({"weapons"}))

@@ -5,10 +5,10 @@ from support.deployment import deploy
 from support.review_desk import LEA, Desk
 from support.web_api import Api, make_key, serving_api
 
-from worker.domain.api_key import Scope
-from worker.domain.policy import Action
-from worker.domain.verdict import Answer
-from worker.usecases.add_golden_item import AddGoldenItem
+from worker.domain.accounts.api_key import Scope
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.verdict import Answer
+from worker.usecases.reviews.add_golden_item import AddGoldenItem
 
 BLOCK = Answer(Action.BLOCK, frozenset({"weapons"}))
 

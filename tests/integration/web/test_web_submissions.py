@@ -16,21 +16,22 @@ from support.deployment import deploy
 from support.web_api import Api, make_key, serving_api
 
 from worker.demo.stage import PICTURES
-from worker.domain.api_key import Scope
-from worker.domain.policy_state import PolicyState
-from worker.domain.submission import ImageUrl, LocalFile, Submission
-from worker.images.uploads import KeptPicture, Uploads
-from worker.logs import hide_queries
-from worker.metrics import Metrics
+from worker.domain.accounts.api_key import Scope
+from worker.domain.policies.policy_state import PolicyState
+from worker.domain.submissions.submission import ImageUrl, LocalFile, Submission
+from worker.images.sources.uploads import KeptPicture, Uploads
+from worker.observability.logs import hide_queries
+from worker.observability.metrics import Metrics
 from worker.policy_files.parser import parse_policy
-from worker.store import policy_states, policy_versions, submissions
-from worker.store.column_types import utc_now
-from worker.store.tables import SubmissionRow
-from worker.usecases.publish_pending import PublishPending
-from worker.usecases.publish_submissions import PublishSubmissions
-from worker.usecases.republish_due import RepublishDue
-from worker.usecases.sweep_uploads import SweepUploads
-from worker.wiring.parts import limits_of
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.tables import SubmissionRow
+from worker.store.policies import policy_states, policy_versions
+from worker.store.submissions import submissions
+from worker.usecases.operations.sweep_uploads import SweepUploads
+from worker.usecases.submissions.publish_pending import PublishPending
+from worker.usecases.submissions.publish_submissions import PublishSubmissions
+from worker.usecases.submissions.republish_due import RepublishDue
+from worker.wiring.components import limits_of
 
 PIZZA = (PICTURES / "pizza.jpg").read_bytes()
 DIGEST = hashlib.sha256(PIZZA).hexdigest()
@@ -96,7 +97,7 @@ def test_the_trace_of_a_request_is_kept_with_what_it_brings(deployment, api, cap
     kept = {name: row(deployment, name).traceparent for name in ("single", "form", "many-1", "many-2")}
     assert set(kept.values()) == {TRACE}
     assert (row(deployment, "none").traceparent, row(deployment, "wrong").traceparent) == (None, None)
-    requests = [record for record in caplog.records if record.name == "worker.web.request_log"]
+    requests = [record for record in caplog.records if record.name == "worker.web.http.request_log"]
     assert [record.traceparent for record in requests] == [TRACE] * 3 + [None] * 2
 
 
@@ -355,7 +356,7 @@ def test_while_the_tables_are_away_it_is_503_and_says_nothing_about_us(deploymen
 
 
 def test_every_answer_has_the_id_that_the_log_has(api, caplog):
-    caplog.set_level("INFO", "worker.web.request_log")
+    caplog.set_level("INFO", "worker.web.http.request_log")
     answer = api.get("/v1/submissions/none", headers={"X-Request-ID": "abc-1"})
     assert answer.headers["X-Request-ID"] == answer.json()["request_id"] == "abc-1"
     forged = api.get("/healthz?signature=5ec7e7", headers={"X-Request-ID": "a b"})
@@ -365,7 +366,7 @@ def test_every_answer_has_the_id_that_the_log_has(api, caplog):
 
 
 def test_a_mistake_of_ours_is_a_problem_without_a_traceback(api, monkeypatch):
-    monkeypatch.setattr("worker.web.submissions.submission_view", lambda _: 1 / 0)
+    monkeypatch.setattr("worker.web.api.submissions.submission_view", lambda _: 1 / 0)
     answer = api.post("/v1/submissions", json={"source": URL}, headers={"X-Request-ID": "abc-2"})
     assert (answer.status_code, answer.json()["detail"]) == (500, "the service failed")
     assert answer.json()["request_id"] == "abc-2"

@@ -3,7 +3,7 @@
 import pytest
 
 from worker.bench.worker_metrics import Total, WorkerMetrics
-from worker.metrics import Metrics
+from worker.observability.metrics import Metrics
 
 
 def test_stages_and_passes_are_read_and_counted_from_a_moment_on():

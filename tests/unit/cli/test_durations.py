@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import typer
 
-from worker.cli.durations import parse_since, short
+from worker.cli.terminal.durations import parse_since, short
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.cli.stacked_bar import bar, cells, sign
+from worker.cli.terminal.stacked_bar import bar, cells, sign
 
 amounts = st.lists(st.floats(-10, 1000), min_size=1, max_size=7)
 

@@ -18,7 +18,7 @@ from worker.client.messages import (
     to_many_message,
     to_message,
 )
-from worker.domain.submission import ImageUrl, InlineBytes, LocalFile, StoredObject, Submission
+from worker.domain.submissions.submission import ImageUrl, InlineBytes, LocalFile, StoredObject, Submission
 from worker.errors import InvalidSubmissionError
 
 GOOD = {"id": "post-42", "source": {"kind": "file", "path": "cat.jpg"}}

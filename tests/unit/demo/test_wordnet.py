@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.demo.training.wordnet import WordNet
+from training.wordnet import WordNet
 
 DATA = """\
   1 This software and database is being provided to you, the LICENSEE, by Princeton University.
@@ -41,7 +41,7 @@ def test_the_kind_chooses_among_meanings(wordnet):
 
 
 def test_broader_meanings_leave_out_the_abstract_top(wordnet, monkeypatch):
-    monkeypatch.setattr("worker.demo.training.wordnet.MIN_DEPTH", 1)
+    monkeypatch.setattr("training.wordnet.MIN_DEPTH", 1)
     assert list(wordnet.broader(3, levels=3)) == [2]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.agreement import Agreement, Hits, agreement, hits
+from worker.domain.reviews.agreement import Agreement, Hits, agreement, hits
 
 ANSWERS = st.sampled_from(["allow", "block", "review"])
 PAIRS = st.lists(st.tuples(ANSWERS, ANSWERS), max_size=40)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.domain.api_key import Scope, new_api_key, split_token
+from worker.domain.accounts.api_key import Scope, new_api_key, split_token
 from worker.errors import UsageError
 
 

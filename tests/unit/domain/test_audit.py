@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.audit import audit_probability, is_drawn
-from worker.domain.decision import Decision
-from worker.domain.policy import Action, Label, Policy
+from worker.domain.moderation.decision import Decision
+from worker.domain.policies.policy import Action, Label, Policy
+from worker.domain.reviews.audit import audit_probability, is_drawn
 
 POLICY = Policy("posts", ("a person",), (Label("weapons", ("a handgun",)),), share_of_allowed=0.1)
 ALLOWED = Decision(Action.ALLOW, "")

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from worker.domain.backtest import ACTIONS, Backtest, Judged, widened
-from worker.domain.comparison import BINS, Change, Tally, days_of
-from worker.domain.decision import decide
-from worker.domain.policy import Action, Label, Policy
-from worker.domain.scoring import PhraseVectors, score
-from worker.domain.seen import WHOLE, Seen
+from worker.domain.evaluation.backtest import ACTIONS, Backtest, Judged, widened
+from worker.domain.evaluation.comparison import BINS, Change, Tally, days_of
+from worker.domain.moderation.decision import decide
+from worker.domain.moderation.scoring import PhraseVectors, score
+from worker.domain.moderation.seen import WHOLE, Seen
+from worker.domain.policies.policy import Action, Label, Policy
 
 DIMENSION = 6
 PHRASES = [f"phrase {n}" for n in range(10)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.domain.callback import CeleryCallback, WebhookCallback, callback_of, callback_record
+from worker.domain.submissions.callback import CeleryCallback, WebhookCallback, callback_of, callback_record
 from worker.errors import InvalidSubmissionError
 
 URL = "https://platform.example/moderated?token=5ec7e7"

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from worker.domain.comparison import BINS, Agreement, Change, Tally
-from worker.domain.policy import Label, Policy
+from worker.domain.evaluation.comparison import BINS, Agreement, Change, Tally
+from worker.domain.policies.policy import Label, Policy
 
 
 def test_the_larger_change_has_the_larger_size():

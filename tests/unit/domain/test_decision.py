@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.decision import decide, decide_undecodable, decide_unreadable, hold_back
-from worker.domain.picture import PictureFacts
-from worker.domain.policy import Action, Label, Policy
-from worker.domain.review import ReviewKind, kind_of_review, priority
-from worker.domain.scoring import LabelScore
-from worker.domain.seen import WHOLE, Seen
-from worker.domain.view import FIRST, View
+from worker.domain.moderation.decision import decide, decide_undecodable, decide_unreadable, hold_back
+from worker.domain.moderation.picture import PictureFacts
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.moderation.seen import WHOLE, Seen
+from worker.domain.moderation.view import FIRST, View
+from worker.domain.policies.policy import Action, Label, Policy
+from worker.domain.reviews.review import ReviewKind, kind_of_review, priority
 from worker.errors import UndecodableKind, UndecodablePictureError
 
 WEAPONS = Label("weapons", ("a handgun",), review=0.5, block=0.9, severity=4)

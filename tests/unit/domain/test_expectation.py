@@ -2,10 +2,10 @@
 
 import pytest
 
-from worker.domain.decision import Decision, decide, decide_undecodable
-from worker.domain.expectation import decisive_scores, in_words, meets
-from worker.domain.policy import Action, Label, Policy, PolicyTest
-from worker.domain.scoring import LabelScore
+from worker.domain.evaluation.expectation import decisive_scores, in_words, meets
+from worker.domain.moderation.decision import Decision, decide, decide_undecodable
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.policies.policy import Action, Label, Policy, PolicyTest
 from worker.errors import UndecodablePictureError
 
 POLICY = Policy(

@@ -4,9 +4,9 @@
 
 import pytest
 
-from worker.domain import legibility
-from worker.domain.legibility import lint_legibility, words_of
-from worker.domain.policy import Label, Policy
+from worker.domain.evaluation import legibility
+from worker.domain.evaluation.legibility import lint_legibility, words_of
+from worker.domain.policies.policy import Label, Policy
 
 VOCABULARY = frozenset({"handgun", "knife", "kitchen", "photo", "cigarette", "sword"})
 

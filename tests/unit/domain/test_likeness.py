@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.likeness import nearly_same
+from worker.domain.moderation.likeness import nearly_same
 
 
 def unit(*rows):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from worker.domain.policy import Action, Label, Policy, PolicyTest, Reviewing
+from worker.domain.policies.policy import Action, Label, Policy, PolicyTest, Reviewing
 from worker.errors import UndecodableKind
 
 POLICY = Policy(

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from worker.domain.policy import Label, Policy
-from worker.domain.policy_lint import (
+from worker.domain.evaluation.policy_lint import (
     COLLAPSED,
     INSIDE,
     MIN_PICTURES,
@@ -15,7 +14,8 @@ from worker.domain.policy_lint import (
     lint_on_pictures,
     lint_phrases,
 )
-from worker.domain.scoring import PhraseVectors
+from worker.domain.moderation.scoring import PhraseVectors
+from worker.domain.policies.policy import Label, Policy
 
 AXES = ("gun", "beer", "person", "toy", "sky")
 

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from worker.domain.decision import Decision
-from worker.domain.policy import Action
-from worker.domain.rederivation import differences
-from worker.domain.scoring import MOST_SCORES, LabelScore
+from worker.domain.moderation.decision import Decision
+from worker.domain.moderation.rederivation import differences
+from worker.domain.moderation.scoring import MOST_SCORES, LabelScore
+from worker.domain.policies.policy import Action
 
 WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "a person", 0.25)
 MADE = Decision(Action.REVIEW, "weapons 0.75", (WEAPONS,), ("weapons",), severity=4)

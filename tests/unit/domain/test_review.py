@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.decision import Decision, decide
-from worker.domain.policy import Action, Label, Policy, Reviewing
-from worker.domain.review import ReviewKind, kind_of_review, order_of, place_in_queue, priority
-from worker.domain.scoring import LabelScore
+from worker.domain.moderation.decision import Decision, decide
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.policies.policy import Action, Label, Policy, Reviewing
+from worker.domain.reviews.review import ReviewKind, kind_of_review, order_of, place_in_queue, priority
 
 
 def flagged(severity: int, *scores: float) -> Decision:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.decision import decide
-from worker.domain.policy import Label, Policy
-from worker.domain.scoring import PhraseVectors, Scorer, rank_labels, score, score_pairs, sigmoid
-from worker.domain.view import Views
+from worker.domain.moderation.decision import decide
+from worker.domain.moderation.scoring import PhraseVectors, Scorer, rank_labels, score, score_pairs, sigmoid
+from worker.domain.moderation.view import Views
+from worker.domain.policies.policy import Label, Policy
 
 DIMENSION = 6
 PHRASES = [f"phrase {n}" for n in range(12)]

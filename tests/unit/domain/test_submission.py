@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.callback import CeleryCallback, WebhookCallback
-from worker.domain.submission import (
+from worker.domain.submissions.callback import CeleryCallback, WebhookCallback
+from worker.domain.submissions.submission import (
     MAX_CONTEXT_BYTES,
     MAX_CONTEXT_DEPTH,
     MAX_INLINE_BYTES,

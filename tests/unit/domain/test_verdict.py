@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.policy import Action, Label, Policy, Reviewing
-from worker.domain.verdict import Answer, check_answer, is_looked_at_twice, second_look_share
+from worker.domain.policies.policy import Action, Label, Policy, Reviewing
+from worker.domain.reviews.verdict import Answer, check_answer, is_looked_at_twice, second_look_share
 from worker.errors import InvalidVerdictError
 
 LABELS = (

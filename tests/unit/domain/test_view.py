@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.domain.picture import PictureFacts
-from worker.domain.view import View, Views
+from worker.domain.moderation.picture import PictureFacts
+from worker.domain.moderation.view import View, Views
 
 VIEWS = st.builds(Views, st.integers(1, 64), st.integers(1, 8), st.integers(1, 2), st.booleans())
 

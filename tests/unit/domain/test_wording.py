@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.domain.wording import age, counted, up_to
+from worker.domain.evaluation.wording import age, counted, up_to
 
 
 @pytest.mark.parametrize(

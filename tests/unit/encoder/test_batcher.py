@@ -4,7 +4,7 @@ from threading import Event, Semaphore
 import numpy as np
 import pytest
 
-from worker.encoder.batcher import Batcher
+from worker.encoder.batching_encoder import Batcher
 from worker.errors import UnavailableError
 from worker.images.preprocessing import Preprocessing
 

@@ -8,9 +8,10 @@ from PIL import Image, ImageCms
 from support.pictures import BLUE, GREEN, RED, WHITE, animation, drawing, encoded, png_header
 
 from worker.errors import UndecodablePictureError
-from worker.images.decoding import decoder, profiles
+from worker.images.colours import profiles
+from worker.images.colours.profiles import SRGB_PRIMARIES, gamma_profile
+from worker.images.decoding import decoder
 from worker.images.decoding.decoder import FORMATS, decode
-from worker.images.decoding.profiles import SRGB_PRIMARIES, gamma_profile
 from worker.images.limits import Limits
 
 # As in a worker, where Pillow's warnings are ignored.

@@ -10,8 +10,8 @@ from PIL import Image, ImageCms
 from support.pictures import PNG_SIGNATURE, drawing, encoded, png_chunk
 
 from worker.errors import UndecodablePictureError
+from worker.images.colours.profiles import cicp_profile, gamma_profile
 from worker.images.decoding.decoder import FORMATS, decode
-from worker.images.decoding.profiles import cicp_profile, gamma_profile
 from worker.images.limits import Limits
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")

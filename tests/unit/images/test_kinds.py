@@ -9,7 +9,7 @@ from support.pictures import drawing, encoded
 
 from worker.errors import UndecodableKind
 from worker.images.decoding.decoder import FORMATS
-from worker.images.decoding.kinds import is_judged, kind_of
+from worker.images.formats.kinds import is_judged, kind_of
 
 
 def zipped(first):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from worker.errors import RemoteUnavailableError, SourceMissingError, SourceUnavailableError
-from worker.images.outages import REMIND_SECONDS, TRY_SECONDS, Outages
+from worker.images.sources.outages import REMIND_SECONDS, TRY_SECONDS, Outages
 
 STORE = "the object store uploads"
 

@@ -7,7 +7,7 @@ import pytest
 
 from worker.errors import UnavailableError, UndecodablePictureError
 from worker.images.limits import Limits
-from worker.images.uploads import Uploads
+from worker.images.sources.uploads import Uploads
 
 DATA = b"a picture"
 

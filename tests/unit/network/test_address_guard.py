@@ -2,10 +2,10 @@
 
 import pytest
 
-from worker.domain.url import Url
+from worker.concurrency.deadline import Deadline
+from worker.domain.submissions.url import Url
 from worker.errors import AddressNotAllowedError, RemoteUnavailableError, SettingsError
 from worker.network.address_guard import AddressGuard, AllowedHosts
-from worker.network.deadline import Deadline
 
 ANY = AllowedHosts(any_public=True)
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from worker.network.deadline import Deadline
+from worker.concurrency.deadline import Deadline
 
 
 def test_what_is_left_shrinks_and_then_there_is_nothing():

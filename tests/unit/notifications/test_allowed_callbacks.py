@@ -2,13 +2,13 @@
 
 import pytest
 
-from worker.domain.callback import CeleryCallback, WebhookCallback
+from worker.domain.submissions.callback import CeleryCallback, WebhookCallback
 from worker.errors import CallbackNotAllowedError, SettingsError
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.notifications.allowed_callbacks import NOBODY, AllowedCallbacks, AllowedNames
 from worker.notifications.signature import new_secret
 from worker.settings import Settings
-from worker.wiring.telling import allowed_callbacks, default_callback
+from worker.wiring.notifications import allowed_callbacks, default_callback
 
 URL = WebhookCallback("https://platform.example/moderated?token=5ec7e7")
 TASK = CeleryCallback("posts.moderated", "posts")

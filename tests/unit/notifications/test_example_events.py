@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from worker.domain.event_type import EventType
+from worker.domain.operations.event_type import EventType
 from worker.notifications.events import as_body
 from worker.notifications.example_events import example_event
 from worker.web.app import create_app

@@ -9,7 +9,7 @@ import pytest
 from worker.policy_files.findings import Findings
 from worker.policy_files.hints import add_hints
 from worker.policy_files.parser import parse_policy
-from worker.policy_files.quotation import quotes_around
+from worker.policy_files.text.quotation import quotes_around
 
 TEXT = """name: p
 templates: ["a photo of {}"]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from worker.errors import InvalidPolicyError
-from worker.policy_files.json_schema import json_schema
 from worker.policy_files.parser import parse_policy
+from worker.policy_files.rules.json_schema import json_schema
 
 POLICIES = Path(__file__).parents[3] / "policies"
 VALIDATOR = Draft202012Validator(json_schema())

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worker.domain import policy_lint
-from worker.domain.policy import Label, Policy
-from worker.domain.scoring import PhraseVectors
-from worker.policy_files import findings, invisible
+from worker.domain.evaluation import policy_lint
+from worker.domain.moderation.scoring import PhraseVectors
+from worker.domain.policies.policy import Label, Policy
+from worker.policy_files import findings
 from worker.policy_files.findings import Findings
-from worker.policy_files.problems import MAX_SHOWN_PROBLEMS, Problems
+from worker.policy_files.yaml_text import invisible
+from worker.policy_files.yaml_text.problems import MAX_SHOWN_PROBLEMS, Problems
 
 HEAD = "name: p\nbackground: [a person]\nlabels:\n  w:\n    prompts:\n"
 COUNT = 300

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from worker.domain.scoring import PhraseVectors
-from worker.domain.stored_policy import StoredPolicy
+from worker.domain.moderation.scoring import PhraseVectors
+from worker.domain.policies.stored_policy import StoredPolicy
 from worker.errors import InvalidPolicyError, SettingsError, UnavailableError, UnknownPolicyError
 from worker.policy_files import library as module
 from worker.policy_files.library import PolicyLibrary

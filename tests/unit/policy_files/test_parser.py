@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from worker.domain.policy import DEFAULT_TEMPLATES, Action, Label, Policy, PolicyTest
+from worker.domain.policies.policy import DEFAULT_TEMPLATES, Action, Label, Policy, PolicyTest
 from worker.errors import InvalidPolicyError, UndecodableKind
 from worker.policy_files.parser import MAX_FILE_BYTES, parse_policy, read_policy
-from worker.policy_files.schema import (
+from worker.policy_files.rules.schema import (
     MAX_LABELS,
     MAX_PHRASES,
     AuditEntry,

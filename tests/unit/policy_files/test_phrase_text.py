@@ -4,12 +4,12 @@
 
 import pytest
 
-from worker.domain.stored_policy import StoredPolicy
+from worker.domain.policies.stored_policy import StoredPolicy
 from worker.errors import InvalidPolicyError
-from worker.policy_files.characters import first_invisible
-from worker.policy_files.confusable import foreign_letter
 from worker.policy_files.parser import parse_policy
 from worker.policy_files.stored import parse_stored
+from worker.policy_files.text.characters import first_invisible
+from worker.policy_files.text.confusable import foreign_letter
 
 TEXT = """name: p
 background: [a person]

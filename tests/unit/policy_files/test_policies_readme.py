@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worker.domain.policy import Reviewing
-from worker.domain.policy_lint import lint_phrases
-from worker.domain.scoring import PhraseVectors
+from worker.domain.evaluation.policy_lint import lint_phrases
+from worker.domain.moderation.scoring import PhraseVectors
+from worker.domain.policies.policy import Reviewing
 from worker.errors import InvalidPolicyError
 from worker.policy_files.findings import Findings
 from worker.policy_files.parser import parse_policy
-from worker.policy_files.schema import (
+from worker.policy_files.rules.schema import (
     AuditEntry,
     ExpectationEntry,
     LabelEntry,

@@ -1,6 +1,6 @@
 """How a problem looks to the person who reads it."""
 
-from worker.policy_files.problems import Problem, quote, render, split_lines
+from worker.policy_files.yaml_text.problems import Problem, quote, render, split_lines
 
 
 def shown(source: str, line: int, column: int) -> tuple[str, str]:

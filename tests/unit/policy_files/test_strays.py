@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from worker.policy_files.folder import policy_files, strays
+from worker.policy_files.yaml_text.folder import policy_files, strays
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from worker.domain.comparison import BINS, LabelTally, Tally
-from worker.domain.policy import Label, Policy
+from worker.domain.evaluation.comparison import BINS, LabelTally, Tally
+from worker.domain.policies.policy import Label, Policy
 from worker.reports import charts
 
 OLD = Policy("p", ("an animal",), (Label("a", ("x",), review=0.5, block=0.9), Label("gone", ("y",))))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.store.time_limits import LIMITS, joined, setting
+from worker.store.engine.time_limits import LIMITS, joined, setting
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import pytest
 from celery.exceptions import Reject
 
 from worker.client.messages import to_many_message
-from worker.domain.dropped_message import DropReason
-from worker.domain.submission import LocalFile, Submission
+from worker.domain.submissions.dropped_message import DropReason
+from worker.domain.submissions.submission import LocalFile, Submission
 from worker.errors import DatabaseUnavailableError, ModelError, SchemaError, SettingsError
 from worker.settings import Settings
 from worker.tasks import moderation
-from worker.usecases.settle_submissions import Failure
+from worker.usecases.moderation.settle_submissions import Failure
 
 INDEX = ValueError("index is corrupted")
 MESSAGE = {"id": "post-42", "source": {"kind": "file", "path": "cat.jpg"}}

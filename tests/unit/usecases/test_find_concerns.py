@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.domain.backlog import Backlog, Waiting
-from worker.domain.policy_state import PolicyState
-from worker.domain.queue_depth import QueueDepth
-from worker.domain.review import ReviewKind
+from worker.domain.operations.backlog import Backlog, Waiting
+from worker.domain.operations.queue_depth import QueueDepth
+from worker.domain.policies.policy_state import PolicyState
+from worker.domain.reviews.review import ReviewKind
 from worker.errors import BrokerUnavailableError, SchemaError
-from worker.store.overview import Happenings, Lately
-from worker.store.policy_states import ReportedState
-from worker.usecases.find_concerns import find_concerns
-from worker.usecases.survey_deployment import Records, Survey
+from worker.store.operations.overview import Happenings, Lately
+from worker.store.policies.policy_states import ReportedState
+from worker.usecases.operations.find_concerns import find_concerns
+from worker.usecases.operations.survey_deployment import Records, Survey
 
 NOW = datetime(2026, 1, 1, 3, tzinfo=UTC)
 BACKLOG = Backlog(at=NOW, workers=2)

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from worker.usecases.leave_when_stuck import LeaveWhenStuck
+from worker.usecases.operations.leave_when_stuck import LeaveWhenStuck
 
 WELL, STUCK = (True, {}), (False, {"reason": "submission upload-7 has been in hand for 400 s"})
 

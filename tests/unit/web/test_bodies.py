@@ -7,9 +7,9 @@ import threading
 import pytest
 from starlette.requests import Request
 
-from worker.web import bodies
-from worker.web.bodies import MAX_BATCH_BYTES, MAX_BYTES_AT_ONCE, MAX_VALUES, JsonBodies
-from worker.web.problems import ProblemError
+from worker.web.http import bodies
+from worker.web.http.bodies import MAX_BATCH_BYTES, MAX_BYTES_AT_ONCE, MAX_VALUES, JsonBodies
+from worker.web.http.problems import ProblemError
 
 MANY = b'{"submissions":[' + b",".join([b'{"a":[{}]}'] * 100_000) + b"]}"
 

@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import Request
 
 from worker.errors import SettingsError
-from worker.web.desk.clients import RequestOrigin, TrustedProxies, origin_of
+from worker.web.desk.request.clients import RequestOrigin, TrustedProxies, origin_of
 
 PROXIES = TrustedProxies.parse("10.0.0.0/24, 2001:db8::1")
 

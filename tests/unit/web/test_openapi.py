@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from worker.web.api.request_schemas import BATCH, SUBMISSION, UPLOAD
 from worker.web.app import create_app
-from worker.web.request_schemas import BATCH, SUBMISSION, UPLOAD
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "openapi.json"
 
@@ -56,7 +56,7 @@ def test_a_source_of_two_kinds_is_none():
 
 def test_a_web_process_loads_no_model_library():
     program = (
-        "import sys, worker.cli.main, worker.cli.web, worker.web.app as app; app.create_app(None).openapi();"
+        "import sys, worker.cli.main, worker.cli.operations.web, worker.web.app as app; app.create_app(None).openapi();"
         "assert 'fastapi' in sys.modules; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

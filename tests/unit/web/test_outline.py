@@ -2,8 +2,8 @@
 
 import pytest
 
-from worker.domain.view import FIRST, View
-from worker.web.desk.outline import Outline, outline
+from worker.domain.moderation.view import FIRST, View
+from worker.web.desk.rendering.outline import Outline, outline
 
 
 @pytest.mark.parametrize(

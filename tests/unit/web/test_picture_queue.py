@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from worker.domain.picture import PictureState
+from worker.domain.moderation.picture import PictureState
 from worker.errors import SourceMissingError
-from worker.usecases.show_picture import PictureRequest, ShownPicture, Variant
-from worker.web.desk.picture_queue import MOST_WAITING, PictureQueue
-from worker.web.problems import ProblemError
+from worker.usecases.reviews.show_picture import PictureRequest, ShownPicture, Variant
+from worker.web.desk.request.picture_queue import MOST_WAITING, PictureQueue
+from worker.web.http.problems import ProblemError
 
 
 class Maker:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.web.waiting import wished_seconds
+from worker.web.api.waiting import wished_seconds
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,17 @@ import numpy as np
 from PIL import Image
 
 from worker.errors import UndecodableKind, UndecodablePictureError
-from worker.images.decoding.apng import Apng
 from worker.images.decoding.display_time import (
     frame_milliseconds,
     has_default_image,
     plays,
     time_on_screen,
 )
-from worker.images.decoding.gif import Gif
 from worker.images.decoding.sampling import Sample, choose
 from worker.images.decoding.sketch import Grid, Sketch
-from worker.images.decoding.truncation import load_whole
+from worker.images.formats.apng import Apng
+from worker.images.formats.gif import Gif
+from worker.images.formats.truncation import load_whole
 from worker.images.limits import Limits
 
 #: The further pictures of an MPO or a HEIC (depth, gain map, other eye) are never shown: it counts as still.

@@ -5,9 +5,9 @@ from typing import Final
 from PIL import Image
 
 from worker.errors import UndecodablePictureError
-from worker.images.decoding import bmp, gif, png, truncation
-from worker.images.decoding.backdrops import GREY, OPAQUE
-from worker.images.decoding.boxes import declared_profile
+from worker.images.colours.backdrops import GREY, OPAQUE
+from worker.images.formats import bmp, gif, png, truncation
+from worker.images.formats.boxes import declared_profile
 from worker.images.limits import Limits
 
 _PROFILE: Final = "icc_profile"

@@ -15,14 +15,14 @@ from PIL import (
 )
 
 from worker.errors import UndecodableKind, UndecodablePictureError
+from worker.images.colours.backdrops import to_rgb
 from worker.images.decoding.animation import frame_count, sample_frames, walk
-from worker.images.decoding.backdrops import to_rgb
-from worker.images.decoding.boxes import has_track
 from worker.images.decoding.browsers import as_browsers_read, describe
-from worker.images.decoding.kinds import NAMES, is_judged, kind_of
 from worker.images.decoding.orientation import turned, upright
 from worker.images.decoding.sampling import Sample
-from worker.images.decoding.truncation import NO_END, cut_off, is_cut_off, lacks_end
+from worker.images.formats.boxes import has_track
+from worker.images.formats.kinds import NAMES, is_judged, kind_of
+from worker.images.formats.truncation import NO_END, cut_off, is_cut_off, lacks_end
 from worker.images.limits import Limits
 
 #: Telephones' own format needs a package of its own, the extra `heic`.

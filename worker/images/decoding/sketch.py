@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from worker.images.decoding.colour import eight_bits
+from worker.images.colours.colour import eight_bits
 
 #: Numbers of one frame, shape (numbers,); of many, shape (frames, numbers).
 Sketch = NDArray[np.float32]

@@ -10,12 +10,13 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from worker.errors import ModerationError, ReviewConflictError
-from worker.web.desk import assets, history, item, lead, login, pictures, queue, verdict
-from worker.web.desk.access import SignInNeededError
-from worker.web.desk.guard import Guard
-from worker.web.desk.pages import page
-from worker.web.desk.service import DeskService
-from worker.web.problems import ProblemError, problem_of
+from worker.web.desk.pages import history, item, lead, login, pictures, queue, verdict
+from worker.web.desk.rendering import assets
+from worker.web.desk.rendering.pages import page
+from worker.web.desk.request.access import SignInNeededError
+from worker.web.desk.request.guard import Guard
+from worker.web.desk.request.service import DeskService
+from worker.web.http.problems import ProblemError, problem_of
 
 PARTS: Final = (assets, login, queue, item, verdict, pictures, history, lead)
 

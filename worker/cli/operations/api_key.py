@@ -1,0 +1,94 @@
+"""`moderate api-key`: who may use the HTTP API."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from worker.cli.terminal.console import messages, plain_table, results
+from worker.domain.accounts.api_key import Scope, new_api_key
+from worker.errors import UsageError
+from worker.settings import Settings
+from worker.store.accounts import api_keys
+from worker.store.engine.database import Database
+from worker.store.upgrade import schema
+from worker.wiring.components import open_database
+
+app = typer.Typer(no_args_is_help=True, help="Keys to the HTTP API; each sees all submissions.")
+
+_EXIT_CODES = "Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."
+
+
+@app.command(
+    epilog=f"""Examples:
+
+[bold]moderate api-key create upload-service --scope submit[/]
+
+{_EXIT_CODES}"""
+)
+def create(
+    name: Annotated[str, typer.Argument(help="Who holds it.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SCOPES",
+            help="What it opens: submit, read, reviews, appeals; commas between, or the option repeated. "
+            "[dim]\\[default: submit,read][/]",
+        ),
+    ] = None,
+) -> None:
+    """Make a key and print it, this once: what is kept of it cannot be turned back into it."""
+    new = new_api_key(name, _scopes(",".join(scope or ["submit,read"])))
+    with _database() as database, database.transaction() as session:
+        api_keys.add(session, new)
+    typer.echo(new.token)
+    messages().print(
+        f"key {new.key.id} of {name}; it is not shown again. Clients send it as"
+        " `Authorization: Bearer <key>`.",
+        soft_wrap=True,
+    )
+
+
+@app.command("list", epilog=_EXIT_CODES)
+def show() -> None:
+    """Show all keys, revoked ones too; never their secrets."""
+    with _database() as database, database.reading() as session:
+        found = api_keys.everyone(session)
+    table = plain_table("id", "name", "scopes", "created", "last used", "revoked")
+    for one in found:
+        times = (one.created_at, one.last_used_at, one.revoked_at)
+        table.add_row(one.key.id, one.key.name, ",".join(sorted(one.key.scopes)), *map(_time, times))
+    results().print(table)
+
+
+@app.command(epilog=_EXIT_CODES)
+def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]) -> None:
+    """Let a key open nothing from now on."""
+    with _database() as database, database.transaction() as session:
+        if not api_keys.revoke(session, key_id):
+            raise UsageError(f"there is no key {key_id!r}", hint="moderate api-key list shows all keys")
+    results().print(f"key {key_id} opens nothing any more")
+
+
+def _scopes(text: str) -> frozenset[Scope]:
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    unknown = sorted(names - set(Scope))
+    if unknown:
+        raise UsageError(f"{unknown[0]!r} is not a scope", hint=f"scopes are {', '.join(Scope)}")
+    return frozenset(map(Scope, names))
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    database = open_database(Settings.read())
+    try:
+        schema.check(database)
+        yield database
+    finally:
+        database.dispose()
+
+
+def _time(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time else ""

@@ -1,0 +1,101 @@
+"""`moderate web`: the HTTP API and the review desk, until it is told to stop."""
+
+import signal
+import socket
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from worker.cli.terminal.console import announce
+from worker.errors import UsageError
+from worker.observability.logs import set_up_logs
+from worker.settings import Settings
+from worker.store.accounts import api_keys, reviewers
+from worker.web.api.service import WebService, open_web_service
+from worker.web.app import create_app
+from worker.web.desk.request.service import DeskService
+
+EPILOG = """Examples:
+
+[bold]moderate web[/]
+
+[bold]moderate web --host 0.0.0.0 --port 8080[/]
+
+[bold]moderate web --host ::[/] (IPv6 and IPv4)
+
+It takes pictures in and tells what was decided; workers judge them. People review under /review; moderate
+reviewer add makes their accounts. TLS is the proxy's business.
+SIGTERM answers the requests in hand and leaves; so does Ctrl-C.
+Exit codes: 0 stopped, 2 wrong usage or the port is taken, 3 the database is not usable."""
+
+#: Requests that wait for a decision are not waited for any longer.
+STOP_SECONDS = 10
+
+
+def web(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+) -> None:
+    """Serve the HTTP API and the review desk."""
+    settings = Settings.read()
+    set_up_logs(settings)
+    with open_web_service(settings) as service, _listening(host, port) as listener:
+        address, number = listener.getsockname()[:2]
+        shown = f"[{address}]" if ":" in address else address
+        announce(
+            f"database {service.intake.database.describe}, queue {service.settings.queue}; "
+            f"listening on http://{shown}:{number}"
+        )
+        _tell_of_keys(service)
+        if service.desk is not None:
+            _tell_of_the_desk(service.desk, f"http://{shown}:{number}")
+        _serve(service, listener)
+
+
+def _tell_of_keys(service: WebService) -> None:
+    with service.intake.database.reading() as session:
+        if not any(one.revoked_at is None for one in api_keys.everyone(session)):
+            announce("there is no API key yet: moderate api-key create NAME")
+
+
+def _tell_of_the_desk(desk: DeskService, url: str) -> None:
+    announce(f"review desk: {url}{desk.root}/")
+    with desk.database.reading() as session:
+        if not reviewers.count(session):
+            announce("nobody can enter it yet: moderate reviewer add NAME --role admin")
+    if desk.settings.reviewer_header and not desk.proxies.networks:
+        announce(
+            "nobody can enter it: MODERATION_REVIEWER_HEADER counts only from MODERATION_TRUSTED_PROXIES,"
+            " which names none"
+        )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # IPv6's "any address" takes IPv4 too, as other servers do.
+    both = host == "::" and socket.has_dualstack_ipv6()
+    try:
+        return socket.create_server((host, port), family=family, backlog=512, dualstack_ipv6=both)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}", hint="name another --host or --port"
+        ) from None
+
+
+def _serve(service: WebService, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        create_app(service),
+        log_config=None,
+        # Ours is in web/request_log.py.
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_keep_alive=service.settings.web_keepalive_seconds,
+    )
+    # Once it has stopped, uvicorn raises again the signal that stopped it, which would end us amid leaving.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,1 @@
+"""Commands that judge, submit and show pictures."""

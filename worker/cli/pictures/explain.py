@@ -1,0 +1,132 @@
+"""`moderate explain`: why a submission was decided as it was, derived again from what is stored."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from worker.cli.terminal.console import action_text, plain_table, print_json, results
+from worker.domain.moderation.in_force import InForce
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.policies.policy import Label, Policy
+from worker.printable import one_line
+from worker.settings import Settings
+from worker.store.reviews import in_force
+from worker.store.upgrade import schema
+from worker.usecases.policies.explain_decision import Explanation
+from worker.wiring.components import open_database, open_encoder
+from worker.wiring.policies import explain_decision
+
+EPILOG = """Examples:
+
+[bold]moderate explain post-42[/]
+
+[bold]moderate explain 3f2a9c --json[/]
+
+Exit codes: 0 every decision comes out the same, 1 something differs, 2 wrong usage, 3 the model or the
+database is not usable."""
+
+
+def explain(
+    submission: Annotated[
+        str, typer.Argument(help="A submission's id, or its reference if no other has it.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Make the decisions on a submission again from policy text and stored embedding, and compare."""
+    settings = Settings.read()
+    database = open_database(settings)
+    try:
+        schema.check(database)
+        with open_encoder(settings) as encoder:
+            explanations = explain_decision(settings, encoder, database)(submission)
+        with database.reading() as session:
+            state = in_force.of(session, explanations[0].recorded.submission_id)
+    finally:
+        database.dispose()
+    if as_json:
+        print_json([_as_json(explanation, state) for explanation in explanations])
+    else:
+        for explanation in explanations:
+            _print(explanation)
+    if any(explanation.differences for explanation in explanations):
+        raise typer.Exit(1)
+
+
+def _print(explanation: Explanation) -> None:
+    recorded, console = explanation.recorded, results()
+    facts = {
+        "submission": recorded.submission_id,
+        "reference": recorded.reference,
+        "decided": f"{recorded.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        "policy": f"{recorded.policy} {recorded.policy_digest[:12]}",
+        "model": recorded.model_digest[:12],
+    }
+    parts = [Text.assemble((f"{name} ", "dim"), one_line(value)) for name, value in facts.items() if value]
+    console.print(Text("  ").join(parts), soft_wrap=True)
+    console.print(Text.assemble(action_text(recorded.action), f"  {recorded.reason}"), soft_wrap=True)
+    scores = explanation.again.scores if explanation.again else recorded.scores
+    if scores:
+        _print_scores(explanation.policy, scores)
+    console.print(_verdict(explanation), soft_wrap=True)
+    console.print()
+
+
+def _print_scores(policy: Policy | None, scores: tuple[LabelScore, ...]) -> None:
+    table = plain_table("label", "score", "review", "block", "best phrase", "best background", "margin")
+    for score in sorted(scores, key=lambda s: -s.score):
+        label = policy.label(score.label) if policy else None
+        review, block = _thresholds(label)
+        table.add_row(
+            score.label,
+            f"{score.score:.3f}",
+            review,
+            block,
+            f"{score.prompt}  {score.prompt_cosine:.3f}{score.view}",
+            f"{score.background}  {score.background_cosine:.3f}",
+            f"{score.margin:+.3f}",
+        )
+    results().print(table)
+
+
+def _thresholds(label: Label | None) -> tuple[str, str]:
+    if label is None:
+        return "", ""
+    return f"{label.review:g}", "never" if label.block is None else f"{label.block:g}"
+
+
+def _verdict(explanation: Explanation) -> Text:
+    if explanation.obstacle:
+        return Text(f"as recorded; not derived again: {explanation.obstacle}", "yellow")
+    if explanation.differences:
+        return Text("\n".join(("derived again, and different:", *explanation.differences)), "bold red")
+    return Text("derived again from the policy's text and the stored embedding: identical", "green")
+
+
+def _as_json(explanation: Explanation, state: InForce) -> dict[str, Any]:
+    recorded, again = explanation.recorded, explanation.again
+    return {
+        "submission": recorded.submission_id,
+        "reference": recorded.reference,
+        "policy": recorded.policy,
+        "policy_digest": recorded.policy_digest,
+        "model_digest": recorded.model_digest,
+        "decided_at": recorded.created_at.isoformat(),
+        **state.as_json(),
+        "policy_action": recorded.action.value,
+        "reason": recorded.reason,
+        "identical": again is not None and not explanation.differences,
+        "differences": list(explanation.differences),
+        "obstacle": explanation.obstacle,
+        "parts": recorded.parts,
+        "area_share": recorded.area_share,
+        "time_share": recorded.time_share,
+        "scores": [_score_as_json(score) for score in (again.scores if again else recorded.scores)],
+    }
+
+
+def _score_as_json(score: LabelScore) -> dict[str, Any]:
+    fields = asdict(score) | {"margin": score.margin} | score.view.as_json()
+    del fields["view"]
+    return fields

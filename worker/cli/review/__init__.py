@@ -1,0 +1,1 @@
+"""Commands of reviewers and their lead."""

@@ -1,0 +1,221 @@
+"""`moderate reviewer`: the accounts of the people at the review desk."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from getpass import getpass
+from typing import Annotated
+
+import typer
+
+from worker.cli.terminal.console import messages, plain_table, results
+from worker.domain.accounts.reviewer import (
+    MAX_PASSWORD_CHARACTERS,
+    Reviewer,
+    Role,
+    check_password,
+    reviewer_name,
+)
+from worker.errors import UsageError
+from worker.settings import Settings
+from worker.store.accounts import desk_sessions, passwords, reviewers
+from worker.store.engine.database import Database
+from worker.store.upgrade import schema
+from worker.wiring.components import open_database
+
+app = typer.Typer(no_args_is_help=True, help="The people at the review desk.")
+
+_EXIT_CODES = "Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."
+#: What takes an option's value back.
+_NONE = "none"
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As `list` shows it.")]
+RoleOption = Annotated[Role | None, typer.Option(help="What the person may do.")]
+OptOuts = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LABELS", help="Labels whose pictures the person is not shown, with commas between, or none."
+    ),
+]
+Cap = Annotated[
+    str | None, typer.Option(metavar="NUMBER", help="Severe pictures a day at most, or none for no limit.")
+]
+
+
+@app.command(
+    epilog=f"""Examples:
+
+[bold]moderate reviewer add ada[/]
+
+[bold]moderate reviewer add lea --role lead < password.txt[/]
+
+[bold]moderate reviewer add ada@example.com --sso --opt-out gore,weapons --severe-per-day 40[/]
+
+The password is asked for, or read from standard input: arguments are seen by everybody on the machine.
+{_EXIT_CODES}"""
+)
+def add(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="ada, or ada@example.com; capitals do not count.")
+    ],
+    role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.REVIEWER,
+    opt_out: OptOuts = None,
+    severe_per_day: Cap = None,
+    sso: Annotated[
+        bool, typer.Option("--sso", help="No password: the single sign-on proxy alone lets the person in.")
+    ] = False,
+) -> None:
+    """Make an account."""
+    new = Reviewer(reviewer_name(name), role, _labels(opt_out), _most(severe_per_day))
+    with _database() as database:
+        with database.reading() as session:
+            if reviewers.find(session, new.name):
+                raise _exists(new.name)
+        kept = None if sso else passwords.hash_of(_new_password())
+        with database.transaction() as session:
+            if not reviewers.add(session, new, kept):
+                raise _exists(new.name)
+    results().print(f"{new.name} may enter the review desk as {role.value}")
+
+
+@app.command("list", epilog=_EXIT_CODES)
+def show() -> None:
+    """Show all accounts, disabled ones too; never their passwords."""
+    with _database() as database, database.reading() as session:
+        found = reviewers.everyone(session)
+    table = plain_table("name", "role", "enters by", "opted out of", "severe a day", "created", "disabled")
+    for one in found:
+        table.add_row(
+            one.reviewer.name,
+            one.reviewer.role.value,
+            "password" if one.password_hash else "sign-on proxy",
+            ", ".join(sorted(one.reviewer.opt_outs)),
+            "" if one.reviewer.severe_per_day is None else str(one.reviewer.severe_per_day),
+            _time(one.created_at),
+            _time(one.disabled_at),
+        )
+    results().print(table)
+
+
+@app.command(epilog=_EXIT_CODES)
+def disable(name: Name) -> None:
+    """Let nothing open for a person from now on, also where they are signed in; verdicts stay."""
+    with _database() as database, database.transaction() as session:
+        account = _account(database, name)
+        reviewers.set_disabled(session, account, disabled=True)
+        desk_sessions.end_all_of(session, account)
+    results().print(f"{account} enters no more; moderate reviewer enable {account} takes it back")
+
+
+@app.command(epilog=_EXIT_CODES)
+def enable(name: Name) -> None:
+    """Let a person in again who was disabled."""
+    with _database() as database, database.transaction() as session:
+        account = _account(database, name)
+        reviewers.set_disabled(session, account, disabled=False)
+    results().print(f"{account} may enter again")
+
+
+@app.command(
+    epilog=f"""Examples:
+
+[bold]moderate reviewer password ada[/]
+
+[bold]moderate reviewer password ada < password.txt[/]
+
+{_EXIT_CODES}"""
+)
+def password(name: Name) -> None:
+    """Give a person a new password, and end all their sessions."""
+    with _database() as database:
+        account = _account(database, name)
+        kept = passwords.hash_of(_new_password())
+        with database.transaction() as session:
+            reviewers.set_password_hash(session, account, kept)
+            desk_sessions.end_all_of(session, account)
+    results().print(f"{account} has a new password, and has to sign in with it")
+
+
+@app.command(
+    "set",
+    epilog=f"""Examples:
+
+[bold]moderate reviewer set ada --role lead[/]
+
+[bold]moderate reviewer set ada --opt-out gore,weapons --severe-per-day 40[/]
+
+[bold]moderate reviewer set ada --opt-out none --severe-per-day none[/]
+
+{_EXIT_CODES}""",
+)
+def change(name: Name, role: RoleOption = None, opt_out: OptOuts = None, severe_per_day: Cap = None) -> None:
+    """Change what a person may do and is shown; it holds from their next request on."""
+    if role is None and opt_out is None and severe_per_day is None:
+        raise UsageError("nothing to change", hint="give --role, --opt-out or --severe-per-day")
+    with _database() as database, database.transaction() as session:
+        account = _account(database, name)
+        if role is not None:
+            reviewers.set_role(session, account, role)
+        if opt_out is not None:
+            reviewers.set_opt_outs(session, account, _labels(opt_out))
+        if severe_per_day is not None:
+            reviewers.set_severe_per_day(session, account, _most(severe_per_day))
+    results().print(f"{account} is changed")
+
+
+def _account(database: Database, name: str) -> str:
+    """Return the name of an account that is there."""
+    wanted = reviewer_name(name)
+    with database.reading() as session:
+        if reviewers.find(session, wanted) is None:
+            raise UsageError(f"there is no reviewer {wanted!r}", hint="moderate reviewer list shows all")
+    return wanted
+
+
+def _exists(name: str) -> UsageError:
+    return UsageError(
+        f"there is a reviewer {name!r} already", hint=f"moderate reviewer set {name}, or password {name}"
+    )
+
+
+def _new_password() -> str:
+    """Ask for a password twice, or read one line of standard input where nobody sits there."""
+    if sys.stdin.isatty():
+        given = getpass("Password: ", stream=sys.stderr)
+        check_password(given)
+        if getpass("Again: ", stream=sys.stderr) != given:
+            raise UsageError("the passwords differ")
+        return given
+    messages().print("reading the password from standard input", soft_wrap=True)
+    given = sys.stdin.readline(2 * MAX_PASSWORD_CHARACTERS).rstrip("\r\n")
+    check_password(given)
+    return given
+
+
+def _labels(text: str | None) -> frozenset[str]:
+    if text is None or text.strip() == _NONE:
+        return frozenset()
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
+def _most(text: str | None) -> int | None:
+    if text is None or text.strip() == _NONE:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 7):
+        raise UsageError(f"{text!r} is no number of pictures", hint="a whole number from 0 on, or none")
+    return int(text)
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    database = open_database(Settings.read())
+    try:
+        schema.check(database)
+        yield database
+    finally:
+        database.dispose()
+
+
+def _time(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time else ""

@@ -1,0 +1,1 @@
+"""Threads that share work: batching, locks, periodic tasks, deadlines, processors."""

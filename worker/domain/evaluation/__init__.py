@@ -1,0 +1,1 @@
+"""How good a policy is: lint, tests, back-tests, comparison, drift."""

@@ -1,0 +1,108 @@
+"""A decision: the action a policy takes on a picture, and the reason a person can read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from worker.domain.moderation.scoring import LabelScore
+from worker.domain.moderation.seen import WHOLE, Seen
+from worker.domain.policies.policy import Action, Label, Policy
+from worker.errors import UndecodablePictureError
+
+#: How the reason begins of what nobody could judge, because workers died of it.
+QUARANTINED: Final = "not judged, it is in quarantine"
+
+#: Mildest first.
+_ACTIONS: Final = tuple(Action)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done with a picture and why."""
+
+    action: Action
+    #: One sentence for people; names phrases, scores and thresholds.
+    reason: str
+    #: The labels' scores in the policy's order: all, or those that count; empty where it was not judged.
+    scores: tuple[LabelScore, ...] = ()
+    #: The labels at or above a threshold, gravest first.
+    flagged: tuple[str, ...] = ()
+    #: The gravest flagged label's severity, 1 to 5; 0 where nothing is flagged.
+    severity: int = 0
+    #: Whether it would have been a block, had the hour's automatic blocks not been used up.
+    held_back: bool = False
+
+
+def decide(policy: Policy, scores: Sequence[LabelScore], seen: Seen = WHOLE) -> Decision:
+    """Apply the thresholds of `policy` to the scores of its labels, and mind what was not looked at."""
+    decision = _decide_by_scores(policy, scores)
+    if said := str(seen):
+        decision = replace(decision, reason=f"{decision.reason}; {said}")
+    return decision if seen.is_enough else _mind_unseen(policy, decision)
+
+
+def _decide_by_scores(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
+    flagged = [(policy.label(s.label), s) for s in scores if s.score >= policy.label(s.label).review]
+    if not flagged:
+        return Decision(Action.ALLOW, _nothing_found(scores), tuple(scores))
+    flagged.sort(key=lambda pair: (_action(*pair) is not Action.BLOCK, -pair[0].severity, -pair[1].score))
+    action, reason = _action(*flagged[0]), "; ".join(_explain(label, score) for label, score in flagged)
+    excluding = [label.name for label, _ in flagged if label.exclude_from_automatic_block]
+    if action is Action.BLOCK and excluding:
+        action, reason = Action.REVIEW, f"{reason}; not blocked at once because of {', '.join(excluding)}"
+    return Decision(
+        action=action,
+        reason=reason,
+        scores=tuple(scores),
+        flagged=tuple(label.name for label, _ in flagged),
+        severity=max(label.severity for label, _ in flagged),
+    )
+
+
+def _mind_unseen(policy: Policy, decision: Decision) -> Decision:
+    """Take the policy's action for a picture that is partly seen, if it is graver."""
+    action = max(decision.action, policy.on_partly_seen, key=_ACTIONS.index)
+    if any(policy.label(name).exclude_from_automatic_block for name in decision.flagged):
+        action = Action.REVIEW
+    return replace(decision, action=action)
+
+
+def hold_back(decision: Decision, limit: int) -> Decision:
+    """Turn a block into a review: `limit` automatic blocks have happened within the hour."""
+    reason = f"{decision.reason}; not blocked at once: the limit of {limit} an hour is reached"
+    return replace(decision, action=Action.REVIEW, reason=reason, held_back=True)
+
+
+def decide_undecodable(policy: Policy, refusal: UndecodablePictureError) -> Decision:
+    """Decide about a file that is no picture we will judge, by its kind; `refusal` says why not."""
+    return Decision(policy.action_for(refusal.kind), f"not judged, {refusal.message}")
+
+
+def decide_unreadable(policy: Policy, problem: str) -> Decision:
+    """Decide about a picture whose bytes could not be had; `problem` says why not."""
+    return Decision(policy.on_error, f"not judged, {problem}")
+
+
+def decide_deadly(crashes: int) -> Decision:
+    """Decide about a picture that nobody can judge: as many worker processes died of it."""
+    return Decision(Action.REVIEW, f"{QUARANTINED}: {crashes} workers died while they had it")
+
+
+def _action(label: Label, score: LabelScore) -> Action:
+    return Action.BLOCK if label.block is not None and score.score >= label.block else Action.REVIEW
+
+
+def _explain(label: Label, score: LabelScore) -> str:
+    blocked = _action(label, score) is Action.BLOCK
+    threshold = f"block at {label.block:g}" if blocked else f"review at {label.review:g}"
+    return (
+        f'{label.name} {score.score:.2f} ({threshold}): "{score.prompt}" beat "{score.background}" '
+        f"by {score.margin:.3f}{score.view}"
+    )
+
+
+def _nothing_found(scores: Sequence[LabelScore]) -> str:
+    if not scores:
+        return "the policy has no labels"
+    nearest = max(scores, key=lambda s: s.score)
+    return f"no label reached its threshold; nearest {nearest.label} {nearest.score:.2f}"

@@ -1,0 +1,1 @@
+"""What the operator counts: queues, backlog, events."""

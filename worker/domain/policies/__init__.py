@@ -1,0 +1,1 @@
+"""A policy, its states, and its stored form."""

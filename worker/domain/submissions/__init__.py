@@ -1,0 +1,1 @@
+"""What is submitted, and what came of its message."""

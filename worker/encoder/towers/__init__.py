@@ -1,0 +1,1 @@
+"""Loads a model and runs its picture tower and its text tower."""

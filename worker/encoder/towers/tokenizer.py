@@ -1,0 +1,97 @@
+"""Loads a model's tokenizer so that it reads phrases as the model was trained to read them."""
+
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from tokenizers import normalizers
+from transformers import AutoTokenizer
+
+from worker.encoder.hub.model_layout import TOKENIZER_CONFIG, read_json
+from worker.errors import ModelError
+
+#: SigLIP's, which score each pair by itself and were trained on phrases padded to one length.
+PAIRWISE: Final = frozenset({"siglip", "siglip2"})
+#: Gemma's vocabulary, which SigLIP 2 reads lower-cased; no other model of these families has as many tokens.
+_GEMMA_TOKENS: Final = 256_000
+#: Of a phrase; the first SigLIP's is another.
+_GEMMA_END: Final = "<eos>"
+_SIGLIP: Final = "SiglipTokenizer"
+_SIGLIP_VOCABULARY: Final = "spiece.model"
+_PROBE: Final = "A Photo"
+
+
+def load_tokenizer(folder: Path, name: str, model_config: Any, **options: Any) -> Any:
+    """Return the tokenizer in a model's folder; ModelError if a package that it needs is not installed.
+
+    It lower-cases if the model was trained on lower-cased phrases, whether or not transformers knows. Other
+    errors are those of transformers, which raises what the library below it raised.
+    """
+    check_packages(folder, name)
+    stated = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
+    _check_vocabulary(folder, name, stated, model_config)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    if _reads_lower_case(stated, model_config, tokenizer.eos_token):
+        _lower_case(tokenizer)
+    return tokenizer
+
+
+def check_packages(folder: Path, name: str, find: Callable[[str], Any] = find_spec) -> None:
+    """Raise ModelError if the vocabulary is a SentencePiece model, and what reads those is not installed.
+
+    The first SigLIP's is one even beside a `tokenizer.json`, whose tokens are others. Other families have the
+    same vocabulary in both.
+    """
+    is_read = (folder / _SIGLIP_VOCABULARY).is_file() or not (folder / "tokenizer.json").is_file()
+    if not is_read or not any(folder.glob("*.model")):
+        return
+    for package, module in (("sentencepiece", "sentencepiece"), ("protobuf", "google.protobuf")):
+        if not _is_installed(module, find):
+            raise ModelError(
+                f"the vocabulary of the model {name!r} is a SentencePiece model, "
+                f"and reading it needs the package {package}, which is not installed",
+                hint="pip install 'moderation-worker[worker]'",
+            )
+
+
+def _is_installed(module: str, find: Callable[[str], Any]) -> bool:
+    try:
+        return find(module) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False
+
+
+def _check_vocabulary(folder: Path, name: str, stated: Mapping[str, Any], model_config: Any) -> None:
+    """Refuse the first SigLIP without its own vocabulary, for which transformers has no clear error."""
+    of_siglip = model_config.model_type == "siglip" and stated.get("tokenizer_class", _SIGLIP) == _SIGLIP
+    if of_siglip and not (folder / _SIGLIP_VOCABULARY).is_file():
+        raise ModelError(
+            f"the model {name!r} has no vocabulary that {_SIGLIP} reads: {_SIGLIP_VOCABULARY}",
+            hint="copy all files of the model, its tokenizer_config.json too",
+        )
+
+
+def _reads_lower_case(stated: Mapping[str, Any], model_config: Any, end: str | None) -> bool:
+    """Whether the model was trained on lower-cased phrases, by its tokenizer's configuration or its family.
+
+    SigLIP 2 at a fixed resolution says that its type is `siglip`, and has Gemma's tokenizer, which keeps
+    capitals. Saved again it may have lost the name of that, but not its vocabulary, and not its last token.
+    """
+    if "do_lower_case" in stated:
+        return stated["do_lower_case"] is True
+    is_gemma = (
+        "Gemma" in str(stated.get("tokenizer_class", ""))
+        or model_config.text_config.vocab_size == _GEMMA_TOKENS
+        or end == _GEMMA_END
+    )
+    return model_config.model_type in PAIRWISE and is_gemma
+
+
+def _lower_case(tokenizer: Any) -> None:
+    """Have a tokenizer lower-case what it is given, if it does not do so by itself."""
+    if tokenizer(_PROBE)["input_ids"] == tokenizer(_PROBE.lower())["input_ids"]:
+        return
+    backend = tokenizer.backend_tokenizer
+    own = [backend.normalizer] if backend.normalizer else []
+    backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])

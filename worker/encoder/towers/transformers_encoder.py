@@ -1,0 +1,298 @@
+"""Encodes pictures and phrases with a zero-shot image model in the format of transformers."""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from transformers import AutoImageProcessor, AutoModelForZeroShotImageClassification
+from transformers.utils import logging
+
+from worker.domain.moderation.scoring import Matrix
+from worker.encoder.hub import model_files
+from worker.encoder.hub.model_layout import first_line
+from worker.encoder.towers.device import device_for
+from worker.encoder.towers.image_processor import ImageProcessor
+from worker.encoder.towers.openvino_tower import OpenVinoTower, import_openvino
+from worker.encoder.towers.picture_tower import CPU, PictureTower, TorchTower, halves
+from worker.encoder.towers.precision import build_tower
+from worker.encoder.towers.text_tower import TextTower
+from worker.encoder.towers.tokenizer import PAIRWISE, load_tokenizer
+from worker.errors import ModelError
+from worker.images.preprocessing import Pixels
+
+#: Their text tower is RoBERTa's, whose first position is the one after the padding token's number.
+_PADDING_BEFORE_POSITIONS: Final = frozenset({"altclip"})
+#: Far beyond any that was trained, which are some hundreds at most; more makes every score 0 or 1.
+_MAX_SCALE: Final = 1e6
+#: SigLIP was trained on phrases padded to this many tokens.
+_SIGLIP_TOKENS: Final = 64
+
+_OFFLINE: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_code": False}
+
+
+class TransformersEncoder:
+    """A model in memory. Safe to call from many threads; those with phrases take turns.
+
+    The picture tower is in what was asked for, or in int8 where the model was exported so.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a model
+        self,
+        name: str,
+        folder: Path,
+        model: Any,
+        tower: PictureTower,
+        image_processor: ImageProcessor,
+        tokenizer: Any,
+    ) -> None:
+        """Put together a model of its half that reads, the tower that sees, and what prepares for both."""
+        self.name, self.folder = name, folder
+        files = model_files.digest(folder)
+        self.digest = _digest(files, tower.dtype)
+        self.tower = tower
+        self.precision = str(tower.dtype).removeprefix("torch.")
+        self.image_processor = image_processor
+        self.preprocessing = self.image_processor.preprocessing
+        self.family = model.config.model_type
+        self.pairwise = self.family in PAIRWISE
+        self.scale, self.bias = _scale(model, name), _bias(model)
+        self.window = _text_window(model, tokenizer, pairwise=self.pairwise)
+        self.texts = TextTower(
+            model,
+            tokenizer,
+            lambda: _reading_half(folder, name, files),
+            window=self.window,
+            padding="max_length" if self.pairwise else True,
+        )
+        self.dimension = _check_towers(self, name)
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        *,
+        threads: int = 0,
+        precision: str = "float32",
+        passes: int = 1,
+        device: str = "cpu",
+    ) -> Self:
+        """Load the model `name`: `demo`, a folder, or a hub id `org/name@revision`.
+
+        Only safetensors are read, and the tower that `moderate model export` added; no code of the model's
+        is ever run. `threads` > 0 bounds those of one pass, `passes` is how many there may be at once;
+        `precision` is float32, bfloat16 or auto (bfloat16 if the hardware has it and vectors stay
+        nearly the same), `device` cpu, cuda, mps or auto. SettingsError if there is no such device,
+        ModelError if the model is unavailable, or is no zero-shot image model.
+        """
+        folder = model_files.find(name)
+        if threads > 0:
+            torch.set_num_threads(threads)
+        exported = model_files.int8_tower(folder)
+        accelerator = CPU if exported else device_for(device)
+        if exported:
+            # Said at once, not after the model was loaded.
+            import_openvino()
+        with quiet():
+            model, image_processor, tokenizer = _load(folder, name)
+            seeing, reading = halves(model)
+            processor = ImageProcessor.describe(image_processor, name)
+
+            def build(dtype: torch.dtype) -> PictureTower:
+                if exported:
+                    return OpenVinoTower(exported, dtype, passes=passes, threads=threads)
+                return TorchTower(_unrounded(seeing, folder, name), dtype, accelerator)
+
+            tower = build_tower(build, precision, accelerator, processor)
+            return cls(name, folder, reading, tower, processor, tokenizer)
+
+    def encode_images(self, images: Sequence[Pixels]) -> Matrix:
+        """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""
+        if not len(images):
+            return np.empty((0, self.dimension), np.float32)
+        with torch.inference_mode():
+            return _unit(self.tower(self.image_processor.inputs(images)).to(torch.float32).numpy())
+
+    def encode_texts(self, texts: Sequence[str]) -> Matrix:
+        """Return unit vectors of phrases, shape (texts, dimension), float32.
+
+        Tokenised as transformers' zero-shot pipeline does. What a phrase says beyond the model's window
+        (CLIP 77 tokens, SigLIP 64) is cut off; for CLIP the pipeline fails there.
+        """
+        if not texts:
+            return np.empty((0, self.dimension), np.float32)
+        return _unit(self.texts(texts))
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, special tokens included, before anything is cut off."""
+        return self.texts.count_tokens(texts) if texts else []
+
+    def pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        """Return the pieces in which the model reads each text, without special tokens.
+
+        A piece is empty if it stands for no text that the model knows: an unknown word, part of a character.
+        """
+        return self.texts.pieces(texts) if texts else []
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return the words that are one piece; empty if the pieces do not say where words end."""
+        return self.texts.vocabulary()
+
+
+def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
+    """Return model, image processor and tokenizer."""
+    try:
+        model, report = AutoModelForZeroShotImageClassification.from_pretrained(
+            folder,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **_OFFLINE,
+        )
+        # The Pillow backend even where torchvision is installed: one picture, one vector, on every machine.
+        image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil", **_OFFLINE)
+        tokenizer = load_tokenizer(folder, name, model.config, **_OFFLINE)
+    except ModelError:
+        raise
+    except ImportError as problem:
+        raise ModelError(
+            f"the model {name!r} needs a package that is not installed: {first_line(problem)}",
+            hint="pip install 'moderation-worker[worker]'",
+        ) from problem
+    except Exception as problem:
+        # Broken files make transformers raise whatever the library below it raised.
+        raise ModelError(
+            f"the model {name!r} cannot be loaded: {first_line(problem)}",
+            hint="copy the model's files again",
+        ) from problem
+    _check_complete(report, name)
+    _check_finite(model, name)
+    model.requires_grad_(requires_grad=False)
+    return model, image_processor, tokenizer
+
+
+def _reading_half(folder: Path, name: str, files: str) -> Any:
+    """Load the half that reads once more; ModelError where the files are not those with this digest now."""
+    if model_files.digest(folder) != files:
+        raise ModelError(
+            f"the files of the model {name!r} are no longer those that this process has in memory",
+            hint="restart it; until then it reads no new phrase",
+        )
+    with quiet():
+        model, *_ = _load(folder, name)
+    return halves(model)[1]
+
+
+def _unrounded(seeing: Any, folder: Path, name: str) -> Any:
+    """Return the half that sees in float32, from its files again if it has been rounded since."""
+    if any(weight.dtype is not torch.float32 for weight in seeing.parameters()):
+        return halves(_load(folder, name)[0])[0]
+    return seeing
+
+
+def _digest(files: str, dtype: torch.dtype) -> str:
+    """Return the digest of a model with these files, another for each precision: vectors of two never mix."""
+    if dtype is torch.float32:
+        return files
+    return hashlib.sha256(f"{files}\n{dtype}".encode()).hexdigest()
+
+
+def _check_complete(report: dict[str, Any], name: str) -> None:
+    """Refuse what transformers would fill up with random numbers."""
+    missing, misshapen = sorted(report["missing_keys"]), sorted(key for key, *_ in report["mismatched_keys"])
+    if missing or misshapen:
+        raise ModelError(
+            f"the weights of the model {name!r} do not fit its configuration: {len(missing)} are missing and "
+            f"{len(misshapen)} have another shape, such as {[*missing, *misshapen][0]}",
+            hint="the model is incomplete, or was made for something else than zero-shot classification",
+        )
+
+
+def _check_finite(model: Any, name: str) -> None:
+    """Refuse weights that are not finite: one of them can spoil the vectors of some pictures alone."""
+    for key, weight in model.state_dict().items():
+        if weight.is_floating_point() and not _is_finite(weight):
+            raise ModelError(
+                f"the weights of the model {name!r} are damaged: {key} has values that are not finite",
+                hint="copy the model's files again; if they are the author's, choose another model",
+            )
+
+
+def _is_finite(weight: torch.Tensor) -> bool:
+    # Least and largest in one pass over the memory; one NaN makes both NaN.
+    return not weight.numel() or bool(torch.stack(weight.aminmax()).isfinite().all())
+
+
+def _check_towers(encoder: TransformersEncoder, name: str) -> int:
+    """Send something through both towers and return the length of their vectors."""
+    try:
+        width, height = encoder.preprocessing.final((64, 48))
+        picture = encoder.encode_images([np.full((height, width, 3), 128, np.uint8)])
+        text = encoder.encode_texts(["a picture"])
+    except Exception as problem:
+        raise ModelError(
+            f"the model {name!r} fails at its first picture or phrase: {first_line(problem)}",
+            hint="its configuration, processor or tokenizer do not fit its weights",
+        ) from problem
+    if picture.shape != text.shape or not np.isfinite(picture).all() or not np.isfinite(text).all():
+        raise ModelError(
+            f"the model {name!r} gives no comparable vectors for pictures and phrases",
+            hint="its weights are damaged, or were made for something else",
+        )
+    return int(picture.shape[1])
+
+
+def _scale(model: Any, name: str) -> float:
+    """Return the factor on cosines: CLIP stores its logarithm, ALIGN its inverse."""
+    stored = "logit_scale" if hasattr(model, "logit_scale") else "temperature"
+    value = getattr(model, stored).item()
+    try:
+        scale = math.exp(value) if stored == "logit_scale" else 1 / value
+    except (OverflowError, ZeroDivisionError):
+        scale = math.inf
+    if not 0 < scale <= _MAX_SCALE:
+        raise ModelError(
+            f"the model {name!r} has a {stored} of {value:g}, with which no score can be computed",
+            hint="its weights are damaged; copy the model's files again",
+        )
+    return scale
+
+
+def _bias(model: Any) -> float:
+    return model.logit_bias.item() if hasattr(model, "logit_bias") else 0.0
+
+
+def _text_window(model: Any, tokenizer: Any, *, pairwise: bool) -> int:
+    """Return how many tokens the text tower has positions for.
+
+    The tokenizer's own maximum is not enough: if its authors set none, it is 10^30.
+    """
+    text = model.config.text_config
+    positions = text.max_position_embeddings
+    if model.config.model_type in _PADDING_BEFORE_POSITIONS:
+        positions -= text.pad_token_id + 1
+    window = min(tokenizer.model_max_length, positions)
+    return min(window, _SIGLIP_TOKENS) if pairwise else window
+
+
+def _unit(vectors: Matrix) -> Matrix:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' remarks and progress bars from people's screens."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

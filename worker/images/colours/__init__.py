@@ -1,0 +1,1 @@
+"""Colours and transparency as browsers show them."""

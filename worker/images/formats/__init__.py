@@ -1,0 +1,1 @@
+"""Reads each format as browsers do."""

@@ -1,0 +1,106 @@
+"""Finds out whether the end of a picture is missing, and loads those that lack no more than people notice."""
+
+import re
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from worker.errors import UndecodableKind, UndecodablePictureError
+from worker.images.formats import boxes
+
+#: An opened picture's `info` says there whether its file has no end marker.
+NO_END: Final = "no_end"
+#: Share of the picture that may be missing.
+_UNNOTICED: Final = 0.02
+#: Pillow fills these row by row, and what an error leaves out is 0; the others come as a whole or not at all.
+_BY_ROWS: Final = frozenset({"PNG", "GIF", "BMP"})
+_JPEG, _PNG, _GIF = b"\xff\xd8\xff", b"\x89PNG", b"GIF8"
+_END_OF_JPEG: Final = b"\xff\xd9"
+#: In compressed pixels a zero follows what is no marker. Restarts have no segment, nor has a 1, which means
+#: nothing. Without a "+": a long row of fill bytes would be searched again from each of them.
+_MARKER: Final = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
+_BEGIN, _END = 0xD8, 0xD9
+#: A profile has at most 255. Of thousands Pillow puts the pieces together one by one, which takes seconds.
+_MAX_SEGMENTS: Final = 2_000
+#: libjpeg makes them of blocks that are not there; browsers leave these white.
+_MISSING_IN_JPEG: Final = 128
+
+
+def with_end(data: bytes) -> bytes:
+    """Return a JPEG with an end marker, which browsers do without; anything else as it is.
+
+    UndecodablePictureError if it has too many segments.
+    """
+    return data[: _end_of_scans(data)] + _END_OF_JPEG if lacks_end(data) else data
+
+
+def lacks_end(data: bytes) -> bool:
+    """Whether this is a JPEG without an end marker, whatever follows its pixels."""
+    return data.startswith(_JPEG) and not data.startswith(_END_OF_JPEG, _end_of_scans(data))
+
+
+def _end_of_scans(data: bytes) -> int:
+    """Return where the end marker of a JPEG stands; without one, where another picture or nothing follows."""
+    at, count = len(_JPEG) - 1, 0
+    while marker := _MARKER.search(data, at):
+        count += 1
+        if count > _MAX_SEGMENTS:
+            raise UndecodablePictureError(
+                f"the JPEG has over {_MAX_SEGMENTS:,} segments, more than is judged",
+                kind=UndecodableKind.TOO_LARGE,
+            )
+        code = marker[1][0]
+        if code in {_BEGIN, _END}:
+            return marker.end() - 2
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+    return len(data)
+
+
+def load_whole(image: Image.Image) -> None:
+    """Load the current frame; UndecodablePictureError if more of it is missing than people notice."""
+    try:
+        image.load()
+    except OSError:
+        is_still = getattr(image, "n_frames", 1) == 1
+        image.tile = []  # type: ignore[attr-defined] # what was decoded is all there will be
+        if not is_still or image.format not in _BY_ROWS or _missing_rows(image) > _UNNOTICED:
+            raise
+    if image.info.get(NO_END) and _missing_blocks(image) > _UNNOTICED:
+        raise cut_off()
+
+
+def cut_off() -> UndecodablePictureError:
+    """Return the refusal of a picture whose end is missing: half a picture is never judged as a whole."""
+    return UndecodablePictureError(
+        "the picture is cut off: its end is missing", kind=UndecodableKind.TRUNCATED
+    )
+
+
+def is_cut_off(data: bytes) -> bool:
+    """Whether a file that cannot be decoded is shorter than it says itself."""
+    if data.startswith(_JPEG):
+        return lacks_end(data)
+    if data.startswith(_PNG):
+        return b"IEND" not in data
+    if data.startswith(_GIF):
+        return not data.endswith(b";")
+    if data.startswith(b"RIFF"):
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if data.startswith(b"BM"):
+        return int.from_bytes(data[2:6], "little") > len(data)
+    return data[4:8] == b"ftyp" and boxes.end_early(data)
+
+
+def _missing_rows(image: Image.Image) -> float:
+    """Return the share of the rows that were not filled."""
+    pixels = np.asarray(image).reshape(image.height, -1)
+    return float(1 - pixels.any(axis=1).mean())
+
+
+def _missing_blocks(image: Image.Image) -> float:
+    """Return the share of a JPEG that is grey from below, as blocks are that are not there."""
+    pixels = np.asarray(image).reshape(image.height, image.width, -1)
+    # One less in inverted inks.
+    is_grey = ((pixels == _MISSING_IN_JPEG) | (pixels == _MISSING_IN_JPEG - 1)).all(axis=2)
+    return float(np.logical_and.accumulate(is_grey[::-1]).mean())

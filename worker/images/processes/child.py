@@ -1,0 +1,130 @@
+"""A process that decodes one hostile picture after another for `decoder_pool`, within limits it sets itself.
+
+Imports Pillow and numpy alone, opens nothing, and knows no setting of the service.
+"""
+
+import json
+import math
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from worker.errors import UndecodablePictureError
+from worker.images.decoding.decoder import Picture, decode
+from worker.images.limits import Limits
+from worker.images.parts import Parts
+from worker.images.preprocessing import Pixels, Preprocessing, prepare_parts
+from worker.images.processes.messages import receive, send
+
+#: Standard streams and the connection, and a few for Python's own imports.
+_MAX_FILES: Final = 16
+_MAX_REASON_CHARACTERS: Final = 500
+
+
+def main() -> None:
+    """Serve the parent at the other end of standard input, until it is gone."""
+    connection = socket.socket(fileno=0)
+    settings = json.loads(sys.argv[1])
+    _outlive_no_parent(connection)
+    # The parent stops us when it is done: what is sent to its whole group must not end pictures in hand.
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    if sys.platform == "linux":  # elsewhere such a limit is refused or means nothing
+        _limit(resource.RLIMIT_AS, settings["memory_bytes"])
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, _MAX_FILES)
+    # Ours is the limit that counts; Pillow heeds it for frames too that are only walked through.
+    Image.MAX_IMAGE_PIXELS = settings["limits"]["max_pixels"]
+    with suppress(EOFError, ConnectionError):
+        _serve(connection, Limits(**settings["limits"]), settings["seconds"])
+
+
+def _serve(connection: socket.socket, limits: Limits, seconds: float) -> None:
+    """Answer one request after another; an empty one, and being started, with an empty answer."""
+    send(connection, {})
+    while True:
+        request, data = receive(connection)
+        if request:
+            _limit_processor_time(seconds)
+            send(connection, *_answer(request, bytes(data), limits))
+        else:
+            send(connection, {})
+
+
+def _answer(request: dict[str, Any], data: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:
+    preprocessing = Preprocessing(**request["preprocessing"])
+    try:
+        scaling = preprocessing.resized if request["scaled"] else None
+        picture = decode(data, limits, scaling, bytes.fromhex(request["seed"]))
+        pixels = _pixels(picture, preprocessing, request["most_parts"])
+        return _facts(picture) | {"shape": pixels.shape}, pixels.tobytes()
+    except UndecodablePictureError as refusal:
+        return {"refusal": refusal.message[:_MAX_REASON_CHARACTERS], "kind": refusal.kind}, b""
+    except MemoryError:
+        return {"out_of_memory": True}, b""
+
+
+def _facts(picture: Picture) -> dict[str, Any]:
+    return {
+        "format": picture.format,
+        "width": picture.width,
+        "height": picture.height,
+        "frames": len(picture.frames),
+        "pages": len(picture.pages),
+        "time_share": picture.time_share,
+    }
+
+
+def _pixels(picture: Picture, preprocessing: Preprocessing, most_parts: int) -> Pixels:
+    """Return every view as its model wants it, shape (views, height, width, 3), in the order of `Views`."""
+    shown = len(picture.frames) * len(picture.pages)
+    parts = Parts.of((picture.width, picture.height), preprocessing, shown=shown, most=most_parts)
+    # All in the shape of the first: a GIF's frames may grow.
+    pages = [
+        [prepare_parts(frame, parts.preprocessing, parts.resized, parts.count) for frame in frames]
+        for frames in picture.pages
+    ]
+    return np.stack([frame[part] for frames in pages for part in range(parts.count) for frame in frames])
+
+
+def _outlive_no_parent(connection: socket.socket) -> None:
+    """Leave as soon as the parent closes its end, also by dying, whatever we are doing then."""
+    poll = select.poll()
+    poll.register(connection, getattr(select, "POLLRDHUP", select.POLLHUP))
+
+    def leave() -> None:
+        poll.poll()
+        os._exit(0)
+
+    threading.Thread(target=leave, daemon=True).start()
+
+
+def _limit(kind: int, most: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (_at_most(most, hard), _at_most(most, hard)))
+
+
+def _at_most(wanted: int, hard: int) -> int:
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
+def _limit_processor_time(seconds: float) -> None:
+    """Have the kernel end this process where the next picture takes longer, even if nobody else looks."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = math.ceil(used.ru_utime + used.ru_stime + seconds)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (_at_most(soft, hard), hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Reads files below a folder, and nothing else, whatever path or link a job brings."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from worker.errors import (
+    SourceError,
+    SourceMissingError,
+    SourceNotAllowedError,
+    SourceNotReadyError,
+    SourceUnavailableError,
+)
+from worker.images.limits import Limits
+from worker.images.sources.witness import Memory, Witness
+
+#: A FIFO opened without O_NONBLOCK waits for a writer for ever. Links were followed before, under our eyes.
+_OPEN_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
+_FOLDER_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
+
+#: Failures of this process or machine, not of the picture: the same read can succeed later.
+SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.ENOLCK}
+#: Entries that are looked at to find another picture.
+_ENTRIES: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFolder:
+    """A folder that reads never leave."""
+
+    root: Path
+    limits: Limits
+    #: What people call it, and how it is set.
+    name: str = "the media root"
+    setting: str = "MODERATION_MEDIA_ROOT"
+    _memory: Memory = field(default_factory=Memory, repr=False, compare=False)
+
+    def read(self, path: str) -> bytes:
+        """Return the encoded picture at `path` below the folder, at most `limits.max_bytes` long.
+
+        SourceNotAllowedError if the path leads outside or to no regular file, SourceMissingError if there is
+        nothing, SourceNotReadyError if it cannot be read though another can, UndecodablePictureError if it
+        is too large, SourceUnavailableError if the folder as a whole cannot be read.
+        """
+        self._check_relative(path)
+        root = self._resolved_root()
+        try:
+            data = self._read_open(_open_beneath(root, self._resolve_beneath(root, path)), path)
+        except OSError as problem:
+            raise self._source_error(root, path, problem) from problem
+        self._memory.name = path
+        return data
+
+    def _resolved_root(self) -> Path:
+        # A disk that is not mounted must not decide about every upload that waits: retried, not refused.
+        try:
+            root = self.root.resolve(strict=True)
+        except (OSError, RuntimeError) as problem:
+            raise self._unavailable("is not there") from problem
+        if not root.is_dir():
+            raise self._unavailable("is no folder")
+        return root
+
+    def _unavailable(self, why: str) -> SourceUnavailableError:
+        return SourceUnavailableError(
+            self.name,
+            f"{self.name} {self.root} {why}",
+            hint=f"create or mount it, or set {self.setting} to the folder that producers write to",
+        )
+
+    def _read_open(self, descriptor: int, path: str) -> bytes:
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise SourceNotAllowedError(f"{path!r} is not a regular file")
+            self.limits.check_bytes(status.st_size)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                # One more than allowed: a file that grows while it is read is noticed.
+                data = file.read(self.limits.max_bytes + 1)
+        finally:
+            os.close(descriptor)
+        self.limits.check_bytes(len(data))
+        return data
+
+    def _check_relative(self, path: str) -> None:
+        parts = Path(path)
+        if parts.is_absolute():
+            raise SourceNotAllowedError(f"{path!r} is absolute; paths are relative to {self.name}")
+        if ".." in parts.parts:
+            raise SourceNotAllowedError(f"{path!r} climbs with '..'; paths stay below {self.name}")
+
+    def _resolve_beneath(self, root: Path, path: str) -> Path:
+        """Follow the links of `path` and return where it ends, relative to `root`."""
+        try:
+            target = (root / path).resolve(strict=True)
+        except (RuntimeError, ValueError) as problem:
+            # Python 3.11 raises RuntimeError at a loop of links, and ValueError at a NUL or a lone surrogate.
+            raise SourceNotAllowedError(f"{path!r} names no file: {problem}") from problem
+        if not target.is_relative_to(root):
+            raise SourceNotAllowedError(f"{path!r} is a link that leads out of {self.name}")
+        return target.relative_to(root)
+
+    def _source_error(self, root: Path, path: str, problem: OSError) -> SourceError | SourceUnavailableError:
+        reason = _reason(problem)
+        if problem.errno in {errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}:
+            return SourceNotAllowedError(f"{path[:200]!r} is not a file that is read here: {reason}")
+        is_missing = problem.errno in {errno.ENOENT, errno.ENOTDIR}
+        if problem.errno in SHORTAGES:
+            return self._unavailable(f"cannot be read now: {reason}")
+        witness = Witness(lambda name: _peek(root, name), lambda: _some_files(root), self._memory)
+        if wrong := witness.problem(path, missing=is_missing):
+            why = _reason(wrong) if is_missing else f"{reason}, and {_reason(wrong)}"
+            return self._unavailable(f"cannot be read: {why}")
+        if is_missing:
+            return SourceMissingError(f"there is no file {path!r} below {self.name}")
+        return SourceNotReadyError(f"{path!r} cannot be read: {reason}")
+
+
+def _open_beneath(root: Path, target: Path) -> int:
+    """Open `target` step by step below `root`, following no link, and return its descriptor.
+
+    A folder or file that somebody swaps for a link after it was checked makes this fail, not escape.
+    """
+    *folders, name = target.parts or (".",)
+    folder = os.open(root, _FOLDER_FLAGS)
+    try:
+        for part in folders:
+            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(name, _OPEN_FLAGS, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _peek(root: Path, name: str) -> None:
+    descriptor = _open_beneath(root, Path(name))
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.read(descriptor, 1)
+    finally:
+        os.close(descriptor)
+
+
+def _some_files(root: Path) -> list[str]:
+    """Return a few files below `root`, or what else lies in it; nothing only if it is empty."""
+    with os.scandir(root) as entries:
+        at_top = [entry.name for entry in islice(entries, 2)]
+    return list(islice(_files_below(root), 2)) or at_top
+
+
+def _files_below(root: Path) -> Iterator[str]:
+    folders, looked_at = [Path()], 0
+    while folders and looked_at < _ENTRIES:
+        folder = folders.pop(0)
+        with suppress(OSError), os.scandir(root / folder) as entries:
+            for entry in islice(entries, _ENTRIES):
+                looked_at += 1
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(folder / entry.name)
+                elif entry.is_file(follow_symlinks=False):
+                    yield (folder / entry.name).as_posix()
+
+
+def _reason(problem: Exception) -> str:
+    return (getattr(problem, "strerror", None) or str(problem)).lower()

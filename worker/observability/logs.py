@@ -1,0 +1,191 @@
+"""How a process of ours logs: for people or machines, with the submission at work, never a URL's query."""
+
+import json
+import logging
+import os
+import re
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from worker.domain.submissions.submission import SUBMISSION_ID_PATTERN
+from worker.domain.submissions.traceparent import traceparent_of
+from worker.domain.submissions.url import without_queries
+from worker.printable import one_line, printable
+
+if TYPE_CHECKING:
+    # `moderate --version` sets up logs too, and is spared pydantic.
+    from worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_TRACEBACKS: Final = logging.Formatter()
+#: Nothing that people write, but a picture inside a message that Celery shows.
+_PICTURE: Final = re.compile(r"[A-Za-z0-9+/]{512,}={0,2}")
+#: A password in a URL, a password's hash, a webhook's secret.
+_SECRET: Final = re.compile(
+    r"(?<=://)[^\s/?#@\"'<>]*:[^\s/?#@\"'<>]*(?=@)|\$argon2[^\s'\"]+|whsec_[A-Za-z0-9+/=_-]+"
+)
+#: Before each line of a traceback: nothing that a record holds can look like the beginning of another one.
+_INDENT: Final = "\n    "
+_LEVELS: Final = {"debug", "info", "warning", "error"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What a thread works on."""
+
+    submission: str | None
+    traceparent: str | None
+
+
+#: What this thread works on; None if on nothing.
+_subject: ContextVar[_Subject | None] = ContextVar("subject", default=None)
+
+
+@contextmanager
+def about(submission_id: object, traceparent: object = None) -> Iterator[None]:
+    """Add the submission, and the trace that it belongs to, to every record that this thread logs.
+
+    Messages may hold anything: an invalid id or trace is left out.
+    """
+    is_id = isinstance(submission_id, str) and SUBMISSION_ID_PATTERN.fullmatch(submission_id)
+    token = _subject.set(_Subject(str(submission_id) if is_id else None, traceparent_of(traceparent)))
+    try:
+        yield
+    finally:
+        _subject.reset(token)
+
+
+def begin_logs() -> None:
+    """Log as the environment asks before the settings are read, so that errors in them are logged alike."""
+    asked = {name.upper(): value.lower() for name, value in os.environ.items()}
+    level = asked.get("MODERATION_LOG_LEVEL", "")
+    formatter = JsonLines() if asked.get("MODERATION_LOG_FORMAT") == "json" else CommandLines()
+    _install(logging.StreamHandler(), formatter, level.upper() if level in _LEVELS else logging.WARNING)
+
+
+def set_up_logs(settings: "Settings", level: int | str | None = None, file: str | None = None) -> None:
+    """Log from now on as the settings say, to standard error or a file; a `level` overrides theirs."""
+    handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler()
+    formatter = JsonLines() if settings.log_format == "json" else TextLines()
+    _install(handler, formatter, settings.log_level.upper() if level is None else level)
+
+
+def are_json() -> bool:
+    """Whether this process logs for machines, so that nothing else should be among the lines."""
+    return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers)
+
+
+def _install(handler: logging.Handler, formatter: logging.Formatter, level: int | str) -> None:
+    handler.setFormatter(formatter)
+    hide_queries()
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    threading.excepthook = _log_uncaught_in_thread
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        log.critical("an unforeseen error ends this process", exc_info=(kind, error, traceback))
+
+
+def _log_uncaught_in_thread(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value and not issubclass(failed.exc_type, SystemExit):
+        name = failed.thread.name if failed.thread else "unknown"
+        trace = (failed.exc_type, failed.exc_value, failed.exc_traceback)
+        log.critical("an unforeseen error ends the thread %s", name, exc_info=trace)
+
+
+class DiscreetRecord(logging.LogRecord):
+    """A log record that shows every URL without its query, in tracebacks too, and names the submission."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        subject = _subject.get()
+        self.submission = subject and subject.submission
+        self.traceparent = subject and subject.traceparent
+        if self.exc_info and self.exc_info[0] is not None:
+            # Formatters take this text as it is, and make their own only where there is none.
+            self.exc_text = _discreet(_TRACEBACKS.formatException(self.exc_info))
+
+    def getMessage(self) -> str:  # noqa: N802 - logging's name
+        """Return the message with its arguments, without queries and pictures."""
+        return _discreet(super().getMessage())
+
+
+def hide_queries() -> None:
+    """Let every record of this process be a discreet one, whoever logs: Celery shows messages whole."""
+    logging.setLogRecordFactory(DiscreetRecord)
+
+
+class TextLines(logging.Formatter):
+    """A line for people: when, how grave, who, about which submission, what; a traceback below it."""
+
+    def __init__(self, form: str = "%(asctime)s %(levelname)s %(name)s%(about)s: %(message)s") -> None:
+        super().__init__(form)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, on which a terminal obeys nothing that comes from outside."""
+        record.message = record.getMessage()
+        if self.usesTime():
+            record.asctime = self.formatTime(record)
+        subject = [getattr(record, name, None) for name in ("submission", "traceparent")]
+        known = " ".join(one for one in subject if one)
+        record.about = f" [{known}]" if known else ""
+        line = one_line(self.formatMessage(record).rstrip("\n"))
+        traceback = printable(_traceback(record) or "")
+        return line + "".join(_INDENT + one for one in traceback.splitlines())
+
+
+class CommandLines(TextLines):
+    """A line for people who wait for a command: how grave, who, what."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)s %(name)s: %(message)s")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line, a traceback inside it, and the fields of `extra={"fields": {...}}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        given = getattr(record, "fields", None)
+        fields = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "submission": getattr(record, "submission", None),
+            "traceparent": getattr(record, "traceparent", None),
+            **(given if isinstance(given, Mapping) else {}),
+            "process": f"{socket.gethostname()}:{record.process}",
+            "thread": record.threadName,
+            "traceback": _traceback(record),
+        }
+        known = {name: value for name, value in fields.items() if value is not None}
+        return json.dumps(known, default=str)
+
+
+def _traceback(record: logging.LogRecord) -> str | None:
+    """Return what went wrong, with the stack if that was asked for; None if there is neither."""
+    raised = record.exc_text
+    if not raised and record.exc_info and record.exc_info[0] is not None:
+        raised = _discreet(_TRACEBACKS.formatException(record.exc_info))
+    parts = [raised, record.stack_info and _discreet(record.stack_info)]
+    return "\n".join(part for part in parts if part) or None
+
+
+def _discreet(text: str) -> str:
+    """Return `text` without what may sign a URL, without secrets and without the bytes of a picture."""
+    return _PICTURE.sub("...", _SECRET.sub("***", without_queries(text)))

@@ -1,0 +1,9 @@
+"""Every metric: its name, what it says, its labels; Prometheus fetches them from each process."""
+
+from worker.observability.metrics.policies import PolicyReading
+from worker.observability.metrics.recent import Recent
+from worker.observability.metrics.stages import Stage, unmeasured
+from worker.observability.metrics.web_process import WebMetrics
+from worker.observability.metrics.worker_process import Metrics
+
+__all__ = ["Metrics", "PolicyReading", "Recent", "Stage", "WebMetrics", "unmeasured"]

@@ -1,0 +1,1 @@
+"""Characters and words that people write in phrases."""

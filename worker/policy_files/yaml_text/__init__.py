@@ -1,0 +1,1 @@
+"""Reads YAML, and says where a problem stands."""

@@ -1,0 +1,1 @@
+"""Reviewers, their sessions and passwords, API keys."""

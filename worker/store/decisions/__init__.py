@@ -1,0 +1,1 @@
+"""Decisions with their embeddings, and what shadow policies decided."""

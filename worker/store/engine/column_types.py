@@ -1,0 +1,70 @@
+"""Column types that read the same on SQLite and PostgreSQL."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Integer, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator
+
+from worker.domain.policies.policy import Action
+
+#: A number that the database counts up; SQLite counts INTEGER only.
+Identifier: Final = BigInteger().with_variant(Integer(), "sqlite")
+#: A list of names, or an object with them: readable as it stands, and searchable with JSON functions.
+Names: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+#: An action by its value; the table's CHECK holds the set.
+ActionName: Final = Enum(Action, native_enum=False, length=16, values_callable=list)
+
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+
+
+def utc_now() -> datetime:
+    """Return the time, aware of its zone."""
+    return datetime.now(UTC)
+
+
+def storable(value: Any) -> Any:
+    """Return a JSON value with its texts as `FreeText` stores them: PostgreSQL refuses NUL in JSON too."""
+    match value:
+        case str():
+            return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+        case dict():
+            return {storable(key): storable(one) for key, one in value.items()}
+        case list():
+            return [storable(one) for one in value]
+    return value
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time, aware and in UTC on its way in and out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC, and drop the zone where the database has no column for it."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} does not say its time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the time in UTC, whatever zone the connection has."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class FreeText(TypeDecorator[str]):
+    """Text of any origin: what a database cannot hold, NUL and lone surrogates, is replaced by U+FFFD."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the base's form
+        """Replace what cannot be stored."""
+        return None if value is None else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)

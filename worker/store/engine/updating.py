@@ -1,0 +1,38 @@
+"""UPDATE of several submissions, in the order of their ids: two who write the same ones never deadlock."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, collate, select, update
+from sqlalchemy.orm import Session
+
+from worker.store.engine.tables import SubmissionRow
+
+
+def update_submissions(
+    session: Session, ids: Iterable[str], *where: ColumnElement[bool], **values: object
+) -> set[str]:
+    """Write `values` into those of `ids` of which `where` holds, and return which these are."""
+    meant = list(ids)
+    if not meant:
+        return set()
+    locked = (
+        select(SubmissionRow.id)
+        .where(SubmissionRow.id.in_(meant), *where)
+        .order_by(in_order(session))
+        .with_for_update()
+    )
+    result = session.execute(
+        update(SubmissionRow)
+        .where(SubmissionRow.id.in_(locked))
+        .values(**values)
+        .returning(SubmissionRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    return set(cast("CursorResult[Any]", result).scalars())
+
+
+def in_order(session: Session) -> ColumnElement[str]:
+    """Return the order in which whoever inserts them sorts ids, whatever language the database sorts by."""
+    by_bytes = session.get_bind().dialect.name == "postgresql"
+    return collate(SubmissionRow.id, "C") if by_bytes else SubmissionRow.id.expression

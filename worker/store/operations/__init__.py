@@ -1,0 +1,1 @@
+"""Reports over all rows, old rows, and leases of periodic tasks."""

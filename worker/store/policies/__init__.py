@@ -1,0 +1,1 @@
+"""Versions and states of policies, and the vectors of their phrases."""

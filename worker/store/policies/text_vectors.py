@@ -1,0 +1,71 @@
+"""Text vectors: what a model makes of phrases, kept so that no worker encodes them again."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from worker.domain.moderation.scoring import Vector
+from worker.store.engine import inserting
+from worker.store.engine.clock import database_now
+from worker.store.engine.deleting import delete_some, is_any
+from worker.store.engine.tables import TextVectorRow
+
+#: As they are stored, to the last bit as they were computed: float32, little-endian.
+_NUMBERS: Final = np.dtype("<f4")
+#: So many are asked for in one statement: databases bound its parameters.
+_CHUNK: Final = 1000
+#: Noting every use would write at every start; a day's accuracy does.
+_USED_LATELY: Final = timedelta(days=1)
+
+
+def find(session: Session, model_digest: str, texts: Sequence[str]) -> dict[str, Vector]:
+    """Return the vectors that are known of these texts under this model, and note that they are used."""
+    names = {_sha256(text): text for text in texts}
+    found: dict[str, Vector] = {}
+    now = database_now(session)
+    digests = sorted(names)
+    for start in range(0, len(digests), _CHUNK):
+        meant = (
+            TextVectorRow.text_sha256.in_(digests[start : start + _CHUNK]),
+            TextVectorRow.model_digest == model_digest,
+        )
+        for digest, vector in session.execute(
+            select(TextVectorRow.text_sha256, TextVectorRow.vector).where(*meant)
+        ):
+            found[names[digest]] = np.frombuffer(vector, _NUMBERS).astype(np.float32)
+        stale = TextVectorRow.used_at < now - _USED_LATELY
+        session.execute(update(TextVectorRow).where(*meant, stale).values(used_at=now))
+    return found
+
+
+def keep(session: Session, model_digest: str, vectors: Mapping[str, Vector]) -> None:
+    """Keep the vectors of texts under this model, but those that are there."""
+    rows = {
+        _sha256(text): {"model_digest": model_digest, "vector": vector.astype(_NUMBERS).tobytes()}
+        for text, vector in vectors.items()
+    }
+    now = database_now(session)
+    # In one order, so that two workers who keep the same ones never wait for each other.
+    inserting.keep(
+        session, TextVectorRow, [{"text_sha256": name, "used_at": now, **rows[name]} for name in sorted(rows)]
+    )
+
+
+def is_any_unused(session: Session, *, older_than: timedelta) -> bool:
+    """Whether there are vectors that no worker has asked for in that time."""
+    return is_any(session, TextVectorRow.used_at < database_now(session) - older_than)
+
+
+def forget_unused(session: Session, *, older_than: timedelta, limit: int) -> int:
+    """Delete at most `limit` vectors that no worker has asked for in that time; return how many."""
+    unused = TextVectorRow.used_at < database_now(session) - older_than
+    return delete_some(session, TextVectorRow, unused, limit=limit)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

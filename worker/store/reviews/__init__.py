@@ -1,0 +1,1 @@
+"""The review queue: claims, verdicts, appeals, golden items, the audit log."""

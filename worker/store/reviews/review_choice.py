@@ -1,0 +1,256 @@
+"""Which review a person gets: what is free, meant for them, and shows nothing that they are not to see.
+
+On PostgreSQL a row that another transaction is claiming is passed over, on SQLite transactions that write
+wait for each other; either way two people never get the same review.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, exists, false, func, insert, literal_column, or_, select
+from sqlalchemy import type_coerce as read_as
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session, aliased
+
+from worker.domain.accounts.reviewer import Reviewer
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import SEVERE, Place, ReviewKind
+from worker.errors import ReviewNotAllowedError
+from worker.store.engine.tables import DecisionRow, GoldenItemRow, ReviewRow, ReviewSkipRow, VerdictRow
+from worker.store.reviews import review_claims, reviews
+from worker.store.reviews.reviews import IS_OPEN, OPEN, Review, ReviewFilters
+
+#: Any number that nobody else locks in this database.
+_REVIEWER_LOCK: Final = 712_027
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """A person who claims, and how many severe pictures they may still see today; None: no limit."""
+
+    reviewer: Reviewer
+    severe_left: int | None
+
+
+def take_turns(session: Session, reviewer: str) -> None:
+    """Let the claims of one person wait for each other: two at once would each see room for one more."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(_REVIEWER_LOCK, func.hashtext(reviewer))))
+
+
+def next_for(session: Session, claimant: Claimant, filters: ReviewFilters, now: datetime) -> int | None:
+    """Return the review that comes next for a person; what they skipped comes last, in that order."""
+    if not reviews.may_match(session, filters):
+        return None
+    skipped = exists().where(
+        ReviewSkipRow.review_id == ReviewRow.id, ReviewSkipRow.reviewer == claimant.reviewer.name
+    )
+    fitting = (
+        select(ReviewRow.id)
+        .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
+        .where(_is_free(now), *reviews.meant(filters), *_fits(session, claimant), *_within_cap(claimant))
+        .limit(1)
+        .with_for_update(of=ReviewRow, skip_locked=True)
+    )
+    first = session.scalar(fitting.where(~skipped).order_by(ReviewRow.priority.desc(), ReviewRow.id))
+    if first is not None:
+        return first
+    again = fitting.join(ReviewSkipRow, ReviewSkipRow.review_id == ReviewRow.id)
+    again = again.where(ReviewSkipRow.reviewer == claimant.reviewer.name)
+    return session.scalar(again.order_by(ReviewSkipRow.created_at, ReviewRow.id))
+
+
+def golden_for(session: Session, claimant: Claimant, filters: ReviewFilters) -> GoldenItemRow | None:
+    """Return a golden item that this person has never seen, by lot; None where there is none."""
+    name = claimant.reviewer.name
+    asked = exists().where(ReviewRow.golden_id == GoldenItemRow.id, ReviewRow.meant_for == name)
+    seen = exists().where(VerdictRow.submission_id == DecisionRow.submission_id, VerdictRow.reviewer == name)
+    query = (
+        select(GoldenItemRow)
+        .join(DecisionRow, DecisionRow.id == GoldenItemRow.decision_id)
+        .where(GoldenItemRow.retired_at.is_(None), ~asked, ~seen)
+        .where(*reviews.about(filters), *_bearable(session, claimant))
+        .order_by(func.random())
+        .limit(1)
+    )
+    if filters.queue is not None:
+        query = query.where(GoldenItemRow.queue == filters.queue)
+    if filters.kind is not None:
+        query = query.where(_passes_for(filters.kind))
+    return session.scalar(query)
+
+
+def _passes_for(kind: ReviewKind) -> ColumnElement[bool]:
+    """Return the condition that a golden item passes for a review of this kind."""
+    if kind is ReviewKind.AUDIT:
+        return DecisionRow.action == Action.ALLOW
+    return DecisionRow.action != Action.ALLOW if kind is ReviewKind.DECISION else false()
+
+
+def ask_golden(
+    session: Session, golden: GoldenItemRow, reviewer: str, place: Place, created_at: datetime
+) -> int:
+    """Ask a person a question whose answer is known; return the review."""
+    row = {
+        "decision_id": golden.decision_id,
+        "kind": ReviewKind.GOLDEN.value,
+        "state": OPEN,
+        "queue": golden.queue,
+        "priority": place.priority,
+        "deadline_at": place.deadline_at,
+        "created_at": created_at,
+        "golden_id": golden.id,
+        "meant_for": reviewer,
+    }
+    return session.scalars(insert(ReviewRow).values(row).returning(ReviewRow.id)).one()
+
+
+def asked_before(session: Session, review: Review) -> datetime | None:
+    """Return when the open review of its kind before this one was asked; None if this is the first."""
+    earlier = ReviewRow.created_at < review.created_at
+    query = select(ReviewRow.created_at).where(IS_OPEN, ReviewRow.kind == review.kind.value, earlier)
+    return session.scalar(query.order_by(ReviewRow.created_at.desc()).limit(1))
+
+
+def pick(session: Session, claimant: Claimant, review_id: int, now: datetime) -> Review:
+    """Return one review for this person to claim.
+
+    UnknownReviewError, ReviewConflictError or ReviewNotAllowedError where it is not to be had: all say why.
+    """
+    name = claimant.reviewer.name
+    locked = select(ReviewRow.id).where(ReviewRow.id == review_id).with_for_update()
+    if session.scalar(locked) is None:
+        raise review_claims.unknown(review_id)
+    (review,) = reviews.by_ids(session, [review_id])
+    review_claims.require_known(session, review, claimant.reviewer)
+    if review.state != OPEN or (review.is_held(now) and review.claimed_by != name):
+        raise review_claims.conflict(session, review, now)
+    if not review.is_held(now):
+        _require_fit(session, claimant, review_id)
+    return review
+
+
+def free_among(session: Session, claimant: Claimant, review_ids: Collection[int], now: datetime) -> list[int]:
+    """Return which of these nobody else has, or is taking just now."""
+    query = (
+        select(ReviewRow.id)
+        .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
+        .where(ReviewRow.id.in_(review_ids), _is_free(now), *_fits(session, claimant))
+        .order_by(ReviewRow.priority.desc(), ReviewRow.id)
+        .with_for_update(of=ReviewRow, skip_locked=True)
+    )
+    return list(session.scalars(query))
+
+
+def neighbours(
+    session: Session, claimant: Claimant, review: Review, now: datetime, limit: int
+) -> list[tuple[int, str, int]]:
+    """Return the free reviews beside one in its queue: id, digest of the bytes, and severity."""
+    kinds = [ReviewKind.DECISION.value, ReviewKind.AUDIT.value]
+    query = (
+        select(ReviewRow.id, DecisionRow.sha256, DecisionRow.severity)
+        .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
+        .where(
+            ReviewRow.queue == review.queue,
+            ReviewRow.kind.in_(kinds),
+            ReviewRow.for_lead == review.for_lead,
+            ReviewRow.id != review.id,
+            DecisionRow.policy_digest == review.decision.policy_digest,
+            DecisionRow.model_digest == review.decision.model_digest,
+            DecisionRow.sha256.is_not(None),
+            ReviewRow.priority >= _least_urgent(review.queue, 2 * limit),
+            _is_free(now),
+            *_fits(session, claimant),
+        )
+        .order_by(ReviewRow.priority.desc(), ReviewRow.id)
+        .limit(limit)
+    )
+    return [(one, sha256 or "", severity) for one, sha256, severity in session.execute(query)]
+
+
+def _least_urgent(queue: str, count: int) -> ColumnElement[float]:
+    """Return the priority of a queue's open review at this place, a bound for what is looked at."""
+    row = aliased(ReviewRow)
+    at = select(row.priority).where(row.queue == queue, row.state == literal_column("'open'"))
+    at = at.order_by(row.priority.desc(), row.id).limit(1).offset(count)
+    return func.coalesce(at.scalar_subquery(), -1.0)
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    unclaimed = or_(ReviewRow.claimed_until.is_(None), ReviewRow.claimed_until <= now)
+    return and_(reviews.IS_OPEN, unclaimed)
+
+
+def _within_cap(claimant: Claimant) -> list[ColumnElement[bool]]:
+    """Pass over severe reviews by the index: the severity is the whole part of a priority."""
+    full = claimant.severe_left is not None and claimant.severe_left <= 0
+    return [ReviewRow.priority < SEVERE] if full else []
+
+
+def _fits(session: Session, claimant: Claimant) -> list[ColumnElement[bool]]:
+    reviewer = claimant.reviewer
+    for_them = or_(ReviewRow.meant_for.is_(None), ReviewRow.meant_for == reviewer.name)
+    for_leads = [] if reviewer.is_lead else [~ReviewRow.for_lead]
+    return [for_them, *for_leads, _is_impartial(reviewer), *_bearable(session, claimant)]
+
+
+def _bearable(session: Session, claimant: Claimant) -> list[ColumnElement[bool]]:
+    """Return the conditions that a picture shows nothing that this person is not to see."""
+    found: list[ColumnElement[bool]] = []
+    if opt_outs := claimant.reviewer.opt_outs:
+        found += [~reviews.flagged(opt_outs), ~_said_to_show(session, opt_outs)]
+    if claimant.severe_left is not None and claimant.severe_left <= 0:
+        found.append(DecisionRow.severity < SEVERE)
+    return found
+
+
+def _is_impartial(reviewer: Reviewer) -> ColumnElement[bool]:
+    impartial = [kind.value for kind in ReviewKind if kind.is_impartial]
+    elsewhere = or_(VerdictRow.review_id.is_(None), VerdictRow.review_id != ReviewRow.id)
+    answered = (
+        exists()
+        .where(
+            VerdictRow.submission_id == DecisionRow.submission_id,
+            VerdictRow.reviewer == reviewer.name,
+            elsewhere,
+        )
+        .correlate(ReviewRow, DecisionRow)
+    )
+    return or_(ReviewRow.kind.not_in(impartial), ~answered)
+
+
+def _said_to_show(session: Session, labels: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that somebody found one of these labels where the model may have missed it."""
+    if session.get_bind().dialect.name == "postgresql":
+        names = read_as(VerdictRow.labels, JSONB)
+        found: ColumnElement[bool] = or_(*(names.contains([label]) for label in labels))
+    else:
+        each = func.json_each(VerdictRow.labels).table_valued("value")
+        found = exists(select(1).select_from(each).where(each.c.value.in_(labels)).correlate(VerdictRow))
+    said = select(VerdictRow.id).where(VerdictRow.submission_id == DecisionRow.submission_id, found)
+    # Not as EXISTS, for the reason that `reviews.flagged` gives.
+    return said.limit(1).correlate(DecisionRow).scalar_subquery().is_not(None)
+
+
+def _require_fit(session: Session, claimant: Claimant, review_id: int) -> None:
+    """Raise ReviewNotAllowedError with the first reason why this person may not have a review."""
+    reviewer, opt_outs = claimant.reviewer, claimant.reviewer.opt_outs
+    shown = or_(reviews.flagged(opt_outs), _said_to_show(session, opt_outs)) if opt_outs else false()
+    full = claimant.severe_left is not None and claimant.severe_left <= 0
+    reasons = {
+        f"review {review_id} is for a lead": false() if reviewer.is_lead else ReviewRow.for_lead,
+        f"review {review_id} shows a label that {reviewer.name} opted out of": shown,
+        f"{reviewer.name} has seen {reviewer.severe_per_day} severe pictures today, which is the cap": (
+            DecisionRow.severity >= SEVERE if full else false()
+        ),
+        f"{reviewer.name} has answered about this submission before: another person has to": (
+            ~_is_impartial(reviewer)
+        ),
+    }
+    query = select(*reasons.values()).select_from(ReviewRow)
+    query = query.join(DecisionRow, DecisionRow.id == ReviewRow.decision_id).where(ReviewRow.id == review_id)
+    for reason, holds in zip(reasons, session.execute(query).one(), strict=True):
+        if holds:
+            raise ReviewNotAllowedError(reason, hint="claim the next one instead")

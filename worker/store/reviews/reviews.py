@@ -1,0 +1,437 @@
+"""Reviews: the queue of questions for people, and how each stands."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, case, exists, literal_column, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from worker.domain.moderation.decision import QUARANTINED
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import ClaimToken, ReviewKind, first_kind
+from worker.domain.reviews.review import Place as PlaceInQueue
+from worker.store.decisions import decisions
+from worker.store.decisions.decisions import RecordedDecision
+from worker.store.engine.chunking import chunks
+from worker.store.engine.clock import moment
+from worker.store.engine.inserting import insert_into
+from worker.store.engine.tables import AppealRow, DecisionRow, LabelScoreRow, ReviewRow
+
+OPEN: Final = "open"
+SETTLED: Final = "settled"
+WITHDRAWN: Final = "withdrawn"
+#: The condition that a review is open; spelled out, since an index of the open ones serves no parameter.
+IS_OPEN: Final = ReviewRow.state == literal_column("'open'")
+#: Open reviews that one search looks at before it answers with what it has found.
+WINDOW: Final = 5_000
+#: What a review is when nobody has it in hand.
+_FREE: Final = {"claimed_by": None, "claimed_until": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A review as the database holds it, with the decision it is about."""
+
+    id: int
+    #: As it is; the person who answers may know `told.kind`.
+    kind: ReviewKind
+    #: open, settled or withdrawn.
+    state: str
+    queue: str
+    #: Larger first.
+    priority: float
+    #: In UTC; None where it may wait.
+    deadline_at: datetime | None
+    for_lead: bool
+    #: The one person a golden item is asked of; None for everybody.
+    meant_for: str | None
+    #: Why it was escalated; None where it was not.
+    escalation: str | None
+    claimed_by: str | None
+    claimed_until: datetime | None
+    fence: int
+    #: When the source was found to have other bytes than those that were judged, in UTC; else None.
+    picture_changed_at: datetime | None
+    created_at: datetime
+    #: Of whoever appeals; None where this is no appeal.
+    statement: str | None
+    decision: RecordedDecision
+
+    @property
+    def token(self) -> ClaimToken:
+        """What its holder shows."""
+        return ClaimToken(self.id, self.fence)
+
+    @property
+    def told(self) -> "Review":
+        """Return what the person who answers may know: of a blind review, what a first look would be.
+
+        A decision that was made long ago would give it away, so that first looks too have the review's time
+        in its place. A block would as well: only appeals ask about one.
+        """
+        if not (self.kind.is_blind or self.kind.is_first):
+            return self
+        decision = replace(self.decision, created_at=self.created_at)
+        if self.kind.is_first:
+            return replace(self, decision=decision)
+        if decision.action is Action.BLOCK:
+            decision = replace(decision, action=Action.REVIEW, held_back=True)
+        return replace(self, kind=first_kind(self.decision.action, self.decision.reason), decision=decision)
+
+    def is_held(self, now: datetime) -> bool:
+        """Whether somebody has it in hand."""
+        return self.claimed_until is not None and self.claimed_until > now
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFilters:
+    """Which reviews are meant; None leaves a field open."""
+
+    queue: str | None = None
+    #: A label that was flagged.
+    label: str | None = None
+    policy: str | None = None
+    #: As `Review.told` has it; a blind kind, which only operators may ask for: the true kind.
+    kind: ReviewKind | None = None
+    #: At least so grave, 1 to 5.
+    severity: int | None = None
+    #: Asked before then.
+    until: datetime | None = None
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether an index does not find exactly the reviews that are meant, so that more are looked at.
+
+        Told as a first kind, a blind review may be of any of them: its decision says which.
+        """
+        by_kind = self.kind is not None and not self.kind.is_first and self == ReviewFilters(kind=self.kind)
+        return not by_kind and self != ReviewFilters(queue=self.queue)
+
+    def match(self, review: Any) -> bool:
+        """Whether a review, with what it is about, is meant."""
+        return (
+            self.queue in {None, review.queue}
+            and (self.label is None or self.label in review.labels)
+            and self.policy in {None, review.policy}
+            and (self.kind is None or self.kind.value == (review.kind if self.kind.is_blind else review.told))
+            and (self.severity is None or review.severity >= self.severity)
+            and (self.until is None or review.created_at < self.until)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person is to be asked about a decision; a larger priority comes first."""
+
+    decision_id: int
+    kind: ReviewKind
+    place: PlaceInQueue
+    for_lead: bool = False
+
+
+#: The place of a review in the queue: its priority and its id.
+Place = tuple[float, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of reviews."""
+
+    #: Fewer than asked for, even none, if few of those looked at pass the filters.
+    reviews: list[Review]
+    #: Where to go on; None at the end.
+    next: Place | None
+
+
+def ask(
+    session: Session, decision_id: int, kind: ReviewKind, place: PlaceInQueue, *, for_lead: bool = False
+) -> int | None:
+    """Ask a question about a decision, anew where it was withdrawn; None where it was asked before."""
+    row = _row(Question(decision_id, kind, place, for_lead=for_lead))
+    return session.scalar(_asking(session).returning(ReviewRow.id), row)
+
+
+def ask_all(session: Session, questions: Sequence[Question]) -> None:
+    """Ask questions as `ask` does, in one go."""
+    if questions:
+        session.connection().execute(_asking(session), [_row(question) for question in questions])
+
+
+def settle(session: Session, review_ids: Collection[int]) -> None:
+    """Note that these are answered."""
+    _update(session, ReviewRow.id.in_(review_ids), state=SETTLED, **_FREE)
+
+
+def withdraw(session: Session, review_ids: Collection[int]) -> None:
+    """Note that these are no questions any more; a claim of one is outdated."""
+    _update(session, ReviewRow.id.in_(review_ids), state=WITHDRAWN, fence=ReviewRow.fence + 1, **_FREE)
+
+
+def note_picture_changed(session: Session, decision_id: int) -> bool:
+    """Note on the open reviews of a decision that its picture changed; return False if all say so already."""
+    noted = session.scalars(
+        update(ReviewRow)
+        .where(
+            ReviewRow.decision_id == decision_id,
+            ReviewRow.state == OPEN,
+            ReviewRow.picture_changed_at.is_(None),
+        )
+        .values(picture_changed_at=moment())
+        .returning(ReviewRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(noted.all())
+
+
+def find(session: Session, review_id: int) -> Review | None:
+    """Return a review, whatever its state."""
+    return next(iter(by_ids(session, [review_id])), None)
+
+
+def by_ids(session: Session, ids: Sequence[int]) -> list[Review]:
+    """Return these reviews, in the order of the ids."""
+    found = {review.id: review for review in _read(session, _reviews().where(ReviewRow.id.in_(ids)))}
+    return [found[one] for one in ids if one in found]
+
+
+def of_decision(session: Session, decision_id: int) -> list[Review]:
+    """Return every review about a decision but golden ones, oldest first; nobody changes them meanwhile."""
+    query = select(ReviewRow.id).where(
+        ReviewRow.decision_id == decision_id, ReviewRow.kind != ReviewKind.GOLDEN
+    )
+    ids = session.scalars(query.order_by(ReviewRow.id).with_for_update()).all()
+    return by_ids(session, ids)
+
+
+def search(
+    session: Session,
+    filters: ReviewFilters,
+    *,
+    after: Place | None = None,
+    limit: int,
+    seen_by: str | None = None,
+) -> Found:
+    """Return at most `limit` open reviews behind `after`, in the queue's order, as `listed` has them.
+
+    Queue, kind and severity are found by an index; by the other filters at most `WINDOW` reviews of that
+    index are looked at.
+    """
+    most = WINDOW if filters.is_narrowed else limit + 1
+    window: list[Any] = []
+    for stretch in _stretches(after) if may_match(session, filters) else []:
+        window += _most_urgent(session, _open(filters, seen_by), stretch, most - len(window))
+    places: list[Place] = []
+    for some in chunks(window):
+        meant = _meant_among(session, filters, [one.id for one in some])
+        places += [(one.priority, one.id) for one in some if one.id in meant]
+        if len(places) > limit:
+            break
+    end = (window[-1].priority, window[-1].id) if len(window) == WINDOW else None
+    following = places[limit - 1] if len(places) > limit else end
+    return Found(by_ids(session, [review_id for _, review_id in places[:limit]]), following)
+
+
+def page(session: Session, filters: ReviewFilters, *, after: Place | None = None, limit: int) -> list[Review]:
+    """Return what `search` finds, however many reviews have to be looked at."""
+    part = search(session, filters, after=after, limit=limit)
+    found = part.reviews
+    while part.next is not None and len(found) < limit:
+        part = search(session, filters, after=part.next, limit=limit - len(found))
+        found += part.reviews
+    return found
+
+
+def held_by(session: Session, reviewer: str, now: datetime) -> list[Review]:
+    """Return the reviews that a person has claimed, the most urgent first."""
+    query = _reviews().where(ReviewRow.claimed_by == reviewer, ReviewRow.claimed_until > now, IS_OPEN)
+    # Sorted here: for the order SQLite would read the whole queue in place of what this person holds.
+    return sorted(_read(session, query), key=lambda one: (-one.priority, one.id))
+
+
+def may_match(session: Session, filters: ReviewFilters) -> bool:
+    """Whether any decision at all has the label and the policy that are asked for."""
+    wanted = []
+    if filters.label is not None:
+        wanted.append(exists().where(LabelScoreRow.label == filters.label, LabelScoreRow.flagged))
+    if filters.policy is not None:
+        wanted.append(exists().where(DecisionRow.policy == filters.policy))
+    return all(session.scalar(select(one)) for one in wanted)
+
+
+def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
+    """Yield the conditions on reviews and their decisions."""
+    if filters.queue is not None:
+        yield ReviewRow.queue == filters.queue
+    if filters.kind is not None:
+        yield (ReviewRow.kind if filters.kind.is_blind else told_kind()) == filters.kind.value
+    if filters.until is not None:
+        yield ReviewRow.created_at < filters.until
+    if filters.severity is not None:
+        # The severity is the whole part of the priority, which an index has.
+        yield ReviewRow.priority >= filters.severity
+    yield from about(filters)
+
+
+def listed(seen_by: str | None = None) -> ColumnElement[bool]:
+    """Return the condition that an open review is in the list that this person sees.
+
+    A golden item is while it is claimed, as any claimed review; to the person it is meant for it stays.
+    """
+    shown = or_(ReviewRow.claimed_until > moment(), ReviewRow.meant_for == seen_by)
+    return or_(ReviewRow.kind != ReviewKind.GOLDEN.value, shown)
+
+
+def told_kind(row: type[ReviewRow] = ReviewRow) -> ColumnElement[str]:
+    """Return the kind that the person who answers may know, as `Review.told` has it."""
+    blind = [kind.value for kind in ReviewKind if kind.is_blind]
+    return case(
+        (row.kind.not_in(blind), row.kind),
+        (DecisionRow.reason.startswith(QUARANTINED, autoescape=True), ReviewKind.QUARANTINE.value),
+        (DecisionRow.action == Action.ALLOW, ReviewKind.AUDIT.value),
+        else_=ReviewKind.DECISION.value,
+    )
+
+
+def about(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
+    """Yield the conditions on decisions alone."""
+    if filters.label is not None:
+        yield flagged([filters.label])
+    if filters.policy is not None:
+        yield DecisionRow.policy == filters.policy
+    if filters.severity is not None:
+        yield DecisionRow.severity >= filters.severity
+
+
+def flagged(labels: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that one of these labels is flagged on a decision.
+
+    Not as EXISTS: PostgreSQL would turn it into a join with every decision on which the label is flagged.
+    """
+    found = select(LabelScoreRow.decision_id).where(
+        LabelScoreRow.decision_id == DecisionRow.id, LabelScoreRow.label.in_(labels), LabelScoreRow.flagged
+    )
+    return found.limit(1).correlate(DecisionRow).scalar_subquery().is_not(None)
+
+
+def _stretches(after: Place | None) -> list[list[ColumnElement[bool]]]:
+    """Return what lies behind a place: the equally urgent, then the less urgent; an index serves each."""
+    if after is None:
+        return [[]]
+    priority, review_id = after
+    return [[ReviewRow.priority == priority, ReviewRow.id > review_id], [ReviewRow.priority < priority]]
+
+
+def _most_urgent(
+    session: Session,
+    queries: Sequence[Select[float, int]],
+    stretch: Sequence[ColumnElement[bool]],
+    limit: int,
+) -> list[Any]:
+    """Return the first reviews of a stretch, in the queue's order, that any of the queries finds."""
+    found: list[Any] = []
+    for query in queries:
+        found += session.execute(
+            query.where(*stretch).order_by(ReviewRow.priority.desc(), ReviewRow.id).limit(limit)
+        )
+    return sorted(found, key=lambda one: (-one.priority, one.id))[:limit]
+
+
+def _open(filters: ReviewFilters, seen_by: str | None) -> list[Select[float, int]]:
+    """Return queries of the open reviews among which those are that are meant; an index serves each.
+
+    One query for each kind: of several kinds at once an index does not give the queue's order.
+    """
+    query = select(ReviewRow.priority, ReviewRow.id)
+    query = query.where(ReviewRow.state == OPEN, listed(seen_by))
+    if filters.severity is not None:
+        query = query.where(ReviewRow.priority >= filters.severity)
+    if filters.kind is not None:
+        blind = [kind for kind in ReviewKind if kind.is_blind] if filters.kind.is_first else []
+        kinds = [filters.kind, *blind]
+        return [query.where(ReviewRow.kind == kind.value) for kind in kinds]
+    return [query if filters.queue is None else query.where(ReviewRow.queue == filters.queue)]
+
+
+def _meant_among(session: Session, filters: ReviewFilters, ids: Sequence[int]) -> set[int]:
+    """Return which of these few are meant.
+
+    Compared here: with conditions beside the ids a database may read all that match them in place of these.
+    """
+    query = select(
+        ReviewRow.id,
+        ReviewRow.queue,
+        ReviewRow.kind,
+        told_kind().label("told"),
+        ReviewRow.created_at,
+        DecisionRow.labels,
+        DecisionRow.policy,
+        DecisionRow.severity,
+    ).join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
+    found = session.execute(query.where(ReviewRow.id.in_(ids)))
+    return {one.id for one in found if filters.match(one)}
+
+
+def _update(session: Session, which: ColumnElement[bool], **values: object) -> None:
+    session.execute(
+        update(ReviewRow).where(which).values(**values).execution_options(synchronize_session=False)
+    )
+
+
+def _asking(session: Session) -> sqlite.Insert | postgresql.Insert:
+    insert = insert_into(session, ReviewRow)
+    again = {
+        name: insert.excluded[name] for name in ("state", "priority", "queue", "deadline_at", "for_lead")
+    }
+    return insert.on_conflict_do_update(
+        index_elements=[ReviewRow.decision_id, ReviewRow.kind],
+        index_where=text("kind <> 'golden'"),
+        set_={**again, **_FREE, "escalation": None, "fence": ReviewRow.fence + 1},
+        where=ReviewRow.state == WITHDRAWN,
+    )
+
+
+def _row(question: Question) -> dict[str, Any]:
+    return {
+        "decision_id": question.decision_id,
+        "kind": question.kind.value,
+        "state": OPEN,
+        "priority": question.place.priority,
+        "queue": question.place.queue,
+        "deadline_at": question.place.deadline_at,
+        "for_lead": question.for_lead,
+    }
+
+
+def _reviews() -> Select[ReviewRow, str | None]:
+    return select(ReviewRow, AppealRow.statement).outerjoin(AppealRow, AppealRow.review_id == ReviewRow.id)
+
+
+def _read(session: Session, query: Select[ReviewRow, str | None]) -> list[Review]:
+    # What the session remembers of a row may be older than what it has written since.
+    found = session.execute(query.execution_options(populate_existing=True)).all()
+    about_what = decisions.by_ids(session, [row.decision_id for row, _ in found])
+    return [_review(row, statement, about_what[row.decision_id]) for row, statement in found]
+
+
+def _review(row: ReviewRow, statement: str | None, decision: RecordedDecision) -> Review:
+    return Review(
+        id=row.id,
+        kind=ReviewKind(row.kind),
+        state=row.state,
+        queue=row.queue,
+        priority=row.priority,
+        deadline_at=row.deadline_at,
+        for_lead=row.for_lead,
+        meant_for=row.meant_for,
+        escalation=row.escalation,
+        claimed_by=row.claimed_by,
+        claimed_until=row.claimed_until,
+        fence=row.fence,
+        picture_changed_at=row.picture_changed_at,
+        created_at=row.created_at,
+        statement=statement,
+        decision=decision,
+    )

@@ -1,0 +1,268 @@
+"""Verdicts: what people answered, the truth that policies are measured against."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, and_, exists, insert, literal, select, union_all
+from sqlalchemy.orm import Session
+
+from worker.domain.policies.policy import Action
+from worker.domain.reviews.review import ReviewKind
+from worker.store.engine.tables import GIVEN, DecisionRow, ReversalRow, ReviewRow, VerdictRow
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A person's answer about one submission."""
+
+    submission_id: str
+    action: Action
+    labels: frozenset[str]
+    #: Whether the person saw the bytes that were judged.
+    picture_seen: bool = True
+
+
+#: Bytes as they were judged: their SHA-256, and the digest of the policy version.
+Judged = tuple[str, str]
+#: Pictures that one statement asks about: SQLite joins no more than 500 selects.
+_ASKED_AT_ONCE: Final = 250
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedVerdict:
+    """A verdict as the database holds it, and whether it was taken back."""
+
+    id: int
+    submission_id: str
+    decision_id: int
+    #: None where it is inherited, or older than the queue.
+    review_id: int | None
+    kind: ReviewKind | None
+    action: Action
+    labels: tuple[str, ...]
+    reviewer: str
+    reason: str
+    note: str
+    #: Names the verdicts of one look; None where it was given alone.
+    given_with: str | None
+    inherited_from: int | None
+    effective: bool
+    #: Whether the person saw the bytes that were judged.
+    picture_seen: bool
+    #: In UTC.
+    created_at: datetime
+    reversed_at: datetime | None
+    reversed_by: str | None
+
+
+def record(  # noqa: PLR0913 - an argument for each fact, all by name
+    session: Session,
+    verdict: Verdict,
+    *,
+    decision_id: int,
+    reviewer: str,
+    review_id: int | None = None,
+    reason: str = "",
+    note: str = "",
+    given_with: str | None = None,
+    inherited_from: int | None = None,
+    effective: bool = True,
+) -> int:
+    """Add a verdict and return its id; the latest effective one of a submission counts."""
+    row = {
+        "submission_id": verdict.submission_id,
+        "decision_id": decision_id,
+        "review_id": review_id,
+        "action": verdict.action,
+        "labels": sorted(verdict.labels),
+        "reviewer": reviewer,
+        "reason": reason or None,
+        "note": note or None,
+        "given_with": given_with,
+        "inherited_from": inherited_from,
+        "effective": effective,
+        "picture_seen": verdict.picture_seen,
+        # An answer about other bytes, or none, is inherited by nothing.
+        **(_judged_by(decision_id) if verdict.picture_seen and not inherited_from else {}),
+    }
+    return session.scalars(insert(VerdictRow).values(row).returning(VerdictRow.id)).one()
+
+
+def reverse(session: Session, verdict_id: int, *, reviewer: str, action: Action, reason: str) -> None:
+    """Take a verdict back; `action` is in force about its submission from now on."""
+    row = {"verdict_id": verdict_id, "reviewer": reviewer, "action": action, "reason": reason or None}
+    session.execute(insert(ReversalRow).values(row))
+
+
+def stands(row: type[VerdictRow] = VerdictRow) -> ColumnElement[bool]:
+    """Return the condition that a verdict was not taken back."""
+    return ~exists().where(ReversalRow.verdict_id == row.id).correlate(row)
+
+
+def in_force(row: type[VerdictRow] = VerdictRow) -> ColumnElement[bool]:
+    """Return the condition that a verdict decides, unless a later one does."""
+    return and_(row.effective, stands(row))
+
+
+def latest_of(session: Session, submission_ids: Sequence[str]) -> dict[str, Verdict]:
+    """Return the verdict in force about each of these submissions that has one."""
+    query = (
+        select(VerdictRow)
+        .where(VerdictRow.submission_id.in_(submission_ids), in_force())
+        .order_by(VerdictRow.id)
+    )
+    return {
+        row.submission_id: Verdict(
+            row.submission_id, row.action, frozenset(row.labels), picture_seen=row.picture_seen
+        )
+        for row in session.scalars(query)
+    }
+
+
+def find(session: Session, verdict_id: int) -> RecordedVerdict | None:
+    """Return a verdict, taken back or not."""
+    return next(iter(_read(session, _verdicts().where(VerdictRow.id == verdict_id))), None)
+
+
+def get(session: Session, verdict_id: int) -> RecordedVerdict:
+    """Return a verdict that is there."""
+    (found,) = _read(session, _verdicts().where(VerdictRow.id == verdict_id))
+    return found
+
+
+def current(session: Session, submission_id: str, without: Collection[int] = ()) -> RecordedVerdict | None:
+    """Return the verdict in force about a submission, as if those in `without` had been taken back."""
+    query = (
+        _verdicts()
+        .where(VerdictRow.submission_id == submission_id, in_force(), VerdictRow.id.not_in(without))
+        .order_by(VerdictRow.id.desc())
+        .limit(1)
+    )
+    return next(iter(_read(session, query)), None)
+
+
+def of_review(session: Session, review_id: int) -> RecordedVerdict | None:
+    """Return the verdict that answers a review, and was not taken back."""
+    query = _verdicts().where(VerdictRow.review_id == review_id, stands()).order_by(VerdictRow.id.desc())
+    return next(iter(_read(session, query.limit(1))), None)
+
+
+def of_decision(session: Session, decision_id: int) -> list[RecordedVerdict]:
+    """Return the verdicts on a decision that were not taken back, oldest first."""
+    query = _verdicts().where(VerdictRow.decision_id == decision_id, stands()).order_by(VerdictRow.id)
+    return _read(session, query)
+
+
+def given_with(session: Session, name: str) -> list[RecordedVerdict]:
+    """Return the verdicts of one look that were not taken back, oldest first."""
+    of_the_look = and_(VerdictRow.given_with == name, stands())
+    return _read(session, _verdicts().where(of_the_look).order_by(VerdictRow.id))
+
+
+def inherited_from(session: Session, verdict_ids: Collection[int]) -> list[RecordedVerdict]:
+    """Return the verdicts that repeat these and were not taken back, oldest first."""
+    repeating = and_(VerdictRow.inherited_from.in_(verdict_ids), stands())
+    return _read(session, _verdicts().where(repeating).order_by(VerdictRow.id))
+
+
+def to_inherit(session: Session, pictures: Collection[Judged]) -> dict[Judged, RecordedVerdict]:
+    """Return what a person said last of each of these, and nobody took back; most are not in it.
+
+    It stays so until the transaction ends: whoever takes it back waits, and finds what inherited it.
+    """
+    latest: dict[Judged, int] = {}
+    asked = sorted(set(pictures))
+    for start in range(0, len(asked), _ASKED_AT_ONCE):
+        some = _latest_given(asked[start : start + _ASKED_AT_ONCE])
+        latest |= {(sha256, digest): verdict_id for sha256, digest, verdict_id in session.execute(some)}
+    if not latest:
+        return {}
+    lock(session, latest.values(), shared=True)
+    # Read after the lock: somebody may have taken one back in between, which its row does not say.
+    found = {one.id: one for one in _read(session, _verdicts().where(VerdictRow.id.in_(latest.values())))}
+    standing = {key: found[verdict_id] for key, verdict_id in latest.items()}
+    return {key: one for key, one in standing.items() if one.reversed_at is None}
+
+
+def lock(session: Session, verdict_ids: Iterable[int], *, shared: bool = False) -> None:
+    """Let no transaction inherit these until this one ends; `shared`: let none take them back."""
+    ordered = select(VerdictRow.id).where(VerdictRow.id.in_(list(verdict_ids))).order_by(VerdictRow.id)
+    session.execute(ordered.with_for_update(read=shared)).all()
+
+
+def _judged_by(decision_id: int) -> dict[str, Any]:
+    """Return the columns that say what bytes a decision is about, and under which policy version."""
+    columns = (DecisionRow.sha256, DecisionRow.policy_digest)
+    return {
+        column.key: select(column).where(DecisionRow.id == decision_id).scalar_subquery()
+        for column in columns
+    }
+
+
+def _latest_given(pictures: Sequence[Judged]) -> Select[str, str, int]:
+    """Return the query of the last verdict in force that a person gave on each of these pictures.
+
+    One entry of an index for each, however many decisions are about the same bytes.
+    """
+    asked = union_all(
+        *(
+            select(literal(sha256).label("sha256"), literal(digest).label("policy_digest"))
+            for sha256, digest in pictures
+        )
+    ).subquery()
+    last = (
+        select(VerdictRow.id)
+        .where(
+            VerdictRow.sha256 == asked.c.sha256,
+            VerdictRow.policy_digest == asked.c.policy_digest,
+            GIVEN,
+            in_force(),
+        )
+        .order_by(VerdictRow.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = select(asked.c.sha256, asked.c.policy_digest, last.label("verdict_id")).subquery()
+    return select(found.c.sha256, found.c.policy_digest, found.c.verdict_id).where(
+        found.c.verdict_id.is_not(None)
+    )
+
+
+def _verdicts() -> Select[VerdictRow, str | None, datetime | None, str | None]:
+    return (
+        select(VerdictRow, ReviewRow.kind, ReversalRow.created_at, ReversalRow.reviewer)
+        .outerjoin(ReviewRow, ReviewRow.id == VerdictRow.review_id)
+        .outerjoin(ReversalRow, ReversalRow.verdict_id == VerdictRow.id)
+    )
+
+
+def _read(
+    session: Session, query: Select[VerdictRow, str | None, datetime | None, str | None]
+) -> list[RecordedVerdict]:
+    return [_recorded(*found) for found in session.execute(query)]
+
+
+def _recorded(
+    row: VerdictRow, kind: str | None, reversed_at: datetime | None, reversed_by: str | None
+) -> RecordedVerdict:
+    return RecordedVerdict(
+        id=row.id,
+        submission_id=row.submission_id,
+        decision_id=row.decision_id,
+        review_id=row.review_id,
+        kind=ReviewKind(kind) if kind else None,
+        action=row.action,
+        labels=tuple(row.labels),
+        reviewer=row.reviewer,
+        reason=row.reason or "",
+        note=row.note or "",
+        given_with=row.given_with,
+        inherited_from=row.inherited_from,
+        effective=row.effective,
+        picture_seen=row.picture_seen,
+        created_at=row.created_at,
+        reversed_at=reversed_at,
+        reversed_by=reversed_by,
+    )

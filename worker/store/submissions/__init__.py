@@ -1,0 +1,1 @@
+"""The ledger of submissions, their leases, and messages that could not be processed."""

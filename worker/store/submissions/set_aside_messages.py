@@ -1,0 +1,60 @@
+"""Messages that no worker could enter into the ledger, kept until they are published again."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from worker.store.engine.clock import database_now, moment
+from worker.store.engine.inserting import insert_into
+from worker.store.engine.tables import SetAsideMessageRow
+
+
+@dataclass(frozen=True, slots=True)
+class SetAsideMessage:
+    """The arguments of `moderation.check` as JSON, and why they could not be entered."""
+
+    #: SHA-256 of the message, in hexadecimal.
+    digest: str
+    #: As the message said it, which need not be a valid id.
+    submission_id: str
+    message: str
+    error: str
+    #: When it is due; None if it is not kept yet.
+    publish_at: datetime | None = None
+
+
+def keep(session: Session, one: SetAsideMessage, *, failing_for: timedelta, pause: timedelta) -> None:
+    """Keep a message that has been failing for so long, to be published after `pause`; copies are one."""
+    state = {
+        "error": one.error,
+        "failing_since": moment(-failing_for),
+        "publish_at": moment(pause),
+    }
+    row = insert_into(
+        session,
+        SetAsideMessageRow,
+        digest=one.digest,
+        submission_id=one.submission_id,
+        message=one.message,
+        **state,
+    )
+    session.execute(row.on_conflict_do_update(index_elements=[SetAsideMessageRow.digest], set_=state))
+
+
+def find_due(session: Session, limit: int) -> list[SetAsideMessage]:
+    """Return at most `limit` messages that are due, those first that have been due for longest."""
+    row = SetAsideMessageRow
+    due = row.publish_at <= database_now(session)
+    columns = select(row.digest, row.submission_id, row.message, row.error, row.publish_at)
+    found = session.execute(columns.where(due).order_by(row.publish_at).limit(limit))
+    return [SetAsideMessage(*one) for one in found]
+
+
+def forget(session: Session, published: Iterable[SetAsideMessage]) -> None:
+    """Delete messages that `find_due` returned, except those that were set aside anew since."""
+    row = SetAsideMessageRow
+    for one in published:
+        session.execute(delete(row).where(row.digest == one.digest, row.publish_at == one.publish_at))

@@ -1,0 +1,1 @@
+"""Read, judge and record: from a claimed submission to its decision."""

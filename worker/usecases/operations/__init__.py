@@ -1,0 +1,1 @@
+"""Check, report, notify and tidy up."""

@@ -1,0 +1,224 @@
+"""Delivers the events of the outbox, until the receiver has each or the time for it is over.
+
+An event is delivered at least once: a receiver whose answer is lost gets it again, under the same id. Events
+may arrive out of order; their sequence numbers tell which is newer.
+"""
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Event as Signal
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from worker.concurrency.periodic import repeated
+from worker.domain.submissions.callback import CeleryCallback, WebhookCallback, callback_of
+from worker.domain.submissions.traceparent import TRACEPARENT
+from worker.domain.submissions.url import without_queries
+from worker.errors import (
+    CallbackNotAllowedError,
+    DatabaseUnavailableError,
+    EventPostponedError,
+    EventRefusedError,
+    InvalidSubmissionError,
+    PermanentError,
+    UnavailableError,
+)
+from worker.notifications.allowed_callbacks import AllowedCallbacks
+from worker.notifications.celery_callback import CeleryTask
+from worker.notifications.events import Happening, Payload, decision_data, payload, refusal_data
+from worker.notifications.webhook import Webhook
+from worker.store.decisions import decisions
+from worker.store.engine.clock import database_now
+from worker.store.engine.database import Database
+from worker.store.notifications import outbox
+from worker.store.notifications.outbox import Event
+from worker.store.reviews import in_force, verdict_events
+from worker.store.submissions import submissions
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 1.0
+#: Events that one process has in hand, and of those for one receiver: one that hangs leaves room for others.
+IN_HAND: Final = 16
+IN_HAND_PER_RECEIVER: Final = 8
+#: Longer than anything that telling waits for; after it, the event of a process that died is told by another.
+LEASE: Final = timedelta(seconds=60)
+#: After the first failure, the second, ...; a receiver that is back is not run over by all at once, since
+#: each waits for a random part of it.
+PAUSES: Final = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600))
+#: A process that may deliver an event takes it well within this time; then the others put it off.
+OTHERS_TAKE_WITHIN: Final = timedelta(seconds=15)
+PAUSE_FOR_OTHERS: Final = timedelta(seconds=60)
+#: No other process and no later attempt can do better.
+_FINAL: Final = (EventRefusedError, InvalidSubmissionError)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverEvents:
+    """Tell what is due; several processes may do so at once, each takes its own."""
+
+    database: Database
+    allowed: AllowedCallbacks
+    webhook: Webhook
+    celery_task: CeleryTask
+    #: From when it was added or replayed.
+    give_up_after: timedelta
+    #: 0 to 1.
+    chance: Callable[[], float] = random.random
+
+    def __call__(self, is_over: Callable[[], bool] = lambda: False) -> int:
+        """Tell until nothing is due, or it `is_over`; return how many events were delivered."""
+        delivered = 0
+        in_hand: dict[Future[bool], str] = {}
+        with ThreadPoolExecutor(IN_HAND, "telling") as crew:
+            while True:
+                if not is_over():
+                    for event in self._take(Counter(in_hand.values())):
+                        in_hand[crew.submit(self._deliver, event)] = event.receiver
+                if not in_hand:
+                    return delivered
+                # What becomes due while others are slow is not kept waiting.
+                done, _ = wait(in_hand, LOOK_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    del in_hand[future]
+                    delivered += future.result()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Tell what becomes due while the context lasts; a failure is only logged."""
+        over = Signal()
+        with repeated(lambda: self(over.is_set), LOOK_SECONDS, name="telling the platform"):
+            try:
+                yield
+            finally:
+                over.set()
+
+    def _take(self, in_hand: Mapping[str, int]) -> list[Event]:
+        room = IN_HAND - sum(in_hand.values())
+        with self.database.reading() as session:
+            if not room or not outbox.is_due(session):
+                return []
+        with self.database.transaction() as session:
+            taken = outbox.take(
+                session,
+                limit=room,
+                in_hand=in_hand,
+                at_once=IN_HAND_PER_RECEIVER,
+                lease=LEASE,
+                permits=self._permits,
+            )
+            if len(taken) < room:
+                self._leave_to_others(session)
+            return taken
+
+    def _permits(self, record: Mapping[str, Any]) -> bool:
+        """Whether this process's settings allow a callback; one that cannot be read fails when it is sent."""
+        try:
+            self.allowed.check(callback_of(record))
+        except CallbackNotAllowedError:
+            return False
+        except InvalidSubmissionError:
+            return True
+        return True
+
+    def _leave_to_others(self, session: Session) -> None:
+        """Postpone events that this process may not deliver and no other process has taken.
+
+        Their time runs as that of all others: whichever process sees the end of it gives them up.
+        """
+        now, left = database_now(session), Counter[str]()
+        for event in outbox.overdue(session, by=OTHERS_TAKE_WITHIN, limit=outbox.PAGE):
+            try:
+                self.allowed.check(callback_of(event.callback))
+            except CallbackNotAllowedError as error:
+                if self._is_too_late(now, event):
+                    outbox.give_up(session, event, error.message)
+                else:
+                    at = min(now + PAUSE_FOR_OTHERS, event.started_at + self.give_up_after)
+                    outbox.try_again(session, event, error.message, at)
+                    left[error.message] += 1
+            except InvalidSubmissionError:
+                continue
+        for problem, count in left.items():
+            log.warning("%d events are left for a process that may deliver them: %s", count, problem)
+
+    def _deliver(self, event: Event) -> bool:
+        """Tell one event and note what came of it; return whether it was delivered."""
+        try:
+            error = self._failure(event)
+            with self.database.transaction() as session:
+                now = database_now(session)
+                if error is None:
+                    outbox.delivered(session, event)
+                elif isinstance(error, _FINAL) or self._is_too_late(now, event):
+                    outbox.give_up(session, event, str(error))
+                else:
+                    outbox.try_again(session, event, str(error), self._next(now, event, error))
+        except DatabaseUnavailableError as away:
+            log.warning("event %s could not be noted and is told again: %s", event.event_id, away.message)
+            return False
+        return error is None
+
+    def _failure(self, event: Event) -> Exception | None:
+        """Tell one event; return what went wrong, fit to be shown."""
+        about = f"event {event.event_id} of submission {event.submission_id}"
+        try:
+            self._tell(event)
+        except DatabaseUnavailableError:
+            raise
+        except (PermanentError, UnavailableError) as error:
+            log.warning("%s, attempt %d: %s", about, event.attempts, error.message)
+            return error
+        except Exception as error:
+            log.exception("%s, attempt %d failed", about, event.attempts)
+            return UnavailableError(without_queries(repr(error)))
+        log.info("%s told, attempt %d", about, event.attempts)
+        return None
+
+    def _tell(self, event: Event) -> None:
+        match callback := callback_of(event.callback):
+            case WebhookCallback():
+                self.webhook(self._payload(event), callback)
+            case CeleryCallback():
+                self.celery_task(self._payload(event), callback)
+            case None:
+                raise InvalidSubmissionError("there is no callback")
+
+    def _payload(self, event: Event) -> Payload:
+        with self.database.reading() as session:
+            state = event.in_force or in_force.of(session, event.submission_id)
+            data = _data(session, event)
+            traceparent = submissions.traceparent(session, event.submission_id)
+        made = payload(
+            Happening(event.event_id, event.kind, event.created_at, event.submission_id, state), data
+        )
+        return made | ({TRACEPARENT: traceparent} if traceparent else {})
+
+    def _is_too_late(self, now: datetime, event: Event) -> bool:
+        return now >= event.started_at + self.give_up_after
+
+    def _next(self, now: datetime, event: Event, error: Exception) -> datetime:
+        """Return when to try again; the last attempt is made when the time is over."""
+        pause = PAUSES[min(event.attempts, len(PAUSES)) - 1] * self.chance()
+        if isinstance(error, EventPostponedError):
+            pause = error.retry_after
+        return min(now + pause, event.started_at + self.give_up_after)
+
+
+def _data(session: Session, event: Event) -> dict[str, Any]:
+    if event.decision_id is None:
+        refused = submissions.find(session, event.submission_id)
+        if refused is None:
+            raise ValueError(f"there is no submission {event.submission_id}")
+        return refusal_data(refused, event.problem or refused.error or "")
+    decision = decisions.get(session, event.decision_id)
+    if event.verdict_id is None:
+        return decision_data(decision)
+    return decision_data(decision, verdict_events.fields_of(session, event.kind, event.verdict_id))

@@ -1,0 +1,85 @@
+"""Looks at a whole deployment at once, so that a person sees what is well and what is not."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from worker.client import Client
+from worker.domain.operations.backlog import Backlog
+from worker.domain.operations.queue_depth import QueueDepth
+from worker.errors import ModerationError, SchemaError, UnavailableError
+from worker.store.engine.column_types import utc_now
+from worker.store.engine.database import Database
+from worker.store.operations import overview
+from worker.store.operations.overview import Happenings
+from worker.store.policies import policy_states
+from worker.store.policies.policy_states import ReportedState
+from worker.store.submissions import dropped_messages
+from worker.store.submissions.dropped_messages import DroppedSummary
+from worker.store.upgrade import schema
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the database says."""
+
+    #: The tables' revision.
+    revision: str
+    backlog: Backlog
+    happenings: Happenings
+    #: What every process said last about its policies, by policy and process.
+    reports: list[ReportedState]
+    #: Why each resource that submissions wait for is unavailable.
+    why_waiting: Mapping[str, str] = field(default_factory=dict)
+    #: Messages that no worker could work on.
+    dropped: DroppedSummary = field(default_factory=DroppedSummary)
+
+    @property
+    def awake(self) -> list[ReportedState]:
+        """The reports of the processes that were heard of lately."""
+        return [report for report in self.reports if not report.is_silent(self.backlog.at)]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A deployment at one moment; of what is away, why."""
+
+    #: UTC.
+    at: datetime
+    depth: QueueDepth | ModerationError
+    records: Records | ModerationError
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyDeployment:
+    """Ask broker and database; what one of them does not tell hides nothing of the other."""
+
+    database: Database
+    broker: Client
+
+    def __call__(self) -> Survey:
+        """Return what there is to be seen now."""
+        return Survey(utc_now(), _or_problem(self.broker.depth), _or_problem(self._records))
+
+    def _records(self) -> Records:
+        schema.check(self.database)
+        with self.database.reading() as session:
+            backlog = overview.backlog(session)
+            return Records(
+                schema.revision(session),
+                backlog,
+                overview.happenings(session),
+                policy_states.all_states(session),
+                {resource: overview.why_waiting(session, resource) for resource in backlog.waiting_for},
+                dropped_messages.summary(session),
+            )
+
+
+def _or_problem(look: Callable[[], Found]) -> Found | ModerationError:
+    try:
+        return look()
+    except (UnavailableError, SchemaError) as problem:
+        return problem

@@ -1,0 +1,1 @@
+"""Load, test, compare, hunt and explain policies."""

@@ -1,0 +1,249 @@
+"""What a policy would have done to the uploads of last month instead of another, from stored embeddings."""
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from worker.domain.evaluation.backtest import Backtest
+from worker.domain.evaluation.comparison import Change, Tally
+from worker.domain.moderation.decision import Decision, decide
+from worker.domain.moderation.scoring import LabelScore, Matrix, PhraseVectors, score
+from worker.domain.moderation.seen import Seen
+from worker.domain.moderation.view import Views
+from worker.domain.policies.policy import Action, Policy
+from worker.encoder.phrases import encode_phrases
+from worker.encoder.protocol import Encoder
+from worker.store.engine.clock import database_now
+from worker.store.engine.database import Database
+from worker.store.operations import archive
+from worker.store.operations.archive import ArchiveChunk, ArchivedSubmission, Span
+from worker.store.reviews import verdicts
+
+#: Flipped submissions that are told one by one, the largest changes; all of them are counted.
+DEFAULT_KEPT: Final = 1000
+
+#: Told how many decisions were looked at, and of how many.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFlip:
+    """A label that comes, goes, or changes between review and block; and the phrases that did it."""
+
+    label: str
+    #: What each policy makes of the label alone; `ALLOW` where it is not flagged.
+    old_action: Action
+    new_action: Action
+    #: None where the policy has no such label.
+    old: LabelScore | None
+    new: LabelScore | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A submission that the new policy decides differently."""
+
+    submission: ArchivedSubmission
+    sha256: str
+    #: In UTC.
+    decided_at: datetime
+    old: Decision
+    new: Decision
+    labels: tuple[LabelFlip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What would have changed, counted, and the largest changes one by one."""
+
+    old: Policy
+    new: Policy
+    span: Span
+    until: datetime
+    #: The model whose embeddings were compared, as it was configured.
+    model: str
+    #: Decided submissions that were not compared: no picture that was judged, or judged by another model.
+    undecoded: int
+    of_other_models: int
+    tally: Tally
+    #: The largest change first.
+    flips: tuple[Flip, ...]
+
+    @property
+    def decided(self) -> int:
+        """How many submissions the span holds."""
+        return self.tally.pictures + self.undecoded + self.of_other_models
+
+
+@dataclass(frozen=True, slots=True)
+class ComparePolicies:
+    """Judge the archive under two policies; nothing is written, no picture is touched."""
+
+    encoder: Encoder
+    model_digest: str
+    database: Database
+
+    def __call__(
+        self, old: Policy, new: Policy, span: Span, progress: Progress, kept: int = DEFAULT_KEPT
+    ) -> Comparison:
+        """Compare the policies over the submissions of `span`; at most `kept` flips are told one by one."""
+        old_vectors, new_vectors = self._vectors(old), self._vectors(new)
+        backtest = Backtest([(old, old_vectors), (new, new_vectors)], self.encoder.scale)
+        with self.database.reading(unhurried=True) as session:
+            until = database_now(session)
+            total = archive.count(session, span)
+            counting = _Counting(session, backtest, kept)
+            for _ in map(counting.take, archive.stream(session, span, self.model_digest)):
+                progress(counting.seen, total)
+            found = [flip for _, _, flip in sorted(counting.kept, key=lambda flip: flip[:2], reverse=True)]
+            told = archive.tell(session, [flip.submission_id for flip in found])
+        explain = _Explain(old, old_vectors, new, new_vectors, self.encoder.scale)
+        flips = (explain(flip, told[flip.submission_id]) for flip in found)
+        return Comparison(
+            old=old,
+            new=new,
+            span=span,
+            until=until,
+            model=self.encoder.name,
+            undecoded=counting.undecoded,
+            of_other_models=counting.of_other_models,
+            tally=counting.tally,
+            # What lies on a threshold to the last bit may fall to either side of it.
+            flips=tuple(flip for flip in flips if flip.labels or flip.old.action is not flip.new.action),
+        )
+
+    def _vectors(self, policy: Policy) -> PhraseVectors:
+        return encode_phrases(self.encoder, list(policy.phrases()), policy.templates)
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundFlip:
+    """What has to be remembered of a flipped submission until all are seen."""
+
+    submission_id: str
+    sha256: str
+    decided_at: float
+    views: Views
+    seen: Seen
+    vectors: NDArray[np.float16]
+
+
+class _Counting:
+    """Takes chunk after chunk and keeps counts, and the largest flips in a heap; its size is bounded."""
+
+    def __init__(self, session: Session, backtest: Backtest, most: int) -> None:
+        self.tally = Tally.of(*backtest.policies)
+        self.seen = self.undecoded = self.of_other_models = 0
+        #: Size of the change, id of the decision, the flip; the smallest first.
+        self.kept: list[tuple[float, int, _FoundFlip]] = []
+        self._session, self._backtest, self._most = session, backtest, most
+
+    def take(self, chunk: ArchiveChunk) -> None:
+        """Judge a chunk under both policies and count what changes."""
+        self.undecoded += chunk.undecoded
+        self.of_other_models += chunk.of_other_models
+        self.seen += len(chunk.submission_ids) + chunk.undecoded + chunk.of_other_models
+        if not chunk.submission_ids:
+            return
+        judged = self._backtest.judge(chunk.vectors, chunk.views, chunk.partly_seen)
+        old, new = zip(self._backtest.policies, judged, strict=True)
+        change = Change.between(old, new)
+        self.tally.add(change, chunk.decided_at)
+        self._add_verdicts(chunk, change)
+        self._keep(chunk, change)
+
+    def _add_verdicts(self, chunk: ArchiveChunk, change: Change) -> None:
+        asked = np.flatnonzero(chunk.has_verdict).tolist()
+        if not asked:
+            return
+        found = verdicts.latest_of(self._session, [chunk.submission_ids[n] for n in asked])
+        # An answer about other bytes says nothing about those that were judged.
+        seen = [n for n in asked if found[chunk.submission_ids[n]].picture_seen]
+        if not seen:
+            return
+        judged = np.array(seen, np.intp)
+        answers = [found[chunk.submission_ids[n]] for n in seen]
+        blocked = np.array([answer.action is Action.BLOCK for answer in answers])
+        true = np.array([[label.name in answer.labels for answer in answers] for label in self.tally.labels])
+        self.tally.add_verdicts(change, judged, blocked, true)
+
+    def _keep(self, chunk: ArchiveChunk, change: Change) -> None:
+        flipped = np.flatnonzero(change.changed)
+        sizes = change.sizes(flipped)
+        if len(self.kept) == self._most:
+            larger = sizes > self.kept[0][0]
+            flipped, sizes = flipped[larger], sizes[larger]
+        ends = np.cumsum(chunk.views)
+        for n, size in zip(flipped.tolist(), sizes.tolist(), strict=True):
+            # A copy: a view would keep the whole chunk alive.
+            vectors = chunk.vectors[ends[n] - chunk.views[n] : ends[n]].copy()
+            flip = _FoundFlip(
+                chunk.submission_ids[n],
+                chunk.sha256s[n],
+                float(chunk.decided_at[n]),
+                chunk.views_of(n),
+                chunk.seen(n),
+                vectors,
+            )
+            heapq.heappush(self.kept, (size, chunk.decision_ids[n], flip))
+            if len(self.kept) > self._most:
+                heapq.heappop(self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Explain:
+    """Says how one submission comes to both its decisions, by the ordinary rule."""
+
+    old: Policy
+    old_vectors: PhraseVectors
+    new: Policy
+    new_vectors: PhraseVectors
+    scale: float
+
+    def __call__(self, flip: _FoundFlip, submission: ArchivedSubmission) -> Flip:
+        embedding = flip.vectors.astype(np.float32)
+        old = self._decide(self.old, embedding, self.old_vectors, flip)
+        new = self._decide(self.new, embedding, self.new_vectors, flip)
+        return Flip(
+            submission=submission,
+            sha256=flip.sha256,
+            decided_at=datetime.fromtimestamp(flip.decided_at, UTC),
+            old=old,
+            new=new,
+            labels=tuple(self._label_flips(old.scores, new.scores)),
+        )
+
+    def _decide(
+        self, policy: Policy, embedding: Matrix, vectors: PhraseVectors, flip: _FoundFlip
+    ) -> Decision:
+        return decide(policy, score(policy, embedding, vectors, self.scale, flip.views), flip.seen)
+
+    def _label_flips(self, old: Sequence[LabelScore], new: Sequence[LabelScore]) -> list[LabelFlip]:
+        before, after = ({found.label: found for found in scores} for scores in (old, new))
+        flips = [
+            LabelFlip(
+                name,
+                _label_action(self.old, before.get(name)),
+                _label_action(self.new, after.get(name)),
+                before.get(name),
+                after.get(name),
+            )
+            for name in dict.fromkeys([*before, *after])
+        ]
+        return [flip for flip in flips if flip.old_action is not flip.new_action]
+
+
+def _label_action(policy: Policy, found: LabelScore | None) -> Action:
+    """Return what a label alone would make of its score."""
+    if found is None:
+        return Action.ALLOW
+    label = policy.label(found.label)
+    if found.score < label.review:
+        return Action.ALLOW
+    return Action.BLOCK if label.block is not None and found.score >= label.block else Action.REVIEW

@@ -1,0 +1,100 @@
+"""Makes a recorded decision again from what is stored, and says whether it comes out the same."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from worker.domain.moderation.decision import Decision, decide, hold_back
+from worker.domain.moderation.rederivation import differences
+from worker.domain.moderation.scoring import MOST_SCORES, Scorer
+from worker.domain.policies.policy import Policy
+from worker.domain.policies.stored_policy import StoredPolicy
+from worker.encoder.phrases import encode_phrases
+from worker.encoder.protocol import Encoder
+from worker.errors import InvalidPolicyError, UsageError
+from worker.policy_files.stored import parse_stored
+from worker.store.decisions import decisions, embeddings
+from worker.store.decisions.decisions import RecordedDecision
+from worker.store.decisions.embeddings import StoredEmbedding
+from worker.store.engine.database import Database
+from worker.store.policies import policy_versions
+from worker.store.submissions import submissions
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision on record and the same decision made again."""
+
+    recorded: RecordedDecision
+    #: The policy as it was; None where its text is no longer understood.
+    policy: Policy | None
+    #: The decision made again; None where that cannot be done, and `obstacle` says why.
+    again: Decision | None
+    obstacle: str
+    #: In words; empty where both are the same.
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainDecision:
+    """Explain the decisions on a submission; no picture is touched, and phrases alone are encoded."""
+
+    database: Database
+    encoder: Encoder
+    #: What vectors depend on in this deployment, as decisions name it.
+    model_digest: str
+
+    def __call__(self, name: str) -> list[Explanation]:
+        """Return an explanation of every decision on a submission, oldest first.
+
+        `name` is the submission's id, or a reference that only one submission has. UsageError where there
+        is none, or where there are several.
+        """
+        with self.database.reading() as session:
+            found = submissions.named(session, name)
+            recorded = decisions.of_submissions(session, [found] if found else [])
+            texts = {r.policy_digest: policy_versions.text_of(session, r.policy_digest) for r in recorded}
+            kept = {r.id: self._embedding(session, r) for r in recorded}
+        if not recorded:
+            raise UsageError(
+                f"no decision on a submission {name!r}", hint="moderate decisions lists what was decided"
+            )
+        return [self._explain(r, texts[r.policy_digest] or "", kept[r.id]) for r in recorded]
+
+    def _embedding(self, session: Session, recorded: RecordedDecision) -> StoredEmbedding | None:
+        return embeddings.find(session, recorded.sha256, self.model_digest) if recorded.sha256 else None
+
+    def _explain(self, recorded: RecordedDecision, text: str, kept: StoredEmbedding | None) -> Explanation:
+        try:
+            stored = StoredPolicy(text, recorded.policy_digest)
+            policy = parse_stored(stored, f"{recorded.policy}.yaml")
+        except InvalidPolicyError as error:
+            return _unexplained(
+                recorded, None, f"this version does not understand its policy: {error.message}"
+            )
+        if not recorded.scores:
+            return _unexplained(recorded, policy, "the picture was not judged, so there is nothing to derive")
+        if recorded.model_digest != self.model_digest:
+            return _unexplained(
+                recorded,
+                policy,
+                f"another model decided: digest {recorded.model_digest[:12]}, here {self.model_digest[:12]}",
+            )
+        if kept is None:
+            return _unexplained(recorded, policy, "the picture's embedding is no longer kept")
+        again = self._decide(policy, kept, held_back=recorded.held_back)
+        differing = list(differences(recorded.action, recorded.flagged, recorded.scores, again))
+        if policy.digest != recorded.policy_digest:
+            differing.insert(0, f"policy: recorded {recorded.policy_digest[:12]}, now {policy.digest[:12]}")
+        return Explanation(recorded, policy, again, "", tuple(differing))
+
+    def _decide(self, policy: Policy, kept: StoredEmbedding, *, held_back: bool) -> Decision:
+        score = Scorer(policy, encode_phrases(self.encoder, list(policy.phrases()), policy.templates))
+        scores = score(kept.embedding, self.encoder.scale, kept.views, most=MOST_SCORES)
+        decision = decide(policy, scores, kept.facts.seen)
+        limit = policy.automatic_blocks_per_hour
+        return hold_back(decision, limit) if held_back and limit is not None else decision
+
+
+def _unexplained(recorded: RecordedDecision, policy: Policy | None, obstacle: str) -> Explanation:
+    return Explanation(recorded, policy, None, obstacle, ())

@@ -1,0 +1,76 @@
+"""Finds the two policies that a comparison names: a file, the one in force, or a version that once was."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from worker.domain.policies.policy import Policy
+from worker.domain.policies.stored_policy import StoredPolicy
+from worker.errors import UsageError
+from worker.policy_files.parser import read_policy
+from worker.policy_files.stored import parse_stored
+from worker.policy_files.yaml_text.folder import SUFFIXES, file_of
+from worker.store.engine.database import Database
+from worker.store.policies import policy_versions
+
+#: What stands for the file of the other policy's name in the folder of policies.
+LIVE: Final = "live"
+_DIGEST_PREFIX: Final = re.compile(r"[0-9a-f]{6,64}")
+_SHOWN_VERSIONS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PickPolicies:
+    """Read what two words mean."""
+
+    folder: Path
+    database: Database
+
+    def __call__(self, old: str, new: str) -> tuple[Policy, Policy]:
+        """Return both policies.
+
+        UsageError where a word names nothing or too much, InvalidPolicyError where a file has problems.
+        """
+        if old == new == LIVE:
+            raise UsageError(f"{LIVE} takes its name from the other policy", hint="name a file or a version")
+        if old == LIVE:
+            picked = self._pick(new)
+            return self.named(picked.name), picked
+        picked = self._pick(old)
+        return picked, (self.named(picked.name) if new == LIVE else self._pick(new))
+
+    def named(self, name: str) -> Policy:
+        """Return the policy of this name as its file is now; errors as in `__call__`."""
+        return _read(file_of(self.folder, name))
+
+    def _pick(self, word: str) -> Policy:
+        file = Path(word)
+        if file.suffix in SUFFIXES or file.is_file():
+            return _read(file)
+        if _DIGEST_PREFIX.fullmatch(word):
+            return self._version(word)
+        raise UsageError(
+            f"{word!r} is no policy: there is no such file",
+            hint=f"name a policy file, {LIVE}, or at least 6 characters of a version's digest",
+        )
+
+    def _version(self, prefix: str) -> Policy:
+        with self.database.reading() as session:
+            found = policy_versions.starting_with(session, prefix, _SHOWN_VERSIONS)
+            versions = [(row.digest, row.name, row.text, f"{row.first_seen_at:%Y-%m-%d}") for row in found]
+        if not versions:
+            raise UsageError(
+                f"no policy version begins with {prefix}",
+                hint="every decision names its version: moderate decisions --json",
+            )
+        if len(versions) > 1:
+            listed = ", ".join(f"{digest[:16]} ({name}, {day})" for digest, name, _, day in versions)
+            raise UsageError(f"several policy versions begin with {prefix}: {listed}", hint="name more of it")
+        ((digest, name, text, _),) = versions
+        return parse_stored(StoredPolicy(text, digest), f"{name}.yaml")
+
+
+def _read(file: Path) -> Policy:
+    # A draft in a folder of its own need not have the pictures of its tests beside it.
+    return read_policy(file, with_pictures=False)[0]

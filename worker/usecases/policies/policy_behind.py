@@ -1,0 +1,39 @@
+"""The policy that made a recorded decision, and what it says of the reviews that follow."""
+
+from datetime import datetime
+from functools import lru_cache
+
+from sqlalchemy.orm import Session
+
+from worker.domain.moderation.decision import Decision
+from worker.domain.policies.policy import DEFAULT_QUEUE, Policy
+from worker.domain.policies.stored_policy import StoredPolicy
+from worker.domain.reviews.review import UNHURRIED, Place, order_of, place_in_queue
+from worker.errors import InvalidPolicyError
+from worker.policy_files.stored import parse_stored
+from worker.store.decisions.decisions import RecordedDecision
+from worker.store.policies import policy_versions
+
+
+def policy_behind(session: Session, decision: RecordedDecision) -> Policy | None:
+    """Return the version that decided; None where its text is no longer understood."""
+    text = policy_versions.text_of(session, decision.policy_digest)
+    return _parsed(StoredPolicy(text or "", decision.policy_digest), decision.policy)
+
+
+def place_again(session: Session, decision: RecordedDecision, now: datetime) -> Place:
+    """Return where another question about a decision waits: where the policy would put it now."""
+    policy = policy_behind(session, decision)
+    if policy is None:
+        return Place(DEFAULT_QUEUE, order_of(decision.severity, now + UNHURRIED), None)
+    decided = Decision(decision.action, decision.reason, decision.scores, decision.flagged, decision.severity)
+    return place_in_queue(policy, decided, now)
+
+
+@lru_cache(maxsize=64)
+def _parsed(stored: StoredPolicy, name: str) -> Policy | None:
+    """Return the policy of a text; versions are few, and asked for with every verdict."""
+    try:
+        return parse_stored(stored, f"{name}.yaml")
+    except InvalidPolicyError:
+        return None

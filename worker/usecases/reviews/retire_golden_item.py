@@ -1,0 +1,25 @@
+"""Retires a golden item: it is asked of nobody any more, and no answer to it counts."""
+
+from dataclasses import dataclass
+
+from worker.domain.accounts.reviewer import Reviewer
+from worker.errors import UnknownReviewError
+from worker.store.engine.database import Database
+from worker.store.reviews import audit_log, golden_items, reviews
+
+
+@dataclass(frozen=True, slots=True)
+class RetireGoldenItem:
+    """Retire a golden item; added anew, it is asked again of those who have not answered it."""
+
+    database: Database
+
+    def __call__(self, reviewer: Reviewer, item: int) -> None:
+        """Retire the item with this id; UnknownReviewError where there is none, or it is retired already."""
+        with self.database.transaction() as session:
+            if not golden_items.retire(session, item):
+                raise UnknownReviewError(
+                    f"no golden item {item} is asked", hint="moderate review golden list shows them"
+                )
+            reviews.withdraw(session, golden_items.open_questions(session, item))
+            audit_log.note(session, reviewer.name, audit_log.GOLDEN_RETIRED, golden=item)

@@ -1,0 +1,37 @@
+"""Passes a claimed review by: it goes behind all others for this person, and stays where it is for others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from worker.domain.accounts.reviewer import Reviewer
+from worker.domain.reviews.review import ClaimToken
+from worker.domain.reviews.verdict import check_reason
+from worker.store.engine.clock import database_now
+from worker.store.engine.database import Database
+from worker.store.reviews import audit_log, review_claims
+
+
+@dataclass(frozen=True, slots=True)
+class SkipReview:
+    """Skip claimed reviews."""
+
+    database: Database
+
+    def __call__(self, reviewer: Reviewer, tokens: Sequence[ClaimToken], reason: str) -> None:
+        """Skip these; ReviewConflictError where one is held no more, and then none is skipped.
+
+        InvalidVerdictError where there is no reason.
+        """
+        check_reason("skipped", reason)
+        with self.database.transaction() as session:
+            for review in review_claims.hold(session, reviewer.name, tokens, database_now(session)):
+                review_claims.release(session, [review.id])
+                review_claims.skip(session, review.id, reviewer.name, reason)
+                audit_log.note(
+                    session,
+                    reviewer.name,
+                    audit_log.SKIPPED,
+                    review_id=review.id,
+                    submission_id=review.decision.submission_id,
+                    reason=reason,
+                )

@@ -1,0 +1,1 @@
+"""Accept, publish, claim and find submissions."""

@@ -1,0 +1,53 @@
+"""What is known about one submission: the ledger's entry, every decision on it, and a person's verdict."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from worker.domain.moderation.in_force import InForce
+from worker.store.decisions import decisions
+from worker.store.decisions.decisions import RecordedDecision
+from worker.store.engine.database import Database
+from worker.store.reviews import in_force, verdicts
+from worker.store.reviews.verdicts import RecordedVerdict
+from worker.store.submissions import submissions
+from worker.store.submissions.submissions import LedgerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSubmission:
+    """A submission and its decisions."""
+
+    entry: LedgerEntry
+    #: Newest first; the first one counts.
+    decisions: tuple[RecordedDecision, ...]
+    #: What a person said, and which holds in place of the decision; None where nobody did.
+    verdict: RecordedVerdict | None
+    in_force: InForce
+
+    @property
+    def state(self) -> Literal["accepted", "decided", "refused"]:
+        """How it stands: accepted, decided or refused; a decision says more than the ledger."""
+        return "decided" if self.decisions else cast("Any", self.entry.state)
+
+
+@dataclass(frozen=True, slots=True)
+class FindSubmission:
+    """Look a submission up by its id."""
+
+    database: Database
+
+    def __call__(self, submission_id: str) -> KnownSubmission | None:
+        """Return what is known, or None where there is no such submission."""
+        with self.database.reading() as session:
+            entry = submissions.find(session, submission_id)
+            if entry is None:
+                return None
+            state = in_force.of(session, submission_id)
+            found = decisions.of_submissions(session, [submission_id])
+            verdict = verdicts.current(session, submission_id) if found else None
+        return KnownSubmission(entry, tuple(reversed(found)), verdict, state)
+
+    def is_open(self, submission_id: str) -> bool:
+        """Whether it has no outcome yet; cheap, to be asked often."""
+        with self.database.reading() as session:
+            return submissions.is_open(session, submission_id)

@@ -1,0 +1,70 @@
+"""Puts undecided submissions on the queue as the ledger holds them, and refuses what it cannot read."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from worker.client.messages import from_message
+from worker.domain.submissions.submission import Submission
+from worker.errors import InvalidSubmissionError
+from worker.observability.metrics.process import ProcessMetrics
+from worker.store.engine.database import Database
+from worker.store.submissions import submissions
+from worker.store.submissions.submissions import PendingSubmission
+from worker.usecases.submissions.publish_submissions import PublishSubmissions
+from worker.usecases.submissions.refuse_submission import note_refusal
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishPending:
+    """Publish what is taken from the ledger; several processes may do so at once, each takes its own."""
+
+    database: Database
+    publish: PublishSubmissions
+    metrics: ProcessMetrics
+    #: Who is notified of refusals if a submission names no callback.
+    default_callback: Mapping[str, Any] | None = None
+
+    def __call__(self, take: Callable[[], Sequence[PendingSubmission]]) -> int:
+        """Publish until `take` finds nothing or the broker takes nothing; return how many were published."""
+        count = 0
+        while pending := take():
+            readable = [one for one in map(self._read, pending) if one]
+            left = self.publish(readable)
+            count += len(readable) - len(left)
+            if left:
+                with self.database.transaction() as session:
+                    submissions.give_back(session, left)
+                break
+        self.metrics.published_again(count)
+        return count
+
+    def _read(self, pending: PendingSubmission) -> Submission | None:
+        """Return what is to be published; None if the row holds no submission, and then it is refused."""
+        try:
+            return _submission(pending)
+        except InvalidSubmissionError as error:
+            log.error("submission %s cannot be published: %s", pending.id, error)  # noqa: TRY400 - no traceback
+            problem = f"the ledger's entry cannot be read: {error.message}"
+            with self.database.transaction() as session:
+                if submissions.abandon(session, pending.id, problem):
+                    note_refusal(session, pending.id, problem, self.default_callback)
+            return None
+
+
+def _submission(pending: PendingSubmission) -> Submission:
+    return from_message(
+        {
+            "id": pending.id,
+            "source": pending.source,
+            "policy": pending.policy,
+            "reference": pending.reference,
+            "sha256": pending.sha256,
+            "context": pending.context,
+            "callback": pending.callback,
+            "again": pending.again,
+        }
+    )

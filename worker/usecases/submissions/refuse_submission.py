@@ -1,0 +1,49 @@
+"""Refuses what no policy can decide: noted in the ledger, and an event for the platform."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from worker.domain.submissions.callback import Callback, callback_record
+from worker.domain.submissions.fingerprint import fingerprint
+from worker.domain.submissions.submission import Submission
+from worker.errors import PermanentError
+from worker.store.engine.database import Database
+from worker.store.notifications import outbox
+from worker.store.reviews import in_force
+from worker.store.submissions import submissions
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseSubmission:
+    """Refuse in one transaction; safe to repeat."""
+
+    database: Database
+    #: Who is notified of submissions that name no callback.
+    default_callback: Callback | None = None
+
+    def __call__(
+        self, submission_id: str, error: PermanentError, submission: Submission | None = None
+    ) -> None:
+        """Refuse a submission; without `submission` it is a message with an id that cannot be read."""
+        of = fingerprint(submission) if submission else None
+        callback = callback_record((submission and submission.callback) or self.default_callback)
+        with self.database.transaction() as session:
+            if submissions.refuse(session, submission_id, error.message, of=of):
+                note_refusal(session, submission_id, error.message, callback)
+
+
+def note_refusal(
+    session: Session, submission_id: str, problem: str, default: Mapping[str, Any] | None
+) -> None:
+    """Count the refusal, and have the platform notified if its submission or `default` names a callback."""
+    in_force.advance(session, [submission_id])
+    # Nothing, unless it was a second judgement that was refused.
+    state = in_force.of(session, submission_id)
+    if callback := submissions.callback_of(session, submission_id) or default:
+        news = outbox.News(
+            outbox.SUBMISSION_REFUSED, submission_id, None, callback, problem=problem, in_force=state
+        )
+        outbox.add(session, [news])

@@ -1,0 +1,51 @@
+"""Publishes messages again that were set aside because they could not be entered into the ledger."""
+
+import json
+import logging
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from worker.client import Client
+from worker.concurrency.periodic import repeated
+from worker.store.engine.database import Database
+from worker.store.submissions import set_aside_messages
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 5.0
+#: Messages in memory at once: each may hold 350 KiB.
+CHUNK: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RepublishSetAside:
+    """Publish what is due; if several processes do so at once, a message may be published by each."""
+
+    database: Database
+    broker: Client
+
+    def __call__(self) -> int:
+        """Return how many messages were published; after BrokerUnavailableError they are still set aside."""
+        count = 0
+        while taken := self._publish():
+            count += taken
+        return count
+
+    def running(self) -> AbstractContextManager[None]:
+        """Look now and again while the context lasts; a failure is only logged."""
+        return repeated(self, LOOK_SECONDS, name="publishing what was set aside")
+
+    def _publish(self) -> int:
+        with self.database.reading() as session:
+            due = set_aside_messages.find_due(session, CHUNK)
+        if not due:
+            return 0
+        # Outside any transaction, which would keep SQLite's other writers waiting for the broker; and before
+        # the messages are forgotten: one that is published twice does no harm, one that is lost does.
+        for one in due:
+            log.info("submission %s is published again, it was set aside: %s", one.submission_id, one.error)
+            self.broker.resend(json.loads(one.message))
+        with self.database.transaction() as session:
+            set_aside_messages.forget(session, due)
+        return len(due)

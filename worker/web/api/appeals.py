@@ -1,0 +1,69 @@
+"""`/v1/appeals`: the platform asks whether a decision was right; another person answers."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+
+from worker.domain.accounts.api_key import Scope
+from worker.store.reviews import appeals as store
+from worker.store.reviews import in_force
+from worker.web.api import review_bodies as bodies
+from worker.web.api.access import Service, needs
+from worker.web.api.request_schemas import body
+from worker.web.api.review_views import AppealView, appeal_view
+from worker.web.http.problems import ProblemError
+from worker.web.http.responses import problems
+
+router = APIRouter(prefix="/v1/appeals", tags=["appeals"], dependencies=[needs(Scope.APPEALS)])
+
+
+@router.post(
+    "",
+    summary="Appeal a decision",
+    status_code=201,
+    responses={
+        200: {"model": AppealView, "description": "It was appealed before, in these words."},
+        201: {"description": "A person other than the first will answer."},
+        **problems(
+            *(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+            on_404="There is no such decision.",
+            on_409="It was appealed in other words, a newer decision replaces it, or it waits for a person.",
+        ),
+    },
+    openapi_extra=body(json="AppealBody"),
+)
+def open_appeal(
+    response: Response,
+    service: Service,
+    wanted: Annotated[bodies.AppealBody, Depends(bodies.reading(bodies.AppealBody))],
+) -> AppealView:
+    """Open an appeal on what is in force about a submission; its answer is an event.
+
+    A decision can be appealed once. The same statement sent again is the same appeal.
+    """
+    appeal, is_new = service.intake.desk.appeal(wanted.decision, wanted.statement)
+    response.status_code = 201 if is_new else 200
+    with service.intake.database.reading() as session:
+        state = in_force.of(session, appeal.submission_id)
+    return appeal_view(appeal, state)
+
+
+@router.get(
+    "/{appeal_id}",
+    summary="See how an appeal stands",
+    responses={
+        200: {"description": "The appeal, and its answer."},
+        **problems(401, 403, 404, 422, 429, 503, on_404="There is no such appeal."),
+    },
+)
+def show(
+    appeal_id: Annotated[int, Path(ge=1, lt=2**63)],
+    service: Service,
+) -> AppealView:
+    """Return an appeal with its answer, never who answered."""
+    with service.intake.database.reading() as session:
+        appeal = store.find(session, appeal_id)
+        if appeal is None:
+            raise ProblemError(404, f"there is no appeal {appeal_id}")
+        state = in_force.of(session, appeal.submission_id)
+    return appeal_view(appeal, state)

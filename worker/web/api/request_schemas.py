@@ -1,0 +1,181 @@
+"""The bodies of requests as OpenAPI tells them; `client/messages.py` and `web/upload.py` read them."""
+
+from typing import Any, Final
+
+from worker.domain.submissions.callback import CELERY_NAME_PATTERN
+from worker.domain.submissions.submission import (
+    MAX_INLINE_BYTES,
+    MAX_KEY_BYTES,
+    MAX_PATH_CHARACTERS,
+    MAX_REFERENCE_CHARACTERS,
+    POLICY_NAME_PATTERN,
+    SHA256_PATTERN,
+    STORE_NAME_PATTERN,
+    SUBMISSION_ID_PATTERN,
+)
+from worker.domain.submissions.url import MAX_URL_CHARACTERS
+
+Schema = dict[str, Any]
+
+MAX_BATCH: Final = 256
+
+_ID: Final = {
+    "type": "string",
+    "pattern": f"^{SUBMISSION_ID_PATTERN.pattern}$",
+    "description": "Your idempotency key: the same id is accepted once. Left out, it gets a random one.",
+}
+_POLICY: Final = {
+    "type": ["string", "null"],
+    "pattern": f"^{POLICY_NAME_PATTERN.pattern}$",
+    "description": "The policy to judge by; the workers' default if left out.",
+}
+_REFERENCE: Final = {
+    "type": ["string", "null"],
+    "maxLength": MAX_REFERENCE_CHARACTERS,
+    "description": "What you want to find again beside the decision.",
+}
+_SHA256: Final = {
+    "type": ["string", "null"],
+    "pattern": f"^{SHA256_PATTERN.pattern}$",
+    "description": "Of the picture's bytes; checked before it is judged. It also tells the picture when a "
+    "submission is repeated: give it where URLs are signed anew each time.",
+}
+_CELERY_NAME: Final = {"type": "string", "pattern": f"^{CELERY_NAME_PATTERN.pattern}$"}
+_CONTEXT: Final = {
+    "type": ["object", "null"],
+    "description": "Up to 8 KiB that you want back beside the decision.",
+}
+_CALLBACK: Final = {
+    "description": "Who is told of the decision, where the service allows it: a URL gets a signed webhook, a "
+    "task of the platform's own Celery is called. Left out, it is the service's own webhook, if it has one. "
+    "It does not tell submissions apart: of the same one sent twice, the first one's callback counts.",
+    "oneOf": [
+        {
+            "type": "object",
+            "title": "webhook",
+            "properties": {"url": {"type": "string", "format": "uri", "maxLength": MAX_URL_CHARACTERS}},
+            "required": ["url"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "title": "celery",
+            "properties": {"task": _CELERY_NAME, "queue": _CELERY_NAME},
+            "required": ["task", "queue"],
+            "additionalProperties": False,
+        },
+        {"type": "null"},
+    ],
+}
+
+_AGAIN: Final = {
+    "type": ["string", "null"],
+    "pattern": f"^{SUBMISSION_ID_PATTERN.pattern}$",
+    "description": "Asks that a submission that is decided be judged once more, by its policy as it is now, "
+    "and names this request: sent twice with the same name, it is one request.",
+}
+
+
+def _source(kind: str, **fields: Schema) -> Schema:
+    return {
+        "type": "object",
+        "title": kind,
+        "properties": {"kind": {"const": kind}, **fields},
+        "required": ["kind", *fields],
+        "additionalProperties": False,
+    }
+
+
+_SOURCE: Final = {
+    "description": "Where the picture is.",
+    "oneOf": [
+        _source("file", path={"type": "string", "minLength": 1, "maxLength": MAX_PATH_CHARACTERS}),
+        _source("url", url={"type": "string", "format": "uri", "maxLength": MAX_URL_CHARACTERS}),
+        _source(
+            "object",
+            store={"type": "string", "pattern": f"^{STORE_NAME_PATTERN.pattern}$"},
+            key={"type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES},
+        ),
+        _source(
+            "bytes",
+            base64={
+                "type": "string",
+                "contentEncoding": "base64",
+                "minLength": 4,
+                "maxLength": (MAX_INLINE_BYTES + 2) // 3 * 4,
+            },
+        ),
+    ],
+}
+
+SUBMISSION: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "id": _ID,
+        "source": _SOURCE,
+        "policy": _POLICY,
+        "reference": _REFERENCE,
+        "sha256": _SHA256,
+        "context": _CONTEXT,
+        "callback": _CALLBACK,
+        "again": _AGAIN,
+    },
+    "required": ["source"],
+    "additionalProperties": False,
+    "examples": [
+        {
+            "id": "upload-7",
+            "source": {"kind": "url", "url": "https://cdn.example.com/cat.jpg?signature=5ec7e7"},
+            "policy": "default",
+            "reference": "post-42",
+            "context": {"author": 7},
+            "callback": {"url": "https://platform.example/moderated"},
+        }
+    ],
+}
+BATCH: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "submissions": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/Submission"},
+            "minItems": 1,
+            "maxItems": MAX_BATCH,
+        }
+    },
+    "required": ["submissions"],
+    "additionalProperties": False,
+    "examples": [{"submissions": [{"source": {"kind": "file", "path": "uploads/cat.jpg"}}]}],
+}
+UPLOAD: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "picture": {
+            "type": "string",
+            "contentMediaType": "application/octet-stream",
+            "format": "binary",
+            "minLength": 1,
+        },
+        "id": _ID,
+        "policy": {**_POLICY, "type": "string"},
+        "reference": {**_REFERENCE, "type": "string"},
+        "sha256": {**_SHA256, "type": "string"},
+        "context": {"type": "string", "description": "A JSON object, up to 8 KiB."},
+        "callback": {"type": "string", "description": "As JSON, the `callback` of a submission."},
+        "again": {**_AGAIN, "type": "string"},
+    },
+    "required": ["picture"],
+    "additionalProperties": False,
+}
+
+#: By the names by which OpenAPI refers to them.
+COMPONENTS: Final = {"Submission": SUBMISSION, "Batch": BATCH, "Upload": UPLOAD}
+
+
+def body(**schemas: str) -> Schema:
+    """Return what a route says about its body: the component for each kind of content, `json` or `form`."""
+    kinds = {"json": "application/json", "form": "multipart/form-data"}
+    content = {
+        kinds[kind]: {"schema": {"$ref": f"#/components/schemas/{name}"}} for kind, name in schemas.items()
+    }
+    return {"requestBody": {"required": True, "content": content}}

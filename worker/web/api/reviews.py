@@ -1,0 +1,250 @@
+"""`/v1/reviews`: the review queue, for a platform's own desk; its key speaks for its people."""
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field, TypeAdapter
+
+from worker.domain.accounts.api_key import Scope
+from worker.domain.moderation.in_force import InForce
+from worker.domain.reviews.review import ReviewKind
+from worker.store.engine.clock import now_at
+from worker.store.reviews import in_force
+from worker.store.reviews import reviews as store
+from worker.store.reviews.reviews import Place, Review, ReviewFilters
+from worker.web.api import review_bodies as bodies
+from worker.web.api.access import Service, needs
+from worker.web.api.request_schemas import body
+from worker.web.api.review_views import (
+    ClaimedView,
+    RenewedView,
+    ReversedView,
+    ReviewPage,
+    SettledItem,
+    SettledView,
+    StatisticsView,
+    reversed_view,
+    review_view,
+    statistics_view,
+)
+from worker.web.api.service import WebService
+from worker.web.http.problems import ProblemError
+from worker.web.http.responses import problems
+
+MAX_LIMIT: Final = 200
+_MAX_NAME_CHARACTERS: Final = 200
+_PLACE: Final = TypeAdapter(
+    tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[int, Field(ge=0, lt=2**63)]]
+)
+_CONFLICT: Final = (
+    "Somebody was first, the claim is held no more, or the picture changed and only a lead can allow it;"
+    " the detail says which."
+)
+_NOT_ALLOWED: Final = "The API key does not have the scope, or the review is not for this person."
+_UNKNOWN: Final = "There is no such review or verdict."
+
+router = APIRouter(prefix="/v1/reviews", tags=["reviews"], dependencies=[needs(Scope.REVIEWS)])
+
+#: The kinds that people may know of.
+Kind = Literal["decision", "audit", "quarantine", "appeal", "disagreement"]
+Name = Annotated[str | None, Query(max_length=_MAX_NAME_CHARACTERS)]
+
+
+def _answers(*more: int) -> dict[int | str, dict[str, Any]]:
+    statuses = (400, 401, 403, 408, 413, 415, 422, 429, 503, *more)
+    return problems(*sorted(statuses), on_403=_NOT_ALLOWED, on_404=_UNKNOWN, on_409=_CONFLICT)
+
+
+@router.get(
+    "",
+    summary="List open reviews, in the order in which they are handed out",
+    responses={200: {"description": "One page."}, **problems(401, 403, 422, 429, 503)},
+)
+def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
+    service: Service,
+    queue: Annotated[Name, Query(description="Only in this queue.")] = None,
+    label: Annotated[Name, Query(description="Only where this label was flagged.")] = None,
+    policy: Annotated[Name, Query(description="Only under the policy of this name.")] = None,
+    kind: Annotated[
+        Kind | None, Query(description="Only of this kind; blind second looks pass for first ones.")
+    ] = None,
+    severity: Annotated[int | None, Query(ge=1, le=5, description="Only this grave or graver.")] = None,
+    cursor: Annotated[Name, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50,
+) -> ReviewPage:
+    """Return open reviews with their decisions, claimed ones too."""
+    filters = ReviewFilters(queue, label, policy, ReviewKind(kind) if kind else None, severity)
+    after = _place(cursor) if cursor else None
+    with service.intake.database.reading() as session:
+        found = store.search(session, filters, after=after, limit=limit)
+        states = in_force.of_reviews(session, found.reviews)
+    return ReviewPage(
+        reviews=[review_view(review, states[review.id]) for review in found.reviews],
+        next_cursor=_cursor(found.next) if found.next else None,
+    )
+
+
+@router.get(
+    "/statistics",
+    summary="See whether the queue is under control, and the verdicts are right",
+    responses={200: {"description": "Counts."}, **problems(401, 403, 422, 429, 503)},
+)
+def statistics(
+    service: Service,
+    days: Annotated[int, Query(ge=1, le=366, description="How far back to look.")] = 7,
+) -> StatisticsView:
+    """Return what waits now, and what was answered in the last days."""
+    desk = service.intake.desk
+    return statistics_view(desk.statistics(now_at(desk.database) - timedelta(days=days)))
+
+
+@router.post(
+    "/claim",
+    summary="Take the next review in hand",
+    responses={200: {"description": "What is in hand now."}, **_answers(404, 409)},
+    openapi_extra=body(json="Claim"),
+)
+def claim(
+    service: Service,
+    wanted: Annotated[bodies.Claim, Depends(bodies.reading(bodies.Claim))],
+) -> ClaimedView:
+    """Claim the next review for a person, and those that look nearly the same; nobody else gets them.
+
+    The claim runs out by itself unless it is renewed. Some are questions whose answer is known, and tell so
+    to nobody.
+    """
+    filters = ReviewFilters(wanted.queue, wanted.label, wanted.policy, None, wanted.severity)
+    found = service.intake.desk.claim(
+        wanted.reviewer.reviewer(), filters, review_id=wanted.review, grouped=wanted.grouped
+    )
+    claimed = [found.review, *found.alike] if found else []
+    states = _states(service, claimed)
+    return ClaimedView(reviews=[review_view(one, states[one.id]) for one in claimed])
+
+
+@router.post(
+    "/renew",
+    summary="Keep reviews in hand",
+    responses={200: {"description": "They are held on."}, **_answers(404, 409)},
+    openapi_extra=body(json="Renewal"),
+)
+def renew(
+    service: Service,
+    wanted: Annotated[bodies.Renewal, Depends(bodies.reading(bodies.Renewal))],
+) -> RenewedView:
+    """Begin the lease of these claims anew, all or none."""
+    until = service.intake.desk.renew(wanted.reviewer.reviewer(), wanted.tokens())
+    return RenewedView(claimed_until=until)
+
+
+@router.post(
+    "/release",
+    summary="Give reviews back",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "They are in nobody's hands."}, **_answers(404)},
+    openapi_extra=body(json="Release"),
+)
+def release(
+    service: Service,
+    wanted: Annotated[bodies.Release, Depends(bodies.reading(bodies.Release))],
+) -> None:
+    """Release these claims; what is held no more stays as it is."""
+    service.intake.desk.release(wanted.reviewer.reviewer(), wanted.tokens())
+
+
+@router.post(
+    "/skip",
+    summary="Pass reviews by",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "They come last for this person."}, **_answers(404, 409)},
+    openapi_extra=body(json="Skip"),
+)
+def skip(
+    service: Service,
+    wanted: Annotated[bodies.Skip, Depends(bodies.reading(bodies.Skip))],
+) -> None:
+    """Give these back with a reason; for this person they come behind all others."""
+    service.intake.desk.skip(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
+
+
+@router.post(
+    "/escalate",
+    summary="Hand reviews on to a lead",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "Only leads get them."}, **_answers(404, 409)},
+    openapi_extra=body(json="Escalation"),
+)
+def escalate(
+    service: Service,
+    wanted: Annotated[bodies.Escalation, Depends(bodies.reading(bodies.Escalation))],
+) -> None:
+    """Give these back with a reason; only leads can claim them."""
+    service.intake.desk.escalate(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
+
+
+@router.post(
+    "/verdict",
+    summary="Answer reviews in hand",
+    responses={200: {"description": "They are answered."}, **_answers(404, 409)},
+    openapi_extra=body(json="VerdictBody"),
+)
+def verdict(
+    service: Service,
+    wanted: Annotated[bodies.VerdictBody, Depends(bodies.reading(bodies.VerdictBody))],
+) -> SettledView:
+    """Give one answer to all of these, all or none; sent again, the same answer is answered as before."""
+    settled = service.intake.desk.settle(
+        wanted.reviewer.reviewer(), wanted.tokens(), wanted.answer(), wanted.shown, wanted.digests()
+    )
+    return SettledView(
+        verdicts=[
+            SettledItem(
+                review=one.review_id,
+                verdict=one.verdict_id,
+                submission=one.submission_id,
+                picture_seen=one.picture_seen,
+            )
+            for one in settled
+        ]
+    )
+
+
+@router.post(
+    "/reverse",
+    summary="Take a verdict back",
+    responses={200: {"description": "It counts no more."}, **_answers(404, 409)},
+    openapi_extra=body(json="ReversalBody"),
+)
+def reverse(
+    service: Service,
+    wanted: Annotated[bodies.ReversalBody, Depends(bodies.reading(bodies.ReversalBody))],
+) -> ReversedView:
+    """Undo a verdict and all that came of it: a person's own, or anybody's by a lead."""
+    undone = service.intake.desk.reverse(
+        wanted.reviewer.reviewer(), wanted.verdict, whole_group=wanted.whole_group, reason=wanted.reason
+    )
+    return reversed_view(undone, _states(service, undone.reopened))
+
+
+def _states(service: WebService, reviews: Sequence[Review]) -> dict[int, InForce]:
+    with service.intake.database.reading() as session:
+        return in_force.of_reviews(session, reviews)
+
+
+def _cursor(place: Place) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+
+
+def _place(cursor: str) -> Place:
+    try:
+        place: Place = _PLACE.validate_json(base64.urlsafe_b64decode(f"{cursor}==="))
+    except ValueError:
+        raise ProblemError(422, "invalid cursor", hint="take `next_cursor` of the page before") from None
+    return place

@@ -1,0 +1,239 @@
+"""The page of one item: its picture, why it was flagged, and the form for the verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.orm import Session
+
+from worker.domain.accounts.reviewer import Reviewer
+from worker.domain.moderation.view import View
+from worker.domain.policies.policy import Action
+from worker.errors import ModerationError, ReviewConflictError, ReviewNotAllowedError
+from worker.store.engine.clock import database_now
+from worker.store.reviews import review_claims, reviews
+from worker.store.reviews.reviews import Review
+from worker.usecases.reviews.look_at_review import Dossier
+from worker.usecases.reviews.show_picture import Page, Variant
+from worker.web.desk.rendering import bars
+from worker.web.desk.rendering.outline import outline
+from worker.web.desk.rendering.pages import page
+from worker.web.desk.request.access import Desk, Here, Post, ReviewNumber, Visitor
+from worker.web.desk.request.addresses import address_of, ids_in
+from worker.web.desk.request.filters import DeskFilters
+from worker.web.desk.request.forms import Form
+from worker.web.desk.request.picture_links import PictureWay
+from worker.web.desk.request.service import DeskService
+
+router = APIRouter()
+
+#: Frames of an animation that get a button.
+_MAX_FRAMES: Final = 64
+_CHANGED: Final = "it changed after it was judged"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The addresses of a picture's views."""
+
+    review: Review
+    #: By page, the white one first, and by frame.
+    veiled: Sequence[Sequence[str]]
+    clear: Sequence[Sequence[str]]
+    #: The view to begin with.
+    first: View
+    frames: int
+    #: Why there is no picture, as far as that is known already.
+    obstacle: str | None
+    #: Whether the source has other bytes now than those that were judged.
+    changed: bool
+
+    @property
+    def first_veiled(self) -> str:
+        """The address to begin with, veiled."""
+        return self.veiled[self.first.on_black][self.first.frame]
+
+    @property
+    def first_clear(self) -> str:
+        """The address to begin with, clear."""
+        return self.clear[self.first.on_black][self.first.frame]
+
+
+@router.get("/items/{review_id}")
+def show(request: Request, review_id: ReviewNumber, desk: Desk, visitor: Here) -> Response:
+    """Show an item to whoever has it in hand."""
+    return item_page(request, desk, visitor, review_id, dict(request.query_params))
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A verdict that was refused, and why."""
+
+    form: Form
+    error: ModerationError
+
+    @property
+    def problem(self) -> str:
+        """Return what is wrong and the way out, in one sentence."""
+        return f"{self.error.message}: {self.error.hint}" if self.error.hint else self.error.message
+
+
+def item_page(  # noqa: PLR0913, PLR0917 - what the page is about, and for whom
+    request: Request,
+    desk: DeskService,
+    visitor: Visitor,
+    review_id: int,
+    query: dict[str, str],
+    sent: Sent | None = None,
+) -> Response:
+    """Return the page; with the verdict that was refused, if one was."""
+    filters = DeskFilters.of(query)
+    with desk.database.reading() as session:
+        now = database_now(session)
+        main, alike = _in_hand(session, visitor.reviewer, review_id, ids_in(query.get("with", "")), now)
+    if main is None:
+        return _not_in_hand(request, desk, visitor, review_id, filters)
+    first, *others = desk.parts.look([main, *alike])
+    return page(
+        request,
+        "item.html",
+        status=sent.error.http_status if sent else 200,
+        here="item",
+        visitor=visitor,
+        undo=desk.parts.last_verdict(visitor.reviewer.name),
+        filters=filters,
+        query=query,
+        dossier=first,
+        picture=_shown(desk, visitor, first, now),
+        others=[(other, _shown(desk, visitor, other, now)) for other in others],
+        bars=[bars.bar(one) for one in first.evidence],
+        clear=visitor.account.shows_clear or query.get("shown") == "clear",
+        asked=_asked_view(query, first),
+        outline=outline(first.first_view, first.size, main.decision.area_share),
+        sent=sent.form if sent else None,
+        problem=sent.problem if sent else "",
+        can_allow=visitor.reviewer.is_lead or not _lifts_a_flag_unseen(main),
+        address=address_of(desk, main.id, alike, filters),
+        needs_reason=_needing_reason(first),
+        now=now,
+    )
+
+
+@router.post("/ahead")
+def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
+    """Claim the item after this one, so that its picture is there when it is wanted."""
+    filters = DeskFilters.of_form(posted.form)
+    here = set(ids_in(posted.form.get("here")))
+    with desk.database.reading() as session:
+        now = database_now(session)
+        held = reviews.held_by(session, visitor.reviewer.name, now)
+    waiting = [one for one in held if one.id not in here]
+    alike: Sequence[Review] = ()
+    if waiting:
+        main = waiting[0]
+    else:
+        try:
+            # Whoever went on meanwhile would find something in hand that they never asked for.
+            claim = desk.work.claim(visitor.reviewer, filters.for_store(now), while_holding=here)
+        except (ReviewConflictError, ReviewNotAllowedError):
+            claim = None
+        if claim is None:
+            return JSONResponse({})
+        main, alike = claim.review, claim.alike
+    dossiers = desk.parts.look([main, *alike])
+    pictures = [_shown(desk, visitor, one, now) for one in dossiers]
+    is_clear = visitor.account.shows_clear
+    return JSONResponse(
+        {
+            "href": address_of(desk, main.id, alike, filters),
+            "tokens": [f"{one.id}.{one.fence}" for one in (main, *alike)],
+            "pictures": [
+                one.first_clear if is_clear else one.first_veiled for one in pictures if not one.obstacle
+            ],
+        }
+    )
+
+
+def _in_hand(
+    session: Session, reviewer: Reviewer, review_id: int, beside: Sequence[int], now: datetime
+) -> tuple[Review | None, list[Review]]:
+    held = {one.id: one for one in reviews.held_by(session, reviewer.name, now)}
+    return held.get(review_id), [
+        held[one] for one in dict.fromkeys(beside) if one in held and one != review_id
+    ]
+
+
+def _not_in_hand(
+    request: Request, desk: DeskService, visitor: Visitor, review_id: int, filters: DeskFilters
+) -> Response:
+    with desk.database.reading() as session:
+        found, now = reviews.find(session, review_id), database_now(session)
+        if found and not review_claims.may_know(session, found, visitor.reviewer):
+            found = None
+    if found and review_claims.is_escalated_golden(found):
+        found = replace(found, state="open", for_lead=True)
+    free = found is not None and found.state == "open" and not found.is_held(now)
+    return page(
+        request,
+        "elsewhere.html",
+        status=409 if found else 404,
+        here="item",
+        visitor=visitor,
+        undo=desk.parts.last_verdict(visitor.reviewer.name),
+        review=found,
+        free=free,
+        filters=filters,
+    )
+
+
+def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier, now: datetime) -> Shown:
+    review = dossier.review
+    changed = review.picture_changed_at is not None
+    frames = _frames(dossier)
+    first = dossier.first_view
+
+    def links(variant: Variant) -> list[list[str]]:
+        ways = [[PictureWay(review.id, variant, page, frame) for frame in range(frames)] for page in Page]
+        return [[desk.links.make(visitor.session_id, way, now) for way in of_page] for of_page in ways]
+
+    return Shown(
+        review,
+        links(Variant.VEILED),
+        links(Variant.CLEAR),
+        replace(first, frame=min(first.frame, frames - 1)),
+        frames,
+        _CHANGED if changed else desk.parts.show_picture.obstacle(review.decision.submission_id),
+        changed,
+    )
+
+
+def _lifts_a_flag_unseen(review: Review) -> bool:
+    """Whether to allow this would lift a flag from a picture that cannot be seen any more."""
+    return review.picture_changed_at is not None and review.decision.action is not Action.ALLOW
+
+
+def _frames(dossier: Dossier) -> int:
+    return min(max(1, dossier.frames), _MAX_FRAMES)
+
+
+def _asked_view(query: dict[str, str], dossier: Dossier) -> View | None:
+    """Return the view that a link without the script asks for."""
+    asked = query.get("frame", "")
+    is_number = asked.isascii() and asked.isdigit() and len(asked) < 5
+    if not is_number or int(asked) >= _frames(dossier):
+        return None
+    return View(int(asked), query.get("page") == Page.BLACK.value)
+
+
+def _needing_reason(dossier: Dossier) -> dict[str, Any]:
+    """Return what the form has to know of when the policy wants a reason."""
+    policy = dossier.policy
+    if policy is None:
+        return {"always": False, "labels": []}
+    own = {label.name: label.reviewing.needs_reason for label in policy.labels}
+    default = bool(policy.reviewing.needs_reason)
+    asking = [name for name, wants in own.items() if (default if wants is None else wants)]
+    return {"always": default or bool(set(asking) & set(dossier.review.decision.flagged)), "labels": asking}

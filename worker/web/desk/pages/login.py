@@ -1,0 +1,109 @@
+"""Signing in and out, and what a person prefers."""
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from worker.store.accounts import desk_sessions, reviewers
+from worker.usecases.accounts.sign_in import LoginRefusedError, normal_name
+from worker.web.desk.rendering.pages import page
+from worker.web.desk.request import cookies
+from worker.web.desk.request.access import AnyForm, Desk, Origin, Post, SignInNeededError, check_form
+from worker.web.desk.request.clients import RequestOrigin
+from worker.web.desk.request.service import DeskService
+
+router = APIRouter()
+
+
+@router.get("/login")
+def show(
+    request: Request, desk: Desk, origin: Origin, wanted: Annotated[str, Query(alias="next")] = ""
+) -> Response:
+    """Show the form."""
+    if desk.settings.reviewer_header:
+        return RedirectResponse(f"{desk.root}/", 303)
+    return _form(request, desk, origin, wanted)
+
+
+@router.post("/login")
+def sign_in(request: Request, desk: Desk, origin: Origin, form: AnyForm) -> Response:
+    """Begin a session."""
+    if desk.settings.reviewer_header:
+        raise SignInNeededError
+    wanted, secret = form.get("next"), cookies.read(request, cookies.BEFORE, origin)
+    if not secret:
+        why = "your browser did not send our cookie back: let it keep cookies"
+        if not origin.is_private:
+            why = "the desk has to be opened by https: your browser keeps no session here"
+        return _form(request, desk, origin, wanted, why, 403)
+    check_form(request, form, secret)
+    name = normal_name(form.get("name"))
+    browser = desk.browsers.find(name, cookies.read(request, cookies.KNOWN, origin))
+    try:
+        token = desk.parts.sign_in(name, form.get("password"), origin.limited_as, browser)
+    except LoginRefusedError as refusal:
+        hint = f"{refusal.message}; {refusal.hint}" if refusal.hint else refusal.message
+        return _form(request, desk, origin, wanted, hint, refusal.http_status, form.get("name"))
+    answer = RedirectResponse(_within(desk, wanted), 303)
+    cookies.take_back(answer, cookies.BEFORE, origin)
+    cookies.give(answer, cookies.SESSION, token, origin)
+    if not browser:
+        cookies.give(answer, cookies.KNOWN, desk.browsers.make(name), origin, cookies.KNOWN_FOR)
+    return answer
+
+
+@router.post("/logout")
+def sign_out(desk: Desk, origin: Origin, posted: Post) -> Response:
+    """End the session, here and in the database."""
+    with desk.database.transaction() as session:
+        desk_sessions.end(session, posted.visitor.session_id)
+    answer = RedirectResponse(f"{desk.root}/login", 303)
+    cookies.take_back(answer, cookies.SESSION, origin)
+    answer.headers["Clear-Site-Data"] = '"cache"'
+    return answer
+
+
+@router.post("/preferences")
+def prefer(desk: Desk, posted: Post) -> Response:
+    """Keep whether pictures are shown at once."""
+    with desk.database.transaction() as session:
+        reviewers.set_shows_clear(
+            session, posted.visitor.reviewer.name, clear=posted.form.get("pictures") == "clear"
+        )
+    return RedirectResponse(_within(desk, posted.form.get("next")), 303)
+
+
+def _form(  # noqa: PLR0913, PLR0917 - what stands on the page
+    request: Request,
+    desk: DeskService,
+    origin: RequestOrigin,
+    wanted: str,
+    problem: str = "",
+    status: int = 200,
+    name: str = "",
+) -> Response:
+    with desk.database.reading() as session:
+        nobody = reviewers.count(session) == 0
+    # Another tab may have the form open too.
+    secret = cookies.read(request, cookies.BEFORE, origin) or secrets.token_urlsafe(32)
+    answer = page(
+        request,
+        "login.html",
+        status=status,
+        form_token=cookies.form_token(secret),
+        next=_within(desk, wanted),
+        problem=problem,
+        name=name[:80],
+        nobody=nobody,
+    )
+    cookies.give(answer, cookies.BEFORE, secret, origin)
+    return answer
+
+
+def _within(desk: DeskService, address: str) -> str:
+    """Return the address, or the desk's first page where it leads elsewhere."""
+    home = f"{desk.root}/"
+    inside = address.startswith(home) and address.isprintable() and address.isascii()
+    return address if inside and not {"\\", " "} & set(address) else home

@@ -1,0 +1,78 @@
+"""Serves pictures of ours: to the session they were signed for, while the item is in that person's hands."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from worker.domain.moderation.picture import PictureState
+from worker.errors import ModerationError, PictureChangedError
+from worker.images.display import MEDIA_TYPE
+from worker.store.engine.clock import now_at
+from worker.store.reviews import audit_log, reviews
+from worker.store.reviews.reviews import Review
+from worker.usecases.reviews.show_picture import Page, PictureRequest, Variant
+from worker.web.desk.request.access import Desk, Here, ReviewNumber
+from worker.web.desk.request.picture_links import PictureWay
+from worker.web.desk.request.service import DeskService
+from worker.web.http.problems import ProblemError
+
+router = APIRouter()
+
+_Frame = Annotated[int, Path(ge=0, lt=2**16)]
+_Time = Annotated[int, Query(ge=0, lt=2**63)]
+
+
+@router.get("/pictures/{review_id}/{variant}/{page}/{frame}")
+async def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
+    review_id: ReviewNumber,
+    variant: Variant,
+    page: Page,
+    frame: _Frame,
+    until: _Time,
+    key: str,
+    desk: Desk,
+    visitor: Here,
+) -> Response:
+    """Return a picture, encoded by us."""
+    now = await run_in_threadpool(now_at, desk.database)
+    way = PictureWay(review_id, variant, page, frame)
+    seconds = desk.links.seconds_left(visitor.session_id, way, until, key, now=now)
+    if not seconds:
+        raise ProblemError(403, "this picture's address holds no more: load the page again")
+    review = await run_in_threadpool(_in_hand, desk, visitor.reviewer.name, review_id, now)
+    decision = review.decision
+    try:
+        shown = await desk.pictures.show(
+            PictureRequest(decision.submission_id, variant, page, frame, decision.id)
+        )
+    except PictureChangedError:
+        raise
+    except ModerationError as error:
+        # The person has to decide without it, and should know why.
+        raise ProblemError(410, error.message) from None
+    if shown.state is PictureState.SAME:
+        desk.work.check_pictures.note_shown(review.token)
+    if variant is Variant.CLEAR:
+        await run_in_threadpool(_note, desk, visitor.reviewer.name, review_id, decision.submission_id, frame)
+    # Kept by the browser, and by nothing between, until its address ends.
+    return Response(
+        shown.data, media_type=MEDIA_TYPE, headers={"Cache-Control": f"private, max-age={seconds}"}
+    )
+
+
+def _in_hand(desk: DeskService, reviewer: str, review_id: int, now: datetime) -> Review:
+    with desk.database.reading() as session:
+        held = {one.id: one for one in reviews.held_by(session, reviewer, now)}
+    if review_id not in held:
+        raise ProblemError(403, "this item is not in your hands")
+    return held[review_id]
+
+
+def _note(desk: DeskService, reviewer: str, review_id: int, submission_id: str, frame: int) -> None:
+    with desk.database.transaction() as session:
+        audit_log.note(
+            session, reviewer, "picture.shown", review_id=review_id, submission_id=submission_id, frame=frame
+        )

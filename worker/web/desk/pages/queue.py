@@ -1,0 +1,64 @@
+"""The first page: what waits, by filters, and the button that hands out the next item."""
+
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from worker.store.engine.clock import database_now
+from worker.store.reviews import review_counts, reviews
+from worker.web.desk.rendering.pages import page
+from worker.web.desk.request.access import Desk, Here, Post, ReviewNumber
+from worker.web.desk.request.addresses import address_of, next_address
+from worker.web.desk.request.filters import AGES, KINDS, DeskFilters
+
+router = APIRouter()
+
+_LISTED: Final = 50
+
+
+@router.get("/")
+def show(request: Request, desk: Desk, visitor: Here) -> Response:
+    """Show the queue."""
+    filters = DeskFilters.of(request.query_params)
+    with desk.database.reading() as session:
+        now = database_now(session)
+        name = visitor.reviewer.name
+        found = reviews.search(session, filters.for_store(now), limit=_LISTED, seen_by=name)
+        waiting = review_counts.waiting(session, now, seen_by=name)
+        held = reviews.held_by(session, name, now)
+    return page(
+        request,
+        "queue.html",
+        here="queue",
+        visitor=visitor,
+        undo=desk.parts.last_verdict(visitor.reviewer.name),
+        filters=filters,
+        kinds=KINDS,
+        ages=AGES,
+        listed=[review.told for review in found.reviews],
+        more=found.next is not None,
+        searched=reviews.WINDOW,
+        waiting=waiting,
+        held=held,
+        now=now,
+        nothing="nothing" in request.query_params,
+    )
+
+
+@router.post("/next")
+def take_next(desk: Desk, posted: Post) -> Response:
+    """Open the item that is in hand already, else claim the next one."""
+    return RedirectResponse(
+        next_address(desk, posted.visitor.reviewer, DeskFilters.of_form(posted.form)), 303
+    )
+
+
+@router.post("/items/{review_id}/claim")
+def take_this(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
+    """Claim one item by its number."""
+    claim = desk.work.claim(posted.visitor.reviewer, review_id=review_id)
+    filters = DeskFilters.of_form(posted.form)
+    return RedirectResponse(
+        address_of(desk, claim.review.id, claim.alike, filters) if claim else f"{desk.root}/", 303
+    )

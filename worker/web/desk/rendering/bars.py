@@ -1,0 +1,38 @@
+"""Where a label's score and its thresholds stand on a bar; the template draws it as inline SVG."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from worker.usecases.reviews.look_at_review import LabelEvidence
+
+#: In the units of the SVG.
+WIDTH: Final = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar."""
+
+    evidence: LabelEvidence
+    width: float
+    #: None where the policy is not understood any more, or never blocks by itself.
+    review_x: float | None
+    block_x: float | None
+    #: quiet, review or block: how far the score got.
+    reached: str
+
+
+def bar(evidence: LabelEvidence) -> Bar:
+    """Return the bar of one label."""
+    score, label = evidence.score.score, evidence.label
+    block = label.block if label else None
+    reached = "quiet"
+    if evidence.flagged:
+        reached = "block" if block is not None and score >= block else "review"
+    return Bar(
+        evidence,
+        round(WIDTH * score, 1),
+        round(WIDTH * label.review, 1) if label else None,
+        None if block is None else round(WIDTH * block, 1),
+        reached,
+    )

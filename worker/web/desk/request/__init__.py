@@ -1,0 +1,1 @@
+"""Who asks the desk for what: sessions, browsers, filters, forms."""

@@ -1,0 +1,45 @@
+"""Where an item's page is, and which comes next."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlencode
+
+from worker.domain.accounts.reviewer import Reviewer
+from worker.store.engine.clock import database_now
+from worker.store.reviews import reviews
+from worker.store.reviews.reviews import Review
+from worker.web.desk.request.filters import DeskFilters
+from worker.web.desk.request.service import DeskService
+
+_ITEM: Final = re.compile(r"/items/[0-9]{1,18}(?:\?[A-Za-z0-9=&%+._-]{0,2000})?")
+
+
+def address_of(desk: DeskService, review_id: int, alike: Iterable[Review], filters: DeskFilters) -> str:
+    """Return the address of an item's page, with those that are shown beside it."""
+    beside = ".".join(str(one.id) for one in alike)
+    query = urlencode(({"with": beside} if beside else {}) | filters.chosen)
+    return f"{desk.root}/items/{review_id}" + (f"?{query}" if query else "")
+
+
+def ids_in(text: str) -> list[int]:
+    """Return the numbers of the items beside the first; what is none is left out."""
+    return [
+        int(part) for part in text[:600].split(".") if part.isascii() and part.isdigit() and len(part) < 19
+    ]
+
+
+def next_address(desk: DeskService, reviewer: Reviewer, filters: DeskFilters, wanted: str = "") -> str:
+    """Return where to go on: where the last page wanted to, else to what is in hand, else to a new claim."""
+    with desk.database.reading() as session:
+        now = database_now(session)
+        held = reviews.held_by(session, reviewer.name, now)
+    if held:
+        items = f"{desk.root}/items/"
+        is_item = wanted.startswith(items) and _ITEM.fullmatch(wanted.removeprefix(desk.root))
+        is_held = is_item and wanted.removeprefix(items).partition("?")[0] in {str(one.id) for one in held}
+        return wanted if is_held else address_of(desk, held[0].id, (), filters)
+    claim = desk.work.claim(reviewer, filters.for_store(now))
+    if claim is None:
+        return f"{desk.root}/?{urlencode(filters.chosen | {'nothing': '1'})}"
+    return address_of(desk, claim.review.id, claim.alike, filters)

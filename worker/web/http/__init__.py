@@ -1,0 +1,1 @@
+"""What API and desk share: bodies, problems, rate limits, the request log."""

@@ -1,0 +1,70 @@
+"""What takes submissions in and tells what was decided: no model, no policy in force, no decoder."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from worker.client import Client
+from worker.concurrency.periodic import repeated
+from worker.images.sources.uploads import Uploads
+from worker.observability.metrics import Recent, WebMetrics
+from worker.settings import Settings
+from worker.store.engine.database import Database
+from worker.store.upgrade import schema
+from worker.usecases.accounts.authenticate_key import AuthenticateKey
+from worker.usecases.operations.sweep_uploads import SweepUploads
+from worker.usecases.submissions.accept_submissions import AcceptSubmissions
+from worker.usecases.submissions.find_submission import FindSubmission
+from worker.usecases.submissions.publish_submissions import PublishSubmissions
+from worker.wiring.components import allowed_sources, limits_of, open_database
+from worker.wiring.notifications import allowed_callbacks
+from worker.wiring.observability import recent_backlog
+from worker.wiring.review_desk import ReviewDesk, review_desk
+
+_SWEEP_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What takes submissions in and tells what was decided, without a model."""
+
+    database: Database
+    broker: Client
+    metrics: WebMetrics
+    uploads: Uploads
+    authenticate: AuthenticateKey
+    accept: AcceptSubmissions
+    find: FindSubmission
+    desk: ReviewDesk
+
+
+@contextmanager
+def open_intake(settings: Settings) -> Iterator[Intake]:
+    """Assemble the intake.
+
+    SchemaError or DatabaseUnavailableError where the tables are not there; the broker may be away.
+    """
+    metrics = WebMetrics()
+    callbacks, sources = allowed_callbacks(settings), allowed_sources(settings)
+    with ExitStack() as stack:
+        broker = stack.enter_context(Client(settings.broker_url, queue=settings.queue))
+        database = open_database(settings)
+        stack.callback(database.dispose)
+        schema.check(database)
+        uploads = Uploads(settings.media_root, limits_of(settings))
+        sweep = SweepUploads(database, uploads)
+        stack.enter_context(repeated(sweep, _SWEEP_SECONDS, name="deleting uploads that were not accepted"))
+        metrics.follow_backlog(recent_backlog(database))
+        metrics.follow_queue(Recent(broker.depth, "the queue"))
+        publish = PublishSubmissions(broker)
+        yield Intake(
+            database=database,
+            broker=broker,
+            metrics=metrics,
+            uploads=uploads,
+            authenticate=AuthenticateKey(database),
+            accept=AcceptSubmissions(database, settings.policies, publish, metrics, callbacks, sources),
+            find=FindSubmission(database),
+            desk=review_desk(settings, database),
+        )

@@ -1,0 +1,114 @@
+"""The parts that several assemblies share: database, model, decoder, what fetches pictures."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from worker.concurrency.periodic import repeated
+from worker.encoder.batching_encoder import Batcher
+from worker.encoder.protocol import Encoder
+from worker.encoder.text_cache import TextCache
+from worker.images.limits import Limits
+from worker.images.processes.pool import DecoderPool
+from worker.images.sources.allowed_sources import AllowedSources
+from worker.images.sources.download import Download
+from worker.images.sources.local_folder import LocalFolder
+from worker.images.sources.object_store import ObjectStores
+from worker.images.sources.reader import ImageReader
+from worker.network.address_guard import AddressGuard, AllowedHosts
+from worker.network.http import GuardedHttp
+from worker.observability.metrics import Metrics
+from worker.settings import Settings
+from worker.store.accounts import desk_keys
+from worker.store.engine.database import Database
+from worker.usecases.policies.keep_text_vectors import KeepTextVectors
+from worker.wiring.sizing import Sizing
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the database of this deployment, not yet connected."""
+    return Database.connect(settings.database_url, settings.database_password)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what a picture may cost here."""
+    return Limits(
+        max_bytes=settings.max_picture_bytes,
+        max_pixels=settings.max_picture_pixels,
+        max_side=settings.max_picture_side,
+        max_frames=settings.max_frames,
+    )
+
+
+def image_reader(settings: Settings) -> ImageReader:
+    """Return what fetches submitted pictures; SettingsError if a host or a store's root is malformed."""
+    limits = limits_of(settings)
+    http = GuardedHttp(_url_guard(settings))
+    return ImageReader(
+        LocalFolder(settings.media_root, limits),
+        Download(http, limits, settings.download_seconds),
+        ObjectStores.open(settings.object_stores, limits, settings.download_seconds),
+        limits,
+    )
+
+
+def allowed_sources(settings: Settings) -> AllowedSources:
+    """Return where pictures are read from; SettingsError if a host is malformed."""
+    return AllowedSources(_url_guard(settings), settings.object_stores.keys())
+
+
+def _url_guard(settings: Settings) -> AddressGuard:
+    return AddressGuard(AllowedHosts.parse(settings.url_hosts))
+
+
+@contextmanager
+def open_encoder(
+    settings: Settings, metrics: Metrics | None = None, database: Database | None = None
+) -> Iterator[Encoder]:
+    """Load the model; callers in many threads share its passes, and no phrase is encoded twice.
+
+    With a `database` not even after a restart.
+    """
+    # Torch takes seconds to import, and most commands need no model.
+    from worker.encoder.towers.text_tower import IDLE_SECONDS, READING_VERSION  # noqa: PLC0415
+    from worker.encoder.towers.transformers_encoder import TransformersEncoder  # noqa: PLC0415
+
+    sizing = Sizing.of(settings)
+    loaded = TransformersEncoder.load(
+        settings.model,
+        threads=sizing.torch_threads,
+        precision=settings.precision,
+        passes=sizing.passes,
+        device=settings.device,
+    )
+    observe = (metrics or Metrics()).batched
+    batcher = Batcher(loaded, settings.batch_size, observe, passes=sizing.passes)
+    memory = KeepTextVectors(database, f"{loaded.digest}-{READING_VERSION}") if database else None
+    with closing(batcher), repeated(loaded.texts.let_go_if_idle, IDLE_SECONDS / 2, name="the text tower"):
+        yield TextCache(batcher, memory=memory)
+
+
+@contextmanager
+def open_decoder(
+    settings: Settings, database: Database | None = None, *, lazy: bool = False
+) -> Iterator[DecoderPool]:
+    """Start the processes that decode, `lazy` only when they are needed; returns before they are ready.
+
+    With a `database`, frames of long animations are drawn by the deployment's secret; without one, by none.
+    """
+    decoder = DecoderPool(
+        limits_of(settings),
+        processes=settings.decoder_processes,
+        seconds=settings.decode_seconds,
+        memory_bytes=settings.decoder_memory_bytes,
+        lazy=lazy,
+        frame_key=_frame_key(database) if database else b"",
+    )
+    try:
+        yield decoder
+    finally:
+        decoder.close()
+
+
+def _frame_key(database: Database) -> bytes:
+    with database.transaction() as session:
+        return desk_keys.frame_key(session)

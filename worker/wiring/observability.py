@@ -1,0 +1,73 @@
+"""What operators see of a process: its metrics, its health, and the deployment as a whole."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from prometheus_client import make_wsgi_app
+
+from worker.client import Client
+from worker.domain.operations.backlog import Backlog
+from worker.observability.metrics import Metrics, Recent
+from worker.observability.probes import serving, verdict_of
+from worker.observability.progress import Progress
+from worker.settings import Settings
+from worker.store.engine.database import Database
+from worker.store.operations import overview
+from worker.usecases.operations.check_progress import CheckProgress
+from worker.usecases.operations.check_readiness import CheckReadiness
+from worker.usecases.operations.leave_when_stuck import LeaveWhenStuck
+from worker.usecases.operations.survey_deployment import SurveyDeployment
+from worker.wiring.components import open_database
+
+
+@contextmanager
+def serving_probes(
+    settings: Settings, metrics: Metrics, progress: Progress, readiness: CheckReadiness
+) -> Iterator[None]:
+    """Tell operators' machines, from before the model is loaded until the process ends."""
+    depth = Recent(readiness.broker.depth, "the queue")
+    metrics.follow_backlog(recent_backlog(readiness.database))
+    metrics.follow_queue(depth)
+    metrics.follow_progress(progress)
+    health = CheckProgress(progress, depth, settings.stuck_seconds)
+    routes = {
+        "/metrics": make_wsgi_app(metrics.registry),
+        "/healthz": verdict_of(health),
+        "/readyz": verdict_of(readiness),
+    }
+    with serving(settings.metrics_host, settings.metrics_port, routes), ExitStack() as stack:
+        if settings.metrics_port or settings.exit_when_stuck:
+            stack.enter_context(health.looking())
+        if settings.exit_when_stuck:
+            leave = LeaveWhenStuck(health, readiness, settings.stuck_seconds)
+            stack.enter_context(leave.looking())
+        yield
+
+
+@contextmanager
+def serving_metrics(settings: Settings, metrics: Metrics) -> Iterator[None]:
+    """Serve the metrics of a process that judges nothing; SettingsError where the port is taken."""
+    routes = {"/metrics": make_wsgi_app(metrics.registry), "/healthz": verdict_of(lambda: (True, {}))}
+    with serving(settings.metrics_host, settings.metrics_port, routes):
+        yield
+
+
+def recent_backlog(database: Database) -> Recent[Backlog]:
+    """Return what reads what waits in the database, and not more often than every few seconds."""
+
+    def read() -> Backlog:
+        with database.reading() as session:
+            return overview.backlog(session)
+
+    return Recent(read, "the backlog")
+
+
+@contextmanager
+def survey_deployment(settings: Settings) -> Iterator[SurveyDeployment]:
+    """Yield the use case that looks at broker and database."""
+    database = open_database(settings)
+    try:
+        with Client(settings.broker_url, queue=settings.queue) as broker:
+            yield SurveyDeployment(database, broker)
+    finally:
+        database.dispose()
