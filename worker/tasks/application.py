@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
@@ -66,7 +66,7 @@ class ModerationApp(BrokerCelery):
     def _open(self) -> ExitStack:
         return ExitStack()
 
-    def drop(self, reason: DropReason, problem: str, raw: bytes | str | Mapping[str, object]) -> None:
+    def drop(self, reason: DropReason, problem: str, raw: object) -> None:
         """Count a message that no worker can work on, and keep it for people."""
         self.service.dropped.note(reason, problem, raw)
 

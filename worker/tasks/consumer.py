@@ -71,8 +71,11 @@ class CarefulConsumer(Consumer):
         self, reason: DropReason, message: Message, problem: str, raw: bytes | str | None = None
     ) -> None:
         app: Any = self.app
-        app.drop(reason, problem, message.body if raw is None else raw)
-        message.reject_log_error(log, self.connection_errors)  # type: ignore[attr-defined]  # the stubs lack it
+        try:
+            app.drop(reason, problem, message.body if raw is None else raw)
+        finally:
+            # Also if it cannot be kept: unacknowledged, it would come back for ever.
+            message.reject_log_error(log, self.connection_errors)  # type: ignore[attr-defined]  # no stub
 
 
 def _wait_out(error: Exception) -> None:

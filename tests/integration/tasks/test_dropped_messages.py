@@ -141,3 +141,19 @@ def test_whatever_is_dropped_is_counted_shown_and_kept(deployment, moderate):
     assert "unknown_task" in shown.out
     assert "\x1b[31m" not in shown.out
     assert len(json.loads(moderate("dropped", "list", "--json", database_url=settings.database_url).out)) == 8
+
+
+def test_a_message_whose_body_is_no_text_is_dropped_for_good(deployment):
+    """It was never acknowledged: keeping it failed, so that each worker got it again and again."""
+    sent = set()
+    for body in (None, 42, True, [1, {}], {"id": "x"}, ""):
+        message = json.loads(envelope(deployment, "{}", headers={"task": TASK, "id": "x"}))
+        message["body"] = body
+        del message["properties"]["body_encoding"]
+        push(deployment, json.dumps(message))
+        sent.add(message["properties"]["delivery_tag"])
+    with redis.Redis.from_url(deployment.settings.broker_url) as connection:
+        wait_for(
+            lambda: not sent & {tag.decode() for tag in connection.hkeys("unacked")},
+            what="every message to be acknowledged",
+        )

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -48,9 +47,9 @@ class DroppedMessage:
     dropped_at: datetime | None = None
 
     @classmethod
-    def of(cls, reason: DropReason, problem: str, raw: bytes | str | Mapping[str, object]) -> Self:
-        """Keep what may be kept of a message."""
-        if isinstance(raw, Mapping):
+    def of(cls, reason: DropReason, problem: str, raw: object) -> Self:
+        """Keep what may be kept of a message; `raw` is its text, or anything that stood in place of one."""
+        if not isinstance(raw, bytes | str):
             raw = json.dumps(raw, default=repr)
         data = raw.encode(errors="replace") if isinstance(raw, str) else raw
         return cls(reason, _plain(problem)[:_PROBLEM_CHARACTERS], _excerpt(data), len(data))

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -29,7 +29,7 @@ class KeepDropped:
     count: Callable[[str], object]
     _waiting: deque[DroppedMessage] = field(default_factory=lambda: deque(maxlen=dropped_messages.MOST_KEPT))
 
-    def note(self, reason: DropReason, problem: str, raw: bytes | str | Mapping[str, object]) -> None:
+    def note(self, reason: DropReason, problem: str, raw: object) -> None:
         """Log and count a message that is dropped, and keep it soon."""
         message = DroppedMessage.of(reason, problem, raw)
         log.error("a message is dropped (%s): %s", reason.value, message.problem)
