@@ -43,7 +43,7 @@ from worker.store.engine.tables import (
 from worker.store.reviews import review_counts, reviews
 from worker.store.reviews.reviews import ReviewFilters
 from worker.store.upgrade import schema
-from worker.usecases.reviews.claim_review import Claim, ClaimReview
+from worker.usecases.reviews.claim_review import ClaimedReviews, ClaimReview
 from worker.usecases.reviews.settle_review import SettleReview
 
 SEED = 20
@@ -139,7 +139,7 @@ def _median(work: Callable[[], object], times: int) -> float:
     return 1000 * float(np.median(took))
 
 
-def _claim(claim: ClaimReview, name: str) -> Claim:
+def _claim(claim: ClaimReview, name: str) -> ClaimedReviews:
     found = claim(Reviewer(name))
     if found is None:
         raise RuntimeError("the queue is empty")
@@ -178,7 +178,7 @@ def _list(database: Database) -> None:
         review_counts.waiting(session, datetime.now(UTC))
 
 
-def _tokens(found: Claim) -> list[ClaimToken]:
+def _tokens(found: ClaimedReviews) -> list[ClaimToken]:
     return [ClaimToken(one.id, one.fence) for one in (found.review, *found.alike)]
 
 

@@ -29,7 +29,7 @@ from support.filled import DEFAULT, MEME, MODEL, fill
 from worker.domain.accounts.reviewer import Reviewer
 from worker.domain.policies.policy import Action
 from worker.store.decisions import decision_search, decisions
-from worker.store.decisions.decision_search import Filters, Place
+from worker.store.decisions.decision_search import Cursor, Filters
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.database import Database
 from worker.store.notifications import outbox
@@ -90,9 +90,9 @@ def measure(url: str, count: int) -> dict[str, float]:
 
 
 def _lists(database: Database, count: int) -> dict[str, Callable[[], object]]:
-    deep = Place(NOW - 25 * DAY, count // 6)
+    deep = Cursor(NOW - 25 * DAY, count // 6)
 
-    def found(filters: Filters, after: Place | None = None) -> Work:
+    def found(filters: Filters, after: Cursor | None = None) -> Work:
         return lambda s: decision_search.search(s, filters, after=after, limit=PAGE)
 
     def waiting(filters: ReviewFilters, after: tuple[float, int] | None = None) -> Work:

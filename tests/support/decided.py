@@ -22,7 +22,8 @@ def decide(database: Database) -> int:
     with database.transaction() as session:
         policy_versions.keep(session, [(POLICY, "name: default\n")])
         submissions.record(
-            session, [submissions.Decided(SUBMISSION, POLICY.name, POLICY.digest, sha256=None, source=None)]
+            session,
+            [submissions.DecidedSubmission(SUBMISSION, POLICY.name, POLICY.digest, sha256=None, source=None)],
         )
         decision_id = decisions.insert(
             session,

@@ -122,7 +122,7 @@ class DeskRows:
             submissions.record(
                 session,
                 [
-                    submissions.Decided(
+                    submissions.DecidedSubmission(
                         made, POLICY.name, POLICY.digest, sha256=digest, source=source_record(made.source)
                     )
                 ],

@@ -3,7 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
-from worker.bench.figures import Alone, Configured, Figures, FullLoad, Machine, Memory, PacedLoad, TowerCost
+from worker.bench.figures import (
+    Alone,
+    Configured,
+    Figures,
+    FullLoad,
+    Machine,
+    PacedLoad,
+    PeakMemory,
+    TowerCost,
+)
 
 GB = 10**9
 
@@ -40,7 +49,7 @@ def figures(**changes: Any) -> Figures:
         many=full_load(per_message=20),
         paced=PacedLoad(7.0, 100, 0.4, 0.9, {"decode": 30.0, "encode": 300.0}),
         repeats=full_load(rate=90.0),
-        memory=Memory(1 * GB, GB // 10, 2),
+        memory=PeakMemory(1 * GB, GB // 10, 2),
         decided=500,
         unjudged=0,
     )

@@ -21,7 +21,7 @@ from worker.store.reviews import reviews
 from worker.store.submissions import submissions
 from worker.usecases.moderation.decision_events import write_decision_events
 from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
-from worker.usecases.reviews.claim_review import Claim, ClaimReview
+from worker.usecases.reviews.claim_review import ClaimedReviews, ClaimReview
 from worker.usecases.reviews.escalate_review import EscalateReview
 from worker.usecases.reviews.open_appeal import OpenAppeal
 from worker.usecases.reviews.release_review import ReleaseReview
@@ -108,7 +108,8 @@ class Desk:
         with self.database.transaction() as session:
             policy_versions.keep(session, [(policy, text)])
             submissions.record(
-                session, [submissions.Decided(what, policy.name, policy.digest, sha256=sha256, source=None)]
+                session,
+                [submissions.DecidedSubmission(what, policy.name, policy.digest, sha256=sha256, source=None)],
             )
             decision_id = decisions.insert(
                 session,
@@ -135,7 +136,7 @@ class Desk:
                 reviews.ask(session, decision_id, kind, place)
         return decision_id
 
-    def claim(self, reviewer: Reviewer, *arguments, **options) -> Claim | None:
+    def claim(self, reviewer: Reviewer, *arguments, **options) -> ClaimedReviews | None:
         claim = ClaimReview(
             self.database, self.lease, self.group_cosine, self.golden_share, lambda: self.drawn
         )

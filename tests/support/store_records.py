@@ -11,7 +11,7 @@ from worker.domain.moderation.picture import PictureFacts
 from worker.domain.moderation.scoring import LabelScore, Matrix
 from worker.domain.moderation.view import View
 from worker.domain.policies.policy import DEFAULT_QUEUE, Action, Label, Policy
-from worker.domain.reviews.review import Place, ReviewKind
+from worker.domain.reviews.review import ReviewKind, Routing
 from worker.domain.submissions.dropped_message import DroppedMessage, DropReason
 from worker.domain.submissions.submission import LocalFile, Submission
 from worker.store.accounts import api_keys
@@ -86,7 +86,7 @@ def record(  # noqa: PLR0913
         wanted = submissions.record(
             session,
             [
-                submissions.Decided(
+                submissions.DecidedSubmission(
                     what,
                     policy=policy.name,
                     policy_digest=policy.digest,
@@ -115,7 +115,7 @@ def record(  # noqa: PLR0913
         if facts:
             embeddings.keep(session, MODEL_DIGEST, [(facts, embedding)])
         if decision.action is Action.REVIEW:
-            reviews.ask(session, decision_id, ReviewKind.DECISION, Place(DEFAULT_QUEUE, 4.75, None))
+            reviews.ask(session, decision_id, ReviewKind.DECISION, Routing(DEFAULT_QUEUE, 4.75, None))
     return decision_id
 
 

@@ -14,7 +14,7 @@ from worker.bench.figures import Alone, TowerCost
 from worker.bench.machine import cores
 from worker.bench.pictures import SIZE, Pictures
 from worker.bench.process_tree import read_tree
-from worker.bench.stage import Stage
+from worker.bench.stage import BenchEnvironment
 from worker.client import LocalFile, Submission, new_submission_id
 from worker.encoder.protocol import Encoder
 from worker.images.preprocessing import Pixels
@@ -36,7 +36,7 @@ Tick = Callable[[str], None]
 class MeasureAlone:
     """Measure in this process, within about so many seconds."""
 
-    stage: Stage
+    stage: BenchEnvironment
     pictures: Pictures
     seconds: float
     tick: Tick

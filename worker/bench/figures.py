@@ -83,7 +83,7 @@ class PacedLoad:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class PeakMemory:
     """The largest resident memory that was seen."""
 
     worker_bytes: int
@@ -123,7 +123,7 @@ class Figures:
     paced: PacedLoad
     repeats: FullLoad
     #: None where the system does not say.
-    memory: Memory | None
+    memory: PeakMemory | None
     #: Pictures that were sent, all of which were decided; and those among them that could not be judged.
     decided: int
     unjudged: int

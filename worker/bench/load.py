@@ -13,11 +13,11 @@ from typing import Final
 
 from sqlalchemy import select
 
-from worker.bench.figures import FullLoad, Memory, PacedLoad, rate_of
+from worker.bench.figures import FullLoad, PacedLoad, PeakMemory, rate_of
 from worker.bench.pictures import Pictures
 from worker.bench.process_tree import ProcessTree, read_tree
 from worker.bench.processors import idle_seconds
-from worker.bench.stage import Stage
+from worker.bench.stage import BenchEnvironment
 from worker.bench.worker_metrics import WorkerMetrics, fetch
 from worker.client import Client, LocalFile, Submission, new_submission_id
 from worker.client.messages import MAX_SUBMISSIONS
@@ -42,7 +42,7 @@ _NextFile = Callable[[], Path]
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class TimedDecision:
     """A picture that was decided."""
 
     #: By the monotonic clock: when it was sent, and when its decision was seen in the database.
@@ -69,7 +69,7 @@ class Load:
     UnavailableError where the worker leaves or stands still.
     """
 
-    stage: Stage
+    stage: BenchEnvironment
     process: "Popen[bytes]"
     client: Client
     pictures: Pictures
@@ -77,7 +77,7 @@ class Load:
     #: All that was decided, and what of it could not be judged.
     decided: int = 0
     unjudged: int = 0
-    memory: Memory | None = None
+    memory: PeakMemory | None = None
     _waiting: dict[str, tuple[Path, float]] = field(default_factory=dict)
     _kept: list[Path] = field(default_factory=list)
     _last_decision: int = 0
@@ -108,7 +108,7 @@ class Load:
     def paced(self, seconds: float, rate: float) -> PacedLoad:
         """Send new pictures at random moments, `rate` of them a second, and see how long each waits."""
         gaps = random.Random(0)
-        began, metrics, found = time.monotonic(), self._metrics(), list[Decided]()
+        began, metrics, found = time.monotonic(), self._metrics(), list[TimedDecision]()
         next_at, sent = began + gaps.expovariate(rate), 0
         while (now := time.monotonic()) < began + seconds or sent < _LEAST or self._waiting:
             if next_at <= now and (next_at < began + seconds or sent < _LEAST):
@@ -135,7 +135,7 @@ class Load:
 
     def _full(self, seconds: float, next_file: _NextFile, *, per_message: int, waiting: int) -> FullLoad:
         """Have `waiting` pictures undecided for so long; some are left undecided at the end."""
-        found: list[Decided] = []
+        found: list[TimedDecision] = []
         warm_at = time.monotonic() + _WARM_UP * seconds
         end = warm_at + (1 - _WARM_UP) * seconds
         self._keep(warm_at, found, next_file, per_message, waiting)
@@ -162,7 +162,7 @@ class Load:
     def _keep(  # noqa: PLR0913 - what is sent, how, and until when
         self,
         until: float,
-        found: list[Decided],
+        found: list[TimedDecision],
         next_file: _NextFile,
         per_message: int,
         waiting: int,
@@ -199,7 +199,7 @@ class Load:
             self._kept.append(file)
         return file
 
-    def _look(self) -> list[Decided]:
+    def _look(self) -> list[TimedDecision]:
         """Return what was decided since the last look; its files go. UnavailableError where nothing moves."""
         newer = select(DecisionRow.id, DecisionRow.submission_id, DecisionRow.sha256)
         with self.stage.database.reading() as session:
@@ -215,7 +215,7 @@ class Load:
                 file, sent_at = sent
                 if file not in self._kept:
                     file.unlink()
-                found.append(Decided(sent_at, seen_at))
+                found.append(TimedDecision(sent_at, seen_at))
         self.decided += len(found)
         self._see_that_it_moves(seen_at, moved=bool(found) or not self._waiting)
         self.tick()
@@ -236,8 +236,8 @@ class Load:
         """Read how the worker stands, and keep the largest memory that was seen."""
         tree = read_tree(self.process.pid)
         if tree is not None:
-            least = self.memory or Memory(0, 0, 0)
-            self.memory = Memory(
+            least = self.memory or PeakMemory(0, 0, 0)
+            self.memory = PeakMemory(
                 max(least.worker_bytes, tree.own_peak_bytes),
                 max(least.decoders_bytes, tree.children_peak_bytes),
                 max(least.decoders, tree.children),

@@ -13,7 +13,7 @@ from worker.bench.figures import Alone, Configured, Figures
 from worker.bench.load import Load
 from worker.bench.machine import is_int8, is_processor, precision_for, this_machine
 from worker.bench.pictures import Pictures, drawn_pictures, own_pictures
-from worker.bench.stage import Stage
+from worker.bench.stage import BenchEnvironment
 from worker.client import Client
 from worker.demo.stage import running_worker
 from worker.errors import ModelError
@@ -35,7 +35,7 @@ Show = Callable[[str, float], None]
 class MeasureDeployment:
     """Measure what the stage's settings configure, with these pictures or with drawn ones."""
 
-    stage: Stage
+    stage: BenchEnvironment
     folder: Path | None
     seconds: float
     show: Show

@@ -33,7 +33,7 @@ _CUT_OFF: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class BenchEnvironment:
     """What a run measures with; everything that changes is in `folder`."""
 
     settings: Settings
@@ -56,7 +56,7 @@ class Stage:
 
 
 @contextmanager
-def set_stage() -> Iterator[Stage]:
+def set_stage() -> Iterator[BenchEnvironment]:
     """Prepare it by the environment's settings; all of it is gone after the block.
 
     UnavailableError where neither the configured broker answers nor a Redis of our own can be started.
@@ -77,7 +77,9 @@ def set_stage() -> Iterator[Stage]:
         database = open_database(settings)
         stack.callback(database.dispose)
         schema.upgrade(database)
-        yield Stage(settings, database, folder, broker, own_redis=broker_url != configured.broker_url)
+        yield BenchEnvironment(
+            settings, database, folder, broker, own_redis=broker_url != configured.broker_url
+        )
 
 
 def _broker(configured: Settings, folder: Path, stack: ExitStack) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Does something again and again in a thread of its own, for as long as a context lasts."""
+"""Runs a task periodically in a background thread while a context lasts."""
 
 import logging
 import threading
@@ -10,15 +10,15 @@ from worker.errors import ModerationError
 
 log = logging.getLogger(__name__)
 
-#: How long the end of the context waits for work that is under way.
+#: How long the end of the context waits for a running call.
 STOP_SECONDS: Final = 5.0
 
 
 @contextmanager
-def repeated(work: Callable[[], object], seconds: float, *, name: str) -> Iterator[None]:
-    """Call `work` every `seconds`; whatever it raises is logged, and the next call may succeed."""
+def run_periodically(work: Callable[[], object], seconds: float, *, name: str) -> Iterator[None]:
+    """Call `work` every `seconds`; errors are logged, and the next call runs as scheduled."""
     stop = threading.Event()
-    thread = threading.Thread(target=_repeat, args=(work, seconds, stop, name), name=name, daemon=True)
+    thread = threading.Thread(target=_run, args=(work, seconds, stop, name), name=name, daemon=True)
     thread.start()
     try:
         yield
@@ -27,7 +27,7 @@ def repeated(work: Callable[[], object], seconds: float, *, name: str) -> Iterat
         thread.join(STOP_SECONDS)
 
 
-def _repeat(work: Callable[[], object], seconds: float, stop: threading.Event, name: str) -> None:
+def _run(work: Callable[[], object], seconds: float, stop: threading.Event, name: str) -> None:
     while not stop.wait(seconds):
         try:
             work()

@@ -1,67 +1,70 @@
-"""A gate that many pass together, or one alone: what may kill this process takes no neighbour with it."""
+"""A fair shared/exclusive lock: work that may kill this process runs alone."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition
 
 
-class Gate:
-    """Nobody waits for ever: who waits to be alone goes before newcomers, and those who waited go next."""
+class SharedLock:
+    """Held by many threads in shared mode, or by one in exclusive mode.
+
+    Fair: a waiting exclusive holder goes before new shared ones; then those that waited for it go first.
+    """
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self._inside = 0
-        self._is_alone = False
-        self._to_be_alone = 0
-        self._to_be_together = 0
-        #: How many of those who wait to be together go before the next one who wants to be alone.
+        self._shared_holders = 0
+        self._is_exclusive = False
+        self._waiting_exclusive = 0
+        self._waiting_shared = 0
+        #: Waiting shared holders that go before the next exclusive one.
         self._passes = 0
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Be inside with others who are inside together, but with nobody who is alone."""
+    def shared(self) -> Iterator[None]:
+        """Hold the lock together with other shared holders."""
         with self._changed:
-            self._to_be_together += 1
+            self._waiting_shared += 1
             try:
-                self._changed.wait_for(self._opens_to_many)
-                self._inside += 1
+                self._changed.wait_for(self._admits_shared)
+                self._shared_holders += 1
             finally:
-                self._to_be_together -= 1
+                self._waiting_shared -= 1
                 self._passes = max(self._passes - 1, 0)
         try:
             yield
         finally:
-            self._leave(self._one_fewer)
+            self._release(self._drop_shared)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Be inside with nobody else."""
+    def exclusive(self) -> Iterator[None]:
+        """Hold the lock alone."""
         with self._changed:
-            self._to_be_alone += 1
+            self._waiting_exclusive += 1
             try:
-                self._changed.wait_for(self._opens_to_one)
-                self._is_alone = True
+                self._changed.wait_for(self._admits_exclusive)
+                self._is_exclusive = True
             finally:
-                self._to_be_alone -= 1
+                self._waiting_exclusive -= 1
         try:
             yield
         finally:
-            self._leave(self._nobody)
+            self._release(self._drop_exclusive)
 
-    def _opens_to_many(self) -> bool:
-        return not self._is_alone and (self._to_be_alone == 0 or self._passes > 0)
+    def _admits_shared(self) -> bool:
+        return not self._is_exclusive and (self._waiting_exclusive == 0 or self._passes > 0)
 
-    def _opens_to_one(self) -> bool:
-        return not self._is_alone and self._inside == 0 and self._passes == 0
+    def _admits_exclusive(self) -> bool:
+        return not self._is_exclusive and self._shared_holders == 0 and self._passes == 0
 
-    def _one_fewer(self) -> None:
-        self._inside -= 1
+    def _drop_shared(self) -> None:
+        self._shared_holders -= 1
 
-    def _nobody(self) -> None:
-        self._is_alone = False
-        self._passes = self._to_be_together
+    def _drop_exclusive(self) -> None:
+        self._is_exclusive = False
+        self._passes = self._waiting_shared
 
-    def _leave(self, leave: Callable[[], None]) -> None:
+    def _release(self, drop: Callable[[], None]) -> None:
         with self._changed:
-            leave()
+            drop()
             self._changed.notify_all()

@@ -29,7 +29,7 @@ MARKER = ".moderate-demo"
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class DemoEnvironment:
     """Everything the demo plays with."""
 
     settings: Settings
@@ -58,7 +58,7 @@ class Stage:
 
 
 @contextmanager
-def set_stage(folder: Path) -> Iterator[Stage]:
+def set_stage(folder: Path) -> Iterator[DemoEnvironment]:
     """Prepare `folder` afresh, with a Redis beside it unless one is configured."""
     configured = os.environ.get("MODERATION_BROKER_URL")
     try:
@@ -83,7 +83,7 @@ def set_stage(folder: Path) -> Iterator[Stage]:
         database = open_database(settings)
         stack.callback(database.dispose)
         schema.upgrade(database)
-        yield Stage(settings, database, own_redis=not configured)
+        yield DemoEnvironment(settings, database, own_redis=not configured)
 
 
 def _clear(folder: Path) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from worker.concurrency.batching import Gatherer
+from worker.concurrency.batching import Batcher
 from worker.domain.moderation.scoring import Matrix, Vector
 from worker.encoder.protocol import Encoder
 from worker.images.preprocessing import Pixels
 
 
-class Batcher:
+class BatchingEncoder:
     """An encoder before another, whose `encode_images` calls are gathered while all passes are busy.
 
     Several passes run at once, each in a thread of its own, which keeps its threads of computation: two with
@@ -33,13 +33,13 @@ class Batcher:
         self.preprocessing = encoder.preprocessing
         self._encoder = encoder
         self._observe = observe
-        self._gather: Gatherer[Pixels, Vector] = Gatherer(
+        self._batcher: Batcher[Pixels, Vector] = Batcher(
             self._pass, most=batch_size, threads=passes, name="the model"
         )
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors, shape (images, dimension); UnavailableError once closed."""
-        vectors = self._gather(images)
+        vectors = self._batcher(images)
         return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
@@ -60,7 +60,7 @@ class Batcher:
 
     def close(self) -> None:
         """Finish the passes under way and turn away whoever waits for the next ones."""
-        self._gather.close()
+        self._batcher.close()
 
     def _pass(self, images: Sequence[Pixels]) -> list[Vector]:
         self._observe(len(images))

@@ -15,7 +15,7 @@ from worker.images.preprocessing import Pixels
 DEFAULT_CAPACITY: Final = 65_536
 
 
-class Memory(Protocol):
+class VectorStore(Protocol):
     """What outlives the process."""
 
     def recall(self, texts: Sequence[str]) -> Mapping[str, Vector]:
@@ -29,7 +29,7 @@ class TextCache:
     """An encoder before another; the texts that were longest not asked for are forgotten first."""
 
     def __init__(
-        self, encoder: Encoder, capacity: int = DEFAULT_CAPACITY, memory: Memory | None = None
+        self, encoder: Encoder, capacity: int = DEFAULT_CAPACITY, memory: VectorStore | None = None
     ) -> None:
         """Keep up to `capacity` vectors here, and all of them in `memory`."""
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension

@@ -29,7 +29,7 @@ logging.getLogger("httpcore2").setLevel(logging.INFO)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """The head of a response, and its body as it arrives."""
 
     status: int
@@ -44,7 +44,7 @@ class Reply:
     """The head of a response whose body is of no interest."""
 
     status: int
-    #: As in `Answer`.
+    #: As in `HttpResponse`.
     headers: Mapping[str, str]
 
 
@@ -57,7 +57,7 @@ class GuardedHttp:
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
     @contextmanager
-    def get(self, url: Url, deadline: Deadline) -> Iterator[Answer]:
+    def get(self, url: Url, deadline: Deadline) -> Iterator[HttpResponse]:
         """Ask for `url` and yield the answer, whose body is read inside the block.
 
         AddressNotAllowedError where the guard objects, UntrustedServerError where the server is not who it
@@ -76,7 +76,7 @@ class GuardedHttp:
     @contextmanager
     def _asked(
         self, method: str, url: Url, more: Mapping[str, str], body: bytes | None, deadline: Deadline
-    ) -> Iterator[Answer]:
+    ) -> Iterator[HttpResponse]:
         headers = [
             ("Host", url.authority),
             ("User-Agent", _USER_AGENT),
@@ -96,7 +96,7 @@ class GuardedHttp:
                 httpcore.HTTPConnection(target.origin, self.tls, network_backend=backend) as connection,
                 connection.stream(method, target, headers=headers, content=body) as response,
             ):
-                yield Answer(response.status, _decoded(response.headers), response.iter_stream())
+                yield HttpResponse(response.status, _decoded(response.headers), response.iter_stream())
 
 
 class _PinnedBackend(httpcore.NetworkBackend):

@@ -16,7 +16,7 @@ Payload = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class EventFields:
     """What every event says."""
 
     event_id: str
@@ -28,7 +28,7 @@ class Happening:
     in_force: InForce
 
 
-def payload(happening: Happening, data: Mapping[str, Any]) -> Payload:
+def payload(happening: EventFields, data: Mapping[str, Any]) -> Payload:
     """Return an event; `data` says what happened in detail, in the form of its type."""
     return {
         "id": happening.event_id,

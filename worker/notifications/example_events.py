@@ -9,7 +9,7 @@ from worker.domain.moderation.in_force import DecidedBy, InForce
 from worker.domain.moderation.scoring import LabelScore
 from worker.domain.operations.event_type import EventType
 from worker.domain.policies.policy import Action
-from worker.notifications.events import Happening, Payload, decision_data, payload, refusal_data
+from worker.notifications.events import EventFields, Payload, decision_data, payload, refusal_data
 from worker.store.decisions.decisions import RecordedDecision
 from worker.store.submissions.submissions import LedgerEntry
 
@@ -101,4 +101,4 @@ def example_event(
     else:
         decision = replace(_DECISION, submission_id=about.submission_id, reference=reference, context=context)
         data = decision_data(decision, _VERDICTS.get(kind))
-    return payload(Happening(event_id, kind.value, at, about.submission_id, _STATES[kind]), data)
+    return payload(EventFields(event_id, kind.value, at, about.submission_id, _STATES[kind]), data)

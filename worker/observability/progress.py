@@ -1,4 +1,4 @@
-"""What this process has in hand, since when, and when it last began or ended something."""
+"""Counts the jobs of this process that are in flight, and how long ago one started or ended."""
 
 import threading
 import time
@@ -8,51 +8,51 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a process is, at one moment; every age in seconds."""
+class ProgressSnapshot:
+    """Progress of a process at one moment; all ages in seconds."""
 
-    in_hand: int
-    #: What has been in hand longest, and for how long; None and 0 where nothing is.
+    in_flight: int
+    #: The job that has been in flight longest, and for how long; None and 0 if none is.
     oldest: str | None
     oldest_seconds: float
     begun: int
     ended: int
-    #: Since a job began or ended; since the process started where none has.
+    #: Since a job began or ended; since the process started if none has.
     quiet_seconds: float
 
 
 class Progress:
-    """Notes each job as it begins and ends; for many threads."""
+    """Tracks jobs as they begin and end; thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._in_hand: dict[int, tuple[str, float]] = {}
+        self._in_flight: dict[int, tuple[str, float]] = {}
         self._begun = self._ended = 0
         self._moved_at = clock()
 
     @contextmanager
     def job(self, name: str) -> Iterator[None]:
-        """Have a job in hand while the context lasts."""
+        """Count a job as in flight while the context lasts."""
         with self._lock:
             self._begun += 1
             number = self._begun
             self._moved_at = self._clock()
-            self._in_hand[number] = (name, self._moved_at)
+            self._in_flight[number] = (name, self._moved_at)
         try:
             yield
         finally:
             with self._lock:
                 self._ended += 1
                 self._moved_at = self._clock()
-                del self._in_hand[number]
+                del self._in_flight[number]
 
-    def standing(self) -> Standing:
-        """Return how far this process is."""
+    def snapshot(self) -> ProgressSnapshot:
+        """Return the current progress."""
         with self._lock:
             now = self._clock()
-            # Numbers are given in order, and a dict keeps it: the first is the oldest.
-            oldest, since = next(iter(self._in_hand.values()), (None, now))
-            return Standing(
-                len(self._in_hand), oldest, now - since, self._begun, self._ended, now - self._moved_at
+            # Numbers ascend, and a dict keeps its order: the first is the oldest.
+            oldest, since = next(iter(self._in_flight.values()), (None, now))
+            return ProgressSnapshot(
+                len(self._in_flight), oldest, now - since, self._begun, self._ended, now - self._moved_at
             )

@@ -12,8 +12,8 @@ from worker.policy_files.yaml_text.document import Document, Location, read_docu
 from worker.policy_files.yaml_text.problems import (
     MAX_SHOWN_PROBLEMS,
     Mark,
-    Place,
-    Problem,
+    PolicyProblem,
+    Position,
     Problems,
     render,
     split_lines,
@@ -46,7 +46,7 @@ class Findings:
         """Raise InvalidPolicyError with all that was noted, in the order of the text."""
         problems = Problems(self._file, self._text)
         for problem in self.problems():
-            problems.add(Place(problem.line - 1, problem.column - 1), problem.message, problem.hint)
+            problems.add(Position(problem.line - 1, problem.column - 1), problem.message, problem.hint)
         problems.raise_if_any()
 
     def warnings(self) -> list[str]:
@@ -57,19 +57,19 @@ class Findings:
             shown.append(f"warning: {self._file}: and {len(found) - MAX_SHOWN_PROBLEMS:,} more warnings")
         return shown
 
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[PolicyProblem]:
         """Return what was noted with its places, in the order of the text."""
         if not self._found:
             return []
         placed = ((self._mark(at, phrase), message, hint) for at, phrase, message, hint in self._found)
         return sorted(
-            Problem(self._file, mark.line + 1, mark.column + 1, message, hint)
+            PolicyProblem(self._file, mark.line + 1, mark.column + 1, message, hint)
             for mark, message, hint in placed
         )
 
     def _mark(self, at: Location, phrase: str) -> Mark:
         node = self._nodes.of(at, phrase)
-        return node.start_mark if node else Place(0, 0)
+        return node.start_mark if node else Position(0, 0)
 
 
 class _Nodes:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.domain.moderation.scoring import PhraseVectors, Scorer
 from worker.domain.policies.policy import Policy
 from worker.domain.policies.policy_state import PolicyState
@@ -170,7 +170,7 @@ class PolicyLibrary:
 
     def watching(self, seconds: float) -> AbstractContextManager[None]:
         """Refresh every `seconds` in a thread of its own for as long as the context lasts."""
-        return repeated(self.refresh, seconds, name=f"looking at the policy folder {self._folder}")
+        return run_periodically(self.refresh, seconds, name=f"looking at the policy folder {self._folder}")
 
     def _look_for_strays(self) -> None:
         """Log each file once that looks like a policy and is not read as one."""

@@ -42,7 +42,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class LoadBar:
     """One policy's load in a day or some days: what goes to people, and on top what is blocked at once."""
 
     policy: str
@@ -59,7 +59,7 @@ class Bar:
 class DayChart:
     """The load by day, the old policy beside the new."""
 
-    bars: tuple[Bar, ...]
+    bars: tuple[LoadBar, ...]
     #: The largest load of a bar, days a bar, and what stands at both ends of the axis.
     most: int
     days_a_bar: int
@@ -95,12 +95,12 @@ def day_chart(tally: Tally) -> DayChart | None:
 
 def _bar(  # noqa: PLR0913, PLR0917 - a bar is what all of these make it
     policy: str, place: int, side: int, places: int, reviews: int, blocks: int, most: int, name: str
-) -> Bar:
+) -> LoadBar:
     # A few days' bars need not fill the width.
     slot = min(DAYS_WIDTH / places, 60)
     width = slot * (1 - _GAP) / 2
     review_height, block_height = (DAYS_HEIGHT * count / most for count in (reviews, blocks))
-    return Bar(
+    return LoadBar(
         policy=policy,
         x=round(place * slot + slot * _GAP / 2 + side * width, 2),
         width=round(width * 0.92, 2),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from worker.domain.evaluation.backtest import ACTIONS
-from worker.domain.evaluation.comparison import Agreement, LabelTally, days_of
+from worker.domain.evaluation.comparison import LabelTally, PolicyAgreement, days_of
 from worker.domain.moderation.decision import Decision
 from worker.domain.moderation.scoring import LabelScore
 from worker.domain.policies.policy import Policy
@@ -96,7 +96,7 @@ def _label(label: LabelTally) -> dict[str, Any]:
     }
 
 
-def _agreements(old: Agreement, new: Agreement) -> dict[str, float | None]:
+def _agreements(old: PolicyAgreement, new: PolicyAgreement) -> dict[str, float | None]:
     return {
         "old_precision": old.precision,
         "new_precision": new.precision,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.client import Client
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.images.sources.uploads import Uploads
 from worker.observability.metrics import Recent, WebMetrics
 from worker.settings import Settings
@@ -54,7 +54,9 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
         schema.check(database)
         uploads = Uploads(settings.media_root, limits_of(settings))
         sweep = SweepUploads(database, uploads)
-        stack.enter_context(repeated(sweep, _SWEEP_SECONDS, name="deleting uploads that were not accepted"))
+        stack.enter_context(
+            run_periodically(sweep, _SWEEP_SECONDS, name="deleting uploads that were not accepted")
+        )
         metrics.follow_backlog(recent_backlog(database))
         metrics.follow_queue(Recent(broker.depth, "the queue"))
         publish = PublishSubmissions(broker)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from worker.concurrency.periodic import repeated
-from worker.encoder.batching_encoder import Batcher
+from worker.concurrency.periodic import run_periodically
+from worker.encoder.batching_encoder import BatchingEncoder
 from worker.encoder.protocol import Encoder
 from worker.encoder.text_cache import TextCache
 from worker.images.limits import Limits
@@ -81,9 +81,12 @@ def open_encoder(
         device=settings.device,
     )
     observe = (metrics or Metrics()).batched
-    batcher = Batcher(loaded, settings.batch_size, observe, passes=sizing.passes)
+    batcher = BatchingEncoder(loaded, settings.batch_size, observe, passes=sizing.passes)
     memory = KeepTextVectors(database, f"{loaded.digest}-{READING_VERSION}") if database else None
-    with closing(batcher), repeated(loaded.texts.let_go_if_idle, IDLE_SECONDS / 2, name="the text tower"):
+    with (
+        closing(batcher),
+        run_periodically(loaded.texts.let_go_if_idle, IDLE_SECONDS / 2, name="the text tower"),
+    ):
         yield TextCache(batcher, memory=memory)
 
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from worker.client import Client
-from worker.concurrency.batching import Gatherer
-from worker.concurrency.shared_lock import Gate
+from worker.concurrency.batching import Batcher
+from worker.concurrency.shared_lock import SharedLock
 from worker.domain.moderation.scoring import MOST_SCORES
 from worker.domain.policies.policy_state import PolicyState
 from worker.encoder.protocol import Encoder
@@ -103,8 +103,8 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
             judge_picture,
             database,
             metrics,
-            recall=_gathered(stack, RecallEmbeddings(database, judge_picture), "reading embeddings"),
-            record=_gathered(stack, record, "recording decisions"),
+            recall=_batched(stack, RecallEmbeddings(database, judge_picture), "reading embeddings"),
+            record=_batched(stack, record, "recording decisions"),
         )
         dropped = KeepDropped(database, metrics.dropped)
         stack.enter_context(dropped.keeping())
@@ -120,24 +120,24 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         stack.enter_context(claim.renewing())
         if settings.schedule_in_workers:
             stack.enter_context(open_schedule(settings, metrics))
-        claim_each = _gathered(stack, claim, "claiming submissions").outcomes
+        claim_each = _batched(stack, claim, "claiming submissions").outcomes
         missing_for = timedelta(seconds=settings.missing_source_seconds)
         settle = SettleSubmissions(
-            moderate_image, refuse, claim, claim_each, Gate(), metrics, progress, missing_for
+            moderate_image, refuse, claim, claim_each, SharedLock(), metrics, progress, missing_for
         )
         set_aside = SetAside(database, metrics)
         yield Service(encoder, policies, database, moderate_image, refuse, settle, set_aside, dropped)
 
 
-def _gathered(
+def _batched(
     stack: ExitStack,
     work: Callable[[Sequence[Item]], Sequence[Result]],
     name: str,
-) -> Gatherer[Item, Result]:
+) -> Batcher[Item, Result]:
     """Let all threads of the process share the transactions of `work`, until the stack is unwound."""
-    gatherer = Gatherer(work, most=MOST_TOGETHER, name=name)
-    stack.callback(gatherer.close)
-    return gatherer
+    batcher = Batcher(work, most=MOST_TOGETHER, name=name)
+    stack.callback(batcher.close)
+    return batcher
 
 
 def _reading(state: PolicyState) -> PolicyReading:

@@ -18,7 +18,7 @@ from worker.domain.reviews.review import ReviewKind
 from worker.domain.reviews.verdict import Answer
 from worker.errors import UsageError
 from worker.store.decisions import decision_search, decisions, embeddings, shadow_decisions
-from worker.store.decisions.decision_search import Filters, Place
+from worker.store.decisions.decision_search import Cursor, Filters
 from worker.store.engine import counting
 from worker.store.engine.column_types import utc_now
 from worker.store.notifications import outbox
@@ -60,7 +60,7 @@ ADA, BOB = Reviewer("ada"), Reviewer("person-1")
 PICKY = Reviewer("picky", opt_outs=frozenset({"drinks"}))
 NOW = utc_now()
 #: In the middle of everything.
-HALFWAY = Place(NOW - timedelta(days=15), DECISIONS // 2)
+HALFWAY = Cursor(NOW - timedelta(days=15), DECISIONS // 2)
 OLD = {"since": NOW - 25 * DAY, "until": NOW - 24 * DAY}
 
 
@@ -106,7 +106,7 @@ DECISION_LISTS = {
     "a reference": (Filters(reference="post-77"), None),
     "a reference, of an action": (Filters(reference="post-77", action=Action.REVIEW), None),
     "no reference": (Filters(reference=""), None),
-    "no reference, deep": (Filters(reference=""), Place(HALFWAY.at, 15_000, "upload-15000")),
+    "no reference, deep": (Filters(reference=""), Cursor(HALFWAY.at, 15_000, "upload-15000")),
     "no reference, no such label": (Filters(reference="", label="nosuch"), None),
     "no reference, of long ago": (Filters(reference="", policy="stickers"), None),
     "no such reference": (Filters(reference="nosuch"), None),

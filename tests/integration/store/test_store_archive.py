@@ -208,7 +208,7 @@ def test_other_statements_may_run_while_the_archive_is_read(database, monkeypatc
     fill(database, 6)
     with database.reading() as session:
         told = [
-            archive.tell(session, chunk.submission_ids)
+            archive.find(session, chunk.submission_ids)
             for chunk in archive.stream(session, EVERYTHING, MODEL_DIGEST)
         ]
     assert sorted(key for part in told for key in part) == [f"upload-{n:03}" for n in range(6)]
@@ -218,7 +218,7 @@ def test_a_submission_is_told_with_its_reference_and_source(database, monkeypatc
     monkeypatch.setattr(archive, "CHUNK", 2)
     fill(database, 5)
     with database.reading() as session:
-        told = archive.tell(session, ["upload-000", "upload-003", "upload-004", "nothing"])
+        told = archive.find(session, ["upload-000", "upload-003", "upload-004", "nothing"])
     assert told == {
         name: ArchivedSubmission(name, "post-42", None) for name in ("upload-000", "upload-003", "upload-004")
     }

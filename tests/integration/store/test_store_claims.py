@@ -16,16 +16,16 @@ from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionConflictRow, SubmissionRow
 from worker.store.operations import overview
 from worker.store.submissions import claims, submissions
-from worker.store.submissions.claims import Arrival, Claim, Release, Standing
+from worker.store.submissions.claims import Arrival, ClaimRelease, ClaimResult, ClaimStatus
 from worker.store.submissions.submissions import PendingSubmission
 
-CLAIMED = Claim(Standing.CLAIMED, attempts=1)
+CLAIMED = ClaimResult(ClaimStatus.CLAIMED, attempts=1)
 SIGNED = replace(submission(), source=ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7"))
 AGAIN = replace(SIGNED, again="since-the-edit")
 WHOLE = {"kind": "url", "url": SIGNED.source.url}
-SOON = Release(counts=True, pause=timedelta(seconds=2))
-HAND_ON = Release(counts=False, pause=timedelta())
-PUT_BACK = Release(counts=False, pause=None)
+SOON = ClaimRelease(counts=True, pause=timedelta(seconds=2))
+HAND_ON = ClaimRelease(counts=False, pause=timedelta())
+PUT_BACK = ClaimRelease(counts=False, pause=None)
 
 
 def arrival(what=SIGNED, policy=POLICY):
@@ -98,7 +98,7 @@ def test_what_was_accepted_over_http_is_claimed_like_any_other(database):
 def test_of_ten_at_once_one_has_it_in_hand(database):
     with ThreadPoolExecutor(10) as pool:
         found = list(pool.map(lambda n: standing(database, process=f"worker-{n}"), range(10)))
-    assert Counter(found) == {Standing.CLAIMED: 1, Standing.IN_HAND: 9}
+    assert Counter(found) == {ClaimStatus.CLAIMED: 1, ClaimStatus.IN_HAND: 9}
     assert row(database).attempts == 1
 
 
@@ -108,8 +108,8 @@ def test_two_who_claim_the_same_ones_in_any_order_never_wait_for_each_other(data
         orders = [whats[:: (-1) ** n] for n in range(8)]
         found = list(pool.map(lambda n: claim(database, *orders[n], process=f"worker-{n}"), range(8)))
     assert Counter(one.standing for batch in found for one in batch) == {
-        Standing.CLAIMED: 20,
-        Standing.IN_HAND: 140,
+        ClaimStatus.CLAIMED: 20,
+        ClaimStatus.IN_HAND: 140,
     }
 
 
@@ -132,30 +132,34 @@ def test_a_holder_that_died_is_a_crash_and_the_next_attempt_is_made_alone(databa
     claim(database)
     let_run_out(database)
     assert due(database) == [SIGNED.id]
-    assert claim(database, process="eve") == [Claim(Standing.SUSPECT, crashes=1)]
+    assert claim(database, process="eve") == [ClaimResult(ClaimStatus.CRASHED, crashes=1)]
     assert (row(database).attempts, row(database).claimed_by) == (1, None)
     assert row(database).publish_at > utc_now(), "it has to come again should this process die too"
-    assert standing(database, process="eve") is Standing.SUSPECT
-    assert claim(database, process="eve", alone=True) == [Claim(Standing.CLAIMED, attempts=2, crashes=1)]
-    assert standing(database, process="joe", alone=True) is Standing.IN_HAND
+    assert standing(database, process="eve") is ClaimStatus.CRASHED
+    assert claim(database, process="eve", alone=True) == [
+        ClaimResult(ClaimStatus.CLAIMED, attempts=2, crashes=1)
+    ]
+    assert standing(database, process="joe", alone=True) is ClaimStatus.IN_HAND
 
 
 def test_whoever_is_alone_counts_the_crash_and_claims_at_once(database):
     claim(database)
     let_run_out(database)
-    assert claim(database, process="eve", alone=True) == [Claim(Standing.CLAIMED, attempts=2, crashes=1)]
+    assert claim(database, process="eve", alone=True) == [
+        ClaimResult(ClaimStatus.CLAIMED, attempts=2, crashes=1)
+    ]
 
 
 def test_after_three_deaths_nobody_is_given_it_again(database):
     for n in range(claims.MAX_CRASHES):
-        assert standing(database, process=f"worker-{n}", alone=True) is Standing.CLAIMED
+        assert standing(database, process=f"worker-{n}", alone=True) is ClaimStatus.CLAIMED
         let_run_out(database)
-    assert claim(database, process="eve", alone=True) == [Claim(Standing.DEADLY, crashes=3)]
-    assert standing(database, process="joe") is Standing.DEADLY
+    assert claim(database, process="eve", alone=True) == [ClaimResult(ClaimStatus.POISON, crashes=3)]
+    assert standing(database, process="joe") is ClaimStatus.POISON
     record(database, SIGNED)
-    assert standing(database) is Standing.DECIDED
+    assert standing(database) is ClaimStatus.DECIDED
     # It would kill under any other version too.
-    assert standing(database, AGAIN, policy=OTHER_VERSION) is Standing.DEADLY
+    assert standing(database, AGAIN, policy=OTHER_VERSION) is ClaimStatus.POISON
 
 
 def test_what_is_renewed_stays_in_hand(database):
@@ -165,13 +169,13 @@ def test_what_is_renewed_stays_in_hand(database):
         assert claims.renew(session, "eve", [SIGNED.id]) == set()
         assert claims.renew(session, "ada", [SIGNED.id, "another"]) == {SIGNED.id}
     assert due(database) == []
-    assert standing(database, process="eve") is Standing.IN_HAND
+    assert standing(database, process="eve") is ClaimStatus.IN_HAND
 
 
 def test_what_this_process_has_in_hand_never_runs_out_for_itself(database):
     claim(database)
     let_run_out(database)
-    assert standing(database, holds={SIGNED.id}) is Standing.IN_HAND
+    assert standing(database, holds={SIGNED.id}) is ClaimStatus.IN_HAND
     assert row(database).crashes == 0
 
 
@@ -185,11 +189,11 @@ def test_a_failed_attempt_counts_and_no_copy_of_the_message_is_the_next_one_befo
     assert release(database, SOON, process="eve") == set()
     assert release(database, SOON) == {SIGNED.id}
     assert (row(database).attempts, row(database).claimed_by) == (1, None)
-    assert standing(database, process="eve") is Standing.IN_HAND
+    assert standing(database, process="eve") is ClaimStatus.IN_HAND
     assert due(database) == []
     let_run_out(database)
     assert due(database) == [SIGNED.id]
-    assert claim(database, process="eve") == [Claim(Standing.CLAIMED, attempts=2)]
+    assert claim(database, process="eve") == [ClaimResult(ClaimStatus.CLAIMED, attempts=2)]
 
 
 @pytest.mark.parametrize(("how", "comes_again"), [(HAND_ON, [SIGNED.id]), (PUT_BACK, [])])
@@ -203,20 +207,20 @@ def test_what_was_not_tried_does_not_count_and_can_be_claimed_at_once(database, 
 
 def test_what_failed_three_times_is_not_tried_a_fourth_time(database):
     for _ in range(claims.MAX_FAILURES):
-        assert standing(database) is Standing.CLAIMED
+        assert standing(database) is ClaimStatus.CLAIMED
         release(database, SOON)
         let_run_out(database)
-    assert standing(database) is Standing.FAILING
+    assert standing(database) is ClaimStatus.FAILING
 
 
 def test_a_crash_is_no_failure(database):
     claim(database)
     let_run_out(database)
     for _ in range(claims.MAX_FAILURES):
-        assert standing(database, process="eve", alone=True) is Standing.CLAIMED
+        assert standing(database, process="eve", alone=True) is ClaimStatus.CLAIMED
         release(database, SOON, process="eve")
         let_run_out(database)
-    assert standing(database, process="eve", alone=True) is Standing.FAILING
+    assert standing(database, process="eve", alone=True) is ClaimStatus.FAILING
 
 
 def test_a_process_that_only_stood_still_takes_the_crash_back(database):
@@ -238,13 +242,13 @@ def test_a_decision_ends_the_claim_of_whoever_holds_it(database):
     found = row(database)
     assert (found.state, found.pending_source, found.publish_at) == ("decided", None, None)
     assert (found.claimed_by, found.claimed_until) == (None, None)
-    assert standing(database, process="eve") is Standing.DECIDED
+    assert standing(database, process="eve") is ClaimStatus.DECIDED
 
 
 def test_what_is_decided_stays_so_under_every_later_version(database):
     claim(database)
     record(database, SIGNED)
-    assert standing(database, policy=OTHER_VERSION) is Standing.DECIDED
+    assert standing(database, policy=OTHER_VERSION) is ClaimStatus.DECIDED
     assert record(database, SIGNED, policy=OTHER_VERSION) is None
     assert row(database).publish_at is None
 
@@ -259,21 +263,23 @@ def test_a_second_judgement_that_is_asked_for_is_made_once_and_can_be_brought_ba
     with database.transaction() as session:
         (due,) = submissions.take_due(session, 10)
     assert (due.id, due.again) == (SIGNED.id, AGAIN.again)
-    assert standing(database, process="eve", policy=OTHER_VERSION, alone=True) is Standing.CLAIMED
+    assert standing(database, process="eve", policy=OTHER_VERSION, alone=True) is ClaimStatus.CLAIMED
     assert record(database, SIGNED, policy=OTHER_VERSION) is not None
     assert (row(database).pending_source, row(database).publish_at, row(database).claimed_by) == (None,) * 3
     third = replace(OTHER_VERSION, background=("a person",))
     for copy in (SIGNED, AGAIN):
-        assert standing(database, copy, policy=third) is Standing.DECIDED
-    assert standing(database, replace(AGAIN, again="a-third"), policy=third, alone=True) is Standing.CLAIMED
+        assert standing(database, copy, policy=third) is ClaimStatus.DECIDED
+    assert (
+        standing(database, replace(AGAIN, again="a-third"), policy=third, alone=True) is ClaimStatus.CLAIMED
+    )
 
 
 def test_to_ask_again_under_the_same_version_is_answered_by_the_decision_there_is(database):
     claim(database)
     record(database, SIGNED)
-    assert standing(database, AGAIN) is Standing.DECIDED
+    assert standing(database, AGAIN) is ClaimStatus.DECIDED
     # The request is done with, whatever is saved afterwards.
-    assert standing(database, AGAIN, policy=OTHER_VERSION) is Standing.DECIDED
+    assert standing(database, AGAIN, policy=OTHER_VERSION) is ClaimStatus.DECIDED
 
 
 def test_a_request_over_http_is_taken_once(database):
@@ -303,11 +309,11 @@ def test_the_version_that_claimed_it_last_decides_it_alone(database):
     assert record(database, SIGNED) is None
 
 
-@pytest.mark.parametrize("kind", [Standing.DEADLY, Standing.FAILING])
+@pytest.mark.parametrize("kind", [ClaimStatus.POISON, ClaimStatus.FAILING])
 def test_what_is_given_up_is_decided_by_the_version_that_is_in_force(database, kind):
     claim(database)
     with database.transaction() as session:
-        counts = {"crashes": 3} if kind is Standing.DEADLY else {"attempts": 3}
+        counts = {"crashes": 3} if kind is ClaimStatus.POISON else {"attempts": 3}
         session.execute(update(SubmissionRow).values(claimed_by=None, claimed_until=None, **counts))
     assert standing(database, policy=OTHER_VERSION) is kind
     assert row(database).publish_at > utc_now(), "should giving up fail"
@@ -315,18 +321,18 @@ def test_what_is_given_up_is_decided_by_the_version_that_is_in_force(database, k
 
 
 def test_a_bare_message_waits_for_its_policy_and_is_then_to_be_refused(database):
-    assert standing(database, policy=None) is Standing.NO_POLICY
+    assert standing(database, policy=None) is ClaimStatus.NO_POLICY
     found = row(database)
     assert (found.state, found.error, found.claimed_by) == ("accepted", "not in force", None)
     assert timedelta() < found.publish_at - utc_now() <= submissions.POLICY_PAUSE
     assert timedelta() < found.refuse_at - utc_now() <= claims.POLICY_WAIT
     let_run_out(database)
     assert due(database) == [SIGNED.id]
-    assert standing(database, policy=None) is Standing.NO_POLICY
+    assert standing(database, policy=None) is ClaimStatus.NO_POLICY
     assert row(database).publish_at - utc_now() > submissions.POLICY_PAUSE, "the pauses grow"
     with database.transaction() as session:
         session.execute(update(SubmissionRow).values(refuse_at=utc_now()))
-    assert standing(database, policy=None) is Standing.NO_POLICY_IN_TIME
+    assert standing(database, policy=None) is ClaimStatus.NO_POLICY_IN_TIME
     assert claim(database) == [CLAIMED], "it came after all"
     assert (row(database).error, row(database).refuse_at) == (None, None)
 
@@ -334,13 +340,13 @@ def test_a_bare_message_waits_for_its_policy_and_is_then_to_be_refused(database)
 def test_what_http_accepted_waits_for_its_policy_as_long_as_it_takes(database):
     with database.transaction() as session:
         submissions.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
-    assert standing(database, policy=None) is Standing.NO_POLICY
+    assert standing(database, policy=None) is ClaimStatus.NO_POLICY
     assert row(database).refuse_at is None
 
 
 def test_what_another_worker_judges_is_left_alone_by_one_without_the_policy(database):
     claim(database)
-    assert standing(database, process="eve", policy=None) is Standing.IN_HAND
+    assert standing(database, process="eve", policy=None) is ClaimStatus.IN_HAND
     assert (row(database).claimed_by, row(database).error) == ("ada", None)
 
 
@@ -349,7 +355,7 @@ def test_what_a_worker_without_claims_decided_is_moved_on(database):
     past = utc_now() - timedelta(minutes=1)
     with database.transaction() as session:
         session.execute(update(SubmissionRow).values(state="accepted", pending_source=WHOLE, publish_at=past))
-    assert standing(database) is Standing.DECIDED
+    assert standing(database) is ClaimStatus.DECIDED
     assert (row(database).state, row(database).pending_source) == ("decided", None)
     assert due(database) == []
 
@@ -367,14 +373,14 @@ def test_the_same_id_with_another_picture_is_recorded_once_and_takes_nothing(dat
     claim(database)
     other = replace(SIGNED, source=InlineBytes(b"abc"), reference="post-43")
     for process in ("ada", "eve", "joe"):
-        assert standing(database, other, process=process) is Standing.CONFLICT
+        assert standing(database, other, process=process) is ClaimStatus.CONFLICT
     (noted,) = conflicts(database)
     assert (noted.submission_id, noted.fingerprint) == (SIGNED.id, fingerprint(other))
     assert (noted.reference, noted.source) == ("post-43", None)
     assert (row(database).claimed_by, row(database).pending_source) == ("ada", WHOLE)
-    assert standing(database, replace(SIGNED, policy="strict")) is Standing.CONFLICT
+    assert standing(database, replace(SIGNED, policy="strict")) is ClaimStatus.CONFLICT
     record(database, SIGNED)
-    assert standing(database, other) is Standing.CONFLICT
+    assert standing(database, other) is ClaimStatus.CONFLICT
     assert [one.policy for one in conflicts(database)] == [None, "strict"]
 
 
@@ -382,11 +388,11 @@ def test_of_one_id_twice_in_a_message_the_first_counts(database):
     other = replace(SIGNED, source=LocalFile("other.png"))
     found = claim(database, SIGNED, submission("upload-2"), SIGNED, other, other)
     assert [one.standing for one in found] == [
-        Standing.CLAIMED,
-        Standing.CLAIMED,
-        Standing.IN_HAND,
-        Standing.CONFLICT,
-        Standing.CONFLICT,
+        ClaimStatus.CLAIMED,
+        ClaimStatus.CLAIMED,
+        ClaimStatus.IN_HAND,
+        ClaimStatus.CONFLICT,
+        ClaimStatus.CONFLICT,
     ]
     assert [one.fingerprint for one in conflicts(database)] == [fingerprint(other)]
 
@@ -396,7 +402,7 @@ def test_what_comes_beside_a_strange_one_of_its_id_is_taken_all_the_same(databas
         submissions.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
     other = replace(SIGNED, source=LocalFile("other.png"))
     found = [one.standing for one in claim(database, other, SIGNED)]
-    assert found == [Standing.CONFLICT, Standing.CLAIMED]
+    assert found == [ClaimStatus.CONFLICT, ClaimStatus.CLAIMED]
 
 
 def test_nothing_to_claim_is_no_mistake(database):
@@ -435,7 +441,7 @@ def test_a_second_judgement_that_is_published_from_the_ledger_is_the_same_submis
         let_run_out(database)
     come_back = published(database)
     let_run_out(database)
-    assert standing(database, come_back, policy=OTHER_VERSION) is Standing.CLAIMED
+    assert standing(database, come_back, policy=OTHER_VERSION) is ClaimStatus.CLAIMED
     assert record(database, come_back, policy=OTHER_VERSION) is not None
     assert (row(database).policy, row(database).sha256) == (POLICY.name, FACTS.sha256)
     assert conflicts(database) == []
@@ -450,17 +456,17 @@ def test_a_second_judgement_inherits_no_failed_attempt(database, crashes):
         session.execute(update(SubmissionRow).values(**tried))
     # A policy that is missing, or a crash of before, has it wait before it is claimed.
     first = standing(database, AGAIN, policy=OTHER_VERSION if crashes else None)
-    assert first is (Standing.SUSPECT if crashes else Standing.NO_POLICY)
+    assert first is (ClaimStatus.CRASHED if crashes else ClaimStatus.NO_POLICY)
     assert (row(database).attempts, row(database).published_again) == (crashes, 0)
     (found,) = claim(database, AGAIN, policy=OTHER_VERSION, alone=True)
-    assert found == Claim(Standing.CLAIMED, attempts=crashes + 1, crashes=crashes)
+    assert found == ClaimResult(ClaimStatus.CLAIMED, attempts=crashes + 1, crashes=crashes)
 
 
 def test_a_second_judgement_that_is_answered_by_a_decision_leaves_its_facts_in_the_row(database):
     claim(database)
     record(database, SIGNED)
     assert ask(database)
-    assert standing(database, AGAIN) is Standing.DECIDED
+    assert standing(database, AGAIN) is ClaimStatus.DECIDED
     found = row(database)
     assert (found.policy, found.sha256, found.publish_at) == (POLICY.name, FACTS.sha256, None)
 
@@ -479,7 +485,7 @@ def test_a_second_judgement_that_is_refused_ends_and_what_was_decided_stays(data
     found = row(database)
     assert (found.state, found.error, found.publish_at, found.claimed_by) == ("decided", None, None, None)
     assert (found.policy, found.policy_digest, found.sha256) == (POLICY.name, POLICY.digest, FACTS.sha256)
-    assert standing(database, AGAIN, policy=OTHER_VERSION) is Standing.DECIDED
+    assert standing(database, AGAIN, policy=OTHER_VERSION) is ClaimStatus.DECIDED
 
 
 @pytest.mark.parametrize("asked_over_http", [True, False])
@@ -488,14 +494,14 @@ def test_a_second_judgement_waits_for_its_policy_like_a_first_one(database, aske
     record(database, SIGNED)
     if asked_over_http:
         ask(database)
-    assert standing(database, AGAIN, policy=None) is Standing.NO_POLICY
+    assert standing(database, AGAIN, policy=None) is ClaimStatus.NO_POLICY
     assert (row(database).refuse_at is None) is asked_over_http
     with database.reading() as session:
         assert overview.backlog(session).without_policy.keys() == {""}
     with database.transaction() as session:
         has_limit = SubmissionRow.refuse_at.is_not(None)
         session.execute(update(SubmissionRow).where(has_limit).values(refuse_at=utc_now()))
-    late = Standing.NO_POLICY if asked_over_http else Standing.NO_POLICY_IN_TIME
+    late = ClaimStatus.NO_POLICY if asked_over_http else ClaimStatus.NO_POLICY_IN_TIME
     assert standing(database, AGAIN, policy=None) is late
 
 
@@ -507,7 +513,7 @@ def make_old(database):
 
 def age(database, *arguments, **options):
     (found,) = claim(database, *arguments, **options)
-    assert found.standing is Standing.CLAIMED
+    assert found.standing is ClaimStatus.CLAIMED
     return found.age
 
 
@@ -528,5 +534,5 @@ def test_what_was_refused_and_is_taken_anew_is_as_old_as_that(database):
     with database.transaction() as session:
         submissions.refuse(session, SIGNED.id, "field 'source' is missing")
     make_old(database)
-    assert standing(database, policy=None) is Standing.NO_POLICY
+    assert standing(database, policy=None) is ClaimStatus.NO_POLICY
     assert age(database) < timedelta(minutes=1)

@@ -350,7 +350,8 @@ def test_reading_many_decisions_takes_four_statements(database):
 def fail_halfway(database: Database) -> None:
     with database.transaction() as session:
         submissions.record(
-            session, [submissions.Decided(submission(), "default", POLICY.digest, sha256=None, source=None)]
+            session,
+            [submissions.DecidedSubmission(submission(), "default", POLICY.digest, sha256=None, source=None)],
         )
         raise RuntimeError("killed")
 

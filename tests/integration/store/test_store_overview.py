@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import event, text, update
 from support.store_records import ALLOW, record, record_everything, submission
 
-from worker.domain.operations.backlog import Waiting
+from worker.domain.operations.backlog import PendingCount
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ReviewKind
 from worker.store.engine.column_types import utc_now
@@ -34,8 +34,13 @@ def change(database, table, **values):
 
 def test_nothing_waits_in_an_empty_database(database):
     found = backlog(database)
-    assert (found.undecided, found.outbox, found.given_up, found.workers) == (Waiting(), Waiting(), 0, 0)
-    assert found.reviews == dict.fromkeys(ReviewKind, Waiting())
+    assert (found.undecided, found.outbox, found.given_up, found.workers) == (
+        PendingCount(),
+        PendingCount(),
+        0,
+        0,
+    )
+    assert found.reviews == dict.fromkeys(ReviewKind, PendingCount())
     assert found.undecided.seconds(found.at) == 0
     happened = happenings(database)
     assert happened.decisions == dict.fromkeys(Action, Lately())
@@ -49,7 +54,7 @@ def test_what_waits_is_counted_with_its_oldest(database):
         old = utc_now() - timedelta(hours=2)
         session.execute(update(SubmissionRow).where(SubmissionRow.id == "upload-9").values(created_at=old))
     found = backlog(database)
-    assert found.undecided == Waiting(2, old)
+    assert found.undecided == PendingCount(2, old)
     assert (found.outbox.count, found.workers) == (3, 1)
     assert found.set_aside.count == 1
     assert found.outbox.seconds(found.at) < 600
@@ -72,8 +77,8 @@ def test_what_waits_for_something_unavailable_is_counted_by_what_that_is(databas
             row = update(SubmissionRow).where(SubmissionRow.id == f"waits-{n}")
             session.execute(row.values(waits_for=resource, error=f"why {n}", created_at=old))
     assert backlog(database).waiting_for == {
-        "the decoders": Waiting(1, old),
-        "the media root": Waiting(2, old),
+        "the decoders": PendingCount(1, old),
+        "the media root": PendingCount(2, old),
     }
     with database.reading() as session:
         assert overview.why_waiting(session, "the decoders") == "why 3"
@@ -93,7 +98,7 @@ def test_what_nobody_puts_on_the_queue_again_is_overdue_from_when_it_was_due(dat
                 .where(SubmissionRow.id == name)
                 .values(publish_at=publish_at, published_at=None)
             )
-    assert backlog(database).overdue == Waiting(1, due)
+    assert backlog(database).overdue == PendingCount(1, due)
 
 
 def test_what_waits_for_its_policy_is_counted_by_policy_and_what_is_queued_is_not_overdue(database):
@@ -105,11 +110,11 @@ def test_what_waits_for_its_policy_is_counted_by_policy_and_what_is_queued_is_no
         session.execute(update(SubmissionRow).values(publish_at=past, created_at=past))
         waits = SubmissionRow.id != "queued"
         session.execute(update(SubmissionRow).where(waits).values(error="not in force", published_at=None))
-    assert backlog(database).without_policy == {"strict": Waiting(2, past)}
-    assert backlog(database).overdue == Waiting(2, past)
+    assert backlog(database).without_policy == {"strict": PendingCount(2, past)}
+    assert backlog(database).overdue == PendingCount(2, past)
     # A second judgement waits as visibly, and a decision ends it.
     change(database, SubmissionRow, state="decided")
-    assert backlog(database).without_policy == {"strict": Waiting(2, past)}
+    assert backlog(database).without_policy == {"strict": PendingCount(2, past)}
     with database.transaction() as session:
         submissions.close(session, ["one", "two"])
     assert backlog(database).without_policy == {}

@@ -66,7 +66,7 @@ def fill(database, encoder, count, verdicts_on=0):
             facts = PictureFacts(picture, "PNG", 64, 64, frames=2)
             vectors = random.normal(size=(2, encoder.dimension))
             submissions.record(
-                session, [submissions.Decided(what, "p", "d" * 64, sha256=picture, source=None)]
+                session, [submissions.DecidedSubmission(what, "p", "d" * 64, sha256=picture, source=None)]
             )
             decision_id = decisions.insert(
                 session,

@@ -25,7 +25,7 @@ from worker.store.engine.tables import (
 )
 from worker.store.reviews import verdicts
 from worker.usecases.moderation.judge_picture import EmbeddedPicture, Judgement
-from worker.usecases.moderation.record_decisions import Judged, RecordDecisions
+from worker.usecases.moderation.record_decisions import JudgedSubmission, RecordDecisions
 
 BLOCK = Decision(Action.BLOCK, "weapons 0.99", (replace(WEAPONS, score=0.99),), ("weapons",), severity=4)
 
@@ -47,7 +47,7 @@ def judged(number, decision=REVIEW, policy=POLICY, **fields):
     sha256 = f"{number:064x}"
     picture = EmbeddedPicture(replace(FACTS, sha256=sha256), EMBEDDING)
     what = replace(submission(f"upload-{number}"), **fields.pop("what", {}))
-    return Judged(what, live(policy), Judgement(decision, picture, sha256), **fields)
+    return JudgedSubmission(what, live(policy), Judgement(decision, picture, sha256), **fields)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_all_that_comes_of_each_is_written(database, record):
         judged(2, ALLOW, shadows=[(live(shadow), REVIEW)]),
         judged(3, what={"callback": WebhookCallback("https://a.example/told")}),
         judged(4, what={"source": InlineBytes(b"bytes")}),
-        Judged(submission("upload-5"), live(), Judgement(Decision(Action.REVIEW, "no picture"))),
+        JudgedSubmission(submission("upload-5"), live(), Judgement(Decision(Action.REVIEW, "no picture"))),
         judged(6, review=ReviewKind.QUARANTINE),
     ]
 

@@ -15,7 +15,7 @@ from worker.domain.submissions.submission import InlineBytes, LocalFile, Submiss
 from worker.errors import BrokerUnavailableError
 from worker.observability.metrics import Metrics, WebMetrics
 from worker.store.engine.tables import SubmissionRow
-from worker.store.submissions.claims import Arrival, Claim, Standing
+from worker.store.submissions.claims import Arrival, ClaimResult, ClaimStatus
 from worker.usecases.submissions.accept_submissions import AcceptSubmissions
 from worker.usecases.submissions.claim_submissions import ClaimSubmissions
 from worker.usecases.submissions.publish_pending import PublishPending
@@ -145,7 +145,9 @@ def test_what_a_process_of_an_old_version_claimed_is_lost_once_that_process_died
     assert backlog.look() == (0, 0)
     backlog.let_pass(minutes=2)
     assert backlog.look() == (0, 1)
-    assert ClaimSubmissions(database, "eve")([arrival("upload-1")]) == [Claim(Standing.SUSPECT, crashes=1)]
+    assert ClaimSubmissions(database, "eve")([arrival("upload-1")]) == [
+        ClaimResult(ClaimStatus.CRASHED, crashes=1)
+    ]
 
 
 def test_what_http_accepts_is_not_refused_though_it_came_before_as_a_bare_message(backlog):

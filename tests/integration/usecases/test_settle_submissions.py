@@ -15,7 +15,7 @@ from support.broken_rows import break_rows, mend_rows
 from support.statements import statements
 
 from worker.concurrency.batching import in_halves
-from worker.concurrency.shared_lock import Gate
+from worker.concurrency.shared_lock import SharedLock
 from worker.domain.moderation.decision import Decision
 from worker.domain.policies.policy import Action, Label, Policy
 from worker.domain.submissions.callback import WebhookCallback
@@ -90,7 +90,7 @@ class Failing:
             wanted = submissions.record(
                 session,
                 [
-                    submissions.Decided(
+                    submissions.DecidedSubmission(
                         submission, self.policy.name, self.policy.digest, sha256=None, source=None
                     )
                 ],
@@ -122,13 +122,15 @@ def settle(database, judge):
     return settling(judge, database)
 
 
-def settling(judge, database, process="ada", gate=None, clock=time.monotonic):
+def settling(judge, database, process="ada", lock=None, clock=time.monotonic):
     claim = ClaimSubmissions(database, process, clock)
 
     def claim_each(arrivals):
         return in_halves(claim, arrivals, "claiming")
 
-    return SettleSubmissions(judge, judge.refuse, claim, claim_each, gate or Gate(), Metrics(), Progress())
+    return SettleSubmissions(
+        judge, judge.refuse, claim, claim_each, lock or SharedLock(), Metrics(), Progress()
+    )
 
 
 def what(*ids, **fields):
@@ -482,14 +484,14 @@ class Dying(Failing):
 
 def test_suspects_are_judged_alone_and_the_others_before_them(database, judge):
     die(database, "b", "d")
-    gate, inside = Gate(), []
+    lock, inside = SharedLock(), []
 
     def look(submission):
-        inside.append((submission.id, gate._is_alone, gate._inside))
+        inside.append((submission.id, lock._is_exclusive, lock._shared_holders))
         return 1
 
     judge.__class__ = type("Looking", (Failing,), {"__call__": lambda _, one, *__, **___: look(one)})
-    settling(judge, database, gate=gate)(what(*"abcd"))
+    settling(judge, database, lock=lock)(what(*"abcd"))
     assert inside == [("a", False, 1), ("c", False, 1), ("b", True, 0), ("d", True, 0)]
     assert {one.crashes for one in rows(database).values()} == {0, 1}
 

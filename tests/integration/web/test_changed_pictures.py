@@ -386,7 +386,7 @@ def undecided_item(rows, name, decision, sha256):
         submissions.record(
             session,
             [
-                submissions.Decided(
+                submissions.DecidedSubmission(
                     made, POLICY.name, POLICY.digest, sha256, {"kind": "file", "path": f"{name}.png"}
                 )
             ],

@@ -48,7 +48,7 @@ def record(database, number, policy=POLICY, decision=REVIEW):
     what = Submission(f"upload-{number}", LocalFile("a.png"), reference=f"post-{number % 3}")
     with database.transaction() as session:
         policy_versions.keep(session, [(policy, "name: default\n")])
-        decided = submissions.Decided(what, policy.name, policy.digest, sha256=None, source=None)
+        decided = submissions.DecidedSubmission(what, policy.name, policy.digest, sha256=None, source=None)
         submissions.record(session, [decided])
         return decisions.insert(
             session,

@@ -391,7 +391,7 @@ def test_what_came_before_there_were_fingerprints_is_known_by_its_source(deploym
     what = Submission("upload-7", LocalFile("cat.jpg"))
     source = {"kind": "file", "path": "cat.jpg"}
     with deployment.database.transaction() as session:
-        decided = submissions.Decided(what, "p", "d" * 64, sha256=DIGEST, source=source)
+        decided = submissions.DecidedSubmission(what, "p", "d" * 64, sha256=DIGEST, source=source)
         submissions.record(session, [decided])
         session.execute(update(SubmissionRow).values(fingerprint=None, updated_at=utc_now()))
     assert api.post("/v1/submissions", json={"id": "upload-7", "source": source}).status_code == 200
@@ -440,7 +440,7 @@ def test_a_second_judgement_is_asked_for_once_by_its_name(deployment, api):
     asked = fields | {"again": "since-the-edit"}
     assert api.post("/v1/submissions", json=asked).status_code == 200, "it will be judged anyway"
     with deployment.database.transaction() as session:
-        submissions.record(session, [submissions.Decided(what, "stickers", "d" * 64, None, None)])
+        submissions.record(session, [submissions.DecidedSubmission(what, "stickers", "d" * 64, None, None)])
     assert api.post("/v1/submissions", json=fields).status_code == 200
     answer = api.post("/v1/submissions", json=asked)
     assert (answer.status_code, answer.headers["Location"]) == (202, "/v1/submissions/upload-7")

@@ -7,7 +7,7 @@ import pytest
 from support.figures import GB, figures, full_load, towers
 
 from worker.bench.advice import advise, in_bytes
-from worker.bench.figures import Configured, Machine, Memory, TowerCost
+from worker.bench.figures import Configured, Machine, PeakMemory, TowerCost
 
 
 def what(found):
@@ -98,7 +98,7 @@ def test_cores_that_others_use_are_no_room_and_no_measure():
 def test_decoders_that_never_rest_want_company():
     machine = Machine("A processor", 16.0, 8 * GB, has_bfloat16=True, has_int8=False)
     load = full_load(rate=40.0, worker_core_ms=50.0, decoders_core_ms=95.0, idle_core_ms=250.0)
-    found = figures(machine=machine, single=load, many=load, memory=Memory(GB, GB, 4))
+    found = figures(machine=machine, single=load, many=load, memory=PeakMemory(GB, GB, 4))
     assert "MODERATION_DECODER_PROCESSES=8" in what(found)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from worker.domain.evaluation.backtest import ACTIONS, Backtest, Judged, widened
+from worker.domain.evaluation.backtest import ACTIONS, Backtest, PolicyOutcome, widened
 from worker.domain.evaluation.comparison import BINS, Change, Tally, days_of
 from worker.domain.moderation.decision import decide
 from worker.domain.moderation.scoring import PhraseVectors, score
@@ -116,7 +116,7 @@ def test_what_is_counted_in_parts_is_what_there_is(old, new, seed, frames, size)
         halves = zip((old, new), parts[-1], strict=True)
         tally.add(Change.between(*halves), np.arange(start, start + len(part)) * 40_000.0)
     before, after = (
-        Judged(
+        PolicyOutcome(
             np.concatenate([part[side].scores for part in parts], axis=1),
             np.concatenate([part[side].flagged for part in parts], axis=1),
             np.concatenate([part[side].actions for part in parts]),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from worker.domain.evaluation.comparison import BINS, Agreement, Change, Tally
+from worker.domain.evaluation.comparison import BINS, Change, PolicyAgreement, Tally
 from worker.domain.policies.policy import Label, Policy
 
 
@@ -42,7 +42,7 @@ def test_precision_and_recall_are_those_of_the_verdicts():
     assert tally.verdicts == 3
     assert (tally.old_agreement.precision, tally.old_agreement.recall) == (0.5, 0.5)
     assert (tally.new_agreement.precision, tally.new_agreement.recall) == (1.0, 1.0)
-    assert tally.labels[0].agreements == (Agreement(2, 2, 1), Agreement(2, 2, 2))
+    assert tally.labels[0].agreements == (PolicyAgreement(2, 2, 1), PolicyAgreement(2, 2, 2))
 
 
 def test_nobody_was_asked_about_a_new_label_that_no_verdict_names():

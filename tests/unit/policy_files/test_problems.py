@@ -1,11 +1,11 @@
 """How a problem looks to the person who reads it."""
 
-from worker.policy_files.yaml_text.problems import Problem, quote, render, split_lines
+from worker.policy_files.yaml_text.problems import PolicyProblem, quote, render, split_lines
 
 
 def shown(source: str, line: int, column: int) -> tuple[str, str]:
     """Return the source line and the caret's line under it."""
-    _, text, caret = render(Problem("p.yaml", line, column, "wrong"), split_lines(source)).splitlines()
+    _, text, caret = render(PolicyProblem("p.yaml", line, column, "wrong"), split_lines(source)).splitlines()
     return text, caret
 
 
@@ -18,13 +18,13 @@ def test_the_caret_stands_under_the_place_after_wide_and_combining_characters():
 
 
 def test_a_problem_of_the_whole_file_has_no_place():
-    assert render(Problem("p.yaml", 0, 0, "the file is empty", "write one")) == (
+    assert render(PolicyProblem("p.yaml", 0, 0, "the file is empty", "write one")) == (
         "p.yaml: the file is empty\n  hint: write one"
     )
 
 
 def test_a_place_behind_the_last_line_is_named_without_it():
-    assert render(Problem("p.yaml", 9, 1, "wrong"), ["a: 1"]) == "p.yaml:9:1: wrong"
+    assert render(PolicyProblem("p.yaml", 9, 1, "wrong"), ["a: 1"]) == "p.yaml:9:1: wrong"
 
 
 def test_a_long_line_is_cut_around_the_place():

@@ -87,6 +87,6 @@ def test_the_oldest_of_many_counts(worker):
         worker.now = 5.0
         with worker.observability.progress.job("second"):
             worker.now = 7.0
-            standing = worker.observability.progress.standing()
-    assert (standing.in_hand, standing.oldest, standing.oldest_seconds) == (2, "first", 7.0)
-    assert worker.observability.progress.standing().in_hand == 0
+            standing = worker.observability.progress.snapshot()
+    assert (standing.in_flight, standing.oldest, standing.oldest_seconds) == (2, "first", 7.0)
+    assert worker.observability.progress.snapshot().in_flight == 0

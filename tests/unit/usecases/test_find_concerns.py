@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.domain.operations.backlog import Backlog, Waiting
+from worker.domain.operations.backlog import Backlog, PendingCount
 from worker.domain.operations.queue_depth import QueueDepth
 from worker.domain.policies.policy_state import PolicyState
 from worker.domain.reviews.review import ReviewKind
@@ -33,7 +33,7 @@ def told(depth=None, reports=(), happenings=HAPPENINGS, records=None, **backlog)
 
 
 def test_what_submissions_wait_for_is_named_with_the_reason():
-    waiting_for = {"the media root": Waiting(3, since(minutes=12))}
+    waiting_for = {"the media root": PendingCount(3, since(minutes=12))}
     records = Records(
         "0005",
         replace(BACKLOG, waiting_for=waiting_for),
@@ -53,8 +53,8 @@ def since(**ago):
 
 
 def test_all_is_well_while_work_goes_on():
-    busy = {"undecided": Waiting(9, since(seconds=20)), "outbox": Waiting(3, since(minutes=2))}
-    open_reviews = {ReviewKind.DECISION: Waiting(40, since(days=2))}
+    busy = {"undecided": PendingCount(9, since(seconds=20)), "outbox": PendingCount(3, since(minutes=2))}
+    open_reviews = {ReviewKind.DECISION: PendingCount(40, since(days=2))}
     assert told(QueueDepth(500, 32), [report("a"), report("b")], reviews=open_reviews, **busy) == []
 
 
@@ -64,7 +64,7 @@ def test_all_is_well_while_work_goes_on():
         (
             "no worker is alive, 7 messages on the queue and 1 submission undecided",
             "start one: moderate worker",
-            {"depth": QueueDepth(7, 0), "workers": 0, "undecided": Waiting(1, since(hours=1))},
+            {"depth": QueueDepth(7, 0), "workers": 0, "undecided": PendingCount(1, since(hours=1))},
         ),
         ("no worker is alive", "start one: moderate worker", {"workers": 0}),
         (
@@ -75,27 +75,32 @@ def test_all_is_well_while_work_goes_on():
         (
             "2,000 submissions undecided, the oldest for 12 min",
             "moderate status --watch 5",
-            {"undecided": Waiting(2000, since(minutes=12))},
+            {"undecided": PendingCount(2000, since(minutes=12))},
         ),
         (
             "5 submissions due to be put on the queue again, and nobody does",
             "MODERATION_SCHEDULE_IN_WORKERS",
-            {"undecided": Waiting(5, since(minutes=1)), "overdue": Waiting(5, since(seconds=40))},
+            {"undecided": PendingCount(5, since(minutes=1)), "overdue": PendingCount(5, since(seconds=40))},
         ),
         (
             "2 messages set aside, since the ledger cannot take them; the oldest has been failing for 2 min",
             "the workers' logs say why",
-            {"set_aside": Waiting(2, since(minutes=2))},
+            {"set_aside": PendingCount(2, since(minutes=2))},
         ),
         (
             "3 submissions for the policy strict, which is not in force; the oldest waits for 2 min",
             "put a good strict.yaml where the workers read policies: moderate policy status",
-            {"without_policy": {"strict": Waiting(3, since(minutes=2)), "new": Waiting(1, since(seconds=5))}},
+            {
+                "without_policy": {
+                    "strict": PendingCount(3, since(minutes=2)),
+                    "new": PendingCount(1, since(seconds=5)),
+                }
+            },
         ),
         (
             "1 picture in quarantine, since workers died of them",
             "moderate decisions --action review",
-            {"reviews": {ReviewKind.QUARANTINE: Waiting(1, NOW)}},
+            {"reviews": {ReviewKind.QUARANTINE: PendingCount(1, NOW)}},
         ),
         (
             "the saved file of posts is refused, an earlier version decides",
@@ -120,7 +125,7 @@ def test_all_is_well_while_work_goes_on():
         (
             "4 events the platform has not been told, the oldest for 3 h",
             "moderate outbox list",
-            {"outbox": Waiting(4, since(hours=3))},
+            {"outbox": PendingCount(4, since(hours=3))},
         ),
         (
             "1 submission came within the hour with the id of another picture",
@@ -141,7 +146,7 @@ def test_each_thing_that_is_wrong_leads_on(what, way_out, situation):
 
 
 def test_what_cannot_be_published_while_nobody_works_or_the_broker_is_away_is_no_concern_of_its_own():
-    overdue = {"undecided": Waiting(5, since(minutes=1)), "overdue": Waiting(5, since(seconds=40))}
+    overdue = {"undecided": PendingCount(5, since(minutes=1)), "overdue": PendingCount(5, since(seconds=40))}
     assert len(told(workers=0, **overdue)) == 1
     away = BrokerUnavailableError("Redis is away", hint="start it")
     records = Records("0005", replace(BACKLOG, **overdue), HAPPENINGS, [])

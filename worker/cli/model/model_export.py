@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from worker.cli.terminal.console import action_text, counting, plain_table, print_json, results
-from worker.cli.terminal.signals import leave_in_order
+from worker.cli.terminal.signals import exit_cleanly
 from worker.domain.evaluation.drift import DecisionFlip, PolicyDrift
 from worker.domain.policies.policy import Action
 from worker.encoder.fetching.fresh_folder import check_free
@@ -47,7 +47,7 @@ def export(
     from worker.wiring.exporting import open_export  # noqa: PLC0415
 
     # Whoever ends us finds no half-made copy.
-    leave_in_order()
+    exit_cleanly()
     with open_export(settings) as export_int8:
         exported = export_int8(files, out, counting)
     if as_json:

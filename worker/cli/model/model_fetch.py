@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from worker.cli.terminal.console import announce, downloading, print_json, results
-from worker.cli.terminal.signals import leave_in_order
+from worker.cli.terminal.signals import exit_cleanly
 
 if TYPE_CHECKING:
     from worker.encoder.fetching.model_fetch import Fetched
@@ -35,7 +35,7 @@ def fetch(
     from worker.encoder.fetching import model_fetch  # noqa: PLC0415
 
     # SIGTERM keeps what came, as Ctrl-C does, to go on from.
-    leave_in_order()
+    exit_cleanly()
     try:
         with downloading(f"fetching {name}") as notify:
             fetched = model_fetch.fetch(name, out, notify)

@@ -15,9 +15,9 @@ from rich.text import Text
 from worker.bench.advice import Advice, advise, in_bytes
 from worker.bench.figures import Figures, FullLoad, Part, core_ms_a_picture, parts
 from worker.bench.measure import PACE, MeasureDeployment
-from worker.bench.stage import Stage, set_stage
+from worker.bench.stage import BenchEnvironment, set_stage
 from worker.cli.terminal.console import messages, plain_table, print_json, progress_bar, results
-from worker.cli.terminal.signals import leave_in_order
+from worker.cli.terminal.signals import exit_cleanly
 from worker.cli.terminal.stacked_bar import bar, sign
 from worker.images.sources.folder import find_files
 
@@ -68,7 +68,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure how fast this machine is with your model and settings, and say what to set."""
-    leave_in_order()
+    exit_cleanly()
     if pictures is not None:
         # Nobody should wait for a model to learn that the folder's name is misspelt.
         find_files([pictures])
@@ -99,7 +99,11 @@ def _width(console: Console) -> int:
 
 
 def _report(
-    stage: Stage, measure: MeasureDeployment, figures: Figures, advice: Sequence[Advice], console: Console
+    stage: BenchEnvironment,
+    measure: MeasureDeployment,
+    figures: Figures,
+    advice: Sequence[Advice],
+    console: Console,
 ) -> RenderableType:
     return Group(
         _circumstances(stage, measure, figures),
@@ -115,7 +119,7 @@ def _report(
     )
 
 
-def _circumstances(stage: Stage, measure: MeasureDeployment, figures: Figures) -> RenderableType:
+def _circumstances(stage: BenchEnvironment, measure: MeasureDeployment, figures: Figures) -> RenderableType:
     machine, settings = figures.machine, stage.settings
     table = _grid()
     table.add_row("machine", f"{machine.processor}, {_cores(machine.cores)}")
@@ -245,7 +249,7 @@ def _duration(seconds: float) -> str:
 
 
 def _as_json(
-    stage: Stage, measure: MeasureDeployment, figures: Figures, advice: Sequence[Advice]
+    stage: BenchEnvironment, measure: MeasureDeployment, figures: Figures, advice: Sequence[Advice]
 ) -> dict[str, Any]:
     total = core_ms_a_picture(figures.machine.cores, figures.single.rate)
     found: dict[str, Any] = _rounded(asdict(figures))

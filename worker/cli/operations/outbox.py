@@ -22,7 +22,7 @@ from worker.settings import Settings
 from worker.store.engine.counting import MOST
 from worker.store.engine.database import Database
 from worker.store.notifications import outbox
-from worker.store.notifications.outbox import Event, EventState
+from worker.store.notifications.outbox import EventState, OutboxEvent
 from worker.store.upgrade import schema
 from worker.wiring.components import open_database
 from worker.wiring.notifications import sample_event_sender
@@ -138,7 +138,7 @@ def _replay(session: Session, event_ids: list[str]) -> int:
     return len(event_ids)
 
 
-def _print_table(found: list[Event]) -> None:
+def _print_table(found: list[OutboxEvent]) -> None:
     table = plain_table("event", "submission", "for", "state", "attempts", "next or settled", "last failure")
     for event in found:
         table.add_row(
@@ -153,7 +153,7 @@ def _print_table(found: list[Event]) -> None:
     results().print(table)
 
 
-def _receiver(event: Event) -> str:
+def _receiver(event: OutboxEvent) -> str:
     """Return whom an event is for, without a query that may be a secret."""
     try:
         return str(callback_of(event.callback))
@@ -161,7 +161,7 @@ def _receiver(event: Event) -> str:
         return "nobody"
 
 
-def _as_json(event: Event) -> dict[str, Any]:
+def _as_json(event: OutboxEvent) -> dict[str, Any]:
     return {
         "event": event.event_id,
         "type": event.kind,

@@ -13,7 +13,7 @@ from rich.text import Text
 from worker.cli.policy.policy_status import short_process
 from worker.cli.terminal.console import ACTION_STYLES, messages, print_json, results
 from worker.domain.evaluation.wording import age
-from worker.domain.operations.backlog import Waiting
+from worker.domain.operations.backlog import PendingCount
 from worker.domain.operations.queue_depth import QueueDepth
 from worker.domain.policies.policy import Action
 from worker.errors import ModerationError
@@ -248,7 +248,7 @@ def _database_figures(records: Records | ModerationError) -> dict[str, Any]:
     }
 
 
-def _waiting_figures(records: Records, waiting: Waiting) -> dict[str, Any]:
+def _waiting_figures(records: Records, waiting: PendingCount) -> dict[str, Any]:
     return {"count": waiting.count, "oldest_seconds": round(waiting.seconds(records.backlog.at), 1)}
 
 

@@ -16,9 +16,9 @@ from rich.text import Text
 
 from worker.cli.pictures.decisions import print_table
 from worker.cli.terminal.console import progress_bar, results
-from worker.cli.terminal.signals import leave_in_order
+from worker.cli.terminal.signals import exit_cleanly
 from worker.client import Client, LocalFile
-from worker.demo.stage import Stage, add_reviewer, running_web, running_worker, set_stage
+from worker.demo.stage import DemoEnvironment, add_reviewer, running_web, running_worker, set_stage
 from worker.domain.policies.policy import Action
 from worker.errors import UnavailableError
 from worker.policy_files.parser import read_policy
@@ -50,7 +50,7 @@ def demo(
     ] = None,
 ) -> None:
     """See uploads judged by a real worker through a real Redis, then add a category, then review."""
-    leave_in_order()
+    exit_cleanly()
     with set_stage(folder) as stage:
         _show_stage(stage)
         started = time.monotonic()
@@ -69,7 +69,7 @@ def demo(
 class Tour:
     """What the demo shows while its worker runs."""
 
-    stage: Stage
+    stage: DemoEnvironment
     client: Client
     process: subprocess.Popen[bytes]
 
@@ -147,14 +147,14 @@ class Tour:
             time.sleep(0.1)
 
 
-def _show_stage(stage: Stage) -> None:
+def _show_stage(stage: DemoEnvironment) -> None:
     redis = "of our own" if stage.own_redis else "as configured"
     _say("Redis", f"{redis}, queue {stage.settings.queue}")
     _say("Database", f"{stage.database.describe}, tables created")
     _say("Policy", f"{stage.policy_file}, model: the bundled sticker world")
 
 
-def _open_desk(stage: Stage) -> None:
+def _open_desk(stage: DemoEnvironment) -> None:
     """Serve the review desk with the demo's items until somebody presses Ctrl-C."""
     name = "lea"
     password = add_reviewer(stage.database, name)
@@ -170,7 +170,7 @@ def _open_desk(stage: Stage) -> None:
                 time.sleep(3600)
 
 
-def _show_what_next(stage: Stage) -> None:
+def _show_what_next(stage: DemoEnvironment) -> None:
     """Show commands that can be pasted as they are."""
     moderate = sys.argv[0] if Path(sys.argv[0]).name == "moderate" else f"{sys.executable} -m worker"
     media = stage.settings.media_root

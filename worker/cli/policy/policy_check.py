@@ -15,7 +15,7 @@ from worker.policy_files.findings import Findings
 from worker.policy_files.hints import add_hints
 from worker.policy_files.parser import read_policy
 from worker.policy_files.yaml_text.folder import policy_files, strays, twin_problem
-from worker.policy_files.yaml_text.problems import Problem
+from worker.policy_files.yaml_text.problems import PolicyProblem
 from worker.printable import one_line
 from worker.settings import Settings
 from worker.wiring.components import open_encoder
@@ -57,9 +57,9 @@ class _Checked:
         return stray + (self.found.warnings() if self.found else [])
 
     @property
-    def noted(self) -> list[Problem]:
+    def noted(self) -> list[PolicyProblem]:
         """The same for programs."""
-        stray = [Problem(str(self.file), 0, 0, self.stray)] if self.stray else []
+        stray = [PolicyProblem(str(self.file), 0, 0, self.stray)] if self.stray else []
         return stray + (self.found.problems() if self.found else [])
 
 
@@ -153,7 +153,9 @@ def _in_colour(warning: str) -> Text:
 
 
 def _as_json(one: _Checked) -> dict[str, Any]:
-    problems = one.error.problems or [Problem(str(one.file), 0, 0, one.error.message)] if one.error else []
+    problems = (
+        one.error.problems or [PolicyProblem(str(one.file), 0, 0, one.error.message)] if one.error else []
+    )
     return {
         "file": str(one.file),
         "ok": one.error is None,
@@ -164,7 +166,7 @@ def _as_json(one: _Checked) -> dict[str, Any]:
     }
 
 
-def _problem_as_json(problem: Problem) -> dict[str, Any]:
+def _problem_as_json(problem: PolicyProblem) -> dict[str, Any]:
     return {
         "line": problem.line or None,
         "column": problem.column or None,

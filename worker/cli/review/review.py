@@ -21,7 +21,7 @@ from worker.store.reviews import in_force, reviews
 from worker.store.reviews.reviews import Review, ReviewFilters
 from worker.store.submissions import submissions
 from worker.usecases.reviews.settle_review import Settled
-from worker.usecases.reviews.submission_history import Happening
+from worker.usecases.reviews.submission_history import HistoryEntry
 from worker.wiring.review_desk import ReviewDesk
 
 app = typer.Typer(
@@ -339,7 +339,7 @@ def _as_json(review: Review, state: InForce, *, blind: bool = False) -> dict[str
     }
 
 
-def _happening(one: Happening) -> dict[str, Any]:
+def _happening(one: HistoryEntry) -> dict[str, Any]:
     return {
         "at": one.at.isoformat(),
         "actor": one.actor,
@@ -349,7 +349,7 @@ def _happening(one: Happening) -> dict[str, Any]:
     }
 
 
-def _details(one: Happening) -> str:
+def _details(one: HistoryEntry) -> str:
     shown = ("verdict", "action", "labels", "reason", "statement", "inherited_from")
     values = {name: one.details.get(name) for name in shown}
     return "  ".join(

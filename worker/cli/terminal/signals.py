@@ -5,7 +5,7 @@ from types import FrameType
 from typing import NoReturn
 
 
-def leave_in_order() -> None:
+def exit_cleanly() -> None:
     """Have SIGTERM and SIGHUP do what Ctrl-C does."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         # What nohup or a shell has us ignore stays ignored.

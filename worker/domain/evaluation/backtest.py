@@ -29,7 +29,7 @@ Codes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class PolicyOutcome:
     """What one policy makes of many pictures; every array has a column for each picture."""
 
     #: A row for each label of the policy, in its order; float64 from 0 to 1.
@@ -81,7 +81,7 @@ class Backtest:
 
     def judge(
         self, vectors: NDArray[np.float16], views: NDArray[np.intp], partly_seen: Flags | None = None
-    ) -> list[Judged]:
+    ) -> list[PolicyOutcome]:
         """Judge pictures under each policy.
 
         `vectors` holds one unit vector a view, float16, shape (sum of `views`, dimension); `views`, at
@@ -154,7 +154,7 @@ def _best(cosines: Matrix, rows: tuple[int, ...], so_far: Matrix | None = None) 
     return best
 
 
-def _decide(policy: Policy, scores: Scores, partly_seen: Flags) -> Judged:
+def _decide(policy: Policy, scores: Scores, partly_seen: Flags) -> PolicyOutcome:
     def thresholds(values: list[float]) -> Scores:
         return np.array(values, np.float64)[:, None]
 
@@ -165,7 +165,7 @@ def _decide(policy: Policy, scores: Scores, partly_seen: Flags) -> Judged:
     at_least = np.where(partly_seen, ACTIONS.index(policy.on_partly_seen), ALLOW)
     at_most = np.where((flagged & excludes).any(axis=0), REVIEW, BLOCK)
     actions = np.minimum(np.maximum(by_scores, at_least), at_most).astype(np.uint8)
-    return Judged(scores, flagged, actions)
+    return PolicyOutcome(scores, flagged, actions)
 
 
 def _sigmoid(x: Scores) -> Scores:

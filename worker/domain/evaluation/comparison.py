@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.domain.evaluation.backtest import ALLOW, Codes, Flags, Judged, Scores
+from worker.domain.evaluation.backtest import ALLOW, Codes, Flags, PolicyOutcome, Scores
 from worker.domain.policies.policy import Policy
 
 #: Of a histogram of scores, over 0 to 1.
@@ -17,7 +17,7 @@ SECONDS_A_DAY: Final = 86_400
 
 
 @dataclass(slots=True)
-class Agreement:
+class PolicyAgreement:
     """How far a policy and people's verdicts agree about something, on the pictures that have a verdict."""
 
     #: What the policy says it is, what people say it is, and what both do.
@@ -56,18 +56,20 @@ class LabelTally:
     #: such label.
     old_scores: NDArray[np.int64] | None = None
     new_scores: NDArray[np.int64] | None = None
-    old_agreement: Agreement = field(default_factory=Agreement)
-    new_agreement: Agreement = field(default_factory=Agreement)
+    old_agreement: PolicyAgreement = field(default_factory=PolicyAgreement)
+    new_agreement: PolicyAgreement = field(default_factory=PolicyAgreement)
 
     @property
-    def agreements(self) -> tuple[Agreement, Agreement]:
+    def agreements(self) -> tuple[PolicyAgreement, PolicyAgreement]:
         """The old policy's and the new one's, empty where a policy has no such label.
 
         So is the new one's of a new label that no verdict names: nobody can have been asked about it.
         """
         was, named = self.old_scores is not None, self.new_agreement.true > 0
-        old = self.old_agreement if was else Agreement()
-        return old, self.new_agreement if self.new_scores is not None and (was or named) else Agreement()
+        old = self.old_agreement if was else PolicyAgreement()
+        return old, self.new_agreement if self.new_scores is not None and (
+            was or named
+        ) else PolicyAgreement()
 
 
 @dataclass(slots=True)
@@ -87,8 +89,8 @@ class Tally:
     last_at: float = -math.inf
     #: Pictures that people have answered about, and whether what is not allowed is what they block.
     verdicts: int = 0
-    old_agreement: Agreement = field(default_factory=Agreement)
-    new_agreement: Agreement = field(default_factory=Agreement)
+    old_agreement: PolicyAgreement = field(default_factory=PolicyAgreement)
+    new_agreement: PolicyAgreement = field(default_factory=PolicyAgreement)
 
     @classmethod
     def of(cls, old: Policy, new: Policy) -> "Tally":
@@ -153,7 +155,7 @@ class Change:
     new_scores: dict[str, Scores]
 
     @classmethod
-    def between(cls, old: tuple[Policy, Judged], new: tuple[Policy, Judged]) -> "Change":
+    def between(cls, old: tuple[Policy, PolicyOutcome], new: tuple[Policy, PolicyOutcome]) -> "Change":
         """Pair what two policies make of the same pictures."""
         names = list(dict.fromkeys(_names(old[0]) + _names(new[0])))
         return cls(
@@ -195,7 +197,7 @@ def _names(policy: Policy) -> list[str]:
     return [label.name for label in policy.labels]
 
 
-def _flags(names: list[str], policy: Policy, judged: Judged) -> Flags:
+def _flags(names: list[str], policy: Policy, judged: PolicyOutcome) -> Flags:
     flags = np.zeros((len(names), judged.flagged.shape[1]), np.bool_)
     flags[[names.index(name) for name in _names(policy)]] = judged.flagged
     return flags

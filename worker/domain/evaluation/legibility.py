@@ -48,12 +48,12 @@ def words_of(policy: Policy) -> list[str]:
 
 def lint_legibility(policy: Policy, pieces: Pieces, vocabulary: Collection[str]) -> list[Finding]:
     """Return what is to be said about words, phrase by phrase; `pieces` has every one of `words_of`."""
-    reader = _Reader(policy, pieces, vocabulary)
+    reader = _PhraseChecker(policy, pieces, vocabulary)
     lists = [*policy.phrase_lists(), (("templates",), policy.templates)]
     return [finding for at, phrases in lists for phrase in phrases for finding in reader.findings(at, phrase)]
 
 
-class _Reader:
+class _PhraseChecker:
     """Looks at phrase after phrase with the pieces of one model."""
 
     def __init__(self, policy: Policy, pieces: Pieces, vocabulary: Collection[str]) -> None:

@@ -83,7 +83,7 @@ def decide_unreadable(policy: Policy, problem: str) -> Decision:
     return Decision(policy.on_error, f"not judged, {problem}")
 
 
-def decide_deadly(crashes: int) -> Decision:
+def decide_poison(crashes: int) -> Decision:
     """Decide about a picture that nobody can judge: as many worker processes died of it."""
     return Decision(Action.REVIEW, f"{QUARANTINED}: {crashes} workers died while they had it")
 

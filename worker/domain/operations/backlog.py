@@ -8,7 +8,7 @@ from worker.domain.reviews.review import ReviewKind
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingCount:
     """So many of something, and since when the oldest waits; UTC, None where there is none."""
 
     count: int = 0
@@ -26,22 +26,22 @@ class Backlog:
     #: When this was so; UTC.
     at: datetime
     #: Accepted over HTTP or claimed by a worker, neither decided nor refused.
-    undecided: Waiting = Waiting()
+    undecided: PendingCount = PendingCount()
     #: Of those, whose time has come to be put on the queue again, and since when it has.
-    overdue: Waiting = Waiting()
+    overdue: PendingCount = PendingCount()
     #: Of those, what names a policy that is not in force where it arrived, by policy.
-    without_policy: Mapping[str, Waiting] = field(default_factory=dict)
+    without_policy: Mapping[str, PendingCount] = field(default_factory=dict)
     #: Messages that cannot be entered into the ledger, and since when they have been failing.
-    set_aside: Waiting = Waiting()
+    set_aside: PendingCount = PendingCount()
     #: Of the undecided, those that wait for something unavailable, by what that is.
-    waiting_for: Mapping[str, Waiting] = field(default_factory=dict)
+    waiting_for: Mapping[str, PendingCount] = field(default_factory=dict)
     #: Events that the platform has yet to be told.
-    outbox: Waiting = Waiting()
+    outbox: PendingCount = PendingCount()
     #: Of those, which no process tried yet, since the settings of those that saw it allow no such callback.
     left_to_others: int = 0
     #: Events that could not be delivered and are no longer tried.
     given_up: int = 0
     #: Open questions by kind.
-    reviews: Mapping[ReviewKind, Waiting] = field(default_factory=dict)
+    reviews: Mapping[ReviewKind, PendingCount] = field(default_factory=dict)
     #: Worker processes that were heard of lately.
     workers: int = 0

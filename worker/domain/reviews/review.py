@@ -57,7 +57,7 @@ class ReviewKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Routing:
     """Where a review waits, and how long it may."""
 
     queue: str
@@ -88,7 +88,7 @@ def kind_of_review(decision: Decision, *, drawn: bool) -> ReviewKind | None:
     return ReviewKind.AUDIT if drawn else None
 
 
-def place_in_queue(policy: Policy, decision: Decision, now: datetime) -> Place:
+def place_in_queue(policy: Policy, decision: Decision, now: datetime) -> Routing:
     """Return where the policy wants a decision to wait.
 
     In the queue of the gravest flagged label that names one, else in the policy's; no longer than the most
@@ -107,7 +107,7 @@ def place_in_queue(policy: Policy, decision: Decision, now: datetime) -> Place:
     deadline_at = now + timedelta(minutes=min(times)) if times else None
     due_at = deadline_at or now + UNHURRIED
     order = order_of(decision.severity, due_at, _uncertainty(policy, decision))
-    return Place(queues[0] if queues else DEFAULT_QUEUE, order, deadline_at)
+    return Routing(queues[0] if queues else DEFAULT_QUEUE, order, deadline_at)
 
 
 def priority(decision: Decision) -> float:

@@ -34,7 +34,7 @@ def as_browsers_read(gif: bytes) -> bytes:
     UndecodablePictureError if it has too many blocks.
     """
     is_gif = gif.startswith((b"GIF87a", b"GIF89a")) and len(gif) >= _SCREEN.size
-    return b"".join(_Reader(gif).needed()) if is_gif else gif
+    return b"".join(_BlockReader(gif).needed()) if is_gif else gif
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Gif:
     def read(cls, data: bytes, most: int) -> "Gif":
         """Find the first `most` frames that have at least the beginning of their pixels."""
         _, width, height, _ = _SCREEN.unpack_from(data)
-        frames = tuple(islice(_Reader(data).frames(), most))
+        frames = tuple(islice(_BlockReader(data).frames(), most))
         if frames:
             # Only the first frame enlarges the picture.
             width, height = max(width, frames[0].box[2]), max(height, frames[0].box[3])
@@ -112,7 +112,7 @@ def _decoded(frame: GifFrame, *, in_part: bool) -> Image.Image:
         return image.convert("RGBA")
 
 
-class _Reader:
+class _BlockReader:
     """Reads the blocks of a file one after the other, to its end or to where it breaks off."""
 
     def __init__(self, data: bytes) -> None:

@@ -15,7 +15,7 @@ from worker.errors import (
     SourceUnavailableError,
 )
 from worker.images.limits import Limits
-from worker.network.http import Answer, GuardedHttp
+from worker.network.http import GuardedHttp, HttpResponse
 from worker.network.own_failures import is_of_resolver, own_failure
 
 MAX_REDIRECTS: Final = 3
@@ -91,7 +91,7 @@ class Download:
                 raise SourceNotAllowedError(refusal.message, hint=refusal.hint) from refusal
         raise SourceError(f"{_host(text)} redirects more than {MAX_REDIRECTS} times")
 
-    def _body(self, answer: Answer, url: Url) -> bytes:
+    def _body(self, answer: HttpResponse, url: Url) -> bytes:
         _check_head(answer, url)
         declared = answer.headers.get("content-length", "")
         if declared.isdecimal():
@@ -104,7 +104,7 @@ class Download:
         return bytes(data)
 
 
-def _check_head(answer: Answer, url: Url) -> None:
+def _check_head(answer: HttpResponse, url: Url) -> None:
     status = answer.status
     if status == _MISSING:
         raise SourceMissingError(f"{url} is not there: {url.host} answered {status}")
@@ -122,7 +122,7 @@ def _check_head(answer: Answer, url: Url) -> None:
         raise SourceError(f"{url.host} sent {url} compressed, although it was asked not to")
 
 
-def _next(url: Url, answer: Answer) -> Url:
+def _next(url: Url, answer: HttpResponse) -> Url:
     """Return where a redirect leads; SourceNotAllowedError where a submission could not lead there either."""
     # A browser would keep the fragment to itself.
     location = answer.headers.get("location", "").partition("#")[0]

@@ -18,7 +18,7 @@ from worker.errors import (
     SourceUnavailableError,
 )
 from worker.images.limits import Limits
-from worker.images.sources.witness import Memory, Witness
+from worker.images.sources.witness import LastRead, Witness
 
 #: A FIFO opened without O_NONBLOCK waits for a writer for ever. Links were followed before, under our eyes.
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
@@ -39,7 +39,7 @@ class LocalFolder:
     #: What people call it, and how it is set.
     name: str = "the media root"
     setting: str = "MODERATION_MEDIA_ROOT"
-    _memory: Memory = field(default_factory=Memory, repr=False, compare=False)
+    _memory: LastRead = field(default_factory=LastRead, repr=False, compare=False)
 
     def read(self, path: str) -> bytes:
         """Return the encoded picture at `path` below the folder, at most `limits.max_bytes` long.

@@ -21,7 +21,7 @@ from worker.errors import (
 )
 from worker.images.limits import Limits
 from worker.images.sources.local_folder import LocalFolder
-from worker.images.sources.witness import UNNAMED, Memory, Witness
+from worker.images.sources.witness import UNNAMED, LastRead, Witness
 
 SETTING: Final = "MODERATION_OBJECT_STORES"
 #: What a root can be: `file` is read without following links out of it, the others through fsspec.
@@ -94,7 +94,7 @@ class _RemoteRoot:
     seconds: float
     #: What the client raises if it cannot reach the store, or is not set up to.
     unreachable: tuple[type[Exception], ...]
-    _memory: Memory = field(default_factory=Memory)
+    _memory: LastRead = field(default_factory=LastRead)
 
     def read(self, path: str, /) -> bytes:
         deadline = Deadline(self.seconds)

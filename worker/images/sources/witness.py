@@ -11,7 +11,7 @@ ALONE: Final = "it holds no other picture that could show whether the place answ
 
 
 @dataclass(slots=True)
-class Memory:
+class LastRead:
     """The picture that was read last."""
 
     name: str | None = None
@@ -25,7 +25,7 @@ class Witness:
     peek: Callable[[str], object]
     #: Names a few of what lies there; raises if that cannot be listed.
     some: Callable[[], Sequence[str]]
-    memory: Memory = field(default_factory=Memory)
+    memory: LastRead = field(default_factory=LastRead)
 
     def problem(self, name: str, *, missing: bool = False) -> Exception | None:
         """Return why the place is unavailable; None if only the picture `name` cannot be read.

@@ -177,12 +177,12 @@ class _InHand(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges."""
-        standing = self._progress.standing()
+        progress = self._progress.snapshot()
         yield GaugeMetricFamily(
-            "moderation_jobs_in_hand", "Submissions that this process is judging.", value=standing.in_hand
+            "moderation_jobs_in_hand", "Submissions that this process is judging.", value=progress.in_flight
         )
         yield GaugeMetricFamily(
             "moderation_jobs_in_hand_oldest_seconds",
             "How long the oldest of them has been in hand; 0 where there is none.",
-            value=standing.oldest_seconds,
+            value=progress.oldest_seconds,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from worker.errors import UsageError
-from worker.policy_files.yaml_text.problems import Problem, quote, render
+from worker.policy_files.yaml_text.problems import PolicyProblem, quote, render
 from worker.printable import one_line
 
 SUFFIXES: Final = (".yaml", ".yml")
@@ -71,4 +71,4 @@ def twin_problem(file: Path) -> str:
     if file == twin or file.suffix not in SUFFIXES or not twin.is_file():
         return ""
     message = f"{twin.name} is the policy of this name already"
-    return render(Problem(str(file), 0, 0, message, "remove one of the two files"))
+    return render(PolicyProblem(str(file), 0, 0, message, "remove one of the two files"))

@@ -7,7 +7,7 @@ from yaml import Node, ScalarNode
 
 from worker.policy_files.text.characters import ODD_SPACES, first_invisible, name_of, with_marks
 from worker.policy_files.yaml_text.document import Document, Location, read_document
-from worker.policy_files.yaml_text.problems import Place, Places, Problems, quote, split_lines
+from worker.policy_files.yaml_text.problems import Places, Position, Problems, quote, split_lines
 from worker.policy_files.yaml_text.syntax_errors import explain_odd_space
 
 #: Texts for people, and names of files, may hold any character.
@@ -26,7 +26,7 @@ def refuse_odd_spaces(text: str, problems: Problems) -> bool:
     begins_at = int(text.startswith("\ufeff"))
     lines = split_lines(text[begins_at:])
     found = [
-        (Place(number, match.start("odd") + (begins_at if number == 0 else 0)), match["odd"])
+        (Position(number, match.start("odd") + (begins_at if number == 0 else 0)), match["odd"])
         for number, line in enumerate(lines)
         if (match := _IN_LAYOUT.match(line))
     ]
@@ -54,7 +54,7 @@ def check_invisible(document: Document, text: str, problems: Problems) -> None:
             )
 
 
-def place_in(node: Node, position: int, text: str, places: Places) -> Place:
+def place_in(node: Node, position: int, text: str, places: Places) -> Position:
     """Return where a character of a node's value stands in the file; the node's start if it is escaped."""
     start, end = node.start_mark.index, node.end_mark.index
     character = node.value[position]

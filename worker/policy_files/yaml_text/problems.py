@@ -30,7 +30,7 @@ class Mark(Protocol):
         """How many characters of its line stand before it."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """A mark of our own."""
 
     line: int
@@ -43,14 +43,14 @@ class Places:
     def __init__(self, text: str) -> None:
         self._starts = [0, *(found.end() for found in _LINE_BREAK.finditer(text))]
 
-    def of(self, position: int) -> Place:
+    def of(self, position: int) -> Position:
         """Return the place of the character at `position`."""
         line = bisect_right(self._starts, position) - 1
-        return Place(line, position - self._starts[line])
+        return Position(line, position - self._starts[line])
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class PolicyProblem:
     """One thing that is wrong with a file."""
 
     file: str
@@ -67,7 +67,7 @@ class Problems:
     def __init__(self, file: str, text: str = "") -> None:
         self._file = file
         self._lines = split_lines(text)
-        self._found: list[Problem] = []
+        self._found: list[PolicyProblem] = []
 
     def add(self, mark: Mark, message: str, hint: str = "") -> None:
         """Note a problem at a place of the text."""
@@ -77,9 +77,9 @@ class Problems:
         """Note a problem of the file as a whole."""
         self._note(0, 0, message, hint)
 
-    def places(self) -> set[Place]:
+    def places(self) -> set[Position]:
         """Return where something is wrong already."""
-        return {Place(problem.line - 1, problem.column - 1) for problem in self._found}
+        return {Position(problem.line - 1, problem.column - 1) for problem in self._found}
 
     def raise_if_any(self) -> None:
         """Raise InvalidPolicyError with all that was noted, in the order of the text."""
@@ -92,10 +92,10 @@ class Problems:
         raise InvalidPolicyError("\n".join(shown), problems=found)
 
     def _note(self, line: int, column: int, message: str, hint: str) -> None:
-        self._found.append(Problem(self._file, line, column, message, hint))
+        self._found.append(PolicyProblem(self._file, line, column, message, hint))
 
 
-def render(problem: Problem, source: Sequence[str] = ()) -> str:
+def render(problem: PolicyProblem, source: Sequence[str] = ()) -> str:
     """Return the problem with its place, the line of `source` it is on, a caret under it, and the hint."""
     file = one_line(problem.file)
     place = f"{file}:{problem.line}:{problem.column}" if problem.line else file

@@ -8,7 +8,7 @@ from yaml import MarkedYAMLError
 from yaml.reader import ReaderError
 
 from worker.policy_files.text.characters import is_odd_space, name_of
-from worker.policy_files.yaml_text.problems import Mark, Place, Places, Problems, split_lines
+from worker.policy_files.yaml_text.problems import Mark, Places, Position, Problems, split_lines
 from worker.policy_files.yaml_text.wrappers import bullet_of
 
 _QUOTES: Final = 'text with : # , [ ] { } or quotes in it goes in quotes: "like: this"'
@@ -100,12 +100,12 @@ def _character_at(text: str, mark: Mark) -> str:
     return "".join(split_lines(text)[mark.line : mark.line + 1])[mark.column : mark.column + 1]
 
 
-def _bullet(lines: Sequence[str], error: MarkedYAMLError) -> Place | None:
+def _bullet(lines: Sequence[str], error: MarkedYAMLError) -> Position | None:
     """Return the place of a bullet at the start of a line that YAML stumbles over, if there is one."""
     for mark in (error.context_mark, error.problem_mark):
         line = lines[mark.line] if mark and mark.line < len(lines) else ""
         if mark and not line.lstrip().startswith("- ") and bullet_of(line):
-            return Place(mark.line, len(line) - len(line.lstrip()))
+            return Position(mark.line, len(line) - len(line.lstrip()))
     return None
 
 
@@ -116,8 +116,8 @@ def _explain_colon(before: str) -> tuple[str, str]:
     return "this line does not fit what stands above it", f"is a colon missing there? If not, {_INDENTATION}"
 
 
-def _leading_tab(text: str, mark: Mark) -> Place | None:
+def _leading_tab(text: str, mark: Mark) -> Position | None:
     """Return the place of a tab in the indentation of the line of `mark`."""
     lines = split_lines(text)
     indentation = re.match(r" *\t", lines[mark.line]) if mark.line < len(lines) else None
-    return Place(mark.line, indentation.end() - 1) if indentation else None
+    return Position(mark.line, indentation.end() - 1) if indentation else None

@@ -52,7 +52,7 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Cursor:
     """A place in a list: where the next page begins."""
 
     #: Of the decision; with a reference of the submission.
@@ -64,16 +64,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DecisionsFound:
     """A page of decisions."""
 
     #: Fewer than asked for, even none, if few of those looked at pass the filters.
     decisions: list[RecordedDecision]
     #: Where to go on; None at the end.
-    next: Place | None
+    next: Cursor | None
 
 
-def search(session: Session, filters: Filters, *, after: Place | None = None, limit: int) -> Found:
+def search(session: Session, filters: Filters, *, after: Cursor | None = None, limit: int) -> DecisionsFound:
     """Return at most `limit` decisions behind `after`, the newest first; by reference the newest uploads."""
     if filters.reference is not None:
         return _by_reference(session, filters, filters.reference, after, limit)
@@ -95,7 +95,7 @@ def latest(
     return found
 
 
-def _by_time(session: Session, filters: Filters, after: Place | None, limit: int) -> Found:
+def _by_time(session: Session, filters: Filters, after: Cursor | None, limit: int) -> DecisionsFound:
     """Read one stretch of the index that begins with what is asked for and goes on with the time.
 
     As bounds and not as equations, for which PostgreSQL would leave out the order by them and then follow the
@@ -114,10 +114,12 @@ def _by_time(session: Session, filters: Filters, after: Place | None, limit: int
     # Never "less than": of that PostgreSQL expects nothing under a policy, and then reads the whole table.
     query = query.where(*(_tuple(order, upper) <= _values(order, upper) for upper in uppers if upper))
     rows = session.execute(query.order_by(*(column.desc() for column in order)).limit(limit + 1))
-    return _found(session, [Place(at, decision_id) for decision_id, at in rows], limit, end=None)
+    return _found(session, [Cursor(at, decision_id) for decision_id, at in rows], limit, end=None)
 
 
-def _by_label(session: Session, filters: Filters, label: str, after: Place | None, limit: int) -> Found:
+def _by_label(
+    session: Session, filters: Filters, label: str, after: Cursor | None, limit: int
+) -> DecisionsFound:
     """Follow the index of flagged labels, which has ids; decisions are numbered as they are made."""
     column = LabelScoreRow.decision_id
     query = select(column).where(LabelScoreRow.label == label, LabelScoreRow.flagged)
@@ -126,21 +128,21 @@ def _by_label(session: Session, filters: Filters, label: str, after: Place | Non
         query = query.where(column < after.decision_id)
     is_narrowed = filters != Filters(label=label)
     window = session.scalars(query.order_by(column.desc()).limit(WINDOW if is_narrowed else limit + 1)).all()
-    places: list[Place] = []
+    places: list[Cursor] = []
     for ids in chunks(window):
         found = _matching(session, filters, DecisionRow.id.in_(ids))
-        places += [Place(one.created_at, one.id) for one in found]
+        places += [Cursor(one.created_at, one.id) for one in found]
         if len(places) > limit:
             break
     end = None
     if len(places) <= limit and len(window) == WINDOW:
-        end = Place(decisions.get(session, window[-1]).created_at, window[-1])
+        end = Cursor(decisions.get(session, window[-1]).created_at, window[-1])
     return _found(session, places, limit, end)
 
 
 def _by_reference(
-    session: Session, filters: Filters, reference: str, after: Place | None, limit: int
-) -> Found:
+    session: Session, filters: Filters, reference: str, after: Cursor | None, limit: int
+) -> DecisionsFound:
     """Follow the index of references, which has the times of uploads."""
     order = (SubmissionRow.created_at, SubmissionRow.id)
     query = select(*order).where(SubmissionRow.reference == reference)
@@ -148,20 +150,20 @@ def _by_reference(
         # From the submission itself on, of which some decisions may be left.
         query = query.where(tuple_(*order) <= _values(order, [after.at, after.submission_id]))
     window = session.execute(query.order_by(*(column.desc() for column in order)).limit(WINDOW)).all()
-    places: list[Place] = []
+    places: list[Cursor] = []
     for uploads in chunks(window):
         decided: dict[str, list[int]] = {}
         for one in _matching(session, filters, DecisionRow.submission_id.in_([name for _, name in uploads])):
             decided.setdefault(one.submission_id, []).append(one.id)
-        found = [Place(at, one, name) for at, name in uploads for one in decided.get(name, ())]
+        found = [Cursor(at, one, name) for at, name in uploads for one in decided.get(name, ())]
         places += [one for one in found if after is None or _is_behind(one, after)]
         if len(places) > limit:
             break
-    end = Place(window[-1].created_at, 0, window[-1].id) if len(window) == WINDOW else None
+    end = Cursor(window[-1].created_at, 0, window[-1].id) if len(window) == WINDOW else None
     return _found(session, places, limit, end)
 
 
-def _is_behind(place: Place, after: Place) -> bool:
+def _is_behind(place: Cursor, after: Cursor) -> bool:
     """Whether a decision comes after a place, given that its submission does not come before."""
     return place.submission_id != after.submission_id or place.decision_id < after.decision_id
 
@@ -176,12 +178,12 @@ def _matching(session: Session, filters: Filters, which: ColumnElement[bool]) ->
     return [one for one in session.execute(query.order_by(row.id.desc())) if filters.match(one)]
 
 
-def _found(session: Session, places: list[Place], limit: int, end: Place | None) -> Found:
+def _found(session: Session, places: list[Cursor], limit: int, end: Cursor | None) -> DecisionsFound:
     """Return the decisions at the first `limit` of these places; `end` is where the search stopped."""
     shown = places[:limit]
     recorded = decisions.by_ids(session, [place.decision_id for place in shown])
     following = shown[-1] if len(places) > limit else end
-    return Found([recorded[place.decision_id] for place in shown], following)
+    return DecisionsFound([recorded[place.decision_id] for place in shown], following)
 
 
 def _id_bounds(session: Session, filters: Filters, column: Any) -> Iterable[ColumnElement[bool]]:

@@ -37,7 +37,7 @@ class EventState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class OutboxEvent:
     """What the platform is to be told, and how it stands."""
 
     id: int
@@ -118,7 +118,7 @@ def take(  # noqa: PLR0913 - an argument for each limit, all by name
     at_once: int,
     lease: timedelta,
     permits: Callable[[Mapping[str, Any]], bool] = lambda _: True,
-) -> list[Event]:
+) -> list[OutboxEvent]:
     """Return at most `limit` events that are due, the longest waiting first; the attempt counts from here.
 
     No receiver gets more than `at_once`, including those `in_hand`. Events whose callback `permits` denies
@@ -146,18 +146,18 @@ def take(  # noqa: PLR0913 - an argument for each limit, all by name
     return [_event(row) for row in taken]
 
 
-def overdue(session: Session, *, by: timedelta, limit: int) -> list[Event]:
+def overdue(session: Session, *, by: timedelta, limit: int) -> list[OutboxEvent]:
     """Return at most `limit` events that have been due for longer than `by`, the longest waiting first."""
     rows = _lock_due(session, database_now(session) - by, (), limit)
     return [_event(row) for row in rows]
 
 
-def delivered(session: Session, event: Event) -> None:
+def delivered(session: Session, event: OutboxEvent) -> None:
     """Note that the platform knows, whoever else is telling it meanwhile."""
     _settle(session, event, EventState.DELIVERED, error=None)
 
 
-def try_again(session: Session, event: Event, error: str, at: datetime) -> None:
+def try_again(session: Session, event: OutboxEvent, error: str, at: datetime) -> None:
     """Note why an attempt failed, and when the next one is due; unless another has begun already."""
     _change(
         session,
@@ -168,7 +168,7 @@ def try_again(session: Session, event: Event, error: str, at: datetime) -> None:
     )
 
 
-def give_up(session: Session, event: Event, error: str) -> None:
+def give_up(session: Session, event: OutboxEvent, error: str) -> None:
     """Note that the platform will not be told, and why; unless another attempt has begun already."""
     _settle(
         session,
@@ -202,7 +202,7 @@ def forget_delivered(session: Session, *, older_than: timedelta, limit: int) -> 
 
 def newest(
     session: Session, *, state: EventState | None = None, submission_id: str | None = None, limit: int
-) -> list[Event]:
+) -> list[OutboxEvent]:
     """Return at most `limit` events, newest first."""
     query = select(OutboxRow).order_by(OutboxRow.id.desc()).limit(limit)
     if state is not None:
@@ -271,13 +271,17 @@ def _receivers_due(session: Session, now: datetime, full: Sequence[str], limit: 
 
 
 def _settle(
-    session: Session, event: Event, state: EventState, *only_where: ColumnElement[bool], error: str | None
+    session: Session,
+    event: OutboxEvent,
+    state: EventState,
+    *only_where: ColumnElement[bool],
+    error: str | None,
 ) -> None:
     settled = {"state": state.value, "settled_at": database_now(session), "next_attempt_at": None}
     _change(session, event, *only_where, error=error, **settled)
 
 
-def _change(session: Session, event: Event, *only_where: ColumnElement[bool], **values: object) -> None:
+def _change(session: Session, event: OutboxEvent, *only_where: ColumnElement[bool], **values: object) -> None:
     session.execute(
         update(OutboxRow)
         .where(OutboxRow.id == event.id, OutboxRow.state == EventState.PENDING.value, *only_where)
@@ -332,8 +336,8 @@ def _in_force(row: OutboxRow) -> InForce | None:
     return InForce(row.sequence, row.action, DecidedBy(row.decided_by) if row.decided_by else None)
 
 
-def _event(row: OutboxRow) -> Event:
-    return Event(
+def _event(row: OutboxRow) -> OutboxEvent:
+    return OutboxEvent(
         id=row.id,
         event_id=row.event_id,
         kind=row.kind,

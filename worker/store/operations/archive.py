@@ -111,7 +111,7 @@ def stream(session: Session, span: Span, model_digest: str) -> Iterator[ArchiveC
     return map(_chunk, iter(lambda: result.fetchmany(CHUNK), []))
 
 
-def tell(session: Session, submission_ids: Sequence[str]) -> dict[str, ArchivedSubmission]:
+def find(session: Session, submission_ids: Sequence[str]) -> dict[str, ArchivedSubmission]:
     """Return what is known of each of these submissions."""
     query = select(SubmissionRow.id, SubmissionRow.reference, SubmissionRow.source)
     found: dict[str, ArchivedSubmission] = {}

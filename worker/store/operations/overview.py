@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from worker.domain.operations.backlog import Backlog, Waiting
+from worker.domain.operations.backlog import Backlog, PendingCount
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ReviewKind
 from worker.store.engine.clock import database_now
@@ -100,28 +100,30 @@ def happenings(session: Session) -> Happenings:
     )
 
 
-def _waiting(session: Session, since: InstrumentedAttribute[Any], *conditions: Any) -> Waiting:
+def _waiting(session: Session, since: InstrumentedAttribute[Any], *conditions: Any) -> PendingCount:
     query = select(func.count(), func.min(since)).where(*conditions)
-    return Waiting(*session.execute(query).one())
+    return PendingCount(*session.execute(query).one())
 
 
-def _without_policy(session: Session) -> dict[str, Waiting]:
+def _without_policy(session: Session) -> dict[str, PendingCount]:
     query = (
         select(SubmissionRow.policy, func.count(), func.min(SubmissionRow.created_at))
         .where(WAITING_FOR_POLICY)
         .group_by(SubmissionRow.policy)
     )
-    return {policy or "": Waiting(count, oldest_at) for policy, count, oldest_at in session.execute(query)}
+    return {
+        policy or "": PendingCount(count, oldest_at) for policy, count, oldest_at in session.execute(query)
+    }
 
 
-def _waiting_for(session: Session) -> dict[str, Waiting]:
+def _waiting_for(session: Session) -> dict[str, PendingCount]:
     query = (
         select(SubmissionRow.waits_for, func.count(), func.min(SubmissionRow.created_at))
         .where(WAITING)
         .group_by(SubmissionRow.waits_for)
         .order_by(SubmissionRow.waits_for)
     )
-    return {str(resource): Waiting(count, oldest) for resource, count, oldest in session.execute(query)}
+    return {str(resource): PendingCount(count, oldest) for resource, count, oldest in session.execute(query)}
 
 
 def why_waiting(session: Session, resource: str) -> str:
@@ -135,14 +137,14 @@ def why_waiting(session: Session, resource: str) -> str:
     return session.scalar(query) or ""
 
 
-def _open_reviews(session: Session) -> dict[ReviewKind, Waiting]:
+def _open_reviews(session: Session) -> dict[ReviewKind, PendingCount]:
     query = (
         select(ReviewRow.kind, func.count(), func.min(ReviewRow.created_at))
         .where(IS_OPEN)
         .group_by(ReviewRow.kind)
     )
-    found = {kind: Waiting(count, oldest_at) for kind, count, oldest_at in session.execute(query)}
-    return {kind: found.get(kind, Waiting()) for kind in ReviewKind}
+    found = {kind: PendingCount(count, oldest_at) for kind, count, oldest_at in session.execute(query)}
+    return {kind: found.get(kind, PendingCount()) for kind in ReviewKind}
 
 
 def _decisions(session: Session, now: datetime) -> dict[Action, Lately]:

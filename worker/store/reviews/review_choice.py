@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, aliased
 
 from worker.domain.accounts.reviewer import Reviewer
 from worker.domain.policies.policy import Action
-from worker.domain.reviews.review import SEVERE, Place, ReviewKind
+from worker.domain.reviews.review import SEVERE, ReviewKind, Routing
 from worker.errors import ReviewNotAllowedError
 from worker.store.engine.tables import DecisionRow, GoldenItemRow, ReviewRow, ReviewSkipRow, VerdictRow
 from worker.store.reviews import review_claims, reviews
@@ -90,7 +90,7 @@ def _passes_for(kind: ReviewKind) -> ColumnElement[bool]:
 
 
 def ask_golden(
-    session: Session, golden: GoldenItemRow, reviewer: str, place: Place, created_at: datetime
+    session: Session, golden: GoldenItemRow, reviewer: str, place: Routing, created_at: datetime
 ) -> int:
     """Ask a person a question whose answer is known; return the review."""
     row = {

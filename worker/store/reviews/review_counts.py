@@ -18,7 +18,7 @@ MOST: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class OpenReviews:
     """Open reviews, as `reviews.listed` has them; each mapping is sorted by name."""
 
     total: int
@@ -35,13 +35,13 @@ class Waiting:
     is_capped: bool = False
 
 
-def waiting(session: Session, now: datetime, seen_by: str | None = None) -> Waiting:
+def waiting(session: Session, now: datetime, seen_by: str | None = None) -> OpenReviews:
     """Count the open reviews, at most the `MOST` most urgent ones."""
     open_ones = select(ReviewRow).where(IS_OPEN, reviews.listed(seen_by))
     row = aliased(
         ReviewRow, open_ones.order_by(ReviewRow.priority.desc(), ReviewRow.id).limit(MOST + 1).subquery()
     )
-    told = reviews.told_kind(row).label("told")
+    told = reviews.shown_kind(row).label("told")
     rows = session.execute(
         select(row.queue, told, row.for_lead, row.deadline_at, DecisionRow.policy, DecisionRow.labels).join(
             DecisionRow, DecisionRow.id == row.decision_id
@@ -50,7 +50,7 @@ def waiting(session: Session, now: datetime, seen_by: str | None = None) -> Wait
     counted = rows[:MOST]
     queues = Counter(dict.fromkeys(_queues(session), 0) if len(rows) > MOST else {})
     queues.update(one.queue for one in counted)
-    return Waiting(
+    return OpenReviews(
         total=len(counted),
         overdue=sum(one.deadline_at is not None and one.deadline_at <= now for one in counted),
         for_lead=sum(one.for_lead for one in counted),

@@ -22,7 +22,7 @@ _FIRST: Final = [kind.value for kind in ReviewKind if kind.is_first]
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
+class OpenByQueue:
     """What waits in one queue."""
 
     queue: str
@@ -92,7 +92,7 @@ class GoldenAnswer:
     labels: frozenset[str]
 
 
-def backlog(session: Session, now: datetime) -> list[Backlog]:
+def backlog(session: Session, now: datetime) -> list[OpenByQueue]:
     """Return what is open, by queue."""
     query = (
         select(
@@ -107,7 +107,7 @@ def backlog(session: Session, now: datetime) -> list[Backlog]:
         .group_by(ReviewRow.queue)
         .order_by(ReviewRow.queue)
     )
-    return [Backlog(*row) for row in session.execute(query)]
+    return [OpenByQueue(*row) for row in session.execute(query)]
 
 
 def throughput(session: Session, since: datetime) -> list[DayCount]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from worker.domain.moderation.decision import QUARANTINED
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ClaimToken, ReviewKind, first_kind
-from worker.domain.reviews.review import Place as PlaceInQueue
+from worker.domain.reviews.review import Routing as PlaceInQueue
 from worker.store.decisions import decisions
 from worker.store.decisions.decisions import RecordedDecision
 from worker.store.engine.chunking import chunks
@@ -137,7 +137,7 @@ Place = tuple[float, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ReviewsFound:
     """A page of reviews."""
 
     #: Fewer than asked for, even none, if few of those looked at pass the filters.
@@ -213,7 +213,7 @@ def search(
     after: Place | None = None,
     limit: int,
     seen_by: str | None = None,
-) -> Found:
+) -> ReviewsFound:
     """Return at most `limit` open reviews behind `after`, in the queue's order, as `listed` has them.
 
     Queue, kind and severity are found by an index; by the other filters at most `WINDOW` reviews of that
@@ -231,7 +231,7 @@ def search(
             break
     end = (window[-1].priority, window[-1].id) if len(window) == WINDOW else None
     following = places[limit - 1] if len(places) > limit else end
-    return Found(by_ids(session, [review_id for _, review_id in places[:limit]]), following)
+    return ReviewsFound(by_ids(session, [review_id for _, review_id in places[:limit]]), following)
 
 
 def page(session: Session, filters: ReviewFilters, *, after: Place | None = None, limit: int) -> list[Review]:
@@ -266,7 +266,7 @@ def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
     if filters.queue is not None:
         yield ReviewRow.queue == filters.queue
     if filters.kind is not None:
-        yield (ReviewRow.kind if filters.kind.is_blind else told_kind()) == filters.kind.value
+        yield (ReviewRow.kind if filters.kind.is_blind else shown_kind()) == filters.kind.value
     if filters.until is not None:
         yield ReviewRow.created_at < filters.until
     if filters.severity is not None:
@@ -284,7 +284,7 @@ def listed(seen_by: str | None = None) -> ColumnElement[bool]:
     return or_(ReviewRow.kind != ReviewKind.GOLDEN.value, shown)
 
 
-def told_kind(row: type[ReviewRow] = ReviewRow) -> ColumnElement[str]:
+def shown_kind(row: type[ReviewRow] = ReviewRow) -> ColumnElement[str]:
     """Return the kind that the person who answers may know, as `Review.told` has it."""
     blind = [kind.value for kind in ReviewKind if kind.is_blind]
     return case(
@@ -364,7 +364,7 @@ def _meant_among(session: Session, filters: ReviewFilters, ids: Sequence[int]) -
         ReviewRow.id,
         ReviewRow.queue,
         ReviewRow.kind,
-        told_kind().label("told"),
+        shown_kind().label("told"),
         ReviewRow.created_at,
         DecisionRow.labels,
         DecisionRow.policy,

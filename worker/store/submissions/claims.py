@@ -48,7 +48,7 @@ class Arrival:
     problem: str | None = None
 
 
-class Standing(Enum):
+class ClaimStatus(Enum):
     """How a submission stands when it reaches a worker."""
 
     #: In hand here, from now on.
@@ -60,9 +60,9 @@ class Standing(Enum):
     #: The id belongs to something else; recorded in `submission_conflicts`.
     CONFLICT = auto()
     #: A worker died of it: to be claimed by one that has nothing else in hand.
-    SUSPECT = auto()
+    CRASHED = auto()
     #: Too many workers died of it.
-    DEADLY = auto()
+    POISON = auto()
     #: It failed too often.
     FAILING = auto()
     #: Its policy is not in force here: the ledger publishes it again after a pause.
@@ -73,18 +73,18 @@ class Standing(Enum):
 
 #: Not claimed, though this process goes on with it: how long until it is published again if that fails.
 _UNCLAIMED: Final = {
-    Standing.SUSPECT: LEASE + GRACE,
-    Standing.DEADLY: submissions.PATIENCE,
-    Standing.FAILING: submissions.PATIENCE,
-    Standing.NO_POLICY_IN_TIME: submissions.PATIENCE,
+    ClaimStatus.CRASHED: LEASE + GRACE,
+    ClaimStatus.POISON: submissions.PATIENCE,
+    ClaimStatus.FAILING: submissions.PATIENCE,
+    ClaimStatus.NO_POLICY_IN_TIME: submissions.PATIENCE,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimResult:
     """Result of a claim."""
 
-    standing: Standing
+    status: ClaimStatus
     #: How often it was in hand, this time included.
     attempts: int = 0
     crashes: int = 0
@@ -97,7 +97,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ClaimRelease:
     """How a claim ends without an outcome."""
 
     #: Whether it was an attempt that failed, or none at all.
@@ -163,22 +163,22 @@ class _Claimant:
         """Whether another has it in hand who died."""
         return known.claimed_by not in {None, self.process} and not self._is_taken(known)
 
-    def standing(self, known: _Known, arrival: Arrival) -> Standing:
+    def status(self, known: _Known, arrival: Arrival) -> ClaimStatus:
         """Return the status of an undecided submission that matches its ledger row."""
         if self._is_mine(known):
             if self.holds(known.id):
-                return Standing.IN_HAND
+                return ClaimStatus.IN_HAND
         elif self._is_taken(known):
-            return Standing.IN_HAND
+            return ClaimStatus.IN_HAND
         if arrival.policy_digest is None:
             is_late = known.refuse_at is not None and known.refuse_at <= self.now
-            return Standing.NO_POLICY_IN_TIME if is_late else Standing.NO_POLICY
+            return ClaimStatus.NO_POLICY_IN_TIME if is_late else ClaimStatus.NO_POLICY
         if known.crashes >= MAX_CRASHES:
-            return Standing.DEADLY
+            return ClaimStatus.POISON
         # What this process let go of without being able to say so was no attempt.
         if known.failures - self._is_mine(known) >= MAX_FAILURES:
-            return Standing.FAILING
-        return Standing.SUSPECT if known.crashes and not self.alone else Standing.CLAIMED
+            return ClaimStatus.FAILING
+        return ClaimStatus.CRASHED if known.crashes and not self.alone else ClaimStatus.CLAIMED
 
     def _is_mine(self, known: _Known) -> bool:
         return known.claimed_by == self.process
@@ -195,7 +195,7 @@ def claim(  # noqa: PLR0913 - the last two all have a name
     *,
     alone: bool = False,
     policy_wait: timedelta = POLICY_WAIT,
-) -> list[Claim]:
+) -> list[ClaimResult]:
     """Claim for `process` what can be claimed; return how each arrival stands, in the order given.
 
     `holds` says what this process has claimed: no lease of its own ever runs out. Suspects are claimed only
@@ -214,22 +214,22 @@ def claim(  # noqa: PLR0913 - the last two all have a name
     claimant = _Claimant(process, holds, alone, database_now(session))
     locked = _count_crashes(session, claimant, {name: locked[name] for name in meant})
     found = {
-        name: Claim(
-            Standing.DECIDED if name in decided else claimant.standing(locked[name], one),
+        name: ClaimResult(
+            ClaimStatus.DECIDED if name in decided else claimant.status(locked[name], one),
             crashes=locked[name].crashes,
             traceparent=locked[name].traceparent,
             since=locked[name].since,
         )
         for name, one in meant.items()
     }
-    by_standing = _by_standing(meant, found)
-    if wanted := by_standing[Standing.CLAIMED]:
+    by_status = _by_status(meant, found)
+    if wanted := by_status[ClaimStatus.CLAIMED]:
         found |= _take(session, claimant, wanted, locked)
     for standing, pause in _UNCLAIMED.items():
-        _note_arrival(session, by_standing[standing], locked, pause)
-    if waiting := by_standing[Standing.NO_POLICY]:
+        _note_arrival(session, by_status[standing], locked, pause)
+    if waiting := by_status[ClaimStatus.NO_POLICY]:
         _wait_for_policies(session, waiting, locked, policy_wait)
-    _close(session, by_standing[Standing.DECIDED], locked)
+    _close(session, by_status[ClaimStatus.DECIDED], locked)
     if strange:
         _note_conflicts(session, strange)
     return [_claim_of(one, meant, found, strange) for one in arrivals]
@@ -253,7 +253,7 @@ def expect(session: Session, ids: Collection[str]) -> None:
     )
 
 
-def release(session: Session, process: str, ids: Collection[str], how: Release) -> set[str]:
+def release(session: Session, process: str, ids: Collection[str], how: ClaimRelease) -> set[str]:
     """Let go of what `process` still has in hand of `ids`, without an outcome; return what that is."""
     again = submissions.after_patience() if how.pause is None else moment(how.pause)
     return _update_claimed(
@@ -271,7 +271,7 @@ def release(session: Session, process: str, ids: Collection[str], how: Release) 
     )
 
 
-def take_back_crashes(session: Session, claims: Mapping[str, Claim]) -> None:
+def take_back_crashes(session: Session, claims: Mapping[str, ClaimResult]) -> None:
     """Say that whoever held these claims lives, though others saw the leases run out: nobody died of them."""
     for crashes in {claim.crashes for claim in claims.values()}:
         ids = [name for name, claim in claims.items() if claim.crashes == crashes]
@@ -312,13 +312,13 @@ def _lock(session: Session, arrivals: Sequence[Arrival]) -> dict[str, _Known]:
     return {row.id: _Known(*row) for row in found}
 
 
-def _by_standing(
-    arrivals: Mapping[str, Arrival], found: Mapping[str, Claim]
-) -> defaultdict[Standing, list[Arrival]]:
-    by_standing: defaultdict[Standing, list[Arrival]] = defaultdict(list)
+def _by_status(
+    arrivals: Mapping[str, Arrival], found: Mapping[str, ClaimResult]
+) -> defaultdict[ClaimStatus, list[Arrival]]:
+    by_status: defaultdict[ClaimStatus, list[Arrival]] = defaultdict(list)
     for name, one in arrivals.items():
-        by_standing[found[name].standing].append(one)
-    return by_standing
+        by_status[found[name].status].append(one)
+    return by_status
 
 
 def _decided(session: Session, arrivals: Mapping[str, Arrival], locked: Mapping[str, _Known]) -> set[str]:
@@ -369,7 +369,7 @@ def _count_crashes(session: Session, claimant: _Claimant, locked: dict[str, _Kno
 
 def _take(
     session: Session, claimant: _Claimant, arrivals: Sequence[Arrival], locked: Mapping[str, _Known]
-) -> dict[str, Claim]:
+) -> dict[str, ClaimResult]:
     """Write the claims on these and return them."""
     request = _request(arrivals, locked)
     before = request.pop("attempts", SubmissionRow.attempts)
@@ -398,8 +398,8 @@ def _take(
         .execution_options(synchronize_session=False)
     )
     return {
-        name: Claim(
-            Standing.CLAIMED,
+        name: ClaimResult(
+            ClaimStatus.CLAIMED,
             attempts,
             crashes,
             age=max(timedelta(), claimant.now - asked),
@@ -505,11 +505,11 @@ def _by_id(values: Mapping[str, str | None]) -> Any:
 
 
 def _claim_of(
-    one: Arrival, meant: Mapping[str, Arrival], found: Mapping[str, Claim], strange: Sequence[Arrival]
-) -> Claim:
+    one: Arrival, meant: Mapping[str, Arrival], found: Mapping[str, ClaimResult], strange: Sequence[Arrival]
+) -> ClaimResult:
     if any(one is other for other in strange):
-        return Claim(Standing.CONFLICT)
-    return found[one.submission.id] if one is meant[one.submission.id] else Claim(Standing.IN_HAND)
+        return ClaimResult(ClaimStatus.CONFLICT)
+    return found[one.submission.id] if one is meant[one.submission.id] else ClaimResult(ClaimStatus.IN_HAND)
 
 
 def _note_conflicts(session: Session, arrivals: Iterable[Arrival]) -> None:

@@ -62,7 +62,7 @@ class LedgerEntry:
     updated_at: datetime
 
 
-class Recorded(Protocol):
+class KnownSubmission(Protocol):
     """What the ledger knows of a submission's identity."""
 
     @property
@@ -94,7 +94,7 @@ class PendingSubmission:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DecidedSubmission:
     """A submission that is decided, and by what."""
 
     submission: Submission
@@ -107,7 +107,7 @@ class Decided:
     source: Mapping[str, Any] | None
 
 
-def is_same(known: Recorded, submission: Submission, source: Mapping[str, Any] | None) -> bool:
+def is_same(known: KnownSubmission, submission: Submission, source: Mapping[str, Any] | None) -> bool:
     """Whether what the ledger knows by an id is this submission; `source` says where its picture is."""
     if known.fingerprint is not None:
         return known.fingerprint == fingerprint(submission)
@@ -298,7 +298,7 @@ def after_policy_pause() -> ColumnElement[datetime]:
     return _growing(POLICY_PAUSE, LONGEST_POLICY_PAUSE)
 
 
-def record(session: Session, decided: Sequence[Decided]) -> set[tuple[str, str]]:
+def record(session: Session, decided: Sequence[DecidedSubmission]) -> set[tuple[str, str]]:
     """Note that these are decided; return the ids and policy digests of those that were to be decided.
 
     Not to be decided is what is decided already, unless a second judgement was asked for, and what another
@@ -422,7 +422,7 @@ def _newest_decision(
     return func.coalesce(found, default)
 
 
-def _decided_row(decided: Decided) -> dict[str, Any]:
+def _decided_row(decided: DecidedSubmission) -> dict[str, Any]:
     submission = decided.submission
     return {
         "id": submission.id,

@@ -35,7 +35,7 @@ _OLDEST_TRANSACTION: Final = text(
 )
 
 
-def patiently(database: Database, what: str, work: Callable[[], None]) -> None:
+def retry_while_locked(database: Database, what: str, work: Callable[[], None]) -> None:
     """Do `work`, again if it waited in vain for a lock; DatabaseUnavailableError after the last try."""
     for pause in (*PAUSES, None):
         try:
@@ -67,7 +67,7 @@ class Steps:
         if self.database.address.file:
             self._patiently(f"CREATE {what} IF NOT EXISTS {definition}")
             return
-        patiently(
+        retry_while_locked(
             self.database,
             f"the index {name}",
             lambda: self._create_concurrently(name, f"CREATE {what} CONCURRENTLY {definition}"),
@@ -90,7 +90,7 @@ class Steps:
             with self.database.migrating() as connection:
                 connection.execute(text(statement))
 
-        patiently(self.database, statement, execute)
+        retry_while_locked(self.database, statement, execute)
 
     def _create_concurrently(self, name: str, statement: str) -> None:
         with self.database.statement_by_statement() as connection:

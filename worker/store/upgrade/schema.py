@@ -15,7 +15,7 @@ from worker.errors import DatabaseUnavailableError, SchemaError
 from worker.resources import folder
 from worker.store.engine.database import Database
 from worker.store.engine.tables import Row
-from worker.store.upgrade.migration_steps import Steps, patiently
+from worker.store.upgrade.migration_steps import Steps, retry_while_locked
 from worker.store.upgrade.schema_faults import schema_faults
 
 #: Any number that nobody else locks in this database.
@@ -130,7 +130,7 @@ def _apply(database: Database, script: Script) -> None:
 
     if prepare := getattr(script.module, "prepare", None):
         prepare(Steps(database))
-    patiently(database, f"migration {script.revision}", migrate)
+    retry_while_locked(database, f"migration {script.revision}", migrate)
 
 
 def _refuse_strangers(database: Database, connection: Connection) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from worker.domain.moderation.decision import Decision, decide_deadly, decide_undecodable, decide_unreadable
+from worker.domain.moderation.decision import Decision, decide_poison, decide_undecodable, decide_unreadable
 from worker.domain.reviews.review import ReviewKind
 from worker.domain.submissions.submission import Submission
 from worker.errors import SourceError, SourceNotReadyError, UndecodablePictureError
@@ -16,12 +16,12 @@ from worker.observability.metrics import Metrics
 from worker.policy_files.library import LivePolicy, PolicyLibrary
 from worker.store.engine.database import Database
 from worker.usecases.moderation.judge_picture import EmbeddedPicture, Judgement, JudgePicture
-from worker.usecases.moderation.record_decisions import Judged, Recorded, ShadowJudgement
+from worker.usecases.moderation.record_decisions import JudgedSubmission, RecordResult, ShadowJudgement
 
 log = logging.getLogger(__name__)
 
 #: Records decisions, and returns what became of each.
-Record = Callable[[Sequence[Judged]], Sequence[Recorded]]
+Record = Callable[[Sequence[JudgedSubmission]], Sequence[RecordResult]]
 #: Returns the embeddings that are stored of the same bytes under this model: no need to compute them again.
 Recall = Callable[[Sequence[str]], Sequence[EmbeddedPicture | None]]
 
@@ -72,7 +72,7 @@ class ModerateImage:
 
     def quarantine(self, submission: Submission, crashes: int, live: LivePolicy | None = None) -> int | None:
         """Leave to people a submission of which as many worker processes died."""
-        live, judgement = live or self.policy_of(submission), Judgement(decide_deadly(crashes))
+        live, judgement = live or self.policy_of(submission), Judgement(decide_poison(crashes))
         decision_id = self._record(submission, live, judgement, ReviewKind.QUARANTINE)
         if decision_id is not None:
             self.metrics.quarantined(live.policy.name)
@@ -110,7 +110,7 @@ class ModerateImage:
         started = time.monotonic() if started is None else started
         shadows = self._judge_by_shadows(judgement.picture)
         with self.metrics.stage("record"):
-            (recorded,) = self.record([Judged(submission, live, judgement, shadows, review)])
+            (recorded,) = self.record([JudgedSubmission(submission, live, judgement, shadows, review)])
         if recorded.decision_id is None:
             log.info("submission %s was decided before", submission.id)
         else:
@@ -130,7 +130,9 @@ class ModerateImage:
                 log.exception("the shadow policy %s failed, the decision is none of its", shadow.policy.name)
         return judged
 
-    def _report(self, submission: Submission, live: LivePolicy, recorded: Recorded, seconds: float) -> None:
+    def _report(
+        self, submission: Submission, live: LivePolicy, recorded: RecordResult, seconds: float
+    ) -> None:
         """Log the decision, and measure how long the platform has waited for it."""
         decision, version = recorded.decision, live.policy.digest[:12]
         waited = None

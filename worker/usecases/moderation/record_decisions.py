@@ -32,7 +32,7 @@ ShadowJudgement = tuple[LivePolicy, Decision]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedSubmission:
     """A submission that was judged, and is yet to be recorded."""
 
     submission: Submission
@@ -59,7 +59,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordResult:
     """What was recorded."""
 
     #: None where another was first.
@@ -78,7 +78,7 @@ class RecordDecisions:
     default_callback: Callback | None = None
     inherit: InheritVerdict = field(default_factory=InheritVerdict)
 
-    def __call__(self, judged: Sequence[Judged]) -> list[Recorded]:
+    def __call__(self, judged: Sequence[JudgedSubmission]) -> list[RecordResult]:
         """Return what was recorded of each, in order; UnavailableError, and then nothing was."""
         with self.database.transaction() as session:
             judged = _within_limits(session, judged)
@@ -89,15 +89,15 @@ class RecordDecisions:
                 if decision_id is not None
             ]
             self._follow_up(session, made)
-        return [Recorded(decision_id, one.decision) for decision_id, one in zip(ids, judged, strict=True)]
+        return [RecordResult(decision_id, one.decision) for decision_id, one in zip(ids, judged, strict=True)]
 
-    def _write(self, session: Session, judged: Sequence[Judged]) -> list[int | None]:
+    def _write(self, session: Session, judged: Sequence[JudgedSubmission]) -> list[int | None]:
         """Write the decisions that are wanted, and what they name; return their ids, None for the others."""
         policy_versions.keep(session, _versions(judged))
         wanted = submissions.record(
             session,
             [
-                submissions.Decided(
+                submissions.DecidedSubmission(
                     one.submission,
                     one.policy.name,
                     one.policy.digest,
@@ -112,7 +112,7 @@ class RecordDecisions:
         ids = iter(made)
         return [next(ids) if is_meant else None for is_meant in is_wanted]
 
-    def _new_decision(self, judged: Judged) -> decisions.NewDecision:
+    def _new_decision(self, judged: JudgedSubmission) -> decisions.NewDecision:
         return decisions.NewDecision(
             judged.submission,
             judged.policy,
@@ -123,7 +123,7 @@ class RecordDecisions:
             audit_probability=audit_probability(judged.policy, judged.decision),
         )
 
-    def _follow_up(self, session: Session, made: Sequence[tuple[Judged, int]]) -> None:
+    def _follow_up(self, session: Session, made: Sequence[tuple[JudgedSubmission, int]]) -> None:
         """Write what comes of the decisions that were not made before."""
         pictures = [one.judgement.picture for one, _ in made if one.judgement.picture]
         embeddings.keep(session, self.judge_picture.digest, [(one.facts, one.embedding) for one in pictures])
@@ -152,7 +152,7 @@ class RecordDecisions:
         )
 
 
-def _versions(judged: Iterable[Judged]) -> Iterable[tuple[Policy, str]]:
+def _versions(judged: Iterable[JudgedSubmission]) -> Iterable[tuple[Policy, str]]:
     """Return the policies that a decision of these names, with their texts."""
     for one in judged:
         yield one.policy, one.live.text
@@ -160,7 +160,7 @@ def _versions(judged: Iterable[Judged]) -> Iterable[tuple[Policy, str]]:
             yield shadow.policy, shadow.text
 
 
-def _ask(session: Session, made: Iterable[tuple[Judged, int]]) -> None:
+def _ask(session: Session, made: Iterable[tuple[JudgedSubmission, int]]) -> None:
     """Put into the review queue what a person has to look at."""
     asked = [(one, decision_id, kind) for one, decision_id in made if (kind := _kind_of_review(one))]
     if not asked:
@@ -178,13 +178,13 @@ def _ask(session: Session, made: Iterable[tuple[Judged, int]]) -> None:
     )
 
 
-def _kind_of_review(judged: Judged) -> ReviewKind | None:
+def _kind_of_review(judged: JudgedSubmission) -> ReviewKind | None:
     probability = audit_probability(judged.policy, judged.decision)
     drawn = is_drawn(judged.policy.name, judged.submission.id, probability)
     return judged.review or kind_of_review(judged.decision, drawn=drawn)
 
 
-def _within_limits(session: Session, judged: Sequence[Judged]) -> list[Judged]:
+def _within_limits(session: Session, judged: Sequence[JudgedSubmission]) -> list[JudgedSubmission]:
     """Return them with a review in place of each block beyond what its policy may block within the hour."""
     blocked: Counter[str] = Counter()
     # In one order, so that two workers who block under the same policies never wait for each other.
@@ -194,12 +194,12 @@ def _within_limits(session: Session, judged: Sequence[Judged]) -> list[Judged]:
     return [_held_back(one, blocked) if _counts(one) else one for one in judged]
 
 
-def _counts(judged: Judged) -> bool:
+def _counts(judged: JudgedSubmission) -> bool:
     limited = judged.policy.automatic_blocks_per_hour is not None
     return limited and judged.decision.action is Action.BLOCK
 
 
-def _held_back(judged: Judged, blocked: Counter[str]) -> Judged:
+def _held_back(judged: JudgedSubmission, blocked: Counter[str]) -> JudgedSubmission:
     limit = judged.policy.automatic_blocks_per_hour or 0
     if blocked[judged.policy.name] < limit:
         blocked[judged.policy.name] += 1

@@ -12,7 +12,7 @@ from typing import Any, Final
 from worker.client.messages import source_record, to_message
 from worker.concurrency.batching import in_halves
 from worker.concurrency.deadline import Deadline
-from worker.concurrency.shared_lock import Gate
+from worker.concurrency.shared_lock import SharedLock
 from worker.domain.submissions.submission import Submission
 from worker.domain.submissions.url import without_queries
 from worker.errors import (
@@ -29,7 +29,7 @@ from worker.observability.logs import about
 from worker.observability.metrics import Metrics
 from worker.observability.progress import Progress
 from worker.policy_files.library import LivePolicy
-from worker.store.submissions.claims import MAX_FAILURES, Arrival, Claim, Release, Standing
+from worker.store.submissions.claims import MAX_FAILURES, Arrival, ClaimRelease, ClaimResult, ClaimStatus
 from worker.usecases.moderation.moderate_image import ModerateImage
 from worker.usecases.submissions.claim_submissions import ClaimSubmissions
 from worker.usecases.submissions.refuse_submission import RefuseSubmission
@@ -44,26 +44,26 @@ BEGIN_SECONDS: Final = 20.0
 TURN_SECONDS: Final = 5.0
 
 #: No time to begin: published at once.
-_HAND_ON: Final = Release(counts=False, pause=timedelta())
+_HAND_ON: Final = ClaimRelease(counts=False, pause=timedelta())
 #: Between two looks for a missing picture, and two tries of a place that is unavailable.
 SHORTEST_REST: Final = timedelta(seconds=1)
 SHORTEST_OUTAGE_REST: Final = timedelta(seconds=4)
 LONGEST_REST: Final = timedelta(minutes=5)
 #: Not even giving up succeeds.
-_LEAVE_ALONE: Final = Release(counts=True, pause=timedelta(minutes=1))
+_LEAVE_ALONE: Final = ClaimRelease(counts=True, pause=timedelta(minutes=1))
 
 #: Why it is not judged now, and how loudly that is said.
 _NOT_JUDGED: Final = {
-    Standing.DECIDED: (logging.INFO, "was decided before"),
-    Standing.IN_HAND: (logging.INFO, "is in hand already, or waits for its next attempt"),
-    Standing.SUSPECT: (logging.WARNING, "was in hand when a worker died: it is judged alone"),
-    Standing.CONFLICT: (logging.ERROR, "is not judged: its id belongs to another one"),
+    ClaimStatus.DECIDED: (logging.INFO, "was decided before"),
+    ClaimStatus.IN_HAND: (logging.INFO, "is in hand already, or waits for its next attempt"),
+    ClaimStatus.CRASHED: (logging.WARNING, "was in hand when a worker died: it is judged alone"),
+    ClaimStatus.CONFLICT: (logging.ERROR, "is not judged: its id belongs to another one"),
 }
 
 #: Does something to each of many, one after another or at once, and returns the results in order.
 Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 #: What is left to do about a submission: nothing, let go of it, or wait for what is away.
-_Rest = Release | UnavailableError | None
+_Rest = ClaimRelease | UnavailableError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class _Job:
     def submission(self) -> Submission:
         return self.arrival.submission
 
-    def known_as(self, claim: Claim) -> "_Job":
+    def known_as(self, claim: ClaimResult) -> "_Job":
         """Return this with the submission's trace and age as the ledger knows them, if it does."""
         one = self.submission
         since = min((moment for moment in (one.sent_at, claim.since) if moment), default=None)
@@ -102,8 +102,8 @@ class SettleSubmissions:
     refuse: RefuseSubmission
     claim: ClaimSubmissions
     #: Claims in transactions that threads share; returns a claim for each, or why it failed.
-    claim_each: Callable[[Sequence[Arrival]], Sequence[Claim | BaseException]]
-    gate: Gate
+    claim_each: Callable[[Sequence[Arrival]], Sequence[ClaimResult | BaseException]]
+    isolation: SharedLock
     metrics: Metrics
     progress: Progress
     #: How long a missing picture is looked for again, from when its submission was first known.
@@ -116,7 +116,7 @@ class SettleSubmissions:
         what is settled stays so.
         """
         failures: list[Failure] = []
-        with self.gate.together():
+        with self.isolation.shared():
             suspects = self._work(submissions, spread, failures)
         if suspects:
             with self.claim.expecting([one.id for one in suspects]):
@@ -126,7 +126,7 @@ class SettleSubmissions:
     def _work_alone(self, suspects: deque[Submission], failures: list[Failure]) -> None:
         """Claim and judge one after another while nothing else is in hand, for a turn at a time."""
         while suspects:
-            with self.gate.alone():
+            with self.isolation.exclusive():
                 turn = Deadline(TURN_SECONDS)
                 self._work([suspects.popleft()], map, failures, alone=True)
                 while suspects and _is_open(turn):
@@ -153,9 +153,9 @@ class SettleSubmissions:
         for rest in (*away, *rests):
             if isinstance(rest, UnavailableError):
                 raise rest
-        return [job.submission for job, claim in claims if claim.standing is Standing.SUSPECT]
+        return [job.submission for job, claim in claims if claim.status is ClaimStatus.CRASHED]
 
-    def _claim_alone(self, arrivals: Sequence[Arrival]) -> Sequence[Claim | BaseException]:
+    def _claim_alone(self, arrivals: Sequence[Arrival]) -> Sequence[ClaimResult | BaseException]:
         return in_halves(lambda some: self.claim(some, alone=True), arrivals, "claiming submissions")
 
     def _jobs(self, submissions: Iterable[Submission], failures: list[Failure]) -> Iterator[_Job]:
@@ -176,14 +176,14 @@ class SettleSubmissions:
     def _sort(
         self,
         jobs: Iterable[_Job],
-        outcomes: Iterable[Claim | BaseException],
+        outcomes: Iterable[ClaimResult | BaseException],
         failures: list[Failure],
-    ) -> tuple[list[tuple[_Job, Claim]], list[UnavailableError]]:
+    ) -> tuple[list[tuple[_Job, ClaimResult]], list[UnavailableError]]:
         """Return the claims, and why others have to wait; what else failed goes to `failures`."""
-        claims: list[tuple[_Job, Claim]] = []
+        claims: list[tuple[_Job, ClaimResult]] = []
         away: list[UnavailableError] = []
         for job, outcome in zip(jobs, outcomes, strict=True):
-            if isinstance(outcome, Claim):
+            if isinstance(outcome, ClaimResult):
                 claims.append((job.known_as(outcome), outcome))
             elif isinstance(outcome, UnavailableError):
                 away.append(outcome)
@@ -196,7 +196,7 @@ class SettleSubmissions:
             log.error("submission %s cannot be claimed", submission.id, exc_info=error)
         failures.append(Failure(submission, error))
 
-    def _settle(self, job: _Job, claim: Claim, begin: Deadline) -> _Rest:
+    def _settle(self, job: _Job, claim: ClaimResult, begin: Deadline) -> _Rest:
         # Without a policy there is nothing to do but to wait: that is no job.
         at_work = self.progress.job(job.submission.id) if job.live else nullcontext()
         with about(job.submission.id, job.submission.traceparent), at_work:
@@ -212,28 +212,28 @@ class SettleSubmissions:
                 log.exception("submission %s cannot be settled", job.submission.id)
                 return _LEAVE_ALONE
 
-    def _settle_one(self, job: _Job, claim: Claim, begin: Deadline) -> _Rest:
+    def _settle_one(self, job: _Job, claim: ClaimResult, begin: Deadline) -> _Rest:
         submission = job.submission
-        match claim.standing:
-            case Standing.CLAIMED:
+        match claim.status:
+            case ClaimStatus.CLAIMED:
                 return self._judge(job, claim) if _is_open(begin) else _HAND_ON
-            case Standing.DEADLY:
+            case ClaimStatus.POISON:
                 self.moderate_image.quarantine(submission, claim.crashes, job.live)
-            case Standing.FAILING:
+            case ClaimStatus.FAILING:
                 self._give_up(job, f"judging it failed {MAX_FAILURES} times")
-            case Standing.NO_POLICY:
+            case ClaimStatus.NO_POLICY:
                 log.warning("submission %s waits: %s", submission.id, job.arrival.problem)
-            case Standing.NO_POLICY_IN_TIME:
+            case ClaimStatus.NO_POLICY_IN_TIME:
                 problem = job.arrival.problem or "its policy is not in force"
                 self._refuse(submission, UnknownPolicyError(problem))
             case standing:
                 level, words = _NOT_JUDGED[standing]
                 log.log(level, "submission %s %s", submission.id, words)
-                if standing is Standing.CONFLICT:
+                if standing is ClaimStatus.CONFLICT:
                     self.metrics.conflicted()
         return None
 
-    def _judge(self, job: _Job, claim: Claim) -> _Rest:
+    def _judge(self, job: _Job, claim: ClaimResult) -> _Rest:
         submission = job.submission
         try:
             is_last_try = claim.age >= self.missing_for
@@ -241,7 +241,7 @@ class SettleSubmissions:
         except SourceNotReadyError as error:
             log.info("submission %s is looked for again: %s", submission.id, error.message)
             pause = min(_rest(claim, SHORTEST_REST), _whole_seconds(self.missing_for - claim.age))
-            return Release(counts=False, pause=pause, reason="its picture is not there yet")
+            return ClaimRelease(counts=False, pause=pause, reason="its picture is not there yet")
         except SourceUnavailableError as error:
             return _waiting(error, _rest(claim, SHORTEST_OUTAGE_REST))
         except RemoteUnavailableError as error:
@@ -258,12 +258,12 @@ class SettleSubmissions:
         self.claim.settled(submission.id, claim)
         return None
 
-    def _failed(self, job: _Job, claim: Claim, problem: str) -> _Rest:
+    def _failed(self, job: _Job, claim: ClaimResult, problem: str) -> _Rest:
         """Have it tried again after a pause; after the last attempt the policy's `on_error` decides."""
         failures = claim.attempts - claim.crashes
         if failures < MAX_FAILURES:
             self.metrics.retried()
-            return Release(counts=True, pause=timedelta(seconds=RETRY_SECONDS[failures - 1]))
+            return ClaimRelease(counts=True, pause=timedelta(seconds=RETRY_SECONDS[failures - 1]))
         self._give_up(job, problem)
         self.claim.settled(job.submission.id, claim)
         return None
@@ -275,12 +275,12 @@ class SettleSubmissions:
         log.error("submission %s refused: %s", submission.id, error.message)
         self.refuse(submission.id, error, submission)
 
-    def _let_go(self, claims: Sequence[tuple[_Job, Claim]], rests: Sequence[_Rest]) -> None:
+    def _let_go(self, claims: Sequence[tuple[_Job, ClaimResult]], rests: Sequence[_Rest]) -> None:
         """Release what is claimed and has no outcome."""
         held = [
             (job.submission.id, claim, _waiting(rest, None) if isinstance(rest, UnavailableError) else rest)
             for (job, claim), rest in zip(claims, rests, strict=True)
-            if rest is not None and claim.standing is Standing.CLAIMED
+            if rest is not None and claim.status is ClaimStatus.CLAIMED
         ]
         for how in {how for *_, how in held}:
             self.claim.release({name: claim for name, claim, its in held if its == how}, how)
@@ -288,14 +288,14 @@ class SettleSubmissions:
             log.info("%d submissions are requeued: too many for one worker at once", handed_on)
 
 
-def _waiting(error: UnavailableError, pause: timedelta | None) -> Release:
+def _waiting(error: UnavailableError, pause: timedelta | None) -> ClaimRelease:
     """Return how to wait for what is unavailable; with no `pause` the message goes back to the queue."""
     resource = error.resource if isinstance(error, ResourceUnavailableError) else None
     reason = f"{error.message} ({error.hint})" if error.hint else error.message
-    return Release(counts=False, pause=pause, waits_for=resource, reason=reason)
+    return ClaimRelease(counts=False, pause=pause, waits_for=resource, reason=reason)
 
 
-def _rest(claim: Claim, shortest: timedelta) -> timedelta:
+def _rest(claim: ClaimResult, shortest: timedelta) -> timedelta:
     """Return a pause that grows with the submission's age, in few sizes: each takes a statement."""
     seconds = min(max(claim.age, shortest), LONGEST_REST).total_seconds()
     return timedelta(seconds=2 ** int(math.log2(seconds)))

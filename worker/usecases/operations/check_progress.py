@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
 
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.domain.operations.queue_depth import QueueDepth
 from worker.observability.probes import Verdict
-from worker.observability.progress import Progress, Standing
+from worker.observability.progress import Progress, ProgressSnapshot
 
 LOOK_SECONDS: Final = 10.0
 #: An idle worker takes what is on the queue within milliseconds; one that does not for so long has lost it.
@@ -40,40 +40,40 @@ class CheckProgress:
     def look(self) -> None:
         """Note whether messages wait that an idle worker does not take."""
         depth = self._depth()
-        standing = self._progress.standing()
+        progress = self._progress.snapshot()
         with self._lock:
             self._waiting = depth.waiting if depth else 0
-            if not self._waiting or standing.in_hand or standing.begun != self._begun:
-                self._passing_since, self._begun = None, standing.begun
+            if not self._waiting or progress.in_flight or progress.begun != self._begun:
+                self._passing_since, self._begun = None, progress.begun
             elif self._passing_since is None:
                 self._passing_since = self._clock()
 
     def looking(self) -> AbstractContextManager[None]:
         """Look now and again while the context lasts."""
-        return repeated(self.look, LOOK_SECONDS, name="looking whether the queue moves")
+        return run_periodically(self.look, LOOK_SECONDS, name="looking whether the queue moves")
 
     def __call__(self) -> Verdict:
         """Return the verdict, and what it rests on."""
-        standing = self._progress.standing()
-        reason = self._reason(standing)
+        progress = self._progress.snapshot()
+        reason = self._reason(progress)
         said = {
-            "status": "stuck" if reason else "working" if standing.in_hand else "idle",
-            "jobs_in_hand": standing.in_hand,
-            "oldest_job_seconds": round(standing.oldest_seconds, 1),
-            "jobs_ended": standing.ended,
-            "seconds_since_a_job_began_or_ended": round(standing.quiet_seconds, 1),
+            "status": "stuck" if reason else "working" if progress.in_flight else "idle",
+            "jobs_in_hand": progress.in_flight,
+            "oldest_job_seconds": round(progress.oldest_seconds, 1),
+            "jobs_ended": progress.ended,
+            "seconds_since_a_job_began_or_ended": round(progress.quiet_seconds, 1),
         }
         return not reason, said | ({"reason": reason} if reason else {})
 
-    def _reason(self, standing: Standing) -> str:
-        if standing.oldest_seconds > self._stuck_seconds:
+    def _reason(self, progress: ProgressSnapshot) -> str:
+        if progress.oldest_seconds > self._stuck_seconds:
             return (
-                f"submission {standing.oldest} has been in hand for {standing.oldest_seconds:.0f} s, "
+                f"submission {progress.oldest} has been in hand for {progress.oldest_seconds:.0f} s, "
                 f"longer than MODERATION_STUCK_SECONDS={self._stuck_seconds:g}"
             )
         with self._lock:
             since, waiting = self._passing_since, self._waiting
-            idle = since is not None and not standing.in_hand and standing.begun == self._begun
+            idle = since is not None and not progress.in_flight and progress.begun == self._begun
         if idle and since is not None and self._clock() - since >= IDLE_SECONDS:
             return (
                 f"{waiting} messages are on the queue, and this idle worker "

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.domain.submissions.callback import CeleryCallback, WebhookCallback, callback_of
 from worker.domain.submissions.traceparent import TRACEPARENT
 from worker.domain.submissions.url import without_queries
@@ -32,13 +32,13 @@ from worker.errors import (
 )
 from worker.notifications.allowed_callbacks import AllowedCallbacks
 from worker.notifications.celery_callback import CeleryTask
-from worker.notifications.events import Happening, Payload, decision_data, payload, refusal_data
+from worker.notifications.events import EventFields, Payload, decision_data, payload, refusal_data
 from worker.notifications.webhook import Webhook
 from worker.store.decisions import decisions
 from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
 from worker.store.notifications import outbox
-from worker.store.notifications.outbox import Event
+from worker.store.notifications.outbox import OutboxEvent
 from worker.store.reviews import in_force, verdict_events
 from worker.store.submissions import submissions
 
@@ -94,13 +94,13 @@ class DeliverEvents:
     def running(self) -> Iterator[None]:
         """Tell what becomes due while the context lasts; a failure is only logged."""
         over = Signal()
-        with repeated(lambda: self(over.is_set), LOOK_SECONDS, name="telling the platform"):
+        with run_periodically(lambda: self(over.is_set), LOOK_SECONDS, name="telling the platform"):
             try:
                 yield
             finally:
                 over.set()
 
-    def _take(self, in_hand: Mapping[str, int]) -> list[Event]:
+    def _take(self, in_hand: Mapping[str, int]) -> list[OutboxEvent]:
         room = IN_HAND - sum(in_hand.values())
         with self.database.reading() as session:
             if not room or not outbox.is_due(session):
@@ -149,7 +149,7 @@ class DeliverEvents:
         for problem, count in left.items():
             log.warning("%d events are left for a process that may deliver them: %s", count, problem)
 
-    def _deliver(self, event: Event) -> bool:
+    def _deliver(self, event: OutboxEvent) -> bool:
         """Tell one event and note what came of it; return whether it was delivered."""
         try:
             error = self._failure(event)
@@ -166,7 +166,7 @@ class DeliverEvents:
             return False
         return error is None
 
-    def _failure(self, event: Event) -> Exception | None:
+    def _failure(self, event: OutboxEvent) -> Exception | None:
         """Tell one event; return what went wrong, fit to be shown."""
         about = f"event {event.event_id} of submission {event.submission_id}"
         try:
@@ -182,7 +182,7 @@ class DeliverEvents:
         log.info("%s told, attempt %d", about, event.attempts)
         return None
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: OutboxEvent) -> None:
         match callback := callback_of(event.callback):
             case WebhookCallback():
                 self.webhook(self._payload(event), callback)
@@ -191,20 +191,20 @@ class DeliverEvents:
             case None:
                 raise InvalidSubmissionError("there is no callback")
 
-    def _payload(self, event: Event) -> Payload:
+    def _payload(self, event: OutboxEvent) -> Payload:
         with self.database.reading() as session:
             state = event.in_force or in_force.of(session, event.submission_id)
             data = _data(session, event)
             traceparent = submissions.traceparent(session, event.submission_id)
         made = payload(
-            Happening(event.event_id, event.kind, event.created_at, event.submission_id, state), data
+            EventFields(event.event_id, event.kind, event.created_at, event.submission_id, state), data
         )
         return made | ({TRACEPARENT: traceparent} if traceparent else {})
 
-    def _is_too_late(self, now: datetime, event: Event) -> bool:
+    def _is_too_late(self, now: datetime, event: OutboxEvent) -> bool:
         return now >= event.started_at + self.give_up_after
 
-    def _next(self, now: datetime, event: Event, error: Exception) -> datetime:
+    def _next(self, now: datetime, event: OutboxEvent, error: Exception) -> datetime:
         """Return when to try again; the last attempt is made when the time is over."""
         pause = PAUSES[min(event.attempts, len(PAUSES)) - 1] * self.chance()
         if isinstance(error, EventPostponedError):
@@ -212,7 +212,7 @@ class DeliverEvents:
         return min(now + pause, event.started_at + self.give_up_after)
 
 
-def _data(session: Session, event: Event) -> dict[str, Any]:
+def _data(session: Session, event: OutboxEvent) -> dict[str, Any]:
     if event.decision_id is None:
         refused = submissions.find(session, event.submission_id)
         if refused is None:

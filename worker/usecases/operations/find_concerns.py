@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from worker.domain.evaluation.wording import age, counted
-from worker.domain.operations.backlog import Waiting
+from worker.domain.operations.backlog import PendingCount
 from worker.domain.operations.queue_depth import QueueDepth
 from worker.domain.reviews.review import ReviewKind
 from worker.errors import ModerationError
@@ -81,7 +81,7 @@ def _of_work(records: Records, depth: QueueDepth | None) -> Iterator[Concern]:
             f"the oldest has been failing for {age(backlog.set_aside.seconds(backlog.at))}",
             "the workers' logs say why; they are published again as soon as that is mended",
         )
-    if quarantined := backlog.reviews.get(ReviewKind.QUARANTINE, Waiting()).count:
+    if quarantined := backlog.reviews.get(ReviewKind.QUARANTINE, PendingCount()).count:
         yield Concern(
             f"{counted(quarantined, 'picture')} in quarantine, since workers died of them",
             "moderate decisions --action review",
@@ -176,5 +176,5 @@ def _of_dropped_messages(dropped: DroppedSummary) -> Iterator[Concern]:
         )
 
 
-def _is_late(waiting: Waiting, now: datetime, patience: timedelta) -> bool:
+def _is_late(waiting: PendingCount, now: datetime, patience: timedelta) -> bool:
     return waiting.seconds(now) > patience.total_seconds()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final, NoReturn
 
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.observability.probes import Verdict
 
 log = logging.getLogger(__name__)
@@ -75,4 +75,4 @@ class LeaveWhenStuck:
 
     def looking(self) -> AbstractContextManager[None]:
         """Look now and again while the context lasts."""
-        return repeated(self, LOOK_SECONDS, name="looking whether this worker is stuck")
+        return run_periodically(self, LOOK_SECONDS, name="looking whether this worker is stuck")

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.store.accounts import desk_sessions, login_failures
 from worker.store.engine.database import Database
 from worker.store.notifications import outbox
@@ -55,7 +55,7 @@ class TidyUp:
 
     def running(self) -> AbstractContextManager[None]:
         """Tidy up every minute while the context lasts, in turn with other processes; log a failure."""
-        return repeated(self.take_turn, _EVERY_SECONDS, name="tidying up")
+        return run_periodically(self.take_turn, _EVERY_SECONDS, name="tidying up")
 
     def take_turn(self) -> None:
         """Delete what has expired, unless another process has begun to within the last minute."""

@@ -102,7 +102,7 @@ class ComparePolicies:
             for _ in map(counting.take, archive.stream(session, span, self.model_digest)):
                 progress(counting.seen, total)
             found = [flip for _, _, flip in sorted(counting.kept, key=lambda flip: flip[:2], reverse=True)]
-            told = archive.tell(session, [flip.submission_id for flip in found])
+            told = archive.find(session, [flip.submission_id for flip in found])
         explain = _Explain(old, old_vectors, new, new_vectors, self.encoder.scale)
         flips = (explain(flip, told[flip.submission_id]) for flip in found)
         return Comparison(

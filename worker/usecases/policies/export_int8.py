@@ -57,7 +57,7 @@ class _Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Compared:
     """A picture as the model sees it and as the copy does."""
 
     file: Path
@@ -127,13 +127,13 @@ class ExportInt8:
         copy: Encoder,
         pictures: Sequence[tuple[Path, PreparedPicture]],
         progress: Callable[[int, int], None],
-    ) -> Iterator[_Seen]:
+    ) -> Iterator[_Compared]:
         """Show the pictures to both, as many at a time as share a pass."""
         for start in range(0, len(pictures), self.batch_size):
             batch = pictures[start : start + self.batch_size]
             shown = [picture for _, picture in batch]
             precise, int8 = self._embed(self.encoder, shown), self._embed(copy, shown)
-            yield from map(_Seen, [file for file, _ in batch], precise, int8)
+            yield from map(_Compared, [file for file, _ in batch], precise, int8)
             progress(start + len(batch), len(pictures))
 
     def _embed(self, encoder: Encoder, pictures: Sequence[PreparedPicture]) -> list[EmbeddedPicture]:
@@ -146,14 +146,16 @@ class ExportInt8:
         facts = [picture.facts for picture in pictures]
         return [EmbeddedPicture(*one) for one in zip(facts, np.split(rounded, ends[:-1]), strict=True)]
 
-    def _drift(self, copy: Encoder, seen: Sequence[_Seen]) -> Drift:
+    def _drift(self, copy: Encoder, seen: Sequence[_Compared]) -> Drift:
         cosines = [float((one.precise.embedding * one.int8.embedding).sum(axis=1).min()) for one in seen]
         furthest = seen[int(np.argmin(cosines))].file
         tests = RunPolicyTests(JudgePicture(copy, self.decoder))
         policies = tuple(self._policy_drift(live, seen, tests) for live in self.policies)
         return Drift(cosines, str(furthest), policies)
 
-    def _policy_drift(self, live: LivePolicy, seen: Sequence[_Seen], tests: RunPolicyTests) -> PolicyDrift:
+    def _policy_drift(
+        self, live: LivePolicy, seen: Sequence[_Compared], tests: RunPolicyTests
+    ) -> PolicyDrift:
         judge = JudgePicture(self.encoder, self.decoder).judge
         judged = [
             DecisionFlip(str(s.file), judge(live, s.precise).decision, judge(live, s.int8).decision)

@@ -82,9 +82,9 @@ class HuntPhrase:
             for _ in map(ranking.take, archive.stream(session, span, self.model_digest)):
                 progress(ranking.seen, total)
             found = sorted(ranking.best.values(), key=lambda seen: seen.margin, reverse=True)
-            told = archive.tell(session, [seen.submission_id for seen in found])
+            told = archive.find(session, [seen.submission_id for seen in found])
 
-        def sighting(seen: "_Seen") -> Sighting:
+        def sighting(seen: "_Candidate") -> Sighting:
             (shown,) = score(asking, seen.vectors.astype(np.float32), vectors, self.encoder.scale, seen.views)
             return Sighting(
                 submission=told[seen.submission_id],
@@ -120,7 +120,7 @@ def _asking(phrase: str, policy: Policy) -> Policy:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _Candidate:
     sha256: str
     margin: float
     views: Views
@@ -141,7 +141,7 @@ class _Ranking:
     """
 
     def __init__(self, backtest: Backtest, top: int) -> None:
-        self.best: dict[str, _Seen] = {}
+        self.best: dict[str, _Candidate] = {}
         self.seen = self.looked_at = self.undecoded = self.of_other_models = 0
         self._backtest, self._top = backtest, top
         self._heap: list[tuple[float, str]] = []
@@ -168,7 +168,7 @@ class _Ranking:
                 return
             # A copy: a view would keep the whole chunk alive.
             vectors = chunk.vectors[end - chunk.views[n] : end].copy()
-            seen = _Seen(sha256, margin, chunk.views_of(n), vectors)
+            seen = _Candidate(sha256, margin, chunk.views_of(n), vectors)
             self.best[sha256] = seen
             heapq.heappush(self._heap, (margin, sha256))
             if len(self._heap) > self._top:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from worker.domain.moderation.decision import Decision
 from worker.domain.policies.policy import DEFAULT_QUEUE, Policy
 from worker.domain.policies.stored_policy import StoredPolicy
-from worker.domain.reviews.review import UNHURRIED, Place, order_of, place_in_queue
+from worker.domain.reviews.review import UNHURRIED, Routing, order_of, place_in_queue
 from worker.errors import InvalidPolicyError
 from worker.policy_files.stored import parse_stored
 from worker.store.decisions.decisions import RecordedDecision
@@ -21,11 +21,11 @@ def policy_behind(session: Session, decision: RecordedDecision) -> Policy | None
     return _parsed(StoredPolicy(text or "", decision.policy_digest), decision.policy)
 
 
-def place_again(session: Session, decision: RecordedDecision, now: datetime) -> Place:
+def place_again(session: Session, decision: RecordedDecision, now: datetime) -> Routing:
     """Return where another question about a decision waits: where the policy would put it now."""
     policy = policy_behind(session, decision)
     if policy is None:
-        return Place(DEFAULT_QUEUE, order_of(decision.severity, now + UNHURRIED), None)
+        return Routing(DEFAULT_QUEUE, order_of(decision.severity, now + UNHURRIED), None)
     decided = Decision(decision.action, decision.reason, decision.scores, decision.flagged, decision.severity)
     return place_in_queue(policy, decided, now)
 

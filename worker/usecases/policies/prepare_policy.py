@@ -12,7 +12,7 @@ from worker.domain.policies.policy import Policy
 from worker.encoder.phrases import encode_phrases, phrases_beyond_window
 from worker.encoder.protocol import Encoder
 from worker.policy_files.findings import Findings
-from worker.policy_files.yaml_text.problems import Problem, quote
+from worker.policy_files.yaml_text.problems import PolicyProblem, quote
 from worker.usecases.policies.read_phrases import find_unreadable
 from worker.usecases.policies.run_policy_tests import Outcome, RunPolicyTests
 
@@ -65,7 +65,7 @@ def embed_policy(encoder: Encoder, policy: Policy, file: Path, text: str) -> Phr
     return encode_phrases(encoder, list(policy.phrases()), policy.templates)
 
 
-def _warn(policy: Policy, file: Path, found: Sequence[Problem]) -> None:
+def _warn(policy: Policy, file: Path, found: Sequence[PolicyProblem]) -> None:
     """Log one line for a policy, however much there is to say."""
     if not found:
         return

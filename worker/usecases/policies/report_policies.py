@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.domain.policies.policy_state import PolicyState
 from worker.policy_files.library import LivePolicy, PolicyLibrary
 from worker.store.engine.column_types import utc_now
@@ -87,7 +87,7 @@ class PolicyReporter:
     def reporting(self) -> Iterator[None]:
         """Report while the context lasts; at its end, take this process off the list."""
         try:
-            with repeated(self.look, LOOK_SECONDS, name="reporting the policies in force"):
+            with run_periodically(self.look, LOOK_SECONDS, name="reporting the policies in force"):
                 yield
         finally:
             self._succeeds(self._report.withdraw)

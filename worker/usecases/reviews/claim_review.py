@@ -33,7 +33,7 @@ _GROUPED: Final = frozenset({ReviewKind.DECISION, ReviewKind.AUDIT})
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimedReviews:
     """What a person has in hand: one review, and the open ones alike, each with a token of its own."""
 
     review: Review
@@ -61,7 +61,7 @@ class ClaimReview:
         review_id: int | None = None,
         grouped: bool = True,
         while_holding: Collection[int] = (),
-    ) -> Claim | None:
+    ) -> ClaimedReviews | None:
         """Return the next review for `reviewer`, or None where there is none for them now.
 
         With `review_id` that one: UnknownReviewError where there is none, ReviewConflictError where somebody
@@ -72,8 +72,8 @@ class ClaimReview:
         """
         review, is_new = self._claim_one(reviewer, filters, review_id, while_holding)
         if review is None or not is_new or not grouped:
-            return Claim(review) if review else None
-        return Claim(review, self._claim_alike(reviewer, review))
+            return ClaimedReviews(review) if review else None
+        return ClaimedReviews(review, self._claim_alike(reviewer, review))
 
     def _claim_one(
         self,

@@ -9,7 +9,7 @@ from worker.domain.reviews.agreement import Agreement, Hits, agreement, hits
 from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
 from worker.store.reviews import review_statistics as store
-from worker.store.reviews.review_statistics import Backlog, DayCount, GoldenAnswer, LabelCount, Looks
+from worker.store.reviews.review_statistics import DayCount, GoldenAnswer, LabelCount, Looks, OpenByQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Statistics:
     #: In UTC.
     since: datetime
     #: By the names of the queues.
-    backlog: Sequence[Backlog]
+    backlog: Sequence[OpenByQueue]
     #: Oldest day first.
     throughput: Sequence[DayCount]
     #: By name.

@@ -19,7 +19,7 @@ DECISION_MADE: Final = "decision.made"
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class HistoryEntry:
     """One thing that happened."""
 
     #: In UTC.
@@ -38,7 +38,7 @@ class SubmissionHistory:
 
     database: Database
 
-    def __call__(self, submission_id: str, seen_by: Reviewer | None = None) -> list[Happening]:
+    def __call__(self, submission_id: str, seen_by: Reviewer | None = None) -> list[HistoryEntry]:
         """Return what happened, oldest first; [] where nothing is known of it.
 
         Nothing of golden items, which are hidden, but what the person did with one. To a person who may be
@@ -63,12 +63,12 @@ class SubmissionHistory:
             return review_claims.blind_since(session, submission_id, seen_by)
 
 
-def _done(session: Session, submission_id: str, seen_by: Reviewer | None) -> list[Happening]:
+def _done(session: Session, submission_id: str, seen_by: Reviewer | None) -> list[HistoryEntry]:
     entries = audit_log.of_submission(session, submission_id)
     hidden = review_claims.golden_reviews(session, submission_id)
     if seen_by is None:
         entries = [one for one in entries if one.review_id not in hidden]
-        return [Happening(one.at, one.actor, one.what, one.review_id, one.details) for one in entries]
+        return [HistoryEntry(one.at, one.actor, one.what, one.review_id, one.details) for one in entries]
     in_hand = review_claims.held_reviews(session, submission_id, seen_by.name)
     entries = [
         one
@@ -78,7 +78,7 @@ def _done(session: Session, submission_id: str, seen_by: Reviewer | None) -> lis
     if review_claims.is_to_be_asked_blindly(session, submission_id, seen_by):
         entries = [one for one in entries if one.actor == seen_by.name or one.what == APPEAL_OPENED]
     return [
-        Happening(one.at, one.actor, one.what, one.review_id, _without_blind_kind(one.details))
+        HistoryEntry(one.at, one.actor, one.what, one.review_id, _without_blind_kind(one.details))
         for one in entries
     ]
 
@@ -88,11 +88,11 @@ def _without_blind_kind(details: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in details.items() if name != "kind" or value not in blind}
 
 
-def _decision(decision: RecordedDecision) -> Happening:
+def _decision(decision: RecordedDecision) -> HistoryEntry:
     details = {
         "action": decision.action.value,
         "labels": list(decision.flagged),
         "reason": decision.reason,
         "decision": decision.id,
     }
-    return Happening(decision.created_at, decision.policy, DECISION_MADE, None, details)
+    return HistoryEntry(decision.created_at, decision.policy, DECISION_MADE, None, details)

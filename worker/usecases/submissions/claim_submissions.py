@@ -11,11 +11,11 @@ from threading import Lock
 from typing import Final
 
 from worker.concurrency.batching import in_a_line, in_halves
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.errors import UnavailableError
 from worker.store.engine.database import Database
 from worker.store.submissions import claims
-from worker.store.submissions.claims import POLICY_WAIT, Arrival, Claim, Release, Standing
+from worker.store.submissions.claims import POLICY_WAIT, Arrival, ClaimRelease, ClaimResult, ClaimStatus
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ MAX_HELD_SECONDS: Final = 15 * 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    claim: Claim
+    claim: ClaimResult
     since: float
 
 
@@ -36,8 +36,8 @@ class _Held:
 class _Pending:
     """A release that the ledger does not show yet."""
 
-    claim: Claim
-    how: Release
+    claim: ClaimResult
+    how: ClaimRelease
     #: It failed for a reason of its own, and is not tried before then.
     not_before: float = 0.0
 
@@ -67,7 +67,7 @@ class ClaimSubmissions:
         #: Nothing is released twice: the second release could end a claim that came after the first.
         self._flushing = Lock()
 
-    def __call__(self, arrivals: Sequence[Arrival], *, alone: bool = False) -> list[Claim]:
+    def __call__(self, arrivals: Sequence[Arrival], *, alone: bool = False) -> list[ClaimResult]:
         """Claim in one transaction and return how each stands; nothing is claimed if this raises.
 
         `alone`: this process has claimed nothing else.
@@ -85,7 +85,7 @@ class ClaimSubmissions:
                     policy_wait=self._policy_wait,
                 )
                 for one, claim in zip(arrivals, found, strict=True):
-                    if claim.standing is Standing.CLAIMED:
+                    if claim.status is ClaimStatus.CLAIMED:
                         taken[one.submission.id] = _Held(claim, self._clock())
                 # Before the commit, since another thread that waits for it must know whose they are.
                 with self._lock:
@@ -97,11 +97,11 @@ class ClaimSubmissions:
                 self._coming -= taken.keys()
         return found
 
-    def settled(self, submission_id: str, claim: Claim) -> None:
+    def settled(self, submission_id: str, claim: ClaimResult) -> None:
         """Forget what has its outcome."""
         self._forget({submission_id: claim})
 
-    def release(self, over: Mapping[str, Claim], how: Release) -> None:
+    def release(self, over: Mapping[str, ClaimResult], how: ClaimRelease) -> None:
         """End claims without an outcome; if the ledger cannot be written now, as soon as it can."""
         with self._lock:
             self._pending |= {name: _Pending(claim, how) for name, claim in over.items()}
@@ -127,7 +127,7 @@ class ClaimSubmissions:
 
     def renewing(self) -> AbstractContextManager[None]:
         """Renew while the context lasts."""
-        return repeated(self.renew, RENEW_SECONDS, name="renewing claims")
+        return run_periodically(self.renew, RENEW_SECONDS, name="renewing claims")
 
     @contextmanager
     def expecting(self, ids: Collection[str]) -> Iterator[None]:
@@ -145,7 +145,7 @@ class ClaimSubmissions:
         with self._lock:
             return any(submission_id in some for some in (self._coming, self._held, self._pending))
 
-    def _renew(self, held: Sequence[tuple[str, Claim]]) -> list[None]:
+    def _renew(self, held: Sequence[tuple[str, ClaimResult]]) -> list[None]:
         if held:
             with self._database.transaction() as session:
                 kept = claims.renew(session, self._process, [name for name, _ in held])
@@ -216,7 +216,7 @@ class ClaimSubmissions:
             )
         self._forget(late)
 
-    def _forget(self, over: Mapping[str, Claim]) -> None:
+    def _forget(self, over: Mapping[str, ClaimResult]) -> None:
         with self._lock:
             for name, claim in over.items():
                 # Unless it is in hand anew.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from worker.concurrency.batching import in_a_line, in_halves
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.domain.submissions.dropped_message import DroppedMessage, DropReason
 from worker.errors import ModerationError, UnavailableError
 from worker.store.engine.database import Database
@@ -40,7 +40,7 @@ class KeepDropped:
     def keeping(self) -> Iterator[None]:
         """Write down what is noted while the context lasts, the rest at its end."""
         try:
-            with repeated(self._write, _EVERY_SECONDS, name="keeping dropped messages"):
+            with run_periodically(self._write, _EVERY_SECONDS, name="keeping dropped messages"):
                 yield
         finally:
             try:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.store.engine.database import Database
 from worker.store.submissions import submissions
 from worker.store.submissions.submissions import PendingSubmission
@@ -38,7 +38,7 @@ class RepublishDue:
 
     def running(self) -> AbstractContextManager[None]:
         """Look now and again while the context lasts; a failure is only logged."""
-        return repeated(self, LOOK_SECONDS, name="publishing again what is not decided")
+        return run_periodically(self, LOOK_SECONDS, name="publishing again what is not decided")
 
     def _take(self) -> list[PendingSubmission]:
         # Most looks find nothing, and need no writer's turn to see that.

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from worker.client import Client
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
 from worker.store.submissions import submissions
@@ -47,7 +47,7 @@ class RepublishLost:
 
     def running(self) -> AbstractContextManager[None]:
         """Look now and again while the context lasts; a failure is only logged."""
-        return repeated(self, LOOK_SECONDS, name="looking for lost messages")
+        return run_periodically(self, LOOK_SECONDS, name="looking for lost messages")
 
     def _lost_before(self) -> datetime | None:
         """Return before when whatever was published, and not claimed, is lost; None if nothing can be."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.client import Client
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.store.engine.database import Database
 from worker.store.submissions import set_aside_messages
 
@@ -34,7 +34,7 @@ class RepublishSetAside:
 
     def running(self) -> AbstractContextManager[None]:
         """Look now and again while the context lasts; a failure is only logged."""
-        return repeated(self, LOOK_SECONDS, name="publishing what was set aside")
+        return run_periodically(self, LOOK_SECONDS, name="publishing what was set aside")
 
     def _publish(self) -> int:
         with self.database.reading() as session:

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter
 from worker.domain.accounts.api_key import Scope
 from worker.domain.policies.policy import Action
 from worker.domain.submissions.submission import MAX_REFERENCE_CHARACTERS, SUBMISSION_ID_PATTERN
-from worker.store.decisions.decision_search import Filters, Place, search
+from worker.store.decisions.decision_search import Cursor, Filters, search
 from worker.store.reviews import in_force
 from worker.web.api.access import Service, needs
 from worker.web.api.views import DecisionPage, listed_decision_view
@@ -74,15 +74,15 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     )
 
 
-def _cursor(place: Place) -> str:
+def _cursor(place: Cursor) -> str:
     parts = [place.at.isoformat(), place.decision_id, *([place.submission_id] if place.submission_id else [])]
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
-def _place(cursor: str, filters: Filters) -> Place:
+def _place(cursor: str, filters: Filters) -> Cursor:
     """Return the place that a cursor names; a list by reference has places of another form."""
     try:
-        place = Place(*_PLACE.validate_json(base64.urlsafe_b64decode(f"{cursor}===")))
+        place = Cursor(*_PLACE.validate_json(base64.urlsafe_b64decode(f"{cursor}===")))
     except ValueError:
         place = None
     if place is None or (place.submission_id is None) != (filters.reference is None):

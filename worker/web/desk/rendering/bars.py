@@ -10,7 +10,7 @@ WIDTH: Final = 240
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class EvidenceBar:
     """A bar."""
 
     evidence: LabelEvidence
@@ -22,14 +22,14 @@ class Bar:
     reached: str
 
 
-def bar(evidence: LabelEvidence) -> Bar:
+def bar(evidence: LabelEvidence) -> EvidenceBar:
     """Return the bar of one label."""
     score, label = evidence.score.score, evidence.label
     block = label.block if label else None
     reached = "quiet"
     if evidence.flagged:
         reached = "block" if block is not None and score >= block else "review"
-    return Bar(
+    return EvidenceBar(
         evidence,
         round(WIDTH * score, 1),
         round(WIDTH * label.review, 1) if label else None,

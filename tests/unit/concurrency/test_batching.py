@@ -3,7 +3,7 @@ from threading import Event
 
 import pytest
 
-from worker.concurrency.batching import Gatherer, in_halves
+from worker.concurrency.batching import Batcher, in_halves
 from worker.errors import DatabaseUnavailableError, TransactionGivenUpError, UnavailableError
 
 pytestmark = pytest.mark.timeout(20)
@@ -32,10 +32,10 @@ def work():
 
 @pytest.fixture
 def gather(work):
-    gatherer = Gatherer(work, most=4, name="doubling")
-    yield gatherer
+    batcher = Batcher(work, most=4, name="doubling")
+    yield batcher
     work.gate.set()
-    gatherer.close()
+    batcher.close()
 
 
 @pytest.fixture

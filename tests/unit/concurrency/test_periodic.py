@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from worker.concurrency.periodic import repeated
+from worker.concurrency.periodic import run_periodically
 from worker.errors import UnavailableError
 
 
@@ -19,7 +19,7 @@ def test_what_fails_is_done_again_and_each_failure_is_logged(failure, caplog):
             raise outcome
         enough.set()
 
-    with caplog.at_level(logging.WARNING), repeated(work, 0.01, name="counting sheep"):
+    with caplog.at_level(logging.WARNING), run_periodically(work, 0.01, name="counting sheep"):
         assert enough.wait(30)
     assert [record.getMessage().startswith("counting sheep") for record in caplog.records] == [True, True]
     assert str(failure) in caplog.text
@@ -32,7 +32,7 @@ def threads() -> list[str]:
 
 def test_it_ends_with_the_context_even_if_that_fails():
     def fail_beside_the_work():
-        with repeated(lambda: None, 60, name="counting sheep"):
+        with run_periodically(lambda: None, 60, name="counting sheep"):
             assert threads().count("counting sheep") == 1
             raise KeyError("the end")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from worker.domain.operations.backlog import Backlog, Waiting
+from worker.domain.operations.backlog import Backlog, PendingCount
 from worker.domain.operations.queue_depth import QueueDepth
 from worker.domain.reviews.review import ReviewKind
 from worker.observability.metrics import Metrics, PolicyReading, WebMetrics
@@ -51,7 +51,10 @@ def exported() -> dict[str, set[str]]:
         lambda: [PolicyReading("posts", "aaa", shadow=False, in_force_since=now, refused=True)]
     )
     metrics.follow_progress(Progress())
-    reviews, waiting_for = dict.fromkeys(ReviewKind, Waiting(1, now)), {"the media root": Waiting(1, now)}
+    reviews, waiting_for = (
+        dict.fromkeys(ReviewKind, PendingCount(1, now)),
+        {"the media root": PendingCount(1, now)},
+    )
     metrics.follow_backlog(lambda: Backlog(at=now, reviews=reviews, waiting_for=waiting_for))
     metrics.follow_sources(lambda: {"the media root": False})
     metrics.follow_queue(lambda: QueueDepth(1, 1))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.domain.operations.backlog import Backlog, Waiting
+from worker.domain.operations.backlog import Backlog, PendingCount
 from worker.domain.operations.queue_depth import QueueDepth
 from worker.domain.reviews.review import ReviewKind
 from worker.errors import DatabaseUnavailableError
@@ -102,9 +102,9 @@ def test_what_waits_is_told_and_a_database_that_is_away_is_told_too():
     answers = [
         Backlog(
             at=now,
-            undecided=Waiting(3, now - timedelta(days=1)),
+            undecided=PendingCount(3, now - timedelta(days=1)),
             given_up=2,
-            reviews={ReviewKind.QUARANTINE: Waiting(1, now), ReviewKind.AUDIT: Waiting()},
+            reviews={ReviewKind.QUARANTINE: PendingCount(1, now), ReviewKind.AUDIT: PendingCount()},
             workers=4,
         ),
         None,

@@ -4,7 +4,7 @@ from threading import Event, Semaphore
 import numpy as np
 import pytest
 
-from worker.encoder.batching_encoder import Batcher
+from worker.encoder.batching_encoder import BatchingEncoder
 from worker.errors import UnavailableError
 from worker.images.preprocessing import Preprocessing
 
@@ -52,7 +52,7 @@ def open_batcher():
     batchers = []
 
     def open_(encoder, batch_size=4, passes=1):
-        batchers.append(Batcher(encoder, batch_size, passes=passes))
+        batchers.append(BatchingEncoder(encoder, batch_size, passes=passes))
         return batchers[-1]
 
     yield open_
@@ -68,9 +68,9 @@ def callers():
 
 
 def wait_until_queued(batcher, calls):
-    gather = batcher._gather
+    gather = batcher._batcher
     with gather._changed:
-        assert gather._changed.wait_for(lambda: len(gather._waiting) == calls, timeout=10)
+        assert gather._changed.wait_for(lambda: len(gather._queue) == calls, timeout=10)
 
 
 def gather(batcher, encoder, callers, calls):
@@ -213,7 +213,7 @@ def test_closing_twice_is_closing(open_batcher):
     batcher.close()
     batcher.close()
 
-    assert not any(thread.is_alive() for thread in batcher._gather._threads)
+    assert not any(thread.is_alive() for thread in batcher._batcher._threads)
 
 
 def test_everything_else_is_the_encoders_own(open_batcher):
