@@ -51,24 +51,23 @@ def main(  # noqa: PLR0913, PLR0917 - the options of a command
         signal.signal(number, _leave)
     folder = keep or Path(tempfile.mkdtemp(prefix="faults-"))
     started = time.monotonic()
+    databases = [database] if database is not Databases.BOTH else [SQLITE, POSTGRESQL]
+    outcomes: list[Outcome] = []
     try:
-        outcomes = _run(
-            faults, [database] if database is not Databases.BOTH else [SQLITE, POSTGRESQL], folder, rounds
-        )
+        for name in databases:
+            outcomes += _run(faults, name, folder, rounds)
+            if json:
+                # After each database: a run takes an hour, and may be stopped.
+                json.write_text(as_json(outcomes, time.monotonic() - started), encoding="utf-8")
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
     show(outcomes)
-    if json:
-        json.write_text(as_json(outcomes, time.monotonic() - started), encoding="utf-8")
     raise typer.Exit(any(one.is_failure for one in outcomes))
 
 
-def _run(
-    faults: Sequence[Fault], databases: Sequence[str], folder: Path, rounds: int | None
-) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    total = sum(database in one.databases for one in faults for database in databases)
+def _run(faults: Sequence[Fault], database: str, folder: Path, rounds: int | None) -> list[Outcome]:
+    total = sum(database in one.databases for one in faults)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=total)
@@ -81,9 +80,7 @@ def _run(
         def tell(what: str) -> None:
             progress.update(bar, description=what)
 
-        for database in databases:
-            outcomes += run_on(database, faults, folder, rounds=rounds, tell=tell, done=done)
-    return outcomes
+        return run_on(database, faults, folder, rounds=rounds, tell=tell, done=done)
 
 
 def _leave(*_: object) -> NoReturn:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import redis
 from support.deployment import wait_for
-from support.postgres import NOBODY, PostgresServer, _programs
+from support.postgres import NOBODY, PostgresServer, open_folder, programs_in
 
 from worker.demo.redis_server import _executable, _free_port
 
@@ -128,17 +128,13 @@ def redis_server(folder: Path) -> Iterator[Redis]:
 @contextmanager
 def postgres_server(disk: Path) -> Iterator[Postgres]:
     """Run a PostgreSQL whose data are on `disk`."""
-    # Not pytest's folder: its path can be longer than a socket's name may be.
-    programs = Path(tempfile.mkdtemp(prefix="postgres-"))
-    try:
-        server = Postgres(_programs(programs), disk / "data")
+    with open_folder(None) as programs:
+        server = Postgres(programs_in(programs), disk / "data")
         server.start()
         try:
             yield server
         finally:
             server.end(signal.SIGINT)
-    finally:
-        shutil.rmtree(programs)
 
 
 @dataclass(frozen=True)

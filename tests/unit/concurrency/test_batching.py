@@ -50,9 +50,9 @@ def while_busy(gather, work, threads, *calls):
     work.entered.wait()
     futures = []
     for items in calls:
-        waiting = len(gather._waiting)
+        waiting = len(gather._queue)
         futures.append(threads.submit(gather, items))
-        while len(gather._waiting) < waiting + len(items):
+        while len(gather._queue) < waiting + len(items):
             Event().wait(0.01)
     work.gate.set()
     assert first.result() == [2]
@@ -83,7 +83,7 @@ def test_a_failure_meets_only_its_own_caller(gather, work, threads, caplog):
     assert (good.result(), fine.result()) == ([4], [6])
     with pytest.raises(ValueError, match="poison"):
         bad.result()
-    assert "doubling: 3 together failed, and are tried in halves: ValueError: poison" in caplog.text
+    assert "doubling: a batch of 3 failed and is retried in halves: ValueError: poison" in caplog.text
 
 
 def test_what_is_away_is_so_for_all_and_is_not_asked_again(gather, work, threads):
@@ -146,7 +146,7 @@ def test_the_log_of_halves_shows_no_statement_and_no_values(caplog):
 
     in_halves(refuse, [1, 2], "claiming")
     assert (
-        "claiming: 2 together failed, and are tried in halves: ValueError: index is corrupted" in caplog.text
+        "claiming: a batch of 2 failed and is retried in halves: ValueError: index is corrupted" in caplog.text
     )
     assert "5ec7e7" not in caplog.text
 
@@ -155,7 +155,7 @@ def test_closing_turns_away_who_waits_and_who_comes(gather, work, threads):
     under_way = threads.submit(gather, [1])
     work.entered.wait()
     waiting = threads.submit(gather, [2])
-    while not gather._waiting:
+    while not gather._queue:
         Event().wait(0.01)
     closing = threads.submit(gather.close)
     with pytest.raises(UnavailableError, match="doubling is being shut down"):

@@ -80,7 +80,7 @@ def test_exclusive_is_exclusive(lock, pool):
         pass
 
 
-def test_who_waits_waiting_exclusive_goes_before_newcomers(lock, pool):
+def test_a_waiting_exclusive_holder_goes_first(lock, pool):
     first = Visit(pool, lock.shared)
     assert first.inside.wait(PATIENCE)
     alone = Visit(pool, lock.exclusive)

@@ -16,7 +16,7 @@ from worker.domain.reviews.review import ReviewKind
 from worker.observability.metrics import Metrics, PolicyReading, WebMetrics
 from worker.observability.progress import Progress
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = Path(__file__).parents[3] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "moderation.json").read_text(encoding="utf-8"))
 RULES = [
     rule

@@ -35,7 +35,7 @@ def test_nothing_to_do_is_well_however_long(worker):
 
 
 def test_a_job_that_does_not_end_is_named(worker):
-    with worker.observability.progress.job("upload-7"):
+    with worker.progress.job("upload-7"):
         worker.pass_time(180)
         assert worker.check()[1]["status"] == "working"
         worker.pass_time(10)
@@ -57,7 +57,7 @@ def test_an_idle_worker_that_takes_nothing_from_a_full_queue_is_stuck(worker):
     well, said = worker.check()
     assert not well
     assert said["reason"] == "5 messages are on the queue, and this idle worker has taken none for 60 s"
-    with worker.observability.progress.job("upload-8"):
+    with worker.progress.job("upload-8"):
         assert worker.check()[0]
     assert worker.check()[0]
 
@@ -77,16 +77,16 @@ def test_a_worker_that_took_something_between_two_looks_is_well(worker):
     worker.depth = QueueDepth(5, 0)
     for _ in range(20):
         worker.pass_time(10)
-        with worker.observability.progress.job("upload-9"):
+        with worker.progress.job("upload-9"):
             pass
         assert worker.check()[0]
 
 
 def test_the_oldest_of_many_counts(worker):
-    with worker.observability.progress.job("first"):
+    with worker.progress.job("first"):
         worker.now = 5.0
-        with worker.observability.progress.job("second"):
+        with worker.progress.job("second"):
             worker.now = 7.0
-            standing = worker.observability.progress.snapshot()
+            standing = worker.progress.snapshot()
     assert (standing.in_flight, standing.oldest, standing.oldest_seconds) == (2, "first", 7.0)
-    assert worker.observability.progress.snapshot().in_flight == 0
+    assert worker.progress.snapshot().in_flight == 0

@@ -68,7 +68,7 @@ def _words(name: str) -> str:
 
 
 _TEMPLATES: Final = Environment(
-    loader=PackageLoader("worker.web.desk"),
+    loader=PackageLoader("worker.web.desk.rendering"),
     # By hand or by the file's name would be one mistake away from a script in somebody's page.
     autoescape=True,
     undefined=StrictUndefined,
