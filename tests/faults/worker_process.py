@@ -46,10 +46,14 @@ def wrap() -> None:
     # The platform of the tests is on loopback.
     parts.AddressGuard = telling.AddressGuard = functools.partial(AddressGuard, **ANYWHERE)
     parts.DecoderPool = functools.partial(DecoderPool, child_module="support.poisoned_child")
-    _wrap(ModerateImage, "_judge", before=lambda submission, *_: _strike("die-judging", submission))
-    _wrap(ModerateImage, "_judge", before=lambda submission, *_: _sleep(submission))
+    _wrap(ModerateImage, "_fetch_and_judge", before=lambda submission, *_: _strike("die-judging", submission))
+    _wrap(ModerateImage, "_fetch_and_judge", before=lambda submission, *_: _sleep(submission))
     _wrap(RecordDecisions, "_follow_up", after=_strike_before_commit)
-    _wrap(ModerateImage, "_record", after=lambda submission, *_: _strike("die-after-commit", submission))
+    _wrap(
+        ModerateImage,
+        "_record_decision",
+        after=lambda submission, *_: _strike("die-after-commit", submission),
+    )
     _wrap(TransformersEncoder, "encode_images", before=_run_out_of_memory)
 
 
