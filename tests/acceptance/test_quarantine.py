@@ -60,5 +60,5 @@ def test_a_worker_that_hangs_leaves_and_the_next_one_does_its_work(tmp_path, red
     assert hanging.reason == "not judged, it is in quarantine: 3 workers died while they had it"
     assert all(decision.scores for decision in found.values())
     said = log.read_text()
-    assert said.count("this worker leaves, since it has been stuck for") == 3
-    assert "submission upload-2 has been in hand for" in said
+    assert said.count("this worker exits, since it has been stuck for") == 3
+    assert "submission upload-2 has been in flight for" in said
