@@ -114,7 +114,7 @@ def _log_by_settings(app: ModerationApp) -> Callable[..., None]:
     def set_up(loglevel: int | str | None = None, logfile: str | None = None, **_: Any) -> None:
         begin_logs()
         settings = _or_exit(lambda: app.settings)
-        # Celery's own default is no choice of an operator who set MODERATION_LOG_LEVEL.
+        # Celery's default level must not override an operator's MODERATION_LOG_LEVEL.
         level = None if "log_level" in settings.model_fields_set else loglevel or logging.WARNING
         set_up_logs(settings, level, logfile)
         if not logging.getLogger().isEnabledFor(logging.DEBUG):
