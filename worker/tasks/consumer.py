@@ -81,5 +81,5 @@ class CarefulConsumer(Consumer):
 def _pause_after(error: Exception) -> None:
     """Wait after an error reply, so that reconnecting does not become a storm."""
     if isinstance(error, ResponseError):
-        log.warning("waiting: the broker refuses: %s", error)
+        log.warning("waiting: the broker returned an error: %s", error)
         time.sleep(_PAUSE_SECONDS)

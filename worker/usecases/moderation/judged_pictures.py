@@ -70,7 +70,7 @@ class ReadJudgedPicture:
         with self.database.reading() as session:
             found = review_sources.find(session, submission_id, decision_id)
         if found is None:
-            raise SourceMissingError("no decision on this picture is on record")
+            raise SourceMissingError("no decision on this picture is recorded")
         return found
 
     def _note_changed(self, recorded: ReviewSource, found: str) -> None:

@@ -19,7 +19,7 @@ class RetireGoldenItem:
         with self.database.transaction() as session:
             if not golden_items.retire(session, item):
                 raise UnknownReviewError(
-                    f"no golden item {item} is asked", hint="moderate review golden list shows them"
+                    f"there is no golden item {item} in use", hint="moderate review golden list shows them"
                 )
             reviews.withdraw(session, golden_items.open_questions(session, item))
             audit_log.note(session, reviewer.name, audit_log.GOLDEN_RETIRED, golden=item)

@@ -73,7 +73,7 @@ def _actions(looks: Looks) -> tuple[Action, Action]:
 def _agreement_by_label(looks: Sequence[Looks]) -> Iterator[tuple[str, Agreement]]:
     """Yield each label that a reviewer named, and how far reviewers agree on which pictures it applies to.
 
-    Only pictures count whose policy had the label named at least once.
+    Only pictures count under whose policy the label was named at least once.
     """
     named = [(one.policy, one.first.labels | one.second.labels) for one in looks]
     for label, policies in _by_label(named):

@@ -151,7 +151,7 @@ def _require_seen(reviewer: Reviewer, answered: _Answered) -> None:
             hint="block it, or escalate it to a lead",
         )
     if not answered.answer.reason.strip():
-        raise InvalidVerdictError(f"{problem}: to allow it needs a reason", hint="say why in a sentence")
+        raise InvalidVerdictError(f"{problem}: allowing it needs a reason", hint="say why in a sentence")
 
 
 def _earlier_result(

@@ -49,7 +49,7 @@ class ShownPicture:
     """A rendered picture."""
 
     data: bytes = field(repr=False)
-    #: SAME, or NOT_JUDGED if no bytes are on record to compare with.
+    #: SAME, or NOT_JUDGED if no digest is recorded to compare with.
     state: PictureState
 
 
