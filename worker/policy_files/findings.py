@@ -84,7 +84,7 @@ class _Nodes:
         return read_document(self._text, Problems("")) or Document(None, {}, {})
 
     def of(self, at: Location, phrase: str) -> Node | None:
-        """Return the node of a list item, a key, or a value without a key; None if there is none."""
+        """Return the node of a list item, a key, or a value without a key, or None."""
         place = self._places_in(at).get(phrase, at) if phrase else at
         return self._document.keys.get(place) or self._document.values.get(place)
 

@@ -33,7 +33,7 @@ RETRY_SECONDS: Final = 10.0
 #: Returns a policy's vectors, given the policy, its file and the file's text; raises InvalidPolicyError to
 #: refuse it.
 Prepare = Callable[[Policy, Path, str], PhraseVectors]
-#: Returns the latest good version of the policy of this name, or None if none is known.
+#: Returns the latest good version of the policy of this name, or None if it is not known.
 LastGood = Callable[[str], StoredPolicy | None]
 
 
@@ -77,7 +77,7 @@ class PolicyLibrary:
     def __init__(
         self, folder: Path, prepare: Prepare, last_good: LastGood = none_known, *, default: str = ""
     ) -> None:
-        """Use `folder`; `default` names the policy for submissions that name none: it must be no shadow."""
+        """Use `folder`; `default` is the policy of submissions that name none, and must not be a shadow."""
         self._folder = folder
         self._prepare = prepare
         self._last_good = last_good
@@ -121,7 +121,7 @@ class PolicyLibrary:
         )
 
     def current(self, name: str) -> LivePolicy:
-        """Return the version in force; UnknownPolicyError if there is none, or if it is a shadow."""
+        """Return the version in force; UnknownPolicyError if it does not exist or is a shadow."""
         live = self._live.get(name)
         if live is None:
             raise UnknownPolicyError(
@@ -145,9 +145,9 @@ class PolicyLibrary:
         """
         self._warn_of_strays()
         refused: dict[Path, PermanentError] = {}
-        taken = self._prepared_all(self._read_all(refused), refused)
+        prepared = self._prepared_all(self._read_all(refused), refused)
         recovered = (self._recovered(file) for file in refused)
-        self._live = {live.policy.name: live for live in [*recovered, *taken] if live}
+        self._live = {live.policy.name: live for live in [*recovered, *prepared] if live}
         if any(self._is_needed(file) and file.stem not in self._live for file in refused):
             self._live = {}
             errors = list(refused.values())

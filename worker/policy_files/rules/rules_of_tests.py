@@ -101,7 +101,7 @@ def _why_missing(picture: str, folder: Path) -> Explanation | None:
         # A name longer than a file name may be, or a symlink to itself.
         return (
             f"the picture {quote(picture)} cannot be read",
-            "give the file a short name, and no link to itself",
+            "give it a short name, and make it no link to itself",
         )
 
 

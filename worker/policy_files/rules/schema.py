@@ -215,7 +215,7 @@ class PolicyEntry(_Entry):
         list(DEFAULT_TEMPLATES),
         min_length=1,
         max_length=MAX_TEMPLATES,
-        description="Sentences that each phrase stands in, at {}; they say what kind of pictures these are.",
+        description="Sentences that each phrase is put into, at {}; they name the kind of picture.",
     )
     background: list[Phrase] = Field(
         min_length=1,
@@ -238,8 +238,8 @@ class PolicyEntry(_Entry):
     )
     on_partly_seen: ActionWord = Field(
         Action.REVIEW,
-        description="What happens at least to a picture of which less than half was looked at, as of a long "
-        "slide show: allow, review or block.",
+        description="What happens at least to a picture of which less than half was looked at, such as a "
+        "long slide show: allow, review or block.",
     )
     limits: LimitsEntry = Field(
         default_factory=LimitsEntry, description="How much may happen without a person."

@@ -26,7 +26,7 @@ _ODD_SPACE: Final = re.compile(f"[{ODD_SPACES}]")
 
 
 def first_invisible(text: str) -> int | None:
-    """Return the position of the first invisible character of `text`; None if there is none."""
+    """Return the position of the first invisible character of `text`, or None."""
     if not any(map(_is_invisible, text)):
         return None
     in_emoji = emoji_positions(text)

@@ -16,7 +16,7 @@ _MEASURE: Final = re.compile("\\d[\"'\u2032\u2033]$")
 
 
 def quotes_around(phrase: str) -> str:
-    """Return the quotes at both ends of a phrase, or the one at one end; empty if there are none."""
+    """Return the quotes at both ends of a phrase, or the one at one end, or ""."""
     phrase = phrase.rstrip(_PUNCTUATION)
     first, inner, last = phrase[:1], phrase[1:-1], phrase[-1:]
     if not inner:

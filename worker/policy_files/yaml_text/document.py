@@ -71,7 +71,7 @@ def as_mapping(data: Any) -> Mapping[str, Any]:
 
 
 def is_blank(node: Node) -> bool:
-    """Whether a value is missing."""
+    """Whether a value is left blank."""
     return isinstance(node, ScalarNode) and not node.value and node.style is None
 
 

@@ -53,7 +53,7 @@ def _what_else(path: Path) -> str:
 
 
 def file_of(folder: Path, name: str) -> Path:
-    """Return the file of the policy called `name`; UsageError if there is none."""
+    """Return the file of the policy called `name`; UsageError if it does not exist."""
     files = {file.stem: file for file in policy_files(folder)}
     if name not in files:
         close = get_close_matches(name, files, n=1)
@@ -66,7 +66,7 @@ def file_of(folder: Path, name: str) -> Path:
 
 
 def twin_problem(file: Path) -> str:
-    """Return the problem of x.yml beside x.yaml, which would have one name; empty if there is no twin."""
+    """Return the problem of x.yml beside x.yaml, which name one policy; empty if there is no twin."""
     twin = file.with_suffix(SUFFIXES[0])
     if file == twin or file.suffix not in SUFFIXES or not twin.is_file():
         return ""

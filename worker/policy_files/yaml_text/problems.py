@@ -31,7 +31,7 @@ class Mark(Protocol):
 
 
 class Position(NamedTuple):
-    """A mark without PyYAML."""
+    """A mark as a plain tuple."""
 
     line: int
     column: int

@@ -74,12 +74,12 @@ def explain_odd_space(character: str) -> tuple[str, str]:
 
 
 def _explain_marked(error: MarkedYAMLError, text: str, problems: Problems) -> None:
-    reported = f"{error.problem or ''} {error.context or ''}"
+    reason = f"{error.problem or ''} {error.context or ''}"
     # If something is never closed, point at its beginning.
-    unclosed = "unexpected end of stream" in reported
+    unclosed = "unexpected end of stream" in reason
     mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
     if mark is None:
-        problems.add_for_file(f"this is not YAML: {reported.strip()}", _QUOTES)
+        problems.add_for_file(f"this is not YAML: {reason.strip()}", _QUOTES)
     elif tab := _leading_tab(text, mark):
         problems.add(
             tab, "a tab at the start of the line", "YAML is indented with spaces: replace the tab with spaces"
@@ -88,12 +88,12 @@ def _explain_marked(error: MarkedYAMLError, text: str, problems: Problems) -> No
         problems.add(mark, *explain_odd_space(character))
     elif bullet := _bullet(split_lines(text), error):
         problems.add(bullet, *_EXPLAINED_BULLET)
-    elif "mapping values are not allowed" in reported:
+    elif "mapping values are not allowed" in reason:
         problems.add(mark, *_explain_colon(split_lines(text)[mark.line][: mark.column]))
     else:
-        unknown = (f"this is not YAML: {reported.strip()}", _QUOTES)
+        unknown = (f"this is not YAML: {reason.strip()}", _QUOTES)
         problems.add(
-            mark, *next((known for words, known in _EXPLANATIONS.items() if words in reported), unknown)
+            mark, *next((known for words, known in _EXPLANATIONS.items() if words in reason), unknown)
         )
 
 
@@ -103,7 +103,7 @@ def _character_at(text: str, mark: Mark) -> str:
 
 
 def _bullet(lines: Sequence[str], error: MarkedYAMLError) -> Position | None:
-    """Return the place of a bullet at the start of the failing line; None if there is none."""
+    """Return the place of a bullet at the start of the failing line, or None."""
     for mark in (error.context_mark, error.problem_mark):
         line = lines[mark.line] if mark and mark.line < len(lines) else ""
         if mark and not line.lstrip().startswith("- ") and bullet_of(line):
@@ -119,7 +119,7 @@ def _explain_colon(before: str) -> tuple[str, str]:
 
 
 def _leading_tab(text: str, mark: Mark) -> Position | None:
-    """Return the place of a tab in the indentation of the line of `mark`; None if there is none."""
+    """Return the place of a tab in the indentation of the line of `mark`, or None."""
     lines = split_lines(text)
     indentation = re.match(r" *\t", lines[mark.line]) if mark.line < len(lines) else None
     return Position(mark.line, indentation.end() - 1) if indentation else None

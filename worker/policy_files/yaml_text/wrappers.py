@@ -27,7 +27,7 @@ _SEPARATORS: Final = re.compile("[;|\uff1b\uff0c\u3001\u060c\u061b]")
 
 
 def wrapper_of(written: str) -> Hint | None:
-    """Return a message and a hint about the markup in a phrase as it is written; None if there is none."""
+    """Return a message and a hint about the markup in a phrase as it is written, or None."""
     if entity := _entity(written):
         return entity
     if tag := _TAG.search(written):
@@ -45,7 +45,7 @@ def wrapper_of(written: str) -> Hint | None:
 
 
 def bullet_of(text: str) -> str:
-    """Return the bullet that a text begins with, other than YAML's; empty if there is none."""
+    """Return the bullet that a text begins with, other than YAML's, or ""."""
     found = _BULLET.match(text)
     return found[0].strip() if found else ""
 
