@@ -31,7 +31,7 @@ def parse_policy(
 ) -> Policy:
     """Return the policy that `text` describes; `file` is its path, whose stem must be the policy's name.
 
-    The pictures of its tests must be in `folder`; if it is None, they are not checked. If the text
+    The pictures of its tests must be in `folder`; without a folder, they are not checked. If the text
     `was_in_force`, rules that were added later do not apply, and its phrases are single-spaced but not in
     NFKC; `stored.py` decides this for each text of the database. Raises InvalidPolicyError, whose message
     lists every problem with line, column and hint.

@@ -19,7 +19,7 @@ _MAX_NAMED: Final = 12
 
 
 def check_tests(document: Document, folder: Path | None, problems: Problems) -> None:
-    """Report every rule that a test breaks; pictures must be in `folder`, unless it is None."""
+    """Report every rule that a test breaks; pictures must be in `folder`, if it is given."""
     labels = as_mapping(as_mapping(document.data).get("labels"))
     check = _Check(document, folder, labels, problems)
     tests = as_mapping(document.data).get("tests")
