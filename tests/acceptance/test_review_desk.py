@@ -295,7 +295,9 @@ def test_a_reason_is_demanded_where_the_policy_demands_one(rows, sign_in):
     take_next(page)
     page.keyboard.press("3")
     page.keyboard.press("b")
-    expect(page.get_by_role("alert").first).to_contain_text("wants a reason for every verdict about nudity")
+    expect(page.get_by_role("alert").first).to_contain_text(
+        "requires a reason for every verdict about nudity"
+    )
     expect(page.get_by_role("checkbox", name="nudity")).to_be_checked()
     page.keyboard.press("r")
     page.keyboard.type("topless")

@@ -187,7 +187,7 @@ def test_what_is_skipped_comes_last_for_this_person_alone(desk):
     desk.decide(weapons=0.8)
     desk.decide(alcohol=0.8)
     first = desk.claim(ADA).review
-    with pytest.raises(InvalidVerdictError, match="for a reason"):
+    with pytest.raises(InvalidVerdictError, match="without a reason"):
         desk.skip(ADA, [first.token], " ")
     desk.skip(ADA, [first.token], "I know the person")
     assert claimed(desk.claim(ADA)) == "upload-2"

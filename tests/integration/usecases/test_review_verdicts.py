@@ -103,7 +103,7 @@ def test_nobody_is_told_where_nobody_wants_to_hear(desk):
     ("scores", "answer", "words"),
     [
         ({"weapons": 0.8}, Answer(Action.ALLOW, frozenset({"guns"})), "has no label 'guns'"),
-        ({"gore": 0.8}, Answer(Action.ALLOW), "wants a reason for every verdict about gore"),
+        ({"gore": 0.8}, Answer(Action.ALLOW), "requires a reason for every verdict about gore"),
         ({"weapons": 0.8}, Answer(Action.BLOCK, frozenset({"gore"})), "about gore"),
     ],
 )
