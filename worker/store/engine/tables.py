@@ -113,7 +113,7 @@ class SubmissionRow(Row):
     reference: Mapped[str]
     #: Undecided: the requested policy, None for the workers' default. Refused before one was found: None.
     policy: Mapped[str | None]
-    #: Undecided: the digest that the producer sent. Decided: None if the bytes were not judged.
+    #: Undecided: as the producer sent it. Decided: None if the bytes were unavailable or not judged.
     sha256: Mapped[str | None]
     #: Where the picture is, as in the message; None if it came inside the message.
     source: Mapped[dict[str, Any] | None] = mapped_column(Names)
