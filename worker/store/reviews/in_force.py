@@ -16,7 +16,7 @@ from worker.store.reviews.verdicts import in_force
 
 
 def lock(session: Session, ids: Collection[str]) -> None:
-    """Lock submissions, in a fixed order: until the transaction ends no other changes what is in force."""
+    """Lock submissions in a fixed order: no other transaction changes what is in force until this ends."""
     locked = select(SubmissionRow.id).where(SubmissionRow.id.in_(ids)).order_by(in_order(session))
     session.execute(locked.with_for_update(key_share=True)).all()
 

@@ -187,7 +187,10 @@ def to_inherit(session: Session, pictures: Collection[Judged]) -> dict[Judged, R
 
 
 def lock(session: Session, verdict_ids: Iterable[int], *, shared: bool = False) -> None:
-    """Lock verdicts until the transaction ends: no other can inherit or, if `shared`, reverse them."""
+    """Lock verdicts until the transaction ends, so that no other can inherit or reverse them.
+
+    `shared`: others can inherit them, but not reverse them.
+    """
     ordered = select(VerdictRow.id).where(VerdictRow.id.in_(list(verdict_ids))).order_by(VerdictRow.id)
     session.execute(ordered.with_for_update(read=shared)).all()
 
