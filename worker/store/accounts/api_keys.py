@@ -38,7 +38,7 @@ def add(session: Session, new: NewApiKey) -> None:
 
 
 def find(session: Session, key_id: str) -> RecordedKey | None:
-    """Return the key with this id, revoked or not; None if there is none."""
+    """Return the key with this id, revoked or not, if it exists."""
     row = session.get(ApiKeyRow, key_id)
     return _recorded(row) if row else None
 

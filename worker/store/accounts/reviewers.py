@@ -44,7 +44,7 @@ def add(session: Session, reviewer: Reviewer, password_hash: str | None) -> bool
 
 
 def find(session: Session, name: str) -> Account | None:
-    """Return an account, disabled or not; None if there is none."""
+    """Return an account, disabled or not, if it exists."""
     row = session.get(ReviewerRow, name)
     return account_of(row) if row else None
 

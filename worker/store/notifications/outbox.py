@@ -92,7 +92,7 @@ class Lag:
     """How far delivery lags behind; counts stop at `MOST`."""
 
     pending: int
-    #: The age of the oldest pending event; zero if there is none.
+    #: The age of the oldest pending event; zero without pending events.
     oldest: timedelta
     given_up: int
 
@@ -131,7 +131,7 @@ def take(  # noqa: PLR0913 - an argument for each limit, all by name
     for _ in range(MAX_PAGES):
         room = limit - len(taken)
         full = [receiver for receiver, count in busy.items() if count >= at_once]
-        # The first query reads only as many rows as there is room for; later ones, after skips, read pages.
+        # The first query reads only the rows there is room for; later ones, after skips, read whole pages.
         rows = _lock_due(session, now, full, room if last is None else PAGE, last)
         for row in rows:
             if len(taken) < limit and busy[row.receiver] < at_once and permits(row.callback):

@@ -63,7 +63,7 @@ def next_for(session: Session, claimant: Claimant, filters: ReviewFilters, now: 
 
 
 def golden_for(session: Session, claimant: Claimant, filters: ReviewFilters) -> GoldenItemRow | None:
-    """Return a random golden item that this person has never seen; None if there is none."""
+    """Return a random golden item that this person has never seen, if one is left."""
     name = claimant.reviewer.name
     asked = exists().where(ReviewRow.golden_id == GoldenItemRow.id, ReviewRow.meant_for == name)
     seen = exists().where(VerdictRow.submission_id == DecisionRow.submission_id, VerdictRow.reviewer == name)
@@ -147,7 +147,10 @@ def free_among(session: Session, claimant: Claimant, review_ids: Collection[int]
 def neighbours(
     session: Session, claimant: Claimant, review: Review, now: datetime, limit: int
 ) -> list[tuple[int, str, int]]:
-    """Return the most urgent free reviews of the same queue: id, digest of the bytes, and severity."""
+    """Return the most urgent free reviews that are comparable with one: id, bytes' digest, and severity.
+
+    They have the same queue, policy version and model.
+    """
     kinds = [ReviewKind.DECISION.value, ReviewKind.AUDIT.value]
     query = (
         select(ReviewRow.id, DecisionRow.sha256, DecisionRow.severity)

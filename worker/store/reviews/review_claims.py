@@ -27,7 +27,7 @@ def renew(session: Session, review_ids: Collection[int], until: datetime) -> Non
 
 
 def release(session: Session, review_ids: Collection[int], **values: object) -> None:
-    """Release reviews, whoever holds them, and write `values` as well."""
+    """Release reviews from any holder, and write `values` as well."""
     _update(session, review_ids, claimed_by=None, claimed_until=None, **values)
 
 

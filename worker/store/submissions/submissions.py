@@ -372,7 +372,7 @@ def refused(session: Session, limit: int) -> list[tuple[str, str]]:
 
 
 def named(session: Session, name: str) -> str | None:
-    """Return the id of the submission with this id, else with this reference; None if there is none.
+    """Return the id of the submission with this id, else with this reference; None if neither exists.
 
     UsageError if several have the reference; it names the newest of them.
     """
