@@ -218,7 +218,7 @@ def test_two_browsers_and_one_item(rows, sign_in):
     expect(bob.locator("#verdict-form")).to_be_visible()
     # Coming back to the page tells what happened meanwhile.
     ada.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    expect(ada.locator("#lost")).to_contain_text("in the hands of bob")
+    expect(ada.locator("#lost")).to_contain_text("claimed by bob")
     bob.keyboard.press("a")
     expect(bob.get_by_role("heading", name="Queue")).to_be_visible()
     ada.keyboard.press("b")
