@@ -67,8 +67,8 @@ def test_what_is_in_hand_is_renewed_until_it_is_settled(database, ada, eve):
         let_run_out(database)
         ada.renew()
         assert row(database).claimed_until > utc_now()
-        assert take(eve).status is ClaimStatus.IN_HAND
-        assert take(ada).status is ClaimStatus.IN_HAND
+        assert take(eve).status is ClaimStatus.IN_FLIGHT
+        assert take(ada).status is ClaimStatus.IN_FLIGHT
     ada.settled(WHAT.id, claim)
     let_run_out(database)
     ada.renew()
@@ -87,7 +87,7 @@ def test_what_several_messages_bring_is_claimed_in_four_statements(database, ada
 
     assert len(seen) == 4
     standings = [claim.status for claim in found]
-    assert standings == [ClaimStatus.IN_HAND] + [ClaimStatus.CLAIMED] * (messages * each - 1)
+    assert standings == [ClaimStatus.IN_FLIGHT] + [ClaimStatus.CLAIMED] * (messages * each - 1)
 
 
 def test_a_process_that_stood_still_three_times_has_crashed_never(database, ada, eve):

@@ -56,7 +56,7 @@ _RETRY_LATER: Final = ClaimRelease(counts=True, pause=timedelta(minutes=1))
 #: Log level and wording for a submission that is not judged now.
 _NOT_JUDGED: Final = {
     ClaimStatus.DECIDED: (logging.INFO, "was decided before"),
-    ClaimStatus.IN_HAND: (logging.INFO, "is being processed already, or waits for its next attempt"),
+    ClaimStatus.IN_FLIGHT: (logging.INFO, "is being processed already, or waits for its next attempt"),
     ClaimStatus.CRASHED: (logging.WARNING, "was being processed when a worker died: it is judged alone"),
     ClaimStatus.CONFLICT: (logging.ERROR, "is not judged: its id belongs to another submission"),
 }
