@@ -62,7 +62,7 @@ class ClaimReview:
         grouped: bool = True,
         while_holding: Collection[int] = (),
     ) -> ClaimedReviews | None:
-        """Claim the next review for `reviewer`; None if there is none for them now.
+        """Claim the next review for `reviewer`; None if no review is available to them.
 
         With `review_id`, claim that review. A review that they hold already keeps its token.
         UnknownReviewError if it does not exist; ReviewConflictError if it is settled or claimed by another

@@ -20,7 +20,7 @@ class KnownSubmission:
     entry: LedgerEntry
     #: Newest first; the first one counts.
     decisions: tuple[RecordedDecision, ...]
-    #: A person's verdict, which overrides the decision; None if there is none.
+    #: A person's verdict, which overrides the decision; None without one.
     verdict: RecordedVerdict | None
     in_force: InForce
 
