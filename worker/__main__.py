@@ -1,4 +1,4 @@
-"""The command `moderate`; says what to install if only the producer's half is there."""
+"""The command `moderate`; says what to install if only the client's dependencies are installed."""
 
 import logging
 import sys
@@ -11,17 +11,17 @@ log = logging.getLogger("worker")
 def main() -> None:
     """Run the command line."""
     try:
-        from worker.cli.main import run  # noqa: PLC0415 - the extra may be missing, which is what we check
+        from worker.cli.main import run  # noqa: PLC0415 - the extra may be missing; this checks for it
 
         run()
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("worker"):
             raise
-        _say_what_is_missing(error.name)
+        _report_missing(error.name)
         sys.exit(3)
 
 
-def _say_what_is_missing(package: str | None) -> None:
+def _report_missing(package: str | None) -> None:
     begin_logs()
     message = f"the command needs the package {package!r}, which is not installed"
     hint = "pip install 'moderation-worker[worker]' (the plain package is for producers only)"

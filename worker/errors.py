@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 
 class ModerationError(Exception):
-    """Anything that goes wrong and that a person can act on: a message, and a hint at the way out."""
+    """An error that a person can act on: a message, and a hint at the fix."""
 
     #: Exit code of the command line: 1 problems found, 2 wrong usage, 3 something needed is unreachable.
     exit_code: ClassVar[int] = 1
-    #: Status of the HTTP API's answer; from 500 on the message is for the log alone.
+    #: Status of the HTTP response; from 500 on, the message is only logged.
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -21,28 +21,28 @@ class ModerationError(Exception):
 
 
 class PermanentError(ModerationError):
-    """Trying again cannot help: the input or the configuration has to change."""
+    """A retry cannot help: the input or the configuration has to change."""
 
 
 class UnavailableError(ModerationError):
-    """Something the service needs is away; trying again later can help."""
+    """Something that the service needs is unavailable; a later retry can help."""
 
     exit_code = 3
     http_status = 503
 
 
 class RemoteUnavailableError(UnavailableError):
-    """Somebody else's server does not answer, or not in time: tried a few times more, then done without."""
+    """A third-party server does not answer in time: retried a few times, then done without."""
 
 
 class EventNotTakenError(RemoteUnavailableError):
-    """A receiver answered an event with a status that is no 2xx."""
+    """A receiver answered an event with a status other than 2xx."""
 
     exit_code = 1
 
 
 class EventPostponedError(EventNotTakenError):
-    """A receiver did not take an event, and says when to send it again."""
+    """A receiver rejected an event for now, with a Retry-After."""
 
     def __init__(self, message: str, *, retry_after: timedelta) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class EventPostponedError(EventNotTakenError):
 
 
 class ResourceUnavailableError(UnavailableError):
-    """Something that this deployment provides is unavailable: submissions wait for it, operators see it."""
+    """A resource of this deployment is unavailable: submissions wait for it, operators see it."""
 
     def __init__(self, resource: str, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -59,28 +59,28 @@ class ResourceUnavailableError(UnavailableError):
 
 
 class SourceUnavailableError(ResourceUnavailableError):
-    """A place that pictures are read from is unavailable; submissions whose pictures lie elsewhere go on."""
+    """A source of pictures is unavailable; submissions with other sources go on."""
 
 
 class UsageError(PermanentError):
-    """The command was called in a way it cannot serve."""
+    """The command was called with wrong arguments."""
 
     exit_code = 2
 
 
 class SettingsError(UsageError):
-    """An environment variable has a value the service cannot use."""
+    """An environment variable has an invalid value."""
 
 
 class InvalidSubmissionError(PermanentError):
-    """A submission can never be judged as it stands: malformed, or not allowed here."""
+    """A submission can never be judged: it is malformed, or not allowed here."""
 
     exit_code = 2
     http_status = 422
 
     def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
         super().__init__(message, hint=hint)
-        #: The field at fault, such as `source.path`; empty if it is not one field.
+        #: The invalid field, such as `source.path`; empty if it is not a single field.
         self.field = field
 
 
@@ -97,7 +97,7 @@ class UnknownPolicyError(PermanentError):
 
 
 class InvalidVerdictError(PermanentError):
-    """An answer to a review does not have the form it must have, or not the one its policy asks for."""
+    """An answer to a review is malformed, or lacks what its policy requires."""
 
     exit_code = 2
     http_status = 422
@@ -111,17 +111,17 @@ class UnknownReviewError(PermanentError):
 
 
 class ReviewConflictError(PermanentError):
-    """Somebody was first: the message says who and when; nothing was overwritten."""
+    """Another person was first: the message says who and when; nothing was overwritten."""
 
     http_status = 409
 
 
 class PictureChangedError(ReviewConflictError):
-    """A picture's source has other bytes now than those that were judged."""
+    """The source of a picture no longer has the bytes that were judged."""
 
 
 class ReviewNotAllowedError(PermanentError):
-    """This person may not answer this review, or not take back this verdict."""
+    """This person may not answer this review, or may not reverse this verdict."""
 
     http_status = 403
 
@@ -131,32 +131,32 @@ class InvalidPolicyError(PermanentError):
 
     def __init__(self, message: str, *, hint: str = "", problems: Sequence[Any] = ()) -> None:
         super().__init__(message, hint=hint)
-        #: The same for programs: a `worker.policy_files.yaml_text.problems.Problem` each.
+        #: The problems for programs, each a `worker.policy_files.yaml_text.problems.Problem`.
         self.problems = tuple(problems)
 
 
 class SourceError(PermanentError):
-    """The picture's bytes cannot be had: missing, outside the root, or not the ones that were promised."""
+    """The picture cannot be read: missing, outside the root, or not the promised bytes."""
 
 
 class SourceNotAllowedError(SourceError):
-    """The source points where this worker must not read."""
+    """The source is a place that this worker must not read."""
 
 
 class SourceNotReadyError(SourceError):
-    """The bytes are not there yet, or not all of them: read again for a stated time before it is final."""
+    """The picture is not there yet, or incomplete: retried for a limited time before it is final."""
 
 
 class SourceMissingError(SourceNotReadyError):
-    """There is nothing where the source points."""
+    """Nothing exists at the source."""
 
 
 class AddressNotAllowedError(PermanentError):
-    """A URL leads to an address that this service must not talk to."""
+    """A URL resolves to an address that this service must not connect to."""
 
 
 class UntrustedServerError(AddressNotAllowedError):
-    """A server cannot prove that it is the one that the URL names."""
+    """A server has no valid certificate for the host in the URL."""
 
 
 class CallbackNotAllowedError(PermanentError):
@@ -171,10 +171,10 @@ class EventRefusedError(PermanentError):
 
 
 class UndecodableKind(StrEnum):
-    """Why a file is not judged, as policies name it: what is wrong with it, or what else it is."""
+    """Why a file is not judged, by the names in policies: its defect, or its file type."""
 
     EMPTY = "empty"
-    #: Of a kind that is judged, but its end is missing.
+    #: A supported file whose end is missing.
     TRUNCATED = "truncated"
     #: It cannot be decoded, or harms its decoder.
     BROKEN = "broken"
@@ -197,7 +197,7 @@ class UndecodableKind(StrEnum):
 
 
 class UndecodablePictureError(PermanentError):
-    """The bytes are not a picture this service will judge: broken, too large, or of a kind it refuses."""
+    """The file is not judged: broken, too large, or of an unsupported kind."""
 
     def __init__(self, message: str, *, kind: UndecodableKind = UndecodableKind.BROKEN) -> None:
         super().__init__(message)
@@ -211,7 +211,7 @@ class ModelError(PermanentError):
 
 
 class SchemaError(PermanentError):
-    """The database's tables are not those this version needs."""
+    """The database does not have the schema of this version."""
 
     exit_code = 3
     http_status = 503
@@ -220,16 +220,16 @@ class SchemaError(PermanentError):
 class DatabaseUnavailableError(UnavailableError):
     """The database does not answer."""
 
-    #: Whether the connection was lost in the commit itself, so that it can have happened.
+    #: Whether the connection was lost during the commit, so that the transaction may be committed.
     may_be_written: bool = False
 
 
 class DatabaseLockedError(DatabaseUnavailableError):
-    """Another session holds a lock that was waited for in vain."""
+    """Waiting for a lock of another session timed out."""
 
 
 class TransactionGivenUpError(DatabaseUnavailableError):
-    """The database gave this transaction up, though others may succeed: they were in each other's way."""
+    """The database aborted this transaction because of a conflict with another; a retry can succeed."""
 
 
 class BrokerUnavailableError(UnavailableError):

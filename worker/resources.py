@@ -1,4 +1,4 @@
-"""Finds the folders that a checkout keeps at its top and a wheel carries inside the package."""
+"""Finds data folders: at the top of a checkout, or inside the package of a wheel."""
 
 from pathlib import Path
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from worker.demo.processes import _stop, holding_signals_back, wait_until
+from worker.demo.processes import _stop, deferred_signals, wait_until
 
 #: All that a worker imports, much of it only when it loads a model, opens a database or reaches its broker.
 PRELOADED = [
@@ -48,7 +48,7 @@ class ForkedProcess:
         # A daemon is terminated with pytest, if a test leaves it behind.
         self._process = forking.Process(target=_run, args=(command, *place), daemon=True)
         # A start that is interrupted would leave behind a process that we do not know.
-        with holding_signals_back():
+        with deferred_signals():
             self._process.start()
 
     @property

@@ -1,1 +1,1 @@
-"""The bundled model, its pictures, the script that made both, and the stage that `moderate demo` plays on."""
+"""The bundled model, the sample pictures, and the environment that `moderate demo` runs in."""
