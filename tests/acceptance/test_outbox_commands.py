@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 import redis
+from moderation_client.webhooks import new_secret, read_secrets, verify
 from support.decided import add_events, decide
 from support.receiver import DROP, HANG, receiving
 
 from worker.domain.operations.event_type import EventType
-from worker.notifications.signature import new_secret, read_secrets, verify
 from worker.store.engine.database import Database
 from worker.store.notifications import outbox
 

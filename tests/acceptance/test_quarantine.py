@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from moderation_client import LocalFile, Submission
 from support.deadly_worker import DEADLY, HANGING
 from support.deployment import deploy
 from support.pictures import drawing, encoded
 
-from worker.client import LocalFile, Submission
 from worker.demo.processes import running
 
 TESTS = Path(__file__).parents[1]

@@ -6,6 +6,7 @@ from datetime import timedelta
 from io import BytesIO
 
 import pytest
+from moderation_client.submission import InlineBytes
 from PIL import Image
 from playwright.sync_api import expect
 from sqlalchemy import select
@@ -16,7 +17,6 @@ from support.web_api import serving_api
 
 from worker.domain.accounts.reviewer import Role
 from worker.domain.moderation.view import View
-from worker.domain.submissions.submission import InlineBytes
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import AuditLogRow, ReversalRow, ReviewRow, VerdictRow
 from worker.store.reviews import review_claims, reviews, verdicts

@@ -1,1 +1,1 @@
-"""The bundled model, the sample pictures, and the environment that `moderate demo` runs in."""
+"""The environment that `moderate demo` runs in: processes, Redis, database, policies and pictures."""

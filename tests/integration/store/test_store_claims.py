@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from moderation_client.messages import from_message, source_record, to_message
+from moderation_client.submission import ImageUrl, InlineBytes, LocalFile
 from sqlalchemy import event, select, update
 from support.store_records import FACTS, OTHER_VERSION, POLICY, record, submission
 
-from worker.client.messages import from_message, source_record, to_message
 from worker.domain.submissions.fingerprint import fingerprint
-from worker.domain.submissions.submission import ImageUrl, InlineBytes, LocalFile
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionConflictRow, SubmissionRow
 from worker.store.operations import overview

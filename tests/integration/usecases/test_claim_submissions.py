@@ -5,11 +5,11 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from moderation_client.messages import source_record, to_message
+from moderation_client.submission import LocalFile, Submission
 from sqlalchemy import text, update
 from support.statements import statements
 
-from worker.client.messages import source_record, to_message
-from worker.domain.submissions.submission import LocalFile, Submission
 from worker.errors import DatabaseUnavailableError
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionRow

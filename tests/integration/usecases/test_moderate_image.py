@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from moderation_client.callback import WebhookCallback
+from moderation_client.submission import InlineBytes, LocalFile, Submission
 from sqlalchemy import select
 from support.pictures import drawing, encoded
 from support.tables import make_tables
 
-from worker.domain.submissions.callback import WebhookCallback
-from worker.domain.submissions.submission import InlineBytes, LocalFile, Submission
 from worker.errors import InvalidSubmissionError, UnknownPolicyError, UsageError
 from worker.resources import folder
 from worker.settings import Settings

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from moderation_client.submission import POLICY_NAME_PATTERN
 from yaml import ScalarNode
 
-from worker.domain.submissions.submission import POLICY_NAME_PATTERN
 from worker.policy_files.rules.schema import MAX_PHRASES
 from worker.policy_files.text.phrase_text import Spelling
 from worker.policy_files.yaml_text.document import Document, Location, as_mapping

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
+from moderation_client.submission import POLICY_NAME_PATTERN
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from worker.domain.policies.policy import DEFAULT_QUEUE, DEFAULT_TEMPLATES, Action
-from worker.domain.submissions.submission import POLICY_NAME_PATTERN
 
 MAX_PHRASE_CHARACTERS: Final = 300
 MAX_DESCRIPTION_CHARACTERS: Final = 4000

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
+from moderation_client.submission import Submission
 from sqlalchemy import Select, func, select
 from sqlalchemy import insert as bulk_insert
 from sqlalchemy.orm import Session
@@ -14,7 +15,6 @@ from worker.domain.moderation.picture import PictureFacts
 from worker.domain.moderation.scoring import LabelScore
 from worker.domain.moderation.view import View
 from worker.domain.policies.policy import Action, Policy
-from worker.domain.submissions.submission import Submission
 from worker.store.engine.counting import MOST, count_up_to
 from worker.store.engine.inserting import insert_into
 from worker.store.engine.tables import DecisionRow, LabelScoreRow, SubmissionRow

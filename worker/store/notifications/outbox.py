@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from moderation_client.callback import receiver_of
 from sqlalchemy import ColumnElement, exists, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from worker.domain.moderation.in_force import DecidedBy, InForce
 from worker.domain.operations.event_type import EventType
-from worker.domain.submissions.callback import receiver_of
 from worker.store.engine.clock import database_now
 from worker.store.engine.counting import MOST, count_up_to
 from worker.store.engine.deleting import delete_some, is_any

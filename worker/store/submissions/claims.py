@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final
 
+from moderation_client.submission import Submission
 from sqlalchemy import ColumnElement, case, literal, null, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from worker.domain.submissions.fingerprint import fingerprint
-from worker.domain.submissions.submission import Submission
 from worker.store.engine.clock import database_now, moment
 from worker.store.engine.column_types import FreeText
 from worker.store.engine.inserting import insert_into

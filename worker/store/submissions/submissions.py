@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
+from moderation_client.callback import callback_record
+from moderation_client.submission import Submission
 from sqlalchemy import ColumnElement, case, exists, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement
 
-from worker.domain.submissions.callback import callback_record
 from worker.domain.submissions.fingerprint import fingerprint
-from worker.domain.submissions.submission import Submission
 from worker.errors import UsageError
 from worker.store.engine.clock import database_now, moment
 from worker.store.engine.inserting import insert_into

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from worker.client.messages import source_record, to_message
+from moderation_client.messages import source_record, to_message
+from moderation_client.submission import Submission
+from moderation_client.url import without_queries
+
 from worker.concurrency.batching import in_halves
 from worker.concurrency.deadline import Deadline
 from worker.concurrency.shared_lock import SharedLock
-from worker.domain.submissions.submission import Submission
-from worker.domain.submissions.url import without_queries
 from worker.errors import (
     InvalidSubmissionError,
     PermanentError,
