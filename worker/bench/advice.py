@@ -31,7 +31,7 @@ class Advice:
 
 
 def advise(figures: Figures) -> list[Advice]:
-    """Return advice that makes this machine faster; a note if there is none."""
+    """Return advice that makes this machine faster; a note if nothing would."""
     found = [
         *_quiet(figures),
         *_precision(figures),
