@@ -1,12 +1,12 @@
-"""How many messages the broker has of our queue."""
+"""How many messages of our queue the broker holds."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """What nobody has taken yet, and what is in somebody's hands."""
+    """Messages by whether they have been delivered to a worker."""
 
     waiting: int
-    #: Given out and not acknowledged, of every queue of this broker; None where the broker does not tell.
+    #: Delivered but not acknowledged, over all queues of this broker; None if the broker does not report it.
     unacknowledged: int | None

@@ -24,7 +24,7 @@ def database(sqlite_database: Database) -> Database:
     """Return a database in which one event waits, one is delivered and one is given up."""
     add_events(sqlite_database, decide(sqlite_database), URL, TASK, URL)
     with sqlite_database.transaction() as session:
-        _, kept, lost = outbox.take(session, limit=3, in_hand={}, at_once=3, lease=timedelta(seconds=60))
+        _, kept, lost = outbox.take(session, limit=3, in_flight={}, at_once=3, lease=timedelta(seconds=60))
         outbox.delivered(session, kept)
         outbox.give_up(session, lost, "platform.example answered 410: it wants to hear of nothing more")
     return sqlite_database

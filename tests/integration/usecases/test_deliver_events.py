@@ -373,7 +373,7 @@ def test_what_a_process_that_died_had_in_hand_is_told_by_another(database, add, 
     with receiving(200) as receiver:
         add(receiver.url)
         with database.transaction() as session:
-            outbox.take(session, limit=1, in_hand={}, at_once=1, lease=timedelta(seconds=60))
+            outbox.take(session, limit=1, in_flight={}, at_once=1, lease=timedelta(seconds=60))
         assert deliver(receiver)() == 0
         make_due(database)
         assert deliver(receiver)() == 1
