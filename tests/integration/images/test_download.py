@@ -150,7 +150,7 @@ def test_a_host_that_is_not_named_is_not_asked_for():
     message, site = refused(
         SourceNotAllowedError, lambda visit: visit.answer(200), hosts="*.example.org", names=names
     )
-    assert message == "the host cdn.example.com is not one that is talked to from here"
+    assert message == "the host cdn.example.com is not allowed here"
     assert (site.requests, names.asked) == ([], [])
 
 

@@ -16,7 +16,7 @@ from worker.errors import (
 )
 from worker.images.limits import Limits
 from worker.network.http import GuardedHttp, HttpResponse
-from worker.network.own_failures import is_of_resolver, own_failure
+from worker.network.own_failures import is_resolver_failure, own_failure
 
 MAX_REDIRECTS: Final = 3
 #: What operators call the way to pictures by URL.
@@ -63,7 +63,7 @@ class Download:
 
     def _own_failure(self, url: Url, error: Exception) -> str:
         """Return what is wrong with this machine; "" if the failure is about the URL."""
-        if is_of_resolver(error):
+        if is_resolver_failure(error):
             return "" if self._resolves_another(url) else f"this machine's resolver does not answer: {error}"
         return own_failure(error, self.http.tls)
 
