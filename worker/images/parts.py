@@ -31,7 +31,7 @@ LEAST_PARTS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a picture, evenly spaced from end to end: their number, how to crop them, what they show."""
+    """Parts of a picture, evenly spaced from end to end: their number, how to crop them, what they show."""
 
     count: int
     #: Share of the picture that the parts show; reduced if it is squeezed too far to be recognised.

@@ -88,7 +88,7 @@ class ChildProcess:
     def ask(
         self, request: dict[str, Any], data: bytes, most_bytes: int, seconds: float
     ) -> tuple[dict[str, Any], bytearray]:
-        """Send a picture and return the answer; TimeoutError, EOFError or OSError if there is none."""
+        """Send a picture and return the answer; TimeoutError, EOFError or OSError if none arrives."""
         self.pictures += 1
         deadline = time.monotonic() + seconds
         send(self._connection, request, data, deadline=deadline)
