@@ -25,7 +25,7 @@ _ORIENTATION, _SHORT = 0x0112, 3
 
 
 def turned(size: tuple[int, int], image: Image.Image) -> tuple[int, int]:
-    """Return `size` with its sides swapped if the orientation of `image` rotates by 90 degrees."""
+    """Return `size` with its sides swapped if the orientation of `image` swaps them; its own inverse."""
     width, height = size
     return (height, width) if _orientation(image) in _TURNED else (width, height)
 
