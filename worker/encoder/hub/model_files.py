@@ -75,7 +75,7 @@ def check_kind(folder: Path, name: str) -> None:
 
 
 def int8_tower(folder: Path) -> Path | None:
-    """Return the exported picture tower in a model's folder, if any; ModelError if a file of it is missing."""
+    """Return the exported picture tower in a model's folder, if any; ModelError if one file is missing."""
     graph, weights = (folder / name for name in INT8_TOWER)
     if graph.is_file() != weights.is_file():
         there, missing = (graph, weights) if graph.is_file() else (weights, graph)
