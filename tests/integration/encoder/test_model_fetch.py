@@ -414,7 +414,7 @@ def test_a_gated_model_names_the_page_and_the_token_opens_it(hub, out, monkeypat
     fetch(out)
 
     assert out.is_dir()
-    assert hub.told == {"127.0.0.1"}, "not the host of large files"
+    assert hub.token_hosts == {"127.0.0.1"}, "not the host of large files"
 
 
 def test_pickled_weights_in_parts_are_converted_part_by_part(hub, out, tmp_path):
