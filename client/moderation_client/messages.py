@@ -1,10 +1,10 @@
 """The message that carries a submission: written by producers, read by workers, strict on both sides."""
 
-import base64
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Any, Final, assert_never
 
 from moderation_client.callback import callback_of, callback_record
@@ -17,6 +17,7 @@ from moderation_client.submission import (
     StoredObject,
     Submission,
 )
+from moderation_client.submission_fields import SOURCE_KINDS, SUBMISSION_FIELDS, kind_of
 from moderation_client.traceparent import TRACEPARENT, traceparent_of
 
 TASK: Final = "moderation.check"
@@ -27,14 +28,13 @@ DEFAULT_QUEUE: Final = "moderation"
 #: The header that says when a message was put on the queue, in seconds since 1970.
 SENT_AT: Final = "moderation-sent-at"
 
-_FIELDS: Final = ("id", "source", "policy", "reference", "sha256", "context", "callback", "again")
-#: The fields that each kind of source has beside `kind`.
-_SOURCE_FIELDS: Final = {
-    "file": ("path",),
-    "bytes": ("base64",),
-    "url": ("url",),
-    "object": ("store", "key"),
+#: Values in a message by their type in JSON Schema: the class that Python reads them as, and what we call it.
+_TYPES: Final[Mapping[str, tuple[type, str]]] = {
+    "string": (str, "text"),
+    "object": (dict, "an object"),
+    "null": (NoneType, "null"),
 }
+_KINDS_BY_NAME: Final = {kind.name: kind for kind in SOURCE_KINDS}
 
 Message = dict[str, Any]
 
@@ -68,7 +68,7 @@ def to_many_message(submissions: Sequence[Submission]) -> Message:
         raise InvalidSubmissionError(
             f"one message carries 1 to {MAX_SUBMISSIONS} submissions, not {len(submissions):,}"
         )
-    heavy = [submission.id for submission in submissions if isinstance(submission.source, InlineBytes)]
+    heavy = [submission.id for submission in submissions if kind_of(submission.source).is_inline]
     if heavy:
         raise InvalidSubmissionError(
             f"one message carries many references, but no pictures: {', '.join(heavy[:5])}",
@@ -84,7 +84,9 @@ def from_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -
     """
     problems = _form_problems(message, positional)
     if problems:
-        raise InvalidSubmissionError("; ".join(problems), hint=f"the fields are {', '.join(_FIELDS)}")
+        raise InvalidSubmissionError(
+            "; ".join(problems), hint=f"the fields are {', '.join(SUBMISSION_FIELDS)}"
+        )
     return Submission(
         id=message["id"],
         source=_source_from_message(message["source"]),
@@ -145,8 +147,10 @@ def source_record(source: Source) -> Message | None:
         case ImageUrl(url):
             removed = {"query": "removed"} if "?" in url else {}
             return {"kind": "url", "url": str(source), **removed}
-        case _:
+        case LocalFile() | StoredObject():
             return _source_to_message(source)
+        case _:
+            assert_never(source)
 
 
 def unrecorded_source(source: Source) -> Message | None:
@@ -163,44 +167,21 @@ def recorded_source(record: Mapping[str, Any] | None) -> Source | None:
 
 
 def _source_to_message(source: Source) -> Message:
-    match source:
-        case LocalFile(path):
-            return {"kind": "file", "path": path}
-        case InlineBytes(data):
-            return {"kind": "bytes", "base64": base64.b64encode(data).decode("ascii")}
-        case ImageUrl(url):
-            return {"kind": "url", "url": url}
-        case StoredObject(store, key):
-            return {"kind": "object", "store": store, "key": key}
-        case _:
-            assert_never(source)
+    return kind_of(source).to_message(source)
 
 
-def _source_from_message(source: Mapping[str, str]) -> Source:
-    match source["kind"]:
-        case "file":
-            return LocalFile(source["path"])
-        case "url":
-            return ImageUrl(source["url"])
-        case "object":
-            return StoredObject(source["store"], source["key"])
-    try:
-        return InlineBytes(base64.b64decode(source["base64"], validate=True))
-    except ValueError:
-        raise InvalidSubmissionError("field 'source.base64' is not base64") from None
+def _source_from_message(source: Mapping[str, Any]) -> Source:
+    found: Source = _KINDS_BY_NAME[source["kind"]].from_message(source)
+    return found
 
 
 def _form_problems(message: Mapping[str, Any], positional: tuple[Any, ...]) -> list[str]:
     problems = ["positional arguments are not understood, pass keywords"] if positional else []
-    problems += _unknown_fields(message, _FIELDS, "")
+    problems += _unknown_fields(message, SUBMISSION_FIELDS, "")
     problems += [f"field {name!r} is missing" for name in ("id", "source") if name not in message]
-    problems += [
-        f"field {name!r} must be text{'' if name == 'id' else ' or null'}, not {_kind(message[name])}"
-        for name in ("id", "policy", "reference", "sha256", "again")
-        if name in message and not _is_text(message[name], null_allowed=name != "id")
-    ]
-    if not isinstance(message.get("context"), dict | None):
-        problems.append(f"field 'context' must be an object or null, not {_kind(message['context'])}")
+    for name, schema in SUBMISSION_FIELDS.items():
+        if name in message and "type" in schema:
+            problems += _type_problems(name, schema["type"], message[name])
     return problems + (_source_problems(message["source"]) if "source" in message else [])
 
 
@@ -208,19 +189,28 @@ def _source_problems(source: object) -> list[str]:
     if not isinstance(source, Mapping):
         return [f"field 'source' must be an object, not {_kind(source)}"]
     kind = source.get("kind")
-    if not isinstance(kind, str) or kind not in _SOURCE_FIELDS:
-        known = ", ".join(repr(name) for name in _SOURCE_FIELDS)
+    if not isinstance(kind, str) or kind not in _KINDS_BY_NAME:
+        known = ", ".join(repr(name) for name in _KINDS_BY_NAME)
         return [f"field 'source.kind' must be one of {known}, not {str(kind)[:40]!r}"]
-    problems = _unknown_fields(source, ("kind", *_SOURCE_FIELDS[kind]), "source.")
-    for field in _SOURCE_FIELDS[kind]:
-        if field not in source:
-            problems.append(f"field 'source.{field}' is missing")
-        elif not isinstance(source[field], str):
-            problems.append(f"field 'source.{field}' must be text, not {_kind(source[field])}")
+    fields = _KINDS_BY_NAME[kind].fields
+    problems = _unknown_fields(source, ("kind", *fields), "source.")
+    for name, schema in fields.items():
+        if name not in source:
+            problems.append(f"field 'source.{name}' is missing")
+        else:
+            problems += _type_problems(f"source.{name}", schema["type"], source[name])
     return problems
 
 
-def _unknown_fields(found: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> list[str]:
+def _type_problems(name: str, types: str | Sequence[str], value: object) -> list[str]:
+    """Return what is wrong with the type of a value; `types` are one or several of JSON Schema."""
+    allowed = [_TYPES[one] for one in ([types] if isinstance(types, str) else types)]
+    if any(isinstance(value, python_type) for python_type, _ in allowed):
+        return []
+    return [f"field {name!r} must be {' or '.join(word for _, word in allowed)}, not {_kind(value)}"]
+
+
+def _unknown_fields(found: Mapping[str, Any], known: Collection[str], prefix: str) -> list[str]:
     problems = []
     for name in sorted(str(name)[:80] for name in found if name not in known)[:5]:
         near = difflib.get_close_matches(name, known, 1)
@@ -233,10 +223,6 @@ def _moment(seconds: object) -> datetime | None:
         return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int | float) else None
     except (OverflowError, OSError, ValueError):
         return None
-
-
-def _is_text(value: object, *, null_allowed: bool) -> bool:
-    return isinstance(value, str) or (null_allowed and value is None)
 
 
 def _kind(value: object) -> str:
