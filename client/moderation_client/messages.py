@@ -1,4 +1,7 @@
-"""The message that carries a submission: written by producers, read by workers, strict on both sides."""
+"""Writes and reads the messages that carry submissions; both sides refuse malformed ones.
+
+{"id": "upload-7", "source": {"kind": "file", "path": "uploads/cat.jpg"}, "policy": "default", ...}
+"""
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
@@ -22,13 +25,13 @@ from moderation_client.traceparent import TRACEPARENT, traceparent_of
 
 TASK: Final = "moderation.check"
 TASK_MANY: Final = "moderation.check_many"
-#: Submissions that one message of `moderation.check_many` carries at most.
+#: Limit of submissions in one message of `moderation.check_many`.
 MAX_SUBMISSIONS: Final = 64
 DEFAULT_QUEUE: Final = "moderation"
-#: The header that says when a message was put on the queue, in seconds since 1970.
+#: The header with the time at which a message was enqueued, in seconds since 1970.
 SENT_AT: Final = "moderation-sent-at"
 
-#: Values in a message by their type in JSON Schema: the class that Python reads them as, and what we call it.
+#: For each type of JSON Schema, the class of its values in Python and its name in error messages.
 _TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "string": (str, "text"),
     "object": (dict, "an object"),
@@ -49,7 +52,7 @@ def to_message(submission: Submission) -> Message:
         "sha256": submission.sha256,
         "context": submission.context,
         "callback": callback_record(submission.callback),
-        # Left out otherwise: workers of an earlier version refuse what they do not know.
+        # Omitted if unset: workers of an earlier version refuse unknown fields.
         **({} if submission.again is None else {"again": submission.again}),
     }
 
@@ -57,7 +60,7 @@ def to_message(submission: Submission) -> Message:
 def to_many_message(submissions: Sequence[Submission]) -> Message:
     """Return the keyword arguments of the task `moderation.check_many`.
 
-    InvalidSubmissionError if there are none or too many, or if one brings its picture along.
+    InvalidSubmissionError unless there are 1 to 64, none of them with an inline picture.
     """
     is_list = isinstance(submissions, list | tuple)
     if not is_list or not all(isinstance(one, Submission) for one in submissions):
@@ -68,10 +71,10 @@ def to_many_message(submissions: Sequence[Submission]) -> Message:
         raise InvalidSubmissionError(
             f"one message carries 1 to {MAX_SUBMISSIONS} submissions, not {len(submissions):,}"
         )
-    heavy = [submission.id for submission in submissions if kind_of(submission.source).is_inline]
-    if heavy:
+    inline = [submission.id for submission in submissions if kind_of(submission.source).is_inline]
+    if inline:
         raise InvalidSubmissionError(
-            f"one message carries many references, but no pictures: {', '.join(heavy[:5])}",
+            f"one message carries many references, but no pictures: {', '.join(inline[:5])}",
             hint="send pictures as bytes one by one",
         )
     return {"submissions": [to_message(submission) for submission in submissions]}
@@ -100,9 +103,9 @@ def from_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -
 
 
 def from_many_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -> list[Message]:
-    """Read the arguments of the task `moderation.check_many`: a list of messages, each still to be read.
+    """Read the arguments of the task `moderation.check_many`: messages for `from_message`.
 
-    InvalidSubmissionError where they are no such list, or too long a one.
+    InvalidSubmissionError unless they are a list of 1 to 64 objects.
     """
     problems = ["positional arguments are not understood, pass keywords"] if positional else []
     problems += _unknown_fields(message, ("submissions",), "")
@@ -117,7 +120,7 @@ def from_many_message(message: Mapping[str, Any], positional: tuple[Any, ...] = 
 
 
 def submission_ids(fields: object) -> list[str]:
-    """Return the ids in the keyword arguments of either task; of malformed ones, those that can be read."""
+    """Return the ids in the keyword arguments of either task, as far as they can be read."""
     if not isinstance(fields, Mapping):
         return []
     many = fields.get("submissions")
@@ -126,20 +129,20 @@ def submission_ids(fields: object) -> list[str]:
 
 
 def to_headers(traceparent: str | None, sent_at: float) -> Message:
-    """Return what a message says beside a task's arguments: its trace, and when it was sent, in seconds."""
+    """Return the headers of a message: its trace, and the time it is sent, in seconds since 1970."""
     return {SENT_AT: sent_at} | ({TRACEPARENT: traceparent} if traceparent else {})
 
 
 def with_headers(submission: Submission, headers: Mapping[str, Any]) -> Submission:
-    """Return a submission with what its message's headers say; what makes no sense there is ignored."""
+    """Return a submission with the trace and the time of its message's headers; invalid ones are ignored."""
     traceparent = traceparent_of(headers.get(TRACEPARENT))
-    return replace(submission, traceparent=traceparent, sent_at=_moment(headers.get(SENT_AT)))
+    return replace(submission, traceparent=traceparent, sent_at=_time(headers.get(SENT_AT)))
 
 
 def source_record(source: Source) -> Message | None:
-    """Return where a picture is, as the ledger keeps it; None where it travels inside the message.
+    """Return a source as the ledger stores it; None if the picture is in the message.
 
-    A URL is kept without its query, which may be a signature, and says so where it had one.
+    A URL is stored without its query, which may be a signature; `"query": "removed"` marks that it had one.
     """
     match source:
         case InlineBytes():
@@ -154,13 +157,13 @@ def source_record(source: Source) -> Message | None:
 
 
 def unrecorded_source(source: Source) -> Message | None:
-    """Return a source whole, where its record leaves out what reading it takes; None where it does not."""
+    """Return the whole source if its record is not enough to read the picture, else None."""
     whole = _source_to_message(source)
     return None if whole == source_record(source) else whole
 
 
 def recorded_source(record: Mapping[str, Any] | None) -> Source | None:
-    """Return where the ledger says a picture is; None where it travelled inside the message."""
+    """Return the source of a ledger's record; None if the record is not enough to read the picture."""
     if record is None or _source_problems(record):
         return None
     return _source_from_message(record)
@@ -203,7 +206,7 @@ def _source_problems(source: object) -> list[str]:
 
 
 def _type_problems(name: str, types: str | Sequence[str], value: object) -> list[str]:
-    """Return what is wrong with the type of a value; `types` are one or several of JSON Schema."""
+    """Check the type of a value; `types` is one type of JSON Schema or several."""
     allowed = [_TYPES[one] for one in ([types] if isinstance(types, str) else types)]
     if any(isinstance(value, python_type) for python_type, _ in allowed):
         return []
@@ -218,7 +221,7 @@ def _unknown_fields(found: Mapping[str, Any], known: Collection[str], prefix: st
     return problems
 
 
-def _moment(seconds: object) -> datetime | None:
+def _time(seconds: object) -> datetime | None:
     try:
         return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int | float) else None
     except (OverflowError, OSError, ValueError):

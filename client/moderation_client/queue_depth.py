@@ -1,12 +1,12 @@
-"""How many messages the broker has of our queue."""
+"""The number of messages on a queue and in flight."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """What nobody has taken yet, and what is in somebody's hands."""
+    """The messages that wait on a queue, and those in flight."""
 
     waiting: int
-    #: Given out and not acknowledged, of every queue of this broker; None where the broker does not tell.
+    #: Delivered and not acknowledged, on all queues of this broker; None if the broker does not show it.
     unacknowledged: int | None

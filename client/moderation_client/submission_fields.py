@@ -1,11 +1,11 @@
 """The fields of a submission and the kinds of its source, as JSON Schema.
 
-Messages are read and written by this table, and the HTTP API's OpenAPI is made of it:
+Messages are read and written by these tables, and the HTTP API builds its OpenAPI from them:
 
-    SOURCE_KINDS[0].name, SOURCE_KINDS[0].source_class, SOURCE_KINDS[0].fields
-    # "file", LocalFile, {"path": {"type": "string", "minLength": 1, "maxLength": 1024}}
+    kind_of(LocalFile("uploads/cat.jpg")).to_message(LocalFile("uploads/cat.jpg"))
+    # {"kind": "file", "path": "uploads/cat.jpg"}
 
-The classes themselves check their values; a schema says as much of that as JSON Schema can.
+The classes check their values themselves; the schemas state what JSON Schema can express of it.
 """
 
 import base64
@@ -47,7 +47,7 @@ class SourceKind(Generic[S]):
 
     name: str
     source_class: type[S]
-    #: As JSON Schema: all are required texts, named like the attributes of the class.
+    #: As JSON Schema. All are required texts with the names of the attributes of the class.
     fields: Mapping[str, Schema]
     #: Whether the picture itself is in the message.
     is_inline: bool = False
@@ -126,12 +126,12 @@ SOURCE_KINDS: Final[tuple[SourceKind[Any], ...]] = (
 )
 
 
-#: By name, in the order in which they are documented.
+#: By name, in the order of the documentation.
 SUBMISSION_FIELDS: Final[Mapping[str, Schema]] = {
     "id": {
         "type": "string",
         "pattern": f"^{SUBMISSION_ID_PATTERN.pattern}$",
-        "description": "Your idempotency key: the same id is accepted once. Left out, it gets a random one.",
+        "description": "Your idempotency key: the same id is accepted once. A random one if left out.",
     },
     "source": {
         "description": "Where the picture is.",
@@ -146,23 +146,22 @@ SUBMISSION_FIELDS: Final[Mapping[str, Schema]] = {
     "reference": {
         "type": ["string", "null"],
         "maxLength": MAX_REFERENCE_CHARACTERS,
-        "description": "What you want to find again beside the decision.",
+        "description": "Returned with the decision, for you to find it again.",
     },
     "sha256": {
         "type": ["string", "null"],
         "pattern": f"^{SHA256_PATTERN.pattern}$",
-        "description": "Of the picture's bytes; checked before it is judged. It also tells the picture when "
-        "a submission is repeated: give it where URLs are signed anew each time.",
+        "description": "Of the picture's bytes; checked before it is judged. It also identifies the "
+        "picture if a submission is repeated: send it if your URLs are signed anew each time.",
     },
     "context": {
         "type": ["object", "null"],
-        "description": "Up to 8 KiB that you want back beside the decision.",
+        "description": "Returned with the decision; up to 8 KiB.",
     },
     "callback": {
-        "description": "Who is told of the decision, where the service allows it: a URL gets a signed "
-        "webhook, a task of the platform's own Celery is called. Left out, it is the service's own webhook, "
-        "if it has one. It does not tell submissions apart: of the same one sent twice, the first one's "
-        "callback counts.",
+        "description": "Who is notified of the decision, if the service allows it: a URL gets a signed "
+        "webhook, a task of the platform's Celery is called. If left out, the service's default webhook, if "
+        "any. It is not part of the submission's identity: of one sent twice, the first callback counts.",
         "oneOf": [
             _object("webhook", {"url": _URL}),
             _object("celery", {"task": _CELERY_NAME, "queue": _CELERY_NAME}),
@@ -172,7 +171,7 @@ SUBMISSION_FIELDS: Final[Mapping[str, Schema]] = {
     "again": {
         "type": ["string", "null"],
         "pattern": f"^{SUBMISSION_ID_PATTERN.pattern}$",
-        "description": "Asks that a submission that is decided be judged once more, by its policy as it is "
-        "now, and names this request: sent twice with the same name, it is one request.",
+        "description": "Judges a decided submission once more, by its policy as it is now. The value "
+        "names this request: sent twice with the same name, it is one request.",
     },
 }
