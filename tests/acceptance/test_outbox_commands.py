@@ -24,7 +24,7 @@ def database(sqlite_database: Database) -> Database:
     """Return a database in which one event waits, one is delivered and one is given up."""
     add_events(sqlite_database, decide(sqlite_database), URL, TASK, URL)
     with sqlite_database.transaction() as session:
-        _, kept, lost = outbox.take(session, limit=3, in_hand={}, at_once=3, lease=timedelta(seconds=60))
+        _, kept, lost = outbox.take(session, limit=3, in_flight={}, at_once=3, lease=timedelta(seconds=60))
         outbox.delivered(session, kept)
         outbox.give_up(session, lost, "platform.example answered 410: it wants to hear of nothing more")
     return sqlite_database
@@ -134,13 +134,13 @@ def test_send_test_says_what_went_wrong(moderate, answer, exit_code, words):
         (
             "http://127.0.0.1:9/",
             "none",
-            "MODERATION_WEBHOOK_HOSTS names the hosts that are talked to; 127.0.0.1:9 ",
+            "MODERATION_WEBHOOK_HOSTS lists the allowed hosts; add 127.0.0.1:9 ",
         ),
-        ("http://[::1]:9/", "any-public", "[::1]:9 in it allows this one"),
-        ("http://localhost/", "any-public", "localhost:80 in it allows this one"),
-        ("http://169.254.169.254/", "169.254.169.254:80", "no setting opens this address"),
-        ("http://[::ffff:a9fe:a9fe]/", "[::ffff:169.254.169.254]:80", "no setting opens this address"),
-        ("http://0.0.0.0:9/", "0.0.0.0:9", "no setting opens this address"),
+        ("http://[::1]:9/", "any-public", "add [::1]:9 to allow this one"),
+        ("http://localhost/", "any-public", "add localhost:80 to allow this one"),
+        ("http://169.254.169.254/", "169.254.169.254:80", "no setting allows this address"),
+        ("http://[::ffff:a9fe:a9fe]/", "[::ffff:169.254.169.254]:80", "no setting allows this address"),
+        ("http://0.0.0.0:9/", "0.0.0.0:9", "no setting allows this address"),
         ("http://2130706433:9/", "any-public", "is not an address"),
         ("not-a-url", "any-public", "a URL begins with"),
     ],

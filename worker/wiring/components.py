@@ -85,7 +85,7 @@ def open_encoder(
     memory = KeepTextVectors(database, f"{loaded.digest}-{READING_VERSION}") if database else None
     with (
         closing(batcher),
-        run_periodically(loaded.texts.let_go_if_idle, IDLE_SECONDS / 2, name="the text tower"),
+        run_periodically(loaded.texts.unload_if_idle, IDLE_SECONDS / 2, name="the text tower"),
     ):
         yield TextCache(batcher, memory=memory)
 

@@ -56,7 +56,7 @@ _LEAVE_ALONE: Final = ClaimRelease(counts=True, pause=timedelta(minutes=1))
 #: Why it is not judged now, and how loudly that is said.
 _NOT_JUDGED: Final = {
     ClaimStatus.DECIDED: (logging.INFO, "was decided before"),
-    ClaimStatus.IN_HAND: (logging.INFO, "is in hand already, or waits for its next attempt"),
+    ClaimStatus.IN_FLIGHT: (logging.INFO, "is in hand already, or waits for its next attempt"),
     ClaimStatus.CRASHED: (logging.WARNING, "was in hand when a worker died: it is judged alone"),
     ClaimStatus.CONFLICT: (logging.ERROR, "is not judged: its id belongs to another one"),
 }

@@ -109,7 +109,7 @@ class DeliverEvents:
             taken = outbox.take(
                 session,
                 limit=room,
-                in_hand=in_hand,
+                in_flight=in_hand,
                 at_once=IN_HAND_PER_RECEIVER,
                 lease=LEASE,
                 permits=self._permits,

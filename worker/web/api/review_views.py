@@ -177,7 +177,7 @@ class AppealView(BaseModel):
 
 def review_view(review: Review, state: InForce) -> ReviewView:
     """Return a review as the person who answers may know it: not which ones only measure."""
-    review = review.told
+    review = review.blinded
     return ReviewView(
         review=review.id,
         claim=review.fence,
