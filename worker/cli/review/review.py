@@ -172,7 +172,7 @@ def skip(
 ) -> None:
     """Pass reviews in hand by: for you they come last now."""
     with desk() as at:
-        at.skip(reviewer(name, lead=lead), _tokens(at, tokens, name), reason)
+        at.claims.skip(reviewer(name, lead=lead), _tokens(at, tokens, name), reason)
     results().print("skipped")
 
 
@@ -185,7 +185,7 @@ def escalate(
 ) -> None:
     """Hand reviews in hand on to a lead."""
     with desk() as at:
-        at.escalate(reviewer(name, lead=lead), _tokens(at, tokens, name), reason)
+        at.claims.escalate(reviewer(name, lead=lead), _tokens(at, tokens, name), reason)
     results().print("escalated")
 
 
@@ -193,7 +193,7 @@ def escalate(
 def release(tokens: Tokens, name: AsName = "", lead: AsLead = False) -> None:
     """Give reviews in hand back to the queue."""
     with desk() as at:
-        at.release(reviewer(name, lead=lead), _tokens(at, tokens, name))
+        at.claims.release(reviewer(name, lead=lead), _tokens(at, tokens, name))
     results().print("released")
 
 
