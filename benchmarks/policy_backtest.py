@@ -33,6 +33,8 @@ from worker.domain.evaluation.comparison import Change, Tally
 from worker.domain.moderation.decision import decide
 from worker.domain.moderation.scoring import Matrix, PhraseVectors, score
 from worker.domain.policies.policy import Label, Policy
+from worker.encoder.protocol import ModelInfo
+from worker.images.preprocessing import Preprocessing
 from worker.store.engine.database import Database
 from worker.store.engine.tables import DecisionRow, EmbeddingRow, PolicyVersionRow, SubmissionRow
 from worker.store.operations import archive
@@ -76,7 +78,17 @@ def policies() -> tuple[Policy, Policy]:
 class RandomPhrases:
     """Fake text tower: maps each text to a random unit vector, the same one every time."""
 
-    name, digest, scale, bias, pairwise, dimension = "random", MODEL, SCALE, 0.0, False, DIMENSION
+    info = ModelInfo(
+        name="random",
+        digest=MODEL,
+        precision="float32",
+        scale=SCALE,
+        bias=0.0,
+        pairwise=False,
+        dimension=DIMENSION,
+        window=77,
+        preprocessing=Preprocessing(3, width=224, height=224),
+    )
 
     def encode_texts(self, texts: list[str]) -> Matrix:
         """Return unit vectors, shape (texts, DIMENSION)."""

@@ -48,7 +48,7 @@ def main(
                     # The first round warms up.
                     if number:
                         rates[shape][way].append(len(own) / seconds)
-        model = Path(encoder.name).name
+        model = Path(encoder.info.name).name
     run: dict[str, Any] = {
         **circumstances(__file__, "pillow", "torch"),
         "model": model,
@@ -67,7 +67,7 @@ def timed(files: Sequence[bytes], decoder: DecoderPool, encoder: Encoder, most: 
     """Return the seconds from bytes to vectors for all files."""
 
     def embed(data: bytes) -> None:
-        made = decoder.decode(data, encoder.preprocessing, most_parts=most)
+        made = decoder.decode(data, encoder.info.preprocessing, most_parts=most)
         encoder.encode_images(list(made.pixels))
 
     with ThreadPoolExecutor(16) as threads:

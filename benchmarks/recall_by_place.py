@@ -72,7 +72,7 @@ def main(  # noqa: PLR0913, PLR0917 - options
         }
     run = {
         **circumstances(__file__, "pillow", "transformers", "torch"),
-        "model": Path(encoder.name).name,
+        "model": Path(encoder.info.name).name,
         "label": label,
         "objects": len(shown),
         "backgrounds": min(most, len(clean)),
@@ -95,12 +95,12 @@ class Finder:
         """Return for each picture, given as its squares, whether the label reaches its `review`."""
         vectors = self.encoder.encode_images([square for squares in pictures for square in squares])
         ends = np.cumsum([len(squares) for squares in pictures])[:-1]
-        scores = (self._score(own, self.encoder.scale)[0] for own in np.split(vectors, ends))
+        scores = (self._score(own, self.encoder.info.scale)[0] for own in np.split(vectors, ends))
         return [score.score >= self._label.review for score in scores]
 
     def among(self, pictures: Sequence[Image.Image], *, found: bool) -> list[Image.Image]:
         """Return the pictures in which the label is found (or not) with the model's own image processor."""
-        outcomes = self.finds([whole(one, self.encoder.preprocessing) for one in pictures])
+        outcomes = self.finds([whole(one, self.encoder.info.preprocessing) for one in pictures])
         return [one for one, outcome in zip(pictures, outcomes, strict=True) if outcome is found]
 
 
@@ -113,7 +113,7 @@ def measure(  # noqa: PLR0913, PLR0917
     name: str,
 ) -> Iterator[dict[str, Any]]:
     """Yield the figures of one shape for each number of squares."""
-    preprocessing = finder.encoder.preprocessing
+    preprocessing = finder.encoder.info.preprocessing
     chosen = Parts.of(size, preprocessing).count
     for count in track(SQUARES, description=name, transient=True):
         found = np.zeros((PLACES, len(SIZES)))

@@ -177,13 +177,13 @@ def measure(name: str, exam: Exam) -> Figures:
     )
     vectors = encode_phrases(encoder, list(exam.policy.phrases()), exam.policy.templates)
     harmless = _scores(
-        exam.policy, _embed(encoder, exam.harmless, f"{name}: harmless"), vectors, encoder.scale
+        exam.policy, _embed(encoder, exam.harmless, f"{name}: harmless"), vectors, encoder.info.scale
     )
     thresholds = [label.review for label in exam.policy.labels]
     labels = {}
     for column, label in enumerate(exam.policy.labels):
         pictures = _embed(encoder, exam.flagged[label.name], f"{name}: {label.name}")
-        shown = _scores(exam.policy, pictures, vectors, encoder.scale)[:, column]
+        shown = _scores(exam.policy, pictures, vectors, encoder.info.scale)[:, column]
         labels[label.name] = _label_figures(shown, harmless[:, column], label.review)
     return {
         "names": {
@@ -200,7 +200,7 @@ def _embed(encoder: TransformersEncoder, images: Sequence[Any], what: str) -> Ma
     return np.concatenate(
         [
             encoder.encode_images(
-                [prepare(image, encoder.preprocessing) for image in images[start : start + BATCH]]
+                [prepare(image, encoder.info.preprocessing) for image in images[start : start + BATCH]]
             )
             for start in starts
         ]

@@ -38,7 +38,7 @@ def drawing(width: int = 120, height: int = 90) -> Image.Image:
 
 def prepared(encoder: Encoder, pictures: Sequence[Image.Image]) -> list[Pixels]:
     """Return RGB pictures preprocessed for the encoder's model."""
-    return [prepare(picture, encoder.preprocessing) for picture in pictures]
+    return [prepare(picture, encoder.info.preprocessing) for picture in pictures]
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -105,7 +105,7 @@ def test_it_writes_a_model_that_is_loaded_like_any_other(first_run):
     assert (first_run / "model.safetensors").stat().st_mode & 0o777 == 0o644
     encoder = TransformersEncoder.load(str(first_run))
     assert encoder.encode_texts(["a red disc"]).shape == (1, 256)
-    pixels = prepare(Image.new("RGB", (50, 40)), encoder.preprocessing)
+    pixels = prepare(Image.new("RGB", (50, 40)), encoder.info.preprocessing)
     assert encoder.encode_images([pixels]).shape == (1, 256)
 
 

@@ -53,11 +53,11 @@ class MeasureAlone:
         size = alone.tower.batch_size
         changed = self.stage.settings.model_copy(update={"precision": precision, "batch_size": size})
         with open_encoder(changed) as encoder:
-            if encoder.precision == alone.tower.precision:
+            if encoder.info.precision == alone.tower.precision:
                 return alone
-            self.tick(f"the tower in {encoder.precision}")
+            self.tick(f"the tower in {encoder.info.precision}")
             costs = _interleaved(encoder, [size], self.seconds * _OTHER_PRECISION)
-            other = TowerCost(encoder.precision, size, costs[size])
+            other = TowerCost(encoder.info.precision, size, costs[size])
         return Alone(alone.tower, (*alone.other_towers, other), alone.decode, alone.score, alone.store)
 
     def _decoding(self, encoder: Encoder, decoder: DecoderPool) -> float:
@@ -69,7 +69,7 @@ class MeasureAlone:
         with ThreadPoolExecutor(2 * decoder.processes, "decoding") as threads:
 
             def decode_all() -> int:
-                decoded = threads.map(lambda data: decoder.decode(data, encoder.preprocessing), waiting)
+                decoded = threads.map(lambda data: decoder.decode(data, encoder.info.preprocessing), waiting)
                 return sum(1 for _ in decoded)
 
             decode_all()
@@ -81,7 +81,7 @@ class MeasureAlone:
         self.tick("the tower")
         sizes = [settings.batch_size, *(size for size in BATCH_SIZES if size != settings.batch_size)]
         costs = _interleaved(encoder, sizes, self.seconds * _TOWERS)
-        return [TowerCost(encoder.precision, size, cost) for size, cost in costs.items()]
+        return [TowerCost(encoder.info.precision, size, cost) for size, cost in costs.items()]
 
     def _score(self, service: Service, decoder: DecoderPool) -> float:
         self.tick("the score")
@@ -158,6 +158,6 @@ def _used() -> float | None:
 
 def _noise(encoder: Encoder, count: int) -> list[Pixels]:
     """Return preprocessed noise: the tower takes the same time for any picture."""
-    width, height = encoder.preprocessing.final(SIZE)
+    width, height = encoder.info.preprocessing.final(SIZE)
     rng = np.random.default_rng(0)
     return [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]

@@ -119,7 +119,7 @@ class MeasureDeployment:
                 pictures = drawn_pictures()
             else:
                 self.show("looking at the pictures", 0.0)
-                pictures = own_pictures(self.folder, decoder, service.encoder.preprocessing)
+                pictures = own_pictures(self.folder, decoder, service.encoder.info.preprocessing)
             self.pictures = pictures
             measure = MeasureAlone(self.stage, pictures, seconds, tick)
             return measure.parts(service, decoder), pictures, measure

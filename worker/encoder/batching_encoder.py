@@ -27,10 +27,7 @@ class BatchingEncoder:
         passes: int = 1,
     ) -> None:
         """Run `passes` passes at once, each of up to `batch_size` pictures; `observe` gets a batch's size."""
-        self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
-        self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
-        self.precision, self.window = encoder.precision, encoder.window
-        self.preprocessing = encoder.preprocessing
+        self.info = encoder.info
         self._encoder = encoder
         self._observe = observe
         self._batcher: Batcher[Pixels, Vector] = Batcher(
@@ -40,7 +37,7 @@ class BatchingEncoder:
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors, shape (images, dimension); UnavailableError if closed."""
         vectors = self._batcher(images)
-        return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
+        return np.stack(vectors) if vectors else np.empty((0, self.info.dimension), np.float32)
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return unit vectors of phrases, shape (texts, dimension); in the caller's thread."""

@@ -28,8 +28,8 @@ def phrases_beyond_window(
     too_long = {}
     for number, phrase in enumerate(distinct):
         own = counts[number * len(templates) : (number + 1) * len(templates)]
-        if max(own) > encoder.window:
-            too_long[phrase] = TooLong(max(own), encoder.window, templates[own.index(max(own))])
+        if max(own) > encoder.info.window:
+            too_long[phrase] = TooLong(max(own), encoder.info.window, templates[own.index(max(own))])
     return too_long
 
 
@@ -42,7 +42,7 @@ def encode_phrases(encoder: Encoder, phrases: Sequence[str], templates: Sequence
     """
     distinct = list(dict.fromkeys(phrases))
     texts = [_filled(phrase, template) for phrase in distinct for template in templates]
-    vectors = encoder.encode_texts(texts).reshape(len(distinct), len(templates), encoder.dimension)
+    vectors = encoder.encode_texts(texts).reshape(len(distinct), len(templates), encoder.info.dimension)
     means = vectors.mean(axis=1)
     return PhraseVectors.of(distinct, means / np.linalg.norm(means, axis=1, keepdims=True))
 

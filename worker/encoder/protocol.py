@@ -1,50 +1,43 @@
 """The interface of encoders, which map pictures and phrases to unit vectors in one space."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from worker.domain.moderation.scoring import Matrix
 from worker.images.preprocessing import Pixels, Preprocessing
 
 
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What scoring, storing and preparing need to know of a loaded model."""
+
+    #: What the operator configured: `demo`, a folder or a hub id.
+    name: str
+    #: SHA-256 that changes with the weights or the preprocessing.
+    digest: str
+    #: The numbers that pictures are encoded in: `float32`, `bfloat16` or `int8`.
+    precision: str
+    #: The model's factor on cosines.
+    scale: float
+    #: What the model adds to scaled cosines (SigLIP's `logit_bias`); 0 if it has none.
+    bias: float
+    #: Whether the model was trained on pairs (SigLIP), so that each label has its own sigmoid.
+    pairwise: bool
+    #: Length of a vector.
+    dimension: int
+    #: Tokens of a phrase that the text tower reads, special tokens included; the rest is truncated.
+    window: int
+    #: How a picture becomes the pixels that `encode_images` takes.
+    preprocessing: Preprocessing
+
+
 class Encoder(Protocol):
     """A zero-shot model's two towers. Safe to call from many threads."""
 
     @property
-    def name(self) -> str:
-        """What the operator configured: `demo`, a folder or a hub id."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 that changes with the weights or the preprocessing."""
-
-    @property
-    def precision(self) -> str:
-        """Number format in which pictures are encoded: `float32` or `bfloat16`."""
-
-    @property
-    def scale(self) -> float:
-        """The model's factor on cosines."""
-
-    @property
-    def bias(self) -> float:
-        """What the model adds to scaled cosines (SigLIP's `logit_bias`); 0 if it has no bias."""
-
-    @property
-    def pairwise(self) -> bool:
-        """Whether the model was trained on pairs (SigLIP), so that each label has its own sigmoid."""
-
-    @property
-    def dimension(self) -> int:
-        """Length of a vector."""
-
-    @property
-    def window(self) -> int:
-        """How many tokens of a phrase the text tower reads, special tokens included; the rest is cut off."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How a picture becomes the pixels that `encode_images` takes."""
+    def info(self) -> ModelInfo:
+        """What is known of the model, however it is wrapped."""
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""

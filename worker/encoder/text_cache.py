@@ -32,10 +32,7 @@ class TextCache:
         self, encoder: Encoder, capacity: int = DEFAULT_CAPACITY, memory: VectorStore | None = None
     ) -> None:
         """Cache up to `capacity` vectors in this process, and all of them in `memory`."""
-        self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
-        self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
-        self.precision, self.window = encoder.precision, encoder.window
-        self.preprocessing = encoder.preprocessing
+        self.info = encoder.info
         self._encoder = encoder
         self._capacity = capacity
         self._memory = memory
@@ -56,7 +53,7 @@ class TextCache:
                 known |= self._recalled_or_encoded(unknown)
             self._keep(known)
         rows = [known[text] for text in texts]
-        return np.stack(rows) if rows else np.empty((0, self.dimension), np.float32)
+        return np.stack(rows) if rows else np.empty((0, self.info.dimension), np.float32)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has; not cached, since counting is cheap."""

@@ -189,7 +189,7 @@ def _open_service(sender: Any, **_: Any) -> None:
         sender.quiet = True
         celery.apps.worker.safe_say = _write_json_line  # type: ignore[attr-defined]  # the stubs lack it
     service = _or_exit(lambda: sender.app.service)
-    log.info("model %s ready, policies %s", service.encoder.name, ", ".join(service.policies.names))
+    log.info("model %s ready, policies %s", service.encoder.info.name, ", ".join(service.policies.names))
 
 
 @worker_shutdown.connect

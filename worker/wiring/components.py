@@ -82,7 +82,7 @@ def open_encoder(
     )
     observe = (metrics or Metrics()).batched
     batcher = BatchingEncoder(loaded, settings.batch_size, observe, passes=sizing.passes)
-    memory = KeepTextVectors(database, f"{loaded.digest}-{READING_VERSION}") if database else None
+    memory = KeepTextVectors(database, f"{loaded.info.digest}-{READING_VERSION}") if database else None
     with (
         closing(batcher),
         run_periodically(loaded.texts.unload_if_idle, IDLE_SECONDS / 2, name="the text tower"),

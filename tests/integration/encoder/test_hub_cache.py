@@ -51,12 +51,12 @@ def names(folder):
 
 
 def test_a_model_is_downloaded_at_its_revision_and_then_needs_no_hub(hub, folder, stop):
-    digest = TransformersEncoder.load(NAME).digest
+    digest = TransformersEncoder.load(NAME).info.digest
     assert digest == model_files.digest(folder)
 
     stop()
 
-    assert TransformersEncoder.load(NAME).digest == digest
+    assert TransformersEncoder.load(NAME).info.digest == digest
     assert hub.asked == []
 
 

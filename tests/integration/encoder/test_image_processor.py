@@ -10,7 +10,7 @@ from moderation_demo import MODEL, PICTURES
 from PIL import Image
 from support.decoders import LIMITS, open_pool
 from support.models import make_model
-from support.pictures import drawing, prepared
+from support.pictures import drawing
 from transformers import (
     AutoImageProcessor,
     CLIPImageProcessorPil,
@@ -22,6 +22,7 @@ from worker.encoder.towers.image_processor import ImageProcessor
 from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError, UndecodablePictureError
 from worker.images.decoding.decoder import decode
+from worker.images.preprocessing import prepare
 
 SHARED = Path(__file__).parents[4] / "shared"
 PHOTO_MODEL, PHOTOS = SHARED / "models" / "photo-zero-shot", SHARED / "photos"
@@ -50,7 +51,7 @@ def demo_pictures(pool, encoder):
     whole = []
     for file in sorted((PICTURES).iterdir()):
         try:
-            pool.decode(file.read_bytes(), encoder.preprocessing)
+            pool.decode(file.read_bytes(), encoder.info.preprocessing)
         except UndecodablePictureError:
             continue
         whole.append(file.read_bytes())
@@ -59,7 +60,8 @@ def demo_pictures(pool, encoder):
 
 def our_vectors(pool, encoder, pictures, *, scaled):
     pixels = [
-        pool.decode(data, encoder.preprocessing, scaled=scaled, most_parts=1).pixels[0] for data in pictures
+        pool.decode(data, encoder.info.preprocessing, scaled=scaled, most_parts=1).pixels[0]
+        for data in pictures
     ]
     return np.concatenate([encoder.encode_images(pixels[n : n + 16]) for n in range(0, len(pixels), 16)])
 
@@ -163,7 +165,7 @@ def test_every_processor_of_the_families_is_described(processor):
     described = ImageProcessor.describe(processor, "model")
 
     picture = drawing(333, 251)
-    ours = described.inputs(prepared(described, [picture]))
+    ours = described.inputs([prepare(picture, described.preprocessing)])
     theirs = processor(images=[picture], return_tensors="pt")
     assert torch.allclose(ours["pixel_values"], theirs["pixel_values"], atol=1e-4)
 

@@ -73,7 +73,11 @@ def test_pictures_turn_little_and_phrases_not_at_all(exported, precise, int8):
     assert (seen * precise.encode_images(pictures)).sum(axis=1).min() > 0.98
     assert exported.drift.mean > 0.995, "the best way to quantise was chosen"
     assert (int8.encode_texts(TEXTS) == precise.encode_texts(TEXTS)).all()
-    assert (int8.scale, int8.window, int8.dimension) == (precise.scale, precise.window, precise.dimension)
+    assert (int8.info.scale, int8.info.window, int8.info.dimension) == (
+        precise.info.scale,
+        precise.info.window,
+        precise.info.dimension,
+    )
 
 
 def test_the_report_is_of_pictures_that_the_copy_was_not_made_with(exported):
@@ -97,15 +101,15 @@ def test_auto_tries_what_is_not_int8_in_both_precisions(exported, int8, monkeypa
     caplog.set_level("INFO")
     encoder = TransformersEncoder.load(str(exported.folder), precision="auto", passes=1, threads=1)
     (line,) = caplog.messages
-    assert line.startswith(f"the model computes in {encoder.precision}: ")
-    assert (encoder.digest == int8.digest) == (encoder.precision == "float32")
+    assert line.startswith(f"the model computes in {encoder.info.precision}: ")
+    assert (encoder.info.digest == int8.info.digest) == (encoder.info.precision == "float32")
 
 
 def test_two_precisions_never_share_a_digest(exported, precise, int8, copy):
     half = TransformersEncoder.load(str(exported.folder), precision="bfloat16")
-    digests = {precise.digest, int8.digest, half.digest}
+    digests = {precise.info.digest, int8.info.digest, half.info.digest}
     assert len(digests) == 3
-    assert exported.digest == int8.digest
+    assert exported.digest == int8.info.digest
     for name in INT8_TOWER:
         with (copy / name).open("ab") as file:
             file.write(b"\n")
@@ -135,7 +139,7 @@ def test_threads_at_once_get_their_own_pictures_vectors(int8):
 
 
 def test_nothing_becomes_no_vectors(int8):
-    assert int8.encode_images([]).shape == (0, int8.dimension)
+    assert int8.encode_images([]).shape == (0, int8.info.dimension)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES - {"siglip2"}))

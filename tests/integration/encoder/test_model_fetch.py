@@ -71,7 +71,7 @@ def test_a_model_is_fetched_with_its_checksums_and_loads(hub, folder, out):
     assert {file.name for file in out.iterdir()} == names | {MANIFEST}
     assert fetched.manifest.files.keys() == names
     assert model_files.digest(out) == model_files.digest(folder), "wherever it comes from, vectors mix"
-    assert TransformersEncoder.load(str(out)).dimension
+    assert TransformersEncoder.load(str(out)).info.dimension
     assert left(out) == ["siglip2"]
     size = sum((folder / name).stat().st_size for name in names)
     assert seen == sorted(seen)
@@ -437,7 +437,7 @@ def test_pickled_weights_in_parts_are_converted_part_by_part(hub, out, tmp_path)
     converted = load_file(shards[0]) | load_file(shards[1])
     assert converted.keys() == weights.keys()
     assert all(torch.equal(converted[key], weights[key]) for key in weights)
-    assert TransformersEncoder.load(str(out)).dimension == 16
+    assert TransformersEncoder.load(str(out)).info.dimension == 16
 
 
 class Evil:
@@ -559,7 +559,7 @@ def test_a_network_that_cannot_be_left_is_said(hub, out, tmp_path, monkeypatch, 
     fetch(out)
 
     assert f"weights of {HUB_ID}@{COMMIT} were converted without one protection" in caplog.text
-    assert TransformersEncoder.load(str(out)).dimension == 16
+    assert TransformersEncoder.load(str(out)).info.dimension == 16
 
 
 def test_nothing_in_the_current_folder_runs_or_disturbs_the_conversion(

@@ -32,22 +32,24 @@ def fragile(tmp_path):
 
 def test_a_model_that_survives_bfloat16_computes_in_it(caplog):
     encoder = TransformersEncoder.load("demo", precision="auto")
-    assert encoder.precision == "bfloat16"
-    assert encoder.digest == TransformersEncoder.load("demo", precision="bfloat16").digest
+    assert encoder.info.precision == "bfloat16"
+    assert encoder.info.digest == TransformersEncoder.load("demo", precision="bfloat16").info.digest
     (line,) = caplog.messages
     assert line.startswith("the model computes in bfloat16: vectors of pictures differ from float32 by 0.000")
 
 
 def test_a_model_that_does_not_stays_in_float32_to_the_last_bit(fragile, caplog):
     encoder = TransformersEncoder.load(fragile, precision="auto")
-    assert encoder.precision == "float32"
+    assert encoder.info.precision == "float32"
     (line,) = caplog.messages
     assert line.startswith("the model computes in float32: in bfloat16 vectors of pictures differ by ")
     exact = TransformersEncoder.load(fragile, precision="float32")
-    assert encoder.digest == exact.digest, "what was stored under float32 is found again"
+    assert encoder.info.digest == exact.info.digest, "what was stored under float32 is found again"
     pictures = prepared(exact, [drawing(), drawing(90, 70)])
     assert (encoder.encode_images(pictures) == exact.encode_images(pictures)).all()
-    assert TransformersEncoder.load(fragile, precision="bfloat16").precision == "bfloat16", "as asked for"
+    assert TransformersEncoder.load(fragile, precision="bfloat16").info.precision == "bfloat16", (
+        "as asked for"
+    )
 
 
 def test_a_model_that_fails_in_bfloat16_stays_in_float32(caplog, monkeypatch):
@@ -58,7 +60,7 @@ def test_a_model_that_fails_in_bfloat16_stays_in_float32(caplog, monkeypatch):
         return original(self, inputs)
 
     monkeypatch.setattr(torch.nn.Linear, "forward", failing)
-    assert TransformersEncoder.load("demo", precision="auto").precision == "float32"
+    assert TransformersEncoder.load("demo", precision="auto").info.precision == "float32"
     assert caplog.messages == [
         "the model computes in float32: in bfloat16 it fails: not implemented for 'BFloat16'"
     ]
@@ -66,12 +68,12 @@ def test_a_model_that_fails_in_bfloat16_stays_in_float32(caplog, monkeypatch):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_nothing_is_measured_where_a_precision_is_set(fragile, precision, caplog):
-    assert TransformersEncoder.load(fragile, precision=precision).precision == precision
+    assert TransformersEncoder.load(fragile, precision=precision).info.precision == precision
     assert caplog.messages == []
 
 
 @pytest.mark.skipif(not PHOTO_MODEL.is_dir(), reason="../shared/models/photo-zero-shot is not here")
 def test_an_efficientnet_stays_in_float32(caplog):
     # In bfloat16 it decided 42 of 848 photographs otherwise.
-    assert TransformersEncoder.load(str(PHOTO_MODEL), precision="auto").precision == "float32"
+    assert TransformersEncoder.load(str(PHOTO_MODEL), precision="auto").info.precision == "float32"
     assert "differ by 0.03" in caplog.text

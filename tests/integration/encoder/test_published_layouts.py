@@ -39,7 +39,7 @@ def test_every_published_layout_gives_the_probabilities_of_transformers_pipeline
     capfd.readouterr()
     encoder = load(folder)
     assert capfd.readouterr() == ("", "")
-    rank = score_pairs if encoder.pairwise else rank_labels
+    rank = score_pairs if encoder.info.pairwise else rank_labels
     texts = encoder.encode_texts([f"This is a photo of {label}." for label in LABELS])
     (picture,) = encoder.encode_images(prepared(encoder, [drawing()]))
 
@@ -52,7 +52,7 @@ def test_every_published_layout_gives_the_probabilities_of_transformers_pipeline
         for one in pipeline(drawing(), candidate_labels=asked, hypothesis_template=template)
     }
 
-    ours = rank(picture, texts, encoder.scale, encoder.bias)
+    ours = rank(picture, texts, encoder.info.scale, encoder.info.bias)
     assert np.ptp(ours) > 0.001
     assert ours == pytest.approx([theirs[label] for label in asked], abs=1e-4)
 

@@ -184,4 +184,4 @@ def test_a_hub_id_without_a_revision_is_refused():
 def test_a_folder_is_found_before_a_hub_is_asked(folder, monkeypatch):
     monkeypatch.chdir(folder.parent.parent)
 
-    assert TransformersEncoder.load(str(Path(folder.parent.name) / folder.name)).dimension == 16
+    assert TransformersEncoder.load(str(Path(folder.parent.name) / folder.name)).info.dimension == 16

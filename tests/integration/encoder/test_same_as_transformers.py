@@ -36,9 +36,9 @@ LIMITS = Limits(max_bytes=20 * 2**20, max_pixels=50_000_000, max_side=16_384, ma
 
 def our_probabilities(encoder, pictures):
     texts = encoder.encode_texts([TEMPLATE.replace("{}", label) for label in LABELS])
-    rank = score_pairs if encoder.pairwise else rank_labels
+    rank = score_pairs if encoder.info.pairwise else rank_labels
     vectors = encoder.encode_images(prepared(encoder, pictures))
-    return [rank(vector, texts, encoder.scale, encoder.bias) for vector in vectors]
+    return [rank(vector, texts, encoder.info.scale, encoder.info.bias) for vector in vectors]
 
 
 def pipeline_probabilities(folder, pictures, spelt=str):

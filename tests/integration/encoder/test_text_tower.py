@@ -101,7 +101,7 @@ def test_in_bfloat16_nothing_of_the_weights_file_stays_mapped(tmp_path):
     gc.collect()
 
     assert str(folder) not in mapped()
-    assert encoder.encode_images(prepared(encoder, [drawing()])).shape == (1, encoder.dimension)
+    assert encoder.encode_images(prepared(encoder, [drawing()])).shape == (1, encoder.info.dimension)
 
 
 def test_a_model_whose_files_were_replaced_meanwhile_reads_nothing(tmp_path):
@@ -114,7 +114,7 @@ def test_a_model_whose_files_were_replaced_meanwhile_reads_nothing(tmp_path):
 
     with pytest.raises(ModelError, match="have changed since this process loaded them"):
         encoder.encode_texts(TEXTS)
-    assert encoder.encode_images(prepared(encoder, [drawing()])).shape == (1, encoder.dimension)
+    assert encoder.encode_images(prepared(encoder, [drawing()])).shape == (1, encoder.info.dimension)
 
 
 def test_a_thousand_phrases_are_encoded_in_passes_that_bound_the_memory(monkeypatch):
@@ -123,7 +123,7 @@ def test_a_thousand_phrases_are_encoded_in_passes_that_bound_the_memory(monkeypa
     count = Linear.forward
     monkeypatch.setattr(Linear, "forward", lambda self, x: (largest.append(len(x)), count(self, x))[1])
     vectors = encoder.encode_texts([f"a thing of kind {n}" for n in range(200)])
-    assert vectors.shape == (200, encoder.dimension)
+    assert vectors.shape == (200, encoder.info.dimension)
     assert max(largest) == 64
     monkeypatch.undo()
     assert vectors[130] == pytest.approx(encoder.encode_texts(["a thing of kind 130"])[0], abs=1e-5)
@@ -132,7 +132,7 @@ def test_a_thousand_phrases_are_encoded_in_passes_that_bound_the_memory(monkeypa
 def test_what_one_process_read_no_other_reads_again(database):
     encoder = TransformersEncoder.load("demo")
     first, second = Counting(encoder), Counting(encoder)
-    memory = KeepTextVectors(database, encoder.digest)
+    memory = KeepTextVectors(database, encoder.info.digest)
     there = TextCache(first, memory=memory).encode_texts(TEXTS)
 
     again = TextCache(second, memory=memory).encode_texts([*TEXTS, "a boat"])
@@ -156,7 +156,7 @@ def test_another_model_and_another_phrase_have_vectors_of_their_own(database):
 
 def test_without_a_database_phrases_are_encoded_all_the_same(tmp_path, caplog):
     encoder = TransformersEncoder.load("demo")
-    memory = KeepTextVectors(Database.connect(f"sqlite:///{tmp_path / 'none.db'}"), encoder.digest)
+    memory = KeepTextVectors(Database.connect(f"sqlite:///{tmp_path / 'none.db'}"), encoder.info.digest)
     vectors = TextCache(encoder, memory=memory).encode_texts(TEXTS)
     assert torch.from_numpy(vectors).norm(dim=1).numpy() == pytest.approx(1, abs=1e-5)
     assert "phrases are encoded anew" in caplog.text

@@ -33,11 +33,11 @@ def test_the_window_is_seen_to_its_last_token_and_no_further(folder):
     encoder = TransformersEncoder.load(str(folder))
     assert encoder.texts._tokenizer.model_max_length > 10**9
 
-    full, longer = words(encoder, encoder.window), words(encoder, encoder.window + 9)
+    full, longer = words(encoder, encoder.info.window), words(encoder, encoder.info.window + 9)
     nearly = full[:-1] + "z"
     vectors = encoder.encode_texts([full, nearly, longer, longer + "zzz"])
 
-    assert encoder.window == (77 if folder.name == "clip" else 64)
+    assert encoder.info.window == (77 if folder.name == "clip" else 64)
     assert not np.allclose(vectors[0], vectors[1], atol=1e-5)
     assert np.allclose(vectors[2], vectors[3], atol=1e-5)
 
@@ -46,12 +46,12 @@ def test_tokens_are_counted_with_the_special_ones_and_before_the_cut(folder, cap
     encoder = TransformersEncoder.load(str(folder))
     short, long = encoder.count_tokens(["a fox", "a fox " * 300])
 
-    assert 2 < short < encoder.window < 300 < long
+    assert 2 < short < encoder.info.window < 300 < long
     assert encoder.count_tokens([]) == []
     assert capfd.readouterr() == ("", "")
 
 
 def test_the_bundled_model_says_what_it_sees():
     encoder = TransformersEncoder.load("demo")
-    assert encoder.window == encoder.texts._model.config.text_config.max_position_embeddings
+    assert encoder.info.window == encoder.texts._model.config.text_config.max_position_embeddings
     assert encoder.count_tokens(["a fox"]) < encoder.count_tokens(["a fox in the snow"])

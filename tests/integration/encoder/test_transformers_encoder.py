@@ -29,15 +29,15 @@ def test_vectors_have_length_one_and_the_shape_that_was_promised(encoder):
     images = encoder.encode_images(prepared(encoder, [drawing(), drawing(50, 300), drawing(96, 96)]))
     texts = encoder.encode_texts(["a fox", "a much longer phrase about a bear"])
 
-    assert (images.shape, texts.shape) == ((3, encoder.dimension), (2, encoder.dimension))
+    assert (images.shape, texts.shape) == ((3, encoder.info.dimension), (2, encoder.info.dimension))
     assert (images.dtype, texts.dtype) == (np.float32, np.float32)
     assert lengths(images) == pytest.approx(1, abs=1e-5)
     assert lengths(texts) == pytest.approx(1, abs=1e-5)
 
 
 def test_nothing_becomes_no_vectors(encoder):
-    assert encoder.encode_images([]).shape == (0, encoder.dimension)
-    assert encoder.encode_texts([]).shape == (0, encoder.dimension)
+    assert encoder.encode_images([]).shape == (0, encoder.info.dimension)
+    assert encoder.encode_texts([]).shape == (0, encoder.info.dimension)
 
 
 def test_a_vector_does_not_depend_on_what_shares_the_pass(encoder):
@@ -84,9 +84,9 @@ def test_scale_bias_and_pairing_are_the_models_own(tmp_path):
         for family in ("clip", "siglip", "align")
     )
 
-    assert [clip.scale, siglip.scale, align.scale] == pytest.approx([12, 12, 12])
-    assert [clip.bias, siglip.bias, align.bias] == [0, -1.5, 0]
-    assert [clip.pairwise, siglip.pairwise, align.pairwise] == [False, True, False]
+    assert [clip.info.scale, siglip.info.scale, align.info.scale] == pytest.approx([12, 12, 12])
+    assert [clip.info.bias, siglip.info.bias, align.info.bias] == [0, -1.5, 0]
+    assert [clip.info.pairwise, siglip.info.pairwise, align.info.pairwise] == [False, True, False]
 
 
 def test_weights_are_held_in_float32_whatever_the_file_holds(tmp_path):
@@ -102,7 +102,7 @@ def test_the_digest_is_of_the_content_wherever_it_lies(tiny, tmp_path):
     copy = shutil.copytree(tiny, tmp_path / "copy")
     (copy / "README.md").write_text("a model card changes no vector")
 
-    assert TransformersEncoder.load(str(copy)).digest == TransformersEncoder.load(str(tiny)).digest
+    assert TransformersEncoder.load(str(copy)).info.digest == TransformersEncoder.load(str(tiny)).info.digest
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_the_digest_is_of_the_content_wherever_it_lies(tiny, tmp_path):
     ],
 )
 def test_the_digest_changes_with_weights_preprocessing_or_vocabulary(tiny, file, old, new):
-    before = TransformersEncoder.load(str(tiny)).digest
+    before = TransformersEncoder.load(str(tiny)).info.digest
     data = (tiny / file).read_bytes()
     changed = data.replace(old.encode(), new.encode()) if old else data[:-1] + bytes([data[-1] ^ 1])
     assert changed != data
     (tiny / file).write_bytes(changed)
 
-    assert TransformersEncoder.load(str(tiny)).digest != before
+    assert TransformersEncoder.load(str(tiny)).info.digest != before
 
 
 def test_threads_are_bounded_where_somebody_says_so(tiny):

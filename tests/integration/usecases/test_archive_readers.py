@@ -64,7 +64,7 @@ def fill(database, encoder, count, verdicts_on=0):
             picture = sha256(b"%d" % (n if n % 3 else 0)).hexdigest()
             what = Submission(f"upload-{n:03}", LocalFile("x.png"))
             facts = PictureFacts(picture, "PNG", 64, 64, frames=2)
-            vectors = random.normal(size=(2, encoder.dimension))
+            vectors = random.normal(size=(2, encoder.info.dimension))
             submissions.record(
                 session, [submissions.DecidedSubmission(what, "p", "d" * 64, sha256=picture, source=None)]
             )

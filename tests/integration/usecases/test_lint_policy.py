@@ -24,7 +24,7 @@ def lint():
     for file in sorted(PICTURES.glob("*.jpg")):
         try:
             with Image.open(file) as picture:
-                pictures.append(prepare(picture.convert("RGB"), encoder.preprocessing))
+                pictures.append(prepare(picture.convert("RGB"), encoder.info.preprocessing))
         except OSError:
             # One of the samples is broken, as an upload may be.
             continue

@@ -161,7 +161,7 @@ def test_a_phrase_beyond_the_window_is_refused_wherever_it_stands(prepare, file,
     assert f"{file}:6:31: " in message
     tokens = max(encoder.count_tokens([f"a sticker of {long.strip()}"]))
     assert (
-        f'this phrase has {tokens} tokens in the template "a sticker of {{}}"; the model reads {encoder.window}'
+        f'this phrase has {tokens} tokens in the template "a sticker of {{}}"; the model reads {encoder.info.window}'
         in message
     )
 

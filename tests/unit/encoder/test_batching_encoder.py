@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from worker.encoder.batching_encoder import BatchingEncoder
+from worker.encoder.protocol import ModelInfo
 from worker.errors import UnavailableError
 from worker.images.preprocessing import Preprocessing
 
@@ -14,10 +15,17 @@ pytestmark = pytest.mark.timeout(20)
 class GatedEncoder:
     """Encodes the picture `n` as [n, 0]; every pass waits at a gate and is written down."""
 
-    name, digest, dimension = "gated", "d1", 2
-    scale, bias, pairwise, window = 10.0, -1.0, True, 7
-    precision = "float32"
-    preprocessing = Preprocessing(3, width=32, height=32)
+    info = ModelInfo(
+        name="gated",
+        digest="d1",
+        precision="float32",
+        scale=10.0,
+        bias=-1.0,
+        pairwise=True,
+        dimension=2,
+        window=7,
+        preprocessing=Preprocessing(3, width=32, height=32),
+    )
 
     def __init__(self, *, gate_open):
         self.passes = []
@@ -220,10 +228,7 @@ def test_everything_else_is_the_encoders_own(open_batcher):
     batcher = open_batcher(GatedEncoder(gate_open=True))
 
     assert batcher.encode_texts(["a"]).tolist() == [[3, 3]]
-    assert (batcher.name, batcher.digest, batcher.dimension) == ("gated", "d1", 2)
-    assert (batcher.scale, batcher.bias, batcher.pairwise, batcher.window) == (10.0, -1.0, True, 7)
+    assert batcher.info is GatedEncoder.info
     assert batcher.count_tokens(["a", "bb"]) == [1, 2]
     assert batcher.pieces(["a", "bb"]) == [["a"], ["b", "b"]]
     assert batcher.vocabulary() == {"a"}
-    assert batcher.precision == "float32"
-    assert batcher.preprocessing == GatedEncoder.preprocessing

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ VECTORS = {"a cat": [1, 0], "one cat": [0, 1], "a dog": [0.6, 0.8], "one dog": [
 
 
 class Encoder:
-    dimension = 2
+    info = SimpleNamespace(dimension=2)
 
     def __init__(self):
         self.calls = []

@@ -3,15 +3,23 @@ from threading import Barrier, Thread
 import numpy as np
 import pytest
 
+from worker.encoder.protocol import ModelInfo
 from worker.encoder.text_cache import TextCache
 from worker.images.preprocessing import Preprocessing
 
 
 class CountingEncoder:
-    name, digest, dimension = "counting", "d1", 2
-    scale, bias, pairwise, window = 10.0, -1.0, True, 7
-    precision = "float32"
-    preprocessing = Preprocessing(3, width=32, height=32)
+    info = ModelInfo(
+        name="counting",
+        digest="d1",
+        precision="float32",
+        scale=10.0,
+        bias=-1.0,
+        pairwise=True,
+        dimension=2,
+        window=7,
+        preprocessing=Preprocessing(3, width=32, height=32),
+    )
 
     def __init__(self):
         self.calls = []
@@ -125,10 +133,7 @@ def test_everything_else_is_the_encoders_own(encoder):
     cache = TextCache(encoder)
 
     assert cache.encode_images([None]).tolist() == [[7, 7]]
-    assert (cache.name, cache.digest, cache.dimension) == ("counting", "d1", 2)
-    assert (cache.scale, cache.bias, cache.pairwise, cache.window) == (10.0, -1.0, True, 7)
+    assert cache.info is CountingEncoder.info
     assert cache.count_tokens(["a", "bb"]) == [1, 2]
     assert cache.pieces(["a", "bb"]) == [["a"], ["b", "b"]]
     assert cache.vocabulary() == {"a"}
-    assert cache.precision == "float32"
-    assert cache.preprocessing == CountingEncoder.preprocessing

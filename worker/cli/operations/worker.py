@@ -52,7 +52,7 @@ def worker(
         service = app.service
     shadows = ", ".join(shadow.policy.name for shadow in service.policies.shadows)
     announce(
-        f"model {service.encoder.name}, policies {', '.join(service.policies.names)}, "
+        f"model {service.encoder.info.name}, policies {', '.join(service.policies.names)}, "
         + (f"shadows {shadows}, " if shadows else "")
         + f"database {service.database.describe}; waiting for jobs on {app.settings.queue}"
     )

@@ -52,7 +52,7 @@ def check_exportable(encoder: TransformersEncoder) -> None:
     """Raise UsageError if the model is an exported one, ModelError if its family cannot be exported."""
     if not isinstance(encoder.tower, TorchTower):
         raise UsageError(
-            f"the model {encoder.name!r} is in int8 already",
+            f"the model {encoder.info.name!r} is in int8 already",
             hint="set MODERATION_MODEL to the model that it was exported from",
         )
     if encoder.family in _NOT_EXPORTABLE:
@@ -98,7 +98,7 @@ class _Tower(torch.nn.Module):
 
 
 def _converted(openvino: Any, encoder: TransformersEncoder) -> Any:
-    width, height = encoder.preprocessing.final((1, 1))
+    width, height = encoder.info.preprocessing.final((1, 1))
     assert isinstance(encoder.tower, TorchTower)  # noqa: S101 - ensured by `check_exportable`
     try:
         return openvino.convert_model(
@@ -110,7 +110,7 @@ def _converted(openvino: Any, encoder: TransformersEncoder) -> Any:
     except Exception as problem:
         # The converter may raise anything.
         raise ModelError(
-            f"the model {encoder.name!r} cannot be converted: {first_line(problem)}",
+            f"the model {encoder.info.name!r} cannot be converted: {first_line(problem)}",
             hint="MODERATION_PRECISION=bfloat16 works for every model",
         ) from problem
 

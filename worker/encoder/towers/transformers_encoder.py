@@ -15,6 +15,7 @@ from transformers.utils import logging
 from worker.domain.moderation.scoring import Matrix
 from worker.encoder.hub import model_files
 from worker.encoder.hub.model_layout import first_line
+from worker.encoder.protocol import ModelInfo
 from worker.encoder.towers.device import device_for
 from worker.encoder.towers.image_processor import ImageProcessor
 from worker.encoder.towers.openvino_tower import OpenVinoTower, import_openvino
@@ -51,25 +52,29 @@ class TransformersEncoder:
         tokenizer: Any,
     ) -> None:
         """Assemble an encoder from the text half `model`, the picture tower, and their preprocessors."""
-        self.name, self.folder = name, folder
+        self.folder, self.tower, self.image_processor = folder, tower, image_processor
         files = model_files.digest(folder)
-        self.digest = _digest(files, tower.dtype)
-        self.tower = tower
-        self.precision = str(tower.dtype).removeprefix("torch.")
-        self.image_processor = image_processor
-        self.preprocessing = self.image_processor.preprocessing
         self.family = model.config.model_type
-        self.pairwise = self.family in PAIRWISE
-        self.scale, self.bias = _scale(model, name), _bias(model)
-        self.window = _text_window(model, tokenizer, pairwise=self.pairwise)
+        pairwise = self.family in PAIRWISE
+        window = _text_window(model, tokenizer, pairwise=pairwise)
         self.texts = TextTower(
             model,
             tokenizer,
             lambda: _reload_text_half(folder, name, files),
-            window=self.window,
-            padding="max_length" if self.pairwise else True,
+            window=window,
+            padding="max_length" if pairwise else True,
         )
-        self.dimension = _check_towers(self, name)
+        self.info = ModelInfo(
+            name=name,
+            digest=_digest(files, tower.dtype),
+            precision=str(tower.dtype).removeprefix("torch."),
+            scale=_scale(model, name),
+            bias=_bias(model),
+            pairwise=pairwise,
+            dimension=_check_towers(self, name),
+            window=window,
+            preprocessing=image_processor.preprocessing,
+        )
 
     @classmethod
     def load(
@@ -113,7 +118,7 @@ class TransformersEncoder:
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""
         if not len(images):
-            return np.empty((0, self.dimension), np.float32)
+            return np.empty((0, self.info.dimension), np.float32)
         with torch.inference_mode():
             return _unit(self.tower(self.image_processor.inputs(images)).to(torch.float32).numpy())
 
@@ -124,7 +129,7 @@ class TransformersEncoder:
         SigLIP 64) is truncated; the pipeline fails for CLIP.
         """
         if not texts:
-            return np.empty((0, self.dimension), np.float32)
+            return np.empty((0, self.info.dimension), np.float32)
         return _unit(self.texts(texts))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -231,7 +236,7 @@ def _is_finite(weight: torch.Tensor) -> bool:
 def _check_towers(encoder: TransformersEncoder, name: str) -> int:
     """Run both towers once and return the length of their vectors."""
     try:
-        width, height = encoder.preprocessing.final((64, 48))
+        width, height = encoder.image_processor.preprocessing.final((64, 48))
         picture = encoder.encode_images([np.full((height, width, 3), 128, np.uint8)])
         text = encoder.encode_texts(["a picture"])
     except Exception as problem:

@@ -41,18 +41,20 @@ class ClassifyPictures:
         if "{}" not in template:
             raise UsageError(f"the template {template!r} has no {{}} for the label")
         vectors = self.encoder.encode_texts([template.replace("{}", label) for label in labels])
-        rank = score_pairs if self.encoder.pairwise else rank_labels
+        rank = score_pairs if self.encoder.info.pairwise else rank_labels
 
         def classify(file: Path) -> Ranking:
             try:
                 data = read_named_file(file, self.decoder.limits)
                 # Unscaled and cropped at its centre, which gives the figures of transformers' pipeline to the
                 # last digit shown.
-                picture = self.decoder.decode(data, self.encoder.preprocessing, scaled=False, most_parts=1)
+                picture = self.decoder.decode(
+                    data, self.encoder.info.preprocessing, scaled=False, most_parts=1
+                )
             except PermanentError as problem:
                 return Ranking(file, problem=problem.message)
             embedding = self.encoder.encode_images([picture.pixels[0]])[0]
-            probabilities = rank(embedding, vectors, self.encoder.scale, self.encoder.bias)
+            probabilities = rank(embedding, vectors, self.encoder.info.scale, self.encoder.info.bias)
             ranked = sorted(zip(labels, map(float, probabilities), strict=True), key=lambda pair: -pair[1])
             return Ranking(file, tuple(ranked))
 

@@ -23,7 +23,7 @@ DECODING_VERSION: Final = 3
 
 def vector_digest(encoder: Encoder, limits: Limits) -> str:
     """Return the SHA-256 of all that a vector depends on: weights, preprocessing, decoding, frame limit."""
-    parts = (encoder.digest, str(DECODING_VERSION), str(limits.max_frames))
+    parts = (encoder.info.digest, str(DECODING_VERSION), str(limits.max_frames))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -76,13 +76,15 @@ class JudgePicture:
     def judge(self, live: LivePolicy, picture: EmbeddedPicture) -> Judgement:
         """Judge an embedded picture."""
         with self.stage("score"):
-            scores = live.score(picture.embedding, self.encoder.scale, picture.views, most=self.most_scores)
+            scores = live.score(
+                picture.embedding, self.encoder.info.scale, picture.views, most=self.most_scores
+            )
             return Judgement(decide(live.policy, scores, picture.facts.seen), picture)
 
     def embed(self, data: bytes) -> EmbeddedPicture:
         """Decode and embed a picture; UndecodablePictureError if it cannot be judged."""
         with self.stage("decode"):
-            picture = self.decoder.decode(data, self.encoder.preprocessing)
+            picture = self.decoder.decode(data, self.encoder.info.preprocessing)
         with self.stage("encode"):
             embedding = self.encoder.encode_images(list(picture.pixels))
         # Rounded as it is stored, so that the decision can be derived again from the store to the last bit.

@@ -117,7 +117,7 @@ class RecordDecisions:
             judged.submission,
             judged.policy,
             judged.decision,
-            model=self.judge_picture.encoder.name,
+            model=self.judge_picture.encoder.info.name,
             model_digest=self.judge_picture.digest,
             facts=judged.facts,
             audit_probability=audit_probability(judged.policy, judged.decision),

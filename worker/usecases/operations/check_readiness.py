@@ -44,7 +44,7 @@ class CheckReadiness:
     def _model(self) -> dict[str, Any]:
         if self.encoder is None:
             return {"state": "loading"}
-        return {"state": "ready", "name": self.encoder.name, "digest": self.encoder.digest}
+        return {"state": "ready", "name": self.encoder.info.name, "digest": self.encoder.info.digest}
 
     def _policies(self) -> dict[str, Any]:
         if self.policies is None:

@@ -94,7 +94,7 @@ class ComparePolicies:
     ) -> Comparison:
         """Compare the policies over the submissions of `span`, and list at most `kept` flips."""
         old_vectors, new_vectors = self._vectors(old), self._vectors(new)
-        backtest = Backtest([(old, old_vectors), (new, new_vectors)], self.encoder.scale)
+        backtest = Backtest([(old, old_vectors), (new, new_vectors)], self.encoder.info.scale)
         with self.database.reading(unhurried=True) as session:
             until = database_now(session)
             total = archive.count(session, span)
@@ -103,14 +103,14 @@ class ComparePolicies:
                 progress(counting.seen, total)
             found = [flip for _, _, flip in sorted(counting.kept, key=lambda flip: flip[:2], reverse=True)]
             flipped = archive.find(session, [flip.submission_id for flip in found])
-        explain = _Explain(old, old_vectors, new, new_vectors, self.encoder.scale)
+        explain = _Explain(old, old_vectors, new, new_vectors, self.encoder.info.scale)
         flips = (explain(flip, flipped[flip.submission_id]) for flip in found)
         return Comparison(
             old=old,
             new=new,
             span=span,
             until=until,
-            model=self.encoder.name,
+            model=self.encoder.info.name,
             undecoded=counting.undecoded,
             of_other_models=counting.of_other_models,
             tally=counting.tally,

@@ -90,7 +90,7 @@ class ExplainDecision:
 
     def _decide(self, policy: Policy, kept: StoredEmbedding, *, held_back: bool) -> Decision:
         score = Scorer(policy, encode_phrases(self.encoder, list(policy.phrases()), policy.templates))
-        scores = score(kept.embedding, self.encoder.scale, kept.views, most=MOST_SCORES)
+        scores = score(kept.embedding, self.encoder.info.scale, kept.views, most=MOST_SCORES)
         decision = decide(policy, scores, kept.facts.seen)
         limit = policy.automatic_blocks_per_hour
         return hold_back(decision, limit) if held_back and limit is not None else decision

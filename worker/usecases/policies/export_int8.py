@@ -96,7 +96,7 @@ class ExportInt8:
             copy = self.load(folder)
             with stage("comparing") as progress:
                 drift = self._drift(copy, list(self._compare(copy, sample.held_out, progress)))
-        return ExportedModel(out, copy.digest, len(sample.calibration), sample.unusable, drift)
+        return ExportedModel(out, copy.info.digest, len(sample.calibration), sample.unusable, drift)
 
     def _sample(self, files: Sequence[Path], progress: Callable[[int, int], None]) -> _Sample:
         drawn = random.Random(_SEED).sample(files, min(len(files), CALIBRATED + COMPARED))
@@ -118,7 +118,7 @@ class ExportInt8:
     def _decode(self, file: Path) -> PreparedPicture | None:
         try:
             data = read_named_file(file, self.decoder.limits)
-            return self.decoder.decode(data, self.encoder.preprocessing)
+            return self.decoder.decode(data, self.encoder.info.preprocessing)
         except (SourceError, UndecodablePictureError):
             return None
 

@@ -76,7 +76,7 @@ class HuntPhrase:
         """
         hunted = _phrase_policy(phrase, policy)
         vectors = encode_phrases(self.encoder, list(hunted.phrases()), hunted.templates)
-        ranking = _Ranking(Backtest([(hunted, vectors)], self.encoder.scale), top)
+        ranking = _Ranking(Backtest([(hunted, vectors)], self.encoder.info.scale), top)
         with self.database.reading(unhurried=True) as session:
             total = archive.count(session, span)
             for _ in map(ranking.take, archive.stream(session, span, self.model_digest)):
@@ -85,7 +85,9 @@ class HuntPhrase:
             submissions = archive.find(session, [seen.submission_id for seen in found])
 
         def sighting(seen: "_Candidate") -> Sighting:
-            (shown,) = score(hunted, seen.vectors.astype(np.float32), vectors, self.encoder.scale, seen.views)
+            (shown,) = score(
+                hunted, seen.vectors.astype(np.float32), vectors, self.encoder.info.scale, seen.views
+            )
             return Sighting(
                 submission=submissions[seen.submission_id],
                 sha256=seen.sha256,
@@ -99,7 +101,7 @@ class HuntPhrase:
             phrase=phrase,
             policy=policy,
             span=span,
-            model=self.encoder.name,
+            model=self.encoder.info.name,
             looked_at=ranking.looked_at,
             undecoded=ranking.undecoded,
             of_other_models=ranking.of_other_models,

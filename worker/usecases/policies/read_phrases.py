@@ -35,7 +35,7 @@ def _illegible(encoder: Encoder, policy: Policy) -> Iterator[Finding]:
 
 def _for_another_model(encoder: Encoder, policy: Policy) -> Iterator[Finding]:
     """Warn of a policy for photographs if the model is the bundled one, which knows only stickers."""
-    if encoder.name == BUNDLED_MODEL and any("photo" in template for template in policy.templates):
+    if encoder.info.name == BUNDLED_MODEL and any("photo" in template for template in policy.templates):
         yield Finding(
             ("templates",),
             "",
