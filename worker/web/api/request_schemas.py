@@ -1,4 +1,4 @@
-"""The bodies of requests as OpenAPI tells them; `client/messages.py` and `web/upload.py` read them."""
+"""OpenAPI schemas of request bodies; `client/messages.py` and `web/api/upload.py` parse them."""
 
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ MAX_BATCH: Final = 256
 _ID: Final = {
     "type": "string",
     "pattern": f"^{SUBMISSION_ID_PATTERN.pattern}$",
-    "description": "Your idempotency key: the same id is accepted once. Left out, it gets a random one.",
+    "description": "Your idempotency key: the same id is accepted once. A random one if left out.",
 }
 _POLICY: Final = {
     "type": ["string", "null"],
@@ -32,23 +32,23 @@ _POLICY: Final = {
 _REFERENCE: Final = {
     "type": ["string", "null"],
     "maxLength": MAX_REFERENCE_CHARACTERS,
-    "description": "What you want to find again beside the decision.",
+    "description": "Returned with the decision, for you to find it again.",
 }
 _SHA256: Final = {
     "type": ["string", "null"],
     "pattern": f"^{SHA256_PATTERN.pattern}$",
-    "description": "Of the picture's bytes; checked before it is judged. It also tells the picture when a "
-    "submission is repeated: give it where URLs are signed anew each time.",
+    "description": "Of the picture's bytes; checked before it is judged. It also identifies the picture if a "
+    "submission is repeated: send it if your URLs are signed anew each time.",
 }
 _CELERY_NAME: Final = {"type": "string", "pattern": f"^{CELERY_NAME_PATTERN.pattern}$"}
 _CONTEXT: Final = {
     "type": ["object", "null"],
-    "description": "Up to 8 KiB that you want back beside the decision.",
+    "description": "Returned with the decision; up to 8 KiB.",
 }
 _CALLBACK: Final = {
-    "description": "Who is told of the decision, where the service allows it: a URL gets a signed webhook, a "
-    "task of the platform's own Celery is called. Left out, it is the service's own webhook, if it has one. "
-    "It does not tell submissions apart: of the same one sent twice, the first one's callback counts.",
+    "description": "Who is notified of the decision, if the service allows it: a URL gets a signed webhook, "
+    "a task of the platform's Celery is called. If left out, the service's default webhook, if any. "
+    "It is not part of the submission's identity: of one sent twice, the first callback counts.",
     "oneOf": [
         {
             "type": "object",
@@ -71,8 +71,8 @@ _CALLBACK: Final = {
 _AGAIN: Final = {
     "type": ["string", "null"],
     "pattern": f"^{SUBMISSION_ID_PATTERN.pattern}$",
-    "description": "Asks that a submission that is decided be judged once more, by its policy as it is now, "
-    "and names this request: sent twice with the same name, it is one request.",
+    "description": "Judges a decided submission once more, by its policy as it is now. The value names this "
+    "request: sent twice with the same name, it is one request.",
 }
 
 
@@ -168,12 +168,12 @@ UPLOAD: Final[Schema] = {
     "additionalProperties": False,
 }
 
-#: By the names by which OpenAPI refers to them.
+#: By their names in OpenAPI.
 COMPONENTS: Final = {"Submission": SUBMISSION, "Batch": BATCH, "Upload": UPLOAD}
 
 
 def body(**schemas: str) -> Schema:
-    """Return what a route says about its body: the component for each kind of content, `json` or `form`."""
+    """Return a route's OpenAPI request body: the component for each media type, `json` or `form`."""
     kinds = {"json": "application/json", "form": "multipart/form-data"}
     content = {
         kinds[kind]: {"schema": {"$ref": f"#/components/schemas/{name}"}} for kind, name in schemas.items()
