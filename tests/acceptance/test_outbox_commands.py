@@ -26,7 +26,7 @@ def database(sqlite_database: Database) -> Database:
     with sqlite_database.transaction() as session:
         _, kept, lost = outbox.take(session, limit=3, in_hand={}, at_once=3, lease=timedelta(seconds=60))
         outbox.delivered(session, kept)
-        outbox.give_up(session, lost, "platform.example answered 410: it wants to hear of nothing more")
+        outbox.give_up(session, lost, "platform.example answered 410: it does not want this event")
     return sqlite_database
 
 
@@ -112,7 +112,7 @@ def test_send_test_shows_the_answer_of_a_receiver_on_this_machine(moderate):
     ("answer", "exit_code", "words"),
     [
         (401, 1, "127.0.0.1 answered 401"),
-        (410, 1, "answered 410: it wants to hear of nothing more"),
+        (410, 1, "answered 410: it does not want this event"),
         (307, 1, "answered 307, a redirect, which is not followed"),
         (503, 1, "answered 503"),
         (DROP, 3, "127.0.0.1 does not answer"),

@@ -1,7 +1,7 @@
-"""Standard Webhooks: proves to a receiver that an event is ours, fresh and whole (standardwebhooks.com).
+"""Standard Webhooks signatures (standardwebhooks.com): prove that an event is authentic and recent.
 
-Standard library alone: a receiver in Python can use `verify`, any other has a library or thirty lines
-(`examples/receive_webhook.py`).
+Only the standard library is needed: receivers in Python can use `verify`; others can use a library or the
+thirty lines of `examples/receive_webhook.py`.
 """
 
 import base64
@@ -14,28 +14,28 @@ from typing import Final
 from worker.errors import SettingsError
 
 PREFIX: Final = "whsec_"
-#: What the standard asks of a secret.
+#: The standard's limits for a secret.
 MIN_BYTES: Final = 24
 MAX_BYTES: Final = 64
-#: How old an event may be, or how far a clock may be ahead, for a receiver to believe it.
+#: How far an event's timestamp may differ from the receiver's clock.
 TOLERANCE_SECONDS: Final = 300
 
 _VERSION: Final = "v1"
 
 
 def new_secret() -> str:
-    """Return a secret, as settings and receivers take it."""
+    """Return a new secret, in the format of settings and receivers."""
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def read_secrets(text: str) -> tuple[bytes, ...]:
-    """Read secrets with commas between, the newest first; SettingsError where one is none, never shown."""
+    """Parse secrets separated by commas, the newest first; SettingsError, without the secret, if invalid."""
     written = [one for one in re.split(r"[,\s]+", text) if one]
     return tuple(_read_secret(one, f"secret {n} of {len(written)}") for n, one in enumerate(written, 1))
 
 
 def headers(keys: Sequence[bytes], event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers that prove an event: a signature by every key, since receivers may know any."""
+    """Return an event's headers, with a signature by every key, since a receiver may know any of them."""
     signed = " ".join(f"{_VERSION},{_signature(key, event_id, str(timestamp), body)}" for key in keys)
     return {"webhook-id": event_id, "webhook-timestamp": str(timestamp), "webhook-signature": signed}
 
@@ -48,9 +48,9 @@ def verify(
     now: float,
     tolerance_seconds: float = TOLERANCE_SECONDS,
 ) -> bool:
-    """Whether `body` is an event signed by who knows `secret`, not long ago; names of headers in lower case.
+    """Whether the signature is valid for `secret` and recent; header names are in lower case.
 
-    Sent twice, it is true twice: what has been seen is told by `webhook-id`.
+    Replays within the tolerance are valid too: deduplicate by `webhook-id`.
     """
     event_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not (timestamp.isascii() and timestamp.isdigit()):
@@ -77,6 +77,6 @@ def _read_secret(text: str, which: str) -> bytes:
         form = f"{PREFIX} and base64 of {MIN_BYTES} to {MAX_BYTES} bytes"
         raise SettingsError(
             f"MODERATION_WEBHOOK_SECRETS: {which} is not {form}",
-            hint="`moderate outbox new-secret` makes one; of several with commas between the newest is first",
+            hint="`moderate outbox new-secret` makes one; separate several by commas, the newest first",
         )
     return key

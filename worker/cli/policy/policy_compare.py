@@ -68,13 +68,13 @@ def compare(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
         before, after = pick_policies(settings, database)(old, new)
         span = Span(now_at(database) - back, None if every else policy or after.name)
         comparison = _compare(settings, database, before, after, span, limit or DEFAULT_KEPT)
-        if html and not wording.nothing(comparison):
+        if html and not wording.empty_reason(comparison):
             _write(comparison, settings, database, html)
     finally:
         database.dispose()
     if as_json:
         print_json(comparison_figures(comparison))
-    elif reason := wording.nothing(comparison):
+    elif reason := wording.empty_reason(comparison):
         results().print(reason, soft_wrap=True)
     else:
         print_comparison(comparison, limit or PRINTED)
@@ -146,8 +146,8 @@ def _print_labels(comparison: Comparison) -> None:
         row = [f"{label.before:,} -> {label.after:,}", f"{label.gained:,}", f"{label.lost:,}"]
         old, new = label.agreements
         shares = [
-            f"{wording.dash(old.precision)} -> {wording.dash(new.precision)}",
-            f"{wording.dash(old.recall)} -> {wording.dash(new.recall)}",
+            f"{wording.percent(old.precision)} -> {wording.percent(new.precision)}",
+            f"{wording.percent(old.recall)} -> {wording.percent(new.recall)}",
         ]
         table.add_row(_label_name(label), *row, *(shares if agreed else []))
     if agreed:
@@ -155,8 +155,8 @@ def _print_labels(comparison: Comparison) -> None:
         table.add_row(
             "not allowed",
             *([""] * 3),
-            f"{wording.dash(old.precision)} -> {wording.dash(new.precision)}",
-            f"{wording.dash(old.recall)} -> {wording.dash(new.recall)}",
+            f"{wording.percent(old.precision)} -> {wording.percent(new.precision)}",
+            f"{wording.percent(old.recall)} -> {wording.percent(new.recall)}",
         )
     results().print()
     results().print(table)

@@ -51,13 +51,13 @@ def hunt(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
         span = Span(now_at(database) - back)
         background = pick_policies(settings, database).named(policy or settings.policy)
         found = _hunt(settings, database, phrase, background, span, top)
-        if html and not wording.nothing(found):
+        if html and not wording.empty_reason(found):
             _write(found, settings, database, html)
     finally:
         database.dispose()
     if as_json:
         print_json(hunt_figures(found))
-    elif reason := wording.nothing(found):
+    elif reason := wording.empty_reason(found):
         results().print(reason, soft_wrap=True)
     else:
         print_hunt(found)
