@@ -1,4 +1,4 @@
-"""`moderate policy compare`: what a policy would have done to past uploads instead of another."""
+"""`moderate policy compare`: which decisions on past uploads would change under another policy."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -36,7 +36,7 @@ Examples:
 
 Exit codes: 0 done, whatever would change, 1 a policy has problems, 2 wrong usage, 3 the database or the
 model is not usable."""
-#: Changes that a terminal shows one by one, unless told how many.
+#: Changes listed on the terminal by default.
 PRINTED: Final = 20
 
 
@@ -51,13 +51,11 @@ def compare(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
     html: Annotated[Path | None, typer.Option(help="Write a report with thumbnails to this file.")] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=10_000, help="Changes told one by one; 20 if printed, else 1000. All are counted."
-        ),
+        typer.Option(min=1, max=10_000, help="Changes to list; 20 if printed, else 1000. All are counted."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what would have changed had NEW decided instead of OLD; no picture is judged again."""
+    """Show what would have changed if NEW had decided instead of OLD; no picture is judged again."""
     if policy and every:
         raise UsageError("--policy and --all exclude each other")
     back = parse_since(since)
@@ -80,7 +78,7 @@ def compare(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
         print_comparison(comparison, limit or PRINTED)
 
 
-def _compare(  # noqa: PLR0913, PLR0917 - all it takes
+def _compare(  # noqa: PLR0913, PLR0917 - the parameters of a comparison
     settings: Settings, database: Database, old: Policy, new: Policy, span: Span, limit: int
 ) -> Comparison:
     with open_encoder(settings) as encoder, counting("comparing") as progress:
@@ -95,7 +93,7 @@ def _write(comparison: Comparison, settings: Settings, database: Database, file:
 
 
 def print_comparison(comparison: Comparison, most: int) -> None:
-    """Print a comparison as tables, with at most so many changes one by one."""
+    """Print a comparison as tables, listing at most `most` changes."""
     out = results()
     out.print(f"{wording.version(comparison.old)} -> {wording.version(comparison.new)}", soft_wrap=True)
     out.print(wording.coverage(comparison), soft_wrap=True)
