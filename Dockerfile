@@ -5,13 +5,15 @@ WORKDIR /source
 RUN python -m venv /opt/moderation
 ENV PATH=/opt/moderation/bin:$PATH
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY client ./client
+COPY demo ./demo
 COPY worker ./worker
 COPY migrations ./migrations
 COPY policies ./policies
 # The CPU build of PyTorch: a tenth of the size.
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --extra-index-url https://download.pytorch.org/whl/cpu \
-        --constraint constraints.txt ".[worker,openvino,s3]"
+        --constraint constraints.txt ./client ./demo ".[openvino,s3]"
 
 FROM python:3.11.14-slim-bookworm
 COPY --from=build /opt/moderation /opt/moderation

@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # A CPU build of torch is enough; on a machine whose index serves CUDA builds, see README.md, "Installing".
-EXTRAS := worker,heic,int8,demo,dev
+EXTRAS := heic,int8,demo,dev
 # Rivals of `make bench`, half a gigabyte that nothing else needs.
 BENCH_EXTRAS := $(EXTRAS),bench
 
@@ -19,11 +19,11 @@ help:
 
 setup: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml client/pyproject.toml demo/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	@echo "Installing into $(VENV): a few minutes the first time"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable client --editable demo --editable ".[$(EXTRAS)]"
 	touch $@
 
 # What no package index brings: the tests drive a real Chromium, and a real PgBouncer in front of PostgreSQL.
@@ -60,7 +60,7 @@ bench: $(VENV)/bench-installed
 
 $(VENV)/bench-installed: $(VENV)/installed
 	@echo "Installing the rivals of the benchmarks"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[$(BENCH_EXTRAS)]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable client --editable demo --editable ".[$(BENCH_EXTRAS)]"
 	touch $@
 
 model-bench: setup

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import Bench
+from moderation_client import Client, LocalFile, Submission
 from sqlalchemy import select
 from turns import Way
 
-from worker.client import Client, LocalFile, Submission
 from worker.demo.stage import running_worker
 from worker.settings import Settings
 from worker.store.engine.database import Database

@@ -121,7 +121,7 @@ def _lists(database: Database, count: int) -> dict[str, Callable[[], object]]:
         "what the meme inherits": lambda s: verdicts.to_inherit(s, [(MEME, DEFAULT)]),
         "whether a submission is due": submissions.is_any_due,
         "events to send while a receiver hangs": lambda s: outbox.take(
-            s, limit=16, in_hand={"hangs.example": 8}, at_once=8, lease=DAY
+            s, limit=16, in_flight={"hangs.example": 8}, at_once=8, lease=DAY
         ),
         "events, counted": outbox.count_by_state,
         "the archive of a day": lambda s: list(archive.stream(s, Span(NOW - DAY), MODEL)),

@@ -1,6 +1,6 @@
 """Draw the sample uploads of `moderate demo`.
 
-    python -m training.samples --out worker/demo/pictures
+    python -m training.samples --out demo/moderation_demo/pictures
 
 Needs Debian's fonts-noto-color-emoji. The same command writes the same pictures.
 """

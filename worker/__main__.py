@@ -1,34 +1,11 @@
-"""The command `moderate`; says what to install if only the producer's half is there."""
+"""The command `moderate`."""
 
-import logging
-import sys
-
-from worker.observability.logs import are_json, begin_logs
-
-log = logging.getLogger("worker")
+from worker.cli.main import run
 
 
 def main() -> None:
     """Run the command line."""
-    try:
-        from worker.cli.main import run  # noqa: PLC0415 - the extra may be missing, which is what we check
-
-        run()
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("worker"):
-            raise
-        _say_what_is_missing(error.name)
-        sys.exit(3)
-
-
-def _say_what_is_missing(package: str | None) -> None:
-    begin_logs()
-    message = f"the command needs the package {package!r}, which is not installed"
-    hint = "pip install 'moderation-worker[worker]' (the plain package is for producers only)"
-    if are_json():
-        log.critical("%s; %s", message, hint)
-    else:
-        sys.stderr.write(f"error: {message}\n  hint: {hint}\n")
+    run()
 
 
 if __name__ == "__main__":

@@ -3,32 +3,28 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
+from moderation_client.errors import (
+    BrokerUnavailableError,
+    InvalidSubmissionError,
+    ModerationError,
+    PermanentError,
+    SettingsError,
+    UnavailableError,
+    UsageError,
+)
 
-class ModerationError(Exception):
-    """Anything that goes wrong and that a person can act on: a message, and a hint at the way out."""
-
-    #: Exit code of the command line: 1 problems found, 2 wrong usage, 3 something needed is unreachable.
-    exit_code: ClassVar[int] = 1
-    #: Status of the HTTP API's answer; from 500 on the message is for the log alone.
-    http_status: ClassVar[int] = 500
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-
-class PermanentError(ModerationError):
-    """Trying again cannot help: the input or the configuration has to change."""
-
-
-class UnavailableError(ModerationError):
-    """Something the service needs is away; trying again later can help."""
-
-    exit_code = 3
-    http_status = 503
+#: The client raises these too; the rest of the service imports all errors from here.
+__all__ = [
+    "BrokerUnavailableError",
+    "InvalidSubmissionError",
+    "ModerationError",
+    "PermanentError",
+    "SettingsError",
+    "UnavailableError",
+    "UsageError",
+]
 
 
 class RemoteUnavailableError(UnavailableError):
@@ -60,28 +56,6 @@ class ResourceUnavailableError(UnavailableError):
 
 class SourceUnavailableError(ResourceUnavailableError):
     """A place that pictures are read from is unavailable; submissions whose pictures lie elsewhere go on."""
-
-
-class UsageError(PermanentError):
-    """The command was called in a way it cannot serve."""
-
-    exit_code = 2
-
-
-class SettingsError(UsageError):
-    """An environment variable has a value the service cannot use."""
-
-
-class InvalidSubmissionError(PermanentError):
-    """A submission can never be judged as it stands: malformed, or not allowed here."""
-
-    exit_code = 2
-    http_status = 422
-
-    def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
-        super().__init__(message, hint=hint)
-        #: The field at fault, such as `source.path`; empty if it is not one field.
-        self.field = field
 
 
 class SubmissionConflictError(PermanentError):
@@ -230,7 +204,3 @@ class DatabaseLockedError(DatabaseUnavailableError):
 
 class TransactionGivenUpError(DatabaseUnavailableError):
     """The database gave this transaction up, though others may succeed: they were in each other's way."""
-
-
-class BrokerUnavailableError(UnavailableError):
-    """The message broker does not answer."""

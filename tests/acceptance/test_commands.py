@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from moderation_demo import MODEL, PICTURES
 from support.models import make_model
 from support.pictures import drawing, encoded
 
-import worker
 from worker import resources
-from worker.demo import stage
 
-PICTURES = stage.PICTURES
 POLICIES = resources.folder("policies")
 COMMANDS = (
     ["classify"],
@@ -69,7 +67,7 @@ def test_classify_shows_the_figures_of_transformers_pipeline_under_the_defaults_
     )
     result = moderate("classify", *files, "--labels", ",".join(labels), "--json")
     ours = [{one["label"]: one["score"] for one in found["scores"]} for found in json.loads(result.out)]
-    model = Path(worker.__file__).parent / "demo" / "model"
+    model = MODEL
     pipeline = transformers.pipeline("zero-shot-image-classification", str(model), dtype=torch.float32)
     for found, file in zip(ours, files, strict=True):
         theirs = pipeline(str(file), labels, hypothesis_template="This is a photo of {}.")

@@ -5,10 +5,10 @@ import io
 import numpy as np
 import pytest
 import redis
+from moderation_client import LocalFile, Submission
 from PIL import Image
 from support.deployment import deploy
 
-from worker.client import LocalFile, Submission
 from worker.images.limits import Limits
 from worker.images.preprocessing import Preprocessing
 from worker.images.processes.pool import DecoderPool

@@ -4,9 +4,8 @@ import json
 import shutil
 
 import pytest
+from moderation_demo import PICTURES
 from support.deployment import deploy, wait_for
-
-from worker.demo.stage import PICTURES
 
 GAMBLING = """  gambling:
     prompts: [a slot machine, dice, playing cards, a joker card]

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from moderation_demo import PICTURES
 from support.store_records import REVIEW, record, submission
 
-from worker.demo import stage
-
-PIZZA = stage.PICTURES / "pizza.jpg"
+PIZZA = PICTURES / "pizza.jpg"
 #: Clears the screen, names the window, links elsewhere, turns colours on, reverses the text, forges a line; and
 #: looks like rich's markup and its emoji codes.
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b]8;;https://evil.example\x1b\\post\x9b31m\u202egpj.\n[red]42[/] :cat:"

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from moderation_client import LocalFile
 from support.deployment import deploy
 from support.pictures import drawing, encoded
 
-from worker.client import LocalFile
 from worker.demo.processes import running, wait_until
 
 

@@ -6,10 +6,10 @@ import socket
 import urllib.request
 
 import pytest
+from moderation_client import InlineBytes
+from moderation_demo import PICTURES
 from support.deployment import deploy, wait_for
 
-from worker.client import InlineBytes
-from worker.demo.stage import PICTURES
 from worker.policy_files.parser import read_policy
 
 #: Would send every picture to a person.

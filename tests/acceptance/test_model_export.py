@@ -9,10 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from moderation_demo import PICTURES
 from support.models import make_model
 from support.pictures import drawing, encoded
-
-from worker.demo import stage
 
 POLICY = """
 name: default
@@ -146,7 +145,7 @@ def test_an_export_that_is_ended_leaves_nothing(tmp_path):
     command = [sys.executable, "-m", "worker", "model", "export"]
     environment = os.environ | {"MODERATION_DECODER_PROCESSES": "1"}
     with subprocess.Popen(
-        [*command, "--int8", stage.PICTURES, "--out", out],
+        [*command, "--int8", PICTURES, "--out", out],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

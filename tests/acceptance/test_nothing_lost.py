@@ -8,11 +8,11 @@ from subprocess import Popen
 
 import numpy as np
 import pytest
+from moderation_client import LocalFile, Submission
 from PIL import Image
 from sqlalchemy import ColumnElement, func, select
 from support.deployment import Deployment, deploy, wait_for
 
-from worker.client import LocalFile, Submission
 from worker.observability.metrics import WebMetrics
 from worker.store.engine.tables import DecisionRow, LabelScoreRow, ReviewRow, SubmissionRow
 from worker.store.submissions import submissions

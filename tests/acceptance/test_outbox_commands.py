@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 import redis
+from moderation_client.webhooks import new_secret, read_secrets, verify
 from support.decided import add_events, decide
 from support.receiver import DROP, HANG, receiving
 
 from worker.domain.operations.event_type import EventType
-from worker.notifications.signature import new_secret, read_secrets, verify
 from worker.store.engine.database import Database
 from worker.store.notifications import outbox
 
@@ -24,7 +24,7 @@ def database(sqlite_database: Database) -> Database:
     """Return a database in which one event waits, one is delivered and one is given up."""
     add_events(sqlite_database, decide(sqlite_database), URL, TASK, URL)
     with sqlite_database.transaction() as session:
-        _, kept, lost = outbox.take(session, limit=3, in_hand={}, at_once=3, lease=timedelta(seconds=60))
+        _, kept, lost = outbox.take(session, limit=3, in_flight={}, at_once=3, lease=timedelta(seconds=60))
         outbox.delivered(session, kept)
         outbox.give_up(session, lost, "platform.example answered 410: it does not want this event")
     return sqlite_database

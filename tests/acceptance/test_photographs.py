@@ -5,9 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from moderation_client import LocalFile
 from support.deployment import deploy
-
-from worker.client import LocalFile
 
 SHARED = Path(__file__).parents[3] / "shared"
 PHOTOS, MODEL = SHARED / "photos", SHARED / "models" / "photo-zero-shot"

@@ -106,7 +106,7 @@ def test_check_takes_a_folder_and_names_what_only_looks_like_a_policy(moderate, 
         f"warning: {file}~ is not read as a policy: its name does not end in .yaml: small.yaml is"
         in result.err
     )
-    assert "hint: small.yaml is there already: remove the copy, or give it a name of its own" in result.err
+    assert "hint: small.yaml is there already: remove the copy, or give it another name" in result.err
     assert "README" not in result.err
     assert result.out.startswith(f"{file}: no problems (1 labels, ")
     empty = file.parent / "cases"

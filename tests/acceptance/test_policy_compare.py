@@ -5,13 +5,13 @@ import re
 import shutil
 
 import pytest
+from moderation_client.submission import InlineBytes, LocalFile, Submission
+from moderation_demo import PICTURES
 from sqlalchemy import update
 from support.tables import make_tables
 
 from worker import resources
-from worker.demo import stage
 from worker.domain.policies.policy import Action
-from worker.domain.submissions.submission import InlineBytes, LocalFile, Submission
 from worker.policy_files.parser import read_policy
 from worker.settings import Settings
 from worker.store.decisions import decisions
@@ -54,10 +54,10 @@ def archive(tmp_path_factory):
     database.dispose()
     with open_service(settings) as service:
         for name in NAMES:
-            shutil.copy(stage.PICTURES / name, folder / "media")
+            shutil.copy(PICTURES / name, folder / "media")
             service.moderate_image(Submission(name, LocalFile(name), reference=f"post of {name}"))
         # The same bytes again, inside the message this time.
-        again = InlineBytes((stage.PICTURES / "slot-machine.jpg").read_bytes())
+        again = InlineBytes((PICTURES / "slot-machine.jpg").read_bytes())
         service.moderate_image(Submission("again", again))
     return folder
 

@@ -1,4 +1,4 @@
-"""A producer who runs `pip install moderation-worker`, without an extra, can do all that the README shows."""
+"""A producer who runs `pip install moderation-client` can do all that the README shows."""
 
 import ast
 import json
@@ -6,22 +6,21 @@ import re
 import subprocess
 from pathlib import Path
 
+import moderation_client
 import pytest
 import redis
 from support.plain_install import build_wheel, plain_environment
-
-import worker.client
 
 ROOT = Path(__file__).parents[2]
 #: In the snippets; each test puts its own Redis and queue in their place.
 BROKER, QUEUE = "redis://127.0.0.1:6379/0", "moderation"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```python\n(.+?)^```$", README, re.MULTILINE | re.DOTALL)
-#: What `pip install moderation-worker` may bring: Celery, the Redis client, and what these two need.
-FORBIDDEN = ["torch", "numpy", "sqlalchemy", "pydantic", "typer", "rich", "yaml", "PIL", "fastapi"]
+#: `pip install moderation-client` brings Celery, the Redis client, and what these two need.
+FORBIDDEN = ["worker", "torch", "numpy", "sqlalchemy", "pydantic", "typer", "rich", "yaml", "PIL", "fastapi"]
 
 EVERY_CALL = """
-from worker.client import *
+from moderation_client import *
 
 with Client({broker!r}, queue={queue!r}) as client:
     client.ping()
@@ -36,7 +35,7 @@ with Client({broker!r}, queue={queue!r}) as client:
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
     folder = tmp_path_factory.mktemp("producer")
-    return plain_environment(build_wheel(ROOT, folder), folder / "venv")
+    return plain_environment(folder / "venv", build_wheel(ROOT / "client", folder))
 
 
 @pytest.fixture
@@ -84,7 +83,7 @@ def test_each_snippet_of_the_readme_enqueues(run, redis_url, queue, number):
 
 
 def test_the_snippet_of_the_package_enqueues(run, redis_url, queue):
-    snippet = ast.get_docstring(ast.parse(Path(worker.client.__file__).read_text())).split("\n\n", 1)[1]
+    snippet = ast.get_docstring(ast.parse(Path(moderation_client.__file__).read_text())).split("\n\n", 1)[1]
     run("-c", snippet.replace(f'"{BROKER}"', f'"{redis_url}", queue={queue!r}'))
     assert waiting(redis_url, queue) == ["moderation.check"]
 
@@ -105,7 +104,9 @@ def test_each_example_enqueues(run, redis_url, queue, example, count):
     assert waiting(redis_url, queue)
 
 
-@pytest.mark.parametrize("module", ["worker.client", "worker.notifications.signature"])
+@pytest.mark.parametrize(
+    "module", ["moderation_client", "moderation_client.webhooks", "moderation_client.errors"]
+)
 def test_each_module_for_platforms_is_imported(run, module):
     run("-c", f"import {module}")
 
@@ -123,10 +124,28 @@ def test_each_receiver_finds_its_packages(run, example):
     run("-c", "\n".join([*imports, "import kombu.transport.redis"]))
 
 
-def test_the_command_says_what_it_needs(python, tmp_path):
-    ran = subprocess.run(
-        [python, "-m", "worker", "status"], cwd=tmp_path, env={}, capture_output=True, text=True, check=False
+def test_a_platform_may_have_a_module_named_worker(python, tmp_path, redis_url, queue):
+    (tmp_path / "worker.py").write_text("NAME = 'of the platform'\n")
+    script = tmp_path / "enqueue.py"
+    script.write_text(
+        "import worker\nfrom moderation_client import Client, LocalFile\n"
+        f"with Client({redis_url!r}, queue={queue!r}) as client:\n    client.submit(LocalFile('cat.jpg'))\n"
+        "print(worker.NAME)\n"
     )
-    assert ran.returncode == 3
-    assert "pip install 'moderation-worker[worker]'" in ran.stderr
-    assert "Traceback" not in ran.stderr
+    ran = subprocess.run([python, script], cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("of the platform\n", "")
+    assert waiting(redis_url, queue) == ["moderation.check"]
+
+
+def test_every_error_to_catch_is_one_of_the_package(run):
+    said = run(
+        "-c",
+        "from moderation_client import *\n"
+        "for broker, path in (('amqp', 'a'), ('redis://127.0.0.1:1/0', ''), ('redis://127.0.0.1:1/0', 'a')):\n"
+        "    try:\n"
+        "        with Client(broker) as client:\n"
+        "            client.submit(LocalFile(path))\n"
+        "    except ModerationError as error:\n"
+        "        print(type(error).__name__)\n",
+    )
+    assert said.split() == ["SettingsError", "InvalidSubmissionError", "BrokerUnavailableError"]

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from moderation_client import LocalFile, Submission
 from support.deadly_worker import DEADLY, HANGING
 from support.deployment import deploy
 from support.pictures import drawing, encoded
 
-from worker.client import LocalFile, Submission
 from worker.demo.processes import running
 
 TESTS = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ def test_a_picture_that_kills_workers_ends_in_quarantine_and_takes_nobody_along(
         found = {decision.submission_id: decision for decision in deployment.decided(ids)}
     killer = found.pop("upload-7")
     assert killer.action == "review"
-    assert killer.reason == "not judged, it is in quarantine: 3 workers died while they had it"
+    assert killer.reason == "not judged, it is in quarantine: 3 workers died while processing it"
     assert len(found) == 39
     assert all(decision.scores for decision in found.values())
     assert log.read_text().count("the worker died of signal 9") == 3
@@ -57,7 +57,7 @@ def test_a_worker_that_hangs_leaves_and_the_next_one_does_its_work(tmp_path, red
         found = {decision.submission_id: decision for decision in deployment.decided(ids)}
     deployment.database.dispose()
     hanging = found.pop("upload-2")
-    assert hanging.reason == "not judged, it is in quarantine: 3 workers died while they had it"
+    assert hanging.reason == "not judged, it is in quarantine: 3 workers died while processing it"
     assert all(decision.scores for decision in found.values())
     said = log.read_text()
     assert said.count("this worker leaves, since it has been stuck for") == 3

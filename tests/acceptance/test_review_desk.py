@@ -6,6 +6,7 @@ from datetime import timedelta
 from io import BytesIO
 
 import pytest
+from moderation_client.submission import InlineBytes
 from PIL import Image
 from playwright.sync_api import expect
 from sqlalchemy import select
@@ -16,7 +17,6 @@ from support.web_api import serving_api
 
 from worker.domain.accounts.reviewer import Role
 from worker.domain.moderation.view import View
-from worker.domain.submissions.submission import InlineBytes
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import AuditLogRow, ReversalRow, ReviewRow, VerdictRow
 from worker.store.reviews import review_claims, reviews, verdicts
@@ -218,7 +218,7 @@ def test_two_browsers_and_one_item(rows, sign_in):
     expect(bob.locator("#verdict-form")).to_be_visible()
     # Coming back to the page tells what happened meanwhile.
     ada.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    expect(ada.locator("#lost")).to_contain_text("in the hands of bob")
+    expect(ada.locator("#lost")).to_contain_text("claimed by bob")
     bob.keyboard.press("a")
     expect(bob.get_by_role("heading", name="Queue")).to_be_visible()
     ada.keyboard.press("b")
@@ -295,7 +295,9 @@ def test_a_reason_is_demanded_where_the_policy_demands_one(rows, sign_in):
     take_next(page)
     page.keyboard.press("3")
     page.keyboard.press("b")
-    expect(page.get_by_role("alert").first).to_contain_text("wants a reason for every verdict about nudity")
+    expect(page.get_by_role("alert").first).to_contain_text(
+        "requires a reason for every verdict about nudity"
+    )
     expect(page.get_by_role("checkbox", name="nudity")).to_be_checked()
     page.keyboard.press("r")
     page.keyboard.type("topless")

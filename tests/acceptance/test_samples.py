@@ -4,10 +4,10 @@ import csv
 import json
 
 import pytest
+from moderation_demo import PICTURES
 
 from worker import resources
 from worker.demo.large_picture import SIZE, twelve_megapixels
-from worker.demo.stage import PICTURES
 
 POLICIES = resources.folder("policies")
 MODEL = PICTURES.parent / "model"

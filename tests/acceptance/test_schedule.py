@@ -3,11 +3,11 @@
 import sys
 
 import pytest
+from moderation_client import LocalFile, Submission
+from moderation_client.messages import source_record, to_message
 from sqlalchemy import update
 from support.deployment import deploy, wait_for
 
-from worker.client import LocalFile, Submission
-from worker.client.messages import source_record, to_message
 from worker.demo.processes import running
 from worker.store.engine.clock import moment
 from worker.store.engine.tables import SubmissionRow

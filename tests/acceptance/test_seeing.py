@@ -10,10 +10,10 @@ import urllib.error
 import urllib.request
 
 import pytest
+from moderation_client import InlineBytes, LocalFile
+from moderation_demo import PICTURES
 from support.deployment import deploy, wait_for
 
-from worker.client import InlineBytes, LocalFile
-from worker.demo.stage import PICTURES
 from worker.store.upgrade import schema
 
 PIZZA = (PICTURES / "pizza.jpg").read_bytes()

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from moderation_demo import PICTURES
 from PIL import Image
 from support.animations import panned
 from support.pictures import animation, encoded
 
-from worker.demo.stage import PICTURES
 from worker.domain.policies.policy import Action
 
 #: As it was reported: 99 frames of 20 ms, and one of 60 s that shows a weapon.

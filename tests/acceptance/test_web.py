@@ -8,12 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 import requests
+from moderation_demo import PICTURES
 from support.deployment import deploy, wait_for
 from support.web_api import Api, make_key
 
 from worker.demo.processes import running, wait_until
 from worker.demo.redis_server import running_redis
-from worker.demo.stage import PICTURES, add_reviewer
+from worker.demo.stage import add_reviewer
 from worker.demo.stage import running_web as serving_the_desk
 
 KNIFE = (PICTURES / "kitchen-knife.jpg").read_bytes()

@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from moderation_demo import PICTURES
 from PIL import ExifTags, Image
 
 from worker import resources
-from worker.demo.stage import PICTURES
 
 BANNER = Path(__file__).parent / "pictures" / "banner-3.6-to-1-knife-at-the-left.jpg"
 POLICIES = resources.folder("policies")

@@ -5,10 +5,9 @@ import sys
 
 import psutil
 import pytest
+from moderation_client import LocalFile
 from support.deployment import deploy, wait_for
 from support.pictures import drawing, encoded
-
-from worker.client import LocalFile
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from moderation_client import LocalFile, Submission
 from sqlalchemy import func, select, text
 from support.deployment import deploy, wait_for
 from support.pictures import drawing, encoded
 
-from worker.client import LocalFile, Submission
 from worker.store.engine.tables import SubmissionRow
 from worker.tasks import app
 from worker.wiring.sizing import Sizing

@@ -95,5 +95,9 @@ def _undecided(scene: Scene, load: Load) -> set[str]:
         return load.bare - set(session.scalars(decided))
 
 
+# LOADING is in tests/integration/tasks/test_redis_refusals.py. With an append-only file, a provoked reload
+# answers nothing at all, as a frozen Redis does.
 for _name, _refusal in REFUSALS.items():
+    if _name == "LOADING":
+        continue
     fault(f"Redis answers {_name} for {REFUSED_SECONDS} s")(_refusing(_refusal))

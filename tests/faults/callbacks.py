@@ -7,11 +7,11 @@ from contextlib import contextmanager, suppress
 from faults.fault import fault
 from faults.load import Load
 from faults.scene import Scene
+from moderation_client.callback import WebhookCallback
 from sqlalchemy import func, select
 from support.deployment import wait_for
 from support.receiver import DROP, HANG, Receiver, receiving
 
-from worker.domain.submissions.callback import WebhookCallback
 from worker.store.engine.tables import OutboxRow
 
 SUBMISSIONS = 20

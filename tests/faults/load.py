@@ -11,12 +11,12 @@ from itertools import count
 import redis
 from faults.oracle import Expectation, Facts, Findings, examine, read_facts
 from faults.scene import Scene
+from moderation_client import LocalFile, Submission
+from moderation_client.callback import Callback
 from sqlalchemy import ColumnElement, func, select
 from support.deployment import wait_for
 from support.pictures import drawing, encoded
 
-from worker.client import LocalFile, Submission
-from worker.domain.submissions.callback import Callback
 from worker.errors import BrokerUnavailableError, DatabaseUnavailableError
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import DecisionRow, SubmissionRow

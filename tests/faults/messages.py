@@ -12,11 +12,11 @@ from uuid import uuid4
 from faults.fault import REST_SECONDS, fault
 from faults.load import PICTURE, Load
 from faults.scene import Scene
+from moderation_client import Submission
+from moderation_client.messages import TASK, TASK_MANY
 from sqlalchemy import func, select
 from support.deployment import wait_for
 
-from worker.client import Submission
-from worker.client.messages import TASK, TASK_MANY
 from worker.store.engine.tables import SubmissionConflictRow
 
 NEIGHBOURS = 10

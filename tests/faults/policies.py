@@ -8,8 +8,8 @@ from pathlib import Path
 from faults.fault import fault
 from faults.load import Load
 from faults.scene import Scene
+from moderation_client import Submission
 
-from worker.client import Submission
 from worker.store.engine.tables import SubmissionRow
 
 #: Until a file that the web process has reaches the workers.

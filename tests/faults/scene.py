@@ -11,13 +11,13 @@ from pathlib import Path
 from faults.crew import Crew
 from faults.servers import Disk, Postgres, Redis, postgres_server, redis_server, small_disk
 from faults.worker_process import ANYWHERE
+from moderation_client import Client
+from moderation_client.webhooks import new_secret
 from support.deployment import Deployment, deploy
 from support.s3_server import S3Server, aws_variables, running_s3
 
-from worker.client import Client
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedNames
-from worker.notifications.signature import new_secret
 from worker.observability.metrics import WebMetrics
 from worker.usecases.submissions.accept_submissions import AcceptSubmissions
 from worker.usecases.submissions.publish_submissions import PublishSubmissions

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from faults.fault import fault
 from faults.load import PICTURE, Load
 from faults.scene import Scene
+from moderation_client import InlineBytes, StoredObject, Submission
 from sqlalchemy import select
 from support.deployment import wait_for
 
-from worker.client import InlineBytes, StoredObject, Submission
 from worker.store.decisions import decisions
 from worker.store.engine.tables import DecisionRow, SubmissionRow
 

@@ -1,10 +1,11 @@
 """One decided submission, upload-1, and events about it."""
 
+from moderation_client.submission import LocalFile, Submission
+
 from worker.domain.moderation.decision import Decision
 from worker.domain.moderation.scoring import LabelScore
 from worker.domain.moderation.view import View
 from worker.domain.policies.policy import Action, Label, Policy
-from worker.domain.submissions.submission import LocalFile, Submission
 from worker.store.decisions import decisions
 from worker.store.engine.database import Database
 from worker.store.notifications import outbox

@@ -13,11 +13,11 @@ from subprocess import Popen
 from typing import TypeVar
 
 import redis
+from moderation_client import Client
 from support.forked_worker import ForkedProcess, forked_worker
 from support.tables import make_tables
 
 from worker import resources
-from worker.client import Client
 from worker.demo.stage import environment_of, running_worker
 from worker.settings import Settings
 from worker.store.decisions import decisions

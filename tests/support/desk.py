@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from moderation_client.messages import source_record
+from moderation_client.submission import LocalFile, Source, Submission
 from PIL import Image, ImageDraw
 from support.pictures import animation, encoded
 from support.tables import make_tables
 
-from worker.client.messages import source_record
 from worker.domain.accounts.reviewer import Reviewer, Role
 from worker.domain.moderation.decision import decide
 from worker.domain.moderation.picture import PictureFacts
 from worker.domain.moderation.scoring import LabelScore
 from worker.domain.policies.policy import Policy
 from worker.domain.reviews.review import ReviewKind, place_in_queue
-from worker.domain.submissions.submission import LocalFile, Source, Submission
 from worker.policy_files.parser import parse_policy
 from worker.settings import Settings
 from worker.store.accounts import passwords, reviewers

@@ -1,4 +1,4 @@
-"""An environment with the plain wheel and nothing but its declared dependencies, as a producer installs it."""
+"""An environment with given wheels and nothing but their declared dependencies, as `pip install` makes it."""
 
 import subprocess
 import sys
@@ -11,28 +11,36 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 
-def build_wheel(root: Path, folder: Path) -> Path:
-    """Build the wheel of the checkout at `root` into `folder` and return its path."""
+def build_wheel(project: Path, folder: Path) -> Path:
+    """Build the wheel of the project in a folder into another one and return its path."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
-    run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    before = set(folder.glob("*.whl"))
+    run = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    (built,) = folder.glob("*.whl")
+    (built,) = set(folder.glob("*.whl")) - before
     return built
 
 
-def plain_environment(wheel: Path, folder: Path) -> Path:
-    """Make a virtual environment as `pip install WHEEL` would, without an index; return its interpreter.
+def plain_environment(folder: Path, *wheels: Path) -> Path:
+    """Make a virtual environment as `pip install WHEELS` would, without an index; return its interpreter.
 
-    The dependencies are linked from the environment of the tests, those alone that the wheel requires.
+    The dependencies are linked from the environment of the tests, only those that the wheels require.
     """
     command = [sys.executable, "-m", "venv", "--without-pip", folder]
     subprocess.run(command, check=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    (information,) = site.glob("moderation_worker-*.dist-info")
-    for dependency in required(Distribution.at(information)).values():
-        link(dependency, site)
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(site)
+    installed = {
+        canonicalize_name(one.metadata["Name"]): one for one in map(Distribution.at, site.glob("*.dist-info"))
+    }
+    needed: dict[str, Distribution] = {}
+    for one in installed.values():
+        needed |= required(one)
+    for name, dependency in needed.items():
+        if name not in installed:
+            link(dependency, site)
     return folder / "bin" / "python"
 
 
@@ -65,6 +73,6 @@ def link(dependency: Distribution, site: Path) -> None:
     """Put the files of an installed distribution into another site-packages."""
     for file in dependency.files or []:
         target = site / file
-        if ".." not in file.parts:
+        if ".." not in file.parts and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(file.locate())

@@ -9,13 +9,14 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-from worker.client.producer import Producer
+from moderation_client.producer import Producer
+from moderation_client.webhooks import new_secret, read_secrets
+
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
 from worker.network.special_addresses import what_is_special
 from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedNames
 from worker.notifications.celery_callback import CeleryTask
-from worker.notifications.signature import new_secret, read_secrets
 from worker.notifications.webhook import Webhook
 from worker.store.engine.database import Database
 from worker.usecases.operations.deliver_events import DeliverEvents

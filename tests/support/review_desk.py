@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+from moderation_client.callback import callback_of
+from moderation_client.submission import LocalFile, Submission
 
 from worker.domain.accounts.reviewer import Reviewer, Role
 from worker.domain.moderation.decision import Decision, decide
@@ -11,8 +13,6 @@ from worker.domain.moderation.picture import PictureFacts
 from worker.domain.moderation.scoring import LabelScore
 from worker.domain.policies.policy import Action, Policy
 from worker.domain.reviews.review import ReviewKind, kind_of_review, place_in_queue
-from worker.domain.submissions.callback import callback_of
-from worker.domain.submissions.submission import LocalFile, Submission
 from worker.policy_files.parser import parse_policy
 from worker.store.decisions import decisions, embeddings
 from worker.store.engine.database import Database

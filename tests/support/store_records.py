@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from moderation_client.submission import LocalFile, Submission
 from sqlalchemy import update
 
 from worker.domain.accounts.api_key import Scope, new_api_key
@@ -13,7 +14,6 @@ from worker.domain.moderation.view import View
 from worker.domain.policies.policy import DEFAULT_QUEUE, Action, Label, Policy
 from worker.domain.reviews.review import ReviewKind, Routing
 from worker.domain.submissions.dropped_message import DroppedMessage, DropReason
-from worker.domain.submissions.submission import LocalFile, Submission
 from worker.store.accounts import api_keys
 from worker.store.decisions import decisions, embeddings
 from worker.store.engine.column_types import utc_now

@@ -11,6 +11,8 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Final
 
+from moderation_client import Client, LocalFile, Submission, new_submission_id
+from moderation_client.messages import MAX_SUBMISSIONS
 from sqlalchemy import select
 
 from worker.bench.figures import FullLoad, PacedLoad, PeakMemory, rate_of
@@ -19,8 +21,6 @@ from worker.bench.process_tree import ProcessTree, read_tree
 from worker.bench.processors import idle_seconds
 from worker.bench.stage import BenchEnvironment
 from worker.bench.worker_metrics import WorkerMetrics, fetch
-from worker.client import Client, LocalFile, Submission, new_submission_id
-from worker.client.messages import MAX_SUBMISSIONS
 from worker.errors import UnavailableError
 from worker.store.engine.tables import DecisionRow
 from worker.wiring.sizing import Sizing

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from moderation_client import Client
+
 from worker.bench.alone import BATCH_SIZES, MeasureAlone
 from worker.bench.figures import Alone, Configured, Figures
 from worker.bench.load import Load
 from worker.bench.machine import is_int8, is_processor, precision_for, this_machine
 from worker.bench.pictures import Pictures, drawn_pictures, own_pictures
 from worker.bench.stage import BenchEnvironment
-from worker.client import Client
 from worker.demo.stage import running_worker
 from worker.errors import ModelError
 from worker.settings import Settings

@@ -10,9 +10,8 @@ from typing import Any
 from amqp.exceptions import AMQPError
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
-
-from worker.client.broker_url import BrokerUrl
-from worker.client.transport import connect
+from moderation_client.broker_url import BrokerUrl
+from moderation_client.transport import connect
 
 log = logging.getLogger(__name__)
 

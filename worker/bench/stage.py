@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from moderation_client import Client
+
 from worker.bench.private_queue import private_queue
-from worker.client import Client
 from worker.demo.redis_server import running_redis
 from worker.errors import BrokerUnavailableError, UnavailableError
 from worker.settings import Settings

@@ -22,7 +22,6 @@ from worker.store.engine.database import Database
 from worker.store.upgrade import schema
 from worker.wiring.components import open_database
 
-PICTURES = Path(__file__).parent / "pictures"
 POLICY = "stickers"
 #: A file that says that everything in the folder is the demo's, and may go.
 MARKER = ".moderate-demo"
@@ -63,7 +62,11 @@ def set_stage(folder: Path) -> Iterator[DemoEnvironment]:
     configured = os.environ.get("MODERATION_BROKER_URL")
     try:
         _clear(folder)
-        shutil.copytree(PICTURES, folder / "media", ignore=shutil.ignore_patterns("*.csv", "*.md"))
+        shutil.copytree(
+            resources.demo_folder("pictures"),
+            folder / "media",
+            ignore=shutil.ignore_patterns("*.csv", "*.md"),
+        )
         shutil.copytree(resources.folder("policies"), folder / "policies")
         twelve_megapixels(folder / "media")
     except OSError as error:

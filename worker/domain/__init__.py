@@ -1,1 +1,1 @@
-"""What the service is about, free of any library but numpy: submissions, policies, scores, decisions."""
+"""The domain model, with no library but numpy: submissions, policies, scores, decisions."""

@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
+from moderation_client.url import Url
+
 from worker.concurrency.deadline import Deadline
-from worker.domain.submissions.url import Url
 from worker.errors import AddressNotAllowedError, RemoteUnavailableError, SettingsError
 from worker.network.special_addresses import Address, may_be_named, what_is_special
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpcore2 as httpcore
+from moderation_client.url import Url
 
 from worker import __version__
 from worker.concurrency.deadline import Deadline
-from worker.domain.submissions.url import Url
 from worker.errors import RemoteUnavailableError, UntrustedServerError
 from worker.network.address_guard import AddressGuard
 from worker.network.special_addresses import Address

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
-from worker.domain.submissions.callback import Callback, CeleryCallback, WebhookCallback
-from worker.domain.submissions.url import Url
+from moderation_client.callback import Callback, CeleryCallback, WebhookCallback
+from moderation_client.url import Url
+
 from worker.errors import AddressNotAllowedError, CallbackNotAllowedError, SettingsError
 from worker.network.address_guard import AddressGuard, AllowedHosts
 

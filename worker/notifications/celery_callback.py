@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from worker.client.producer import Producer
-from worker.domain.submissions.callback import CeleryCallback
+from moderation_client.callback import CeleryCallback
+from moderation_client.producer import Producer
+
 from worker.notifications.events import Payload, trace_headers
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from moderation_client.traceparent import TRACEPARENT
+
 from worker.domain.moderation.in_force import InForce
-from worker.domain.submissions.traceparent import TRACEPARENT
 from worker.notifications.decision_fields import decision_fields
 from worker.store.decisions.decisions import RecordedDecision
 from worker.store.submissions.submissions import LedgerEntry

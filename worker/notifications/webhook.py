@@ -8,9 +8,11 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from moderation_client import webhooks
+from moderation_client.callback import WebhookCallback
+from moderation_client.url import Url
+
 from worker.concurrency.deadline import Deadline
-from worker.domain.submissions.callback import WebhookCallback
-from worker.domain.submissions.url import Url
 from worker.errors import (
     EventNotTakenError,
     EventPostponedError,
@@ -19,7 +21,6 @@ from worker.errors import (
     UntrustedServerError,
 )
 from worker.network.http import GuardedHttp, Reply
-from worker.notifications import signature
 from worker.notifications.events import Payload, as_body, trace_headers
 
 #: Bounds of `Retry-After`: zero would retry without pause, and a year would lose the event.
@@ -47,7 +48,7 @@ class Webhook:
         """
         url, body = Url.parse(callback.url), as_body(event)
         sent = {
-            **signature.headers(self.keys, event["id"], int(self.clock()), body),
+            **webhooks.headers(self.keys, event["id"], int(self.clock()), body),
             "Idempotency-Key": event["id"],
             "Content-Type": "application/json",
             "Accept": "*/*",

@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.domain.submissions.submission import SUBMISSION_ID_PATTERN
-from worker.domain.submissions.traceparent import traceparent_of
-from worker.domain.submissions.url import without_queries
+from moderation_client.submission import SUBMISSION_ID_PATTERN
+from moderation_client.traceparent import traceparent_of
+from moderation_client.url import without_queries
+
 from worker.printable import one_line, printable
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""From YAML files to policies and back to the person who wrote them: parsing, problems, reloading."""
+"""Policy files: parsing YAML into policies, reporting problems with their places, reloading."""

@@ -1,4 +1,4 @@
-"""Puts what is found out about a policy, once it is read, at its place in the policy's file."""
+"""Maps findings about a parsed policy to their places in its file."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -21,7 +21,7 @@ from worker.policy_files.yaml_text.problems import (
 
 
 class Findings:
-    """Collects findings about the policy that `text` is, and renders them as problems or as warnings."""
+    """Collects findings about the policy in `text`, and renders them as problems or as warnings."""
 
     def __init__(self, file: Path, text: str) -> None:
         self._file, self._text = str(file), text
@@ -29,28 +29,28 @@ class Findings:
         self._nodes = _Nodes(text)
 
     def add(self, at: Location, message: str, hint: str = "", *, phrase: str = "") -> None:
-        """Note a finding about what is at a location, or about a phrase in the list there."""
+        """Add a finding about a location, or about a phrase in the list there."""
         self._found.append((at, phrase, message, hint))
 
     def add_all(self, findings: Iterable[Finding]) -> None:
-        """Note what was found by looking at the policy alone."""
+        """Add the findings of a linter."""
         for finding in findings:
             self.add(finding.at, finding.message, finding.hint, phrase=finding.phrase)
 
     def as_written(self, at: Location, phrase: str) -> str:
-        """Return a phrase of the list at a location as it stands in the file, before it was normalised."""
+        """Return a phrase of the list at a location as it is written in the file, before normalisation."""
         node = self._nodes.of(at, phrase)
         return node.value if isinstance(node, ScalarNode) else phrase
 
     def raise_if_any(self) -> None:
-        """Raise InvalidPolicyError with all that was noted, in the order of the text."""
+        """Raise InvalidPolicyError with all findings, in the order of the text, if there are any."""
         problems = Problems(self._file, self._text)
         for problem in self.problems():
             problems.add(Position(problem.line - 1, problem.column - 1), problem.message, problem.hint)
         problems.raise_if_any()
 
     def warnings(self) -> list[str]:
-        """Return what was noted as warnings, in the order of the text; of very many, the first ones."""
+        """Return the findings as warnings, in the order of the text; at most MAX_SHOWN_PROBLEMS in full."""
         lines, found = split_lines(self._text), self.problems()
         shown = [f"warning: {render(problem, lines)}" for problem in found[:MAX_SHOWN_PROBLEMS]]
         if len(found) > MAX_SHOWN_PROBLEMS:
@@ -58,7 +58,7 @@ class Findings:
         return shown
 
     def problems(self) -> list[PolicyProblem]:
-        """Return what was noted with its places, in the order of the text."""
+        """Return the findings with their places, in the order of the text."""
         if not self._found:
             return []
         placed = ((self._mark(at, phrase), message, hint) for at, phrase, message, hint in self._found)
@@ -73,7 +73,7 @@ class Findings:
 
 
 class _Nodes:
-    """The nodes of a policy's keys and items; the text, and every list of phrases, is read once."""
+    """The YAML nodes of a policy's keys and items; parses the text once, and each list of phrases once."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -84,12 +84,12 @@ class _Nodes:
         return read_document(self._text, Problems("")) or Document(None, {}, {})
 
     def of(self, at: Location, phrase: str) -> Node | None:
-        """Return the node of an item, of a key, or of a value without a key, if there is one."""
+        """Return the node of a list item, a key, or a value without a key, or None."""
         place = self._places_in(at).get(phrase, at) if phrase else at
         return self._document.keys.get(place) or self._document.values.get(place)
 
     def _places_in(self, at: Location) -> dict[str, Location]:
-        """Return the places of a list's phrases; of a repeated one, the first."""
+        """Return the places of a list's phrases; the first one if a phrase is repeated."""
         if at not in self._places:
             node = self._document.values.get(at)
             items = enumerate(node.value if node else [])

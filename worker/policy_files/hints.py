@@ -1,4 +1,4 @@
-"""What is valid in a policy file and hardly meant, without a model: quotes, bullets, low thresholds."""
+"""Lint that needs no model: quotes, bullets and low thresholds that are valid but hardly intended."""
 
 from typing import Final
 
@@ -7,12 +7,12 @@ from worker.policy_files.findings import Findings
 from worker.policy_files.text.quotation import quotes_around
 from worker.policy_files.yaml_text.wrappers import wrapper_of
 
-#: A picture on which prompt and background tie has 0.5.
+#: A review threshold below this flags nearly every picture; a tie of prompt and background is 0.5.
 _NEARLY_EVERYTHING: Final = 0.05
 
 
 def add_hints(policy: Policy, found: Findings) -> None:
-    """Note every hint about the policy, at its place."""
+    """Add every hint about the policy, at its place."""
     lists = [*policy.phrase_lists(), (("templates",), policy.templates)]
     for at, phrases in lists:
         for phrase in phrases:
@@ -28,7 +28,7 @@ def add_hints(policy: Policy, found: Findings) -> None:
 
 
 def _hint(phrase: str, written: str) -> tuple[str, str] | None:
-    """Return what is to be said about a phrase and the way out, if there is anything."""
+    """Return a message about a phrase and a hint, or None."""
     if quotes := quotes_around(phrase) or _quotes_around_gap(phrase):
         return (
             f"the quotes {' '.join(quotes)} are part of this phrase, and the model reads them",
@@ -42,6 +42,6 @@ def _hint(phrase: str, written: str) -> tuple[str, str] | None:
 
 
 def _quotes_around_gap(template: str) -> str:
-    """Return the quotes directly around a template's gap, which then stand around every phrase."""
+    """Return the quotes directly around a template's {}, which would surround every phrase."""
     before, gap, after = template.partition("{}")
     return quotes_around(f"{before[-1:]}x{after[:1]}") if gap and before and after else ""

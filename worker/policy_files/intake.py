@@ -1,4 +1,4 @@
-"""Whether a policy may be asked for, by the files of the policy folder: what a producer can know at once."""
+"""Checks a submission's policy name against the policy folder, before any worker sees it."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,10 +18,10 @@ from worker.policy_files.yaml_text.problems import quote
 def require_policy(
     folder: Path, name: str, last_good: Callable[[str], StoredPolicy | None] | None = None
 ) -> None:
-    """Raise UsageError if `folder` has no policy called `name`, has it as a shadow, or it never was good.
+    """Raise UsageError if `folder` has no policy called `name`, or it is a shadow, or it was never valid.
 
-    Without such a folder the workers' word counts. They judge by the last good version of a file with
-    problems, which `last_good` knows; without it, such a file is taken to have one.
+    If the folder does not exist, the check is left to the workers. They judge by the last good version of a
+    file with problems, which `last_good` returns. Without `last_good`, such a version is assumed to exist.
     """
     if not folder.is_dir():
         return
@@ -35,7 +35,7 @@ def require_policy(
 
 
 def policy_saved_at(folder: Path, name: str) -> datetime:
-    """Return when the file of a policy was saved last; now if it is not there."""
+    """Return when the file of a policy was last saved; now if it does not exist."""
     try:
         return datetime.fromtimestamp(file_of(folder, name).stat().st_mtime, UTC)
     except (OSError, UsageError):
@@ -43,7 +43,7 @@ def policy_saved_at(folder: Path, name: str) -> datetime:
 
 
 def _read(file: Path, last_good: Callable[[str], StoredPolicy | None] | None) -> Policy | None:
-    """Return the version that decides, or will; None if that is not known here."""
+    """Return the version that decides, or will decide; None if it is not known here."""
     found = _read_version(file, _version_of(file))
     if isinstance(found, Policy):
         return found
@@ -70,7 +70,7 @@ def _version_of(file: Path) -> tuple[int, ...]:
 
 @lru_cache(maxsize=256)
 def _read_version(file: Path, _version: tuple[int, ...]) -> Policy | InvalidPolicyError:
-    """Return the policy of one version of a file, or its problems; parsed once, not for every submission."""
+    """Return the policy of one version of a file, or its problems; cached, not parsed for each submission."""
     try:
         return read_policy(file, with_pictures=False)[0]
     except InvalidPolicyError as problem:

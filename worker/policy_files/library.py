@@ -1,4 +1,4 @@
-"""The policies in force: read from a folder, and read again whenever a file is saved."""
+"""The policies in force: loaded from a folder, and reloaded when a file is saved."""
 
 import logging
 import threading
@@ -25,71 +25,71 @@ from worker.policy_files.yaml_text.problems import quote
 
 log = logging.getLogger(__name__)
 
-#: A file that was just saved is looked at again after this pause: half a file can be a valid policy too.
+#: A changed file is read again after this pause: a half-written file can be a valid policy too.
 SETTLE_SECONDS: Final = 0.1
-#: A file that was refused is tried again after this, even if nobody saved it.
+#: A refused file is retried after this, even if it was not saved again.
 RETRY_SECONDS: Final = 10.0
 
-#: Makes a policy ready to be put in force: its vectors, or InvalidPolicyError to refuse it. Given are the
-#: policy, its file and the file's text.
+#: Returns a policy's vectors, given the policy, its file and the file's text; raises InvalidPolicyError to
+#: refuse it.
 Prepare = Callable[[Policy, Path, str], PhraseVectors]
-#: The latest good version of the policy of this name, if one is known.
+#: Returns the latest good version of the policy of this name, or None if it is not known.
 LastGood = Callable[[str], StoredPolicy | None]
 
 
 def none_known(_name: str) -> None:
-    """Know no earlier version: a `LastGood` for where nothing is remembered."""
+    """Return None: a `LastGood` without a memory of earlier versions."""
 
 
 @dataclass(frozen=True, eq=False)
 class LivePolicy:
-    """A version of a policy that is in force: what a job judges by, from its beginning to its end."""
+    """A version of a policy in force; a job uses one version from beginning to end."""
 
     policy: Policy
     vectors: PhraseVectors
-    #: The file as it was.
+    #: The file's text.
     text: str
-    #: Since when this version is in force here; UTC.
+    #: Since when this version is in force in this process; UTC.
     loaded_at: datetime
 
     @cached_property
     def score(self) -> Scorer:
-        """What scores pictures by it."""
+        """The scorer of this version."""
         return Scorer(self.policy, self.vectors)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the latest version of a file is not in force, and since when; UTC."""
+    """Why the latest version of a file was refused, and when; UTC."""
 
     why: str
     at: datetime
 
 
 class PolicyLibrary:
-    """The policies of a folder by name; `current` may be called from any thread and never waits.
+    """The policies of a folder by name; `current` may be called from any thread and never blocks.
 
-    A saved file is in force after the next `refresh`. One that has problems is refused: the last good
-    version stays in force, until the file is right again, across a restart too. So it does when the file
-    disappears. A shadow is in force beside the others and decides nothing.
+    A saved file is in force after the next `refresh`. A file with problems is refused: the last good version
+    stays in force until the file is corrected, even across a restart. If a file is deleted, its last version
+    also stays in force. A shadow is in force beside the others and decides nothing.
     """
 
     def __init__(
         self, folder: Path, prepare: Prepare, last_good: LastGood = none_known, *, default: str = ""
     ) -> None:
-        """Follow `folder`; the policy called `default` decides for all that name none, and is no shadow."""
+        """Use `folder`; `default` is the policy of submissions that name none, and must not be a shadow."""
         self._folder = folder
         self._prepare = prepare
         self._last_good = last_good
         self._default = default
-        # Replaced, never changed, so that readers need no lock.
+        # Replaced, never mutated, so that readers need no lock.
         self._live: Mapping[str, LivePolicy] = {}
         self._refusals: Mapping[Path, Refusal] = {}
-        #: What was in each file when it was last taken or refused.
+        #: The content of each file when it was last put in force or refused.
         self._seen: dict[Path, bytes] = {}
         self._tried_at: dict[Path, float] = {}
         self._refreshing = threading.Lock()
-        #: What was said to be no policy although it looks like one.
+        #: Files already reported as looking like a policy without being read as one.
         self._strays: Mapping[Path, str] = {}
 
     @property
@@ -109,19 +109,19 @@ class PolicyLibrary:
 
     @property
     def refusals(self) -> Mapping[Path, str]:
-        """The files whose latest version was refused, with what is wrong with it."""
+        """The files whose latest version was refused, with its problems."""
         return {file: refusal.why for file, refusal in self._refusals.items()}
 
     @property
     def states(self) -> tuple[PolicyState, ...]:
-        """What is in force and what is refused now, by the policies' names."""
+        """The state of every policy, in force or refused, by name."""
         live, refused = self._live, self._refused_by_name()
         return tuple(
             _state(name, live.get(name), refused.get(name, [])) for name in sorted(live.keys() | refused)
         )
 
     def current(self, name: str) -> LivePolicy:
-        """Return the version that decides now; UnknownPolicyError where there is none, or a shadow only."""
+        """Return the version in force; UnknownPolicyError if it does not exist or is a shadow."""
         live = self._live.get(name)
         if live is None:
             raise UnknownPolicyError(
@@ -137,17 +137,17 @@ class PolicyLibrary:
         return live
 
     def load(self) -> None:
-        """Read every file of the folder; for one that is refused, the last good version stands in.
+        """Load every file of the folder; if one is refused, load its policy's last good version instead.
 
-        Where none is known, the policy is not in force and the others are. Nothing is without the default
-        policy, or, where there is no default, without any of them: raises InvalidPolicyError with all
-        problems of all files. SettingsError where there are no files.
+        If no good version is known, the policy is not in force, but the others are. The default policy is
+        required, or all of them if there is no default: if a required policy cannot be loaded, raises
+        InvalidPolicyError with all problems of all files. SettingsError if there are no files.
         """
-        self._look_for_strays()
+        self._warn_of_strays()
         refused: dict[Path, PermanentError] = {}
-        taken = self._prepared_all(self._read_all(refused), refused)
+        prepared = self._prepared_all(self._read_all(refused), refused)
         recovered = (self._recovered(file) for file in refused)
-        self._live = {live.policy.name: live for live in [*recovered, *taken] if live}
+        self._live = {live.policy.name: live for live in [*recovered, *prepared] if live}
         if any(self._is_needed(file) and file.stem not in self._live for file in refused):
             self._live = {}
             errors = list(refused.values())
@@ -156,54 +156,54 @@ class PolicyLibrary:
             self._refuse(file, error.message)
 
     def refresh(self) -> None:
-        """Look at the folder once: take what was saved, refuse what has problems, miss what is gone."""
+        """Reload the folder once: put saved files in force, refuse broken ones, forget deleted ones."""
         with self._refreshing:
             files = policy_files(self._folder)
-            self._look_for_strays()
-            self._miss(set(self._seen).union(self._refusals).difference(files))
+            self._warn_of_strays()
+            self._forget(set(self._seen).union(self._refusals).difference(files))
             for file in files:
                 if twin := twin_problem(file):
                     self._seen.pop(file, None)
                     self._refuse(file, twin)
                 else:
-                    self._look_at(file)
+                    self._reload(file)
 
     def watching(self, seconds: float) -> AbstractContextManager[None]:
-        """Refresh every `seconds` in a thread of its own for as long as the context lasts."""
-        return run_periodically(self.refresh, seconds, name=f"looking at the policy folder {self._folder}")
+        """Refresh every `seconds` in a background thread while the context lasts."""
+        return run_periodically(self.refresh, seconds, name=f"watching the policy folder {self._folder}")
 
-    def _look_for_strays(self) -> None:
-        """Log each file once that looks like a policy and is not read as one."""
+    def _warn_of_strays(self) -> None:
+        """Warn once of each file that looks like a policy but is not read as one."""
         found = strays(self._folder)
         for file in found.keys() - self._strays.keys():
             log.warning("%s is not read as a policy: %s", file, found[file])
         self._strays = found
 
-    def _look_at(self, file: Path) -> None:
-        """Take or refuse what is in the file, if it is new."""
+    def _reload(self, file: Path) -> None:
+        """Put the file's content in force, or refuse it, if it has changed."""
         content = _content(file)
-        if content is None or (content == self._seen.get(file) and not self._may_have_passed(file)):
+        if content is None or (content == self._seen.get(file) and not self._is_due_for_retry(file)):
             return
         time.sleep(SETTLE_SECONDS)
         if _content(file) != content:
             return
-        # Noted only where another look would find the same: a failure that may pass is tried again.
+        # Remembered only if a second try would have the same result: a transient failure is retried.
         self._seen.pop(file, None)
         self._tried_at[file] = time.monotonic()
         try:
-            self._take(file, self._prepared(file, *read_policy(file)))
+            self._put_in_force(file, self._prepared(file, *read_policy(file)))
             self._seen[file] = content
         except PermanentError as error:
             self._refuse(file, error.message)
             self._seen[file] = content
-        except Exception as error:  # noqa: BLE001 - whatever preparing runs into, the last good version stays
+        except Exception as error:  # noqa: BLE001 - whatever fails here, the last good version stays in force
             self._refuse(file, f"{file}: it could not be prepared: {error!r}")
 
-    def _may_have_passed(self, file: Path) -> bool:
-        """Whether to try a refused file again as it is: a test's picture may have been put there since."""
+    def _is_due_for_retry(self, file: Path) -> bool:
+        """Whether to retry a refused file that has not changed: a missing test picture may be there now."""
         return file in self._refusals and time.monotonic() - self._tried_at.get(file, 0) >= RETRY_SECONDS
 
-    def _take(self, file: Path, live: LivePolicy) -> None:
+    def _put_in_force(self, file: Path, live: LivePolicy) -> None:
         before = self._live.get(live.policy.name)
         if before and _is_same_version(before, live):
             live = replace(live, loaded_at=before.loaded_at)
@@ -218,8 +218,8 @@ class PolicyLibrary:
         stays = "the last good version stays in force" if file.stem in self._live else "it is not in force"
         log.error("policy file %s refused, %s:\n%s", file, stays, why)
 
-    def _miss(self, missing: set[Path]) -> None:
-        """Forget a file that is gone, but not its policy: editors save by taking a file away first."""
+    def _forget(self, missing: set[Path]) -> None:
+        """Forget deleted files, but not their policies: some editors save by deleting the file first."""
         for file in sorted(missing):
             self._seen.pop(file, None)
             stays = "; its last version stays in force until a restart" if file.stem in self._live else ""
@@ -227,10 +227,10 @@ class PolicyLibrary:
         self._refusals = {path: why for path, why in self._refusals.items() if path not in missing}
 
     def _read_all(self, refused: dict[Path, PermanentError]) -> list[tuple[Path, Policy, str]]:
-        """Return what can be read of the folder's files; what is wrong with the others goes to `refused`."""
+        """Parse the folder's files; add the errors of invalid ones to `refused`."""
         read = []
         for file in self._files_or_error():
-            # Noted before it is read: what is saved in between is a change for the next refresh.
+            # Before it is parsed: a save in between is then a change for the next refresh.
             self._seen[file] = _content(file) or b""
             if twin := twin_problem(file):
                 refused[file] = InvalidPolicyError(twin)
@@ -244,9 +244,9 @@ class PolicyLibrary:
     def _prepared_all(
         self, read: list[tuple[Path, Policy, str]], refused: dict[Path, PermanentError]
     ) -> list[LivePolicy]:
-        """Return what passes; why the others do not goes to `refused`."""
+        """Prepare the parsed policies; add the errors of those that fail to `refused`."""
         prepared: list[LivePolicy] = []
-        # Nobody should wait for the vectors of some to learn that another cannot be read.
+        # If a required policy is missing anyway, fail before the vectors are computed.
         if any(self._is_needed(file) and self._last_good(file.stem) is None for file in refused):
             return prepared
         for file, policy, text in read:
@@ -257,7 +257,7 @@ class PolicyLibrary:
         return prepared
 
     def _is_needed(self, file: Path) -> bool:
-        """Whether nothing can be decided without the policy of this file."""
+        """Whether the policy of this file is required: the default, or any if there is no default."""
         return self._default in {"", file.stem}
 
     def _prepared(self, file: Path, policy: Policy, text: str) -> LivePolicy:
@@ -271,7 +271,7 @@ class PolicyLibrary:
     def _recovered(self, file: Path) -> LivePolicy | None:
         """Return the last good version of the policy of this file, if one is known and still good.
 
-        Its tests have been passed once, and their pictures may be gone.
+        Its tests are skipped: they passed once, and their pictures may be gone.
         """
         stored = self._last_good(file.stem)
         if stored is None:
@@ -280,7 +280,7 @@ class PolicyLibrary:
             policy = replace(parse_stored(stored, file), tests=())
             return self._prepared(file, policy, stored.text)
         except (InvalidPolicyError, SettingsError) as error:
-            log.warning("policy %s: its last good version is none here:\n%s", file.stem, error.message)
+            log.warning("policy %s: its last good version cannot be used here:\n%s", file.stem, error.message)
             return None
 
     def _refused_by_name(self) -> dict[str, list[Refusal]]:
@@ -319,12 +319,12 @@ def _state(name: str, live: LivePolicy | None, refusals: list[Refusal]) -> Polic
 
 
 def _is_same_version(one: LivePolicy, other: LivePolicy) -> bool:
-    """Whether the two differ in nothing but comments, layout and tests."""
+    """Whether the two differ at most in comments, layout and tests."""
     return (one.policy.digest, one.policy.shadow) == (other.policy.digest, other.policy.shadow)
 
 
 def _content(file: Path) -> bytes | None:
-    """Return what is in the file, which no clock or inode can hide; None where there is no such file."""
+    """Return the file's content, a surer sign of a change than times or inodes; None if it does not exist."""
     try:
         with file.open("rb") as opened:
             return opened.read(MAX_FILE_BYTES + 1)

@@ -1,4 +1,4 @@
-"""From the text of a policy file to a policy, or to everything that is wrong with it at once."""
+"""Parses the text of a policy file into a policy, or into a list of all its problems."""
 
 from pathlib import Path
 from typing import Final
@@ -29,16 +29,16 @@ MAX_FILE_BYTES: Final = 1024 * 1024
 def parse_policy(
     text: str, file: Path | str, *, folder: Path | None = None, was_in_force: bool = False
 ) -> Policy:
-    """Return the policy that `text` describes; `file` is where it stands, and says its name.
+    """Return the policy that `text` describes; `file` is its path, whose stem must be the policy's name.
 
-    The pictures of its tests must be in `folder`; None does not look for them. A text that `was_in_force`
-    before some of the rules came may break them, and its phrases are as they were written; `stored.py` knows
-    which texts of the database those are. Raises InvalidPolicyError, whose message lists every problem with
-    line, column and hint.
+    The pictures of its tests must be in `folder`; without a folder, they are not checked. If the text
+    `was_in_force`, rules that were added later do not apply, and its phrases are single-spaced but not in
+    NFKC; `stored.py` decides this for each text of the database. Raises InvalidPolicyError, whose message
+    lists every problem with line, column and hint.
     """
     problems = Problems(str(file), text)
     if not was_in_force and refuse_odd_spaces(text, problems):
-        # What YAML makes of the lines around them is no help.
+        # YAML's errors about the lines around them would not help.
         problems.raise_if_any()
     document = read_document(text, problems)
     spelling = single_spaced if was_in_force else normalised
@@ -57,9 +57,9 @@ def parse_policy(
 
 
 def read_policy(path: Path, *, with_pictures: bool = True) -> tuple[Policy, str]:
-    """Return the policy of a file, and its text as it was; InvalidPolicyError as in `parse_policy`.
+    """Return the policy of a file, and its text; InvalidPolicyError as in `parse_policy`.
 
-    The pictures of its tests must be in the file's folder, unless they are of no concern.
+    The pictures of its tests must be in the file's folder, unless `with_pictures` is False.
     """
     text = _decode(_read(path), path)
     return parse_policy(text, path, folder=path.parent if with_pictures else None), text
@@ -88,14 +88,14 @@ def _read(path: Path) -> bytes:
 
 
 def _refuse_link_out(path: Path, problems: Problems) -> None:
-    """Refuse a link that leads out of its folder: what it points to would be quoted as a broken policy.
+    """Refuse a symlink out of its folder: error messages would quote the file it points to.
 
-    A mounted ConfigMap's files are links within their folder.
+    Symlinks within the folder are allowed: a mounted ConfigMap consists of them.
     """
     try:
         leads_out = path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve())
     except (OSError, RuntimeError):
-        # A link to itself.
+        # A symlink to itself.
         leads_out = True
     if leads_out:
         problems.add_for_file(
@@ -153,7 +153,7 @@ def _label(name: str, entry: LabelEntry, spelling: Spelling) -> Label:
 
 
 def _reviewing(entry: ReviewsEntry) -> Reviewing:
-    """Return what the policy says of reviews; to write a default down is to say nothing."""
+    """Return how the policy's labels are reviewed; an explicit default is the same as none."""
     return Reviewing(
         queue=None if entry.queue == DEFAULT_QUEUE else entry.queue,
         within_minutes=entry.review_within_minutes,
@@ -165,7 +165,7 @@ def _reviewing(entry: ReviewsEntry) -> Reviewing:
 def _on_undecodable(
     entry: Action | UndecodableEntry,
 ) -> tuple[Action, tuple[tuple[UndecodableKind, Action], ...]]:
-    """Return the action, and those of the kinds that have another one."""
+    """Return the default action, and the actions of the kinds that differ from it."""
     if isinstance(entry, Action):
         return entry, ()
     actions = {kind: getattr(entry, kind) for kind in sorted(UndecodableKind)}

@@ -1,4 +1,4 @@
-"""Reads policies from the database so that each version means what it meant when it was stored."""
+"""Parses policies from the database so that each version keeps the meaning it was stored with."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -10,10 +10,10 @@ from worker.policy_files.parser import parse_policy
 
 
 def parse_stored(stored: StoredPolicy, file: Path | str) -> Policy:
-    """Return the policy of a stored text; errors as of `parse_policy`.
+    """Return the policy of a stored text; errors as in `parse_policy`.
 
-    Rules that came after it do not count, and its phrases are spelt as they were then: the digest says which
-    spelling that was.
+    Rules that were added later do not apply, and its phrases have the spelling of that time: the stored
+    digest shows which.
     """
     before = parse_policy(stored.text, file, was_in_force=True)
     if before.digest != stored.digest:

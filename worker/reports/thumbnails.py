@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
+from moderation_client.messages import recorded_source
 from PIL import Image
 
-from worker.client.messages import recorded_source
 from worker.domain.moderation.view import View
 from worker.errors import ModerationError
 from worker.images.preprocessing import Pixels, Preprocessing

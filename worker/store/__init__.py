@@ -1,1 +1,1 @@
-"""The database: plain functions of a session, a file for each table that the service writes."""
+"""The database: plain functions that take a session, one file for each table."""

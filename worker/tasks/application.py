@@ -13,10 +13,10 @@ import celery.apps.worker
 from celery.concurrency import get_implementation
 from celery.concurrency.thread import TaskPool as Threads
 from celery.signals import celeryd_init, setup_logging, task_revoked, worker_init, worker_shutdown
+from moderation_client.broker_url import BrokerUrl
+from moderation_client.redis_transport import CarefulChannel, unreadable
+from moderation_client.transport import BrokerCelery, worker_configuration
 
-from worker.client.broker_url import BrokerUrl
-from worker.client.redis_transport import CarefulChannel, unreadable
-from worker.client.transport import BrokerCelery, worker_configuration
 from worker.domain.submissions.dropped_message import DropReason
 from worker.errors import ModerationError, UsageError
 from worker.observability.logs import JsonLines, are_json, begin_logs, set_up_logs

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from celery.exceptions import Reject
-
-from worker.client.messages import (
+from moderation_client.messages import (
     MAX_SUBMISSIONS,
     TASK,
     TASK_MANY,
@@ -17,10 +16,11 @@ from worker.client.messages import (
     to_message,
     with_headers,
 )
+from moderation_client.submission import SUBMISSION_ID_PATTERN, Submission
+from moderation_client.traceparent import TRACEPARENT
+
 from worker.concurrency.batching import in_a_line
 from worker.domain.submissions.dropped_message import DropReason
-from worker.domain.submissions.submission import SUBMISSION_ID_PATTERN, Submission
-from worker.domain.submissions.traceparent import TRACEPARENT
 from worker.errors import InvalidSubmissionError, ModerationError, PermanentError, UnavailableError
 from worker.observability.logs import about
 from worker.tasks.application import ModerationApp, create_app
@@ -42,7 +42,7 @@ app: ModerationApp = create_app()
 
 @app.task(name=TASK)
 def check(*positional: Any, **message: Any) -> None:
-    """Decide one submission; the fields are those of `worker.client.messages`."""
+    """Decide one submission; the fields are those of `moderation_client.messages`."""
     with _answered_for():
         _settle([message], positional)
 

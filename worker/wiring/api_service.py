@@ -5,7 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from worker.client import Client
+from moderation_client import Client
+
 from worker.concurrency.periodic import run_periodically
 from worker.images.sources.uploads import Uploads
 from worker.observability.metrics import Recent, WebMetrics

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
 
-from worker.client.producer import Producer
-from worker.domain.submissions.callback import WebhookCallback
+from moderation_client import webhooks
+from moderation_client.callback import WebhookCallback
+from moderation_client.producer import Producer
+
 from worker.errors import CallbackNotAllowedError, InvalidSubmissionError, SettingsError
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
-from worker.notifications import signature
 from worker.notifications.allowed_callbacks import AllowedCallbacks, AllowedNames
 from worker.notifications.celery_callback import CeleryTask
 from worker.notifications.webhook import Webhook
@@ -77,4 +78,4 @@ def default_callback(settings: Settings) -> WebhookCallback | None:
 
 def _webhook_keys(settings: Settings) -> tuple[bytes, ...]:
     text = settings.webhook_secrets
-    return () if text in _NONE else signature.read_secrets(text)
+    return () if text in _NONE else webhooks.read_secrets(text)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from moderation_client import Client
 from prometheus_client import make_wsgi_app
 
-from worker.client import Client
 from worker.domain.operations.backlog import Backlog
 from worker.observability.metrics import Metrics, Recent
 from worker.observability.probes import serving, verdict_of

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from worker.domain.submissions.callback import callback_record
+from moderation_client.callback import callback_record
+
 from worker.settings import Settings
 from worker.store.engine.database import Database
 from worker.usecases.accounts.sign_in import SignIn

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
-from worker.client import Client
-from worker.domain.submissions.callback import callback_record
+from moderation_client import Client
+from moderation_client.callback import callback_record
+
 from worker.observability.metrics import Metrics
 from worker.settings import Settings
 from worker.store.engine.database import Database

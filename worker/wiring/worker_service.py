@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, TypeVar
 
-from worker.client import Client
+from moderation_client import Client
+
 from worker.concurrency.batching import Batcher
 from worker.concurrency.shared_lock import SharedLock
 from worker.domain.moderation.scoring import MOST_SCORES

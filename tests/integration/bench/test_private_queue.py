@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 import redis
 from kombu import Connection, Queue
+from moderation_client import Client, InlineBytes
 from support.rabbitmq import rabbitmq_server, running_rabbitmq
 
 from worker.bench.private_queue import private_queue
-from worker.client import Client, InlineBytes
 
 PROGRAM = rabbitmq_server()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from moderation_demo import MODEL, PICTURES
 from PIL import Image
 from support.decoders import LIMITS, open_pool
 from support.models import make_model
@@ -17,7 +18,6 @@ from transformers import (
 )
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 
-import worker
 from worker.encoder.towers.image_processor import ImageProcessor
 from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import ModelError, UndecodablePictureError
@@ -25,7 +25,7 @@ from worker.images.decoding.decoder import decode
 
 SHARED = Path(__file__).parents[4] / "shared"
 PHOTO_MODEL, PHOTOS = SHARED / "models" / "photo-zero-shot", SHARED / "photos"
-DEMO = Path(worker.__file__).parent / "demo"
+
 #: What a scaled decode may cost: the cosine with the vector of the whole picture, and its mean.
 SCALED_MIN, SCALED_MEAN = 0.999, 0.9995
 
@@ -48,7 +48,7 @@ def photographs():
 def demo_pictures(pool, encoder):
     """Return those of the demo's pictures that decode."""
     whole = []
-    for file in sorted((DEMO / "pictures").iterdir()):
+    for file in sorted((PICTURES).iterdir()):
         try:
             pool.decode(file.read_bytes(), encoder.preprocessing)
         except UndecodablePictureError:
@@ -97,7 +97,7 @@ def test_the_demos_pictures_get_the_vectors_of_transformers_own_processor(pool):
 
     ours = our_vectors(pool, encoder, pictures, scaled=False)
 
-    check_same(ours, their_vectors(DEMO / "model", encoder, pictures))
+    check_same(ours, their_vectors(MODEL, encoder, pictures))
 
 
 def check_moved_little(pool, encoder, pictures, record_property):

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from moderation_demo import PICTURES
 from support.models import make_model
 from support.pictures import drawing, prepared
 
 from worker import resources
-from worker.demo import stage
 from worker.encoder.hub import model_files
 from worker.encoder.hub.model_files import FAMILIES
 from worker.encoder.hub.model_layout import INT8_TOWER
@@ -43,7 +43,7 @@ def exported(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, open_export(settings) as export_int8:
         # The best for this model and the worst: a trial takes seconds.
         patch.setattr(int8_export, "_SMOOTHINGS", (0.95, -1.0))
-        return export_int8(find_files([stage.PICTURES]), out, silent)
+        return export_int8(find_files([PICTURES]), out, silent)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_pictures_turn_little_and_phrases_not_at_all(exported, precise, int8):
 
 def test_the_report_is_of_pictures_that_the_copy_was_not_made_with(exported):
     assert exported.calibrated + len(exported.drift.cosines) + exported.unusable == len(
-        find_files([stage.PICTURES])
+        find_files([PICTURES])
     )
     assert exported.unusable == 4
     assert exported.drift.least == min(exported.drift.cosines) < exported.drift.mean

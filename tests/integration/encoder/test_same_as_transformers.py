@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from moderation_demo import MODEL
 from PIL import Image
 from support.decoders import open_pool
 from support.models import FAMILIES, make_model
 from support.pictures import drawing, prepared
 
-import worker
 from worker.domain.moderation.scoring import rank_labels, score_pairs
 from worker.encoder.hub import model_files
 from worker.encoder.towers.transformers_encoder import TransformersEncoder
@@ -21,7 +21,7 @@ from worker.usecases.moderation.classify_pictures import ClassifyPictures
 
 SHARED = Path(__file__).parents[4] / "shared"
 PHOTO_MODEL = SHARED / "models" / "photo-zero-shot"
-BUNDLED_MODEL = Path(worker.__file__).parent / "demo" / "model"
+
 PHOTOS = (
     "n01558993_robin",
     "n02749479_assault_rifle",
@@ -107,4 +107,4 @@ def test_the_bundled_model_gives_the_probabilities_of_transformers_pipeline():
 
     ours = our_probabilities(TransformersEncoder.load("demo"), pictures)
 
-    check_same(ours, pipeline_probabilities(BUNDLED_MODEL, pictures))
+    check_same(ours, pipeline_probabilities(MODEL, pictures))

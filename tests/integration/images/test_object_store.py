@@ -7,10 +7,10 @@ from pathlib import Path
 import boto3
 import fsspec
 import pytest
+from moderation_client.submission import StoredObject
 from moto.server import ThreadedMotoServer
 from support.s3_server import running_s3, s3_environment
 
-from worker.domain.submissions.submission import StoredObject
 from worker.errors import (
     InvalidSubmissionError,
     RemoteUnavailableError,

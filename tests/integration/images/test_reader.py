@@ -5,8 +5,8 @@ import json
 
 import fsspec
 import pytest
+from moderation_client.submission import ImageUrl, InlineBytes, LocalFile, StoredObject
 
-from worker.domain.submissions.submission import ImageUrl, InlineBytes, LocalFile, StoredObject
 from worker.errors import SettingsError, SourceError, SourceNotAllowedError, UndecodablePictureError
 from worker.images.sources.reader import verify_sha256
 from worker.settings import Settings

@@ -4,10 +4,10 @@ import ssl
 
 import pytest
 import trustme
+from moderation_client.url import Url
 from support.web import serving
 
 from worker.concurrency.deadline import Deadline
-from worker.domain.submissions.url import Url
 from worker.errors import AddressNotAllowedError, RemoteUnavailableError, SourceNotAllowedError
 from worker.images.limits import Limits
 from worker.images.sources.download import Download

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 import redis
+from moderation_client.producer import Producer
+from moderation_client.webhooks import new_secret
 from sqlalchemy import select, update
 from support.decided import add_events, decide
 from support.deployment import wait_for
 from support.receiver import HOST, SECRET, deliverer, receiving
 from support.review_desk import ADA, BOB, LEA, Desk
 
-from worker.client.producer import Producer
 from worker.demo.processes import running, wait_until
 from worker.domain.operations.event_type import EventType
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.verdict import Answer
 from worker.notifications.example_events import example_event
-from worker.notifications.signature import new_secret
 from worker.settings import Settings
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import OutboxRow

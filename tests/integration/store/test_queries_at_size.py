@@ -187,9 +187,9 @@ LOOK_UPS = {
     "a submission by its id": lambda s: submissions.named(s, "upload-7"),
     "a submission by no such reference": lambda s: submissions.named(s, "nosuch"),
     "events to send while a receiver hangs": lambda s: outbox.take(
-        s, limit=16, in_hand={"hangs.example": 8}, at_once=8, lease=DAY
+        s, limit=16, in_flight={"hangs.example": 8}, at_once=8, lease=DAY
     ),
-    "events to send": lambda s: outbox.take(s, limit=16, in_hand={}, at_once=8, lease=DAY),
+    "events to send": lambda s: outbox.take(s, limit=16, in_flight={}, at_once=8, lease=DAY),
     "whether a submission is due": submissions.is_any_due,
     "submissions that are due": lambda s: submissions.take_due(s, 64),
     "severe pictures of today": lambda s: audit_log.severe_shown(s, "person-1", NOW - timedelta(hours=12)),

@@ -117,7 +117,7 @@ def is_meant(review, filters):
     decision = review.decision
     return (
         (filters.queue is None or review.queue == filters.queue)
-        and (filters.kind is None or filters.kind in {review.told.kind, review.kind})
+        and (filters.kind is None or filters.kind in {review.blinded.kind, review.kind})
         and (filters.label is None or filters.label in decision.flagged)
         and (filters.policy is None or decision.policy == filters.policy)
         and (filters.severity is None or decision.severity >= filters.severity)

@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from moderation_client.submission import ImageUrl, InlineBytes
 from sqlalchemy import select, update
 from support.store_records import record, submission
 
 from worker.domain.submissions.fingerprint import fingerprint
-from worker.domain.submissions.submission import ImageUrl, InlineBytes
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionRow
 from worker.store.submissions import submissions

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from moderation_client.messages import from_message, source_record, to_message
+from moderation_client.submission import ImageUrl, InlineBytes, LocalFile
 from sqlalchemy import event, select, update
 from support.store_records import FACTS, OTHER_VERSION, POLICY, record, submission
 
-from worker.client.messages import from_message, source_record, to_message
 from worker.domain.submissions.fingerprint import fingerprint
-from worker.domain.submissions.submission import ImageUrl, InlineBytes, LocalFile
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionConflictRow, SubmissionRow
 from worker.store.operations import overview
@@ -43,7 +43,7 @@ def claim(database, *whats, process="ada", holds=(), alone=False, policy=POLICY)
 
 def standing(*arguments, **options):
     (found,) = claim(*arguments, **options)
-    return found.standing
+    return found.status
 
 
 def release(database, how, process="ada"):
@@ -98,7 +98,7 @@ def test_what_was_accepted_over_http_is_claimed_like_any_other(database):
 def test_of_ten_at_once_one_has_it_in_hand(database):
     with ThreadPoolExecutor(10) as pool:
         found = list(pool.map(lambda n: standing(database, process=f"worker-{n}"), range(10)))
-    assert Counter(found) == {ClaimStatus.CLAIMED: 1, ClaimStatus.IN_HAND: 9}
+    assert Counter(found) == {ClaimStatus.CLAIMED: 1, ClaimStatus.IN_FLIGHT: 9}
     assert row(database).attempts == 1
 
 
@@ -107,9 +107,9 @@ def test_two_who_claim_the_same_ones_in_any_order_never_wait_for_each_other(data
     with ThreadPoolExecutor(8) as pool:
         orders = [whats[:: (-1) ** n] for n in range(8)]
         found = list(pool.map(lambda n: claim(database, *orders[n], process=f"worker-{n}"), range(8)))
-    assert Counter(one.standing for batch in found for one in batch) == {
+    assert Counter(one.status for batch in found for one in batch) == {
         ClaimStatus.CLAIMED: 20,
-        ClaimStatus.IN_HAND: 140,
+        ClaimStatus.IN_FLIGHT: 140,
     }
 
 
@@ -139,7 +139,7 @@ def test_a_holder_that_died_is_a_crash_and_the_next_attempt_is_made_alone(databa
     assert claim(database, process="eve", alone=True) == [
         ClaimResult(ClaimStatus.CLAIMED, attempts=2, crashes=1)
     ]
-    assert standing(database, process="joe", alone=True) is ClaimStatus.IN_HAND
+    assert standing(database, process="joe", alone=True) is ClaimStatus.IN_FLIGHT
 
 
 def test_whoever_is_alone_counts_the_crash_and_claims_at_once(database):
@@ -169,13 +169,13 @@ def test_what_is_renewed_stays_in_hand(database):
         assert claims.renew(session, "eve", [SIGNED.id]) == set()
         assert claims.renew(session, "ada", [SIGNED.id, "another"]) == {SIGNED.id}
     assert due(database) == []
-    assert standing(database, process="eve") is ClaimStatus.IN_HAND
+    assert standing(database, process="eve") is ClaimStatus.IN_FLIGHT
 
 
 def test_what_this_process_has_in_hand_never_runs_out_for_itself(database):
     claim(database)
     let_run_out(database)
-    assert standing(database, holds={SIGNED.id}) is ClaimStatus.IN_HAND
+    assert standing(database, holds={SIGNED.id}) is ClaimStatus.IN_FLIGHT
     assert row(database).crashes == 0
 
 
@@ -189,7 +189,7 @@ def test_a_failed_attempt_counts_and_no_copy_of_the_message_is_the_next_one_befo
     assert release(database, SOON, process="eve") == set()
     assert release(database, SOON) == {SIGNED.id}
     assert (row(database).attempts, row(database).claimed_by) == (1, None)
-    assert standing(database, process="eve") is ClaimStatus.IN_HAND
+    assert standing(database, process="eve") is ClaimStatus.IN_FLIGHT
     assert due(database) == []
     let_run_out(database)
     assert due(database) == [SIGNED.id]
@@ -346,7 +346,7 @@ def test_what_http_accepted_waits_for_its_policy_as_long_as_it_takes(database):
 
 def test_what_another_worker_judges_is_left_alone_by_one_without_the_policy(database):
     claim(database)
-    assert standing(database, process="eve", policy=None) is ClaimStatus.IN_HAND
+    assert standing(database, process="eve", policy=None) is ClaimStatus.IN_FLIGHT
     assert (row(database).claimed_by, row(database).error) == ("ada", None)
 
 
@@ -387,10 +387,10 @@ def test_the_same_id_with_another_picture_is_recorded_once_and_takes_nothing(dat
 def test_of_one_id_twice_in_a_message_the_first_counts(database):
     other = replace(SIGNED, source=LocalFile("other.png"))
     found = claim(database, SIGNED, submission("upload-2"), SIGNED, other, other)
-    assert [one.standing for one in found] == [
+    assert [one.status for one in found] == [
         ClaimStatus.CLAIMED,
         ClaimStatus.CLAIMED,
-        ClaimStatus.IN_HAND,
+        ClaimStatus.IN_FLIGHT,
         ClaimStatus.CONFLICT,
         ClaimStatus.CONFLICT,
     ]
@@ -401,7 +401,7 @@ def test_what_comes_beside_a_strange_one_of_its_id_is_taken_all_the_same(databas
     with database.transaction() as session:
         submissions.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
     other = replace(SIGNED, source=LocalFile("other.png"))
-    found = [one.standing for one in claim(database, other, SIGNED)]
+    found = [one.status for one in claim(database, other, SIGNED)]
     assert found == [ClaimStatus.CONFLICT, ClaimStatus.CLAIMED]
 
 
@@ -513,7 +513,7 @@ def make_old(database):
 
 def age(database, *arguments, **options):
     (found,) = claim(database, *arguments, **options)
-    assert found.standing is ClaimStatus.CLAIMED
+    assert found.status is ClaimStatus.CLAIMED
     return found.age
 
 

@@ -82,7 +82,7 @@ def test_a_wrong_url_is_refused_with_the_variables_name_and_no_secret(url, compl
 
 
 def test_an_option_that_does_not_fit_is_a_wrong_setting():
-    with pytest.raises(SettingsError, match=r"has an option that does not fit: .*'soon'"):
+    with pytest.raises(SettingsError, match=r"has an invalid option: .*'soon'"):
         Database.connect("sqlite:///var/moderation.db?timeout=soon")
 
 

@@ -41,9 +41,9 @@ def add(database):
     return add_events
 
 
-def take(database, limit=10, at_once=10, **in_hand):
+def take(database, limit=10, at_once=10, **in_flight):
     with database.transaction() as session:
-        return outbox.take(session, limit=limit, in_hand=in_hand, at_once=at_once, lease=LEASE)
+        return outbox.take(session, limit=limit, in_flight=in_flight, at_once=at_once, lease=LEASE)
 
 
 def shift(database, **values):

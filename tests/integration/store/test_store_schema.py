@@ -74,7 +74,7 @@ def test_upgrade_leaves_another_programs_tables_alone(empty_database):
         session.execute(text("CREATE TABLE reviews (stars INTEGER)"))
     with pytest.raises(SchemaError, match="another program's tables are in the way: reviews") as caught:
         schema.upgrade(empty_database)
-    assert caught.value.hint == "give the service a database of its own"
+    assert caught.value.hint == "give the service a separate database"
     with empty_database.reading() as session:
         assert inspect(session.connection()).get_table_names() == ["reviews"]
 

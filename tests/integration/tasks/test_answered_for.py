@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 import pytest
 from celery import Celery
+from moderation_client import InlineBytes, LocalFile, Submission
 from sqlalchemy import select
 from support.broken_rows import broken_rows
 from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded
 
-from worker.client import InlineBytes, LocalFile, Submission
 from worker.observability.metrics import WebMetrics
 from worker.policy_files.parser import read_policy
 from worker.store.engine.tables import SubmissionRow

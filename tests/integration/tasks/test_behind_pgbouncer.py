@@ -1,13 +1,13 @@
 """Workers behind a real PgBouncer that pools transactions decide hundreds of uploads at the first attempt."""
 
 import pytest
+from moderation_client import LocalFile
 from PIL import Image
 from sqlalchemy import func, select
 from support.deployment import deploy
 from support.pgbouncer import IGNORING_OPTIONS, pgbouncers, running_pgbouncer
 from support.pictures import RED, encoded
 
-from worker.client import LocalFile
 from worker.store.engine.tables import DecisionRow, SubmissionRow
 
 PROGRAMS = pgbouncers()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from moderation_client import Client, InlineBytes
 from support.deployment import deploy, wait_for
 from support.pictures import drawing, encoded
 
-from worker.client import Client, InlineBytes
 from worker.demo.redis_server import _executable
 from worker.errors import BrokerUnavailableError
 from worker.web.http.rate_limit import RateLimit

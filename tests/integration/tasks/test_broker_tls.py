@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moderation_client import Client, InlineBytes
 from support.deployment import Deployment, deploy
 from support.pictures import drawing, encoded
 from support.tls import Authority
 
 from worker.bench.private_queue import private_queue
-from worker.client import Client, InlineBytes
 from worker.errors import BrokerUnavailableError
 from worker.web.http.rate_limit import RateLimit
 

@@ -1,10 +1,10 @@
 """A worker whose PostgreSQL crashes under load waits, keeps every job, and goes on by itself when it is back."""
 
+from moderation_client import InlineBytes
 from sqlalchemy import func, select
 from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded
 
-from worker.client import InlineBytes
 from worker.store.engine.tables import DecisionRow
 
 CAT = encoded(drawing(40, 40), "PNG")

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import pytest
 import redis
 from celery import Celery
+from moderation_client import InlineBytes, LocalFile
+from moderation_client.messages import TASK
+from moderation_demo import PICTURES
 from PIL import Image
 from sqlalchemy import select, text
 from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded, png_header
 
-from worker.client import InlineBytes, LocalFile
-from worker.client.messages import TASK
-from worker.demo.stage import PICTURES
 from worker.policy_files.parser import read_policy
 from worker.store.decisions import decisions
 from worker.store.engine.tables import EmbeddingRow

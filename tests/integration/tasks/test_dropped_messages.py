@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 import redis
 import requests
+from moderation_client.messages import TASK
 from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded
 
-from worker.client.messages import TASK
 from worker.demo.redis_server import _free_port
 from worker.domain.submissions.dropped_message import DroppedMessage, DropReason
 from worker.store.submissions import dropped_messages

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from celery import Celery
+from moderation_client import Client, InlineBytes, LocalFile, Submission
 from sqlalchemy import func, select, text
 from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded
 from support.rabbitmq import RabbitMQ, rabbitmq_server, running_rabbitmq
 from support.web_api import Api, make_key, serving_api
 
-from worker.client import Client, InlineBytes, LocalFile, Submission
 from worker.errors import BrokerUnavailableError
 from worker.store.engine.tables import DecisionRow
 

@@ -7,14 +7,14 @@ from contextlib import suppress
 import pytest
 import redis
 from kombu import Consumer, Queue
+from moderation_client import Client, InlineBytes
+from moderation_client.broker_url import BrokerUrl
+from moderation_client.redis_transport import CarefulChannel
+from moderation_client.transport import BrokerConnection, worker_configuration
 from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded
 from support.refusals import REFUSALS, no_records, out_of_memory, read_only
 
-from worker.client import Client, InlineBytes
-from worker.client.broker_url import BrokerUrl
-from worker.client.redis_transport import CarefulChannel
-from worker.client.transport import BrokerConnection, worker_configuration
 from worker.demo.redis_server import running_redis
 from worker.errors import BrokerUnavailableError
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 from celery import Celery
+from moderation_client import Client, LocalFile, Submission
 from support.deployment import deploy
 from support.pictures import drawing, encoded
 
-from worker.client import Client, LocalFile, Submission
 from worker.errors import InvalidSubmissionError
 
 TRACES = [f"00-{n:032x}-{n:016x}-01" for n in range(1, 5)]

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
+from moderation_client import ImageUrl, InlineBytes, LocalFile, StoredObject, Submission, new_submission_id
+from moderation_client.messages import TASK_MANY, to_message
+from moderation_demo import PICTURES
 from sqlalchemy import MetaData, select, text, update
 from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded
 from support.web import serving
 
-from worker.client import ImageUrl, InlineBytes, LocalFile, StoredObject, Submission, new_submission_id
-from worker.client.messages import TASK_MANY, to_message
-from worker.demo.stage import PICTURES
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import ReviewRow, SubmissionRow
 from worker.store.reviews import review_sources

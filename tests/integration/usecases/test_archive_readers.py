@@ -7,13 +7,13 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from moderation_client.submission import LocalFile, Submission
 from sqlalchemy import select
 from support.statements import statements
 
 from worker.domain.moderation.decision import Decision
 from worker.domain.moderation.picture import PictureFacts
 from worker.domain.policies.policy import Action, Label, Policy
-from worker.domain.submissions.submission import LocalFile, Submission
 from worker.settings import Settings
 from worker.store.decisions import decisions, embeddings
 from worker.store.engine.tables import VerdictRow

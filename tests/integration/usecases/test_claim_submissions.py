@@ -5,11 +5,11 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from moderation_client.messages import source_record, to_message
+from moderation_client.submission import LocalFile, Submission
 from sqlalchemy import text, update
 from support.statements import statements
 
-from worker.client.messages import source_record, to_message
-from worker.domain.submissions.submission import LocalFile, Submission
 from worker.errors import DatabaseUnavailableError
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionRow
@@ -67,12 +67,12 @@ def test_what_is_in_hand_is_renewed_until_it_is_settled(database, ada, eve):
         let_run_out(database)
         ada.renew()
         assert row(database).claimed_until > utc_now()
-        assert take(eve).standing is ClaimStatus.IN_HAND
-        assert take(ada).standing is ClaimStatus.IN_HAND
+        assert take(eve).status is ClaimStatus.IN_FLIGHT
+        assert take(ada).status is ClaimStatus.IN_FLIGHT
     ada.settled(WHAT.id, claim)
     let_run_out(database)
     ada.renew()
-    assert take(eve).standing is ClaimStatus.CRASHED
+    assert take(eve).status is ClaimStatus.CRASHED
 
 
 @pytest.mark.parametrize(("messages", "each"), [(2, 1), (16, 1), (2, 64)])
@@ -86,17 +86,17 @@ def test_what_several_messages_bring_is_claimed_in_four_statements(database, ada
         found = ada(many)
 
     assert len(seen) == 4
-    standings = [claim.standing for claim in found]
-    assert standings == [ClaimStatus.IN_HAND] + [ClaimStatus.CLAIMED] * (messages * each - 1)
+    standings = [claim.status for claim in found]
+    assert standings == [ClaimStatus.IN_FLIGHT] + [ClaimStatus.CLAIMED] * (messages * each - 1)
 
 
 def test_a_process_that_stood_still_three_times_has_crashed_never(database, ada, eve):
     for _ in range(3):
         claim = take(ada)
-        assert claim.standing is ClaimStatus.CLAIMED
+        assert claim.status is ClaimStatus.CLAIMED
         let_run_out(database)
         theirs = take(eve, alone=True)
-        assert (theirs.standing, theirs.crashes) == (ClaimStatus.CLAIMED, 1)
+        assert (theirs.status, theirs.crashes) == (ClaimStatus.CLAIMED, 1)
         ada.renew()
         assert row(database).crashes == 0
         ada.renew()
@@ -128,7 +128,7 @@ def test_after_an_outage_the_next_claim_is_no_crash_and_no_second_attempt(databa
     rename(database, "away", "submissions")
     let_run_out(database)
     again = take(ada)
-    assert (again.standing, again.attempts, again.crashes) == (ClaimStatus.CLAIMED, 1, 0)
+    assert (again.status, again.attempts, again.crashes) == (ClaimStatus.CLAIMED, 1, 0)
 
 
 def test_an_outage_that_outlasts_the_lease_is_no_crash_once_its_holder_is_heard(database, ada, eve):
@@ -137,15 +137,15 @@ def test_an_outage_that_outlasts_the_lease_is_no_crash_once_its_holder_is_heard(
     ada.release({WHAT.id: claim}, PUT_BACK)
     rename(database, "away", "submissions")
     let_run_out(database)
-    assert take(eve).standing is ClaimStatus.CRASHED
+    assert take(eve).status is ClaimStatus.CRASHED
     ada.renew()
-    assert take(eve).standing is ClaimStatus.CLAIMED
+    assert take(eve).status is ClaimStatus.CLAIMED
 
 
 def test_suspects_that_wait_here_are_not_published_again_while_this_process_lives(database, ada, eve):
     claim = take(eve)
     let_run_out(database)
-    assert take(ada).standing is ClaimStatus.CRASHED
+    assert take(ada).status is ClaimStatus.CRASHED
     with ada.expecting([WHAT.id]), ada.expecting([WHAT.id]):
         let_run_out(database)
         with database.transaction() as session:
@@ -163,7 +163,7 @@ def test_a_claim_that_is_not_committed_is_not_in_hand(database, ada):
     with pytest.raises(DatabaseUnavailableError):
         take(ada)
     rename(database, "away", "decisions")
-    assert take(ada).standing is ClaimStatus.CLAIMED
+    assert take(ada).status is ClaimStatus.CLAIMED
 
 
 def test_what_hangs_is_not_kept_for_ever(database, ada, eve, clock, caplog):
@@ -173,6 +173,6 @@ def test_what_hangs_is_not_kept_for_ever(database, ada, eve, clock, caplog):
     let_run_out(database)
     ada.renew()
     assert "upload-1 has been in hand for 900 s" in caplog.text
-    assert take(eve).standing is ClaimStatus.CRASHED
+    assert take(eve).status is ClaimStatus.CRASHED
     # It hangs in a thread of a process that lives: that was no crash, but it says nothing of the picture either.
     assert row(database).crashes == 1

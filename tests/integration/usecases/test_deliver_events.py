@@ -7,15 +7,15 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from moderation_client.callback import WebhookCallback
+from moderation_client.submission import LocalFile, Submission
+from moderation_client.webhooks import new_secret, verify
 from sqlalchemy import text, update
 from support.decided import add_events, decide
 from support.deployment import wait_for
 from support.receiver import DRIP, DROP, FLOOD, HANG, HOST, SECRET, deliverer, receiving
 
-from worker.domain.submissions.callback import WebhookCallback
-from worker.domain.submissions.submission import LocalFile, Submission
 from worker.errors import RemoteUnavailableError, UnknownPolicyError
-from worker.notifications.signature import new_secret, verify
 from worker.observability.logs import hide_queries
 from worker.store.decisions import decisions
 from worker.store.engine.column_types import utc_now
@@ -373,7 +373,7 @@ def test_what_a_process_that_died_had_in_hand_is_told_by_another(database, add, 
     with receiving(200) as receiver:
         add(receiver.url)
         with database.transaction() as session:
-            outbox.take(session, limit=1, in_hand={}, at_once=1, lease=timedelta(seconds=60))
+            outbox.take(session, limit=1, in_flight={}, at_once=1, lease=timedelta(seconds=60))
         assert deliver(receiver)() == 0
         make_due(database)
         assert deliver(receiver)() == 1

@@ -3,13 +3,13 @@
 import json
 
 import pytest
+from moderation_client.submission import InlineBytes, Submission
+from moderation_demo import PICTURES
 from PIL import Image
 from sqlalchemy import update
 from support.pictures import encoded
 
 from worker import resources
-from worker.demo.stage import PICTURES
-from worker.domain.submissions.submission import InlineBytes, Submission
 from worker.settings import Settings
 from worker.store.engine.database import Database
 from worker.store.engine.tables import DecisionRow, EmbeddingRow, LabelScoreRow

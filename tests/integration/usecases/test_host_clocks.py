@@ -55,7 +55,7 @@ def test_one_review_is_not_handed_out_twice(desk, off):
         held = desk.claim(ADA).review
     with host_clock_off_by(off):
         assert desk.claim(BOB) is None
-        with pytest.raises(ReviewConflictError, match="in the hands of ada"):
+        with pytest.raises(ReviewConflictError, match="claimed by ada"):
             desk.claim(BOB, review_id=held.id)
         assert desk.renew(ADA, [held.token]) > held.claimed_until
         assert desk.claim(BOB) is None

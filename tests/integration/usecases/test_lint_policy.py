@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from moderation_demo import PICTURES
 from PIL import Image
 
 from worker import resources
-from worker.demo import stage
 from worker.domain.evaluation.policy_lint import MIN_PICTURES
 from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.images.preprocessing import prepare
@@ -21,7 +21,7 @@ RANDOM = ("gkvbtx", "tqxxgwbf", "nzzxd", "wkpqz", "mrtxqk", "zzqpht", "bvxnrk", 
 def lint():
     encoder = TransformersEncoder.load("demo")
     pictures = []
-    for file in sorted(stage.PICTURES.glob("*.jpg")):
+    for file in sorted(PICTURES.glob("*.jpg")):
         try:
             with Image.open(file) as picture:
                 pictures.append(prepare(picture.convert("RGB"), encoder.preprocessing))

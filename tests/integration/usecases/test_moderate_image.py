@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from moderation_client.callback import WebhookCallback
+from moderation_client.submission import InlineBytes, LocalFile, Submission
 from sqlalchemy import select
 from support.pictures import drawing, encoded
 from support.tables import make_tables
 
-from worker.domain.submissions.callback import WebhookCallback
-from worker.domain.submissions.submission import InlineBytes, LocalFile, Submission
 from worker.errors import InvalidSubmissionError, UnknownPolicyError, UsageError
 from worker.resources import folder
 from worker.settings import Settings
@@ -68,7 +68,7 @@ def test_a_submission_is_decided_by_the_policy_it_names(service):
 def test_quarantine_is_a_review_with_the_reason_and_is_shown_as_such(service, url, moderate):
     service.moderate_image.quarantine(Submission("post-7", LocalFile("cat.jpg"), reference="cat"), 3)
     (decision,) = recorded(service, "post-7")
-    reason = "not judged, it is in quarantine: 3 workers died while they had it"
+    reason = "not judged, it is in quarantine: 3 workers died while processing it"
     assert (decision.action, decision.reason, decision.scores) == ("review", reason, ())
     with service.database.reading() as session:
         kinds = select(ReviewRow.kind).where(ReviewRow.decision_id == decision.id)

@@ -8,11 +8,11 @@ from threading import Barrier
 
 import numpy as np
 import pytest
+from moderation_client.submission import InlineBytes, LocalFile, Submission
 from sqlalchemy import select, update
 from support.pictures import drawing, encoded
 
 from worker.domain.reviews.audit import is_drawn
-from worker.domain.submissions.submission import InlineBytes, LocalFile, Submission
 from worker.encoder.phrases import encode_phrases
 from worker.observability.metrics import Metrics
 from worker.policy_files import library as library_module

@@ -75,8 +75,8 @@ def test_a_policy_whose_tests_pass_gets_its_vectors(prepare, file):
     ("phrase", "said"),
     [
         ("“a dagger”", "the quotes “ ” are part of this phrase, and the model reads them"),
-        ("a кинжал", 'the model cannot read "кинжал": its vocabulary has not all of these characters'),
-        ("a dagger 🗡", 'the model cannot read "🗡": its vocabulary has not all of these characters'),
+        ("a кинжал", 'the model cannot read "кинжал": its vocabulary lacks some of these characters'),
+        ("a dagger 🗡", 'the model cannot read "🗡": its vocabulary lacks some of these characters'),
         ("d a g g e r", 'the model has no word for "d a g g e r" and reads single letters'),
     ],
 )

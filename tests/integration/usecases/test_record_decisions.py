@@ -4,15 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from moderation_client import InlineBytes
+from moderation_client.callback import WebhookCallback
 from sqlalchemy import func, select
 from support.statements import statements
 from support.store_records import ALLOW, EMBEDDING, FACTS, MODEL_DIGEST, POLICY, REVIEW, WEAPONS, submission
 
-from worker.client import InlineBytes
 from worker.domain.moderation.decision import Decision
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ReviewKind
-from worker.domain.submissions.callback import WebhookCallback
 from worker.policy_files.library import LivePolicy
 from worker.store.decisions import decisions, embeddings
 from worker.store.engine.tables import (

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from moderation_client import Client
+from moderation_client.messages import to_message
+from moderation_client.submission import InlineBytes, LocalFile, Submission
 from sqlalchemy import update
 from support.deployment import deploy
 
-from worker.client import Client
-from worker.client.messages import to_message
-from worker.domain.submissions.submission import InlineBytes, LocalFile, Submission
 from worker.observability.metrics import Metrics, WebMetrics
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionRow

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 import redis
+from moderation_client.messages import to_message
+from moderation_client.submission import InlineBytes, LocalFile, Submission
 from sqlalchemy import select, update
 from support.deployment import deploy
 
-from worker.client.messages import to_message
-from worker.domain.submissions.submission import InlineBytes, LocalFile, Submission
 from worker.errors import BrokerUnavailableError
 from worker.observability.metrics import Metrics, WebMetrics
 from worker.store.engine.tables import SubmissionRow

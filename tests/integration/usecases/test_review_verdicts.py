@@ -103,7 +103,7 @@ def test_nobody_is_told_where_nobody_wants_to_hear(desk):
     ("scores", "answer", "words"),
     [
         ({"weapons": 0.8}, Answer(Action.ALLOW, frozenset({"guns"})), "has no label 'guns'"),
-        ({"gore": 0.8}, Answer(Action.ALLOW), "wants a reason for every verdict about gore"),
+        ({"gore": 0.8}, Answer(Action.ALLOW), "requires a reason for every verdict about gore"),
         ({"weapons": 0.8}, Answer(Action.BLOCK, frozenset({"gore"})), "about gore"),
     ],
 )
@@ -175,7 +175,7 @@ def test_one_late_token_leaves_the_whole_group_unanswered(desk):
     lost = claim.alike[1]
     desk.release(ADA, [lost.token])
     desk.claim(BOB, review_id=lost.id)
-    with pytest.raises(ReviewConflictError, match=f"review {lost.id} is in the hands of bob"):
+    with pytest.raises(ReviewConflictError, match=f"review {lost.id} is claimed by bob"):
         desk.settle(ADA, [claim.review.token, *(review.token for review in claim.alike)], BLOCK)
     assert set(current(desk).values()) == {("review", "policy")}
 
@@ -186,7 +186,7 @@ def test_a_second_person_looks_blindly_and_agrees(desk):
     assert desk.open() == [("second", "upload-1")]
     assert desk.claim(ADA) is None
     second = desk.claim(BOB).review
-    assert (second.kind, second.told.kind) == (ReviewKind.SECOND, ReviewKind.DECISION)
+    assert (second.kind, second.blinded.kind) == (ReviewKind.SECOND, ReviewKind.DECISION)
     # As of a golden item: what is in hand is not in its history yet.
     assert [one.what for one in SubmissionHistory(desk.database)("upload-1", BOB)] == ["decision.made"]
     desk.settle(BOB, [second.token], ALLOW)
@@ -324,7 +324,7 @@ def test_golden_items_are_hidden_in_the_queue_once_for_each_person(desk):
     desk.golden_share, desk.drawn = 0.2, 0.1
     desk.callback = PLATFORM
     claim = desk.claim(ADA)
-    assert (claim.review.kind, claim.review.told.kind) == (ReviewKind.GOLDEN, ReviewKind.DECISION)
+    assert (claim.review.kind, claim.review.blinded.kind) == (ReviewKind.GOLDEN, ReviewKind.DECISION)
     assert claim.review.decision.submission_id == "upload-1"
     # While it is claimed, it is listed as any claimed review.
     assert [what for what, _ in desk.open()] == ["decision", "decision", "golden"]
@@ -361,7 +361,7 @@ def test_a_golden_item_belongs_to_one_person(desk):
     AddGoldenItem(desk.database)(LEA, "post-1", BLOCK)
     desk.golden_share = 1.0
     golden = desk.claim(ADA).review
-    with pytest.raises(ReviewConflictError, match="in the hands of ada"):
+    with pytest.raises(ReviewConflictError, match="claimed by ada"):
         desk.claim(BOB, review_id=golden.id)
     desk.release(ADA, [golden.token])
     with pytest.raises(UnknownReviewError):

@@ -10,6 +10,8 @@ from itertools import count
 from types import SimpleNamespace
 
 import pytest
+from moderation_client.callback import WebhookCallback
+from moderation_client.submission import ImageUrl, LocalFile, Submission
 from sqlalchemy import ColumnDefault, select, update
 from support.broken_rows import break_rows, mend_rows
 from support.statements import statements
@@ -18,8 +20,6 @@ from worker.concurrency.batching import in_halves
 from worker.concurrency.shared_lock import SharedLock
 from worker.domain.moderation.decision import Decision
 from worker.domain.policies.policy import Action, Label, Policy
-from worker.domain.submissions.callback import WebhookCallback
-from worker.domain.submissions.submission import ImageUrl, LocalFile, Submission
 from worker.errors import (
     DatabaseUnavailableError,
     InvalidSubmissionError,

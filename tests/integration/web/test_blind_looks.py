@@ -94,7 +94,7 @@ def test_every_filter_shows_a_second_look_as_what_the_first_was(rows, service, m
         assert [one.id for one in found] == wanted, asked
     with rows.database.reading() as session:
         assert review_counts.waiting(session, utc_now()).kinds == {made_by: 1}
-        assert reviews.find(session, second).told.kind is kind
+        assert reviews.find(session, second).blinded.kind is kind
     ada = signed_in(service, "ada")
     assert "post-twice" in ada.get("/review/", params={"kind": made_by}).text
     number, page = ada.take()
@@ -199,7 +199,7 @@ def test_a_golden_item_has_waited_as_long_as_what_it_stands_for(rows, service, o
         )
     claim = service.desk.work.claim
     golden = type(claim)(claim.database, claim.lease, claim.group_cosine, 1.0)(Reviewer("ada"))
-    review, told = golden.review, golden.review.told
+    review, told = golden.review, golden.review.blinded
     assert review.kind is ReviewKind.GOLDEN
     assert told.kind is (ReviewKind.AUDIT if of == scores() else ReviewKind.DECISION)
     assert told.decision.action is not Action.BLOCK

@@ -1,6 +1,7 @@
 """A person is shown the bytes that were judged or none, and an answer without them is inherited by nothing."""
 
 import pytest
+from moderation_client.submission import LocalFile, Submission
 from sqlalchemy import select
 from starlette.testclient import TestClient
 from support.desk import MODEL_DIGEST, POLICY, POLICY_TEXT, desk_rows, picture, scores
@@ -13,7 +14,6 @@ from worker.domain.moderation.decision import decide_undecodable, decide_unreada
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ReviewKind, place_in_queue
 from worker.domain.reviews.verdict import Answer
-from worker.domain.submissions.submission import LocalFile, Submission
 from worker.errors import ReviewConflictError, UndecodablePictureError
 from worker.store.decisions import decisions
 from worker.store.engine.column_types import utc_now

@@ -7,15 +7,15 @@ from io import BytesIO
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from moderation_client.messages import unrecorded_source
+from moderation_client.submission import InlineBytes
 from PIL import Image
 from sqlalchemy import select, update
 from support.desk import PASSWORD, desk_rows, picture, scores
 from support.desk_browser import HTML, Browser, form_token, held_token, picture_address
 from support.pictures import encoded
 
-from worker.client.messages import unrecorded_source
 from worker.domain.accounts.reviewer import Role
-from worker.domain.submissions.submission import InlineBytes
 from worker.store.accounts import passwords, reviewers
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import AuditLogRow, DeskSessionRow, LoginFailureRow

@@ -3,12 +3,12 @@
 import json
 
 import pytest
+from moderation_client.webhooks import new_secret
 from sqlalchemy import select
 from support.deployment import deploy
 from support.web_api import Api, make_key, serving_api
 
 from worker.errors import SettingsError
-from worker.notifications.signature import new_secret
 from worker.store.engine.tables import SubmissionRow
 from worker.web.api.service import open_web_service
 

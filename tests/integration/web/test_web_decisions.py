@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from moderation_client.submission import LocalFile, Submission
 from sqlalchemy import update
 from support.deployment import deploy
 from support.web_api import Api, make_key, serving_api
@@ -12,7 +13,6 @@ from worker.domain.moderation.decision import Decision
 from worker.domain.moderation.scoring import LabelScore
 from worker.domain.moderation.view import View
 from worker.domain.policies.policy import Action, Label, Policy
-from worker.domain.submissions.submission import LocalFile, Submission
 from worker.store.decisions import decisions
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import DecisionRow

@@ -10,15 +10,15 @@ from datetime import timedelta
 
 import pytest
 import redis
+from moderation_client.submission import ImageUrl, LocalFile, Submission
+from moderation_demo import PICTURES
 from prometheus_client import generate_latest
 from sqlalchemy import select, text, update
 from support.deployment import deploy
 from support.web_api import Api, make_key, serving_api
 
-from worker.demo.stage import PICTURES
 from worker.domain.accounts.api_key import Scope
 from worker.domain.policies.policy_state import PolicyState
-from worker.domain.submissions.submission import ImageUrl, LocalFile, Submission
 from worker.images.sources.uploads import KeptPicture, Uploads
 from worker.observability.logs import hide_queries
 from worker.observability.metrics import Metrics

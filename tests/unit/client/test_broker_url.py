@@ -2,8 +2,8 @@
 
 import pytest
 from kombu.utils.url import url_to_parts
+from moderation_client.broker_url import BrokerUrl
 
-from worker.client.broker_url import BrokerUrl
 from worker.errors import SettingsError
 
 

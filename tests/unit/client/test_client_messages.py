@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from worker.client import Client
-from worker.client.messages import (
+from moderation_client import Client
+from moderation_client.messages import (
     MAX_SUBMISSIONS,
     from_many_message,
     from_message,
@@ -18,7 +17,8 @@ from worker.client.messages import (
     to_many_message,
     to_message,
 )
-from worker.domain.submissions.submission import ImageUrl, InlineBytes, LocalFile, StoredObject, Submission
+from moderation_client.submission import ImageUrl, InlineBytes, LocalFile, StoredObject, Submission
+
 from worker.errors import InvalidSubmissionError
 
 GOOD = {"id": "post-42", "source": {"kind": "file", "path": "cat.jpg"}}

@@ -3,9 +3,8 @@
 import ssl
 
 import pytest
-
-from worker.client.broker_url import BrokerUrl
-from worker.client.transport import producer_configuration, redis_client, worker_configuration
+from moderation_client.broker_url import BrokerUrl
+from moderation_client.transport import producer_configuration, redis_client, worker_configuration
 
 
 def options(configuration):

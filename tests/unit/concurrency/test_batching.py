@@ -146,7 +146,8 @@ def test_the_log_of_halves_shows_no_statement_and_no_values(caplog):
 
     in_halves(refuse, [1, 2], "claiming")
     assert (
-        "claiming: a batch of 2 failed and is retried in halves: ValueError: index is corrupted" in caplog.text
+        "claiming: a batch of 2 failed and is retried in halves: ValueError: index is corrupted"
+        in caplog.text
     )
     assert "5ec7e7" not in caplog.text
 

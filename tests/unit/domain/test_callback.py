@@ -1,8 +1,8 @@
 """A callback is an address or a task of the platform's own, and comes back from its record as it was."""
 
 import pytest
+from moderation_client.callback import CeleryCallback, WebhookCallback, callback_of, callback_record
 
-from worker.domain.submissions.callback import CeleryCallback, WebhookCallback, callback_of, callback_record
 from worker.errors import InvalidSubmissionError
 
 URL = "https://platform.example/moderated?token=5ec7e7"

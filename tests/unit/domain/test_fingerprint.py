@@ -3,8 +3,9 @@
 from dataclasses import replace
 from hashlib import sha256
 
+from moderation_client.submission import ImageUrl, InlineBytes, LocalFile, Submission
+
 from worker.domain.submissions.fingerprint import fingerprint
-from worker.domain.submissions.submission import ImageUrl, InlineBytes, LocalFile, Submission
 
 FILE = Submission("upload-7", LocalFile("cat.jpg"))
 DIGEST = sha256(b"cat").hexdigest()

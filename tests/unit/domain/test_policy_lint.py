@@ -94,7 +94,7 @@ def test_a_background_phrase_inside_several_labels_is_named_once():
     )
     assert places(findings) == [(("background",), "a toy")]
     assert 'label sport: to the model it is nearly "an air rifle"' in findings[0].message
-    assert findings[0].message.endswith("so it does inside weapons")
+    assert findings[0].message.endswith("also inside weapons")
 
 
 def uploads(*rows):

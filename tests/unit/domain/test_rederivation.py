@@ -30,11 +30,11 @@ def test_what_differs_is_named():
     assert compared(again) == [
         "action: recorded review, now allow",
         "flagged: recorded weapons, now nothing",
-        "label alcohol: made again, but not recorded",
+        "label alcohol: scored now, but not recorded",
         "label weapons: score recorded 0.7500, now 0.2000",
         'label weapons: background recorded "a person", now "an animal"',
     ]
-    assert compared(replace(MADE, scores=())) == ["label weapons: recorded, but not made again"]
+    assert compared(replace(MADE, scores=())) == ["label weapons: recorded, but not scored now"]
 
 
 def test_of_many_labels_those_that_are_as_low_as_the_lowest_may_be_told_or_not():
@@ -43,6 +43,6 @@ def test_of_many_labels_those_that_are_as_low_as_the_lowest_may_be_told_or_not()
     assert list(differences(Action.ALLOW, (), recorded, Decision(Action.ALLOW, "", tuple(again)))) == []
     again[0] = replace(WEAPONS, label="alcohol")
     assert list(differences(Action.ALLOW, (), recorded, Decision(Action.ALLOW, "", tuple(again)))) == [
-        "label label 0: recorded, but not made again",
-        "label alcohol: made again, but not recorded",
+        "label label 0: recorded, but not scored now",
+        "label alcohol: scored now, but not recorded",
     ]

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from worker.domain.submissions.callback import CeleryCallback, WebhookCallback
-from worker.domain.submissions.submission import (
+from moderation_client.callback import CeleryCallback, WebhookCallback
+from moderation_client.submission import (
     MAX_CONTEXT_BYTES,
     MAX_CONTEXT_DEPTH,
     MAX_INLINE_BYTES,
@@ -22,6 +21,7 @@ from worker.domain.submissions.submission import (
     Submission,
     new_submission_id,
 )
+
 from worker.errors import InvalidSubmissionError
 
 FILE = LocalFile("uploads/cat.jpg")

@@ -6,8 +6,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from worker.domain.submissions.url import MAX_URL_CHARACTERS, Url, without_queries, without_query
+from moderation_client.url import MAX_URL_CHARACTERS, Url, without_queries, without_query
 
 SIGNED = "https://cdn.example.com/a%20b/cat.jpg?X-Amz-Signature=5ec7e7&x=1"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain.policies.policy import Action, Label, Policy, Reviewing
-from worker.domain.reviews.verdict import Answer, check_answer, is_looked_at_twice, second_look_share
+from worker.domain.reviews.verdict import Answer, check_answer, needs_second_review, second_review_share
 from worker.errors import InvalidVerdictError
 
 LABELS = (
@@ -26,7 +26,7 @@ def answer(*labels, reason=""):
 def test_a_reason_is_asked_for_by_the_label_that_is_flagged_or_found():
     check_answer(answer("alcohol"), POLICY, ["alcohol"])
     for given_answer, flagged in ((answer(), ["weapons"]), (answer("weapons"), ["alcohol"])):
-        with pytest.raises(InvalidVerdictError, match="wants a reason for every verdict about weapons"):
+        with pytest.raises(InvalidVerdictError, match="requires a reason for every verdict about weapons"):
             check_answer(given_answer, POLICY, flagged)
         check_answer(replace(given_answer, reason="a rifle"), POLICY, flagged)
 
@@ -35,7 +35,7 @@ def test_a_policy_asks_for_all_that_say_nothing_of_their_own():
     check_answer(answer("drugs"), POLICY, [])
     with pytest.raises(InvalidVerdictError, match="about drugs"):
         check_answer(answer("drugs"), STRICT, [])
-    with pytest.raises(InvalidVerdictError, match=r"wants a reason for every verdict$"):
+    with pytest.raises(InvalidVerdictError, match=r"requires a reason for every verdict$"):
         check_answer(answer(), STRICT, [])
 
 
@@ -57,17 +57,17 @@ def test_a_label_that_the_policy_does_not_have_is_named():
     ],
 )
 def test_the_largest_share_of_what_is_involved_counts(policy, labels, flagged, share):
-    assert second_look_share(policy, answer(*labels), flagged) == share
+    assert second_review_share(policy, answer(*labels), flagged) == share
 
 
 @given(st.text(max_size=20), st.floats(0, 1), st.floats(0, 1))
 def test_who_is_in_a_sample_is_in_every_larger_one(submission_id, share, more):
     small, large = sorted((share, more))
-    assert not is_looked_at_twice(submission_id, small) or is_looked_at_twice(submission_id, large)
-    assert not is_looked_at_twice(submission_id, 0.0)
-    assert is_looked_at_twice(submission_id, 1.0)
+    assert not needs_second_review(submission_id, small) or needs_second_review(submission_id, large)
+    assert not needs_second_review(submission_id, 0.0)
+    assert needs_second_review(submission_id, 1.0)
 
 
 def test_the_sample_is_as_large_as_the_share():
-    drawn = sum(is_looked_at_twice(f"upload-{n}", 0.1) for n in range(5000))
+    drawn = sum(needs_second_review(f"upload-{n}", 0.1) for n in range(5000))
     assert 400 < drawn < 600

@@ -23,7 +23,7 @@ def test_every_vector_stands_for_a_view_of_its_own(views):
 
 @pytest.mark.parametrize("index", [-1, 6])
 def test_there_are_no_other_views(index):
-    with pytest.raises(IndexError, match=f"there are 6 views, and none with the number {index}"):
+    with pytest.raises(IndexError, match=f"view {index} of 6 does not exist"):
         Views(frames=3, pages=2)[index]
 
 

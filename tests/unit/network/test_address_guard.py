@@ -1,9 +1,9 @@
 """Where a stranger's URL may lead, with a resolver of the test's own."""
 
 import pytest
+from moderation_client.url import Url
 
 from worker.concurrency.deadline import Deadline
-from worker.domain.submissions.url import Url
 from worker.errors import AddressNotAllowedError, RemoteUnavailableError, SettingsError
 from worker.network.address_guard import AddressGuard, AllowedHosts
 

@@ -1,12 +1,12 @@
 """Who may be told is the operator's choice: nobody, unless a setting says so."""
 
 import pytest
+from moderation_client.callback import CeleryCallback, WebhookCallback
+from moderation_client.webhooks import new_secret
 
-from worker.domain.submissions.callback import CeleryCallback, WebhookCallback
 from worker.errors import CallbackNotAllowedError, SettingsError
 from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.notifications.allowed_callbacks import NO_CALLBACKS, AllowedCallbacks, AllowedNames
-from worker.notifications.signature import new_secret
 from worker.settings import Settings
 from worker.wiring.notifications import allowed_callbacks, default_callback
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from moderation_client.queue_depth import QueueDepth
 
 from worker.domain.operations.backlog import Backlog, PendingCount
-from worker.domain.operations.queue_depth import QueueDepth
 from worker.domain.reviews.review import ReviewKind
 from worker.observability.metrics import Metrics, PolicyReading, WebMetrics
 from worker.observability.progress import Progress

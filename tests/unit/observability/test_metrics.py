@@ -4,9 +4,9 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from moderation_client.queue_depth import QueueDepth
 
 from worker.domain.operations.backlog import Backlog, PendingCount
-from worker.domain.operations.queue_depth import QueueDepth
 from worker.domain.reviews.review import ReviewKind
 from worker.errors import DatabaseUnavailableError
 from worker.observability.metrics import Metrics, PolicyReading, Recent, WebMetrics

@@ -5,8 +5,8 @@ import json
 import pytest
 from kombu import Message
 from kombu.exceptions import ContentDisallowed
+from moderation_client.messages import TASK
 
-from worker.client.messages import TASK
 from worker.tasks.message_forms import to_protocol_2
 
 FIELDS = {"id": "upload-7", "source": {"kind": "file", "path": "cat.jpg"}}

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 from celery.exceptions import Reject
+from moderation_client.messages import to_many_message
+from moderation_client.submission import LocalFile, Submission
 
-from worker.client.messages import to_many_message
 from worker.domain.submissions.dropped_message import DropReason
-from worker.domain.submissions.submission import LocalFile, Submission
 from worker.errors import DatabaseUnavailableError, ModelError, SchemaError, SettingsError
 from worker.settings import Settings
 from worker.tasks import moderation

@@ -1,8 +1,8 @@
 """The verdict of /healthz over time: a clock that is set, a queue that is said."""
 
 import pytest
+from moderation_client.queue_depth import QueueDepth
 
-from worker.domain.operations.queue_depth import QueueDepth
 from worker.observability.progress import Progress
 from worker.usecases.operations.check_progress import CheckProgress
 

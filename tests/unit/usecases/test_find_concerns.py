@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from moderation_client.queue_depth import QueueDepth
 
 from worker.domain.operations.backlog import Backlog, PendingCount
-from worker.domain.operations.queue_depth import QueueDepth
 from worker.domain.policies.policy_state import PolicyState
 from worker.domain.reviews.review import ReviewKind
 from worker.errors import BrokerUnavailableError, SchemaError

@@ -6,6 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from moderation_client.callback import callback_of
+from moderation_client.url import without_query
+from moderation_client.webhooks import new_secret
 from rich.text import Text
 from sqlalchemy.orm import Session
 
@@ -14,10 +17,7 @@ from worker.cli.terminal.durations import short
 from worker.domain.evaluation.wording import up_to
 from worker.domain.moderation.in_force import InForce
 from worker.domain.operations.event_type import EventType
-from worker.domain.submissions.callback import callback_of
-from worker.domain.submissions.url import without_query
 from worker.errors import InvalidSubmissionError, UsageError
-from worker.notifications.signature import new_secret
 from worker.settings import Settings
 from worker.store.engine.counting import MOST
 from worker.store.engine.database import Database

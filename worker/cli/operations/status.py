@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
+from moderation_client.queue_depth import QueueDepth
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +15,6 @@ from worker.cli.policy.policy_status import short_process
 from worker.cli.terminal.console import ACTION_STYLES, messages, print_json, results
 from worker.domain.evaluation.wording import age
 from worker.domain.operations.backlog import PendingCount
-from worker.domain.operations.queue_depth import QueueDepth
 from worker.domain.policies.policy import Action
 from worker.errors import ModerationError
 from worker.settings import Settings

@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from moderation_client import Client
 from rich.text import Text
 
 from worker.cli.terminal.console import announce, messages
-from worker.client import Client
 from worker.observability.logs import set_up_logs
 from worker.settings import Settings
 

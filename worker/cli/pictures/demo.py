@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from moderation_client import Client, LocalFile
 from rich.syntax import Syntax
 from rich.text import Text
 
 from worker.cli.pictures.decisions import print_table
 from worker.cli.terminal.console import progress_bar, results
 from worker.cli.terminal.signals import exit_cleanly
-from worker.client import Client, LocalFile
 from worker.demo.stage import DemoEnvironment, add_reviewer, running_web, running_worker, set_stage
 from worker.domain.policies.policy import Action
 from worker.errors import UnavailableError

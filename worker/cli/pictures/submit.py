@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-from worker.cli.terminal.console import messages, print_error, progress_bar
-from worker.client import (
+from moderation_client import (
     CeleryCallback,
     Client,
     ImageUrl,
@@ -20,9 +18,11 @@ from worker.client import (
     Submission,
     WebhookCallback,
 )
-from worker.client.messages import MAX_SUBMISSIONS
-from worker.domain.submissions.callback import Callback
-from worker.domain.submissions.submission import MAX_INLINE_BYTES, MAX_REFERENCE_CHARACTERS, new_submission_id
+from moderation_client.callback import Callback
+from moderation_client.messages import MAX_SUBMISSIONS
+from moderation_client.submission import MAX_INLINE_BYTES, MAX_REFERENCE_CHARACTERS, new_submission_id
+
+from worker.cli.terminal.console import messages, print_error, progress_bar
 from worker.errors import InvalidSubmissionError, PermanentError, UsageError
 from worker.images.sources.folder import find_files
 from worker.images.sources.reader import read_named_file

@@ -281,7 +281,7 @@ def _due(review: Review, now: datetime) -> Text:
 
 
 def _print_claimed(review: Review) -> None:
-    review = review.told
+    review = review.blinded
     decision = review.decision
     results().print(
         Text.assemble(
@@ -309,7 +309,7 @@ def _print_settled(one: Settled, action: Action) -> None:
 
 
 def _as_json(review: Review, state: InForce, *, blind: bool = False) -> dict[str, Any]:
-    review = review.told if blind else review
+    review = review.blinded if blind else review
     decision = review.decision
     return {
         "review": review.id,

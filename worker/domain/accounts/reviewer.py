@@ -7,21 +7,21 @@ from typing import Final
 
 from worker.errors import UsageError
 
-#: A short name or the address that a single sign-on proxy knows the person by.
+#: A short name, or the address by which a single sign-on proxy identifies the person.
 REVIEWER_NAME_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,79}")
 MAX_NAME_CHARACTERS: Final = 80
 MIN_PASSWORD_CHARACTERS: Final = 12
-#: Hashing a longer one would be work for nobody's good.
+#: Bounds the work of hashing.
 MAX_PASSWORD_CHARACTERS: Final = 256
 
 
 class Role(StrEnum):
-    """What a person may do; each may do all that the one before may."""
+    """What a person may do; each role includes the ones before it."""
 
     REVIEWER = "reviewer"
-    #: Answers what is escalated, and sees how the queue and the verdicts stand.
+    #: Answers escalated reviews, and sees the statistics of the queue and of the verdicts.
     LEAD = "lead"
-    #: Manages accounts too.
+    #: Also manages accounts.
     ADMIN = "admin"
 
 
@@ -33,17 +33,17 @@ class Reviewer:
     role: Role = Role.REVIEWER
     #: Labels whose pictures this person is not shown.
     opt_outs: frozenset[str] = frozenset()
-    #: Severe pictures that this person is shown a day at most; None for no limit.
+    #: At most this number of severe pictures a day; None for no limit.
     severe_per_day: int | None = None
 
     @property
     def is_lead(self) -> bool:
-        """Whether this person answers what is escalated."""
+        """Whether this person answers escalated reviews."""
         return self.role in {Role.LEAD, Role.ADMIN}
 
 
 def reviewer_name(text: str) -> str:
-    """Return the name of an account as it is kept, without capitals; UsageError where it can be none."""
+    """Return an account's name in lower case, as it is stored; UsageError if it is not valid."""
     name = text.strip().lower()
     if not REVIEWER_NAME_PATTERN.fullmatch(name):
         raise UsageError(
@@ -54,7 +54,7 @@ def reviewer_name(text: str) -> str:
 
 
 def check_password(password: str) -> None:
-    """Raise UsageError where nobody should rely on this password."""
+    """Raise UsageError if the password is too short or too long."""
     if not MIN_PASSWORD_CHARACTERS <= len(password) <= MAX_PASSWORD_CHARACTERS:
         raise UsageError(
             f"a password has {MIN_PASSWORD_CHARACTERS} to {MAX_PASSWORD_CHARACTERS} characters,"

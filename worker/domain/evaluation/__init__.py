@@ -1,1 +1,1 @@
-"""How good a policy is: lint, tests, back-tests, comparison, drift."""
+"""Evaluation of policies: lint, tests, backtests, comparison, drift."""

@@ -1,8 +1,8 @@
-"""The backtest: many stored embeddings judged at once under several policies.
+"""Backtest: judges many stored embeddings at once under several policies.
 
-The rule is that of `scoring.score` and `decision.decide`; here one matrix product serves all phrases of all
-policies, and labels are decided for a thousand pictures at a time. How a single picture came to its
-decision, those two say.
+The rule is that of `scoring.score` and `decision.decide`, vectorised: one matrix product serves all phrases
+of all policies, and labels are decided for a thousand pictures at a time. Those two explain the decision on
+a single picture.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from worker.domain.policies.policy import Action, Label, Policy
 #: Actions as numbers, mildest first.
 ACTIONS: Final = tuple(Action)
 ALLOW, REVIEW, BLOCK = range(3)
-#: Rows that are widened and multiplied at once: 2 MiB of float32 at 512 numbers a vector stay in the cache.
+#: Rows widened and multiplied at once: 2 MiB of float32 at 512 dimensions stay in the cache.
 _BLOCK_ROWS: Final = 1024
-#: No cosine; room for rounding of unit vectors to float16.
+#: Larger than any cosine, even after unit vectors were rounded to float16.
 _NO_COSINE: Final = 2.0
 
 Scores = NDArray[np.float64]
@@ -30,7 +30,7 @@ Codes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class PolicyOutcome:
-    """What one policy makes of many pictures; every array has a column for each picture."""
+    """One policy's decisions on many pictures; every array has a column for each picture."""
 
     #: A row for each label of the policy, in its order; float64 from 0 to 1.
     scores: Scores
@@ -55,7 +55,7 @@ class Backtest:
     def __init__(self, policies: Sequence[tuple[Policy, PhraseVectors]], scale: float) -> None:
         self.policies = tuple(policy for policy, _ in policies)
         self._scale = scale
-        # A phrase has another vector under other templates; what both policies share is computed once.
+        # A phrase's vector depends on the templates. Vectors and contests that policies share are kept once.
         rows: dict[tuple[str, tuple[str, ...]], int] = {}
         vectors: list[Vector] = []
         contests: dict[_Contest, int] = {}
@@ -76,7 +76,7 @@ class Backtest:
 
     @property
     def phrase_count(self) -> int:
-        """How many vectors every picture is compared with."""
+        """The number of phrase vectors that each picture is compared with."""
         return len(self._phrases)
 
     def judge(
@@ -85,9 +85,9 @@ class Backtest:
         """Judge pictures under each policy.
 
         `vectors` holds one unit vector a view, float16, shape (sum of `views`, dimension); `views`, at
-        least 1 each, says how many of its rows belong to each picture, shape (pictures,). `partly_seen`
-        says of which not enough was looked at; None: of none. ValueError if a vector is not finite or no
-        unit vector.
+        least 1 each, is the number of its rows that belong to each picture, shape (pictures,). `partly_seen`
+        marks pictures of which too little was judged; None marks none. ValueError if a vector is not finite
+        or not a unit vector.
         """
         scores = _sigmoid(self._scale * self.margins(vectors, views).astype(np.float64))
         pairs = zip(self.policies, self._rows_of, strict=True)
@@ -96,24 +96,26 @@ class Backtest:
         return [_decide(policy, scores[rows], partly_seen) for policy, rows in pairs]
 
     def margins(self, vectors: NDArray[np.float16], views: NDArray[np.intp]) -> Matrix:
-        """Return by how much cosine each distinct label won at most in any view, shape (labels, pictures).
+        """Return the largest cosine margin of each distinct label over the views, shape (labels, pictures).
 
-        Labels of the same phrases count once, in the order of their first mention. Arguments and errors as
-        in `judge`.
+        Labels with the same phrases share a row, in the order of their first mention. Arguments and errors
+        as in `judge`.
         """
         margins = np.empty((len(self._contests), len(vectors)), np.float32)
         for start in range(0, len(vectors), _BLOCK_ROWS):
             rows = vectors[start : start + _BLOCK_ROWS]
             cosines = self._phrases @ widened(rows).T
             if not (cosines.max() < _NO_COSINE and cosines.min() > -_NO_COSINE):
-                raise ValueError("the embedding of a picture or of a phrase is not finite, or no unit vector")
-            self._play(cosines, margins[:, start : start + len(rows)])
+                raise ValueError(
+                    "the embedding of a picture or of a phrase is not finite, or not a unit vector"
+                )
+            self._add_margins(cosines, margins[:, start : start + len(rows)])
         if len(views) == len(vectors):
             return margins
         firsts = np.concatenate(([0], np.cumsum(views)[:-1]))
         return np.maximum.reduceat(margins, firsts, axis=1)
 
-    def _play(self, cosines: Matrix, margins: Matrix) -> None:
+    def _add_margins(self, cosines: Matrix, margins: Matrix) -> None:
         backgrounds: dict[tuple[int, ...], Matrix] = {}
         for contest, margin in zip(self._contests, margins, strict=True):
             if contest.background not in backgrounds:
@@ -123,10 +125,10 @@ class Backtest:
 
 
 def widened(vectors: NDArray[np.float16]) -> Matrix:
-    """Return finite float16 as float32, exactly; five times as fast as numpy's conversion.
+    """Convert finite float16 to float32 exactly; five times as fast as numpy's conversion.
 
-    The bits of sign, exponent and fraction move to their places, and a product mends the exponent's bias,
-    also of subnormal numbers.
+    The bits of sign, exponent and fraction move to their places, and a product corrects the exponent's bias,
+    also for subnormal numbers.
     """
     bits = vectors.view(np.int16).astype(np.int32)
     np.left_shift(bits, 13, out=bits)
@@ -144,7 +146,7 @@ def _contest(policy: Policy, label: Label, index: dict[str, int]) -> _Contest:
 
 
 def _best(cosines: Matrix, rows: tuple[int, ...], so_far: Matrix | None = None) -> Matrix:
-    """Return the largest of some rows, and of `so_far`, for each column."""
+    """Return the maximum of some rows, and of `so_far`, for each column."""
     if not rows and so_far is not None:
         return so_far
     first, *others = rows
@@ -169,5 +171,5 @@ def _decide(policy: Policy, scores: Scores, partly_seen: Flags) -> PolicyOutcome
 
 
 def _sigmoid(x: Scores) -> Scores:
-    """Return 1 / (1 + exp(-x)), as `scoring.sigmoid`; of x below -700 what is 0 for every purpose."""
+    """Return 1 / (1 + exp(-x)), as `scoring.sigmoid`; x is clipped at -700, which is practically 0."""
     return 1 / (1 + np.exp(-np.maximum(x, -700.0)))

@@ -1,4 +1,4 @@
-"""What would have changed between two policies: two views of the same pictures side by side, and counted."""
+"""Comparison of two policies on the same pictures: what would change, counted."""
 
 import math
 from collections.abc import Iterator
@@ -11,40 +11,40 @@ from numpy.typing import NDArray
 from worker.domain.evaluation.backtest import ALLOW, Codes, Flags, PolicyOutcome, Scores
 from worker.domain.policies.policy import Policy
 
-#: Of a histogram of scores, over 0 to 1.
+#: Bins of a histogram of scores, over 0 to 1.
 BINS: Final = 50
 SECONDS_A_DAY: Final = 86_400
 
 
 @dataclass(slots=True)
 class PolicyAgreement:
-    """How far a policy and people's verdicts agree about something, on the pictures that have a verdict."""
+    """A policy's predictions compared with people's verdicts, on the pictures that have a verdict."""
 
-    #: What the policy says it is, what people say it is, and what both do.
-    said: int = 0
-    true: int = 0
-    both: int = 0
+    #: Pictures that the policy flags, that people flag, and that both flag.
+    predicted: int = 0
+    actual: int = 0
+    correct: int = 0
 
     @property
     def precision(self) -> float | None:
-        """The share of what the policy says that is true; None where it says nothing."""
-        return self.both / self.said if self.said else None
+        """The share of the policy's flags that are correct; None if it flags nothing."""
+        return self.correct / self.predicted if self.predicted else None
 
     @property
     def recall(self) -> float | None:
-        """The share of what is true that the policy says; None where nothing is."""
-        return self.both / self.true if self.true else None
+        """The share of people's flags that the policy finds; None if they flag nothing."""
+        return self.correct / self.actual if self.actual else None
 
-    def add(self, said: Flags, true: Flags) -> None:
+    def add(self, predicted: Flags, actual: Flags) -> None:
         """Count pictures."""
-        self.said += int(np.count_nonzero(said))
-        self.true += int(np.count_nonzero(true))
-        self.both += int(np.count_nonzero(said & true))
+        self.predicted += int(np.count_nonzero(predicted))
+        self.actual += int(np.count_nonzero(actual))
+        self.correct += int(np.count_nonzero(predicted & actual))
 
 
 @dataclass(slots=True)
 class LabelTally:
-    """What became of one label."""
+    """The changes of one label, counted."""
 
     name: str
     #: Of the pictures: flagged before, after, before only and after only.
@@ -52,8 +52,7 @@ class LabelTally:
     after: int = 0
     lost: int = 0
     gained: int = 0
-    #: How many pictures had a score in each of `BINS` equal parts of 0 to 1; None where the policy has no
-    #: such label.
+    #: Histograms of the scores, with `BINS` bins over 0 to 1; None if the policy has no such label.
     old_scores: NDArray[np.int64] | None = None
     new_scores: NDArray[np.int64] | None = None
     old_agreement: PolicyAgreement = field(default_factory=PolicyAgreement)
@@ -61,40 +60,40 @@ class LabelTally:
 
     @property
     def agreements(self) -> tuple[PolicyAgreement, PolicyAgreement]:
-        """The old policy's and the new one's, empty where a policy has no such label.
+        """The old policy's and the new one's, empty if a policy has no such label.
 
-        So is the new one's of a new label that no verdict names: nobody can have been asked about it.
+        The new one's is also empty for a new label that no verdict names: reviewers cannot have been asked
+        about it.
         """
-        was, named = self.old_scores is not None, self.new_agreement.true > 0
-        old = self.old_agreement if was else PolicyAgreement()
-        return old, self.new_agreement if self.new_scores is not None and (
-            was or named
-        ) else PolicyAgreement()
+        is_old, is_named = self.old_scores is not None, self.new_agreement.actual > 0
+        is_judged = self.new_scores is not None and (is_old or is_named)
+        old = self.old_agreement if is_old else PolicyAgreement()
+        return old, self.new_agreement if is_judged else PolicyAgreement()
 
 
 @dataclass(slots=True)
 class Tally:
-    """What would have changed between two policies, counted; its size does not depend on the archive."""
+    """The changes between two policies, counted; its size does not depend on the archive's."""
 
     labels: list[LabelTally]
     pictures: int = 0
     #: Pictures whose action or flagged labels change.
     changed: int = 0
-    #: How many pictures went from each action (row) to each (column), as in `ACTIONS`.
+    #: Pictures by old action (row) and new action (column), as in `ACTIONS`.
     moves: NDArray[np.int64] = field(default_factory=lambda: np.zeros((3, 3), np.int64))
-    #: By day since 1970 in UTC: how many of each old action, then of each new one.
+    #: By day since 1970 in UTC: the counts of each old action, then of each new one.
     days: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     #: When the first and the last picture were decided, in seconds since 1970 in UTC.
     first_at: float = math.inf
     last_at: float = -math.inf
-    #: Pictures that people have answered about, and whether what is not allowed is what they block.
+    #: Pictures with a verdict, and how far not allowing them agrees with people blocking them.
     verdicts: int = 0
     old_agreement: PolicyAgreement = field(default_factory=PolicyAgreement)
     new_agreement: PolicyAgreement = field(default_factory=PolicyAgreement)
 
     @classmethod
     def of(cls, old: Policy, new: Policy) -> "Tally":
-        """Return an empty tally, with the labels of either policy: the old one's first."""
+        """Return an empty tally with the labels of both policies, the old one's first."""
         return cls([LabelTally(name) for name in dict.fromkeys(_names(old) + _names(new))])
 
     def add(self, change: "Change", decided_at: NDArray[np.float64]) -> None:
@@ -114,10 +113,10 @@ class Tally:
             label.new_scores = _added(label.new_scores, change.new_scores.get(label.name))
 
     def add_verdicts(self, change: "Change", pictures: NDArray[np.intp], blocked: Flags, true: Flags) -> None:
-        """Compare with people's answers about some of the pictures.
+        """Count how far both policies agree with people's verdicts about some of the pictures.
 
-        `pictures` are columns of `change`; `blocked`, one for each, says whether people block it, `true`
-        with a row for each label whether it applies.
+        `pictures` are columns of `change`. `blocked`, shape (pictures,), says whether people block each;
+        `true`, shape (labels, pictures), says whether a label applies.
         """
         self.verdicts += len(pictures)
         self.old_agreement.add(change.old_actions[pictures] != ALLOW, blocked)
@@ -128,7 +127,7 @@ class Tally:
 
     @property
     def days_spanned(self) -> float:
-        """How many days lie between the first and the last picture, at least 1."""
+        """The days between the first and the last picture, at least 1."""
         return max(1.0, (self.last_at - self.first_at) / SECONDS_A_DAY)
 
     def _add_days(self, old: Codes, new: Codes, decided_at: NDArray[np.float64]) -> None:
@@ -143,11 +142,11 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Two policies' views of the same pictures, side by side; arrays have a column for each picture."""
+    """Two policies' decisions on the same pictures; arrays have a column for each picture."""
 
     old_actions: Codes
     new_actions: Codes
-    #: A row for each label of either policy, the old one's first; False where a policy has no such label.
+    #: A row for each label of either policy, the old one's first; False if a policy has no such label.
     old_flagged: Flags
     new_flagged: Flags
     #: By label, shape (pictures,).
@@ -156,7 +155,7 @@ class Change:
 
     @classmethod
     def between(cls, old: tuple[Policy, PolicyOutcome], new: tuple[Policy, PolicyOutcome]) -> "Change":
-        """Pair what two policies make of the same pictures."""
+        """Pair the outcomes of two policies on the same pictures."""
         names = list(dict.fromkeys(_names(old[0]) + _names(new[0])))
         return cls(
             old_actions=old[1].actions,
@@ -176,7 +175,7 @@ class Change:
         return changed
 
     def sizes(self, pictures: NDArray[np.intp]) -> Scores:
-        """Return how much changes: steps between actions first, then the largest move of a flipped score."""
+        """Return the size of each change: steps between actions, then the largest move of a flipped score."""
         steps = np.abs(self.old_actions[pictures].astype(float) - self.new_actions[pictures])
         flipped = (self.old_flagged ^ self.new_flagged)[:, pictures]
         largest = np.zeros(len(pictures))

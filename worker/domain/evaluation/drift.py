@@ -1,4 +1,4 @@
-"""What changes between a model and a faster copy of it: how far vectors turn, and which decisions flip."""
+"""Drift between a model and a faster copy of it: how far vectors turn, and which decisions flip."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from worker.domain.policies.policy import Action
 
 @dataclass(frozen=True, slots=True)
 class DecisionFlip:
-    """A picture that the copy decides otherwise."""
+    """A picture on which the copy decides differently."""
 
     file: str
     before: Decision
@@ -19,25 +19,25 @@ class DecisionFlip:
 
 @dataclass(frozen=True, slots=True)
 class PolicyDrift:
-    """What one policy makes of the same pictures with the copy."""
+    """The decisions of one policy that the copy changes."""
 
     policy: str
     digest: str
     flips: tuple[DecisionFlip, ...]
-    #: Pictures of the policy's own tests that no longer come out as expected: workers would refuse it.
+    #: Pictures of the policy's tests that fail with the copy: workers would refuse the policy.
     failed_tests: tuple[str, ...] = ()
 
     @property
     def ways(self) -> Counter[tuple[Action, Action]]:
-        """How many flips go from which action to which; the same one where only labels differ."""
+        """The number of flips by (old action, new action); both are the same if only labels differ."""
         return Counter((flip.before.action, flip.after.action) for flip in self.flips)
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How a copy differs from its model over pictures that it was not made with."""
+    """How a copy differs from its model on pictures that were not used to make it."""
 
-    #: For each picture, the cosine of its two vectors; of several views the smallest.
+    #: For each picture, the cosine of its two vectors; the smallest one if it has several views.
     cosines: Sequence[float]
     #: The picture whose vectors are furthest apart.
     furthest: str
@@ -55,5 +55,5 @@ class Drift:
 
 
 def is_flip(before: Decision, after: Decision) -> bool:
-    """Whether two decisions differ in what is done, or in the labels that are the reason."""
+    """Whether two decisions differ in their action or in their flagged labels."""
     return before.action is not after.action or set(before.flagged) != set(after.flagged)

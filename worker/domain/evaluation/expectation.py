@@ -1,4 +1,4 @@
-"""What a test of a policy expects, compared with what came of its picture."""
+"""The expectation of a policy test, compared with the decision on its picture."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from worker.domain.policies.policy import Action, Policy, PolicyTest
 
 @dataclass(frozen=True, slots=True)
 class DecisiveScore:
-    """A label's score beside the threshold that it was measured by."""
+    """A label's score and the threshold it was compared with."""
 
     score: LabelScore
     #: Which of the label's thresholds: review or block.
@@ -19,7 +19,7 @@ class DecisiveScore:
 
     @property
     def distance(self) -> float:
-        """By how much the score is above its threshold; negative below it."""
+        """The score minus its threshold."""
         return self.score.score - self.threshold
 
     def __str__(self) -> str:
@@ -38,9 +38,9 @@ def meets(test: PolicyTest, decision: Decision) -> bool:
 
 
 def decisive_scores(policy: Policy, test: PolicyTest, decision: Decision) -> tuple[DecisiveScore, ...]:
-    """Return the scores of the labels that were expected or came, or else of the one that came nearest.
+    """Return the scores of the labels that were expected or flagged, or else the score nearest to flagging.
 
-    Empty where the picture could not be judged.
+    Empty if the picture could not be judged.
     """
     named = (test.labels or frozenset()).union(decision.flagged)
     block = Action.BLOCK in (test.action, decision.action)

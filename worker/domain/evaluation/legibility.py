@@ -1,4 +1,4 @@
-"""Whether a model can read a policy's phrases: words its vocabulary lacks, spells out, or nearly has."""
+"""Lint for words that a model cannot read: missing from its vocabulary, spelt out, or misspelt."""
 
 import math
 import re
@@ -13,48 +13,50 @@ from typing import Final
 from worker.domain.evaluation.policy_lint import Finding
 from worker.domain.policies.policy import Policy
 
-#: A word that takes more pieces a letter is spelt out: "xqzvt" takes 4 for 5. Of 1,255 ordinary words none
-#: does with CLIP's vocabulary.
+#: A word with more pieces a letter than this is spelt out: "xqzvt" has 4 pieces for 5 letters. Of 1,255
+#: ordinary words, CLIP's vocabulary spells out none.
 SPELT_OUT: Final = 0.6
-#: From so many pieces on, a word near one of the vocabulary is taken for misspelt ...
+#: From this number of pieces on, a word near one of the vocabulary counts as misspelt if difflib's ratio
+#: reaches the cutoff. From two pieces on, it does if the slip is no plain substitution of a letter: of 1,089
+#: ordinary words that are two with a model of photographs, and five with the bundled one.
 MISSPELT_PIECES: Final = 3
-#: ... if it is as near as difflib says. From two pieces on it is if no letter is just another one: of 1,089
-#: ordinary words that is two with a model of photographs, and five with the bundled one.
 MISSPELT_CUTOFF: Final = 0.86
 HALF_SPELT_OUT: Final = 0.5
 _SHORTEST_STEM: Final = 3
 _SHORTEST_MISSPELT: Final = 5
-#: What a word has at its end in another form.
+#: Last letters of inflected forms.
 _ENDINGS: Final = "sdrygn"
 _PUNCTUATION: Final = ".,;:!?()"
 _SHORTEST_SPELT_OUT: Final = 5
-#: In other alphabets than the Latin one, whose words are in no English vocabulary.
+#: For other alphabets than the Latin one: an English vocabulary has none of their words.
 _SHORTEST_FOREIGN: Final = 2
 #: Letters with spaces between them: "g u n".
 _SPACED_OUT: Final = re.compile(r"(?:\b[^\W\d_] ){2,}[^\W\d_]\b")
-#: Scripts in which a letter is a word or nearly one.
+#: Scripts in which a single letter can be a word.
 _DENSE_SCRIPTS: Final = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA", "KHMER", "LAO", "MYANMAR", "THAI", "YI")
 
-#: A word, and the pieces in which the model reads it; an empty piece stands for nothing that it knows.
+#: Words and the tokens that the model splits them into; an empty token is one it does not know.
 Pieces = Mapping[str, Sequence[str]]
 
 
 def words_of(policy: Policy) -> list[str]:
-    """Return every word of the policy's phrases and templates once, and the runs of letters in each."""
+    """Return each word of the policy's phrases and templates once, and the runs of letters in it."""
     texts = [*policy.phrases(), *(template.replace("{}", " ") for template in policy.templates)]
     words = [word for text in texts for word in text.split()]
     return list(dict.fromkeys(part for word in words for part in (word, *_parts(word))))
 
 
 def lint_legibility(policy: Policy, pieces: Pieces, vocabulary: Collection[str]) -> list[Finding]:
-    """Return what is to be said about words, phrase by phrase; `pieces` has every one of `words_of`."""
-    reader = _PhraseChecker(policy, pieces, vocabulary)
+    """Return the findings about words, phrase by phrase; `pieces` must have every word of `words_of`."""
+    checker = _PhraseChecker(policy, pieces, vocabulary)
     lists = [*policy.phrase_lists(), (("templates",), policy.templates)]
-    return [finding for at, phrases in lists for phrase in phrases for finding in reader.findings(at, phrase)]
+    return [
+        finding for at, phrases in lists for phrase in phrases for finding in checker.findings(at, phrase)
+    ]
 
 
 class _PhraseChecker:
-    """Looks at phrase after phrase with the pieces of one model."""
+    """Checks phrases against the vocabulary of one model."""
 
     def __init__(self, policy: Policy, pieces: Pieces, vocabulary: Collection[str]) -> None:
         self._pieces = pieces
@@ -62,17 +64,17 @@ class _PhraseChecker:
         own = {word for word in map(str.lower, words_of(policy)) if word in vocabulary}
         self._own = _Slips(own)
         self._others = _Slips(vocabulary)
-        #: By word, since words come again.
+        #: Cached by word, since words repeat.
         self._meant = cache(self._look_up)
 
     def findings(self, at: tuple[str, ...], phrase: str) -> Iterator[Finding]:
-        """Yield the gravest thing to be said about a phrase, if there is any."""
+        """Yield the gravest findings about a phrase, if there are any."""
         words = phrase.replace("{}", " ").split()
         if unread := [word for word in words if not all(self._pieces[word])]:
             yield Finding(
                 at,
                 phrase,
-                f"the model cannot read {_listed(unread)}: its vocabulary has not all of these characters",
+                f"the model cannot read {_listed(unread)}: its vocabulary lacks some of these characters",
                 "say it in words that the model was trained on, with plain letters and quotes",
             )
         elif spelt := self._spelt_out(phrase, words):
@@ -106,14 +108,14 @@ class _PhraseChecker:
                 )
 
     def _look_up(self, written: str) -> str:
-        """Return the word that is meant by a misspelt one; empty if it is none."""
+        """Return the word that was meant by a misspelt one; empty if it is not misspelt."""
         word, pieces = written.lower(), self._pieces.get(written, ())
         if word in self._vocabulary or len(pieces) < 2:
             return ""
-        # A stem and an ending, as of "blow" and "ing", make an ordinary word.
+        # A stem and an ending, such as "blow" and "ing", make an ordinary word.
         if len(pieces) > 2 or len(pieces[0]) < _SHORTEST_STEM or pieces[0] not in self._vocabulary:
             slips = [known for known in self._own.near(word) if _is_slip(word, known)]
-            # Of all other words, only if this one is half spelt out, or has exactly the letters of that one.
+            # Of the vocabulary, only if this word is half spelt out, or has exactly the same letters.
             slips += [
                 known
                 for known in self._others.near(word)
@@ -128,9 +130,9 @@ class _PhraseChecker:
 
 
 class _Slips:
-    """Finds the words that are one slip away: with one letter more, less, or another, or two exchanged.
+    """Finds the words one edit away: a letter more, less or different, or two letters swapped.
 
-    Words are kept by what is left of them without one letter, so that none is compared with all others.
+    Words are indexed by what is left of them without one letter, so that no word is compared with all others.
     """
 
     def __init__(self, words: Iterable[str]) -> None:
@@ -141,7 +143,7 @@ class _Slips:
                     self._words[rest].append(word)
 
     def near(self, word: str) -> list[str]:
-        """Return the words near one, but no other form of it: cigarette, cigarettes."""
+        """Return the words near `word`, except its inflected forms: cigarette, cigarettes."""
         found = dict.fromkeys(known for rest in _rests(word) for known in self._words.get(rest, ()))
         return [known for known in found if known[0] == word[0] and not _is_other_form(word, known)]
 
@@ -155,20 +157,20 @@ def _is_other_form(word: str, known: str) -> bool:
 
 
 def _is_slip(word: str, known: str) -> bool:
-    """Return whether a word has a letter more or less, two exchanged, or a digit in the place of one.
+    """Whether a word has a letter more or less, two letters swapped, or a digit for a letter.
 
-    One letter in the place of another makes too many words of words: power, poker.
+    Not a plain substitution: too many words differ from another word by one letter (power, poker).
     """
     return len(word) != len(known) or sorted(word) == sorted(known) or not word.isalpha()
 
 
 def _parts(word: str) -> list[str]:
-    """Return what may be a word by itself in what stands between two spaces."""
+    """Return the words within a token between two spaces."""
     return [part for part in (_with_digits(word), *_runs(word)) if part]
 
 
 def _runs(word: str) -> list[str]:
-    """Return the letters of a word that stand together, with their marks."""
+    """Return the runs of letters in a word, with their combining marks."""
     return ["".join(run) for is_letter, run in groupby(word, _is_letter) if is_letter]
 
 
@@ -177,13 +179,13 @@ def _is_letter(character: str) -> bool:
 
 
 def _with_digits(word: str) -> str:
-    """Return a word without what stands around it if there are digits among its letters; else nothing."""
+    """Return a word of letters and digits without the punctuation around it; empty for other words."""
     inner = word.strip(_PUNCTUATION)
     return inner if inner.isalnum() and not inner.isalpha() and not inner.isdigit() else ""
 
 
 def _shortest_spelt_out(word: str) -> float:
-    """Return the length from which on a word in single letters counts as unknown to the model."""
+    """Return the least length at which a spelt-out word counts as unknown to the model."""
     script = unicodedata.name(word[0], "")
     if script.startswith(_DENSE_SCRIPTS):
         return math.inf

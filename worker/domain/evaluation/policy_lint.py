@@ -1,4 +1,4 @@
-"""What a policy's phrases do to each other and to real uploads: valid, but hardly what was meant."""
+"""Lint for a policy's phrases, against each other and real uploads: valid, but hardly intended."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,48 +11,48 @@ from worker.domain.moderation.scoring import Matrix, PhraseVectors, Vector
 from worker.domain.policies.policy import Label, Policy
 
 #: From this cosine on, two prompts are the same to the model: "a wine glass" and "a glass of wine" are at
-#: 0.99 in the bundled one, "a gun" and "a handgun" in a small one of photographs. What is akin, such as the
-#: nearest prompts of two labels of the shipped policies, stays below 0.91 in both.
+#: 0.99 in the bundled one, "a gun" and "a handgun" in a small one of photographs. Related phrases, such as
+#: the nearest prompts of two labels of the shipped policies, stay below 0.91 in both.
 SAME: Final = 0.97
-#: From this cosine on, the model hardly tells a harmless phrase from a prompt. The nearest lookalike of the
-#: stickers is at 0.75 in the bundled model. In a small model of photographs the default policy has a handful
-#: beyond it, such as "a fern" beside "a cannabis plant": they are one and the same to it.
+#: From this cosine on, the model hardly distinguishes a harmless phrase from a prompt. The nearest lookalike
+#: of the stickers is at 0.75 in the bundled model. In a small model of photographs the default policy has a
+#: handful above it, such as "a fern" and "a cannabis plant": that model does not distinguish them.
 INSIDE: Final = 0.9
-#: From this cosine on, two phrases are one to the model. Of the shipped policies and ImageNet's thousand
-#: names the nearest two are at 0.9987, in a small model of photographs.
+#: From this cosine on, two phrases have collapsed: the model does not distinguish them at all. Of the shipped
+#: policies and ImageNet's thousand names, the nearest two are at 0.9987 in a small model of photographs.
 COLLAPSED: Final = 0.9995
-#: From this correlation on, a phrase is like strings of random letters on the archive. Names of things that
-#: two models know are below 0.67 (76 stickers in the bundled one, 998 of ImageNet in one of photographs); of
-#: other random strings a third are beyond it.
+#: From this correlation on, a phrase behaves like random letters on the archive. Names of things that two
+#: models know are below 0.67 (76 stickers in the bundled one, 998 of ImageNet in one of photographs); a third
+#: of other random strings are above it.
 NOISE: Final = 0.7
-#: With fewer pictures, a background phrase that none of them is like says nothing.
+#: With fewer pictures, a background phrase that is never the nearest is no evidence.
 MIN_PICTURES: Final = 200
-#: Of phrases that are one, so many are named.
+#: At most this number of collapsed phrases are named.
 _SHOWN: Final = 5
-#: Phrases that are compared with all others at once.
+#: Rows of the phrase matrix that are compared at once.
 _BLOCK: Final = 256
 _SET_APART: Final = "it can hide what the label looks for: say what sets it apart, or remove it"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that the author of a policy should look at."""
+    """Something that the author of a policy should check."""
 
-    #: The keys that lead there: ("labels", "weapons", "prompts").
+    #: The path in the policy: ("labels", "weapons", "prompts").
     at: tuple[str, ...]
-    #: The item of the list there; empty where it is about the whole.
+    #: The phrase in the list there; empty if the finding is about the whole.
     phrase: str
     message: str
     hint: str
 
 
 def lint_phrases(policy: Policy, vectors: PhraseVectors) -> list[Finding]:
-    """Return what is to be said about the phrases alone."""
+    """Return the findings about phrases that need no pictures."""
     return [*_same_labels(policy, vectors), *_inside_labels(policy, vectors)]
 
 
 def lint_collapsed(policy: Policy, vectors: PhraseVectors) -> list[Finding]:
-    """Return for each group of different phrases that are one to the model what is to be said of it."""
+    """Return a finding for each group of different phrases that collapse in the model."""
     places = _places(policy)
     phrases = list(places)
     return [
@@ -64,10 +64,10 @@ def lint_collapsed(policy: Policy, vectors: PhraseVectors) -> list[Finding]:
 def lint_on_pictures(
     policy: Policy, vectors: PhraseVectors, pictures: Matrix, nonsense: Matrix | None = None
 ) -> list[Finding]:
-    """Return what the embeddings of uploads say about the policy, shape (pictures, dimension).
+    """Return the findings about the policy on uploaded pictures, embeddings of shape (pictures, dimension).
 
-    `nonsense` are the vectors of strings that mean nothing, shape (strings, dimension). Nothing where there
-    are fewer pictures than MIN_PICTURES.
+    `nonsense` holds the vectors of meaningless strings, shape (strings, dimension). Empty if there are fewer
+    than MIN_PICTURES pictures.
     """
     if len(pictures) < MIN_PICTURES:
         return []
@@ -81,7 +81,7 @@ def lint_on_pictures(
 
 
 def _places(policy: Policy) -> dict[str, tuple[str, ...]]:
-    """Return every phrase with the list in which it comes first."""
+    """Return every phrase with the first list that contains it."""
     places: dict[str, tuple[str, ...]] = {}
     for at, phrases in policy.phrase_lists():
         for phrase in phrases:
@@ -90,7 +90,7 @@ def _places(policy: Policy) -> dict[str, tuple[str, ...]]:
 
 
 def _alike(phrases: Sequence[str], vectors: PhraseVectors) -> Iterator[tuple[int, list[int]]]:
-    """Yield phrases that collapse with later ones, and those, each once; capitals make no other phrase."""
+    """Yield each phrase and the later ones that collapse with it, each once; case is ignored."""
     matrix = vectors.matrix[[vectors.index[phrase] for phrase in phrases]]
     seen = np.zeros(len(phrases), np.bool_)
     for start in range(0, len(phrases), _BLOCK):
@@ -117,10 +117,10 @@ def _collapsed(at: tuple[str, ...], phrase: str, same: Sequence[str]) -> Finding
 
 
 def _noise(policy: Policy, vectors: PhraseVectors, pictures: Matrix, nonsense: Matrix) -> Iterator[Finding]:
-    """Yield the phrases to which pictures are near or far as they are to nonsense.
+    """Yield the phrases whose similarity to the pictures follows the pattern of nonsense.
 
-    Measured is the correlation, over the pictures, of a phrase's cosines with the mean of the nonsense's. A
-    phrase whose thing was never uploaded has low cosines too, but in a pattern of its own.
+    The measure is the correlation, over the pictures, of a phrase's cosines with the mean of the nonsense's.
+    A phrase whose thing was never uploaded has low cosines too, but in a different pattern.
     """
     centred = pictures - pictures.mean(axis=0)
     pattern = _unit(centred @ nonsense.mean(axis=0))
@@ -142,7 +142,7 @@ def _unit(vector: Vector) -> Vector:
 
 
 def _same_labels(policy: Policy, vectors: PhraseVectors) -> Iterator[Finding]:
-    """Yield for each two labels their most similar prompts, where these are nearly the same vector."""
+    """Yield the most similar prompts of each two labels if their vectors are nearly the same."""
     for first, second in combinations(policy.labels, 2):
         cosines = _between(vectors, second.prompts, first.prompts)
         mine, other = np.unravel_index(int(cosines.argmax()), cosines.shape)
@@ -162,7 +162,7 @@ def _inside_labels(policy: Policy, vectors: PhraseVectors) -> Iterator[Finding]:
         if inside:
             nearest = max(inside, key=lambda found: found.cosine)
             others = ", ".join(found.label for found in inside if found is not nearest)
-            more = f"; so it does inside {others}" if others else ""
+            more = f"; also inside {others}" if others else ""
             message = f'the background phrase "{phrase}" sits inside {nearest}{more}'
             yield Finding(("background",), phrase, message, _SET_APART)
     for label in policy.labels:
@@ -174,7 +174,7 @@ def _inside_labels(policy: Policy, vectors: PhraseVectors) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Inside:
-    """Where among a label's prompts a harmless phrase sits."""
+    """The prompt of a label that a harmless phrase is nearly the same as."""
 
     label: str
     prompt: str
@@ -185,10 +185,10 @@ class _Inside:
 
 
 def _inside(label: Label, phrase: str, vectors: PhraseVectors) -> _Inside | None:
-    """Return where a harmless phrase sits, if it is inside the label.
+    """Return the nearest prompt if a harmless phrase is inside the label.
 
-    It is where it is at INSIDE or nearer to a prompt, and nearer to it than every other prompt of the label;
-    a label of one prompt has no others, and INSIDE alone decides.
+    It is inside if its cosine with a prompt is at least INSIDE, and larger than that of every other prompt of
+    the label with this prompt. If a label has one prompt, INSIDE alone decides.
     """
     cosines = _between(vectors, [phrase], label.prompts)[0]
     nearest = int(cosines.argmax())

@@ -7,7 +7,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def age(seconds: float) -> str:
-    """Return about how long that is: 40 s, 12 min, 3 h, 5 days."""
+    """Return a duration, rounded to one unit: 40 s, 12 min, 3 h, 5 days."""
     for unit, length, most in (("s", 1, 120), ("min", 60, 120 * 60), ("h", 3600, 48 * 3600)):
         if seconds < most:
             return f"{seconds / length:.0f} {unit}"
@@ -15,5 +15,5 @@ def age(seconds: float) -> str:
 
 
 def up_to(count: int, most: int) -> str:
-    """Return a count that was made up to a bound: 7, or 10,000+ for more than that."""
+    """Return a count with an upper bound: 7, or 10,000+ if it exceeds the bound."""
     return f"{count:,}" if count <= most else f"{most:,}+"

@@ -9,7 +9,7 @@ from worker.domain.moderation.seen import WHOLE, Seen
 from worker.domain.policies.policy import Action, Label, Policy
 from worker.errors import UndecodablePictureError
 
-#: How the reason begins of what nobody could judge, because workers died of it.
+#: Prefix of the reason for a picture that could not be judged because it crashed workers.
 QUARANTINED: Final = "not judged, it is in quarantine"
 
 #: Mildest first.
@@ -23,22 +23,22 @@ class Decision:
     action: Action
     #: One sentence for people; names phrases, scores and thresholds.
     reason: str
-    #: The labels' scores in the policy's order: all, or those that count; empty where it was not judged.
+    #: The labels' scores in the policy's order: all, or the highest; empty if the picture was not judged.
     scores: tuple[LabelScore, ...] = ()
     #: The labels at or above a threshold, gravest first.
     flagged: tuple[str, ...] = ()
-    #: The gravest flagged label's severity, 1 to 5; 0 where nothing is flagged.
+    #: The gravest flagged label's severity, 1 to 5; 0 if no label is flagged.
     severity: int = 0
-    #: Whether it would have been a block, had the hour's automatic blocks not been used up.
+    #: Whether a block became a review because the hourly limit of automatic blocks was reached.
     held_back: bool = False
 
 
 def decide(policy: Policy, scores: Sequence[LabelScore], seen: Seen = WHOLE) -> Decision:
-    """Apply the thresholds of `policy` to the scores of its labels, and mind what was not looked at."""
+    """Apply the policy's thresholds to its labels' scores, and `on_partly_seen` if too little was seen."""
     decision = _decide_by_scores(policy, scores)
-    if said := str(seen):
-        decision = replace(decision, reason=f"{decision.reason}; {said}")
-    return decision if seen.is_enough else _mind_unseen(policy, decision)
+    if unseen := str(seen):
+        decision = replace(decision, reason=f"{decision.reason}; {unseen}")
+    return decision if seen.is_enough else _apply_partly_seen(policy, decision)
 
 
 def _decide_by_scores(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
@@ -59,8 +59,8 @@ def _decide_by_scores(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
     )
 
 
-def _mind_unseen(policy: Policy, decision: Decision) -> Decision:
-    """Take the policy's action for a picture that is partly seen, if it is graver."""
+def _apply_partly_seen(policy: Policy, decision: Decision) -> Decision:
+    """Apply the policy's action for partly seen pictures if it is graver."""
     action = max(decision.action, policy.on_partly_seen, key=_ACTIONS.index)
     if any(policy.label(name).exclude_from_automatic_block for name in decision.flagged):
         action = Action.REVIEW
@@ -68,24 +68,24 @@ def _mind_unseen(policy: Policy, decision: Decision) -> Decision:
 
 
 def hold_back(decision: Decision, limit: int) -> Decision:
-    """Turn a block into a review: `limit` automatic blocks have happened within the hour."""
+    """Turn a block into a review, since the limit of automatic blocks an hour is reached."""
     reason = f"{decision.reason}; not blocked at once: the limit of {limit} an hour is reached"
     return replace(decision, action=Action.REVIEW, reason=reason, held_back=True)
 
 
 def decide_undecodable(policy: Policy, refusal: UndecodablePictureError) -> Decision:
-    """Decide about a file that is no picture we will judge, by its kind; `refusal` says why not."""
+    """Decide about a file that cannot be judged, by its kind; `refusal` says why."""
     return Decision(policy.action_for(refusal.kind), f"not judged, {refusal.message}")
 
 
 def decide_unreadable(policy: Policy, problem: str) -> Decision:
-    """Decide about a picture whose bytes could not be had; `problem` says why not."""
+    """Decide about a picture whose bytes could not be read; `problem` says why."""
     return Decision(policy.on_error, f"not judged, {problem}")
 
 
 def decide_poison(crashes: int) -> Decision:
-    """Decide about a picture that nobody can judge: as many worker processes died of it."""
-    return Decision(Action.REVIEW, f"{QUARANTINED}: {crashes} workers died while they had it")
+    """Send a picture that crashed `crashes` worker processes to review."""
+    return Decision(Action.REVIEW, f"{QUARANTINED}: {crashes} workers died while processing it")
 
 
 def _action(label: Label, score: LabelScore) -> Action:

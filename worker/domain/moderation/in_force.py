@@ -1,4 +1,4 @@
-"""What is in force about a submission: the action, who decided it, and a number that orders the changes."""
+"""A submission's state in force: the action, who decided it, and the sequence number of the change."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +16,7 @@ class DecidedBy(StrEnum):
     REVIEWER = "reviewer"
     #: A person, who answered an appeal.
     APPEAL = "appeal"
-    #: A person, who answered a review of the same bytes under another submission.
+    #: A person, who answered a review of the same bytes in another submission.
     INHERITED_VERDICT = "inherited_verdict"
 
 

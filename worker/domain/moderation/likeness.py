@@ -1,4 +1,4 @@
-"""Which pictures look nearly the same: every view of one like the same view of the other."""
+"""Near-duplicate pictures: each view of one is similar to the same view of the other."""
 
 from typing import Final
 
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from worker.domain.moderation.scoring import Matrix
 
-#: Stored vectors are float16, and no two roundings of one picture should part it from itself.
+#: Stored vectors are float16: a picture must match itself in spite of the rounding.
 _ROUNDING: Final = 1e-3
 
 
 def nearly_same(picture: Matrix, others: NDArray[np.float32], cosine: float) -> dict[int, float]:
-    """Return which others have at least this cosine with `picture` in their least similar view, and it.
+    """Return the rows of `others` whose least similar view has at least this cosine, with that cosine.
 
-    `picture` is one vector a view, shape (views, dimension), `others` shape (pictures, views, dimension);
-    the keys are their rows. Vectors need not be unit: their rounding has changed their length.
+    `picture` is one vector a view, shape (views, dimension), `others` shape (pictures, views, dimension).
+    Vectors need not have unit length: rounding has changed it.
     """
     products = np.einsum("nvd,vd->nv", others, picture, optimize=True)
     lengths = np.linalg.norm(others, axis=2) * np.linalg.norm(picture, axis=1)

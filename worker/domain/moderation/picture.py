@@ -1,4 +1,4 @@
-"""What is known of an uploaded picture once it was decoded, and whether it is still there to be seen."""
+"""The facts of a decoded picture, and whether its source still has the same bytes."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,10 +12,10 @@ from worker.domain.moderation.view import Views
 class PictureFacts:
     """The facts of one decoded upload.
 
-    ``sha256`` is the hexadecimal digest of the uploaded bytes, ``format`` the container that was found in
-    them (not the one that was claimed), ``width`` and ``height`` are pixels as displayed, and ``frames``
-    counts the frames that were looked at: 1 for a still picture. ``parts`` counts the squares along the long
-    side of each frame: 1 if it is looked at as a whole, or at its centre.
+    ``sha256`` is the hexadecimal digest of the uploaded bytes, ``format`` the container detected in them
+    (not the claimed one), ``width`` and ``height`` are pixels as displayed, and ``frames`` is the number of
+    frames judged: 1 for a still picture. ``parts`` is the number of squares along the long side of each
+    frame: 1 if the frame is judged as a whole, or at its centre.
     """
 
     sha256: str
@@ -24,22 +24,22 @@ class PictureFacts:
     height: int
     frames: int
     parts: int = 1
-    #: Share of the picture that its parts cover.
+    #: Share of the picture's area that its parts cover.
     area_share: float = 1.0
-    #: Share of an animation's display time that the frames looked at stand for; 1 for a still picture.
+    #: Share of an animation's display time that the judged frames represent; 1 for a still picture.
     time_share: float = 1.0
 
     def coverage(self) -> dict[str, Any]:
-        """Return how much of the picture was looked at, as JSON types."""
+        """Return how much of the picture was judged, as JSON types."""
         return {"parts": self.parts, "area_share": self.area_share, "time_share": self.time_share}
 
     @property
     def seen(self) -> Seen:
-        """How much of it was looked at."""
+        """How much of the picture was judged."""
         return Seen(self.time_share, self.area_share)
 
     def views(self, count: int) -> Views:
-        """Return what each of its `count` vectors stands for; ValueError if that is no number of theirs."""
+        """Return what each of its `count` vectors shows; ValueError if `count` does not fit the picture."""
         pages, rest = divmod(count, self.frames * self.parts)
         if rest or pages not in {1, 2}:
             raise ValueError(f"{self.frames} frames of {self.parts} parts, but {count} vectors")
@@ -47,11 +47,11 @@ class PictureFacts:
 
 
 class PictureState(StrEnum):
-    """What a picture's source has now, compared with the bytes that were judged."""
+    """The bytes at a picture's source now, compared with the judged ones."""
 
     SAME = "same"
     CHANGED = "changed"
     #: The source cannot be read.
     UNAVAILABLE = "unavailable"
-    #: It can be read, but no bytes are on record to compare with: it could not be read when it was judged.
+    #: It can be read now, but not when it was to be judged: there is no digest to compare with.
     NOT_JUDGED = "not_judged"

@@ -1,4 +1,4 @@
-"""Whether a decision made again from what is stored is the one on record, and if not, what differs."""
+"""Differences between a recorded decision and the same decision re-derived from stored vectors."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -7,35 +7,35 @@ from worker.domain.moderation.decision import Decision
 from worker.domain.moderation.scoring import MOST_SCORES, LabelScore
 from worker.domain.policies.policy import Action
 
-#: The text tower's vectors differ in their last bits with the phrases that share a pass.
+#: The last bits of a phrase's vector depend on the other phrases in its batch.
 SCORE_TOLERANCE: Final = 1e-3
 COSINE_TOLERANCE: Final = 1e-4
 
 
 def differences(
-    action: Action, flagged: Sequence[str], scores: Sequence[LabelScore], again: Decision
+    action: Action, flagged: Sequence[str], scores: Sequence[LabelScore], rederived: Decision
 ) -> Iterator[str]:
-    """Yield in words what differs between the recorded action, labels and scores and those made `again`."""
-    if action is not again.action:
-        yield f"action: recorded {action}, now {again.action}"
-    if set(flagged) != set(again.flagged):
-        yield f"flagged: recorded {_names(flagged)}, now {_names(again.flagged)}"
-    before, after = ({score.label: score for score in made} for made in (scores, again.scores))
+    """Describe each difference between the recorded action, labels and scores, and the rederived ones."""
+    if action is not rederived.action:
+        yield f"action: recorded {action}, now {rederived.action}"
+    if set(flagged) != set(rederived.flagged):
+        yield f"flagged: recorded {_names(flagged)}, now {_names(rederived.flagged)}"
+    before, after = ({score.label: score for score in some} for some in (scores, rederived.scores))
     for name in _only_in(before, after):
-        yield f"label {name}: recorded, but not made again"
+        yield f"label {name}: recorded, but not scored now"
     for name in _only_in(after, before):
-        yield f"label {name}: made again, but not recorded"
+        yield f"label {name}: scored now, but not recorded"
     for name in (name for name in after if name in before):
         yield from _score_differences(before[name], after[name])
 
 
 def _only_in(one: Mapping[str, LabelScore], other: Mapping[str, LabelScore]) -> list[str]:
-    """Return the labels that the other lacks; of many labels, one as low as its lowest may be told or not."""
-    lacking = sorted(one.keys() - other.keys())
+    """Return the labels missing in `other`, except those too low to be kept if `other` is truncated."""
+    missing = sorted(one.keys() - other.keys())
     if len(other) < MOST_SCORES:
-        return lacking
+        return missing
     lowest = min(score.score for score in other.values())
-    return [name for name in lacking if one[name].score > lowest + SCORE_TOLERANCE]
+    return [name for name in missing if one[name].score > lowest + SCORE_TOLERANCE]
 
 
 def _score_differences(before: LabelScore, after: LabelScore) -> Iterator[str]:

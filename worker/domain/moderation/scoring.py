@@ -1,8 +1,8 @@
 """The scoring rule: how strongly a picture shows each label of a policy.
 
-Each label is compared with the policy's background and with nothing else, so labels never compete:
-adding, removing or renaming one changes no other score, and on a picture that shows none of them none
-has to win. A softmax over the labels breaks both and is for ranking only (`rank_labels`).
+Each label is compared with the policy's background only, so labels never compete: adding, removing or
+renaming a label changes no other score, and if a picture shows none of them, no label has to win. A softmax
+over the labels has neither property and is for ranking only (`rank_labels`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ from worker.domain.policies.policy import Policy
 Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]
 
-#: Of a policy with more labels, a decision keeps the scores of those that count, and of the highest others
-#: up to so many: a thousand rows for each picture would cost more than judging it.
+#: If a policy has more labels, a decision keeps the flagged ones and the highest scores up to this number:
+#: a thousand rows for each picture would cost more than judging it.
 MOST_SCORES: Final = 50
 
 
@@ -36,12 +36,12 @@ class LabelScore:
     #: The background phrase or lookalike most like the picture and its cosine.
     background: str
     background_cosine: float
-    #: The view that shows it most clearly.
+    #: The view with the highest score.
     view: View = FIRST
 
     @property
     def margin(self) -> float:
-        """By how much cosine the label's best prompt beat the best of the background."""
+        """The cosine of the label's best prompt minus that of the best background phrase."""
         return self.prompt_cosine - self.background_cosine
 
 
@@ -61,7 +61,7 @@ class PhraseVectors:
 
     def cosines(self, embedding: Matrix) -> Matrix:
         """Return the cosine of every view with every phrase, shape (views, phrases)."""
-        # Not a matrix product: its threads would take processors from the model's, and move the last bits.
+        # Not a matrix product: BLAS threads would compete with the model's, and change the last bits.
         cosines: Matrix = np.vecdot(embedding[:, None], self.matrix[None])
         return cosines
 
@@ -69,20 +69,20 @@ class PhraseVectors:
 def score(
     policy: Policy, embedding: Matrix, vectors: PhraseVectors, scale: float, views: Views | None = None
 ) -> tuple[LabelScore, ...]:
-    """Score every label of `policy`, in the policy's order; as `Scorer`, for a single picture."""
+    """Score every label of `policy` on one picture, in the policy's order; see `Scorer`."""
     return Scorer(policy, vectors)(embedding, scale, views)
 
 
 class Scorer:
-    """Scores pictures under one policy; what does not depend on the picture is prepared once."""
+    """Scores pictures under one policy; prepares once what does not depend on the picture."""
 
     def __init__(self, policy: Policy, vectors: PhraseVectors) -> None:
         self._policy, self._vectors = policy, vectors
         self._background = [vectors.index[phrase] for phrase in policy.background]
         self._prompts = _Groups([label.prompts for label in policy.labels], vectors.index)
-        looked_at = [n for n, label in enumerate(policy.labels) if label.lookalikes]
-        self._with_lookalikes = np.array(looked_at, np.intp)
-        self._lookalikes = _Groups([policy.labels[n].lookalikes for n in looked_at], vectors.index)
+        with_lookalikes = [n for n, label in enumerate(policy.labels) if label.lookalikes]
+        self._with_lookalikes = np.array(with_lookalikes, np.intp)
+        self._lookalikes = _Groups([policy.labels[n].lookalikes for n in with_lookalikes], vectors.index)
         self._thresholds = np.array([label.review for label in policy.labels])
 
     def __call__(
@@ -90,29 +90,31 @@ class Scorer:
     ) -> tuple[LabelScore, ...]:
         """Return the scores of the labels, in the policy's order.
 
-        `embedding` holds one unit vector a view, shape (views, dimension); `views` says what each stands
-        for, by default a frame. `scale` is the model's own factor on cosines (CLIP's `logit_scale.exp()`).
-        A label's score is `sigmoid(scale * (best prompt cosine - best background cosine))`, the largest over
-        the views: a two-way comparison, one label against the background. The model's bias cancels out in it.
+        `embedding` holds one unit vector a view, shape (views, dimension); `views` says what each shows, by
+        default a frame. `scale` is the model's factor on cosines (CLIP's `logit_scale.exp()`). A label's
+        score is `sigmoid(scale * (best prompt cosine - best background cosine))`, the largest over the views:
+        a two-way comparison, one label against the background. The model's bias cancels out in it.
 
-        With `most`, of more labels only those at or above their `review` are told, and the highest others
-        up to so many. ValueError where a vector is not finite.
+        With `most`, only the labels at or above their `review`, and the `most` highest ones, are returned.
+        ValueError if a vector is not finite.
         """
         cosines = self._vectors.cosines(embedding)
         if not np.isfinite(cosines).all():
-            # NaN reaches no threshold: a model gone wrong would allow everything.
+            # NaN reaches no threshold: a broken model would allow everything.
             raise ValueError("the embedding of the picture or of a phrase is not finite")
         margins = self._prompts.best(cosines) - self._others(cosines)
         strongest = margins.argmax(axis=0)
         found = sigmoid(scale * margins[strongest, np.arange(len(strongest))].astype(np.float64))
         views, shown_in = views or Views(frames=len(embedding)), strongest.tolist()
         return tuple(
-            self._told(number, float(found[number]), views[shown_in[number]], cosines[shown_in[number]])
+            self._label_score(
+                number, float(found[number]), views[shown_in[number]], cosines[shown_in[number]]
+            )
             for number in self._chosen(found, most)
         )
 
     def _others(self, cosines: Matrix) -> Matrix:
-        """Return the best of what each label is compared with, shape (views, labels)."""
+        """Return the best background or lookalike cosine of each label, shape (views, labels)."""
         best = cosines[:, self._background].max(axis=1, keepdims=True)
         others = np.repeat(best, len(self._policy.labels), axis=1)
         if len(self._with_lookalikes):
@@ -123,13 +125,13 @@ class Scorer:
     def _chosen(self, scores: NDArray[np.float64], most: int | None) -> Sequence[int]:
         if most is None or len(scores) <= most:
             return range(len(scores))
-        # Stable, so that of equal ones the first in the policy is told.
+        # Stable: of equal scores, the first in the policy is returned.
         highest = np.argsort(-scores, kind="stable")[:most]
         flagged = np.flatnonzero(scores >= self._thresholds)
         chosen: list[int] = np.union1d(highest, flagged).tolist()
         return chosen
 
-    def _told(self, number: int, score: float, view: View, cosines: Vector) -> LabelScore:
+    def _label_score(self, number: int, score: float, view: View, cosines: Vector) -> LabelScore:
         label = self._policy.labels[number]
         others = self._policy.background + label.lookalikes
         prompt, prompt_cosine = self._nearest(label.prompts, cosines)
@@ -145,14 +147,14 @@ class Scorer:
         )
 
     def _nearest(self, phrases: Sequence[str], cosines: Vector) -> tuple[str, float]:
-        """Return the phrase most like the picture, the first of equals, and its cosine."""
+        """Return the phrase most like the picture and its cosine; the first one if several are equal."""
         own = cosines[[self._vectors.index[phrase] for phrase in phrases]]
         best = int(own.argmax())
         return phrases[best], float(own[best])
 
 
 class _Groups:
-    """The phrases of some labels, as columns of a matrix of cosines; none of the labels is without."""
+    """The phrases of some labels, each with at least one, as columns of a matrix of cosines."""
 
     def __init__(self, groups: Sequence[Sequence[str]], index: Mapping[str, int]) -> None:
         self._columns = np.array([index[phrase] for group in groups for phrase in group], np.intp)
@@ -185,7 +187,7 @@ def rank_labels(embedding: Vector, labels: Matrix, scale: float, bias: float = 0
 
 
 def score_pairs(embedding: Vector, labels: Matrix, scale: float, bias: float = 0.0) -> Vector:
-    """Return each label's own probability, shape (labels,), for models trained on pairs; no sum is fixed.
+    """Return each label's independent probability, shape (labels,), for models trained on pairs.
 
     As in Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training". Shapes as in `rank_labels`.
     """

@@ -1,4 +1,4 @@
-"""Views: what each vector of a picture stands for, a part of a frame on a white or a black page."""
+"""Views: each vector of a picture shows a part of a frame on a white or a black page."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,13 +9,13 @@ _TALL: Final = ("top", "middle", "bottom")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one vector stands for, and how many parts its picture has."""
+    """What one vector shows, and how many parts its picture has."""
 
-    #: Of an animation, counted among the frames that were looked at, from 0.
+    #: The index among the judged frames of an animation.
     frame: int = 0
-    #: Whether transparency lets a black page through; else a white one.
+    #: Whether the page behind transparent pixels is black; otherwise it is white.
     on_black: bool = False
-    #: Of the squares along the long side, from the left or the top, from 0.
+    #: The index among the squares along the long side, from the left or the top.
     part: int = 0
     parts: int = 1
     #: Whether the long side is the height.
@@ -33,20 +33,20 @@ class View:
         return f"the {names[self.part]} part"
 
     def as_json(self) -> dict[str, Any]:
-        """Return what identifies it among the picture's views, as JSON types."""
+        """Return what identifies the view within its picture, as JSON types."""
         return {"frame": self.frame, "on_black": self.on_black, "part": self.part}
 
     def __str__(self) -> str:
-        """Say it for people, as the end of a sentence; empty for the only view of a picture."""
-        said = (
+        """Name the view for people, as the end of a sentence; empty for a picture's only view."""
+        words = (
             f" in the {_ordinal(self.frame + 1)} frame looked at" if self.frame else "",
             f" in {self.place}" if self.place else "",
             " on a black page" if self.on_black else "",
         )
-        return "".join(said)
+        return "".join(words)
 
 
-#: Of most pictures the only view.
+#: The only view of most pictures.
 FIRST: Final = View()
 
 
@@ -65,15 +65,15 @@ class Views:
 
     def __getitem__(self, index: int) -> View:
         if not 0 <= index < len(self):
-            raise IndexError(f"there are {len(self)} views, and none with the number {index}")
+            raise IndexError(f"view {index} of {len(self)} does not exist")
         rest, frame = divmod(index, self.frames)
         page, part = divmod(rest, self.parts)
         return View(frame, page == 1, part, self.parts, self.is_tall)
 
     def index(self, view: View) -> int:
-        """Return which of these shows what `view` does, though the picture may be prepared in another way.
+        """Return the index of the view that shows what `view` shows, though pages and parts may differ.
 
-        What is opaque looks the same on both pages, and a picture in one part shows all parts.
+        Opaque pictures look the same on both pages, and a picture in one part shows all parts.
         """
         page = int(view.on_black and self.pages == 2)
         part = view.part if view.parts == self.parts else 0

@@ -1,1 +1,1 @@
-"""What the operator counts: queues, backlog, events."""
+"""What operators monitor: queues, backlog, events."""

@@ -1,4 +1,4 @@
-"""The types of the events that the platform gets."""
+"""The types of the events that the platform receives."""
 
 from enum import StrEnum
 
@@ -8,11 +8,11 @@ class EventType(StrEnum):
 
     #: A policy decided.
     DECISION_MADE = "decision.made"
-    #: A person answered a review, or the submission inherited such an answer about the same bytes.
+    #: A person answered a review, or the submission inherited the verdict about the same bytes.
     VERDICT_MADE = "verdict.made"
-    #: A verdict was taken back.
+    #: A verdict was reversed.
     VERDICT_REVERSED = "verdict.reversed"
-    #: A person answered an appeal; the verdict has an event of its own.
+    #: A person answered an appeal; the verdict has a separate event.
     APPEAL_ANSWERED = "appeal.answered"
-    #: No policy can decide a submission that was accepted.
+    #: No policy can decide an accepted submission.
     SUBMISSION_REFUSED = "submission.refused"

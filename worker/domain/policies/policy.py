@@ -1,4 +1,4 @@
-"""A policy: which labels there are, the phrases that describe them, and what to do at which score."""
+"""A policy: its labels, the phrases that describe them, and the thresholds for each action."""
 
 import hashlib
 import json
@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from worker.errors import UndecodableKind
 
+#: Keys that change no decision, and so are not part of the digest.
 _WITHOUT_MEANING: Final = frozenset({"tests", "shadow"})
-#: The queue of what no policy routes.
+#: The review queue if the policy names none.
 DEFAULT_QUEUE: Final = "default"
-#: Came after digests had been stored: where they say nothing, the digest is what it was without them.
+#: Keys that were added after digests had been stored. A default is left out of the digest, which therefore
+#: stays what it was before the key existed.
 _LATER_DEFAULTS: Final[Mapping[str, object]] = {
     "automatic_blocks_per_hour": None,
     "share_of_allowed": 0.0,
@@ -23,7 +25,7 @@ _LATER_DEFAULTS: Final[Mapping[str, object]] = {
     "on_partly_seen": "review",
 }
 
-#: Used where a policy says nothing: an average over ways to say it scores better than a bare noun.
+#: Used if a policy has no templates: an average over several sentences scores better than a bare noun.
 DEFAULT_TEMPLATES = ("a photo of {}", "a picture of {}")
 
 
@@ -37,15 +39,15 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reviewing:
-    """How people review a label, or all of a policy's; None where a label leaves it to its policy."""
+    """How people review a label, or all labels of a policy; None if a label inherits its policy's value."""
 
-    #: Where its reviews wait.
+    #: The queue in which its reviews wait.
     queue: str | None = None
     #: How long they may wait; None: no deadline.
     within_minutes: int | None = None
-    #: Whether a verdict has to say why.
+    #: Whether a verdict must give a reason.
     needs_reason: bool | None = None
-    #: The share, 0 to 1, that a second person answers too, without knowing the first answer.
+    #: The share of verdicts, 0 to 1, that a second person answers without knowing the first answer.
     second_share: float | None = None
 
 
@@ -58,7 +60,7 @@ class Label:
     description: str = ""
     #: Harmless things that resemble the label; background for this label alone.
     lookalikes: tuple[str, ...] = ()
-    #: Scores from 0 to 1: at or above `review` a person looks, at or above `block` nobody needs to.
+    #: Scores from 0 to 1: at or above `review` a person decides, at or above `block` the policy blocks.
     review: float = 0.5
     #: None: never blocked automatically.
     block: float | None = None
@@ -71,50 +73,50 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTest:
-    """A picture of the policy's own, and what the policy must make of it."""
+    """A picture, and the decision that the policy must make on it."""
 
     #: Relative to the folder of the policy file.
     picture: str
-    #: None where any will do.
+    #: None if any action passes.
     action: Action | None = None
-    #: Exactly the flagged labels, in any order; None where any will do.
+    #: Exactly the flagged labels, in any order; None if any labels pass.
     labels: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
 class Policy:
-    """All labels that are looked for together, and what harmless uploads look like."""
+    """Labels that are scored together against one background of harmless phrases."""
 
     name: str
     background: tuple[str, ...]
     labels: tuple[Label, ...]
     description: str = ""
     templates: tuple[str, ...] = DEFAULT_TEMPLATES
-    #: What happens to a file that is no picture we will judge.
+    #: What happens to a file that is not a picture that can be judged.
     on_undecodable: Action = Action.REVIEW
-    #: The kinds that are treated otherwise, by name.
+    #: The kinds of file that have another action, by name.
     on_undecodable_kinds: tuple[tuple[UndecodableKind, Action], ...] = ()
-    #: What happens when the picture cannot be had at all.
+    #: What happens when the picture cannot be read from its source.
     on_error: Action = Action.REVIEW
-    #: What happens at least to a picture of which less than half was looked at, in time or in area.
+    #: The mildest action for a picture of which less than half was judged, by time or by area.
     on_partly_seen: Action = Action.REVIEW
-    #: Beyond this many in an hour, what would be blocked goes to a person; None: no limit.
+    #: Beyond this number of blocks an hour, pictures go to review instead; None: no limit.
     automatic_blocks_per_hour: int | None = None
-    #: The share, 0 to 1, of allowed pictures that people see all the same: it shows what is missed.
+    #: The share of allowed pictures, 0 to 1, that people review anyway, to measure what is missed.
     share_of_allowed: float = 0.0
-    #: For labels that do not say otherwise.
+    #: Defaults for the labels.
     reviewing: Reviewing = Reviewing()
-    #: Scored on every job beside the policies in force; decides nothing.
+    #: A shadow is scored on every job beside the policies in force, and decides nothing.
     shadow: bool = False
-    #: What must hold before the policy is put in force.
+    #: All must pass before the policy is put in force.
     tests: tuple[PolicyTest, ...] = ()
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the policy's meaning: comments, key order and layout of the file do not change it.
 
-        Neither do its tests, which decide nothing, nor whether it is a shadow: what a shadow would have
-        decided is what the same policy in force decides.
+        Neither do its tests, which decide nothing, nor `shadow`: a shadow decides what the same policy
+        would decide in force.
         """
         meaning = {key: value for key, value in asdict(self).items() if key not in _WITHOUT_MEANING}
         meaning["labels"] = sorted(
@@ -131,29 +133,29 @@ class Policy:
             yield from phrases
 
     def phrase_lists(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Yield the phrases list by list, with the keys that lead there: ("labels", "weapons", "prompts")."""
+        """Yield each list of phrases with its path in the policy: ("labels", "weapons", "prompts")."""
         yield ("background",), self.background
         for label in self.labels:
             yield ("labels", label.name, "prompts"), label.prompts
             yield ("labels", label.name, "lookalikes"), label.lookalikes
 
     def label(self, name: str) -> Label:
-        """Return the label called `name`; KeyError where there is none."""
+        """Return the label called `name`; KeyError if it does not exist."""
         return self.labels[self.places[name]]
 
     def action_for(self, kind: UndecodableKind) -> Action:
-        """Return what happens to a file of this kind, which cannot be judged."""
+        """Return the action for an undecodable file of this kind."""
         return dict(self.on_undecodable_kinds).get(kind, self.on_undecodable)
 
     @cached_property
     def places(self) -> Mapping[str, int]:
-        """Each label's place among the labels, from 0, by name."""
+        """Each label's index among the labels, by name."""
         return {label.name: place for place, label in enumerate(self.labels)}
 
 
 def _without_later_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    said = {key: value for key, value in values["reviewing"].items() if value is not None}
-    values = {**values, "reviewing": said}
+    given = {key: value for key, value in values["reviewing"].items() if value is not None}
+    values = {**values, "reviewing": given}
     return {
         key: value
         for key, value in values.items()

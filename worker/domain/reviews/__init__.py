@@ -1,1 +1,1 @@
-"""What reviewers decide, and how far they agree."""
+"""Reviews, verdicts, and how far reviewers agree."""

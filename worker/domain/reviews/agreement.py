@@ -1,4 +1,4 @@
-"""How far people agree beyond chance, and how often they hit a known answer."""
+"""How far reviewers agree beyond chance, and how accurate they are on questions with a known answer."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
@@ -11,7 +11,7 @@ class Agreement:
 
     pairs: int
     agreeing: int
-    #: 1 for always the same, 0 for as by chance; None where chance alone agrees always, or there are none.
+    #: Cohen's kappa: 1 is full agreement, 0 is chance; None without pairs, or if chance alone always agrees.
     kappa: float | None
 
 
@@ -24,12 +24,12 @@ class Hits:
 
     @property
     def accuracy(self) -> float | None:
-        """The share that was right; None where nothing was asked."""
+        """The share that was right; None if nothing was asked."""
         return self.right / self.asked if self.asked else None
 
 
 def agreement(pairs: Iterable[tuple[Hashable, Hashable]]) -> Agreement:
-    """Count how often both answers of a pair are the same, and how much of that chance explains.
+    """Count the pairs whose answers are the same, and correct for chance.
 
     Cohen 1960, "A Coefficient of Agreement for Nominal Scales".
     """
@@ -43,7 +43,7 @@ def agreement(pairs: Iterable[tuple[Hashable, Hashable]]) -> Agreement:
     for (first, second), count in both.items():
         firsts[first] += count
         seconds[second] += count
-    # Whole numbers as long as it goes: whether chance agrees always must not hang on rounding.
+    # In whole numbers: rounding must not decide whether chance always agrees.
     by_chance = sum(firsts[answer] * seconds[answer] for answer in firsts)
     if by_chance == total * total:
         return Agreement(total, agreeing, None)
@@ -51,7 +51,7 @@ def agreement(pairs: Iterable[tuple[Hashable, Hashable]]) -> Agreement:
 
 
 def hits(pairs: Iterable[tuple[Hashable, Hashable]]) -> Hits:
-    """Count how often the first of a pair, an answer, is the second, the known one."""
+    """Count how often a given answer is the known one; pairs are (given, known)."""
     asked = right = 0
     for given, known in pairs:
         asked += 1

@@ -1,4 +1,4 @@
-"""The audit sample: allowed pictures that people see all the same, drawn so that anyone can draw it again."""
+"""The audit sample: allowed pictures that people review anyway, drawn reproducibly."""
 
 import hashlib
 
@@ -7,9 +7,9 @@ from worker.domain.policies.policy import Action, Policy
 
 
 def audit_probability(policy: Policy, decision: Decision) -> float | None:
-    """Return the chance with which this decision was to be drawn; None where none is ever drawn.
+    """Return the probability of drawing this decision; None if it cannot be drawn.
 
-    It belongs to the record: an estimate of what was missed weighs each drawn picture by 1 / its chance
+    It is recorded: an estimate of what was missed weights each drawn picture by 1 / its probability
     (Horvitz and Thompson 1952, "A Generalization of Sampling Without Replacement from a Finite Universe").
     """
     allowed = decision.action is Action.ALLOW
@@ -17,7 +17,7 @@ def audit_probability(policy: Policy, decision: Decision) -> float | None:
 
 
 def is_drawn(policy_name: str, submission_id: str, probability: float | None) -> bool:
-    """Whether a submission is in the sample: the same answer every time, and in every process."""
+    """Whether a submission is in the sample: deterministic, and the same in every process."""
     if probability is None:
         return False
     digest = hashlib.sha256(f"audit\n{policy_name}\n{submission_id}".encode()).digest()

@@ -10,7 +10,7 @@ from worker.domain.policies.policy import DEFAULT_QUEUE, Action, Policy
 
 #: From this severity on, pictures count against a person's daily cap.
 SEVERE: Final = 4
-#: The place of what has no deadline among what has: as if it had this one, so that nothing waits for ever.
+#: Reviews without a deadline are ordered as if they had this one, so that none waits for ever.
 UNHURRIED: Final = timedelta(days=7)
 _FIRST_HOUR: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _A_CENTURY: Final = timedelta(days=36_500)
@@ -18,47 +18,47 @@ _AN_HOUR: Final = timedelta(hours=1)
 
 
 class ReviewKind(StrEnum):
-    """Why a person is asked."""
+    """Why a person is asked for a verdict."""
 
-    #: The policy says so.
+    #: The policy decided `review`.
     DECISION = "decision"
-    #: The picture was allowed, and drawn for the audit.
+    #: The picture was allowed, and drawn for the audit sample.
     AUDIT = "audit"
-    #: Workers died of the picture: nobody could judge it.
+    #: The picture crashed workers and could not be judged.
     QUARANTINE = "quarantine"
     #: The platform asks whether the decision was right.
     APPEAL = "appeal"
-    #: Somebody answered, and a second person answers without knowing what.
+    #: A second person answers without knowing the first answer.
     SECOND = "second"
-    #: The first and the second differ: a lead decides.
+    #: The first and the second answer differ: a lead decides.
     DISAGREEMENT = "disagreement"
-    #: The answer is known: it shows how well the person sees.
+    #: The answer is known: it measures the reviewer.
     GOLDEN = "golden"
 
     @property
     def is_first(self) -> bool:
-        """Whether nobody was asked about the decision before."""
+        """Whether it is the first review of a decision."""
         return self in {ReviewKind.DECISION, ReviewKind.AUDIT, ReviewKind.QUARANTINE}
 
     @property
     def decides(self) -> bool:
-        """Whether the answer is in force; the others measure."""
+        """Whether the verdict comes into force; the other kinds only measure."""
         return self not in {ReviewKind.SECOND, ReviewKind.GOLDEN}
 
     @property
     def is_blind(self) -> bool:
-        """Whether the person must neither be told of earlier answers, nor that this is no common review."""
+        """Whether the reviewer sees neither earlier answers nor the kind of the review."""
         return self in {ReviewKind.SECOND, ReviewKind.GOLDEN}
 
     @property
     def is_impartial(self) -> bool:
-        """Whether nobody may answer who answered about the submission before."""
+        """Whether it is closed to reviewers who already answered about the submission."""
         return self in {ReviewKind.APPEAL, ReviewKind.SECOND, ReviewKind.DISAGREEMENT, ReviewKind.GOLDEN}
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Where a review waits, and how long it may."""
+    """The queue, priority and deadline of a review."""
 
     queue: str
     #: Larger first.
@@ -68,32 +68,32 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class ClaimToken:
-    """What shows that somebody holds a review: the number of their claim, which a later claim outdates."""
+    """Proof of a claim on a review: its fencing number, which a later claim supersedes."""
 
     review_id: int
     fence: int
 
 
 def first_kind(action: Action, reason: str) -> ReviewKind:
-    """Return why the first person was asked about a decision: a blind review passes for that."""
+    """Return the kind of a decision's first review; blind reviews are shown as this kind."""
     if reason.startswith(QUARANTINED):
         return ReviewKind.QUARANTINE
     return ReviewKind.AUDIT if action is Action.ALLOW else ReviewKind.DECISION
 
 
 def kind_of_review(decision: Decision, *, drawn: bool) -> ReviewKind | None:
-    """Why a person has to look at this decision, or None; `drawn` for the audit or not."""
+    """Return the kind of review that a decision needs, or None; `drawn` for the audit sample or not."""
     if decision.action is Action.REVIEW:
         return ReviewKind.DECISION
     return ReviewKind.AUDIT if drawn else None
 
 
 def place_in_queue(policy: Policy, decision: Decision, now: datetime) -> Routing:
-    """Return where the policy wants a decision to wait.
+    """Route a decision's review as the policy says.
 
-    In the queue of the gravest flagged label that names one, else in the policy's; no longer than the most
-    urgent flagged label allows. Graver ones come first, then those due in an earlier hour, then those
-    nearest to a threshold, which teach most.
+    It goes to the queue of the gravest flagged label that names one, or else to the policy's. The shortest
+    time limit of the flagged labels is its deadline. Higher severity comes first, then an earlier hour of the
+    deadline, then the score nearest to a threshold, which teaches most.
     """
     rules = [policy.label(name).reviewing for name in decision.flagged]
     queues = [rule.queue for rule in (*rules, policy.reviewing) if rule.queue]
@@ -111,18 +111,18 @@ def place_in_queue(policy: Policy, decision: Decision, now: datetime) -> Routing
 
 
 def priority(decision: Decision) -> float:
-    """Return how much attention a decision deserves, whatever the policy: severity, then strongest score.
+    """Return a decision's priority across policies: severity, then strongest score.
 
-    What could not be judged has severity 0 and no score, and comes after what was.
+    Pictures that could not be judged have severity 0 and no score, and come last.
     """
     strongest = max((s.score for s in decision.scores if s.label in decision.flagged), default=0.0)
     return decision.severity + min(strongest, 0.999)
 
 
 def order_of(severity: int, due_at: datetime, uncertainty: float = 0.5) -> float:
-    """Return one number that sorts by all three, each deciding where the ones before are equal.
+    """Return one sort key for all three; each counts only if the ones before it are equal.
 
-    The hours of a century take 20 of a double's 53 bits, the severity 3: enough are left for the uncertainty.
+    The hours of a century take 20 of a double's 53 bits, the severity 3; the rest is for the uncertainty.
     """
     hours = _A_CENTURY // _AN_HOUR
     left = min(max((due_at - _FIRST_HOUR) // _AN_HOUR, 0), hours - 1)
@@ -130,7 +130,7 @@ def order_of(severity: int, due_at: datetime, uncertainty: float = 0.5) -> float
 
 
 def _uncertainty(policy: Policy, decision: Decision) -> float:
-    """Return how near the flagged scores are to a threshold: 1 for on it, 0 for a whole score away."""
+    """Return how near the flagged scores are to a threshold: 1 on it, 0 at a distance of 1."""
     flagged = set(decision.flagged)
     distances = [
         abs(found.score - threshold)

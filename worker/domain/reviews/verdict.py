@@ -15,19 +15,19 @@ MAX_LABELS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a person says of a picture."""
+    """A reviewer's answer about a picture."""
 
     #: Allow or block.
     action: Action
-    #: The labels that truly apply, those the model missed too.
+    #: The labels that apply, including those the model missed.
     labels: frozenset[str] = frozenset()
     #: Why, for the platform.
     reason: str = ""
-    #: For colleagues alone.
+    #: For colleagues only.
     note: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what is no answer; InvalidVerdictError."""
+        """Raise InvalidVerdictError if the answer is invalid."""
         if self.action is Action.REVIEW:
             raise InvalidVerdictError("a verdict is allow or block", hint="escalate what you cannot decide")
         if len(self.labels) > MAX_LABELS:
@@ -41,39 +41,40 @@ class Answer:
 
 
 def check_answer(answer: Answer, policy: Policy, flagged: Collection[str]) -> None:
-    """Raise InvalidVerdictError where an answer does not fit the policy that decided."""
+    """Raise InvalidVerdictError if the answer does not fit the policy that decided."""
     known = [label.name for label in policy.labels]
-    if strange := sorted(answer.labels - set(known)):
+    if unknown := sorted(answer.labels - set(known)):
         raise InvalidVerdictError(
-            f"the policy {policy.name} has no label {strange[0]!r}", hint=f"its labels are {', '.join(known)}"
+            f"the policy {policy.name} has no label {unknown[0]!r}", hint=f"its labels are {', '.join(known)}"
         )
     asking = [name for name in _involved(policy, answer, flagged) if _needs_reason(policy, name)]
     if not answer.reason.strip() and (asking or policy.reviewing.needs_reason):
         about = f" about {asking[0]}" if asking else ""
         raise InvalidVerdictError(
-            f"the policy {policy.name} wants a reason for every verdict{about}", hint="say why in a sentence"
+            f"the policy {policy.name} requires a reason for every verdict{about}",
+            hint="say why in a sentence",
         )
 
 
 def check_reason(what: str, reason: str) -> None:
-    """Raise InvalidVerdictError where something is done to a review for no reason, or for too long a one."""
+    """Raise InvalidVerdictError if the reason for skipping or escalating a review is missing or too long."""
     if not reason.strip():
-        raise InvalidVerdictError(f"a review is {what} for a reason", hint="say why in a sentence")
+        raise InvalidVerdictError(f"a review cannot be {what} without a reason", hint="say why in a sentence")
     if len(reason) > MAX_REASON_CHARACTERS:
         raise InvalidVerdictError(
             f"the reason has {len(reason):,} characters; at most {MAX_REASON_CHARACTERS:,} fit"
         )
 
 
-def second_look_share(policy: Policy, answer: Answer, flagged: Collection[str]) -> float:
-    """Return which share, 0 to 1, of such answers a second person answers too."""
+def second_review_share(policy: Policy, answer: Answer, flagged: Collection[str]) -> float:
+    """Return the share, 0 to 1, of such answers that go to a second reviewer."""
     default = policy.reviewing.second_share or 0.0
     shares = [policy.label(name).reviewing.second_share for name in _involved(policy, answer, flagged)]
     return max((default if share is None else share for share in shares), default=default)
 
 
-def is_looked_at_twice(submission_id: str, share: float) -> bool:
-    """Whether a submission is in the sample: the same answer every time, known to nobody beforehand."""
+def needs_second_review(submission_id: str, share: float) -> bool:
+    """Whether a submission is drawn for a second review: deterministic, but not foreseeable by reviewers."""
     digest = hashlib.sha256(f"second look\n{submission_id}".encode()).digest()
     return int.from_bytes(digest[:8]) < share * 2**64
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import astuple
 
-from worker.domain.submissions.submission import InlineBytes, Submission
+from moderation_client.submission import InlineBytes, Submission
 
 
 def fingerprint(submission: Submission) -> str:

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Final
 
-import worker
 from worker.encoder.hub import hub_cache, presets
 from worker.encoder.hub.model_layout import (
     CONFIG,
@@ -16,9 +15,9 @@ from worker.encoder.hub.model_layout import (
     read_json,
 )
 from worker.errors import ModelError
+from worker.resources import demo_folder
 
 BUNDLED: Final = "demo"
-_BUNDLED_FOLDER: Final = Path(worker.__file__).parent / "demo" / "model"
 _HUB_ID: Final = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(@(?P<revision>\S+))?", re.ASCII)
 
 #: Families whose score is the cosine of a picture's and a phrase's vector times a scale.
@@ -32,7 +31,7 @@ def find(name: str) -> Path:
     hub cannot be reached, or the model is not one that is loaded here: of another family, with code of its
     own, with pickled weights, incomplete.
     """
-    folder = _BUNDLED_FOLDER if name == BUNDLED else _local_or_downloaded(name)
+    folder = demo_folder("model") if name == BUNDLED else _local_or_downloaded(name)
     check_kind(folder, name)
     check_whole(folder, name)
     return folder

@@ -8,7 +8,6 @@ from typing import Final
 import torch
 from PIL import Image
 
-import worker
 from worker.encoder.towers.device import dtype_for
 from worker.encoder.towers.image_processor import ImageProcessor
 from worker.encoder.towers.picture_tower import PictureTower
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 MAX_DRIFT: Final = 0.001
 #: Always the same ones: all workers on the same hardware must come to the same precision.
 _PROBES: Final = ("beach-umbrella.jpg", "bicycle.jpg", "castle.jpg", "kitchen-knife.jpg")
-_PICTURES: Final = Path(worker.__file__).parent / "demo" / "pictures"
+_PICTURES: Final = Path(__file__).parent / "probes"
 
 
 def build_tower(

@@ -51,7 +51,7 @@ def check_packages(folder: Path, name: str, find: Callable[[str], Any] = find_sp
             raise ModelError(
                 f"the vocabulary of the model {name!r} is a SentencePiece model, "
                 f"and reading it needs the package {package}, which is not installed",
-                hint="pip install 'moderation-worker[worker]'",
+                hint="pip install moderation-worker",
             )
 
 

@@ -162,7 +162,7 @@ def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
     except ImportError as problem:
         raise ModelError(
             f"the model {name!r} needs a package that is not installed: {first_line(problem)}",
-            hint="pip install 'moderation-worker[worker]'",
+            hint="pip install moderation-worker",
         ) from problem
     except Exception as problem:
         # Broken files make transformers raise whatever the library below it raised.

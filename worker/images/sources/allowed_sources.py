@@ -3,8 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from worker.domain.submissions.submission import ImageUrl, Source, StoredObject
-from worker.domain.submissions.url import Url
+from moderation_client.submission import ImageUrl, Source, StoredObject
+from moderation_client.url import Url
+
 from worker.errors import AddressNotAllowedError, InvalidSubmissionError
 from worker.network.address_guard import AddressGuard
 

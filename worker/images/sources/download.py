@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urljoin
 
+from moderation_client.url import Url
+
 from worker.concurrency.deadline import Deadline
-from worker.domain.submissions.url import Url
 from worker.errors import (
     AddressNotAllowedError,
     RemoteUnavailableError,

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
+from moderation_client.submission import STORE_NAME_PATTERN
+
 from worker.concurrency.deadline import Deadline
-from worker.domain.submissions.submission import STORE_NAME_PATTERN
 from worker.errors import (
     ModerationError,
     RemoteUnavailableError,
@@ -214,7 +215,7 @@ def _open_remote(name: str, root: str, protocol: str, limits: Limits, seconds: f
     except ImportError as missing:
         raise SettingsError(
             f"{SETTING}: the root of {name} needs a package that is not installed: {missing}",
-            hint="for s3 it is in 'moderation-worker[worker,s3]'",
+            hint="for s3 it is in 'moderation-worker[s3]'",
         ) from None
     return _RemoteRoot(name, filesystem, prefix.rstrip("/"), limits, seconds, _unreachable(protocol))
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
-from worker.domain.submissions.submission import ImageUrl, InlineBytes, LocalFile, Source, StoredObject
+from moderation_client.submission import ImageUrl, InlineBytes, LocalFile, Source, StoredObject
+
 from worker.errors import SourceError, SourceNotReadyError, SourceUnavailableError
 from worker.images.limits import Limits
 from worker.images.sources.allowed_sources import AllowedSources

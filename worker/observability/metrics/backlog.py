@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from moderation_client.queue_depth import QueueDepth
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from worker.domain.operations.backlog import Backlog
-from worker.domain.operations.queue_depth import QueueDepth
 from worker.domain.reviews.review import ReviewKind
 
 

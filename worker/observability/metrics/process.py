@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from moderation_client.queue_depth import QueueDepth
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
 
 from worker.domain.operations.backlog import Backlog
-from worker.domain.operations.queue_depth import QueueDepth
 from worker.observability.metrics.backlog import DatabaseBacklog, QueueBacklog
 
 

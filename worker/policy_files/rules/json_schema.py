@@ -1,4 +1,4 @@
-"""The format of a policy file as a JSON Schema, so that editors complete and check while somebody types."""
+"""The format of a policy file as a JSON Schema, for completion and validation in editors."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the schema; what one key says of another, or of the file's name, it cannot tell."""
+    """Return the schema; it cannot express rules between keys, or about the file's name."""
     schema = PolicyEntry.model_json_schema(schema_generator=_Generator)
     for described in (schema, *schema["$defs"].values()):
         described.pop("title")
     labels = schema["properties"]["labels"]
-    # Names of another form are not only undescribed, they are refused.
+    # Names that do not match the pattern are refused.
     labels["additionalProperties"] = False
     return {"$schema": _DIALECT, "title": "A moderation policy"} | schema
 
 
 class _Generator(GenerateJsonSchema):
-    """Pydantic's, without what an editor would show in vain: titles, and the nothing of a key left out."""
+    """Pydantic's generator without what is noise in an editor: titles, and null for absent keys."""
 
     def nullable_schema(self, schema: Any) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])

@@ -1,4 +1,4 @@
-"""Rules that came after policies had been stored: what was in force before them is still understood."""
+"""Rules added after policies had been stored; policies that were in force before may break them."""
 
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ _PHRASES: Final = frozenset({"background", "lookalikes", "prompts", "templates"}
 
 
 def check_later_rules(document: Document, text: str, problems: Problems) -> None:
-    """Note every threshold that flags everything, and letters and braces that only look like others."""
+    """Report thresholds that flag everything, and confusable letters and braces."""
     for name, label in as_mapping(as_mapping(document.data).get("labels")).items():
         for key in ("review", "block"):
             _check_above_zero(as_mapping(label).get(key), ("labels", name, key), document, problems)

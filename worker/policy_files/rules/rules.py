@@ -1,12 +1,12 @@
-"""What must hold between the keys of a policy, checked even where some of them are broken."""
+"""Rules between the keys of a policy, checked even if some of them are invalid."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from moderation_client.submission import POLICY_NAME_PATTERN
 from yaml import ScalarNode
 
-from worker.domain.submissions.submission import POLICY_NAME_PATTERN
 from worker.policy_files.rules.schema import MAX_PHRASES
 from worker.policy_files.text.phrase_text import Spelling
 from worker.policy_files.yaml_text.document import Document, Location, as_mapping
@@ -15,9 +15,9 @@ from worker.policy_files.yaml_text.problems import Problems, quote
 
 
 def check_rules(document: Document, file: PurePath, spelling: Spelling, problems: Problems) -> None:
-    """Note every rule that the policy breaks; what the schema refuses is left to the schema.
+    """Report every rule that the policy breaks; schema violations are left to the schema.
 
-    Phrases of one `spelling` are the same phrase.
+    Phrases with the same `spelling` count as the same phrase.
     """
     _check_name(document, file, problems)
     labels = as_mapping(as_mapping(document.data).get("labels"))
@@ -48,15 +48,15 @@ def _check_name(document: Document, file: PurePath, problems: Problems) -> None:
     problems.add(
         document.values["name",].start_mark,
         f"the policy {quote(name)} is in a file of another name",
-        _way_to_one_name(name, file),
+        _hint_at_one_name(name, file),
     )
 
 
-def _way_to_one_name(name: str, file: PurePath) -> str:
+def _hint_at_one_name(name: str, file: PurePath) -> str:
     target = name + (file.suffix if file.suffix in SUFFIXES else SUFFIXES[0])
     if Path(file).with_name(target).is_file():
         # "avatars (1).yaml" beside avatars.yaml.
-        return f"{target} is there already: remove the copy, or give it a name of its own in both places"
+        return f"{target} is there already: remove the copy, or give it another name in both places"
     if POLICY_NAME_PATTERN.fullmatch(file.stem):
         return f"write name: {file.stem}, or rename the file to {target}"
     return f"rename the file to {target}"
@@ -92,7 +92,7 @@ def _check_contradictions(
     document: Document,
     problems: Problems,
 ) -> None:
-    """Refuse a prompt that is background too: it can never beat itself, so it would never count."""
+    """Refuse a prompt that is also background: it can never beat itself, so it would never count."""
     places = {folded(phrase): place for place, phrase in reversed(list(others.items()))}
     for place, prompt in prompts.items():
         other = places.get(folded(prompt))
@@ -108,7 +108,7 @@ def _check_contradictions(
 
 
 def _check_one_line(place: Location, document: Document, problems: Problems) -> None:
-    """Refuse a phrase over two lines: YAML joins a line whose dash was forgotten to the one above."""
+    """Refuse a phrase over two lines: YAML joins a line without its dash to the one above."""
     node = document.values[place]
     if isinstance(node, ScalarNode) and node.style is None and node.end_mark.line > node.start_mark.line:
         problems.add(
@@ -119,7 +119,7 @@ def _check_one_line(place: Location, document: Document, problems: Problems) -> 
 
 
 def _phrases(data: Any, at: Location) -> Iterator[tuple[Location, str]]:
-    """Yield the texts of the list `at[-1]` of `data`, with their places."""
+    """Yield the texts of the list under the key `at[-1]` of `data`, with their locations."""
     items = as_mapping(data).get(str(at[-1]))
     for number, item in enumerate(items if isinstance(items, list) else []):
         if isinstance(item, str):

@@ -1,4 +1,4 @@
-"""What must hold for the tests of a policy: their pictures are there, and what they expect can come true."""
+"""Rules for the tests of a policy: their pictures exist, and their expectations can be met."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,13 +13,13 @@ from worker.policy_files.rules.value_errors import EXAMPLES, Explanation
 from worker.policy_files.yaml_text.document import Document, Location, as_mapping
 from worker.policy_files.yaml_text.problems import Problems, quote
 
-#: Of a folder's files, so many are looked through for the one that was meant.
+#: At most this number of a folder's files are searched for the one that was meant.
 _MAX_FILES: Final = 2_000
 _MAX_NAMED: Final = 12
 
 
 def check_tests(document: Document, folder: Path | None, problems: Problems) -> None:
-    """Note every rule that a test breaks; pictures are looked for in `folder`, or not where it is None."""
+    """Report every rule that a test breaks; pictures must be in `folder`, if it is given."""
     labels = as_mapping(as_mapping(document.data).get("labels"))
     check = _Check(document, folder, labels, problems)
     tests = as_mapping(document.data).get("tests")
@@ -30,24 +30,24 @@ def check_tests(document: Document, folder: Path | None, problems: Problems) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """Looks at test after test of one policy."""
+    """Checks the tests of one policy."""
 
     document: Document
     folder: Path | None
     labels: Mapping[str, Any]
     problems: Problems
-    #: The line of each picture that was met.
-    met: dict[PurePosixPath, int] = field(default_factory=dict)
+    #: The line of each picture seen so far.
+    seen: dict[PurePosixPath, int] = field(default_factory=dict)
 
     def picture(self, picture: Any, at: Location) -> None:
         if not isinstance(picture, str) or not picture.strip():
             return
         path = PurePosixPath(picture)
-        if path in self.met:
-            hint = f"the other test of it is on line {self.met[path]}: keep one of them"
+        if path in self.seen:
+            hint = f"the other test of it is on line {self.seen[path]}: keep one of them"
             self._add(at, f"the picture {quote(picture)} is tested twice", hint)
             return
-        self.met[path] = self.document.values[at].start_mark.line + 1
+        self.seen[path] = self.document.values[at].start_mark.line + 1
         if re.search(LEAVES_THE_FOLDER, picture):
             hint = "copy it there, and name it from there: picture: cases/pistol.png"
             self._add(at, f"the picture {quote(picture)} is not in the policy's folder", hint)
@@ -61,7 +61,7 @@ class _Check:
         names = labels if isinstance(labels, list) else []
         for number, name in enumerate(names):
             if isinstance(name, str) and self.labels and name not in self.labels:
-                hint = _way_to_label(name, self.labels)
+                hint = _hint_at_label(name, self.labels)
                 self._add((*at, "labels", number), f"the policy has no label {quote(name)}", hint)
         known = [name for name in names if isinstance(name, str) and name in self.labels]
         if known and (why := self._why_never(as_mapping(expect).get("action"), known)):
@@ -69,7 +69,7 @@ class _Check:
             self._add((*at, "action"), f"this test can never pass: {why}", hint)
 
     def _why_never(self, action: Any, names: list[str]) -> str:
-        """Return why no picture with these labels can meet with this action; empty where one can."""
+        """Return why no picture with these labels can get this action; empty if one can."""
         keys = {name: as_mapping(self.labels[name]) for name in names}
         if action == Action.ALLOW:
             return "a picture that shows a label is never allowed"
@@ -86,7 +86,7 @@ class _Check:
 
 
 def _why_missing(picture: str, folder: Path) -> Explanation | None:
-    """Explain why there is no such picture in the folder; None where there is."""
+    """Explain why a picture is missing in the folder; None if it exists."""
     file = folder / picture
     try:
         if not file.resolve().is_relative_to(folder.resolve()):
@@ -95,14 +95,17 @@ def _why_missing(picture: str, folder: Path) -> Explanation | None:
         if file.is_file():
             return None
         if file.is_dir():
-            return f"the picture {quote(picture)} is a folder", "name a picture in it, in a test of its own"
-        return f"the picture {quote(picture)} is not there", _way_to_picture(picture, folder)
+            return f"the picture {quote(picture)} is a folder", "name a picture in it, one test for each"
+        return f"the picture {quote(picture)} is not there", _hint_at_picture(picture, folder)
     except (OSError, RuntimeError):
-        # A name that is too long for any file, or a link to itself.
-        return f"the picture {quote(picture)} cannot be looked for", "give it a short name of its own"
+        # A name longer than a file name may be, or a symlink to itself.
+        return (
+            f"the picture {quote(picture)} cannot be read",
+            "give it a short name, and make it no link to itself",
+        )
 
 
-def _way_to_picture(picture: str, folder: Path) -> str:
+def _hint_at_picture(picture: str, folder: Path) -> str:
     if "\\" in picture:
         return f"write / between folder and file: {picture.replace(chr(92), '/')}"
     around = (folder / picture).parent
@@ -112,7 +115,7 @@ def _way_to_picture(picture: str, folder: Path) -> str:
     return "its path starts at the folder that this policy is in"
 
 
-def _way_to_label(name: str, labels: Iterable[str]) -> str:
+def _hint_at_label(name: str, labels: Iterable[str]) -> str:
     if close := get_close_matches(name.lower(), labels, n=1):
         return f"did you mean {quote(close[0])}?"
     names = list(labels)

@@ -4,52 +4,52 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
+from moderation_client.submission import POLICY_NAME_PATTERN
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from worker.domain.policies.policy import DEFAULT_QUEUE, DEFAULT_TEMPLATES, Action
-from worker.domain.submissions.submission import POLICY_NAME_PATTERN
 
 MAX_PHRASE_CHARACTERS: Final = 300
 MAX_DESCRIPTION_CHARACTERS: Final = 4000
-#: Over all labels and the background: more would make every picture slow, and nobody could oversee it.
+#: Over all labels and the background: more would slow down every picture, and be hard to maintain.
 MAX_PHRASES: Final = 10_000
 MAX_LABELS: Final = 1_000
-#: As many as CLIP's authors used for ImageNet.
+#: The number that CLIP's authors used for ImageNet.
 MAX_TEMPLATES: Final = 80
-#: Each of their pictures is judged whenever the file is saved.
+#: Each test's picture is judged whenever the file is saved.
 MAX_TESTS: Final = 500
-#: A year: who would wait longer wants no deadline.
+#: A year; a longer time is no deadline.
 MAX_REVIEW_MINUTES: Final = 365 * 24 * 60
-#: A path that begins at the root, or that climbs: a test's picture stays in the folder of its policy.
+#: An absolute path, or one with `..`: a test's picture must be in the folder of its policy.
 LEAVES_THE_FOLDER: Final = r"^/|(^|/)\.\.(/|$)"
-#: The two ways to write `on_undecodable`; they stand in the places of pydantic's errors.
+#: Tags of the two ways to write `on_undecodable`; they occur in the locations of pydantic's errors.
 BY_WORD: Final = "<by word>"
 BY_KIND: Final = "<by kind>"
 
 Name = Annotated[str, Field(pattern=f"^{POLICY_NAME_PATTERN.pattern}$")]
-#: Something is in it besides white space.
+#: Not only white space.
 Phrase = Annotated[str, Field(pattern=r"\S", max_length=MAX_PHRASE_CHARACTERS)]
 TEMPLATE_PATTERN: Final = re.compile(r"^[^{}]*\{\}[^{}]*$")
 Template = Annotated[str, Field(pattern=TEMPLATE_PATTERN.pattern, max_length=MAX_PHRASE_CHARACTERS)]
 Text = Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARACTERS)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-#: 0 is refused by `later_rules`, which policies that were in force before need not follow.
+#: 0 is refused by `later_rules`, which does not apply to policies that were in force before.
 Threshold = Annotated[
     float, Field(ge=0, le=1, allow_inf_nan=False, json_schema_extra={"exclusiveMinimum": 0})
 ]
 Minutes = Annotated[int, Field(ge=1, le=MAX_REVIEW_MINUTES)]
-#: Strictness would ask for the enumeration itself, and a file has only its word.
+#: Not strict: strict mode would require a member of the enumeration, and a file has only its value.
 ActionWord = Annotated[Action, Field(strict=False)]
 
 
 class _Entry(BaseModel):
-    """A mapping of the file: unknown keys are refused, and no value is bent to fit."""
+    """A mapping in the file: unknown keys are refused, and values are not coerced."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 def _never_both(schema: dict[str, Any]) -> None:
-    """Say what `rules` checks too: a label cannot block at once and keep pictures from being blocked."""
+    """Add what `rules` also checks: a label has a block threshold or excludes blocks, not both."""
     schema["not"] = {
         "required": ["block", "exclude_from_automatic_block"],
         "properties": {"exclude_from_automatic_block": {"const": True}},
@@ -86,8 +86,8 @@ class LabelEntry(_Entry):
     )
     queue: Name | None = Field(
         None,
-        description="The queue in which its reviews wait. Leave it out for the one under `reviews`. Of "
-        "several flagged labels the gravest that names one decides.",
+        description="The queue in which its reviews wait. Leave it out for the one under `reviews`. If "
+        "several labels are flagged, the gravest that names a queue decides.",
     )
     review_within_minutes: Minutes | None = Field(
         None,
@@ -116,17 +116,17 @@ class LimitsEntry(_Entry):
 
 
 class AuditEntry(_Entry):
-    """Harmless-looking pictures that people see all the same."""
+    """Which allowed pictures people review anyway."""
 
     share_of_allowed: Score = Field(
         0.0,
-        description="This share of the allowed pictures, 0 to 1, is shown to reviewers: it tells what is "
+        description="This share of the allowed pictures, 0 to 1, goes to reviewers, to show what is "
         "missed. 0.01 is one in a hundred.",
     )
 
 
 class ReviewsEntry(_Entry):
-    """How people review, where a label says nothing of its own."""
+    """How people review labels that do not say otherwise."""
 
     queue: Name = Field(DEFAULT_QUEUE, description="The queue in which reviews wait.")
     review_within_minutes: Minutes | None = Field(
@@ -180,12 +180,12 @@ class ExpectationEntry(_Entry):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     action: ActionWord | None = Field(
-        None, description="allow, review or block. Leave it out where any will do."
+        None, description="allow, review or block. Leave it out if any will do."
     )
     labels: list[str] | None = Field(
         None,
         max_length=MAX_LABELS,
-        description="Exactly the labels that are flagged, in any order; [] for none. Leave it out where any "
+        description="Exactly the labels that are flagged, in any order; [] for none. Leave it out if any "
         "will do.",
     )
 
@@ -215,7 +215,7 @@ class PolicyEntry(_Entry):
         list(DEFAULT_TEMPLATES),
         min_length=1,
         max_length=MAX_TEMPLATES,
-        description="Sentences that each phrase stands in, at {}; they say what kind of pictures these are.",
+        description="Sentences that each phrase is put into, at {}; they name the kind of picture.",
     )
     background: list[Phrase] = Field(
         min_length=1,
@@ -238,15 +238,15 @@ class PolicyEntry(_Entry):
     )
     on_partly_seen: ActionWord = Field(
         Action.REVIEW,
-        description="What happens at least to a picture of which less than half was looked at, as of a long "
-        "slide show: allow, review or block.",
+        description="What happens at least to a picture of which less than half was looked at, such as a "
+        "long slide show: allow, review or block.",
     )
     limits: LimitsEntry = Field(
         default_factory=LimitsEntry, description="How much may happen without a person."
     )
     audit: AuditEntry = Field(
         default_factory=AuditEntry,
-        description="Which allowed pictures people see all the same, to learn what is missed.",
+        description="Which allowed pictures people review anyway, to learn what is missed.",
     )
     reviews: ReviewsEntry = Field(
         default_factory=ReviewsEntry,

@@ -1,4 +1,4 @@
-"""What pydantic says about a policy that does not fit its schema, in the words of a policy editor."""
+"""Translates pydantic's errors into messages for the people who write policies."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -26,10 +26,10 @@ from worker.policy_files.text.characters import first_invisible, name_of
 from worker.policy_files.yaml_text.document import Document, Location
 from worker.policy_files.yaml_text.problems import Problems, quote
 
-#: Explains an error about what is at a location; the mapping holds the limits that it names.
+#: Explains an error about the value at a location; the mapping holds the limits that it names.
 Explainer = Callable[[Location, Node, Mapping[str, Any]], Explanation]
 
-#: The kinds of mapping in a policy, and the keys that each may have.
+#: The kinds of mapping in a policy, and the keys of each.
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "policy": tuple(PolicyEntry.model_fields),
     "label": tuple(LabelEntry.model_fields),
@@ -40,7 +40,7 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "test": tuple(PolicyTestEntry.model_fields),
     "expect": tuple(ExpectationEntry.model_fields),
 }
-#: Where else a key may be meant to stand, likeliest first.
+#: Where else a misplaced key may belong, likeliest first.
 _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = {
     "policy": ("reviews", "label", "limits", "audit", "test", "expect"),
     "label": ("policy", "limits", "audit"),
@@ -61,7 +61,7 @@ _BELONGS: Final[Mapping[str, str]] = {
     "test": "to a test",
     "expect": 'under "expect"',
 }
-#: What people write when they mean a key of ours.
+#: Words that people write for a key.
 _SYNONYMS: Final = {
     "categories": "labels",
     "category": "labels",
@@ -100,8 +100,8 @@ _SYNONYMS: Final = {
 
 
 def explain_schema_errors(errors: Iterable[ErrorDetails], document: Document, problems: Problems) -> None:
-    """Note each error at the place of the value, or of the key, that it is about."""
-    # What is no proper YAML value has been explained; a second opinion about it would only confuse.
+    """Report each error at the place of the value or key that it is about."""
+    # Problems with the YAML value were explained already; a second message would only confuse.
     explained = problems.places()
     for error in errors:
         at, node = _subject(error, document)
@@ -115,7 +115,7 @@ def explain_schema_errors(errors: Iterable[ErrorDetails], document: Document, pr
 
 
 def _subject(error: ErrorDetails, document: Document) -> tuple[Location, Node]:
-    """Return what the error is about: a key, a value, or, for what is missing, its owner."""
+    """Return what the error is about: a key, a value, or the owner of a missing key."""
     at = tuple(part for part in error["loc"] if part not in {BY_WORD, BY_KIND})
     match error["type"]:
         case "extra_forbidden":
@@ -128,7 +128,7 @@ def _subject(error: ErrorDetails, document: Document) -> tuple[Location, Node]:
 
 
 def _kind(at: Location) -> str:
-    """Return which kind of mapping stands at a location."""
+    """Return which kind of mapping is at a location."""
     match at:
         case ():
             return "policy"
@@ -173,15 +173,15 @@ def _meant(word: str, known: tuple[str, ...]) -> str | None:
 
 
 def _ill_formed(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
-    """Explain text of the wrong form: a name, a template, or a phrase that is all white space."""
+    """Explain text that does not match its pattern: a name, a template, or a blank phrase."""
     written = str(node.value)
     if at == ("name",) or at[-1] == "queue" or (at[0] == "labels" and len(at) == 2):
         slug = re.sub(r"[^a-z0-9]+", "_", written.lower()).strip("_")[:63]
         example = f"; for example {slug}" if re.match("[a-z]", slug) else ""
         rule = "lower-case letters, digits, - and _, starting with a letter"
-        strange = next((c for c in written if c.isalnum() and not c.isascii()), "")
-        because = f": {name_of(strange)} is in it" if strange else ""
-        return f"{quote(written)} is not a name{because}", rule + ("" if strange else example)
+        foreign = next((c for c in written if c.isalnum() and not c.isascii()), "")
+        because = f": {name_of(foreign)} is in it" if foreign else ""
+        return f"{quote(written)} is not a name{because}", rule + ("" if foreign else example)
     if at[0] == "templates":
         hint = 'a phrase takes the place of {}: "a photo of {}"'
         return f"the template {quote(written)} needs {{}} once", hint

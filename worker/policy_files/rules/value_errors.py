@@ -1,4 +1,4 @@
-"""Explanations of values that do not fit their key: what was found there, and how to write what was meant."""
+"""Explains values that do not fit their key: what was found, and how to write what was meant."""
 
 import re
 from collections.abc import Mapping
@@ -28,16 +28,16 @@ EXAMPLES: Final = {
     "reviews": "write its keys below it, indented: queue: general",
     "templates": 'leave the key out, or write some: templates: ["a photo of {}"]',
 }
-#: Keys of whole numbers, and which are allowed.
+#: Keys with whole numbers, and their range.
 _WHOLE_NUMBERS: Final = {
     "severity": "a whole number from 1 to 5",
     "automatic_blocks_per_hour": "a whole number, 0 or more",
     "review_within_minutes": "a whole number of minutes, 1 to 525600",
 }
-#: Thresholds: every score is at or above 0.
+#: Thresholds must be above 0, since every score is at or above 0.
 _ABOVE_ZERO: Final = ("review", "block")
 _MINUTES: Final = {"m": 1, "min": 1, "h": 60, "d": 24 * 60}
-#: Keys that set a limit by being there.
+#: Keys that set a limit, and what their absence means.
 _LEFT_OUT: Final = {
     "block": "never",
     "automatic_blocks_per_hour": "no limit",
@@ -47,7 +47,7 @@ _NEVER: Final = ("never", "no", "none", "off", "null", "~", "false", "unlimited"
 
 
 def not_text(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
-    """Explain a value that should be text: often a phrase that YAML reads as something else."""
+    """Explain a value that should be text: often a phrase that YAML reads as another type."""
     if is_blank(node) and isinstance(at[-1], int):
         return "an empty list item", "write a phrase after the dash, or remove the line"
     if is_blank(node):
@@ -83,12 +83,12 @@ def not_a_list(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
 
 
 def not_a_policy(node: Node, keys: tuple[str, ...]) -> Explanation:
-    """Explain a file that holds something else than keys."""
+    """Explain a file that is not a mapping of keys."""
     return f"a policy is not {describe(node)}", f"it has the keys {', '.join(keys)}"
 
 
 def not_labels(node: Node) -> Explanation:
-    """Explain what is under `labels` and has no names."""
+    """Explain a value under `labels` that is not a mapping of names."""
     if is_blank(node):
         return '"labels" is empty', EXAMPLES["labels"]
     with_dashes = isinstance(node, SequenceNode)
@@ -99,7 +99,7 @@ def not_labels(node: Node) -> Explanation:
 
 
 def not_a_label(name: str, node: Node, keys: tuple[str, ...]) -> Explanation:
-    """Explain a label that has no keys, or one of its keys in its place."""
+    """Explain a label without keys, or a label's key at the place of its name."""
     if name in keys:
         return (
             f"{quote(name)} stands where a label's name is expected",
@@ -113,7 +113,7 @@ def not_a_label(name: str, node: Node, keys: tuple[str, ...]) -> Explanation:
 
 
 def not_keys(what: str, node: Node) -> Explanation:
-    """Explain a value where keys belong: after `limits`, `reviews` and the like, or a test that is none."""
+    """Explain a value that should be a mapping: of `limits`, `reviews` and the like, or of a test."""
     if what == "test":
         found = "an empty test" if is_blank(node) else f"a test has keys, and is not {describe(node)}"
         return found, "write - picture: and below it expect:"
@@ -133,7 +133,7 @@ def not_true_or_false(at: Location, node: Node, _: Mapping[str, Any]) -> Explana
 
 
 def not_a_number(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
-    """Explain a threshold, a share, a severity, a time or a limit that is no number or out of range."""
+    """Explain a threshold, share, severity, time or limit that is not a number or is out of range."""
     key = str(at[-1])
     fraction = "a number above 0, up to 1" if key in _ABOVE_ZERO else "a number from 0 to 1"
     expected = _WHOLE_NUMBERS.get(key, fraction)

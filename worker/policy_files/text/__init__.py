@@ -1,1 +1,1 @@
-"""Characters and words that people write in phrases."""
+"""Checks and normalisation of the text in phrases."""

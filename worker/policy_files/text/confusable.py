@@ -1,16 +1,16 @@
-"""Finds letters of another alphabet among those that they look like: a Cyrillic one in "weapons"."""
+"""Finds letters of another alphabet that look like their neighbours': a Cyrillic one in "weapons"."""
 
 import re
 import unicodedata
 from collections import Counter
 from typing import Final
 
-#: Alphabets that share the looks of many letters. A word of one of them has letters of no other.
+#: Alphabets with many letters that look alike. A word may use only one of them.
 _ALPHABETS: Final = frozenset({"LATIN", "CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE"})
 _WORD: Final = re.compile(r"[^\W\d_]+")
-#: Greek letters that look like no Latin one, and stand beside those as signs: kΩ, Δt.
+#: Greek letters that look like no Latin one and are used beside Latin ones as symbols: kΩ, Δt.
 _SIGNS: Final = frozenset("ΓΔΘΛΞΠΣΦΨΩδθλξπφψ")
-#: Before a unit, or a word: µm, µTorrent. Unicode has two of them, and NFKC makes the second of the first.
+#: Before a unit or a word: µm, µTorrent. Unicode has two, and NFKC turns the first into the second.
 _MICRO: Final = frozenset("\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}")
 
 
@@ -27,7 +27,7 @@ def foreign_letter(text: str) -> str:
 
 
 def _alphabets(word: str) -> list[str]:
-    """Return the alphabet of each letter; empty for other scripts, and for signs of science in Latin."""
+    """Return the alphabet of each letter; empty for other scripts, and for Greek symbols in Latin words."""
     alphabets = [_alphabet(letter) for letter in word]
     if set(alphabets) <= {"", "LATIN", "GREEK"}:
         return ["" if _is_sign(word, n) else alphabet for n, alphabet in enumerate(alphabets)]

@@ -1,1 +1,1 @@
-"""Reads YAML, and says where a problem stands."""
+"""Reads YAML, and reports problems with their places."""

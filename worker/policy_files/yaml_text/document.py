@@ -1,4 +1,4 @@
-"""YAML text as plain data that knows its places, without the parts of YAML that surprise or explode."""
+"""Reads YAML as plain data with its places, without anchors, aliases, tags and deep nesting."""
 
 import re
 import unicodedata
@@ -34,10 +34,10 @@ _WHAT_YAML_READS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file says, and where.
+    """The data of a file, and the node of each value and key.
 
-    `data` is made of mappings, lists, text, decimal numbers and truth values. Whatever else YAML can
-    say (nothing, dates, hexadecimal numbers) stays the node it was, which fits no key of the format.
+    `data` consists of mappings, lists, text, decimal numbers and booleans. Other YAML values (null, dates,
+    hexadecimal numbers) stay nodes, which no key of the format accepts.
     """
 
     data: Any
@@ -46,7 +46,7 @@ class Document:
 
 
 def read_document(text: str, problems: Problems) -> Document | None:
-    """Read `text`, noting what is wrong with it as YAML; None where nothing can be made of it."""
+    """Parse `text`, and report its YAML problems; None if it cannot be parsed."""
     try:
         root = _Composer(text, problems).get_single_node()
     except _TooDeepError:
@@ -61,26 +61,26 @@ def read_document(text: str, problems: Problems) -> Document | None:
 
 
 def describe(node: Node) -> str:
-    """Return what YAML takes `node` for, in words."""
+    """Return the YAML type of `node`, in words."""
     return _WHAT_YAML_READS.get(str(node.tag).removeprefix(_TAG), "something else")
 
 
 def as_mapping(data: Any) -> Mapping[str, Any]:
-    """Return `data` where it is a mapping, and an empty one where something else was written."""
+    """Return `data` if it is a mapping, or else an empty one."""
     return data if isinstance(data, dict) else {}
 
 
 def is_blank(node: Node) -> bool:
-    """Whether nothing was written where a value should be."""
+    """Whether a value is left blank."""
     return isinstance(node, ScalarNode) and not node.value and node.style is None
 
 
 class _TooDeepError(Exception):
-    """The document is nested deeper than any policy; the problem is noted."""
+    """The document is nested too deeply; the problem was reported."""
 
 
 class _Composer(yaml.SafeLoader):
-    """PyYAML's reader of nodes, which notes anchors, aliases and tags instead of obeying them."""
+    """PyYAML's composer, which reports anchors, aliases and tags instead of applying them."""
 
     def __init__(self, text: str, problems: Problems) -> None:
         super().__init__(text)
@@ -121,7 +121,7 @@ class _Composer(yaml.SafeLoader):
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """Turns nodes into data, and remembers the node of every place."""
+    """Turns nodes into data, and records the node of every location."""
 
     problems: Problems
     values: dict[Location, Node] = field(default_factory=dict)
@@ -154,7 +154,7 @@ class _Reading:
         return data
 
     def _key(self, node: Node) -> str | None:
-        """Return the key that a node is, or None where it is none; what is wrong with it is noted."""
+        """Return a node's text as a key, or report why it is invalid; None if it cannot be used."""
         what, mark = describe(node), node.start_mark
         if not isinstance(node, ScalarNode):
             self.problems.add(mark, f"a key must be a word, not {what}")
@@ -180,7 +180,7 @@ class _Reading:
                 return node
 
     def _is_printable(self, node: Node) -> bool:
-        """Refuse what an escape can smuggle in and no database or tokenizer wants."""
+        """Report characters that only an escape can write and no database or tokenizer accepts."""
         odd = next(
             (c for c in node.value if unicodedata.category(c) in ("Cc", "Cs") and c not in "\t\n\r"), None
         )

@@ -1,4 +1,4 @@
-"""Which files of a folder are policies, and which only look so."""
+"""Finds the policy files of a folder, and files that only look like policies."""
 
 import re
 from difflib import get_close_matches
@@ -22,9 +22,9 @@ def policy_files(folder: Path) -> list[Path]:
 
 
 def strays(folder: Path) -> dict[Path, str]:
-    """Return what in `folder` is meant to be a policy and is not read, with the reason and the way out.
+    """Return the paths in `folder` that look like policies but are not read, with the reason and a hint.
 
-    A suffix in capitals, a second one, a slip of the pen in it; a folder, a link that leads nowhere, a pipe.
+    A suffix in capitals, a second or a misspelt suffix; a folder, a broken symlink, a pipe.
     """
     read = set(policy_files(folder))
     found = (path for path in sorted(folder.glob("*")) if path not in read and not path.name.startswith("."))
@@ -46,14 +46,14 @@ def _why_stray(path: Path) -> str:
 
 
 def _what_else(path: Path) -> str:
-    """Return what something is that is no file."""
+    """Name the kind of a path that is not a file."""
     if path.is_dir():
         return "a folder"
     return "neither a file nor a folder" if path.exists() else "a link that leads nowhere"
 
 
 def file_of(folder: Path, name: str) -> Path:
-    """Return the file of the policy called `name`; UsageError where there is none."""
+    """Return the file of the policy called `name`; UsageError if it does not exist."""
     files = {file.stem: file for file in policy_files(folder)}
     if name not in files:
         close = get_close_matches(name, files, n=1)
@@ -66,7 +66,7 @@ def file_of(folder: Path, name: str) -> Path:
 
 
 def twin_problem(file: Path) -> str:
-    """Return what is wrong with x.yml beside x.yaml: one name, one policy. Empty if there is no twin."""
+    """Return the problem of x.yml beside x.yaml, which name one policy; empty if there is no twin."""
     twin = file.with_suffix(SUFFIXES[0])
     if file == twin or file.suffix not in SUFFIXES or not twin.is_file():
         return ""

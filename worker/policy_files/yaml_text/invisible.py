@@ -1,4 +1,4 @@
-"""Finds characters that show nothing, and spaces that YAML does not take for one, with their places."""
+"""Finds invisible characters, and spaces that YAML does not accept, with their places."""
 
 import re
 from typing import Final
@@ -12,8 +12,8 @@ from worker.policy_files.yaml_text.syntax_errors import explain_odd_space
 
 #: Texts for people, and names of files, may hold any character.
 _FREE_TEXTS: Final = frozenset({"description", "picture"})
-#: One of them in the place of a space: before what a line says, directly after its dash, around its colon.
-#: Nothing is tried twice, so that a long line takes no longer than its length.
+#: An odd space in the layout of a line: before its content, directly after its dash, around its colon.
+#: Possessive: without backtracking, the time is linear in the line's length.
 _IN_LAYOUT: Final = re.compile(
     rf"[ \t]*+(?:(?:-[ \t]++)*+(?:-|[\w-]++(?::|[ \t]*+(?=[{ODD_SPACES}][{ODD_SPACES} \t]*+:))))?"
     rf"(?P<odd>[{ODD_SPACES}])"
@@ -21,7 +21,7 @@ _IN_LAYOUT: Final = re.compile(
 
 
 def refuse_odd_spaces(text: str, problems: Problems) -> bool:
-    """Note every odd space that takes part in the layout of the file, and return whether there are any."""
+    """Report every odd space in the layout of the file, and return whether there are any."""
     # A byte order mark at the very beginning belongs to the encoding.
     begins_at = int(text.startswith("\ufeff"))
     lines = split_lines(text[begins_at:])
@@ -38,7 +38,7 @@ def refuse_odd_spaces(text: str, problems: Problems) -> bool:
 
 
 def check_invisible(document: Document, text: str, problems: Problems) -> None:
-    """Note the first invisible character of every key and value, at its place in `text`."""
+    """Report the first invisible character of every key and value, at its place in `text`."""
     places = Places(text)
     for at, node in [*document.keys.items(), *document.values.items()]:
         if not isinstance(node, ScalarNode) or (_is_free_text(at) and node is document.values.get(at)):
@@ -55,7 +55,7 @@ def check_invisible(document: Document, text: str, problems: Problems) -> None:
 
 
 def place_in(node: Node, position: int, text: str, places: Places) -> Position:
-    """Return where a character of a node's value stands in the file; the node's start if it is escaped."""
+    """Return the place in the file of a character of a node's value; the node's start if it is escaped."""
     start, end = node.start_mark.index, node.end_mark.index
     character = node.value[position]
     found = start - 1
@@ -71,7 +71,7 @@ def _is_free_text(at: Location) -> bool:
 
 
 def _lines_inside_texts(text: str) -> frozenset[int]:
-    """Return the lines that belong to a text in quotes or after | and >, which may have any character."""
+    """Return the lines inside quoted text, or text after | and >, which may have any character."""
     document = read_document(text, Problems(""))
     nodes = document.values.values() if document else ()
     styled = [node for node in nodes if isinstance(node, ScalarNode) and node.style]

@@ -1,4 +1,4 @@
-"""Problems of a policy file as a person reads them: what is wrong, at which place, and the way out."""
+"""Problems of a policy file, rendered for people: what is wrong, where, and how to fix it."""
 
 import re
 import unicodedata
@@ -12,33 +12,33 @@ from worker.printable import one_line
 
 #: Source lines are shown in a window this wide.
 MAX_SHOWN_CHARACTERS: Final = 100
-#: One broken habit can make thousands of problems; nobody reads more than these at once.
+#: One repeated mistake can make thousands of problems; only these are shown.
 MAX_SHOWN_PROBLEMS: Final = 50
-#: What YAML counts as the end of a line.
+#: The line breaks of YAML.
 _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 class Mark(Protocol):
-    """A place in a text; both count from 0, as PyYAML's marks do."""
+    """A place in a text; line and column count from 0, as in PyYAML's marks."""
 
     @property
     def line(self) -> int:
-        """How many lines stand before it."""
+        """The number of lines before it."""
 
     @property
     def column(self) -> int:
-        """How many characters of its line stand before it."""
+        """The number of characters before it in its line."""
 
 
 class Position(NamedTuple):
-    """A mark of our own."""
+    """A mark as a plain tuple."""
 
     line: int
     column: int
 
 
 class Places:
-    """The places of a text's characters; its lines are counted once, however many are asked for."""
+    """Converts positions in a text to lines and columns; indexes its lines once."""
 
     def __init__(self, text: str) -> None:
         self._starts = [0, *(found.end() for found in _LINE_BREAK.finditer(text))]
@@ -51,7 +51,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True, order=True)
 class PolicyProblem:
-    """One thing that is wrong with a file."""
+    """One problem of a file."""
 
     file: str
     #: Both count from 1; a line of 0 means the file as a whole.
@@ -70,19 +70,19 @@ class Problems:
         self._found: list[PolicyProblem] = []
 
     def add(self, mark: Mark, message: str, hint: str = "") -> None:
-        """Note a problem at a place of the text."""
-        self._note(mark.line + 1, mark.column + 1, message, hint)
+        """Add a problem at a place of the text."""
+        self._add(mark.line + 1, mark.column + 1, message, hint)
 
     def add_for_file(self, message: str, hint: str = "") -> None:
-        """Note a problem of the file as a whole."""
-        self._note(0, 0, message, hint)
+        """Add a problem of the file as a whole."""
+        self._add(0, 0, message, hint)
 
     def places(self) -> set[Position]:
-        """Return where something is wrong already."""
+        """Return the places of the problems so far."""
         return {Position(problem.line - 1, problem.column - 1) for problem in self._found}
 
     def raise_if_any(self) -> None:
-        """Raise InvalidPolicyError with all that was noted, in the order of the text."""
+        """Raise InvalidPolicyError with all problems, in the order of the text, if there are any."""
         if not self._found:
             return
         found = sorted(self._found)
@@ -91,7 +91,7 @@ class Problems:
             shown.append(f"{self._file}: and {len(found) - MAX_SHOWN_PROBLEMS:,} more problems")
         raise InvalidPolicyError("\n".join(shown), problems=found)
 
-    def _note(self, line: int, column: int, message: str, hint: str) -> None:
+    def _add(self, line: int, column: int, message: str, hint: str) -> None:
         self._found.append(PolicyProblem(self._file, line, column, message, hint))
 
 
@@ -109,18 +109,18 @@ def render(problem: PolicyProblem, source: Sequence[str] = ()) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    """Return the lines of `text` as YAML counts them, so that every place lies on the line it names."""
+    """Return the lines of `text` as YAML counts them, so that line numbers match PyYAML's marks."""
     return _LINE_BREAK.split(text)
 
 
 def quote(text: object, limit: int = 60) -> str:
-    """Return `text` in quotes for a message: on one line, cut, and with nothing a terminal would obey."""
+    """Quote `text` for a message: on one line, truncated, without terminal control characters."""
     flat = " ".join(str(text).split())
     return f'"{_printable(flat if len(flat) <= limit else flat[: limit - 1] + "…")}"'
 
 
 def _excerpt(line: str, column: int) -> tuple[str, int]:
-    """Return the part of `line` around `column`, and the width of what stands before it there."""
+    """Return the part of `line` around `column`, and the width of the part before it."""
     start = max(0, column - MAX_SHOWN_CHARACTERS * 2 // 3) if len(line) > MAX_SHOWN_CHARACTERS else 0
     end = start + MAX_SHOWN_CHARACTERS
     before, after = _printable(line[start:column]), _printable(line[column:end])
@@ -133,7 +133,7 @@ def _printable(text: str) -> str:
 
 
 def _width(character: str) -> int:
-    """Return how many columns of a terminal a character takes."""
+    """Return the number of terminal columns that a character takes."""
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

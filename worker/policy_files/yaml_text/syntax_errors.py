@@ -1,4 +1,4 @@
-"""What PyYAML says about text that is not YAML, in the words of somebody who does not write programs."""
+"""Translates PyYAML's syntax errors into messages for people who do not program."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _EXPLAINED_BULLET: Final = (
     "this line begins with another bullet than YAML's",
     'an item begins with a plain "-" and a space',
 )
-#: A part of PyYAML's own words -> message and hint. The first that matches counts.
+#: A part of PyYAML's message -> message and hint. The first match counts.
 _EXPLANATIONS: Final = {
     "expected a single document": ("a second document starts here", "one policy a file: remove the line ---"),
     "could not find expected ':'": (
@@ -47,7 +47,7 @@ _EXPLANATIONS: Final = {
 
 
 def explain_syntax_error(error: Exception, text: str, problems: Problems) -> None:
-    """Note the one place where reading had to stop."""
+    """Report the place where parsing stopped."""
     match error:
         case MarkedYAMLError():
             _explain_marked(error, text, problems)
@@ -57,14 +57,14 @@ def explain_syntax_error(error: Exception, text: str, problems: Problems) -> Non
                 Places(text).of(error.position), character, "remove it, and write a space if one is missing"
             )
         case _:
-            # PyYAML lets Python's own error through for an escape such as "\UFFFFFFFF".
+            # PyYAML raises Python's error for an escape such as "\UFFFFFFFF".
             problems.add_for_file(
                 "an escape after \\ names no character", "in double quotes a \\ is written twice"
             )
 
 
 def explain_odd_space(character: str) -> tuple[str, str]:
-    """Explain a character that stands in the place of a space, and is another one to YAML."""
+    """Explain a character that is mistaken for a space."""
     if character == "\t":
         return "a tab stands where YAML expects a space", "replace the tab with a space"
     return (
@@ -74,12 +74,12 @@ def explain_odd_space(character: str) -> tuple[str, str]:
 
 
 def _explain_marked(error: MarkedYAMLError, text: str, problems: Problems) -> None:
-    said = f"{error.problem or ''} {error.context or ''}"
-    # Of what is never closed, the beginning is the place to look at.
-    unclosed = "unexpected end of stream" in said
+    reason = f"{error.problem or ''} {error.context or ''}"
+    # If something is never closed, point at its beginning.
+    unclosed = "unexpected end of stream" in reason
     mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
     if mark is None:
-        problems.add_for_file(f"this is not YAML: {said.strip()}", _QUOTES)
+        problems.add_for_file(f"this is not YAML: {reason.strip()}", _QUOTES)
     elif tab := _leading_tab(text, mark):
         problems.add(
             tab, "a tab at the start of the line", "YAML is indented with spaces: replace the tab with spaces"
@@ -88,11 +88,13 @@ def _explain_marked(error: MarkedYAMLError, text: str, problems: Problems) -> No
         problems.add(mark, *explain_odd_space(character))
     elif bullet := _bullet(split_lines(text), error):
         problems.add(bullet, *_EXPLAINED_BULLET)
-    elif "mapping values are not allowed" in said:
+    elif "mapping values are not allowed" in reason:
         problems.add(mark, *_explain_colon(split_lines(text)[mark.line][: mark.column]))
     else:
-        unknown = (f"this is not YAML: {said.strip()}", _QUOTES)
-        problems.add(mark, *next((known for words, known in _EXPLANATIONS.items() if words in said), unknown))
+        unknown = (f"this is not YAML: {reason.strip()}", _QUOTES)
+        problems.add(
+            mark, *next((known for words, known in _EXPLANATIONS.items() if words in reason), unknown)
+        )
 
 
 def _character_at(text: str, mark: Mark) -> str:
@@ -101,7 +103,7 @@ def _character_at(text: str, mark: Mark) -> str:
 
 
 def _bullet(lines: Sequence[str], error: MarkedYAMLError) -> Position | None:
-    """Return the place of a bullet at the start of a line that YAML stumbles over, if there is one."""
+    """Return the place of a bullet at the start of the failing line, or None."""
     for mark in (error.context_mark, error.problem_mark):
         line = lines[mark.line] if mark and mark.line < len(lines) else ""
         if mark and not line.lstrip().startswith("- ") and bullet_of(line):
@@ -110,14 +112,14 @@ def _bullet(lines: Sequence[str], error: MarkedYAMLError) -> Position | None:
 
 
 def _explain_colon(before: str) -> tuple[str, str]:
-    """Explain a colon where no key can be; `before` is what stands before it in its line."""
+    """Explain a colon at a place where no key can be; `before` is the line before it."""
     if ": " in before:
         return "a second colon in this line", _QUOTES
     return "this line does not fit what stands above it", f"is a colon missing there? If not, {_INDENTATION}"
 
 
 def _leading_tab(text: str, mark: Mark) -> Position | None:
-    """Return the place of a tab in the indentation of the line of `mark`."""
+    """Return the place of a tab in the indentation of the line of `mark`, or None."""
     lines = split_lines(text)
     indentation = re.match(r" *\t", lines[mark.line]) if mark.line < len(lines) else None
     return Position(mark.line, indentation.end() - 1) if indentation else None

@@ -1,4 +1,4 @@
-"""Finds what wraps a phrase that was copied from elsewhere: HTML, Markdown, bullets, separators of lists."""
+"""Finds markup around phrases that were copied from elsewhere: HTML, Markdown, bullets, separators."""
 
 import html
 import html.entities
@@ -13,7 +13,7 @@ Hint = tuple[str, str]
 _PLAIN: Final = "write the words alone"
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>|<!--")
 _ENTITY: Final = re.compile(r"&(?:#\d+|#[xX][\da-fA-F]+|[A-Za-z]\w*);")
-#: Stars, underscores, tildes or backticks about words; a heading; a link.
+#: Stars, underscores, tildes or backticks around words; a heading; a link.
 _MARKDOWN: Final = re.compile(
     r"(?P<mark>\*{1,3}|(?<!\w)_{1,3}|~~|`{1,3})(?=[^\s*_~`])[^*_~`]+(?<=\S)(?P=mark)(?!\w)"
     r"|^#{1,6} |\]\([^)]*\)"
@@ -27,7 +27,7 @@ _SEPARATORS: Final = re.compile("[;|\uff1b\uff0c\u3001\u060c\u061b]")
 
 
 def wrapper_of(written: str) -> Hint | None:
-    """Return what is to be said about a phrase as it stands in the file, if there is anything."""
+    """Return a message and a hint about the markup in a phrase as it is written, or None."""
     if entity := _entity(written):
         return entity
     if tag := _TAG.search(written):
@@ -45,7 +45,7 @@ def wrapper_of(written: str) -> Hint | None:
 
 
 def bullet_of(text: str) -> str:
-    """Return the bullet that a text begins with, and that is not the one of YAML; empty if there is none."""
+    """Return the bullet that a text begins with, other than YAML's, or ""."""
     found = _BULLET.match(text)
     return found[0].strip() if found else ""
 

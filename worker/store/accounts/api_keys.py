@@ -1,4 +1,4 @@
-"""API keys: who may use the HTTP API, found by the part of the key that may be shown."""
+"""API keys of the HTTP API, found by their public part."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,34 +11,34 @@ from worker.domain.accounts.api_key import ApiKey, NewApiKey, Scope
 from worker.store.engine.clock import database_now
 from worker.store.engine.tables import ApiKeyRow
 
-#: How stale `last_used_at` may be: a write for every request would cost more than it tells.
+#: How stale `last_used_at` may be: one write for every request would cost too much.
 USE_INTERVAL: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedKey:
-    """A key and what became of it."""
+    """A key as the database holds it: its use and its revocation."""
 
     key: ApiKey
     created_at: datetime
-    #: To the minute; None where it never was used.
+    #: To the minute; None if it was never used.
     last_used_at: datetime | None
     revoked_at: datetime | None
 
     def use_is_stale(self, now: datetime) -> bool:
-        """Whether it is time to note its use again."""
+        """Whether `last_used_at` needs an update."""
         return self.last_used_at is None or now - self.last_used_at >= USE_INTERVAL
 
 
 def add(session: Session, new: NewApiKey) -> None:
-    """Keep a new key."""
+    """Store a new key."""
     key = new.key
     scopes = sorted(scope.value for scope in key.scopes)
     session.add(ApiKeyRow(id=key.id, name=key.name, scopes=scopes, secret_sha256=key.secret_sha256))
 
 
 def find(session: Session, key_id: str) -> RecordedKey | None:
-    """Return the key with this id, revoked or not."""
+    """Return the key with this id, revoked or not, if it exists."""
     row = session.get(ApiKeyRow, key_id)
     return _recorded(row) if row else None
 
@@ -49,14 +49,14 @@ def everyone(session: Session) -> list[RecordedKey]:
 
 
 def note_use(session: Session, key_id: str) -> None:
-    """Note that a key is used now, unless that was noted within the last minute."""
+    """Record that a key is used now, unless that was recorded within the last minute."""
     now = database_now(session)
     stale = or_(ApiKeyRow.last_used_at.is_(None), ApiKeyRow.last_used_at <= now - USE_INTERVAL)
     session.execute(update(ApiKeyRow).where(ApiKeyRow.id == key_id, stale).values(last_used_at=now))
 
 
 def revoke(session: Session, key_id: str) -> bool:
-    """Let a key open nothing from now on; return whether there is such a key."""
+    """Revoke a key; return False if there is no such key."""
     row = session.get(ApiKeyRow, key_id)
     if row is None:
         return False

@@ -1,4 +1,4 @@
-"""The keys of a deployment: random, made at first use, and the same for all its processes."""
+"""Secret keys of a deployment: random, created at first use, and shared by all its processes."""
 
 import secrets
 from typing import Final
@@ -13,12 +13,12 @@ _FRAMES: Final = "frames"
 
 
 def picture_key(session: Session) -> bytes:
-    """Return the key that signs the desk's picture addresses."""
+    """Return the key that signs the desk's picture URLs."""
     return _key(session, _PICTURES)
 
 
 def frame_key(session: Session) -> bytes:
-    """Return the key by which frames of long animations are drawn."""
+    """Return the key that seeds the sampling of frames from long animations."""
     return _key(session, _FRAMES)
 
 
@@ -27,5 +27,5 @@ def _key(session: Session, purpose: str) -> bytes:
     if row is None:
         inserting.keep(session, DeskKeyRow, [{"purpose": purpose, "secret": secrets.token_bytes(32)}])
         row = session.get(DeskKeyRow, purpose)
-    assert row is not None  # noqa: S101 - it was made above, by us or by another
+    assert row is not None  # noqa: S101 - it was created above, by this process or another
     return row.secret

@@ -1,4 +1,4 @@
-"""Sessions at the review desk, found by the hash of a token that only the browser has."""
+"""Sessions at the review desk, found by the hash of a token that only the browser holds."""
 
 import hashlib
 import secrets
@@ -14,31 +14,31 @@ from worker.store.engine.clock import database_now, moment
 from worker.store.engine.deleting import delete_some, is_any
 from worker.store.engine.tables import DeskSessionRow, ReviewerRow
 
-#: Whoever did nothing for so long has left the desk; whoever worked so long signs in again.
+#: A session expires when it was idle for this long, or is older than LONGEST.
 IDLE: Final = timedelta(hours=1)
 LONGEST: Final = timedelta(hours=12)
-#: How stale `seen_at` may be: a write for every request would cost more than it tells.
+#: How stale `seen_at` may be: one write for every request would cost too much.
 _SEEN_INTERVAL: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class DeskSession:
-    """A session that holds, and whose it is."""
+    """A valid session, and its account."""
 
     #: SHA-256 of the token, in hexadecimal.
     id: str
     account: Account = field(repr=False)
-    #: Whether a single sign-on proxy vouches for it, request by request, and no password did.
+    #: Whether the single sign-on proxy authenticates it, request by request, instead of a password.
     by_proxy: bool
 
 
 def token_id(token: str) -> str:
-    """Return what a token is kept as. Nobody guesses 32 random bytes, so neither salt nor stretching."""
+    """Return the hash by which a token is stored; 32 random bytes need neither salt nor stretching."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def begin(session: Session, name: str, *, by_proxy: bool) -> str:
-    """Begin a session and return its token, which is kept nowhere."""
+    """Begin a session and return its token, which is not stored."""
     token, now = secrets.token_urlsafe(32), database_now(session)
     session.add(
         DeskSessionRow(id=token_id(token), reviewer=name, by_proxy=by_proxy, created_at=now, seen_at=now)
@@ -47,13 +47,13 @@ def begin(session: Session, name: str, *, by_proxy: bool) -> str:
 
 
 def find(session: Session, token: str) -> DeskSession | None:
-    """Return the session of a token; None where it is over or its owner may not enter any more."""
+    """Return the session of a token; None if it has expired or its account is disabled."""
     query = (
         select(DeskSessionRow, ReviewerRow)
         .join(ReviewerRow, ReviewerRow.name == DeskSessionRow.reviewer)
         .where(
             DeskSessionRow.id == token_id(token),
-            ~_is_over(moment(-IDLE), moment(-LONGEST)),
+            ~_is_expired(moment(-IDLE), moment(-LONGEST)),
             ReviewerRow.disabled_at.is_(None),
         )
     )
@@ -62,7 +62,7 @@ def find(session: Session, token: str) -> DeskSession | None:
 
 
 def note_use(session: Session, session_id: str) -> None:
-    """Note that a session is used now, unless that was noted within the last minute."""
+    """Record that a session is used now, unless that was recorded within the last minute."""
     now = database_now(session)
     session.execute(
         update(DeskSessionRow)
@@ -73,7 +73,7 @@ def note_use(session: Session, session_id: str) -> None:
 
 
 def seen_is_stale(session: Session, session_id: str) -> bool:
-    """Whether it is time to note the use of a session again."""
+    """Whether `seen_at` needs an update."""
     stale = DeskSessionRow.seen_at <= moment(-_SEEN_INTERVAL)
     return bool(session.scalar(select(stale).where(DeskSessionRow.id == session_id)))
 
@@ -91,14 +91,14 @@ def end_all_of(session: Session, name: str) -> None:
 def is_any_ended(session: Session) -> bool:
     """Whether there are expired sessions to delete."""
     now = database_now(session)
-    return is_any(session, _is_over(now - IDLE, now - LONGEST))
+    return is_any(session, _is_expired(now - IDLE, now - LONGEST))
 
 
 def forget_ended(session: Session, *, limit: int) -> int:
     """Delete at most `limit` expired sessions; return how many."""
     now = database_now(session)
-    return delete_some(session, DeskSessionRow, _is_over(now - IDLE, now - LONGEST), limit=limit)
+    return delete_some(session, DeskSessionRow, _is_expired(now - IDLE, now - LONGEST), limit=limit)
 
 
-def _is_over(seen_by: datetime | moment, created_by: datetime | moment) -> ColumnElement[bool]:
+def _is_expired(seen_by: datetime | moment, created_by: datetime | moment) -> ColumnElement[bool]:
     return or_(DeskSessionRow.seen_at <= seen_by, DeskSessionRow.created_at <= created_by)

@@ -1,4 +1,4 @@
-"""Failed logins at the review desk: how often names and addresses were tried of late."""
+"""Failed logins at the review desk: rate limits by name and by address."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,10 +10,10 @@ from worker.store.engine.clock import database_now, moment
 from worker.store.engine.deleting import delete_some, is_any
 from worker.store.engine.tables import LoginFailureRow
 
-#: What happened longer ago counts no more.
+#: Older failures do not count.
 WINDOW: Final = timedelta(minutes=15)
-#: One name from one address; all names from an address; one name from everywhere. A stranger who tries
-#: names must not lock their owners out, so the last is the largest.
+#: Limits for one name from one address, all names from one address, and one name from all addresses. An
+#: attacker who tries names must not lock their owners out, so the last is the largest.
 MAX_OF_NAME_AND_ADDRESS: Final = 5
 MAX_OF_ADDRESS: Final = 30
 MAX_OF_NAME: Final = 50
@@ -21,15 +21,15 @@ _NAME_CHARACTERS: Final = 80
 
 
 def note(session: Session, name: str, address: str) -> None:
-    """Note that a login failed."""
+    """Record that a login failed."""
     session.add(LoginFailureRow(name=_short(name), address=address, failed_at=moment()))
 
 
 def too_many(session: Session, name: str, address: str, *, is_known: bool = False) -> bool:
-    """Whether it was tried too often to be tried now.
+    """Whether too many logins failed to allow another attempt.
 
-    `is_known`: `address` is a browser from which this person signed in before. What others tried does not
-    count for it, so that they cannot lock its owner out.
+    `is_known`: `address` is a browser from which this person signed in before. Failures elsewhere do not
+    count for it, so that an attacker cannot lock its owner out.
     """
     of_name, of_address = LoginFailureRow.name == _short(name), LoginFailureRow.address == address
     since = database_now(session) - WINDOW
@@ -41,7 +41,7 @@ def too_many(session: Session, name: str, address: str, *, is_known: bool = Fals
 
 
 def forget(session: Session, name: str, address: str) -> None:
-    """Forget the failures before a login that succeeded."""
+    """Delete the failures of a name from an address, after a login that succeeded."""
     session.execute(
         delete(LoginFailureRow).where(
             LoginFailureRow.name == _short(name), LoginFailureRow.address == address
@@ -50,7 +50,7 @@ def forget(session: Session, name: str, address: str) -> None:
 
 
 def is_any_old(session: Session) -> bool:
-    """Whether there are failures to delete."""
+    """Whether there are failures that no longer count."""
     return is_any(session, LoginFailureRow.failed_at <= database_now(session) - WINDOW)
 
 

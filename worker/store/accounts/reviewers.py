@@ -1,4 +1,4 @@
-"""Reviewers: the accounts of the people at the review desk."""
+"""Reviewers: accounts at the review desk."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,20 +15,20 @@ from worker.store.engine.tables import ReviewerRow
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A reviewer as the database holds one."""
+    """A reviewer's account as the database holds it."""
 
     reviewer: Reviewer
-    #: None where this person comes through the single sign-on proxy alone.
+    #: None if this person signs in only through the single sign-on proxy.
     password_hash: str | None = field(repr=False)
-    #: Whether pictures are shown to this person at once, and not veiled until asked.
+    #: Whether this person sees pictures at once, not veiled until they unveil them.
     shows_clear: bool
     created_at: datetime
-    #: From then on nothing opens for this person; None while it does.
+    #: None while the account is enabled.
     disabled_at: datetime | None
 
 
 def add(session: Session, reviewer: Reviewer, password_hash: str | None) -> bool:
-    """Make an account; return False where there is one of this name."""
+    """Create an account; return False if the name is taken."""
     row = insert_into(
         session,
         ReviewerRow,
@@ -44,7 +44,7 @@ def add(session: Session, reviewer: Reviewer, password_hash: str | None) -> bool
 
 
 def find(session: Session, name: str) -> Account | None:
-    """Return an account, disabled or not."""
+    """Return an account, disabled or not, if it exists."""
     row = session.get(ReviewerRow, name)
     return account_of(row) if row else None
 
@@ -55,43 +55,43 @@ def everyone(session: Session) -> list[Account]:
 
 
 def count(session: Session) -> int:
-    """Return how many accounts are not disabled."""
+    """Return the number of enabled accounts."""
     query = select(func.count()).select_from(ReviewerRow).where(ReviewerRow.disabled_at.is_(None))
     return session.scalar(query) or 0
 
 
 def set_role(session: Session, name: str, role: Role) -> None:
-    """Let a person do what this role may."""
+    """Set a person's role."""
     _change(session, name, role=role.value)
 
 
 def set_opt_outs(session: Session, name: str, labels: Iterable[str]) -> None:
-    """Show a person no pictures of these labels."""
+    """Set the labels whose pictures a person is not shown."""
     _change(session, name, opt_outs=sorted(labels))
 
 
 def set_severe_per_day(session: Session, name: str, most: int | None) -> None:
-    """Show a person so many severe pictures a day at most; None for no limit."""
+    """Set how many severe pictures a person is shown a day at most; None for no limit."""
     _change(session, name, severe_per_day=most)
 
 
 def set_password_hash(session: Session, name: str, password_hash: str) -> None:
-    """Keep a new password's hash."""
+    """Store the hash of a new password."""
     _change(session, name, password_hash=password_hash)
 
 
 def set_shows_clear(session: Session, name: str, *, clear: bool) -> None:
-    """Keep whether this person wants pictures shown at once."""
+    """Set whether a person sees pictures at once, not veiled."""
     _change(session, name, shows_clear=clear)
 
 
 def set_disabled(session: Session, name: str, *, disabled: bool) -> None:
-    """Let nothing open for a person any more, or let it again."""
+    """Disable or enable an account."""
     _change(session, name, disabled_at=moment() if disabled else None)
 
 
 def account_of(row: ReviewerRow) -> Account:
-    """Return what a row says."""
+    """Return the account in a row."""
     return Account(
         Reviewer(row.name, Role(row.role), frozenset(row.opt_outs), row.severe_per_day),
         row.password_hash,

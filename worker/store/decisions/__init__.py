@@ -1,1 +1,1 @@
-"""Decisions with their embeddings, and what shadow policies decided."""
+"""Decisions with their embeddings, and the decisions of shadow policies."""

@@ -1,8 +1,8 @@
 """Lists decisions by filters, newest first: each page reads a bounded number of rows of one index.
 
-Without a label or a reference an index answers every combination of filters. With one of them the index lists
-the decisions with that label, or the submissions with that reference; what the other filters leave of them is
-found by looking at no more than `WINDOW` at a time.
+Without a label or a reference an index answers every combination of filters. Otherwise an index lists the
+decisions with that label, or the submissions with that reference, and the other filters are applied to at
+most `WINDOW` of them at a time.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,29 +19,29 @@ from worker.store.decisions.decisions import RecordedDecision
 from worker.store.engine.chunking import chunks
 from worker.store.engine.tables import DecisionRow, LabelScoreRow, SubmissionRow
 
-#: Rows of an index that one search looks at before it answers with what it has found.
+#: How many rows of an index one search examines before it returns what it has found.
 WINDOW: Final = 5_000
-#: Ids follow the times of decisions this closely, whatever the clocks of workers say.
+#: By how much the order of ids and the order of times may differ, since workers' clocks do.
 _CLOCKS_DIFFER: Final = timedelta(hours=1)
-#: What databases tell times apart by.
+#: The resolution of times in databases.
 _TICK: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which decisions are meant; None leaves a field open."""
+    """Which decisions to select; None matches any value."""
 
     action: Action | None = None
     #: A label that was flagged.
     label: str | None = None
     policy: str | None = None
-    #: The time of the decision: at or after the first, before the second; aware of their zones.
+    #: The time of the decision: at or after `since`, before `until`; both with a time zone.
     since: datetime | None = None
     until: datetime | None = None
     reference: str | None = None
 
     def match(self, decision: Any) -> bool:
-        """Whether a decision is meant, whatever its reference."""
+        """Whether a decision matches, apart from its reference."""
         return (
             self.action in {None, decision.action}
             and self.policy in {None, decision.policy}
@@ -53,13 +53,13 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in a list: where the next page begins."""
+    """A position in a list: where the next page begins."""
 
-    #: Of the decision; with a reference of the submission.
+    #: The time of the decision or, in a search by reference, of the submission.
     at: datetime
-    #: 0 before every decision of the submission.
+    #: 0: after every decision of the submission.
     decision_id: int
-    #: Only with a reference.
+    #: Only in a search by reference.
     submission_id: str | None = None
 
 
@@ -67,14 +67,14 @@ class Cursor:
 class DecisionsFound:
     """A page of decisions."""
 
-    #: Fewer than asked for, even none, if few of those looked at pass the filters.
+    #: Fewer than requested, or empty, if few of those examined match the filters.
     decisions: list[RecordedDecision]
-    #: Where to go on; None at the end.
+    #: Where the next page begins; None at the end.
     next: Cursor | None
 
 
 def search(session: Session, filters: Filters, *, after: Cursor | None = None, limit: int) -> DecisionsFound:
-    """Return at most `limit` decisions behind `after`, the newest first; by reference the newest uploads."""
+    """Return at most `limit` decisions after `after`, newest first; by reference, newest uploads first."""
     if filters.reference is not None:
         return _by_reference(session, filters, filters.reference, after, limit)
     if filters.label is not None:
@@ -85,7 +85,7 @@ def search(session: Session, filters: Filters, *, after: Cursor | None = None, l
 def latest(
     session: Session, *, action: Action | None = None, label: str | None = None, limit: int
 ) -> list[RecordedDecision]:
-    """Return the newest `limit` decisions of an action, with a label flagged, or of all; however far back."""
+    """Return the newest `limit` decisions, with an action or a flagged label if given, however old."""
     filters = Filters(action=action, label=label)
     page = search(session, filters, limit=limit)
     found = page.decisions
@@ -96,22 +96,22 @@ def latest(
 
 
 def _by_time(session: Session, filters: Filters, after: Cursor | None, limit: int) -> DecisionsFound:
-    """Read one stretch of the index that begins with what is asked for and goes on with the time.
+    """Read one range of the index that starts with the filtered columns and continues with the time.
 
-    As bounds and not as equations, for which PostgreSQL would leave out the order by them and then follow the
-    index of times alone, past all that does not match.
+    The conditions are bounds, not equations: with equations PostgreSQL would drop these columns from the
+    order, and then follow the index of times past every row that does not match.
     """
-    asked = {DecisionRow.policy: filters.policy, DecisionRow.action: filters.action}
-    known = {column: value for column, value in asked.items() if value is not None}
-    order = (*known, DecisionRow.created_at, DecisionRow.id)
-    lower = [*known.values(), *([filters.since] if filters.since else [])]
-    uppers = [[*known.values(), *([filters.until - _TICK] if filters.until else [])]]
+    filtered = {DecisionRow.policy: filters.policy, DecisionRow.action: filters.action}
+    prefix = {column: value for column, value in filtered.items() if value is not None}
+    order = (*prefix, DecisionRow.created_at, DecisionRow.id)
+    lower = [*prefix.values(), *([filters.since] if filters.since else [])]
+    uppers = [[*prefix.values(), *([filters.until - _TICK] if filters.until else [])]]
     if after is not None:
-        uppers.append([*known.values(), after.at, after.decision_id - 1])
+        uppers.append([*prefix.values(), after.at, after.decision_id - 1])
     query = select(DecisionRow.id, DecisionRow.created_at)
     if lower:
         query = query.where(_tuple(order, lower) >= _values(order, lower))
-    # Never "less than": of that PostgreSQL expects nothing under a policy, and then reads the whole table.
+    # Never "less than": PostgreSQL would expect no rows of a policy, and then read the whole table.
     query = query.where(*(_tuple(order, upper) <= _values(order, upper) for upper in uppers if upper))
     rows = session.execute(query.order_by(*(column.desc() for column in order)).limit(limit + 1))
     return _found(session, [Cursor(at, decision_id) for decision_id, at in rows], limit, end=None)
@@ -120,7 +120,7 @@ def _by_time(session: Session, filters: Filters, after: Cursor | None, limit: in
 def _by_label(
     session: Session, filters: Filters, label: str, after: Cursor | None, limit: int
 ) -> DecisionsFound:
-    """Follow the index of flagged labels, which has ids; decisions are numbered as they are made."""
+    """Follow the index of flagged labels, which has decision ids: these increase with time."""
     column = LabelScoreRow.decision_id
     query = select(column).where(LabelScoreRow.label == label, LabelScoreRow.flagged)
     query = query.where(*_id_bounds(session, filters, column))
@@ -143,11 +143,11 @@ def _by_label(
 def _by_reference(
     session: Session, filters: Filters, reference: str, after: Cursor | None, limit: int
 ) -> DecisionsFound:
-    """Follow the index of references, which has the times of uploads."""
+    """Follow the index of references, which is ordered by the time of upload."""
     order = (SubmissionRow.created_at, SubmissionRow.id)
     query = select(*order).where(SubmissionRow.reference == reference)
     if after is not None:
-        # From the submission itself on, of which some decisions may be left.
+        # Starts with the cursor's submission, of which some decisions may be left.
         query = query.where(tuple_(*order) <= _values(order, [after.at, after.submission_id]))
     window = session.execute(query.order_by(*(column.desc() for column in order)).limit(WINDOW)).all()
     places: list[Cursor] = []
@@ -156,22 +156,22 @@ def _by_reference(
         for one in _matching(session, filters, DecisionRow.submission_id.in_([name for _, name in uploads])):
             decided.setdefault(one.submission_id, []).append(one.id)
         found = [Cursor(at, one, name) for at, name in uploads for one in decided.get(name, ())]
-        places += [one for one in found if after is None or _is_behind(one, after)]
+        places += [one for one in found if after is None or _comes_after(one, after)]
         if len(places) > limit:
             break
     end = Cursor(window[-1].created_at, 0, window[-1].id) if len(window) == WINDOW else None
     return _found(session, places, limit, end)
 
 
-def _is_behind(place: Cursor, after: Cursor) -> bool:
-    """Whether a decision comes after a place, given that its submission does not come before."""
+def _comes_after(place: Cursor, after: Cursor) -> bool:
+    """Whether a decision comes after a position, given that its submission does not come before it."""
     return place.submission_id != after.submission_id or place.decision_id < after.decision_id
 
 
 def _matching(session: Session, filters: Filters, which: ColumnElement[bool]) -> list[Any]:
-    """Return the decisions that are meant among these few, the latest first.
+    """Return those of these few decisions that match the filters, the latest first.
 
-    Compared here: with conditions beside the ids a database may read all that match them in place of these.
+    Compared in Python: given conditions besides the ids, a database may read all rows that meet those.
     """
     row = DecisionRow
     query = select(row.id, row.submission_id, row.created_at, row.action, row.policy, row.labels).where(which)
@@ -179,7 +179,7 @@ def _matching(session: Session, filters: Filters, which: ColumnElement[bool]) ->
 
 
 def _found(session: Session, places: list[Cursor], limit: int, end: Cursor | None) -> DecisionsFound:
-    """Return the decisions at the first `limit` of these places; `end` is where the search stopped."""
+    """Return the decisions at the first `limit` of these positions; `end` is where the search stopped."""
     shown = places[:limit]
     recorded = decisions.by_ids(session, [place.decision_id for place in shown])
     following = shown[-1] if len(places) > limit else end
@@ -187,7 +187,7 @@ def _found(session: Session, places: list[Cursor], limit: int, end: Cursor | Non
 
 
 def _id_bounds(session: Session, filters: Filters, column: Any) -> Iterable[ColumnElement[bool]]:
-    """Yield the bounds of ids that times set, so that a search neither begins nor ends far outside."""
+    """Yield bounds of ids that follow from the times, so that a search starts and ends near its range."""
     newest = select(DecisionRow.id).order_by(DecisionRow.created_at.desc(), DecisionRow.id.desc()).limit(1)
     if filters.until is not None:
         before = newest.where(DecisionRow.created_at < filters.until + _CLOCKS_DIFFER)
@@ -198,7 +198,7 @@ def _id_bounds(session: Session, filters: Filters, column: Any) -> Iterable[Colu
 
 
 def _tuple(order: Sequence[Any], values: Sequence[object]) -> Any:
-    """Return as many of the columns as there are values, to be compared with them in one go."""
+    """Return the first columns of `order`, one for each value, as a tuple to compare with the values."""
     return tuple_(*order[: len(values)])
 
 

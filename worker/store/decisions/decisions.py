@@ -1,10 +1,11 @@
-"""Decisions: written once for a submission and a policy version, then only read."""
+"""Decisions: written once for each submission and policy version, then only read."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
+from moderation_client.submission import Submission
 from sqlalchemy import Select, func, select
 from sqlalchemy import insert as bulk_insert
 from sqlalchemy.orm import Session
@@ -14,24 +15,23 @@ from worker.domain.moderation.picture import PictureFacts
 from worker.domain.moderation.scoring import LabelScore
 from worker.domain.moderation.view import View
 from worker.domain.policies.policy import Action, Policy
-from worker.domain.submissions.submission import Submission
 from worker.store.engine.counting import MOST, count_up_to
 from worker.store.engine.inserting import insert_into
 from worker.store.engine.tables import DecisionRow, LabelScoreRow, SubmissionRow
 
-#: Any number that nobody else locks in this database.
+#: Key of an advisory lock: any number that no other lock in this database uses.
 _BLOCKS_LOCK: Final = 712_026
 _NO_FACTS: Final[dict[str, None]] = dict.fromkeys(field.name for field in fields(PictureFacts))
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedDecision:
-    """A decision as the database holds it, with the scores it rests on."""
+    """A decision as the database holds it, with the scores it is based on."""
 
     id: int
     submission_id: str
     reference: str
-    #: What the platform wanted back; None where it gave nothing.
+    #: What the platform gets back with the decision; None if it sent nothing.
     context: dict[str, Any] | None
     policy: str
     policy_digest: str
@@ -39,14 +39,14 @@ class RecordedDecision:
     action: Action
     #: The flagged labels, gravest first.
     flagged: tuple[str, ...]
-    #: 1 to 5; 0 where nothing is flagged.
+    #: 1 to 5; 0 if no label is flagged.
     severity: int
     reason: str
-    #: Whether it would have been a block, had the hour's automatic blocks not been used up.
+    #: Whether it would have been a block if the hour's automatic blocks had not been used up.
     held_back: bool
-    #: Of the bytes; None where they were not judged.
+    #: Of the bytes; None if they were not judged.
     sha256: str | None
-    #: What was looked at, as `PictureFacts` has it; None if it was not judged, or before it was kept.
+    #: How much was examined, as in `PictureFacts`; None if not judged, or older than these columns.
     parts: int | None
     area_share: float | None
     time_share: float | None
@@ -58,17 +58,17 @@ class RecordedDecision:
 
 @dataclass(frozen=True, slots=True)
 class NewDecision:
-    """A decision that is to be written."""
+    """A decision to be written."""
 
     submission: Submission
     policy: Policy
     decision: Decision
-    #: As it was configured, and the digest of all that shapes its vectors.
+    #: The model's name in the settings, and the digest of everything that affects its vectors.
     model: str
     model_digest: str
-    #: None for what could not be judged.
+    #: None if the picture could not be judged.
     facts: PictureFacts | None
-    #: None for what the audit never draws.
+    #: None if the audit never samples it.
     audit_probability: float | None = None
 
 
@@ -82,9 +82,9 @@ def find(session: Session, submission_id: str, policy_digest: str) -> int | None
 
 
 def insert(session: Session, made: Sequence[NewDecision]) -> list[int | None]:
-    """Write decisions and their label scores; return their ids, None where another was first.
+    """Write decisions and their label scores; return their ids, None for those that exist already.
 
-    Submissions and policy versions have to be there.
+    Their submissions and policy versions have to exist.
     """
     if not made:
         return []
@@ -95,7 +95,7 @@ def insert(session: Session, made: Sequence[NewDecision]) -> list[int | None]:
         once.returning(DecisionRow.id, DecisionRow.submission_id, DecisionRow.policy_digest),
         [_row(one) for one in made],
     )
-    # Taken out, since of two for one submission only the first was written.
+    # Popped: of two decisions for the same submission only the first was written.
     found = {(submission_id, digest): decision_id for decision_id, submission_id, digest in written}
     ids = [found.pop((one.submission.id, one.policy.digest), None) for one in made]
     scores = [
@@ -115,28 +115,28 @@ def of_submissions(session: Session, ids: Sequence[str]) -> list[RecordedDecisio
 
 
 def get(session: Session, decision_id: int) -> RecordedDecision:
-    """Return the decision with this id, which is there."""
+    """Return the decision with this id, which has to exist."""
     (found,) = _read(session, _decisions().where(DecisionRow.id == decision_id))
     return found
 
 
 def by_ids(session: Session, ids: Sequence[int]) -> dict[int, RecordedDecision]:
-    """Return these decisions."""
+    """Return those of these decisions that exist, by id."""
     found = _read(session, _decisions().where(DecisionRow.id.in_(ids)))
     return {decision.id: decision for decision in found}
 
 
 def count_by_action(session: Session) -> dict[Action, int]:
-    """Return how many decisions there are of each action that occurs, counted up to `MOST`."""
+    """Return the number of decisions of each action, without empty ones; counts stop at `MOST`."""
     counts = {action: count_up_to(session, MOST, DecisionRow.action == action) for action in Action}
     return {action: count for action, count in counts.items() if count}
 
 
 def automatic_blocks(session: Session, policy: str, since: datetime) -> int:
-    """Return how many pictures a policy blocked since then; until the transaction ends it alone counts.
+    """Return how many pictures a policy blocked since then, under a lock that the transaction holds.
 
-    Two workers that block at the same moment would each see room for one more: on PostgreSQL the second
-    waits here for the first, on SQLite it waits for the transaction to begin.
+    Otherwise two workers that block at the same moment could both pass the limit. On PostgreSQL the second
+    waits here, on SQLite at the start of its transaction.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_BLOCKS_LOCK, func.hashtext(policy))))

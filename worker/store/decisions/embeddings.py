@@ -1,4 +1,4 @@
-"""Embeddings: what a model saw in a picture, kept so that the same bytes are not embedded again."""
+"""Embeddings of pictures, stored so that the same bytes are not embedded again."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,32 +15,32 @@ from worker.domain.moderation.view import Views
 from worker.store.engine import inserting
 from worker.store.engine.tables import EmbeddingRow
 
-#: As vectors are stored: float16, little-endian.
+#: How vectors are stored: float16, little-endian.
 _HALF: Final = np.dtype("<f2")
 _FACTS: Final = tuple(field.name for field in fields(PictureFacts))
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEmbedding:
-    """A picture's facts and one vector a view: float32, shape (views, dimension), exact to float16."""
+    """A picture's facts and a vector for each view: float32, shape (views, dimension), exact to float16."""
 
     facts: PictureFacts
     embedding: Matrix
 
     @property
     def views(self) -> Views:
-        """What each vector stands for."""
+        """The view that each vector belongs to."""
         return self.facts.views(len(self.embedding))
 
 
 def find(session: Session, sha256: str, model_digest: str) -> StoredEmbedding | None:
-    """Return what is known of the picture with these bytes under this model."""
+    """Return the embedding of the picture with these bytes under this model; None if it is not stored."""
     (found,) = find_all(session, [sha256], model_digest)
     return found
 
 
 def find_all(session: Session, sha256s: Sequence[str], model_digest: str) -> list[StoredEmbedding | None]:
-    """Return what is known under this model of the pictures with these bytes, in their order."""
+    """Return the embeddings of these pictures under this model, in the order given; None if not stored."""
     columns = [getattr(EmbeddingRow, name) for name in (*_FACTS, "dimension", "vectors")]
     query = select(*columns).where(
         EmbeddingRow.sha256.in_(set(sha256s)), EmbeddingRow.model_digest == model_digest
@@ -71,7 +71,7 @@ def like(
         EmbeddingRow.parts == views.parts,
     )
     if views.parts > 1:
-        # The left of one is not the top of another.
+        # The left part of one picture does not compare with the top part of another.
         query = query.where((EmbeddingRow.height > EmbeddingRow.width) == views.is_tall)
     rows = session.execute(query).all()
     found = [row for row in rows if len(row.vectors) == len(views) * dimension * _HALF.itemsize]
@@ -80,9 +80,9 @@ def like(
 
 
 def newest(session: Session, model_digest: str, limit: int) -> Matrix:
-    """Return the vectors of the pictures that were embedded last, at most `limit`.
+    """Return vectors of the pictures that were embedded last, at most `limit`.
 
-    Shape (pictures, dimension), float32; a picture with several views is there with its first.
+    Shape (pictures, dimension), float32: of a picture with several views, the first one's vector.
     """
     rows = session.execute(
         select(EmbeddingRow.vectors, EmbeddingRow.dimension)
@@ -95,12 +95,12 @@ def newest(session: Session, model_digest: str, limit: int) -> Matrix:
 
 
 def keep(session: Session, model_digest: str, pictures: Iterable[tuple[PictureFacts, Matrix]]) -> None:
-    """Keep pictures' embeddings, shape (views, dimension), but those that are there; rounds to float16.
+    """Store pictures' embeddings, shape (views, dimension), except those that exist; rounds to float16.
 
-    ValueError if one has another number of vectors than its facts allow.
+    ValueError if the number of an embedding's vectors does not fit its facts.
     """
     rows = {facts.sha256: _row(model_digest, facts, embedding) for facts, embedding in pictures}
-    # In one order, so that two workers who see the same pictures never wait for each other.
+    # In a fixed order, so that two workers that store the same pictures never deadlock.
     inserting.keep(session, EmbeddingRow, [rows[sha256] for sha256 in sorted(rows)])
 
 

@@ -1,4 +1,4 @@
-"""Shadow decisions: what shadows would have decided, beside what was decided; only reports read them."""
+"""Shadow decisions: what shadow policies would have decided; only reports read them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from worker.store.engine.tables import DecisionRow, PolicyVersionRow, ShadowDeci
 
 @dataclass(frozen=True, slots=True)
 class ShadowDecision:
-    """What a shadow would have decided about a submission, beside the decision on it."""
+    """What a shadow would have decided about a submission, and the decision that was made."""
 
     submission_id: str
     decision_id: int
@@ -26,7 +26,7 @@ class ShadowDecision:
 
 @dataclass(frozen=True, slots=True)
 class ShadowVersion:
-    """A version of a shadow, how many jobs it saw, and when; UTC."""
+    """A version of a shadow, how many jobs it judged, and when; UTC."""
 
     policy: str
     digest: str
@@ -37,11 +37,11 @@ class ShadowVersion:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A submission that a shadow would have decided otherwise."""
+    """A submission that a shadow would have decided differently."""
 
     submission_id: str
     reference: str
-    #: The policy that decided, and what.
+    #: The policy that decided, and its action.
     decided_by: str
     decided: Action
     would_be: Action
@@ -51,7 +51,7 @@ class Difference:
 
 
 def keep(session: Session, decided: Sequence[ShadowDecision]) -> None:
-    """Write what shadows would have decided; submissions, decisions and versions have to be there."""
+    """Write shadow decisions; their submissions, decisions and policy versions have to exist."""
     rows = [
         {
             "submission_id": one.submission_id,
@@ -69,15 +69,15 @@ def keep(session: Session, decided: Sequence[ShadowDecision]) -> None:
 
 
 def names(session: Session) -> list[str]:
-    """Return the names of all policies that ever were shadows and saw a job."""
-    # Of the versions, which are few: shadow decisions are as many as pictures.
+    """Return the names of all policies that ever judged a job as a shadow."""
+    # Read from the versions, which are few, not from the shadow decisions, one for each picture.
     is_shadow = exists().where(ShadowDecisionRow.policy == PolicyVersionRow.name)
     query = select(PolicyVersionRow.name).distinct().where(is_shadow).order_by(PolicyVersionRow.name)
     return list(session.scalars(query))
 
 
 def versions(session: Session, *, name: str | None, since: datetime) -> list[ShadowVersion]:
-    """Return the versions that saw jobs since then, of one policy or of all, by name, the latest first."""
+    """Return the versions that judged jobs since then, of one policy or all: by name, the latest first."""
     last_at = func.max(ShadowDecisionRow.created_at)
     query = (
         select(
@@ -91,13 +91,13 @@ def versions(session: Session, *, name: str | None, since: datetime) -> list[Sha
         .group_by(ShadowDecisionRow.policy, ShadowDecisionRow.policy_digest)
         .order_by(ShadowDecisionRow.policy, last_at.desc())
     )
-    # Always by name: the index by time begins with it.
+    # Always by name, with which the index by time begins.
     query = query.where(ShadowDecisionRow.policy.in_([name] if name is not None else names(session)))
     return [ShadowVersion(*row) for row in session.execute(query)]
 
 
 def actions(session: Session, version: ShadowVersion, since: datetime) -> dict[tuple[Action, Action], int]:
-    """Return how often each action was taken where the shadow would have taken which: taken, would be."""
+    """Return the number of submissions by action taken and action that the shadow would have taken."""
     query = (
         select(DecisionRow.action, ShadowDecisionRow.action, func.count())
         .join(DecisionRow, DecisionRow.id == ShadowDecisionRow.decision_id)
@@ -108,7 +108,7 @@ def actions(session: Session, version: ShadowVersion, since: datetime) -> dict[t
 
 
 def labels(session: Session, version: ShadowVersion, since: datetime) -> Counter[str]:
-    """Return on how many pictures the shadow would have flagged each label."""
+    """Return the number of pictures on which the shadow would have flagged each label."""
     query = (
         select(ShadowDecisionRow.labels)
         .where(*_of(version, since), ShadowDecisionRow.severity > 0)
@@ -118,7 +118,7 @@ def labels(session: Session, version: ShadowVersion, since: datetime) -> Counter
 
 
 def differences(session: Session, version: ShadowVersion, since: datetime, limit: int) -> list[Difference]:
-    """Return at most `limit` submissions on which the shadow would have acted otherwise, newest first."""
+    """Return at most `limit` submissions that the shadow would have decided differently, newest first."""
     query = (
         select(
             ShadowDecisionRow.submission_id,
@@ -139,7 +139,7 @@ def differences(session: Session, version: ShadowVersion, since: datetime, limit
 
 
 def _of(version: ShadowVersion, since: datetime) -> tuple[ColumnElement[bool], ...]:
-    # The name too: the index has it.
+    # The name too, since the index begins with it.
     return (
         ShadowDecisionRow.policy == version.policy,
         ShadowDecisionRow.policy_digest == version.digest,

@@ -1,1 +1,1 @@
-"""The database: engine, sessions, failures, tables, and statements that both dialects know."""
+"""The database: engine, sessions, failures, tables, and statements for both SQL dialects."""

@@ -1,4 +1,4 @@
-"""Where the database is: the value of MODERATION_DATABASE_URL, understood."""
+"""The address of the database, parsed from MODERATION_DATABASE_URL."""
 
 import re
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ _DRIVERS: Final = {
 }
 _FORMS: Final = (
     "sqlite:///var/moderation.db, sqlite:////an/absolute/path.db, or postgresql://user:password@host/name, "
-    "where characters such as @ : / in a password are written as %40 %3A %2F"
+    "with characters such as @ : / in a password written as %40 %3A %2F"
 )
 
-#: Where a URL's options begin; a question mark may stand in a password as well.
+#: The start of a URL's options; a password may contain a question mark too.
 _OPTIONS: Final = re.compile(r"\?(?=[a-z_]+=)")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The place of a SQLite file or a PostgreSQL database."""
+    """The address of a SQLite file or a PostgreSQL database."""
 
     url: URL
     #: The file of a SQLite database; None for a server.
@@ -36,14 +36,14 @@ class Address:
 
     @classmethod
     def parse(cls, text: str, password: str = "") -> Self:
-        """Understand a database URL; SettingsError where it is none, or of a kind we do not use."""
+        """Parse a database URL; SettingsError if it is invalid, or of a kind we do not use."""
         try:
             url = make_url(_encode_passwords_ats(text))
         except (ArgumentError, ValueError):
-            # The text is not repeated: it may hold a password.
+            # The text is not repeated: it may contain a password.
             raise SettingsError("MODERATION_DATABASE_URL is not a database URL", hint=_FORMS) from None
         if "@" in (url.host or ""):
-            # The host is not repeated: its beginning belongs to the password.
+            # The host is not repeated: it begins with the end of the password.
             raise SettingsError("MODERATION_DATABASE_URL has an @ in its password", hint=_FORMS)
         if url.drivername not in _DRIVERS:
             raise SettingsError(
@@ -64,7 +64,7 @@ class Address:
 
 
 def _encode_passwords_ats(text: str) -> str:
-    """Percent-encode each @ of a password: SQLAlchemy would end the password at the first."""
+    """Percent-encode each @ in a password: SQLAlchemy would end the password at the first."""
     if text.startswith("sqlite"):
         return text
     options = _OPTIONS.search(text)
@@ -76,7 +76,7 @@ def _encode_passwords_ats(text: str) -> str:
 def _file_of(url: URL) -> Path:
     if url.host:
         raise SettingsError(
-            f"MODERATION_DATABASE_URL names a host, {url.host!r}, where SQLite has none; a slash is missing",
+            f"MODERATION_DATABASE_URL names a host, {url.host!r}, but SQLite has none; a slash is missing",
             hint=_FORMS,
         )
     name = url.database or ":memory:"

@@ -1,4 +1,4 @@
-"""Cuts what was read from an index into pieces that one statement can look up."""
+"""Splits ids read from an index into chunks that one statement can look up."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
@@ -9,6 +9,6 @@ _SIZE: Final = 500
 
 
 def chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    """Yield the items in their order, some at a time."""
+    """Yield the items in order, at most `_SIZE` at a time."""
     for start in range(0, len(items), _SIZE):
         yield items[start : start + _SIZE]

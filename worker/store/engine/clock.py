@@ -1,4 +1,4 @@
-"""The database's time, in which everything is measured that two processes compare: clocks of hosts differ."""
+"""The database's clock. Processes compare times only by it, since the clocks of hosts differ."""
 
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
@@ -16,10 +16,10 @@ from worker.store.engine.database import Database
 _SQLITE_FORMAT: Final = "'%Y-%m-%d %H:%M:%f000'"
 
 
-class moment(FunctionElement[datetime]):  # noqa: N801 - it stands in statements, like a function of SQL
-    """The time at which a statement is executed, some seconds later or earlier.
+class moment(FunctionElement[datetime]):  # noqa: N801 - used in statements, like a function of SQL
+    """The time at which a statement is executed, plus `delay`, which may be negative.
 
-    Not PostgreSQL's now(), which is when the transaction began: it may have waited for others since.
+    PostgreSQL's now() will not do: it is the time when the transaction began, which may have waited since.
     """
 
     type = UtcDateTime()
@@ -43,11 +43,11 @@ def _on_sqlite(element: moment, compiler: SQLCompiler, **options: Any) -> str:
 
 
 def now_at(database: Database) -> datetime:
-    """Return a database's time, for what compares no rows itself."""
+    """Return a database's time, outside any other transaction."""
     with database.reading() as session:
         return database_now(session)
 
 
 def database_now(session: Session) -> datetime:
-    """Return the time; as a parameter, unlike `moment`, it lets PostgreSQL use an index."""
+    """Return the database's time. Unlike `moment` it can be a parameter, so that PostgreSQL uses an index."""
     return cast("datetime", session.scalar(select(moment())))

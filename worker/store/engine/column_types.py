@@ -1,4 +1,4 @@
-"""Column types that read the same on SQLite and PostgreSQL."""
+"""Column types that behave the same on SQLite and PostgreSQL."""
 
 import re
 from datetime import UTC, datetime
@@ -10,23 +10,23 @@ from sqlalchemy.types import TypeDecorator
 
 from worker.domain.policies.policy import Action
 
-#: A number that the database counts up; SQLite counts INTEGER only.
+#: A number that the database generates; SQLite does so for INTEGER only.
 Identifier: Final = BigInteger().with_variant(Integer(), "sqlite")
-#: A list of names, or an object with them: readable as it stands, and searchable with JSON functions.
+#: A list of names, or an object with them, as JSON: readable, and searchable with JSON functions.
 Names: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-#: An action by its value; the table's CHECK holds the set.
+#: An action by its value; the table's CHECK restricts it to the known ones.
 ActionName: Final = Enum(Action, native_enum=False, length=16, values_callable=list)
 
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 def utc_now() -> datetime:
-    """Return the time, aware of its zone."""
+    """Return the current time in UTC, with its zone."""
     return datetime.now(UTC)
 
 
 def storable(value: Any) -> Any:
-    """Return a JSON value with its texts as `FreeText` stores them: PostgreSQL refuses NUL in JSON too."""
+    """Return a JSON value with its strings as `FreeText` stores them: PostgreSQL rejects NUL in JSON too."""
     match value:
         case str():
             return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
@@ -38,17 +38,17 @@ def storable(value: Any) -> Any:
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A point in time, aware and in UTC on its way in and out."""
+    """A point in time: aware when it is written, aware and in UTC when it is read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert to UTC, and drop the zone where the database has no column for it."""
+        """Convert to UTC, and drop the zone if the database cannot store it."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError(f"{value} does not say its time zone")
+            raise ValueError(f"{value} has no time zone")
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
@@ -60,11 +60,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class FreeText(TypeDecorator[str]):
-    """Text of any origin: what a database cannot hold, NUL and lone surrogates, is replaced by U+FFFD."""
+    """Untrusted text: NUL and lone surrogates, which a database cannot store, are replaced by U+FFFD."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the base's form
-        """Replace what cannot be stored."""
+        """Replace characters that cannot be stored."""
         return None if value is None else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)

@@ -1,4 +1,4 @@
-"""The tables as this version reads and writes them; `migrations/` is how a database gets there."""
+"""The tables as this version reads and writes them; `migrations/` creates and upgrades them."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -21,7 +21,7 @@ from worker.domain.policies.policy import Action
 from worker.store.engine.clock import moment
 from worker.store.engine.column_types import ActionName, FreeText, Identifier, Names, UtcDateTime
 
-#: Every constraint has a name, so that a later migration can name it too; a CHECK is given its own.
+#: Every constraint has a name, so that a later migration can refer to it; a CHECK is named by hand.
 _CONSTRAINT_NAMES: Final = {
     "pk": "pk_%(table_name)s",
     "fk": "fk_%(table_name)s_%(column_0_name)s",
@@ -29,21 +29,21 @@ _CONSTRAINT_NAMES: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
 }
 
-#: Conditions of indices, for queries too: a database uses the index only where it sees the very condition.
+#: Conditions of partial indexes, for queries too: a database uses the index only if a query repeats them.
 UNDECIDED: Final = text("state = 'accepted'")
 DELIVERED: Final = text("state = 'delivered'")
 TRIED_AGAIN: Final = text("attempts > 1")
-#: A version before 0017 leaves `published_at` and `waits_for` on what it decides.
+#: A version before 0017 leaves `published_at` and `waits_for` set on submissions that it decides.
 QUEUED: Final = text("published_at IS NOT NULL AND publish_at IS NOT NULL")
 TO_BE_PUBLISHED: Final = text("published_at IS NULL AND publish_at IS NOT NULL")
-#: A version is pinned by the claim: what waits for something else was claimed before.
+#: A claim pins the policy version, so a submission that waits for anything else has a digest.
 WAITING_FOR_POLICY: Final = text("publish_at IS NOT NULL AND policy_digest IS NULL AND error IS NOT NULL")
 WAITING: Final = text("waits_for IS NOT NULL AND publish_at IS NOT NULL")
 PENDING: Final = text("state = 'pending'")
 OPEN: Final = text("state = 'open'")
 #: The order of the review queue, before the id.
 URGENT_FIRST: Final = text("priority DESC")
-#: Verdicts that a person gave themselves.
+#: Verdicts given by a person, not inherited.
 GIVEN: Final = text("inherited_from IS NULL")
 
 
@@ -55,7 +55,7 @@ class Row(DeclarativeBase):
 
 
 class SubmissionRow(Row):
-    """The ledger: every submission that was accepted over HTTP or reached a worker, once."""
+    """The ledger: one row for each submission that was accepted over HTTP or reached a worker."""
 
     __tablename__ = "submissions"
     __table_args__ = (
@@ -74,7 +74,7 @@ class SubmissionRow(Row):
             sqlite_where=text("claimed_by IS NOT NULL"),
             postgresql_where=text("claimed_by IS NOT NULL"),
         ),
-        # Few are undecided, or were tried again; operators ask for both every few seconds.
+        # Few submissions are undecided or retried; monitoring counts both every few seconds.
         Index("ix_submissions_undecided", "created_at", sqlite_where=UNDECIDED, postgresql_where=UNDECIDED),
         Index(
             "ix_submissions_tried_again", "updated_at", sqlite_where=TRIED_AGAIN, postgresql_where=TRIED_AGAIN
@@ -111,85 +111,84 @@ class SubmissionRow(Row):
     #: The producer's idempotency key.
     id: Mapped[str] = mapped_column(primary_key=True)
     reference: Mapped[str]
-    #: Waiting: the policy asked for, None for the workers' default. Refused before one was found: None.
+    #: Undecided: the requested policy, None for the workers' default. Refused before one was found: None.
     policy: Mapped[str | None]
-    #: Waiting: the digest that was promised. Decided: None where the bytes could not be had or judged.
+    #: Undecided: as the producer sent it. Decided: None if the bytes were unavailable or not judged.
     sha256: Mapped[str | None]
-    #: Where the picture is, as the message said it; None where it came inside the message.
+    #: Where the picture is, as in the message; None if it came inside the message.
     source: Mapped[dict[str, Any] | None] = mapped_column(Names)
-    #: What the platform wants back beside the decision; None where it gave nothing.
+    #: What the platform gets back with the decision; None if it sent nothing.
     context: Mapped[dict[str, Any] | None] = mapped_column(Names)
-    #: Where the platform wants to hear of the decision; None leaves it to the settings.
+    #: Where to send the decision; None for the default in the settings.
     callback: Mapped[dict[str, Any] | None] = mapped_column(Names)
     state: Mapped[str]
     #: Why it was refused, or why it is not judged yet; None otherwise.
     error: Mapped[str | None]
-    #: Undecided: the resource that is unavailable, as operators call it; None if it waits for none.
+    #: Undecided: the unavailable resource that it waits for, as operators call it; None if it waits for none.
     waits_for: Mapped[str | None]
-    #: What tells it from another submission with the same id; None where it was recorded before 0004.
+    #: Distinguishes it from another submission with the same id; None if it was recorded before 0004.
     fingerprint: Mapped[str | None]
-    #: Undecided: the source whole, with the query that may sign it or the bytes; emptied with the outcome.
+    #: Undecided: the complete source, with the URL's query, which may sign it, or the bytes; NULL afterwards.
     pending_source: Mapped[dict[str, Any] | None] = mapped_column(Names)
-    #: While a person has yet to look: the source whole, where `source` is not; emptied once it is settled.
+    #: While a review is open: the complete source if `source` is not; NULL once it is settled.
     review_source: Mapped[dict[str, Any] | None] = mapped_column(Names)
-    #: Undecided: when it is put on the queue. If it is there already (`published_at`), a version before 0010
-    #: publishes it again then; this version does so only if its message was lost.
+    #: Undecided: when it is due to be published. If it is on the queue (`published_at`), a version before
+    #: 0010 publishes it again then; this version does so only if its message was lost.
     publish_at: Mapped[datetime | None]
-    #: Undecided: when its message was put on the queue; None if no message of it is known to be there.
+    #: Undecided: when its message was published; None if no message of it is known to be on the queue.
     published_at: Mapped[datetime | None]
-    #: Undecided: when it is refused unless its policy is in force by then; None: it waits as long as it
-    #: takes.
+    #: Undecided: when it is refused unless its policy is in force by then; None: it waits without a limit.
     refuse_at: Mapped[datetime | None]
     #: The policy version that claimed it last, and the only one that may decide it; None before 0010.
     policy_digest: Mapped[str | None]
-    #: Names the last request for a second judgement; None if nobody asked for one.
+    #: The name of the last request for a second judgement; None if there was none.
     again: Mapped[str | None]
-    #: How often it was put on the queue again.
+    #: How often it was published again.
     published_again: Mapped[int] = mapped_column(server_default="0")
-    #: How often a worker began to judge it, counted before the picture is touched.
+    #: How often a worker began to judge it, counted before the picture is read.
     attempts: Mapped[int] = mapped_column(server_default="0")
-    #: How many of those attempts ended with the death of the worker's process.
+    #: How many of those attempts ended because the worker process died.
     crashes: Mapped[int] = mapped_column(server_default="0")
-    #: The worker process that has it in hand, host:process-id:start; None where none has.
+    #: The worker process that has claimed it, host:process-id:start; None if it is not claimed.
     claimed_by: Mapped[str | None]
-    #: Nobody else takes it in hand before then: a lease that its holder renews or, without a holder, the
-    #: pause before the next attempt.
+    #: No other process claims it before then. Claimed: the end of the lease, which the holder renews. Not
+    #: claimed: the end of the pause before the next attempt.
     claimed_until: Mapped[datetime | None]
     #: Counts the changes of what is in force: decisions, verdicts, reversals, refusals.
     sequence: Mapped[int] = mapped_column(server_default="0")
-    #: The trace that it belongs to, as W3C writes it; None if the platform named none.
+    #: The trace that it belongs to, in W3C format; None if the platform sent none.
     traceparent: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=moment())
     updated_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class SubmissionConflictRow(Row):
-    """An id that came a second time with another picture, or under another policy; it was not judged."""
+    """A submission that reused an id for another picture or policy; it was not judged."""
 
     __tablename__ = "submission_conflicts"
     __table_args__ = (UniqueConstraint("submission_id", "fingerprint"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id))
-    #: What tells the second from the first; the first's is in `submissions`.
+    #: Of the second submission; the first one's is in `submissions`.
     fingerprint: Mapped[str]
     reference: Mapped[str]
-    #: The policy it asked for; None where it left that open.
+    #: The requested policy; None for the workers' default.
     policy: Mapped[str | None]
     sha256: Mapped[str | None]
-    #: Where its picture is; None where it came inside the message.
+    #: Where its picture is; None if it came inside the message.
     source: Mapped[dict[str, Any] | None] = mapped_column(Names)
     created_at: Mapped[datetime] = mapped_column(default=moment(), index=True)
 
 
 class SetAsideMessageRow(Row):
-    """A message that no worker could enter into the ledger, kept until it can be published again."""
+    """A message that no worker could record in the ledger, kept until it can be published again."""
 
     __tablename__ = "set_aside_messages"
 
     #: SHA-256 of the message, in hexadecimal.
     digest: Mapped[str] = mapped_column(primary_key=True)
-    #: As the message said it, which need not be a valid id.
+    #: As in the message; not necessarily a valid id.
     submission_id: Mapped[str]
     #: The arguments of `moderation.check`, as JSON.
     message: Mapped[str]
@@ -208,26 +207,26 @@ class PolicyVersionRow(Row):
     name: Mapped[str]
     text: Mapped[str]
     first_seen_at: Mapped[datetime] = mapped_column(default=moment())
-    #: When a worker last put it in force; None where none did since this is noted.
+    #: When a worker last put it in force; None if none has since this is recorded.
     last_in_force_at: Mapped[datetime | None]
 
 
 class PolicyStateRow(Row):
-    """What each worker process makes of each policy file; how `moderate policy status` knows."""
+    """The state of each policy file in each worker process, for `moderate policy status`."""
 
     __tablename__ = "policy_states"
 
     #: host:process-id:start.
     process: Mapped[str] = mapped_column(primary_key=True)
     policy: Mapped[str] = mapped_column(primary_key=True)
-    #: The version in force in this process; None where no version ever was good.
+    #: The version in force in this process; None if no version was ever valid.
     digest: Mapped[str | None]
     shadow: Mapped[bool]
     in_force_since: Mapped[datetime | None]
-    #: The file's latest version was refused: when and why; None where it was taken.
+    #: When and why the file's latest version was refused; None if it was accepted.
     refused_at: Mapped[datetime | None]
     refusal: Mapped[str | None]
-    #: The process was alive then.
+    #: When the process last reported.
     seen_at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -257,39 +256,39 @@ class DecisionRow(Row):
     submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id))
     policy: Mapped[str]
     policy_digest: Mapped[str] = mapped_column(ForeignKey(PolicyVersionRow.digest))
-    #: The model as it was configured, and the digest of its weights and preprocessing.
+    #: The model's name in the settings, and the digest of its weights and preprocessing.
     model: Mapped[str]
     model_digest: Mapped[str]
     action: Mapped[Action]
     #: The flagged labels, gravest first.
     labels: Mapped[list[str]] = mapped_column(Names)
-    #: The gravest flagged label's severity, 1 to 5; 0 where nothing is flagged.
+    #: The gravest flagged label's severity, 1 to 5; 0 if none is flagged.
     severity: Mapped[int]
     reason: Mapped[str]
-    #: The picture's facts; None where it could not be judged.
+    #: The picture's facts; None if it could not be judged.
     sha256: Mapped[str | None]
     format: Mapped[str | None]
     width: Mapped[int | None]
     height: Mapped[int | None]
     frames: Mapped[int | None]
-    #: None also for what was decided before they were kept.
+    #: None also if the decision is older than these columns.
     parts: Mapped[int | None]
     area_share: Mapped[float | None]
     time_share: Mapped[float | None]
-    #: Whether it would have been a block, had the hour's automatic blocks not been used up.
+    #: Whether it would have been a block if the hour's automatic blocks had not been used up.
     held_back: Mapped[bool] = mapped_column(server_default=false())
-    #: The chance with which this allowed picture was to be drawn for the audit; None where none was drawn.
+    #: The probability with which the audit samples this allowed picture; None if there was no sampling.
     audit_probability: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class LabelScoreRow(Row):
-    """One label's score within a decision, and the two phrases that made it."""
+    """One label's score within a decision, and the two phrases that produced it."""
 
     __tablename__ = "label_scores"
     __table_args__ = (
         CheckConstraint("score BETWEEN 0 AND 1", name="ck_label_scores_score"),
-        # Few scores are flagged, and those are what people look for.
+        # Few scores are flagged, and people search for those.
         Index(
             "ix_label_scores_flagged",
             "label",
@@ -309,14 +308,14 @@ class LabelScoreRow(Row):
     prompt_cosine: Mapped[float]
     background: Mapped[str]
     background_cosine: Mapped[float]
-    #: The view that shows it most clearly. `on_black` is None for what was decided before it was kept.
+    #: The view with the highest score. `on_black` is None if the decision is older than the column.
     frame: Mapped[int]
     on_black: Mapped[bool | None]
     part: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class EmbeddingRow(Row):
-    """What a model saw in a picture: personal data, found by the digest of the bytes."""
+    """A model's embeddings of a picture, by the digest of its bytes; personal data."""
 
     __tablename__ = "embeddings"
     __table_args__ = (Index(None, "model_digest", "created_at"),)
@@ -337,7 +336,7 @@ class EmbeddingRow(Row):
 
 
 class TextVectorRow(Row):
-    """What a model makes of a phrase in a template."""
+    """A model's embedding of a phrase in a template."""
 
     __tablename__ = "text_vectors"
 
@@ -345,7 +344,7 @@ class TextVectorRow(Row):
     model_digest: Mapped[str] = mapped_column(primary_key=True)
     #: float32, little-endian.
     vector: Mapped[bytes] = mapped_column(LargeBinary)
-    #: When a worker last asked for it, to a day.
+    #: When a worker last used it, to the day.
     used_at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -359,7 +358,7 @@ class ReviewRow(Row):
             "kind IN ('decision', 'audit', 'quarantine', 'appeal', 'second', 'disagreement', 'golden')",
             name="ck_reviews_kind",
         ),
-        # One question of a kind about a decision; a golden item is asked of many people.
+        # One review of a kind for each decision; only a golden item is asked of many people.
         Index(
             "uq_reviews_decision_id_kind",
             "decision_id",
@@ -376,11 +375,11 @@ class ReviewRow(Row):
             sqlite_where=text("golden_id IS NOT NULL"),
             postgresql_where=text("golden_id IS NOT NULL"),
         ),
-        # In the order in which they are handed out.
+        # In the order in which reviews are handed out.
         Index("ix_reviews_order", "state", URGENT_FIRST, "id"),
         Index("ix_reviews_order_in_queue", "queue", "state", URGENT_FIRST, "id"),
         Index("ix_reviews_order_of_kind", "kind", "state", URGENT_FIRST, "id"),
-        # Most reviews are settled; what is open is counted every few seconds.
+        # Most reviews are settled; monitoring counts the open ones every few seconds.
         Index("ix_reviews_open_since", "kind", "created_at", sqlite_where=OPEN, postgresql_where=OPEN),
         Index(
             None,
@@ -393,34 +392,34 @@ class ReviewRow(Row):
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), index=True)
-    #: Why a person is asked: `ReviewKind` tells the kinds apart.
+    #: Why a person is asked: a value of `ReviewKind`.
     kind: Mapped[str] = mapped_column(server_default="decision")
-    #: Withdrawn: what raised the question was taken back.
+    #: Withdrawn: the cause of the review was reversed.
     state: Mapped[str]
     #: Larger first.
     priority: Mapped[float]
-    #: Where it waits, as the policy routes it.
+    #: The queue that the policy routes it to.
     queue: Mapped[str] = mapped_column(server_default="default")
-    #: When a person should have answered; None where the policy sets no time.
+    #: When a person should have answered; None if the policy sets no deadline.
     deadline_at: Mapped[datetime | None]
-    #: Whether only a lead may answer, and why it was escalated; None where it was not.
+    #: Whether only a lead may answer, and why it was escalated; None if it was not.
     for_lead: Mapped[bool] = mapped_column(server_default=false())
     escalation: Mapped[str | None]
-    #: Golden: the known answer, and the one person it is asked of.
+    #: Golden: the item with the known answer, and the one person it is asked of.
     golden_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey("golden_items.id"))
     meant_for: Mapped[str | None]
-    #: Who has it in hand, and until when unless they renew; both None where nobody has.
+    #: The person who has claimed it, and the end of the lease unless they renew it; both None if it is free.
     claimed_by: Mapped[str | None]
     claimed_until: Mapped[datetime | None]
-    #: Counts the claims: an answer with an older number comes too late.
+    #: Fencing token: each claim increments it, and an answer with an older number is rejected.
     fence: Mapped[int] = mapped_column(server_default="0")
-    #: When the source was found to have other bytes than those that were judged; None while it was not.
+    #: When the source was found to have other bytes than those that were judged; None if it was not.
     picture_changed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class ReviewSkipRow(Row):
-    """A review that a person passed by: it comes last for them."""
+    """A review that a person skipped: it comes last for them."""
 
     __tablename__ = "review_skips"
 
@@ -431,7 +430,7 @@ class ReviewSkipRow(Row):
 
 
 class GoldenItemRow(Row):
-    """A decision whose true answer is known; asked among the others, it shows how well people see."""
+    """A decision whose true answer is known; mixed into the queue to measure how well people judge."""
 
     __tablename__ = "golden_items"
     __table_args__ = (
@@ -447,12 +446,12 @@ class GoldenItemRow(Row):
     labels: Mapped[list[str]] = mapped_column(Names)
     added_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=moment())
-    #: Since when it is asked of nobody any more; None while it is.
+    #: When it was retired, and is no longer asked; None while it is active.
     retired_at: Mapped[datetime | None]
 
 
 class ShadowDecisionRow(Row):
-    """What a shadow policy would have decided; kept apart, since nothing may act on it."""
+    """What a shadow policy would have decided; in a separate table, since nothing may act on it."""
 
     __tablename__ = "shadow_decisions"
     __table_args__ = (
@@ -464,7 +463,7 @@ class ShadowDecisionRow(Row):
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id))
-    #: The decision that was made meanwhile, by the policy in force.
+    #: The decision of the policy in force.
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), index=True)
     policy: Mapped[str]
     policy_digest: Mapped[str] = mapped_column(ForeignKey(PolicyVersionRow.digest))
@@ -477,7 +476,7 @@ class ShadowDecisionRow(Row):
 
 
 class VerdictRow(Row):
-    """A person's answer to a review: what the picture truly is; rows are added, never changed."""
+    """A person's answer to a review: the truth about the picture; rows are added, never changed."""
 
     __tablename__ = "verdicts"
     __table_args__ = (
@@ -507,49 +506,49 @@ class VerdictRow(Row):
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id))
-    #: The decision that the person looked at.
+    #: The decision that the person judged.
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), index=True)
-    #: The question that it answers; None where it is inherited, or older than the queue.
+    #: The review that it answers; None if it is inherited, or older than the queue.
     review_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey(ReviewRow.id))
     action: Mapped[Action]
-    #: The labels that truly apply, those the model missed too.
+    #: The labels that truly apply, including those the model missed.
     labels: Mapped[list[str]] = mapped_column(Names)
     reviewer: Mapped[str]
-    #: Why, for the platform; None where the policy asks for none and none was given.
+    #: Why, for the platform; None if the person gave none, and the policy requires none.
     reason: Mapped[str | None]
-    #: For colleagues alone.
+    #: For colleagues only.
     note: Mapped[str | None]
-    #: Names the verdicts that were given at one look.
+    #: Identifies the verdicts that one submit gave for a group of pictures.
     given_with: Mapped[str | None]
     #: The verdict about the same bytes that this one repeats.
     inherited_from: Mapped[int | None] = mapped_column(Identifier, ForeignKey("verdicts.id"))
-    #: What the person judged: the decision's bytes and policy version, copied so that an index has them.
+    #: What the person judged: the decision's bytes and policy version, copied for the index.
     #: None if it is inherited, if the person saw other bytes or none, or if a version before 0016 wrote it.
     sha256: Mapped[str | None]
     policy_digest: Mapped[str | None]
     #: Whether it decides about the submission; a blind second look and a golden item only measure.
     effective: Mapped[bool] = mapped_column(server_default=true())
-    #: Whether the person saw the bytes that were judged. If not, the answer is about this submission alone:
+    #: Whether the person saw the bytes that were judged. If not, the answer is about this submission only:
     #: nothing inherits it, and no policy or person is measured by it.
     picture_seen: Mapped[bool] = mapped_column(server_default=true())
     created_at: Mapped[datetime] = mapped_column(default=moment(), index=True)
 
 
 class ReversalRow(Row):
-    """A verdict that was taken back; it counts no more."""
+    """The reversal of a verdict, which no longer counts."""
 
     __tablename__ = "reversals"
 
     verdict_id: Mapped[int] = mapped_column(Identifier, ForeignKey(VerdictRow.id), primary_key=True)
     reviewer: Mapped[str]
     reason: Mapped[str | None]
-    #: What is in force about the submission since.
+    #: What is in force about the submission after the reversal.
     action: Mapped[Action]
     created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class AppealRow(Row):
-    """The platform's question whether a decision was right, on behalf of whoever it hit."""
+    """An appeal against a decision, made by the platform for the person affected."""
 
     __tablename__ = "appeals"
     __table_args__ = (
@@ -561,9 +560,9 @@ class AppealRow(Row):
     #: A decision can be appealed once.
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), unique=True)
     review_id: Mapped[int] = mapped_column(Identifier, ForeignKey(ReviewRow.id), unique=True)
-    #: In the words of whoever appeals; empty where they gave none.
+    #: In the appellant's words; empty if they gave none.
     statement: Mapped[str]
-    #: What was in force then.
+    #: What was in force when the appeal was made.
     appealed_action: Mapped[Action]
     created_at: Mapped[datetime] = mapped_column(default=moment(), index=True)
 
@@ -587,16 +586,16 @@ class AuditLogRow(Row):
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     at: Mapped[datetime] = mapped_column(default=moment(), index=True)
     actor: Mapped[str]
-    #: review.claimed, verdict.made and the like: `store/audit_log.py` names them.
+    #: review.claimed, verdict.made and the like: see `store/reviews/audit_log.py`.
     what: Mapped[str]
-    #: No foreign keys: what was done stays on record, whatever becomes of its object.
+    #: No foreign keys: an entry outlives its object.
     review_id: Mapped[int | None] = mapped_column(Identifier)
     submission_id: Mapped[str | None]
     details: Mapped[dict[str, Any]] = mapped_column(Names)
 
 
 class OutboxRow(Row):
-    """What the platform is to be told; written in the transaction of what happened."""
+    """An event to deliver to the platform; written in the transaction of the change it reports."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -610,54 +609,54 @@ class OutboxRow(Row):
     )
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
-    #: Names the event to the platform, which may hear of it more than once.
+    #: The event's id for the platform, which deduplicates by it: delivery is at least once.
     event_id: Mapped[str] = mapped_column(unique=True)
-    #: What happened: decision.made, submission.refused, verdict.made, verdict.reversed or appeal.answered.
+    #: decision.made, submission.refused, verdict.made, verdict.reversed or appeal.answered.
     kind: Mapped[str]
     submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id), index=True)
     #: None if the submission was refused.
     decision_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey(DecisionRow.id))
     #: Why the submission was refused; None if it is about a decision.
     problem: Mapped[str | None]
-    #: The verdict that was made, reversed, or answers the appeal; None where it is about a decision.
+    #: The verdict that was made, reversed, or answers the appeal; None if it is about a decision.
     verdict_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey(VerdictRow.id))
-    #: The submission's state after what happened: its sequence number, what is in force, who decided it.
-    #: All None if the version before 0011 wrote the event.
+    #: The submission's state after the event: its sequence number, what is in force, who decided it.
+    #: All None if a version before 0011 wrote the event.
     sequence: Mapped[int | None]
     action: Mapped[Action | None]
     decided_by: Mapped[str | None]
-    #: Whom to tell: `{"url"}`, or `{"task", "queue"}`.
+    #: The target: `{"url"}`, or `{"task", "queue"}`.
     callback: Mapped[dict[str, Any]] = mapped_column(Names)
-    #: Who answers there: the host, or `celery`; one that hangs must not hold up the others.
+    #: The target's host, or `celery`; one receiver that hangs must not delay the others.
     receiver: Mapped[str]
     state: Mapped[str]
     attempts: Mapped[int] = mapped_column(server_default="0")
-    #: Pending: when it is sent next, or, while it is being sent, when another process may try.
+    #: Pending: when the next attempt is due or, during an attempt, when its lease ends.
     next_attempt_at: Mapped[datetime | None]
-    #: Why the last attempt failed; None where none did.
+    #: Why the last attempt failed; None if none has.
     error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=moment())
-    #: When it was added, or replayed last: from then on the time counts after which it is given up.
+    #: When it was added or last replayed; the time after which it is given up counts from then.
     started_at: Mapped[datetime]
     #: When it was delivered or given up.
     settled_at: Mapped[datetime | None]
 
 
 class ApiKeyRow(Row):
-    """Who may use the HTTP API; the key itself is not kept."""
+    """A key for the HTTP API, of which only a hash is stored."""
 
     __tablename__ = "api_keys"
 
-    #: The part of the key that may be shown, so that people recognise it.
+    #: The public part of the key, by which people recognise it.
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     scopes: Mapped[list[str]] = mapped_column(Names)
     #: SHA-256 of the key's secret, in hexadecimal.
     secret_sha256: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=moment())
-    #: To the minute; None where it never was used.
+    #: To the minute; None if it was never used.
     last_used_at: Mapped[datetime | None]
-    #: From then on it opens nothing; None while it does.
+    #: None while it is valid.
     revoked_at: Mapped[datetime | None]
 
 
@@ -670,39 +669,39 @@ class ReviewerRow(Row):
         CheckConstraint("severe_per_day >= 0", name="ck_reviewers_severe_per_day"),
     )
 
-    #: Without capitals: a short name, or what the single sign-on proxy calls the person.
+    #: Lower-case: a short name, or the person's name at the single sign-on proxy.
     name: Mapped[str] = mapped_column(primary_key=True)
     role: Mapped[str]
     #: Labels whose pictures this person is not shown.
     opt_outs: Mapped[list[str]] = mapped_column(Names)
     #: Severe pictures a day at most; None for no limit.
     severe_per_day: Mapped[int | None]
-    #: argon2id; None for whom only the single sign-on proxy lets in.
+    #: argon2id; None if the person signs in only through the single sign-on proxy.
     password_hash: Mapped[str | None]
-    #: Whether pictures are shown at once, and not veiled until asked.
+    #: Whether pictures are shown at once, not veiled until the person unveils them.
     shows_clear: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[datetime] = mapped_column(default=moment())
-    #: From then on nothing opens; None while it does.
+    #: None while the account is enabled.
     disabled_at: Mapped[datetime | None]
 
 
 class DeskSessionRow(Row):
-    """A person who is signed in at the review desk."""
+    """A session at the review desk."""
 
     __tablename__ = "desk_sessions"
 
     #: SHA-256 of the token in the browser's cookie, in hexadecimal.
     id: Mapped[str] = mapped_column(primary_key=True)
     reviewer: Mapped[str] = mapped_column(ForeignKey(ReviewerRow.name), index=True)
-    #: Whether a single sign-on proxy vouches for it, and no password did.
+    #: Whether the single sign-on proxy authenticated the person, not a password.
     by_proxy: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(default=moment())
-    #: To the minute.
+    #: When it was last used, to the minute.
     seen_at: Mapped[datetime]
 
 
 class LoginFailureRow(Row):
-    """A login that failed, or is being tried just now."""
+    """A login that failed, or is being attempted now."""
 
     __tablename__ = "login_failures"
     __table_args__ = (
@@ -712,15 +711,15 @@ class LoginFailureRow(Row):
     )
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
-    #: As it was typed; there need not be such an account.
+    #: As it was typed; the account may not exist.
     name: Mapped[str]
-    #: The client's, as far as trusted proxies tell it.
+    #: The client's, as trusted proxies report it.
     address: Mapped[str]
     failed_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class DroppedMessageRow(Row):
-    """A message that no worker could work on; the newest are kept for some days."""
+    """A message that no worker could process; the newest are kept for some days."""
 
     __tablename__ = "dropped_messages"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -728,14 +727,14 @@ class DroppedMessageRow(Row):
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     reason: Mapped[str]
     problem: Mapped[str]
-    #: The beginning of its text, without what is secret in URLs.
+    #: The beginning of its text, without the secrets in URLs.
     excerpt: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     dropped_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class DeskKeyRow(Row):
-    """A secret that all processes of a deployment sign with."""
+    """A secret shared by all processes of a deployment."""
 
     __tablename__ = "desk_keys"
 
@@ -745,10 +744,10 @@ class DeskKeyRow(Row):
 
 
 class LeaseRow(Row):
-    """A task that several processes repeat, and until when one of them has it."""
+    """The lease of a periodic task, which one process at a time runs."""
 
     __tablename__ = "leases"
 
     task: Mapped[str] = mapped_column(primary_key=True)
-    #: In the past if no process holds it.
+    #: The end of the lease; in the past if no process holds it.
     until: Mapped[datetime] = mapped_column(default=moment())

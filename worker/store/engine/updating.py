@@ -1,4 +1,4 @@
-"""UPDATE of several submissions, in the order of their ids: two who write the same ones never deadlock."""
+"""UPDATE of several submissions, locked in the order of their ids so that writers never deadlock."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -12,13 +12,13 @@ from worker.store.engine.tables import SubmissionRow
 def update_submissions(
     session: Session, ids: Iterable[str], *where: ColumnElement[bool], **values: object
 ) -> set[str]:
-    """Write `values` into those of `ids` of which `where` holds, and return which these are."""
-    meant = list(ids)
-    if not meant:
+    """Write `values` into the rows of `ids` that match `where`; return the ids written."""
+    wanted = list(ids)
+    if not wanted:
         return set()
     locked = (
         select(SubmissionRow.id)
-        .where(SubmissionRow.id.in_(meant), *where)
+        .where(SubmissionRow.id.in_(wanted), *where)
         .order_by(in_order(session))
         .with_for_update()
     )
@@ -33,6 +33,6 @@ def update_submissions(
 
 
 def in_order(session: Session) -> ColumnElement[str]:
-    """Return the order in which whoever inserts them sorts ids, whatever language the database sorts by."""
+    """Return the ids as a sort key that orders as Python does, whatever the database's collation."""
     by_bytes = session.get_bind().dialect.name == "postgresql"
     return collate(SubmissionRow.id, "C") if by_bytes else SubmissionRow.id.expression

@@ -1,1 +1,1 @@
-"""The outbox of events for receivers."""
+"""The outbox of events for the platform."""

@@ -1,4 +1,4 @@
-"""The outbox: what the platform is to be told, written with what happened and sent afterwards."""
+"""The outbox: events for the platform, written in the transaction of the change and delivered later."""
 
 import secrets
 from collections import Counter
@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from moderation_client.callback import receiver_of
 from sqlalchemy import ColumnElement, exists, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from worker.domain.moderation.in_force import DecidedBy, InForce
 from worker.domain.operations.event_type import EventType
-from worker.domain.submissions.callback import receiver_of
 from worker.store.engine.clock import database_now
 from worker.store.engine.counting import MOST, count_up_to
 from worker.store.engine.deleting import delete_some, is_any
@@ -21,15 +21,15 @@ from worker.store.engine.tables import DELIVERED, OutboxRow
 
 DECISION_MADE: Final = EventType.DECISION_MADE.value
 SUBMISSION_REFUSED: Final = EventType.SUBMISSION_REFUSED.value
-#: Of why an attempt failed.
+#: Longer errors of failed attempts are cut off.
 MAX_ERROR_CHARACTERS: Final = 500
-#: How far `take` looks behind events that it leaves to other processes or receivers that are full.
+#: How far `take` searches past events that it skips: pages of this number of rows, at most `MAX_PAGES`.
 PAGE: Final = 100
 MAX_PAGES: Final = 10
 
 
 class EventState(StrEnum):
-    """How it stands with an event."""
+    """The state of an event's delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -38,12 +38,12 @@ class EventState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutboxEvent:
-    """What the platform is to be told, and how it stands."""
+    """An event for the platform, and the state of its delivery."""
 
     id: int
-    #: Names the event to the platform, which may hear of it more than once.
+    #: The platform deduplicates by it: delivery is at least once.
     event_id: str
-    #: What happened: decision.made, verdict.made ...
+    #: decision.made, verdict.made ...
     kind: str
     submission_id: str
     #: None if there is no decision: the submission was refused.
@@ -52,53 +52,53 @@ class OutboxEvent:
     verdict_id: int | None
     #: Why the submission was refused; None if it was not.
     problem: str | None
-    #: The submission's state when the event was written; None if the version before 0011 wrote it.
+    #: The submission's state when the event was written; None if a version before 0011 wrote it.
     in_force: InForce | None
-    #: As messages have it; its URL is whole.
+    #: As messages write it, with the complete URL.
     callback: dict[str, Any]
     receiver: str
     state: EventState
-    #: How often it was tried to tell, the attempt under way included.
+    #: The number of delivery attempts, including one in progress.
     attempts: int
-    #: Pending: when it is tried next, at the latest.
+    #: Pending: when the next attempt is due, at the latest.
     next_attempt_at: datetime | None
-    #: Why the last attempt failed; None where none did.
+    #: Why the last attempt failed; None if none has.
     error: str | None
     created_at: datetime
-    #: From when the time counts after which it is given up.
+    #: The start of the time after which delivery is given up.
     started_at: datetime
     settled_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What the platform is to be told: of a decision, a refusal, or a verdict."""
+    """A new event about a decision, a refusal or a verdict."""
 
     kind: str
     submission_id: str
     #: None if the submission was refused.
     decision_id: int | None
-    #: Who is notified, as messages have it.
+    #: Where to deliver it, as messages write it.
     callback: Mapping[str, Any]
     verdict_id: int | None = None
     #: Why the submission was refused.
     problem: str | None = None
-    #: The submission's state now; None has it read when the event is delivered.
+    #: The submission's state now; if None, it is read when the event is delivered.
     in_force: InForce | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far behind the telling is; counted up to `MOST`."""
+    """How far delivery lags behind; counts stop at `MOST`."""
 
     pending: int
-    #: The age of the oldest event that is still to be told; zero where there is none.
+    #: The age of the oldest pending event; zero without pending events.
     oldest: timedelta
     given_up: int
 
 
 def add(session: Session, news: Sequence[News]) -> None:
-    """Note what the platform is to be told, at the next occasion."""
+    """Add events, due for delivery now."""
     if not news:
         return
     now = database_now(session)
@@ -106,7 +106,7 @@ def add(session: Session, news: Sequence[News]) -> None:
 
 
 def is_due(session: Session) -> bool:
-    """Whether there is something to tell; cheap, to be asked often, and stops no writer."""
+    """Whether any event is due; cheap, and blocks no writer."""
     return bool(session.scalar(select(exists().where(*_due(database_now(session))))))
 
 
@@ -114,24 +114,24 @@ def take(  # noqa: PLR0913 - an argument for each limit, all by name
     session: Session,
     *,
     limit: int,
-    in_hand: Mapping[str, int],
+    in_flight: Mapping[str, int],
     at_once: int,
     lease: timedelta,
     permits: Callable[[Mapping[str, Any]], bool] = lambda _: True,
 ) -> list[OutboxEvent]:
-    """Return at most `limit` events that are due, the longest waiting first; the attempt counts from here.
+    """Lease at most `limit` due events, the longest overdue first, and count an attempt for each.
 
-    No receiver gets more than `at_once`, including those `in_hand`. Events whose callback `permits` denies
-    are left for other processes. No other process gets an event before its lease is over; commit before you
-    send.
+    No receiver gets more than `at_once` events, including those `in_flight`, counted by receiver. Events
+    whose callback `permits` rejects are left to other processes. No other process gets an event before its
+    lease expires; commit before you send.
     """
     taken: list[OutboxRow] = []
-    busy = Counter(in_hand)
+    busy = Counter(in_flight)
     now, last = database_now(session), None
     for _ in range(MAX_PAGES):
         room = limit - len(taken)
         full = [receiver for receiver, count in busy.items() if count >= at_once]
-        # More than there is room for only once some were passed by.
+        # The first query reads only the rows there is room for; later ones, after skips, read whole pages.
         rows = _lock_due(session, now, full, room if last is None else PAGE, last)
         for row in rows:
             if len(taken) < limit and busy[row.receiver] < at_once and permits(row.callback):
@@ -147,18 +147,18 @@ def take(  # noqa: PLR0913 - an argument for each limit, all by name
 
 
 def overdue(session: Session, *, by: timedelta, limit: int) -> list[OutboxEvent]:
-    """Return at most `limit` events that have been due for longer than `by`, the longest waiting first."""
+    """Return and lock at most `limit` events that have been due for longer than `by`, the oldest first."""
     rows = _lock_due(session, database_now(session) - by, (), limit)
     return [_event(row) for row in rows]
 
 
 def delivered(session: Session, event: OutboxEvent) -> None:
-    """Note that the platform knows, whoever else is telling it meanwhile."""
+    """Mark an event as delivered, even if another process attempts it too."""
     _settle(session, event, EventState.DELIVERED, error=None)
 
 
 def try_again(session: Session, event: OutboxEvent, error: str, at: datetime) -> None:
-    """Note why an attempt failed, and when the next one is due; unless another has begun already."""
+    """Record why an attempt failed and when the next is due, unless another attempt has begun already."""
     _change(
         session,
         event,
@@ -169,7 +169,7 @@ def try_again(session: Session, event: OutboxEvent, error: str, at: datetime) ->
 
 
 def give_up(session: Session, event: OutboxEvent, error: str) -> None:
-    """Note that the platform will not be told, and why; unless another attempt has begun already."""
+    """Give up an event, and record why, unless another attempt has begun already."""
     _settle(
         session,
         event,
@@ -180,22 +180,22 @@ def give_up(session: Session, event: OutboxEvent, error: str) -> None:
 
 
 def replay(session: Session, event_id: str) -> bool:
-    """Let an event be told, again or at last, at the next occasion; return False where there is none."""
-    return bool(_start_again(session, OutboxRow.event_id == event_id))
+    """Requeue an event with a fresh retry schedule; return False if there is no such event."""
+    return bool(_requeue(session, OutboxRow.event_id == event_id))
 
 
 def replay_given_up(session: Session) -> int:
-    """Let everything be told that was given up; return how much that is."""
-    return _start_again(session, OutboxRow.state == EventState.GIVEN_UP.value)
+    """Requeue all events that were given up, with a fresh retry schedule; return how many."""
+    return _requeue(session, OutboxRow.state == EventState.GIVEN_UP.value)
 
 
 def is_any_old(session: Session, *, older_than: timedelta) -> bool:
-    """Whether there are events that were delivered longer ago than that."""
+    """Whether any event was delivered longer ago than `older_than`."""
     return is_any(session, DELIVERED, OutboxRow.settled_at < database_now(session) - older_than)
 
 
 def forget_delivered(session: Session, *, older_than: timedelta, limit: int) -> int:
-    """Delete at most `limit` events that were delivered longer ago than that; return how many."""
+    """Delete at most `limit` events that were delivered longer ago than `older_than`; return how many."""
     old = OutboxRow.settled_at < database_now(session) - older_than
     return delete_some(session, OutboxRow, DELIVERED, old, limit=limit)
 
@@ -213,15 +213,15 @@ def newest(
 
 
 def count_by_state(session: Session) -> dict[EventState, int]:
-    """Return how many events there are in each state that occurs, counted up to `MOST`."""
+    """Return the number of events in each state, without empty states; counts stop at `MOST`."""
     counts = {state: count_up_to(session, MOST, OutboxRow.state == state.value) for state in EventState}
     return {state: count for state, count in counts.items() if count}
 
 
 def lag(session: Session) -> Lag:
-    """Return how far behind the telling is."""
+    """Return how far delivery lags behind."""
     pending = OutboxRow.state == EventState.PENDING.value
-    # Of those that were added first: a replay keeps its id, and begins anew.
+    # The minimum over the first by id, not the first itself: a replayed event keeps its id but starts anew.
     first = select(OutboxRow.started_at).where(pending).order_by(OutboxRow.id).limit(MOST).subquery()
     count = count_up_to(session, MOST, pending)
     oldest = session.scalar(select(func.min(first.c.started_at)))
@@ -241,7 +241,7 @@ def _lock_due(
     limit: int,
     after: tuple[datetime | None, int] | None = None,
 ) -> Sequence[OutboxRow]:
-    """Lock at most `limit` due events beyond `after`, of receivers that are not full."""
+    """Lock at most `limit` due events after `after`, of receivers that are not full."""
     order = (OutboxRow.next_attempt_at, OutboxRow.id)
     query = select(OutboxRow).where(*_due(now)).order_by(*order).limit(limit)
     query = query.with_for_update(skip_locked=True)
@@ -249,7 +249,7 @@ def _lock_due(
         query = query.where(tuple_(*order) > after)
     if not full:
         return session.scalars(query).all()
-    # Receiver by receiver: else a receiver that hangs, with all that waits for it, is passed over row by row.
+    # One query for each receiver: otherwise all events for a receiver that hangs are skipped row by row.
     found = [
         row
         for receiver in _receivers_due(session, now, full, limit)
@@ -259,7 +259,7 @@ def _lock_due(
 
 
 def _receivers_due(session: Session, now: datetime, full: Sequence[str], limit: int) -> list[str]:
-    """Return at most `limit` receivers that have due events and are not full, by an index entry for each."""
+    """Return at most `limit` receivers with due events that are not full; one index lookup for each."""
     name, pending = OutboxRow.receiver, OutboxRow.state == EventState.PENDING.value
     first = select(select(func.min(name)).where(pending).scalar_subquery().label("receiver"))
     found = first.cte(recursive=True)
@@ -274,23 +274,23 @@ def _settle(
     session: Session,
     event: OutboxEvent,
     state: EventState,
-    *only_where: ColumnElement[bool],
+    *conditions: ColumnElement[bool],
     error: str | None,
 ) -> None:
     settled = {"state": state.value, "settled_at": database_now(session), "next_attempt_at": None}
-    _change(session, event, *only_where, error=error, **settled)
+    _change(session, event, *conditions, error=error, **settled)
 
 
-def _change(session: Session, event: OutboxEvent, *only_where: ColumnElement[bool], **values: object) -> None:
+def _change(session: Session, event: OutboxEvent, *conditions: ColumnElement[bool], **values: object) -> None:
     session.execute(
         update(OutboxRow)
-        .where(OutboxRow.id == event.id, OutboxRow.state == EventState.PENDING.value, *only_where)
+        .where(OutboxRow.id == event.id, OutboxRow.state == EventState.PENDING.value, *conditions)
         .values(**values)
         .execution_options(synchronize_session=False)
     )
 
 
-def _start_again(session: Session, which: ColumnElement[bool]) -> int:
+def _requeue(session: Session, which: ColumnElement[bool]) -> int:
     now = database_now(session)
     found = session.execute(
         update(OutboxRow)

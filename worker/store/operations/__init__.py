@@ -1,1 +1,1 @@
-"""Reports over all rows, old rows, and leases of periodic tasks."""
+"""The overview and the archive of all rows, and leases of periodic tasks."""

@@ -1,4 +1,4 @@
-"""The archive: what was decided and what the model saw, streamed so that memory does not grow with it."""
+"""The archive: decisions with their embeddings, streamed in constant memory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,32 +17,30 @@ from worker.store.engine.counting import count_up_to
 from worker.store.engine.tables import DecisionRow, EmbeddingRow, SubmissionRow, VerdictRow
 from worker.store.reviews import verdicts
 
-#: Submissions that are in memory at once: 1 MiB of vectors of 512 numbers, 64 MiB if each has 64 frames.
+#: Submissions in memory at once: 1 MiB of vectors of 512 numbers, 64 MiB if each has 64 frames.
 CHUNK: Final = 1024
-
-
-#: Up to so many decisions each is looked up by indexes; of more, tables are read as a whole.
+#: Up to this number of decisions indexes are used; for more, whole tables are read.
 SHORT: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which decisions are meant: those since a time, under the policies of one name or under all."""
+    """Selects decisions: since a time, by the policy of one name or by any."""
 
     since: datetime
-    #: None: whatever the policy.
+    #: None for any policy.
     policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ArchiveChunk:
-    """Decided submissions, each once, with the vectors of those that have some under the model asked for."""
+    """Decided submissions, each once, with their vectors of the requested model."""
 
-    #: Of every submission in the chunk, also of those without vectors: why there are none.
+    #: How many submissions of the chunk have no vectors, since they were not decoded.
     undecoded: int
-    #: Judged, but what the model asked for saw in it is not stored.
+    #: How many have no vectors of the requested model, though they were judged.
     of_other_models: int
-    #: From here on only those with vectors: the decision that counts, the newest.
+    #: From here on only submissions with vectors: their newest decisions.
     decision_ids: Sequence[int]
     submission_ids: Sequence[str]
     #: Seconds since 1970 in UTC.
@@ -63,56 +61,56 @@ class ArchiveChunk:
 
     @property
     def partly_seen(self) -> NDArray[np.bool_]:
-        """Of which pictures not enough was looked at."""
+        """Which pictures were only partly seen."""
         least = np.minimum(np.array(self.time_shares, np.float64), np.array(self.area_shares, np.float64))
         return least < ENOUGH
 
     def seen(self, number: int) -> Seen:
-        """Return how much was looked at of a submission's picture."""
+        """Return how much of a submission's picture was examined."""
         return Seen(self.time_shares[number], self.area_shares[number])
 
     def views_of(self, number: int) -> Views:
-        """Return what each vector of a submission stands for."""
+        """Return which view each vector of a submission belongs to."""
         frames, parts = self.frames[number], self.parts[number]
         return Views(frames, parts, int(self.views[number]) // (frames * parts), bool(self.is_tall[number]))
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedSubmission:
-    """What is worth telling about one submission."""
+    """What reports show of a submission."""
 
     id: str
     reference: str
-    #: As the message said it; None where the picture came inside the message.
+    #: As in the message; None if the picture came inside the message.
     source: dict[str, Any] | None
 
 
 def count(session: Session, span: Span) -> int:
-    """Return how many decisions there are: no fewer than submissions, and cheap enough for a progress bar."""
+    """Return the number of decisions: at least that of submissions, and cheap enough for a progress bar."""
     return session.scalar(select(func.count()).select_from(DecisionRow).where(*_within(span))) or 0
 
 
 def stream(session: Session, span: Span, model_digest: str) -> Iterator[ArchiveChunk]:
     """Yield every submission decided within the span, `CHUNK` at a time, in no particular order.
 
-    Of several decisions about a submission the newest counts. Other statements may run meanwhile.
+    Of several decisions about a submission the newest counts. Other statements may run between chunks.
     """
     connection = session.connection()
     if connection.dialect.name == "postgresql":
-        # A cursor is planned for its first rows unless it is said that all of them will be read.
+        # PostgreSQL plans a cursor for its first rows; this one reads all of them.
         connection.execute(text("SET LOCAL cursor_tuple_fraction = 1"))
         if count_up_to(session, SHORT, *_within(span)) <= SHORT:
-            # Whatever a disk costs in theory: a day must not read the vectors of the whole archive.
-            for way in ("hashjoin", "mergejoin", "seqscan"):
-                connection.execute(text(f"SET LOCAL enable_{way} = off"))
-    # Beside the session, whose rows cost half as much again.
+            # Whatever the planner estimates: a day must not read the vectors of the whole archive.
+            for method in ("hashjoin", "mergejoin", "seqscan"):
+                connection.execute(text(f"SET LOCAL enable_{method} = off"))
+    # Bypass the session, whose rows cost half as much again.
     result = connection.execute(_archived(span, model_digest), execution_options={"yield_per": CHUNK})
-    # No loop and no `partitions`, which would keep one chunk alive while the next is read.
+    # Not a loop or `partitions`, which would keep a chunk in memory while the next is read.
     return map(_chunk, iter(lambda: result.fetchmany(CHUNK), []))
 
 
 def find(session: Session, submission_ids: Sequence[str]) -> dict[str, ArchivedSubmission]:
-    """Return what is known of each of these submissions."""
+    """Return those of these submissions that exist, by id."""
     query = select(SubmissionRow.id, SubmissionRow.reference, SubmissionRow.source)
     found: dict[str, ArchivedSubmission] = {}
     for start in range(0, len(submission_ids), CHUNK):
@@ -126,7 +124,7 @@ def _archived(span: Span, model_digest: str) -> Select[Any]:
     later = aliased(DecisionRow)
     superseded = exists().where(later.submission_id == DecisionRow.submission_id, later.id > DecisionRow.id)
     if span.policy is not None:
-        # An expression, so that SQLite looks by submission: by policy it would read every decision for each.
+        # An expression, so that SQLite uses the index by submission: by policy it would read every decision.
         superseded = superseded.where(func.coalesce(later.policy, "") == span.policy)
     judged = exists().where(VerdictRow.submission_id == DecisionRow.submission_id, verdicts.in_force())
     embedded = and_(EmbeddingRow.sha256 == DecisionRow.sha256, EmbeddingRow.model_digest == model_digest)

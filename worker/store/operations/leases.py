@@ -1,4 +1,4 @@
-"""Leases: of all processes that repeat a task, one does it at a time."""
+"""Leases of periodic tasks: only one process at a time runs each."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ def is_held(session: Session, task: str) -> bool:
 
 
 def acquire(session: Session, task: str, duration: timedelta) -> bool:
-    """Hold the lease of `task` for `duration` from now; False if another process holds it."""
+    """Acquire the lease of `task` for `duration` from now; return False if another process holds it."""
     inserting.keep(session, LeaseRow, [{"task": task}])
     acquired = (
         update(LeaseRow)

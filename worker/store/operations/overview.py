@@ -1,4 +1,4 @@
-"""The deployment at a glance: few queries, each by an index, for metrics and for `moderate status`."""
+"""An overview of the deployment, for metrics and `moderate status`: few queries, each by an index."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Lately:
-    """How often something happened."""
+    """How often something happened lately."""
 
     last_hour: int = 0
     last_day: int = 0
@@ -50,15 +50,15 @@ class Happenings:
     tried_again: Lately
     refused: Lately
     conflicts: Lately
-    #: The id that came last with another picture; None where none did.
+    #: The id that was last reused for another picture or policy; None if none was.
     newest_conflict: str | None
 
 
 def backlog(session: Session) -> Backlog:
-    """Return what waits now."""
+    """Return what is waiting now."""
     now = database_now(session)
     given_up = select(func.count()).where(OutboxRow.state == "given_up")
-    # An error without an attempt: the processes that saw the event may not deliver it.
+    # An error without an attempt: the processes that read the event may not deliver to its callback.
     left_to_others = select(func.count()).where(
         PENDING, OutboxRow.attempts == 0, OutboxRow.error.is_not(None)
     )
@@ -127,7 +127,7 @@ def _waiting_for(session: Session) -> dict[str, PendingCount]:
 
 
 def why_waiting(session: Session, resource: str) -> str:
-    """Return why a resource is unavailable, as the submission says that has waited for it longest."""
+    """Return why a resource is unavailable: the error of the submission that has waited for it longest."""
     query = (
         select(SubmissionRow.error)
         .where(WAITING, SubmissionRow.waits_for == resource)
@@ -148,7 +148,7 @@ def _open_reviews(session: Session) -> dict[ReviewKind, PendingCount]:
 
 
 def _decisions(session: Session, now: datetime) -> dict[Action, Lately]:
-    # All actions, so that the index by action and time holds everything that is asked for.
+    # All actions are named, so that the index by action and time covers the query.
     query = (
         _counted(select(DecisionRow.action), DecisionRow.created_at, now)
         .where(DecisionRow.action.in_(list(Action)))
@@ -163,5 +163,5 @@ def _lately(session: Session, at: InstrumentedAttribute[datetime], now: datetime
 
 
 def _counted(query: Select[Any], at: InstrumentedAttribute[datetime], now: datetime) -> Select[Any]:
-    """Return `query` with two columns more: how many rows of the last hour, and of the last day."""
+    """Return `query` with two more columns: the number of rows of the last hour and of the last day."""
     return query.add_columns(func.count().filter(at >= now - HOUR), func.count()).where(at >= now - DAY)

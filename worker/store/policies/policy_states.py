@@ -1,4 +1,4 @@
-"""Policy states: what each worker process said last about its policies."""
+"""Policy states: each worker process's latest report about its policies."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from worker.domain.policies.policy_state import PolicyState
 from worker.store.engine.clock import database_now
 from worker.store.engine.tables import PolicyStateRow
 
-#: Three heartbeats missed: the process is dead or cut off, and no longer counts.
+#: Three missed heartbeats: the process is dead or disconnected, and no longer counts.
 SILENT_AFTER: Final = timedelta(seconds=90)
 
-#: What a process has in force of a policy: the version's digest, None for none, and whether as a shadow.
+#: The version of a policy in force in a process: its digest, None for none, and whether it is a shadow.
 Version = tuple[str | None, bool]
-#: The policies that processes disagree about: who has which version.
+#: The policies that processes disagree about: by policy and version, the processes that have it.
 Disagreements = dict[str, dict[Version, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedState:
-    """A policy's state in a process, and when the process was last heard of; UTC."""
+    """A policy's state in a process, and when the process last reported it; UTC."""
 
     process: str
     state: PolicyState
@@ -32,16 +32,16 @@ class ReportedState:
 
     @property
     def version(self) -> Version:
-        """What the process has in force."""
+        """The version in force in the process."""
         return self.state.digest, self.state.shadow
 
     def is_silent(self, now: datetime) -> bool:
-        """Whether the process has not been heard of for too long."""
+        """Whether the process has not reported for longer than SILENT_AFTER."""
         return now - self.seen_at > SILENT_AFTER
 
 
 def replace(session: Session, process: str, states: Sequence[PolicyState]) -> None:
-    """Let `states` be all that is known of a process, which is alive now."""
+    """Replace all states of a process, which is alive now."""
     withdraw(session, process)
     now = database_now(session)
     rows = [{"process": process, "seen_at": now, **asdict(state)} for state in states]
@@ -50,24 +50,24 @@ def replace(session: Session, process: str, states: Sequence[PolicyState]) -> No
 
 
 def withdraw(session: Session, process: str) -> None:
-    """Remove a process that is gone."""
+    """Delete the states of a process that has ended."""
     session.execute(delete(PolicyStateRow).where(PolicyStateRow.process == process))
 
 
 def forget_silent(session: Session, *, longer_than: timedelta) -> None:
-    """Remove the processes that have been silent for longer: they ended without a word."""
+    """Delete the states of processes that have been silent for longer: they died without withdrawing."""
     before = database_now(session) - longer_than
     session.execute(delete(PolicyStateRow).where(PolicyStateRow.seen_at < before))
 
 
 def all_states(session: Session) -> list[ReportedState]:
-    """Return what every process says, by policy and process."""
+    """Return the states of all processes, by policy and process."""
     query = select(PolicyStateRow).order_by(PolicyStateRow.policy, PolicyStateRow.process)
     return [_reported(row) for row in session.scalars(query)]
 
 
 def of_policy(session: Session, policy: str) -> list[PolicyState]:
-    """Return what the processes that were heard of lately say about a policy."""
+    """Return a policy's states in the processes that are not silent."""
     query = select(PolicyStateRow).where(
         PolicyStateRow.policy == policy, PolicyStateRow.seen_at >= database_now(session) - SILENT_AFTER
     )
@@ -75,7 +75,7 @@ def of_policy(session: Session, policy: str) -> list[PolicyState]:
 
 
 def disagreements(awake: Sequence[ReportedState]) -> Disagreements:
-    """Return the policies of which not every process that is awake has the same version."""
+    """Return the policies of which not all processes that are not silent have the same version."""
     processes = {report.process for report in awake}
     policies: Disagreements = defaultdict(lambda: defaultdict(list))
     for report in awake:

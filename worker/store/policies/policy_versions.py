@@ -1,4 +1,4 @@
-"""Policy versions: the text behind every digest that a decision names, and when it was last in force."""
+"""Policy versions: the text of every digest that a decision refers to, and when it was last in force."""
 
 from collections.abc import Iterable
 
@@ -14,25 +14,25 @@ from worker.store.engine.tables import PolicyVersionRow
 
 
 def keep(session: Session, versions: Iterable[tuple[Policy, str]]) -> None:
-    """Keep the texts of these policies, but those whose digest is known."""
+    """Store the texts of these policies, except those whose digest is known."""
     rows = {
         policy.digest: {"digest": policy.digest, "name": policy.name, "text": text}
         for policy, text in versions
     }
-    # In one order, so that two workers who keep the same ones never wait for each other.
+    # In a fixed order, so that two workers that store the same versions never deadlock.
     inserting.keep(session, PolicyVersionRow, [rows[digest] for digest in sorted(rows)])
 
 
 def text_of(session: Session, digest: str) -> str | None:
-    """Return the file of the version with this digest as it was; None where none is known."""
+    """Return the text of the version with this digest; None if it is unknown."""
     return session.scalar(select(PolicyVersionRow.text).where(PolicyVersionRow.digest == digest))
 
 
 def in_force(session: Session, policy: Policy, text: str) -> None:
-    """Note that a version was put in force just now, and keep its text as it is now.
+    """Record that a version was put in force now, and replace its text with the current one.
 
-    Texts of one digest mean the same, but one may say that it is a shadow and the other not: the later
-    one is what a restart goes back to.
+    Texts with the same digest mean the same, but one may be a shadow and the other not: after a restart the
+    later one applies.
     """
     state = {"text": text, "last_in_force_at": database_now(session)}
     session.execute(
@@ -44,7 +44,7 @@ def in_force(session: Session, policy: Policy, text: str) -> None:
 
 def last_good(session: Session, name: str) -> StoredPolicy | None:
     """Return the version of this policy that was last put in force anywhere."""
-    # What decided before this was noted had been in force too.
+    # A version that decided before this column existed was in force too.
     moment = func.coalesce(PolicyVersionRow.last_in_force_at, PolicyVersionRow.first_seen_at)
     columns = select(PolicyVersionRow.text, PolicyVersionRow.digest)
     row = session.execute(
@@ -54,6 +54,6 @@ def last_good(session: Session, name: str) -> StoredPolicy | None:
 
 
 def starting_with(session: Session, prefix: str, limit: int) -> list[PolicyVersionRow]:
-    """Return at most `limit` versions whose digest begins so, the newest first; `prefix` is hexadecimal."""
+    """Return at most `limit` versions whose digest starts with hexadecimal `prefix`, newest first."""
     query = select(PolicyVersionRow).where(PolicyVersionRow.digest.startswith(prefix, autoescape=True))
     return list(session.scalars(query.order_by(PolicyVersionRow.first_seen_at.desc()).limit(limit)))

@@ -1,4 +1,4 @@
-"""Appeals: decisions that the platform asks a second person about."""
+"""Appeals against decisions, which a second person answers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,14 +13,14 @@ from worker.store.reviews import verdicts
 
 @dataclass(frozen=True, slots=True)
 class Appeal:
-    """An appeal and how it stands."""
+    """An appeal and its answer, if there is one."""
 
     id: int
     decision_id: int
     submission_id: str
     review_id: int
     statement: str
-    #: What was in force when it was opened.
+    #: What was in force when the appeal was made.
     appealed_action: Action
     #: In UTC.
     created_at: datetime
@@ -35,7 +35,7 @@ class Appeal:
 def add(
     session: Session, *, decision_id: int, review_id: int, statement: str, appealed_action: Action
 ) -> None:
-    """Note an appeal, whose review is in the queue."""
+    """Add an appeal, whose review is in the queue."""
     row = {
         "decision_id": decision_id,
         "review_id": review_id,
@@ -46,33 +46,33 @@ def add(
 
 
 def find(session: Session, appeal_id: int) -> Appeal | None:
-    """Return an appeal with its answer."""
+    """Return an appeal, if there is one with this id."""
     return _one(session, AppealRow.id == appeal_id)
 
 
 def of_decision(session: Session, decision_id: int) -> Appeal | None:
-    """Return the appeal on a decision."""
+    """Return the appeal against a decision, if there is one."""
     return _one(session, AppealRow.decision_id == decision_id)
 
 
 def of_review(session: Session, review_id: int) -> Appeal | None:
-    """Return the appeal that a review is about."""
+    """Return the appeal that a review is about, if it is about one."""
     return _one(session, AppealRow.review_id == review_id)
 
 
 def get_of_review(session: Session, review_id: int) -> Appeal:
-    """Return the appeal that a review is about, which is there."""
+    """Return the appeal that a review is about; ValueError if it is not about one."""
     appeal = of_review(session, review_id)
     if appeal is None:
-        raise ValueError(f"review {review_id} is about no appeal")
+        raise ValueError(f"review {review_id} is not about an appeal")
     return appeal
 
 
-def _one(session: Session, meant: ColumnElement[bool]) -> Appeal | None:
+def _one(session: Session, which: ColumnElement[bool]) -> Appeal | None:
     query = select(AppealRow, DecisionRow.submission_id).join(
         DecisionRow, DecisionRow.id == AppealRow.decision_id
     )
-    found = session.execute(query.where(meant)).one_or_none()
+    found = session.execute(query.where(which)).one_or_none()
     if found is None:
         return None
     row, submission_id = found

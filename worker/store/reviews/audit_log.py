@@ -20,7 +20,7 @@ VERDICT_MADE: Final = "verdict.made"
 VERDICT_INHERITED: Final = "verdict.inherited"
 VERDICT_REVERSED: Final = "verdict.reversed"
 APPEAL_OPENED: Final = "appeal.opened"
-#: The source has other bytes now than those that were judged.
+#: The source no longer has the bytes that were judged.
 PICTURE_CHANGED: Final = "picture.changed"
 GOLDEN_ADDED: Final = "golden.added"
 GOLDEN_RETIRED: Final = "golden.retired"
@@ -28,7 +28,7 @@ GOLDEN_RETIRED: Final = "golden.retired"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that somebody did."""
+    """One action of a person."""
 
     #: In UTC.
     at: datetime
@@ -47,7 +47,7 @@ def note(
     submission_id: str | None = None,
     **details: Any,
 ) -> None:
-    """Note that `actor` did something; `details` have the form of JSON."""
+    """Record an action of `actor`; `details` are JSON values."""
     session.execute(
         insert(AuditLogRow).values(
             actor=actor,
@@ -67,7 +67,7 @@ def of_submission(session: Session, submission_id: str) -> list[Entry]:
 
 def severe_shown(session: Session, reviewer: str, since: datetime) -> int:
     """Return how many severe pictures a person has claimed since then, each counted once."""
-    # Two statements: with a join PostgreSQL may read every review to find those of one person's day.
+    # Two statements: with a join PostgreSQL may read every review to find one person's.
     claimed = select(AuditLogRow.review_id).where(
         AuditLogRow.actor == reviewer, AuditLogRow.at >= since, AuditLogRow.what == CLAIMED
     )
@@ -82,7 +82,7 @@ def severe_shown(session: Session, reviewer: str, since: datetime) -> int:
 
 
 def has_claimed(session: Session, actor: str, review_id: int) -> bool:
-    """Whether a person ever had a review."""
+    """Whether a person has ever claimed a review."""
     query = select(AuditLogRow.id).where(
         AuditLogRow.review_id == review_id, AuditLogRow.actor == actor, AuditLogRow.what == CLAIMED
     )
@@ -90,6 +90,6 @@ def has_claimed(session: Session, actor: str, review_id: int) -> bool:
 
 
 def claimed_at(session: Session, review_id: int) -> datetime | None:
-    """Return when a review was last claimed."""
+    """Return when a review was last claimed; None if it never was."""
     query = select(AuditLogRow.at).where(AuditLogRow.review_id == review_id, AuditLogRow.what == CLAIMED)
     return session.scalar(query.order_by(AuditLogRow.id.desc()).limit(1))

@@ -27,7 +27,7 @@ class GoldenItem:
     added_by: str
     #: In UTC.
     created_at: datetime
-    #: Since when it is asked of nobody any more, in UTC; None while it is.
+    #: When it was retired, and is no longer asked, in UTC; None while it is active.
     retired_at: datetime | None
 
 
@@ -40,22 +40,22 @@ def add(  # noqa: PLR0913 - an argument for each fact, all by name
     labels: frozenset[str],
     added_by: str,
 ) -> int | None:
-    """Add a golden item and return its id; None where the decision is one already.
+    """Add a golden item and return its id; None if the decision is an active one already.
 
-    A retired one is asked again, with this answer.
+    A retired item becomes active again, with this answer.
     """
-    said = {"queue": queue, "action": action, "labels": sorted(labels), "added_by": added_by}
-    row = insert_into(session, GoldenItemRow, decision_id=decision_id, **said)
+    columns = {"queue": queue, "action": action, "labels": sorted(labels), "added_by": added_by}
+    row = insert_into(session, GoldenItemRow, decision_id=decision_id, **columns)
     once = row.on_conflict_do_update(
         index_elements=[GoldenItemRow.decision_id],
-        set_={**said, "retired_at": None},
+        set_={**columns, "retired_at": None},
         where=GoldenItemRow.retired_at.is_not(None),
     )
     return session.scalar(once.returning(GoldenItemRow.id))
 
 
 def retire(session: Session, item: int) -> bool:
-    """Have it asked of nobody any more; False where there is no such item, or it is retired already."""
+    """Stop asking a golden item; return False if there is no such item, or it is retired already."""
     retired = session.scalar(
         update(GoldenItemRow)
         .where(GoldenItemRow.id == item, GoldenItemRow.retired_at.is_(None))
@@ -67,14 +67,14 @@ def retire(session: Session, item: int) -> bool:
 
 
 def retire_of_decision(session: Session, decision_id: int) -> None:
-    """Retire the golden item that a decision is, if it is one."""
+    """Retire the golden item made of a decision, if there is one."""
     item = session.scalar(select(GoldenItemRow.id).where(GoldenItemRow.decision_id == decision_id))
     if item is not None:
         retire(session, item)
 
 
 def open_questions(session: Session, item: int) -> list[int]:
-    """Return the open reviews that ask it."""
+    """Return the open reviews that ask a golden item."""
     query = select(ReviewRow.id).where(ReviewRow.golden_id == item, ReviewRow.state == OPEN)
     return list(session.scalars(query))
 

@@ -1,4 +1,4 @@
-"""What is in force about submissions, and the sequence numbers of its changes."""
+"""The action in force on submissions, and the sequence numbers of its changes."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -16,15 +16,15 @@ from worker.store.reviews.verdicts import in_force
 
 
 def lock(session: Session, ids: Collection[str]) -> None:
-    """Lock submissions in a fixed order until the transaction ends: nobody else changes what is in force."""
+    """Lock submissions in a fixed order: no other transaction changes what is in force until this ends."""
     locked = select(SubmissionRow.id).where(SubmissionRow.id.in_(ids)).order_by(in_order(session))
     session.execute(locked.with_for_update(key_share=True)).all()
 
 
 def advance(session: Session, ids: Collection[str]) -> dict[str, int]:
-    """Count a change of each of these submissions; return their new sequence numbers.
+    """Increment the sequence number of each of these submissions; return the new numbers.
 
-    The rows stay locked until the transaction ends, so that numbers are committed in their order.
+    The rows stay locked until the transaction ends, so that numbers are committed in order.
     """
     if not ids:
         return {}
@@ -41,11 +41,11 @@ def advance(session: Session, ids: Collection[str]) -> dict[str, int]:
 def of_submissions(
     session: Session, ids: Collection[str], *, without: Collection[int] = ()
 ) -> dict[str, InForce]:
-    """Return what is in force about each of these, as if the verdicts in `without` had been reversed.
+    """Return what is in force on each of these, as if the verdicts in `without` had been reversed.
 
-    The last effective verdict that was not reversed; else the newest decision.
+    That is the last effective verdict that was not reversed, else the newest decision.
     """
-    # The numbers are read before the verdicts: a state is never older than its number says.
+    # Sequence numbers are read before the verdicts, so that a state is never older than its number.
     query = (
         select(SubmissionRow.id, SubmissionRow.sequence, DecisionRow.action)
         .outerjoin(DecisionRow, DecisionRow.submission_id == SubmissionRow.id)
@@ -62,18 +62,18 @@ def of_submissions(
 
 
 def of(session: Session, submission_id: str, *, without: Collection[int] = ()) -> InForce:
-    """Return what is in force about a submission that the ledger knows; `without` as in `of_submissions`."""
+    """Return what is in force on a submission in the ledger; `without` as in `of_submissions`."""
     return of_submissions(session, [submission_id], without=without)[submission_id]
 
 
 def of_reviews(session: Session, reviews: Collection[Review]) -> dict[int, InForce]:
-    """Return what is in force about each review's submission, by the reviews' ids.
+    """Return what is in force on each review's submission, by the reviews' ids.
 
-    A blind review gets the state as its policy left it: a verdict in it would tell it from a first look.
+    A blind review gets the state that its policy decided: a verdict in it would reveal that it is blind.
     """
     states = of_submissions(session, {review.decision.submission_id for review in reviews})
     return {
-        review.id: InForce(0, review.told.decision.action, DecidedBy.POLICY)
+        review.id: InForce(0, review.blinded.decision.action, DecidedBy.POLICY)
         if review.kind.is_blind
         else states[review.decision.submission_id]
         for review in reviews
@@ -89,7 +89,7 @@ def _verdicts(
         .where(VerdictRow.submission_id.in_(ids), VerdictRow.id.not_in(without), in_force())
         .order_by(VerdictRow.id)
     )
-    # The last verdict of each submission remains.
+    # In order of ids, so that the last verdict of each submission remains.
     return {
         submission_id: (action, _decided_by(inherited_from, kind))
         for submission_id, action, inherited_from, kind in session.execute(query)

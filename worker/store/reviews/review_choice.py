@@ -1,7 +1,7 @@
-"""Which review a person gets: what is free, meant for them, and shows nothing that they are not to see.
+"""Chooses the review that a person gets: free, meant for them, and showing nothing they must not see.
 
-On PostgreSQL a row that another transaction is claiming is passed over, on SQLite transactions that write
-wait for each other; either way two people never get the same review.
+On PostgreSQL rows that another transaction is claiming are skipped; on SQLite writing transactions wait for
+each other. Either way two people never get the same review.
 """
 
 from collections.abc import Collection
@@ -22,26 +22,26 @@ from worker.store.engine.tables import DecisionRow, GoldenItemRow, ReviewRow, Re
 from worker.store.reviews import review_claims, reviews
 from worker.store.reviews.reviews import IS_OPEN, OPEN, Review, ReviewFilters
 
-#: Any number that nobody else locks in this database.
+#: Key of an advisory lock: any number that no other lock in this database uses.
 _REVIEWER_LOCK: Final = 712_027
 
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """A person who claims, and how many severe pictures they may still see today; None: no limit."""
+    """A person who claims, and how many severe pictures they may still see today; None for no limit."""
 
     reviewer: Reviewer
     severe_left: int | None
 
 
 def take_turns(session: Session, reviewer: str) -> None:
-    """Let the claims of one person wait for each other: two at once would each see room for one more."""
+    """Serialize the claims of one person: two at once could both pass the limit on severe pictures."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_REVIEWER_LOCK, func.hashtext(reviewer))))
 
 
 def next_for(session: Session, claimant: Claimant, filters: ReviewFilters, now: datetime) -> int | None:
-    """Return the review that comes next for a person; what they skipped comes last, in that order."""
+    """Return the next review for a person; those they skipped come last, in the order of skipping."""
     if not reviews.may_match(session, filters):
         return None
     skipped = exists().where(
@@ -63,7 +63,7 @@ def next_for(session: Session, claimant: Claimant, filters: ReviewFilters, now: 
 
 
 def golden_for(session: Session, claimant: Claimant, filters: ReviewFilters) -> GoldenItemRow | None:
-    """Return a golden item that this person has never seen, by lot; None where there is none."""
+    """Return a random golden item that this person has never seen, if one is left."""
     name = claimant.reviewer.name
     asked = exists().where(ReviewRow.golden_id == GoldenItemRow.id, ReviewRow.meant_for == name)
     seen = exists().where(VerdictRow.submission_id == DecisionRow.submission_id, VerdictRow.reviewer == name)
@@ -71,19 +71,19 @@ def golden_for(session: Session, claimant: Claimant, filters: ReviewFilters) -> 
         select(GoldenItemRow)
         .join(DecisionRow, DecisionRow.id == GoldenItemRow.decision_id)
         .where(GoldenItemRow.retired_at.is_(None), ~asked, ~seen)
-        .where(*reviews.about(filters), *_bearable(session, claimant))
+        .where(*reviews.about(filters), *_may_see(session, claimant))
         .order_by(func.random())
         .limit(1)
     )
     if filters.queue is not None:
         query = query.where(GoldenItemRow.queue == filters.queue)
     if filters.kind is not None:
-        query = query.where(_passes_for(filters.kind))
+        query = query.where(_is_disguised_as(filters.kind))
     return session.scalar(query)
 
 
-def _passes_for(kind: ReviewKind) -> ColumnElement[bool]:
-    """Return the condition that a golden item passes for a review of this kind."""
+def _is_disguised_as(kind: ReviewKind) -> ColumnElement[bool]:
+    """Return the condition that a golden item is shown as a review of this kind."""
     if kind is ReviewKind.AUDIT:
         return DecisionRow.action == Action.ALLOW
     return DecisionRow.action != Action.ALLOW if kind is ReviewKind.DECISION else false()
@@ -92,7 +92,7 @@ def _passes_for(kind: ReviewKind) -> ColumnElement[bool]:
 def ask_golden(
     session: Session, golden: GoldenItemRow, reviewer: str, place: Routing, created_at: datetime
 ) -> int:
-    """Ask a person a question whose answer is known; return the review."""
+    """Add a review that asks a person a golden item; return its id."""
     row = {
         "decision_id": golden.decision_id,
         "kind": ReviewKind.GOLDEN.value,
@@ -108,16 +108,16 @@ def ask_golden(
 
 
 def asked_before(session: Session, review: Review) -> datetime | None:
-    """Return when the open review of its kind before this one was asked; None if this is the first."""
+    """Return when the previous open review of the same kind was asked; None if this is the first."""
     earlier = ReviewRow.created_at < review.created_at
     query = select(ReviewRow.created_at).where(IS_OPEN, ReviewRow.kind == review.kind.value, earlier)
     return session.scalar(query.order_by(ReviewRow.created_at.desc()).limit(1))
 
 
 def pick(session: Session, claimant: Claimant, review_id: int, now: datetime) -> Review:
-    """Return one review for this person to claim.
+    """Return one review for this person to claim, and lock it.
 
-    UnknownReviewError, ReviewConflictError or ReviewNotAllowedError where it is not to be had: all say why.
+    UnknownReviewError, ReviewConflictError or ReviewNotAllowedError if this person cannot claim it.
     """
     name = claimant.reviewer.name
     locked = select(ReviewRow.id).where(ReviewRow.id == review_id).with_for_update()
@@ -133,7 +133,7 @@ def pick(session: Session, claimant: Claimant, review_id: int, now: datetime) ->
 
 
 def free_among(session: Session, claimant: Claimant, review_ids: Collection[int], now: datetime) -> list[int]:
-    """Return which of these nobody else has, or is taking just now."""
+    """Return which of these are free for this person, and lock them; skips those being claimed now."""
     query = (
         select(ReviewRow.id)
         .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
@@ -147,7 +147,10 @@ def free_among(session: Session, claimant: Claimant, review_ids: Collection[int]
 def neighbours(
     session: Session, claimant: Claimant, review: Review, now: datetime, limit: int
 ) -> list[tuple[int, str, int]]:
-    """Return the free reviews beside one in its queue: id, digest of the bytes, and severity."""
+    """Return the most urgent free reviews that are comparable with one: id, bytes' digest, and severity.
+
+    They have the same queue, policy version and model.
+    """
     kinds = [ReviewKind.DECISION.value, ReviewKind.AUDIT.value]
     query = (
         select(ReviewRow.id, DecisionRow.sha256, DecisionRow.severity)
@@ -171,7 +174,7 @@ def neighbours(
 
 
 def _least_urgent(queue: str, count: int) -> ColumnElement[float]:
-    """Return the priority of a queue's open review at this place, a bound for what is looked at."""
+    """Return the priority of the open review at position `count` of a queue, to bound a search."""
     row = aliased(ReviewRow)
     at = select(row.priority).where(row.queue == queue, row.state == literal_column("'open'"))
     at = at.order_by(row.priority.desc(), row.id).limit(1).offset(count)
@@ -184,7 +187,7 @@ def _is_free(now: datetime) -> ColumnElement[bool]:
 
 
 def _within_cap(claimant: Claimant) -> list[ColumnElement[bool]]:
-    """Pass over severe reviews by the index: the severity is the whole part of a priority."""
+    """Return the condition that skips severe reviews by the index: severity is a priority's integer part."""
     full = claimant.severe_left is not None and claimant.severe_left <= 0
     return [ReviewRow.priority < SEVERE] if full else []
 
@@ -193,14 +196,14 @@ def _fits(session: Session, claimant: Claimant) -> list[ColumnElement[bool]]:
     reviewer = claimant.reviewer
     for_them = or_(ReviewRow.meant_for.is_(None), ReviewRow.meant_for == reviewer.name)
     for_leads = [] if reviewer.is_lead else [~ReviewRow.for_lead]
-    return [for_them, *for_leads, _is_impartial(reviewer), *_bearable(session, claimant)]
+    return [for_them, *for_leads, _is_impartial(reviewer), *_may_see(session, claimant)]
 
 
-def _bearable(session: Session, claimant: Claimant) -> list[ColumnElement[bool]]:
-    """Return the conditions that a picture shows nothing that this person is not to see."""
+def _may_see(session: Session, claimant: Claimant) -> list[ColumnElement[bool]]:
+    """Return the conditions that this person may see a picture: their opt-outs and their daily limit."""
     found: list[ColumnElement[bool]] = []
     if opt_outs := claimant.reviewer.opt_outs:
-        found += [~reviews.flagged(opt_outs), ~_said_to_show(session, opt_outs)]
+        found += [~reviews.flagged(opt_outs), ~_has_verdict_with(session, opt_outs)]
     if claimant.severe_left is not None and claimant.severe_left <= 0:
         found.append(DecisionRow.severity < SEVERE)
     return found
@@ -221,23 +224,23 @@ def _is_impartial(reviewer: Reviewer) -> ColumnElement[bool]:
     return or_(ReviewRow.kind.not_in(impartial), ~answered)
 
 
-def _said_to_show(session: Session, labels: Collection[str]) -> ColumnElement[bool]:
-    """Return the condition that somebody found one of these labels where the model may have missed it."""
+def _has_verdict_with(session: Session, labels: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a verdict has one of these labels, which the model may have missed."""
     if session.get_bind().dialect.name == "postgresql":
         names = read_as(VerdictRow.labels, JSONB)
         found: ColumnElement[bool] = or_(*(names.contains([label]) for label in labels))
     else:
         each = func.json_each(VerdictRow.labels).table_valued("value")
         found = exists(select(1).select_from(each).where(each.c.value.in_(labels)).correlate(VerdictRow))
-    said = select(VerdictRow.id).where(VerdictRow.submission_id == DecisionRow.submission_id, found)
-    # Not as EXISTS, for the reason that `reviews.flagged` gives.
-    return said.limit(1).correlate(DecisionRow).scalar_subquery().is_not(None)
+    answers = select(VerdictRow.id).where(VerdictRow.submission_id == DecisionRow.submission_id, found)
+    # Not EXISTS, for the reason that `reviews.flagged` gives.
+    return answers.limit(1).correlate(DecisionRow).scalar_subquery().is_not(None)
 
 
 def _require_fit(session: Session, claimant: Claimant, review_id: int) -> None:
-    """Raise ReviewNotAllowedError with the first reason why this person may not have a review."""
+    """Raise ReviewNotAllowedError with the first reason why this person may not claim a review."""
     reviewer, opt_outs = claimant.reviewer, claimant.reviewer.opt_outs
-    shown = or_(reviews.flagged(opt_outs), _said_to_show(session, opt_outs)) if opt_outs else false()
+    shown = or_(reviews.flagged(opt_outs), _has_verdict_with(session, opt_outs)) if opt_outs else false()
     full = claimant.severe_left is not None and claimant.severe_left <= 0
     reasons = {
         f"review {review_id} is for a lead": false() if reviewer.is_lead else ReviewRow.for_lead,

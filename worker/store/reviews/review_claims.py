@@ -1,4 +1,4 @@
-"""Claims of reviews: one person at a time, for a while, found out by a number that each claim counts up."""
+"""Claims of reviews: leases for one person at a time, with a fencing token that each claim increments."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -17,28 +17,28 @@ from worker.store.reviews.reviews import OPEN, SETTLED, WITHDRAWN, Review
 
 
 def claim(session: Session, review_ids: Collection[int], reviewer: str, until: datetime) -> None:
-    """Give reviews that are free and locked to a person."""
+    """Claim reviews for a person; they have to be free, and locked by this transaction."""
     _update(session, review_ids, claimed_by=reviewer, claimed_until=until, fence=ReviewRow.fence + 1)
 
 
 def renew(session: Session, review_ids: Collection[int], until: datetime) -> None:
-    """Let whoever holds these keep them until then."""
+    """Extend the leases of these to `until`."""
     _update(session, review_ids, claimed_until=until)
 
 
 def release(session: Session, review_ids: Collection[int], **values: object) -> None:
-    """Take reviews out of whoever's hands, and write `values` beside."""
+    """Release reviews from any holder, and write `values` as well."""
     _update(session, review_ids, claimed_by=None, claimed_until=None, **values)
 
 
 def reopen(session: Session, review_ids: Collection[int], reviewer: str | None, until: datetime) -> None:
-    """Ask again what was settled: of the person named, else of anybody."""
+    """Reopen settled reviews, claimed for `reviewer`, or free if that is None."""
     held = {"claimed_by": reviewer, "claimed_until": until if reviewer else None}
     _update(session, review_ids, state=OPEN, fence=ReviewRow.fence + 1, **held)
 
 
 def skip(session: Session, review_id: int, reviewer: str, reason: str) -> None:
-    """Put a review behind all others for a person."""
+    """Move a review to the end of the queue for a person."""
     now = {"reason": reason, "created_at": moment()}
     row = insert_into(session, ReviewSkipRow, review_id=review_id, reviewer=reviewer, **now)
     key = [ReviewSkipRow.review_id, ReviewSkipRow.reviewer]
@@ -46,10 +46,10 @@ def skip(session: Session, review_id: int, reviewer: str, reason: str) -> None:
 
 
 def hold(session: Session, reviewer: str, tokens: Sequence[ClaimToken], now: datetime) -> list[Review]:
-    """Return the reviews that these tokens hold for a person; they cannot change hands until the end.
+    """Return the reviews that a person holds with these tokens, locked until the transaction ends.
 
-    A lease that ran out holds as long as nobody else took the review. UnknownReviewError where there is no
-    such review, ReviewConflictError where one is settled, or in other hands, or in none.
+    An expired lease still counts until another person claims the review. UnknownReviewError if there is no
+    such review, ReviewConflictError if one is settled, claimed by another person, or free.
     """
     held = lock(session, tokens)
     for review, token in zip(held, tokens, strict=True):
@@ -61,9 +61,9 @@ def hold(session: Session, reviewer: str, tokens: Sequence[ClaimToken], now: dat
 
 
 def lock(session: Session, tokens: Sequence[ClaimToken]) -> list[Review]:
-    """Return the reviews named by tokens, held or not; nobody changes them until the transaction ends."""
+    """Return the reviews of these tokens, held or not, locked until the transaction ends."""
     ids = [token.review_id for token in tokens]
-    # In one order for everybody: two who lock several would else wait for each other.
+    # In a fixed order, so that two transactions that lock several never deadlock.
     ordered = select(ReviewRow.id).where(ReviewRow.id.in_(ids)).order_by(ReviewRow.id)
     known = set(session.scalars(ordered.with_for_update()))
     if missing := [one for one in ids if one not in known]:
@@ -72,17 +72,17 @@ def lock(session: Session, tokens: Sequence[ClaimToken]) -> list[Review]:
 
 
 def _is_hidden(session: Session, review: Review, reviewer: str) -> bool:
-    """Whether who answered a review would tell a person that theirs is no first look."""
+    """Whether a settled review must stay hidden, since it would reveal that this person's look is blind."""
     return not audit_log.has_claimed(session, reviewer, review.id) and is_to_be_asked_blindly(
         session, review.decision.submission_id, Reviewer(reviewer)
     )
 
 
 def may_know(session: Session, review: Review, reviewer: Reviewer) -> bool:
-    """Whether a person may learn that there is a review.
+    """Whether a person may know that a review exists.
 
-    Of one that is answered only a lead may, and a person who had it. Otherwise a reviewer could find out that
-    somebody has answered about the picture in hand, which makes theirs a second look or a golden item.
+    Only a lead and a person who has claimed it may know an answered one. Otherwise a reviewer could find out
+    that the picture before them has an answer already: theirs is a second look or a golden item.
     """
     if review.meant_for not in {None, reviewer.name}:
         # A claimed golden item is listed as any claimed review.
@@ -94,7 +94,10 @@ def may_know(session: Session, review: Review, reviewer: Reviewer) -> bool:
 
 
 def require_known(session: Session, review: Review, reviewer: Reviewer) -> None:
-    """Raise what is said of no review at all if a person may not learn of this one, or as it is not."""
+    """Raise UnknownReviewError, as for a missing review, if a person may not know that this one exists.
+
+    ReviewNotAllowedError if it is an escalated golden item and the person is not a lead.
+    """
     if not may_know(session, review, reviewer):
         raise unknown(review.id)
     if is_escalated_golden(review) and not reviewer.is_lead:
@@ -102,12 +105,12 @@ def require_known(session: Session, review: Review, reviewer: Reviewer) -> None:
 
 
 def is_escalated_golden(review: Review) -> bool:
-    """Whether this is a golden item that was escalated: it passes for a review that waits for a lead."""
+    """Whether this is a golden item that was escalated: it is shown as a review that waits for a lead."""
     return review.kind is ReviewKind.GOLDEN and review.state == WITHDRAWN
 
 
 def golden_reviews(session: Session, submission_id: str) -> set[int]:
-    """Return the golden reviews about a submission."""
+    """Return the ids of the golden reviews about a submission."""
     query = (
         select(ReviewRow.id)
         .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
@@ -117,7 +120,7 @@ def golden_reviews(session: Session, submission_id: str) -> set[int]:
 
 
 def blind_since(session: Session, submission_id: str, reviewer: Reviewer) -> datetime | None:
-    """Return since when a blind review of a submission is open that this person may know; None if none is."""
+    """Return when the newest open blind review of a submission that this person may know was asked."""
     blind = [kind.value for kind in ReviewKind if kind.is_blind]
     query = (
         select(ReviewRow.created_at)
@@ -137,7 +140,7 @@ def blind_since(session: Session, submission_id: str, reviewer: Reviewer) -> dat
 
 
 def held_reviews(session: Session, submission_id: str, reviewer: str) -> set[int]:
-    """Return the open reviews of a submission that a person has claimed."""
+    """Return the ids of the open reviews of a submission that a person has claimed."""
     query = (
         select(ReviewRow.id)
         .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
@@ -151,10 +154,10 @@ def held_reviews(session: Session, submission_id: str, reviewer: str) -> set[int
 
 
 def is_to_be_asked_blindly(session: Session, submission_id: str, reviewer: Reviewer) -> bool:
-    """Whether this person must not learn what others answered about a submission.
+    """Whether this person must not know what others answered about a submission.
 
-    They have a blind review of it in hand; or they are no lead, and a second look or a golden item could
-    still come to them.
+    True if they have claimed a blind review of it, or if they are not a lead and could still get a second
+    look or a golden item of it.
     """
     of_submission = DecisionRow.submission_id == submission_id
     blind = [kind.value for kind in ReviewKind if kind.is_blind]
@@ -187,28 +190,28 @@ def _update(session: Session, review_ids: Collection[int], **values: object) -> 
 
 
 def unknown(review_id: int) -> UnknownReviewError:
-    """Return the error that says that there is no such review."""
+    """Return the error for a missing review."""
     return UnknownReviewError(
         f"there is no review {review_id}", hint="moderate review list shows what is open"
     )
 
 
 def conflict(session: Session, review: Review, now: datetime) -> ReviewConflictError:
-    """Return the error that says who was first, and when."""
+    """Return the error for a review that is settled, withdrawn, claimed by another person, or free."""
     if review.state == SETTLED:
         verdict = verdicts.of_review(session, review.id)
-        told = (
+        answer = (
             f"by {verdict.reviewer} at {_time(verdict.created_at)}: {verdict.action.value}" if verdict else ""
         )
-        return ReviewConflictError(f"review {review.id} was settled {told}".rstrip())
+        return ReviewConflictError(f"review {review.id} was settled {answer}".rstrip())
     if review.state != OPEN and not is_escalated_golden(review):
-        return ReviewConflictError(f"review {review.id} was withdrawn: what raised it was taken back")
+        return ReviewConflictError(f"review {review.id} was withdrawn: its cause was reversed")
     if review.is_held(now):
         at = audit_log.claimed_at(session, review.id)
         since = f" since {_time(at)}" if at else ""
-        return ReviewConflictError(f"review {review.id} is in the hands of {review.claimed_by}{since}")
+        return ReviewConflictError(f"review {review.id} is claimed by {review.claimed_by}{since}")
     return ReviewConflictError(
-        f"review {review.id} is in nobody's hands: the claim ran out, or was given back",
+        f"review {review.id} is not claimed: the claim expired or was released",
         hint="claim it again",
     )
 

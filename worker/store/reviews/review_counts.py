@@ -1,4 +1,4 @@
-"""How many reviews wait, by what the desk's filters can choose; counted up to a bound."""
+"""Counts open reviews for the desk's filters, up to a bound."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from worker.store.engine.tables import DecisionRow, ReviewRow
 from worker.store.reviews import reviews
 from worker.store.reviews.reviews import IS_OPEN
 
-#: Of more open reviews only the most urgent are counted: a page must not cost more, the longer the queue is.
+#: Only this number of the most urgent reviews is counted, so that a long queue does not slow the page.
 MOST: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class OpenReviews:
-    """Open reviews, as `reviews.listed` has them; each mapping is sorted by name."""
+    """Numbers of open reviews, as `reviews.listed` selects them; each mapping is sorted by name."""
 
     total: int
     overdue: int
@@ -27,7 +27,7 @@ class OpenReviews:
     #: Every queue that has open reviews, counted or not.
     queues: Mapping[str, int]
     policies: Mapping[str, int]
-    #: By what whoever answers may know.
+    #: By the kind that the person who answers may know.
     kinds: Mapping[str, int]
     #: By flagged label; a review can count for several.
     labels: Mapping[str, int]
@@ -41,9 +41,9 @@ def waiting(session: Session, now: datetime, seen_by: str | None = None) -> Open
     row = aliased(
         ReviewRow, open_ones.order_by(ReviewRow.priority.desc(), ReviewRow.id).limit(MOST + 1).subquery()
     )
-    told = reviews.shown_kind(row).label("told")
+    kind = reviews.shown_kind(row).label("shown_kind")
     rows = session.execute(
-        select(row.queue, told, row.for_lead, row.deadline_at, DecisionRow.policy, DecisionRow.labels).join(
+        select(row.queue, kind, row.for_lead, row.deadline_at, DecisionRow.policy, DecisionRow.labels).join(
             DecisionRow, DecisionRow.id == row.decision_id
         )
     ).all()
@@ -56,14 +56,14 @@ def waiting(session: Session, now: datetime, seen_by: str | None = None) -> Open
         for_lead=sum(one.for_lead for one in counted),
         queues=_by_name(queues),
         policies=_by_name(Counter(one.policy for one in counted)),
-        kinds=_by_name(Counter(one.told for one in counted)),
+        kinds=_by_name(Counter(one.shown_kind for one in counted)),
         labels=_by_name(Counter(label for one in counted for label in one.labels)),
         is_capped=len(rows) > MOST,
     )
 
 
 def _queues(session: Session) -> list[str]:
-    """Return the queues that have open reviews, by one entry of an index for each queue."""
+    """Return the queues that have open reviews, with one index lookup for each queue."""
     row = aliased(ReviewRow)
     found = select(func.min(row.queue).label("queue")).cte(recursive=True)
     following = select(func.min(row.queue)).where(row.queue > found.c.queue).scalar_subquery()

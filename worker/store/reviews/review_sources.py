@@ -1,4 +1,4 @@
-"""Where an open review's picture is, whole: the ledger forgets signatures and bytes with the decision."""
+"""Complete picture sources for open reviews: the ledger drops signatures and bytes with the decision."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from worker.store.engine.clock import database_now
 from worker.store.engine.tables import DecisionRow, ReviewRow, SubmissionRow, VerdictRow
 from worker.store.engine.updating import update_submissions
 
-#: An undone verdict opens its review again, and the picture has to be there still.
+#: How long after a verdict a source is kept: an undone verdict reopens its review, which needs the picture.
 KEPT_AFTER: Final = timedelta(minutes=15)
 
 
 def keep(session: Session, sources: Mapping[str, Mapping[str, Any]]) -> None:
-    """Keep the whole sources of submissions, as messages write them, until their reviews are settled."""
+    """Keep the complete sources of submissions, as in their messages, until their reviews are settled."""
     for submission_id, source in sorted(sources.items()):
         session.execute(
             update(SubmissionRow)
@@ -33,16 +33,16 @@ class ReviewSource:
 
     submission_id: str
     decision_id: int
-    #: As messages write it; None if it is not kept.
+    #: As in the message; None if it is not kept.
     whole: dict[str, Any] | None
-    #: What the ledger still says if it is not kept whole; None if the picture came inside its message.
+    #: Without secrets, from the ledger; None if the picture came inside its message.
     recorded: dict[str, Any] | None
-    #: Of the bytes that were judged, or refused as no picture; None if they could not be had.
+    #: Of the bytes that were judged, or refused as no picture; None if they were unavailable.
     sha256: str | None
 
 
 def find(session: Session, submission_id: str, decision_id: int | None = None) -> ReviewSource | None:
-    """Return where the picture of a decision is, of the newest one on the submission if none is named."""
+    """Return where the picture of a decision is; without `decision_id`, of the submission's newest one."""
     query = (
         select(
             SubmissionRow.id,
@@ -63,32 +63,32 @@ def find(session: Session, submission_id: str, decision_id: int | None = None) -
 
 
 def kept(session: Session, *, after: str, limit: int) -> list[str]:
-    """Return at most `limit` submissions whose source is kept, in the order of their ids, beyond `after`."""
+    """Return at most `limit` submissions whose source is kept, by id, starting after `after`."""
     query = select(SubmissionRow.id).where(SubmissionRow.review_source.is_not(None), SubmissionRow.id > after)
     return list(session.scalars(query.order_by(SubmissionRow.id).limit(limit)))
 
 
 def settled_among(session: Session, submission_ids: Sequence[str]) -> list[str]:
-    """Return which of these have no open review, nor one that may soon be opened again."""
+    """Return which of these have no open review, and none that may still be reopened."""
     if not submission_ids:
         return []
     before = database_now(session) - KEPT_AFTER
     old = select(SubmissionRow.id).where(
         SubmissionRow.id.in_(submission_ids), SubmissionRow.updated_at <= before
     )
-    # In steps, each by the ids that the one before found: joined, SQLite reads every open review for each
-    # submission, and PostgreSQL all decisions.
+    # Several queries, each by the ids that the previous one found: with a join SQLite would read every open
+    # review for each submission, and PostgreSQL all decisions.
     decided = select(DecisionRow.id, DecisionRow.submission_id)
     about = dict(session.execute(decided.where(DecisionRow.submission_id.in_(submission_ids))).all())
     reviews = select(ReviewRow.decision_id, ReviewRow.state).where(ReviewRow.decision_id.in_(about))
-    answered_lately = select(VerdictRow.submission_id).where(
+    recently_answered = select(VerdictRow.submission_id).where(
         VerdictRow.submission_id.in_(submission_ids), VerdictRow.created_at > before
     )
     needed = {about[decision_id] for decision_id, state in session.execute(reviews) if state == "open"}
-    needed.update(session.scalars(answered_lately))
+    needed.update(session.scalars(recently_answered))
     return [one for one in session.scalars(old) if one not in needed]
 
 
 def forget(session: Session, submission_ids: Sequence[str]) -> None:
-    """Forget the sources of these, but of those that a review needs again since."""
+    """Delete the sources of these, except those that a review needs again."""
     update_submissions(session, settled_among(session, submission_ids), review_source=None)

@@ -1,4 +1,4 @@
-"""What can be counted about reviews and verdicts, each in one statement."""
+"""Statistics of reviews and verdicts."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -14,20 +14,20 @@ from worker.domain.reviews.review import ReviewKind
 from worker.store.engine.chunking import chunks
 from worker.store.engine.tables import GIVEN, DecisionRow, GoldenItemRow, ReviewRow, VerdictRow
 from worker.store.reviews.reviews import IS_OPEN, listed
-from worker.store.reviews.verdicts import in_force, stands
+from worker.store.reviews.verdicts import in_force, is_not_reversed
 
-#: More pairs than these, the newest, tell nothing new.
+#: Only this number of the newest pairs is evaluated: more would not change the result.
 MAX_PAIRS: Final = 20_000
 _FIRST: Final = [kind.value for kind in ReviewKind if kind.is_first]
 
 
 @dataclass(frozen=True, slots=True)
 class OpenByQueue:
-    """What waits in one queue."""
+    """The open reviews of one queue."""
 
     queue: str
     open: int
-    #: Of these: in somebody's hands, beyond their deadline, for a lead.
+    #: Of these: claimed, past their deadline, for a lead.
     claimed: int
     overdue: int
     for_lead: int
@@ -37,7 +37,7 @@ class OpenByQueue:
 
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """What one person answered on one day, in UTC."""
+    """How many verdicts with an action one person gave on one day, in UTC."""
 
     #: YYYY-MM-DD.
     day: str
@@ -53,20 +53,20 @@ class LabelCount:
     label: str
     #: Flagged, and answered by a person.
     flagged: int
-    #: Of these, where it truly applied.
+    #: Of these: confirmed by the person (true positives).
     right: int
-    #: Not flagged, and a person found it.
+    #: Not flagged, but found by a person (false negatives).
     missed: int
 
     @property
     def precision(self) -> float | None:
-        """The share of the flagged where the label applied; None where nothing was flagged."""
+        """The share of flagged pictures that the label truly applies to; None if none was flagged."""
         return self.right / self.flagged if self.flagged else None
 
 
 @dataclass(frozen=True, slots=True)
 class GivenAnswer:
-    """Who answered what."""
+    """One person's answer."""
 
     reviewer: str
     action: Action
@@ -75,7 +75,7 @@ class GivenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Two looks at one picture, the second without knowing the first."""
+    """Two answers about one picture, the second given blind."""
 
     policy: str
     first: GivenAnswer
@@ -84,7 +84,7 @@ class Looks:
 
 @dataclass(frozen=True, slots=True)
 class GoldenAnswer:
-    """An answer to a golden item, and the one that is known to be right."""
+    """An answer to a golden item, and the known right answer."""
 
     policy: str
     given: GivenAnswer
@@ -93,7 +93,7 @@ class GoldenAnswer:
 
 
 def backlog(session: Session, now: datetime) -> list[OpenByQueue]:
-    """Return what is open, by queue."""
+    """Return the open reviews of each queue."""
     query = (
         select(
             ReviewRow.queue,
@@ -111,11 +111,11 @@ def backlog(session: Session, now: datetime) -> list[OpenByQueue]:
 
 
 def throughput(session: Session, since: datetime) -> list[DayCount]:
-    """Return how many answers people gave, by day, person and action; inherited ones are nobody's work."""
+    """Return how many verdicts people gave, by day, person and action; inherited ones do not count."""
     day = _day(session, VerdictRow.created_at).label("day")
     query = (
         select(day, VerdictRow.reviewer, VerdictRow.action, func.count())
-        .where(VerdictRow.created_at >= since, GIVEN, stands())
+        .where(VerdictRow.created_at >= since, GIVEN, is_not_reversed())
         .group_by(day, VerdictRow.reviewer, VerdictRow.action)
         .order_by(day, VerdictRow.reviewer, VerdictRow.action)
     )
@@ -123,7 +123,7 @@ def throughput(session: Session, since: datetime) -> list[DayCount]:
 
 
 def labels(session: Session, since: datetime) -> list[LabelCount]:
-    """Return how often each label was right and was missed, as the verdicts in force say; by name."""
+    """Return how often each label was right or missed, by the verdicts in force; sorted by name."""
     given = select(VerdictRow.id, VerdictRow.submission_id, VerdictRow.decision_id, VerdictRow.labels).where(
         VerdictRow.created_at >= since, GIVEN, VerdictRow.picture_seen
     )
@@ -143,7 +143,7 @@ def labels(session: Session, since: datetime) -> list[LabelCount]:
 
 
 def _in_force_of(session: Session, submission_ids: Collection[str]) -> set[int]:
-    """Return the verdict in force about each of these submissions."""
+    """Return the ids of the verdicts in force on these submissions."""
     latest = select(func.max(VerdictRow.id)).where(VerdictRow.submission_id.in_(submission_ids), in_force())
     return set(session.scalars(latest.group_by(VerdictRow.submission_id)))
 
@@ -167,7 +167,8 @@ def second_looks(session: Session, since: datetime) -> list[Looks]:
         .join(DecisionRow, DecisionRow.id == second.decision_id)
         .join(first, first.decision_id == second.decision_id)
         .join(asked_first, and_(asked_first.id == first.review_id, asked_first.kind.in_(_FIRST)))
-        .where(second.created_at >= since, second.inherited_from.is_(None), stands(first), stands(second))
+        .where(second.created_at >= since, second.inherited_from.is_(None))
+        .where(is_not_reversed(first), is_not_reversed(second))
         .where(first.picture_seen, second.picture_seen)
         .order_by(second.created_at.desc(), second.id.desc())
         .limit(MAX_PAIRS)
@@ -183,7 +184,7 @@ def golden_answers(session: Session, since: datetime) -> list[GoldenAnswer]:
         .join(ReviewRow, ReviewRow.id == VerdictRow.review_id)
         .join(GoldenItemRow, GoldenItemRow.id == ReviewRow.golden_id)
         .join(DecisionRow, DecisionRow.id == GoldenItemRow.decision_id)
-        .where(VerdictRow.created_at >= since, GIVEN, stands(), VerdictRow.picture_seen)
+        .where(VerdictRow.created_at >= since, GIVEN, is_not_reversed(), VerdictRow.picture_seen)
         .where(GoldenItemRow.retired_at.is_(None))
         .order_by(VerdictRow.created_at.desc(), VerdictRow.id.desc())
         .limit(MAX_PAIRS)

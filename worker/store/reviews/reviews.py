@@ -1,4 +1,4 @@
-"""Reviews: the queue of questions for people, and how each stands."""
+"""Reviews: the queue of questions for people, and their states."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,11 +23,11 @@ from worker.store.engine.tables import AppealRow, DecisionRow, LabelScoreRow, Re
 OPEN: Final = "open"
 SETTLED: Final = "settled"
 WITHDRAWN: Final = "withdrawn"
-#: The condition that a review is open; spelled out, since an index of the open ones serves no parameter.
+#: The condition that a review is open, as a literal: a partial index of open ones cannot match a parameter.
 IS_OPEN: Final = ReviewRow.state == literal_column("'open'")
-#: Open reviews that one search looks at before it answers with what it has found.
+#: How many open reviews one search examines before it returns what it has found.
 WINDOW: Final = 5_000
-#: What a review is when nobody has it in hand.
+#: The columns of a review that is not claimed.
 _FREE: Final = {"claimed_by": None, "claimed_until": None}
 
 
@@ -36,41 +36,41 @@ class Review:
     """A review as the database holds it, with the decision it is about."""
 
     id: int
-    #: As it is; the person who answers may know `told.kind`.
+    #: The true kind; the person who answers may know only `blinded.kind`.
     kind: ReviewKind
     #: open, settled or withdrawn.
     state: str
     queue: str
     #: Larger first.
     priority: float
-    #: In UTC; None where it may wait.
+    #: In UTC; None if it has no deadline.
     deadline_at: datetime | None
     for_lead: bool
     #: The one person a golden item is asked of; None for everybody.
     meant_for: str | None
-    #: Why it was escalated; None where it was not.
+    #: Why it was escalated; None if it was not.
     escalation: str | None
     claimed_by: str | None
     claimed_until: datetime | None
     fence: int
-    #: When the source was found to have other bytes than those that were judged, in UTC; else None.
+    #: When the source was found to have other bytes than those that were judged, in UTC; None if it was not.
     picture_changed_at: datetime | None
     created_at: datetime
-    #: Of whoever appeals; None where this is no appeal.
+    #: The appellant's; None if this is not an appeal.
     statement: str | None
     decision: RecordedDecision
 
     @property
     def token(self) -> ClaimToken:
-        """What its holder shows."""
+        """The token that its holder presents."""
         return ClaimToken(self.id, self.fence)
 
     @property
-    def told(self) -> "Review":
-        """Return what the person who answers may know: of a blind review, what a first look would be.
+    def blinded(self) -> "Review":
+        """Return what the person who answers may know: a blind review looks like a first look.
 
-        A decision that was made long ago would give it away, so that first looks too have the review's time
-        in its place. A block would as well: only appeals ask about one.
+        An old decision would reveal a blind review, so that first looks too show the review's time instead
+        of the decision's. A block would reveal it as well, since only appeals ask about one.
         """
         if not (self.kind.is_blind or self.kind.is_first):
             return self
@@ -82,49 +82,53 @@ class Review:
         return replace(self, kind=first_kind(self.decision.action, self.decision.reason), decision=decision)
 
     def is_held(self, now: datetime) -> bool:
-        """Whether somebody has it in hand."""
+        """Whether a person has claimed it, and the lease has not expired."""
         return self.claimed_until is not None and self.claimed_until > now
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewFilters:
-    """Which reviews are meant; None leaves a field open."""
+    """Which reviews to select; None matches any value."""
 
     queue: str | None = None
     #: A label that was flagged.
     label: str | None = None
     policy: str | None = None
-    #: As `Review.told` has it; a blind kind, which only operators may ask for: the true kind.
+    #: The kind of `Review.blinded`; for a blind kind, which only operators may ask for, the true kind.
     kind: ReviewKind | None = None
-    #: At least so grave, 1 to 5.
+    #: The least severity, 1 to 5.
     severity: int | None = None
-    #: Asked before then.
+    #: Asked before this time.
     until: datetime | None = None
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether an index does not find exactly the reviews that are meant, so that more are looked at.
+        """Whether no index finds exactly the matching reviews, so that a search has to examine more.
 
-        Told as a first kind, a blind review may be of any of them: its decision says which.
+        A blind review can be shown as any first kind, which depends on its decision.
         """
         by_kind = self.kind is not None and not self.kind.is_first and self == ReviewFilters(kind=self.kind)
         return not by_kind and self != ReviewFilters(queue=self.queue)
 
     def match(self, review: Any) -> bool:
-        """Whether a review, with what it is about, is meant."""
+        """Whether a row of a review and its decision matches."""
         return (
             self.queue in {None, review.queue}
             and (self.label is None or self.label in review.labels)
             and self.policy in {None, review.policy}
-            and (self.kind is None or self.kind.value == (review.kind if self.kind.is_blind else review.told))
+            and (self.kind is None or self.kind.value == self._kind_of(review))
             and (self.severity is None or review.severity >= self.severity)
             and (self.until is None or review.created_at < self.until)
         )
 
+    def _kind_of(self, review: Any) -> str:
+        kind: str = review.kind if self.kind and self.kind.is_blind else review.shown_kind
+        return kind
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a person is to be asked about a decision; a larger priority comes first."""
+    """A question about a decision, to be asked of a person; a larger priority comes first."""
 
     decision_id: int
     kind: ReviewKind
@@ -132,7 +136,7 @@ class Question:
     for_lead: bool = False
 
 
-#: The place of a review in the queue: its priority and its id.
+#: The position of a review in the queue: its priority and its id.
 Place = tuple[float, int]
 
 
@@ -140,38 +144,38 @@ Place = tuple[float, int]
 class ReviewsFound:
     """A page of reviews."""
 
-    #: Fewer than asked for, even none, if few of those looked at pass the filters.
+    #: Fewer than requested, or empty, if few of those examined match the filters.
     reviews: list[Review]
-    #: Where to go on; None at the end.
+    #: Where the next page starts; None at the end.
     next: Place | None
 
 
 def ask(
     session: Session, decision_id: int, kind: ReviewKind, place: PlaceInQueue, *, for_lead: bool = False
 ) -> int | None:
-    """Ask a question about a decision, anew where it was withdrawn; None where it was asked before."""
+    """Add a review of a decision, or reopen it if it was withdrawn; None if it was asked before."""
     row = _row(Question(decision_id, kind, place, for_lead=for_lead))
     return session.scalar(_asking(session).returning(ReviewRow.id), row)
 
 
 def ask_all(session: Session, questions: Sequence[Question]) -> None:
-    """Ask questions as `ask` does, in one go."""
+    """Ask several questions in one statement, as `ask` does."""
     if questions:
         session.connection().execute(_asking(session), [_row(question) for question in questions])
 
 
 def settle(session: Session, review_ids: Collection[int]) -> None:
-    """Note that these are answered."""
+    """Mark these as answered."""
     _update(session, ReviewRow.id.in_(review_ids), state=SETTLED, **_FREE)
 
 
 def withdraw(session: Session, review_ids: Collection[int]) -> None:
-    """Note that these are no questions any more; a claim of one is outdated."""
+    """Mark these as withdrawn, and invalidate their claims."""
     _update(session, ReviewRow.id.in_(review_ids), state=WITHDRAWN, fence=ReviewRow.fence + 1, **_FREE)
 
 
 def note_picture_changed(session: Session, decision_id: int) -> bool:
-    """Note on the open reviews of a decision that its picture changed; return False if all say so already."""
+    """Mark the open reviews of a decision whose picture changed; return False if all are marked already."""
     noted = session.scalars(
         update(ReviewRow)
         .where(
@@ -187,7 +191,7 @@ def note_picture_changed(session: Session, decision_id: int) -> bool:
 
 
 def find(session: Session, review_id: int) -> Review | None:
-    """Return a review, whatever its state."""
+    """Return a review in any state, if there is one with this id."""
     return next(iter(by_ids(session, [review_id])), None)
 
 
@@ -198,7 +202,7 @@ def by_ids(session: Session, ids: Sequence[int]) -> list[Review]:
 
 
 def of_decision(session: Session, decision_id: int) -> list[Review]:
-    """Return every review about a decision but golden ones, oldest first; nobody changes them meanwhile."""
+    """Return and lock every review about a decision except golden ones, oldest first."""
     query = select(ReviewRow.id).where(
         ReviewRow.decision_id == decision_id, ReviewRow.kind != ReviewKind.GOLDEN
     )
@@ -214,19 +218,19 @@ def search(
     limit: int,
     seen_by: str | None = None,
 ) -> ReviewsFound:
-    """Return at most `limit` open reviews behind `after`, in the queue's order, as `listed` has them.
+    """Return at most `limit` open reviews after `after`, in the queue's order, as `listed` selects them.
 
-    Queue, kind and severity are found by an index; by the other filters at most `WINDOW` reviews of that
-    index are looked at.
+    An index finds queue, kind and severity. For the other filters at most `WINDOW` reviews of that index are
+    examined.
     """
     most = WINDOW if filters.is_narrowed else limit + 1
     window: list[Any] = []
-    for stretch in _stretches(after) if may_match(session, filters) else []:
-        window += _most_urgent(session, _open(filters, seen_by), stretch, most - len(window))
+    for index_range in _ranges_after(after) if may_match(session, filters) else []:
+        window += _most_urgent(session, _open(filters, seen_by), index_range, most - len(window))
     places: list[Place] = []
     for some in chunks(window):
-        meant = _meant_among(session, filters, [one.id for one in some])
-        places += [(one.priority, one.id) for one in some if one.id in meant]
+        matching = _matching(session, filters, [one.id for one in some])
+        places += [(one.priority, one.id) for one in some if one.id in matching]
         if len(places) > limit:
             break
     end = (window[-1].priority, window[-1].id) if len(window) == WINDOW else None
@@ -235,24 +239,24 @@ def search(
 
 
 def page(session: Session, filters: ReviewFilters, *, after: Place | None = None, limit: int) -> list[Review]:
-    """Return what `search` finds, however many reviews have to be looked at."""
-    part = search(session, filters, after=after, limit=limit)
-    found = part.reviews
-    while part.next is not None and len(found) < limit:
-        part = search(session, filters, after=part.next, limit=limit - len(found))
-        found += part.reviews
+    """Return what `search` finds, but examine any number of reviews until `limit` are found."""
+    result = search(session, filters, after=after, limit=limit)
+    found = result.reviews
+    while result.next is not None and len(found) < limit:
+        result = search(session, filters, after=result.next, limit=limit - len(found))
+        found += result.reviews
     return found
 
 
 def held_by(session: Session, reviewer: str, now: datetime) -> list[Review]:
     """Return the reviews that a person has claimed, the most urgent first."""
     query = _reviews().where(ReviewRow.claimed_by == reviewer, ReviewRow.claimed_until > now, IS_OPEN)
-    # Sorted here: for the order SQLite would read the whole queue in place of what this person holds.
+    # Sorted here: with ORDER BY SQLite would read the whole queue, not only what this person holds.
     return sorted(_read(session, query), key=lambda one: (-one.priority, one.id))
 
 
 def may_match(session: Session, filters: ReviewFilters) -> bool:
-    """Whether any decision at all has the label and the policy that are asked for."""
+    """Whether any decision at all has the label, and any the policy, of the filters."""
     wanted = []
     if filters.label is not None:
         wanted.append(exists().where(LabelScoreRow.label == filters.label, LabelScoreRow.flagged))
@@ -270,7 +274,7 @@ def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
     if filters.until is not None:
         yield ReviewRow.created_at < filters.until
     if filters.severity is not None:
-        # The severity is the whole part of the priority, which an index has.
+        # The severity is the integer part of the priority, which is indexed.
         yield ReviewRow.priority >= filters.severity
     yield from about(filters)
 
@@ -278,14 +282,14 @@ def meant(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
 def listed(seen_by: str | None = None) -> ColumnElement[bool]:
     """Return the condition that an open review is in the list that this person sees.
 
-    A golden item is while it is claimed, as any claimed review; to the person it is meant for it stays.
+    A golden item is listed while it is claimed, as any claimed review; for its own person it always is.
     """
     shown = or_(ReviewRow.claimed_until > moment(), ReviewRow.meant_for == seen_by)
     return or_(ReviewRow.kind != ReviewKind.GOLDEN.value, shown)
 
 
 def shown_kind(row: type[ReviewRow] = ReviewRow) -> ColumnElement[str]:
-    """Return the kind that the person who answers may know, as `Review.told` has it."""
+    """Return the kind that the person who answers may know, as in `Review.blinded`."""
     blind = [kind.value for kind in ReviewKind if kind.is_blind]
     return case(
         (row.kind.not_in(blind), row.kind),
@@ -296,7 +300,7 @@ def shown_kind(row: type[ReviewRow] = ReviewRow) -> ColumnElement[str]:
 
 
 def about(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
-    """Yield the conditions on decisions alone."""
+    """Yield the conditions on decisions only."""
     if filters.label is not None:
         yield flagged([filters.label])
     if filters.policy is not None:
@@ -308,7 +312,7 @@ def about(filters: ReviewFilters) -> Iterable[ColumnElement[bool]]:
 def flagged(labels: Collection[str]) -> ColumnElement[bool]:
     """Return the condition that one of these labels is flagged on a decision.
 
-    Not as EXISTS: PostgreSQL would turn it into a join with every decision on which the label is flagged.
+    Not EXISTS, which PostgreSQL would turn into a join with every decision that the label is flagged on.
     """
     found = select(LabelScoreRow.decision_id).where(
         LabelScoreRow.decision_id == DecisionRow.id, LabelScoreRow.label.in_(labels), LabelScoreRow.flagged
@@ -316,8 +320,8 @@ def flagged(labels: Collection[str]) -> ColumnElement[bool]:
     return found.limit(1).correlate(DecisionRow).scalar_subquery().is_not(None)
 
 
-def _stretches(after: Place | None) -> list[list[ColumnElement[bool]]]:
-    """Return what lies behind a place: the equally urgent, then the less urgent; an index serves each."""
+def _ranges_after(after: Place | None) -> list[list[ColumnElement[bool]]]:
+    """Return the index ranges after a position: reviews of the same priority, then of lower priorities."""
     if after is None:
         return [[]]
     priority, review_id = after
@@ -327,22 +331,22 @@ def _stretches(after: Place | None) -> list[list[ColumnElement[bool]]]:
 def _most_urgent(
     session: Session,
     queries: Sequence[Select[float, int]],
-    stretch: Sequence[ColumnElement[bool]],
+    index_range: Sequence[ColumnElement[bool]],
     limit: int,
 ) -> list[Any]:
-    """Return the first reviews of a stretch, in the queue's order, that any of the queries finds."""
+    """Return the first reviews within a range, in the queue's order, that any of the queries finds."""
     found: list[Any] = []
     for query in queries:
         found += session.execute(
-            query.where(*stretch).order_by(ReviewRow.priority.desc(), ReviewRow.id).limit(limit)
+            query.where(*index_range).order_by(ReviewRow.priority.desc(), ReviewRow.id).limit(limit)
         )
     return sorted(found, key=lambda one: (-one.priority, one.id))[:limit]
 
 
 def _open(filters: ReviewFilters, seen_by: str | None) -> list[Select[float, int]]:
-    """Return queries of the open reviews among which those are that are meant; an index serves each.
+    """Return queries of the open reviews that may match; each uses an index.
 
-    One query for each kind: of several kinds at once an index does not give the queue's order.
+    One query for each kind: for several kinds at once no index has the queue's order.
     """
     query = select(ReviewRow.priority, ReviewRow.id)
     query = query.where(ReviewRow.state == OPEN, listed(seen_by))
@@ -355,16 +359,16 @@ def _open(filters: ReviewFilters, seen_by: str | None) -> list[Select[float, int
     return [query if filters.queue is None else query.where(ReviewRow.queue == filters.queue)]
 
 
-def _meant_among(session: Session, filters: ReviewFilters, ids: Sequence[int]) -> set[int]:
-    """Return which of these few are meant.
+def _matching(session: Session, filters: ReviewFilters, ids: Sequence[int]) -> set[int]:
+    """Return which of these few match the filters.
 
-    Compared here: with conditions beside the ids a database may read all that match them in place of these.
+    Compared in Python: given conditions besides the ids, a database may read all rows that meet those.
     """
     query = select(
         ReviewRow.id,
         ReviewRow.queue,
         ReviewRow.kind,
-        shown_kind().label("told"),
+        shown_kind().label("shown_kind"),
         ReviewRow.created_at,
         DecisionRow.labels,
         DecisionRow.policy,
@@ -410,10 +414,10 @@ def _reviews() -> Select[ReviewRow, str | None]:
 
 
 def _read(session: Session, query: Select[ReviewRow, str | None]) -> list[Review]:
-    # What the session remembers of a row may be older than what it has written since.
+    # A row in the session's identity map may be older than what was written since.
     found = session.execute(query.execution_options(populate_existing=True)).all()
-    about_what = decisions.by_ids(session, [row.decision_id for row, _ in found])
-    return [_review(row, statement, about_what[row.decision_id]) for row, statement in found]
+    by_id = decisions.by_ids(session, [row.decision_id for row, _ in found])
+    return [_review(row, statement, by_id[row.decision_id]) for row, statement in found]
 
 
 def _review(row: ReviewRow, statement: str | None, decision: RecordedDecision) -> Review:

@@ -1,4 +1,4 @@
-"""What the platform is told of verdicts: never by whom, nor what is meant for colleagues."""
+"""Events about verdicts, without the reviewer's name and the note for colleagues."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,7 +25,7 @@ def notify(
     state: InForce,
     default: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write an event with the submission's new state, if the submission or `default` names a callback."""
+    """Add an event with the submission's new state, if the submission or `default` has a callback."""
     query = select(SubmissionRow.callback).where(SubmissionRow.id == verdict.submission_id)
     if callback := session.scalar(query) or default:
         outbox.add(session, [news_of(kind, verdict, state, callback)])
@@ -37,14 +37,14 @@ def news_of(kind: str, verdict: RecordedVerdict, state: InForce, callback: Mappi
 
 
 def fields_of(session: Session, kind: str, verdict_id: int) -> dict[str, Any]:
-    """Return what an event of this kind says of its verdict, in the form of JSON.
+    """Return an event's fields about its verdict, as JSON values.
 
-    The same whenever it is asked: it tells how things stood when the event was noted.
+    They do not change later: they describe the state at the time of the event.
     """
     verdict = verdicts.find(session, verdict_id)
     if verdict is None:
         raise ValueError(f"there is no verdict {verdict_id}")
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "verdict": verdict.id,
         "decision": verdict.decision_id,
         "action": verdict.action.value,
@@ -54,10 +54,10 @@ def fields_of(session: Session, kind: str, verdict_id: int) -> dict[str, Any]:
         "made_at": verdict.created_at.isoformat(),
     }
     if kind == APPEAL_ANSWERED:
-        told |= _appeal(session, verdict)
+        fields |= _appeal(session, verdict)
     if kind == VERDICT_REVERSED:
-        told |= _reversal(session, verdict)
-    return told
+        fields |= _reversal(session, verdict)
+    return fields
 
 
 def _appeal(session: Session, verdict: RecordedVerdict) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _reversal(session: Session, verdict: RecordedVerdict) -> dict[str, Any]:
     row = session.get(ReversalRow, verdict.id)
     if row is None:
         raise ValueError(f"the verdict {verdict.id} was not reversed")
-    # What holds since, in place of what the verdict said.
+    # What is in force since the reversal, not what the verdict decided.
     return {
         "action": row.action.value,
         "reversed_action": verdict.action.value,

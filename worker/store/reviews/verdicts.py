@@ -1,4 +1,4 @@
-"""Verdicts: what people answered, the truth that policies are measured against."""
+"""Verdicts: people's answers, the ground truth that policies are measured against."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ class Verdict:
     picture_seen: bool = True
 
 
-#: Bytes as they were judged: their SHA-256, and the digest of the policy version.
+#: What was judged: the SHA-256 of the bytes, and the digest of the policy version.
 Judged = tuple[str, str]
-#: Pictures that one statement asks about: SQLite joins no more than 500 selects.
-_ASKED_AT_ONCE: Final = 250
+#: How many pictures one statement looks up: SQLite joins no more than 500 selects.
+_CHUNK: Final = 250
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedVerdict:
-    """A verdict as the database holds it, and whether it was taken back."""
+    """A verdict as the database holds it, with its reversal."""
 
     id: int
     submission_id: str
     decision_id: int
-    #: None where it is inherited, or older than the queue.
+    #: None if it is inherited, or older than the queue.
     review_id: int | None
     kind: ReviewKind | None
     action: Action
@@ -45,7 +45,7 @@ class RecordedVerdict:
     reviewer: str
     reason: str
     note: str
-    #: Names the verdicts of one look; None where it was given alone.
+    #: Identifies the verdicts that were given together; None if it was given singly.
     given_with: str | None
     inherited_from: int | None
     effective: bool
@@ -70,7 +70,7 @@ def record(  # noqa: PLR0913 - an argument for each fact, all by name
     inherited_from: int | None = None,
     effective: bool = True,
 ) -> int:
-    """Add a verdict and return its id; the latest effective one of a submission counts."""
+    """Add a verdict and return its id; the latest effective one of a submission is in force."""
     row = {
         "submission_id": verdict.submission_id,
         "decision_id": decision_id,
@@ -84,30 +84,30 @@ def record(  # noqa: PLR0913 - an argument for each fact, all by name
         "inherited_from": inherited_from,
         "effective": effective,
         "picture_seen": verdict.picture_seen,
-        # An answer about other bytes, or none, is inherited by nothing.
+        # No submission inherits an answer about other bytes, or about none.
         **(_judged_by(decision_id) if verdict.picture_seen and not inherited_from else {}),
     }
     return session.scalars(insert(VerdictRow).values(row).returning(VerdictRow.id)).one()
 
 
 def reverse(session: Session, verdict_id: int, *, reviewer: str, action: Action, reason: str) -> None:
-    """Take a verdict back; `action` is in force about its submission from now on."""
+    """Reverse a verdict; `action` is in force on its submission from now on."""
     row = {"verdict_id": verdict_id, "reviewer": reviewer, "action": action, "reason": reason or None}
     session.execute(insert(ReversalRow).values(row))
 
 
-def stands(row: type[VerdictRow] = VerdictRow) -> ColumnElement[bool]:
-    """Return the condition that a verdict was not taken back."""
+def is_not_reversed(row: type[VerdictRow] = VerdictRow) -> ColumnElement[bool]:
+    """Return the condition that a verdict was not reversed."""
     return ~exists().where(ReversalRow.verdict_id == row.id).correlate(row)
 
 
 def in_force(row: type[VerdictRow] = VerdictRow) -> ColumnElement[bool]:
-    """Return the condition that a verdict decides, unless a later one does."""
-    return and_(row.effective, stands(row))
+    """Return the condition that a verdict is in force, unless a later one is."""
+    return and_(row.effective, is_not_reversed(row))
 
 
 def latest_of(session: Session, submission_ids: Sequence[str]) -> dict[str, Verdict]:
-    """Return the verdict in force about each of these submissions that has one."""
+    """Return the verdict in force on each of these submissions that has one."""
     query = (
         select(VerdictRow)
         .where(VerdictRow.submission_id.in_(submission_ids), in_force())
@@ -122,18 +122,18 @@ def latest_of(session: Session, submission_ids: Sequence[str]) -> dict[str, Verd
 
 
 def find(session: Session, verdict_id: int) -> RecordedVerdict | None:
-    """Return a verdict, taken back or not."""
+    """Return a verdict, reversed or not, if there is one with this id."""
     return next(iter(_read(session, _verdicts().where(VerdictRow.id == verdict_id))), None)
 
 
 def get(session: Session, verdict_id: int) -> RecordedVerdict:
-    """Return a verdict that is there."""
+    """Return a verdict that exists, reversed or not."""
     (found,) = _read(session, _verdicts().where(VerdictRow.id == verdict_id))
     return found
 
 
 def current(session: Session, submission_id: str, without: Collection[int] = ()) -> RecordedVerdict | None:
-    """Return the verdict in force about a submission, as if those in `without` had been taken back."""
+    """Return the verdict in force on a submission, as if those in `without` had been reversed."""
     query = (
         _verdicts()
         .where(VerdictRow.submission_id == submission_id, in_force(), VerdictRow.id.not_in(without))
@@ -144,56 +144,59 @@ def current(session: Session, submission_id: str, without: Collection[int] = ())
 
 
 def of_review(session: Session, review_id: int) -> RecordedVerdict | None:
-    """Return the verdict that answers a review, and was not taken back."""
-    query = _verdicts().where(VerdictRow.review_id == review_id, stands()).order_by(VerdictRow.id.desc())
-    return next(iter(_read(session, query.limit(1))), None)
+    """Return the verdict that answers a review, and was not reversed."""
+    query = _verdicts().where(VerdictRow.review_id == review_id, is_not_reversed())
+    return next(iter(_read(session, query.order_by(VerdictRow.id.desc()).limit(1))), None)
 
 
 def of_decision(session: Session, decision_id: int) -> list[RecordedVerdict]:
-    """Return the verdicts on a decision that were not taken back, oldest first."""
-    query = _verdicts().where(VerdictRow.decision_id == decision_id, stands()).order_by(VerdictRow.id)
-    return _read(session, query)
+    """Return the verdicts on a decision that were not reversed, oldest first."""
+    query = _verdicts().where(VerdictRow.decision_id == decision_id, is_not_reversed())
+    return _read(session, query.order_by(VerdictRow.id))
 
 
 def given_with(session: Session, name: str) -> list[RecordedVerdict]:
-    """Return the verdicts of one look that were not taken back, oldest first."""
-    of_the_look = and_(VerdictRow.given_with == name, stands())
-    return _read(session, _verdicts().where(of_the_look).order_by(VerdictRow.id))
+    """Return the verdicts that were given together and not reversed, oldest first."""
+    in_group = and_(VerdictRow.given_with == name, is_not_reversed())
+    return _read(session, _verdicts().where(in_group).order_by(VerdictRow.id))
 
 
 def inherited_from(session: Session, verdict_ids: Collection[int]) -> list[RecordedVerdict]:
-    """Return the verdicts that repeat these and were not taken back, oldest first."""
-    repeating = and_(VerdictRow.inherited_from.in_(verdict_ids), stands())
-    return _read(session, _verdicts().where(repeating).order_by(VerdictRow.id))
+    """Return the verdicts that were inherited from these and not reversed, oldest first."""
+    inheriting = and_(VerdictRow.inherited_from.in_(verdict_ids), is_not_reversed())
+    return _read(session, _verdicts().where(inheriting).order_by(VerdictRow.id))
 
 
 def to_inherit(session: Session, pictures: Collection[Judged]) -> dict[Judged, RecordedVerdict]:
-    """Return what a person said last of each of these, and nobody took back; most are not in it.
+    """Return the last verdict that a person gave on each of these pictures, unless it is reversed.
 
-    It stays so until the transaction ends: whoever takes it back waits, and finds what inherited it.
+    Locks the verdicts: a transaction that reverses one waits for this one to end, and finds its heirs.
     """
     latest: dict[Judged, int] = {}
-    asked = sorted(set(pictures))
-    for start in range(0, len(asked), _ASKED_AT_ONCE):
-        some = _latest_given(asked[start : start + _ASKED_AT_ONCE])
-        latest |= {(sha256, digest): verdict_id for sha256, digest, verdict_id in session.execute(some)}
+    wanted = sorted(set(pictures))
+    for start in range(0, len(wanted), _CHUNK):
+        query = _latest_given(wanted[start : start + _CHUNK])
+        latest |= {(sha256, digest): verdict_id for sha256, digest, verdict_id in session.execute(query)}
     if not latest:
         return {}
     lock(session, latest.values(), shared=True)
-    # Read after the lock: somebody may have taken one back in between, which its row does not say.
+    # Read after locking: one may have been reversed since, which its own row does not show.
     found = {one.id: one for one in _read(session, _verdicts().where(VerdictRow.id.in_(latest.values())))}
-    standing = {key: found[verdict_id] for key, verdict_id in latest.items()}
-    return {key: one for key, one in standing.items() if one.reversed_at is None}
+    by_picture = {key: found[verdict_id] for key, verdict_id in latest.items()}
+    return {key: one for key, one in by_picture.items() if one.reversed_at is None}
 
 
 def lock(session: Session, verdict_ids: Iterable[int], *, shared: bool = False) -> None:
-    """Let no transaction inherit these until this one ends; `shared`: let none take them back."""
+    """Lock verdicts until the transaction ends, so that no other can inherit or reverse them.
+
+    `shared`: others can inherit them, but not reverse them.
+    """
     ordered = select(VerdictRow.id).where(VerdictRow.id.in_(list(verdict_ids))).order_by(VerdictRow.id)
     session.execute(ordered.with_for_update(read=shared)).all()
 
 
 def _judged_by(decision_id: int) -> dict[str, Any]:
-    """Return the columns that say what bytes a decision is about, and under which policy version."""
+    """Return the columns for the bytes and the policy version of a decision."""
     columns = (DecisionRow.sha256, DecisionRow.policy_digest)
     return {
         column.key: select(column).where(DecisionRow.id == decision_id).scalar_subquery()
@@ -202,11 +205,11 @@ def _judged_by(decision_id: int) -> dict[str, Any]:
 
 
 def _latest_given(pictures: Sequence[Judged]) -> Select[str, str, int]:
-    """Return the query of the last verdict in force that a person gave on each of these pictures.
+    """Return a query of the last verdict in force that a person gave on each of these pictures.
 
-    One entry of an index for each, however many decisions are about the same bytes.
+    It reads one index entry for each picture, even if many decisions are about the same bytes.
     """
-    asked = union_all(
+    wanted = union_all(
         *(
             select(literal(sha256).label("sha256"), literal(digest).label("policy_digest"))
             for sha256, digest in pictures
@@ -215,8 +218,8 @@ def _latest_given(pictures: Sequence[Judged]) -> Select[str, str, int]:
     last = (
         select(VerdictRow.id)
         .where(
-            VerdictRow.sha256 == asked.c.sha256,
-            VerdictRow.policy_digest == asked.c.policy_digest,
+            VerdictRow.sha256 == wanted.c.sha256,
+            VerdictRow.policy_digest == wanted.c.policy_digest,
             GIVEN,
             in_force(),
         )
@@ -224,7 +227,7 @@ def _latest_given(pictures: Sequence[Judged]) -> Select[str, str, int]:
         .limit(1)
         .scalar_subquery()
     )
-    found = select(asked.c.sha256, asked.c.policy_digest, last.label("verdict_id")).subquery()
+    found = select(wanted.c.sha256, wanted.c.policy_digest, last.label("verdict_id")).subquery()
     return select(found.c.sha256, found.c.policy_digest, found.c.verdict_id).where(
         found.c.verdict_id.is_not(None)
     )

@@ -1,6 +1,6 @@
-"""Claims: which worker process has a submission in hand, and how often one died of it.
+"""Claims: which worker process judges a submission, and how often a process crashed on it.
 
-A claim is a lease. Whoever holds it renews it, so that one which ran out says that its holder died.
+A claim is a lease that its holder renews: an expired lease means that the holder died.
 """
 
 from collections import defaultdict
@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final
 
+from moderation_client.submission import Submission
 from sqlalchemy import ColumnElement, case, literal, null, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from worker.domain.submissions.fingerprint import fingerprint
-from worker.domain.submissions.submission import Submission
 from worker.store.engine.clock import database_now, moment
 from worker.store.engine.column_types import FreeText
 from worker.store.engine.inserting import insert_into
@@ -23,55 +23,55 @@ from worker.store.engine.updating import update_submissions
 from worker.store.submissions import submissions
 
 LEASE: Final = submissions.LEASE
-#: After the end of a lease the submission is put on the queue again.
+#: How long after the end of its lease a submission is published again.
 GRACE: Final = timedelta(seconds=1)
-#: A submission of which so many workers died is judged by none any more.
+#: After this number of crashes a submission is poison, and not judged any more.
 MAX_CRASHES: Final = 3
-#: One that failed in other ways so often is not tried again.
+#: After this number of other failed attempts a submission is not retried.
 MAX_FAILURES: Final = 3
-#: A message that names a policy that is in force nowhere is refused after this.
+#: How long a message waits for its policy to come into force before it is refused.
 POLICY_WAIT: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A submission that reached a worker, and what the ledger has to keep of it."""
+    """A submission that reached a worker, and what the ledger has to store about it."""
 
     submission: Submission
     #: Of the policy version that would decide it; None if its policy is not in force here.
     policy_digest: str | None
-    #: Where the picture is, fit to be read; None where it came inside the message.
+    #: Where the picture is, without secrets; None if it came inside the message.
     source: Mapping[str, Any] | None
-    #: The same whole: the source as the message says it.
+    #: The complete source, as in the message.
     pending_source: Mapping[str, Any]
     #: Why its policy is not in force here; None if it is.
     problem: str | None = None
 
 
 class ClaimStatus(Enum):
-    """How a submission stands when it reaches a worker."""
+    """The status of a submission when it reaches a worker."""
 
-    #: In hand here, from now on.
+    #: This process has claimed it now.
     CLAIMED = auto()
-    #: Decided, and no second judgement was asked for since.
+    #: Decided, and no second judgement was requested since.
     DECIDED = auto()
-    #: In hand elsewhere, or waiting for its next attempt; the ledger will publish it should that be needed.
-    IN_HAND = auto()
-    #: The id belongs to something else; recorded in `submission_conflicts`.
+    #: Already claimed, or waiting for its next attempt; the ledger publishes it again if necessary.
+    IN_FLIGHT = auto()
+    #: The id belongs to another submission; recorded in `submission_conflicts`.
     CONFLICT = auto()
-    #: A worker died of it: to be claimed by one that has nothing else in hand.
+    #: A worker crashed on it: only a process that judges nothing else may claim it.
     CRASHED = auto()
-    #: Too many workers died of it.
+    #: Too many workers crashed on it.
     POISON = auto()
-    #: It failed too often.
+    #: Too many attempts failed.
     FAILING = auto()
     #: Its policy is not in force here: the ledger publishes it again after a pause.
     NO_POLICY = auto()
-    #: Its policy did not come in time: to be refused.
+    #: Its policy did not come into force in time: to be refused.
     NO_POLICY_IN_TIME = auto()
 
 
-#: Not claimed, though this process goes on with it: how long until it is published again if that fails.
+#: Not claimed, but handled by this process: how long until it is published again if that fails.
 _UNCLAIMED: Final = {
     ClaimStatus.CRASHED: LEASE + GRACE,
     ClaimStatus.POISON: submissions.PATIENCE,
@@ -85,26 +85,26 @@ class ClaimResult:
     """Result of a claim."""
 
     status: ClaimStatus
-    #: How often it was in hand, this time included.
+    #: How often it was claimed, including this time.
     attempts: int = 0
     crashes: int = 0
-    #: How long ago the ledger first knew the submission or, if it is judged again, the request for that.
+    #: Time since the ledger recorded the submission or, if it is judged again, the request for that.
     age: timedelta = field(default=timedelta(), compare=False)
-    #: The trace that the submission belongs to, as the ledger knows it.
+    #: The trace that the submission belongs to, from the ledger.
     traceparent: str | None = field(default=None, compare=False)
-    #: Since when it has been undecided; None if it is decided, and judged once more.
+    #: Since when it has been undecided; None if this is a second judgement.
     since: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRelease:
-    """How a claim ends without an outcome."""
+    """How to release a claim without an outcome."""
 
-    #: Whether it was an attempt that failed, or none at all.
+    #: Whether it counts as a failed attempt.
     counts: bool
-    #: How long until it is published again; None if its message is still there, and can be waited for.
+    #: How long until it is published again; None if its message is still on the queue.
     pause: timedelta | None
-    #: The resource that is unavailable, as operators call it; None if it waits for none.
+    #: The unavailable resource that it waits for, as operators call it; None if it waits for none.
     waits_for: str | None = None
     #: Why it is not judged yet.
     reason: str | None = None
@@ -112,7 +112,7 @@ class ClaimRelease:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the ledger knows of a submission, its row locked."""
+    """A submission's row in the ledger, locked."""
 
     id: str
     state: str
@@ -123,7 +123,7 @@ class _Known:
     crashes: int
     claimed_by: str | None
     claimed_until: datetime | None
-    #: None where it has an outcome, or is new.
+    #: None if it has an outcome, or is new.
     publish_at: datetime | None
     refuse_at: datetime | None
     policy_digest: str | None
@@ -133,17 +133,17 @@ class _Known:
 
     @property
     def is_new(self) -> bool:
-        """Whether only its message asks for this judgement, the first or another: HTTP promised nothing."""
+        """Whether only its message requests this judgement, first or second: HTTP did not accept it."""
         return self.publish_at is None
 
     @property
     def since(self) -> datetime | None:
-        """Since when it has been undecided; None if it is decided, and judged once more."""
+        """Since when it has been undecided; None if this is a second judgement."""
         return None if self.state == "decided" else self.created_at
 
     @property
     def failures(self) -> int:
-        """How many attempts ended neither with an outcome nor with the worker's death."""
+        """How many attempts ended neither with an outcome nor with a crash."""
         return self.attempts - self.crashes if self.publish_at else 0
 
 
@@ -152,30 +152,30 @@ _KNOWN: Final = [getattr(SubmissionRow, name) for name in _Known.__dataclass_fie
 
 @dataclass(frozen=True, slots=True)
 class _Claimant:
-    """Who wishes to have something in hand."""
+    """A process that claims submissions."""
 
     process: str
     holds: Callable[[str], bool]
     alone: bool
     now: datetime
 
-    def is_late(self, known: _Known) -> bool:
-        """Whether another has it in hand who died."""
-        return known.claimed_by not in {None, self.process} and not self._is_taken(known)
+    def is_expired(self, known: _Known) -> bool:
+        """Whether another process's lease has expired."""
+        return known.claimed_by not in {None, self.process} and not self._is_leased(known)
 
     def status(self, known: _Known, arrival: Arrival) -> ClaimStatus:
         """Return the status of an undecided submission that matches its ledger row."""
         if self._is_mine(known):
             if self.holds(known.id):
-                return ClaimStatus.IN_HAND
-        elif self._is_taken(known):
-            return ClaimStatus.IN_HAND
+                return ClaimStatus.IN_FLIGHT
+        elif self._is_leased(known):
+            return ClaimStatus.IN_FLIGHT
         if arrival.policy_digest is None:
             is_late = known.refuse_at is not None and known.refuse_at <= self.now
             return ClaimStatus.NO_POLICY_IN_TIME if is_late else ClaimStatus.NO_POLICY
         if known.crashes >= MAX_CRASHES:
             return ClaimStatus.POISON
-        # What this process let go of without being able to say so was no attempt.
+        # This process's last release could not be recorded: that does not count as a failed attempt.
         if known.failures - self._is_mine(known) >= MAX_FAILURES:
             return ClaimStatus.FAILING
         return ClaimStatus.CRASHED if known.crashes and not self.alone else ClaimStatus.CLAIMED
@@ -183,7 +183,7 @@ class _Claimant:
     def _is_mine(self, known: _Known) -> bool:
         return known.claimed_by == self.process
 
-    def _is_taken(self, known: _Known) -> bool:
+    def _is_leased(self, known: _Known) -> bool:
         return known.claimed_until is not None and known.claimed_until > self.now
 
 
@@ -196,23 +196,24 @@ def claim(  # noqa: PLR0913 - the last two all have a name
     alone: bool = False,
     policy_wait: timedelta = POLICY_WAIT,
 ) -> list[ClaimResult]:
-    """Claim for `process` what can be claimed; return how each arrival stands, in the order given.
+    """Claim for `process` all arrivals that are free; return the results, in the order given.
 
-    `holds` says what this process has claimed: no lease of its own ever runs out. Suspects are claimed only
-    if `alone`. What HTTP did not accept is refused if its policy is not in force after `policy_wait`. The
-    number of statements does not depend on that of arrivals.
+    `holds` returns whether this process judges a submission now; its own leases never count as expired.
+    Crashed submissions are claimed only if `alone`. A submission that HTTP did not accept is refused if its
+    policy is not in force after `policy_wait`. The number of statements does not depend on the number of
+    arrivals.
     """
     locked = _lock(session, arrivals)
-    # Of two with one id, the first that is what the ledger knows can be claimed.
-    meant: dict[str, Arrival] = {}
-    strange = [one for one in arrivals if not _is_known(one, locked)]
+    # Of arrivals with the same id, only the first that matches its ledger row can be claimed.
+    matching: dict[str, Arrival] = {}
+    conflicting = [one for one in arrivals if not _is_known(one, locked)]
     for one in arrivals:
         if _is_known(one, locked):
-            meant.setdefault(one.submission.id, one)
+            matching.setdefault(one.submission.id, one)
 
-    decided = _decided(session, meant, locked)
+    decided = _decided(session, matching, locked)
     claimant = _Claimant(process, holds, alone, database_now(session))
-    locked = _count_crashes(session, claimant, {name: locked[name] for name in meant})
+    locked = _count_crashes(session, claimant, {name: locked[name] for name in matching})
     found = {
         name: ClaimResult(
             ClaimStatus.DECIDED if name in decided else claimant.status(locked[name], one),
@@ -220,28 +221,28 @@ def claim(  # noqa: PLR0913 - the last two all have a name
             traceparent=locked[name].traceparent,
             since=locked[name].since,
         )
-        for name, one in meant.items()
+        for name, one in matching.items()
     }
-    by_status = _by_status(meant, found)
-    if wanted := by_status[ClaimStatus.CLAIMED]:
-        found |= _take(session, claimant, wanted, locked)
-    for standing, pause in _UNCLAIMED.items():
-        _note_arrival(session, by_status[standing], locked, pause)
+    by_status = _by_status(matching, found)
+    if free := by_status[ClaimStatus.CLAIMED]:
+        found |= _take(session, claimant, free, locked)
+    for status, pause in _UNCLAIMED.items():
+        _publish_later(session, by_status[status], locked, pause)
     if waiting := by_status[ClaimStatus.NO_POLICY]:
         _wait_for_policies(session, waiting, locked, policy_wait)
     _close(session, by_status[ClaimStatus.DECIDED], locked)
-    if strange:
-        _note_conflicts(session, strange)
-    return [_claim_of(one, meant, found, strange) for one in arrivals]
+    if conflicting:
+        _record_conflicts(session, conflicting)
+    return [_result(one, matching, found, conflicting) for one in arrivals]
 
 
 def renew(session: Session, process: str, ids: Collection[str]) -> set[str]:
-    """Extend the leases of what `process` still has in hand of `ids`, and return what that is."""
+    """Extend the leases of those of `ids` that `process` still holds; return these."""
     return _update_claimed(session, process, ids, **_lease())
 
 
 def expect(session: Session, ids: Collection[str]) -> None:
-    """Have suspects that wait here for their turn published only when this process stops saying so."""
+    """Postpone republishing crashed submissions that are queued locally; lapses if this process dies."""
     update_submissions(
         session,
         ids,
@@ -254,14 +255,14 @@ def expect(session: Session, ids: Collection[str]) -> None:
 
 
 def release(session: Session, process: str, ids: Collection[str], how: ClaimRelease) -> set[str]:
-    """Let go of what `process` still has in hand of `ids`, without an outcome; return what that is."""
+    """Release those of `ids` that `process` still holds, without an outcome; return these."""
     again = submissions.after_patience() if how.pause is None else moment(how.pause)
     return _update_claimed(
         session,
         process,
         ids,
         claimed_by=None,
-        # However many copies of its message there are, none is the next attempt before its time.
+        # No copy of its message can start the next attempt before the pause ends.
         claimed_until=again if how.pause else None,
         publish_at=again,
         published_at=moment() if how.pause is None else None,
@@ -272,7 +273,7 @@ def release(session: Session, process: str, ids: Collection[str], how: ClaimRele
 
 
 def take_back_crashes(session: Session, claims: Mapping[str, ClaimResult]) -> None:
-    """Say that whoever held these claims lives, though others saw the leases run out: nobody died of them."""
+    """Undo the crashes that others counted when these leases expired: the holder is alive."""
     for crashes in {claim.crashes for claim in claims.values()}:
         ids = [name for name, claim in claims.items() if claim.crashes == crashes]
         update_submissions(
@@ -289,9 +290,9 @@ def _is_known(one: Arrival, locked: Mapping[str, _Known]) -> bool:
 
 
 def _lock(session: Session, arrivals: Sequence[Arrival]) -> dict[str, _Known]:
-    """Write what is new, or was refused before; lock the rows and return what they say.
+    """Insert new submissions, reset refused ones; lock all rows and return them.
 
-    In the order of their ids, so that two workers with the same submissions never wait for each other.
+    In the order of their ids, so that two workers with the same submissions never deadlock.
     """
     firsts = {one.submission.id: one for one in reversed(arrivals)}
     rows = [
@@ -307,7 +308,7 @@ def _lock(session: Session, arrivals: Sequence[Arrival]) -> dict[str, _Known]:
         for name in (rows[0].keys() | {"created_at", "updated_at"}) - {"id"}
     }
     upsert = insert.on_conflict_do_update(index_elements=[SubmissionRow.id], set_=anew)
-    # Beside the session, which would ask for each row that was not new once more.
+    # Bypass the session, which would read each existing row once more.
     found = session.connection().execute(upsert.returning(*_KNOWN), rows)
     return {row.id: _Known(*row) for row in found}
 
@@ -322,7 +323,7 @@ def _by_status(
 
 
 def _decided(session: Session, arrivals: Mapping[str, Arrival], locked: Mapping[str, _Known]) -> set[str]:
-    """Return the ids of what is decided, and has no second judgement to come."""
+    """Return the ids of decided submissions without a pending second judgement."""
     query = select(DecisionRow.submission_id, DecisionRow.policy_digest).where(
         DecisionRow.submission_id.in_(arrivals)
     )
@@ -337,7 +338,7 @@ def _is_decided(one: Arrival, known: _Known, digests: Collection[str | None]) ->
         return True
     if known.publish_at is None:
         return not _asks_again(one, known) or one.policy_digest in digests
-    # A second judgement is on its way, unless it was made and its worker died before it could say so.
+    # A second judgement is pending, unless it was made and its worker died before it could record so.
     return one.policy_digest in digests or known.policy_digest in digests
 
 
@@ -346,35 +347,35 @@ def _asks_again(one: Arrival, known: _Known) -> bool:
 
 
 def _count_crashes(session: Session, claimant: _Claimant, locked: dict[str, _Known]) -> dict[str, _Known]:
-    """Count what was in hand when its holder died, and return the rows as they are then."""
-    died = [known for known in locked.values() if claimant.is_late(known)]
-    if not died:
+    """Count a crash for each expired lease, and return the updated rows."""
+    expired = [known for known in locked.values() if claimant.is_expired(known)]
+    if not expired:
         return locked
     again = moment(LEASE + GRACE)
     update_submissions(
         session,
-        [known.id for known in died],
+        [known.id for known in expired],
         crashes=SubmissionRow.crashes + 1,
         claimed_by=None,
         claimed_until=None,
-        # Published again even if this process dies before it has claimed it.
+        # It is published again even if this process dies before it claims it.
         publish_at=again,
         published_at=None,
     )
     return locked | {
         known.id: replace(known, crashes=known.crashes + 1, claimed_by=None, claimed_until=None)
-        for known in died
+        for known in expired
     }
 
 
 def _take(
     session: Session, claimant: _Claimant, arrivals: Sequence[Arrival], locked: Mapping[str, _Known]
 ) -> dict[str, ClaimResult]:
-    """Write the claims on these and return them."""
+    """Claim these and return the results."""
     request = _request(arrivals, locked)
     before = request.pop("attempts", SubmissionRow.attempts)
     attempts = case((SubmissionRow.claimed_by == claimant.process, SubmissionRow.attempts), else_=before + 1)
-    # By the database's clock, not by that of the process that inserted the row.
+    # By the database's clock, not by the clock of the process that inserted the row.
     is_new = SubmissionRow.publish_at.is_(None) & (SubmissionRow.state == "accepted")
     now = literal(claimant.now, SubmissionRow.created_at.type)
     first_known_at = case((is_new, now), else_=SubmissionRow.created_at)
@@ -410,12 +411,12 @@ def _take(
     }
 
 
-def _note_arrival(
+def _publish_later(
     session: Session, arrivals: Sequence[Arrival], locked: Mapping[str, _Known], pause: timedelta
 ) -> None:
-    """Publish these again after a pause, unless they have an outcome by then: they are no longer queued.
+    """Have these published again after a pause, unless they have an outcome by then: they left the queue.
 
-    The outcome may be a decision by the version that is in force here.
+    The version that is in force here may decide them.
     """
     if pins := {one.submission.id: one.policy_digest for one in arrivals}:
         update_submissions(
@@ -431,7 +432,7 @@ def _note_arrival(
 def _wait_for_policies(
     session: Session, arrivals: Sequence[Arrival], locked: Mapping[str, _Known], policy_wait: timedelta
 ) -> None:
-    """Have submissions whose policy is not in force here published again after a pause that grows."""
+    """Have submissions whose policy is not in force here published again after a growing pause."""
     new = [one.submission.id for one in arrivals if locked[one.submission.id].is_new]
     limit = case((SubmissionRow.id.in_(new), moment(policy_wait)), else_=SubmissionRow.refuse_at)
     update_submissions(
@@ -439,7 +440,7 @@ def _wait_for_policies(
         [one.submission.id for one in arrivals],
         error=_by_id({one.submission.id: one.problem for one in arrivals}),
         waits_for=None,
-        # Whichever version is in force when the policy comes back decides.
+        # The version that is in force when the policy comes back decides.
         policy_digest=None,
         publish_at=submissions.after_policy_pause(),
         published_at=None,
@@ -451,7 +452,7 @@ def _wait_for_policies(
 
 
 def _request(arrivals: Iterable[Arrival], locked: Mapping[str, _Known]) -> dict[str, Any]:
-    """Return the columns that say what is asked for: a second judgement, and of which picture."""
+    """Return the columns of the request: a second judgement, and of which picture."""
     pairs = [(one, locked[one.submission.id]) for one in arrivals]
     columns: dict[str, Any] = {
         "again": _by_id({one.submission.id: one.submission.again or known.again for one, known in pairs})
@@ -462,12 +463,12 @@ def _request(arrivals: Iterable[Arrival], locked: Mapping[str, _Known]) -> dict[
 
 
 def _new_requests(requests: Sequence[Arrival]) -> dict[str, Any]:
-    """Return the columns of second judgements that are asked for only now; other rows keep what they have.
+    """Return the columns of second judgements that are requested only now; other rows keep their values.
 
-    What the first decision emptied or overwrote is again as the message says it: it is published from these.
+    Restores from the message what the first decision cleared or overwrote: republishing reads these columns.
     """
     are_new = SubmissionRow.id.in_([one.submission.id for one in requests])
-    said: dict[InstrumentedAttribute[Any], dict[str, Any]] = {
+    requested: dict[InstrumentedAttribute[Any], dict[str, Any]] = {
         SubmissionRow.policy: {one.submission.id: one.submission.policy for one in requests},
         SubmissionRow.sha256: {one.submission.id: one.submission.sha256 for one in requests},
         SubmissionRow.pending_source: {one.submission.id: one.pending_source for one in requests},
@@ -478,18 +479,18 @@ def _new_requests(requests: Sequence[Arrival]) -> dict[str, Any]:
             value=SubmissionRow.id,
             else_=column,
         )
-        for column, values in said.items()
+        for column, values in requested.items()
     }
     # Attempts at the first judgement do not count against the second; crashes do.
     columns["attempts"] = case((are_new, SubmissionRow.crashes), else_=SubmissionRow.attempts)
     columns["published_again"] = case((are_new, 0), else_=SubmissionRow.published_again)
-    # The age of the second judgement counts from its request.
+    # The age of a second judgement counts from its request.
     columns["updated_at"] = case((are_new, moment()), else_=SubmissionRow.updated_at)
     return columns
 
 
 def _close(session: Session, arrivals: Sequence[Arrival], locked: Mapping[str, _Known]) -> None:
-    """Move on what is decided, and remember requests that were answered by a decision there was."""
+    """Close decided submissions, and record requests that an existing decision answers."""
     if left := [one.submission.id for one in arrivals if locked[one.submission.id].publish_at]:
         submissions.close(session, left)
     if asked := [one.submission for one in arrivals if _asks_again(one, locked[one.submission.id])]:
@@ -498,22 +499,26 @@ def _close(session: Session, arrivals: Sequence[Arrival], locked: Mapping[str, _
 
 
 def _by_id(values: Mapping[str, str | None]) -> Any:
-    """Return the value of each row by its id; the very value if all rows get the same."""
+    """Return an expression for each row's value by its id; the plain value if all rows get the same."""
     if len(distinct := set(values.values())) == 1:
         return distinct.pop()
     return case({name: literal(value, FreeText) for name, value in values.items()}, value=SubmissionRow.id)
 
 
-def _claim_of(
-    one: Arrival, meant: Mapping[str, Arrival], found: Mapping[str, ClaimResult], strange: Sequence[Arrival]
+def _result(
+    one: Arrival,
+    matching: Mapping[str, Arrival],
+    found: Mapping[str, ClaimResult],
+    conflicting: Sequence[Arrival],
 ) -> ClaimResult:
-    if any(one is other for other in strange):
+    if any(one is other for other in conflicting):
         return ClaimResult(ClaimStatus.CONFLICT)
-    return found[one.submission.id] if one is meant[one.submission.id] else ClaimResult(ClaimStatus.IN_HAND)
+    is_first = one is matching[one.submission.id]
+    return found[one.submission.id] if is_first else ClaimResult(ClaimStatus.IN_FLIGHT)
 
 
-def _note_conflicts(session: Session, arrivals: Iterable[Arrival]) -> None:
-    """Record, each once, what came with the id of something else."""
+def _record_conflicts(session: Session, arrivals: Iterable[Arrival]) -> None:
+    """Record arrivals that reuse another submission's id, each once."""
     rows = {
         (one.submission.id, fingerprint(one.submission)): {
             "submission_id": one.submission.id,
@@ -526,7 +531,7 @@ def _note_conflicts(session: Session, arrivals: Iterable[Arrival]) -> None:
         for one in arrivals
     }
     insert = insert_into(session, SubmissionConflictRow).on_conflict_do_nothing()
-    # RETURNING makes one statement of it.
+    # With RETURNING it is a single statement.
     session.connection().execute(insert.returning(SubmissionConflictRow.id), list(rows.values()))
 
 

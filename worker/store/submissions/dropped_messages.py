@@ -1,4 +1,4 @@
-"""Dropped messages: a bounded number of them, newest first."""
+"""Dropped messages: the newest, for a limited time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,28 +13,28 @@ from worker.store.engine.clock import database_now
 from worker.store.engine.deleting import delete_some, is_any
 from worker.store.engine.tables import DroppedMessageRow
 
-#: The newest of them are kept, for so long: they may hold what is personal.
+#: Number and age are limited, since messages may contain personal data.
 MOST_KEPT: Final = 1000
 KEPT_FOR: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class DroppedSummary:
-    """What is kept, in figures."""
+    """How many messages were dropped within a day."""
 
-    #: By reason, of the last day.
+    #: Their number by reason.
     last_day: Mapping[DropReason, int] = field(default_factory=dict)
-    #: The oldest of the last day.
+    #: When the oldest of them was dropped.
     since: datetime | None = None
 
     @property
     def count(self) -> int:
-        """All of the last day."""
+        """The number of all messages."""
         return sum(self.last_day.values())
 
 
 def keep(session: Session, messages: Sequence[DroppedMessage]) -> None:
-    """Add messages, and forget those beyond the newest MOST_KEPT."""
+    """Add messages, and delete all but the newest MOST_KEPT."""
     now = database_now(session)
     rows = [
         {
@@ -52,18 +52,18 @@ def keep(session: Session, messages: Sequence[DroppedMessage]) -> None:
 
 
 def is_any_old(session: Session) -> bool:
-    """Whether messages were kept for long enough."""
+    """Whether any message is older than KEPT_FOR."""
     return is_any(session, DroppedMessageRow.dropped_at <= database_now(session) - KEPT_FOR)
 
 
 def forget_old(session: Session, *, limit: int) -> int:
-    """Delete at most `limit` messages that were kept for long enough; return how many."""
+    """Delete at most `limit` messages that are older than KEPT_FOR; return how many."""
     old = DroppedMessageRow.dropped_at <= database_now(session) - KEPT_FOR
     return delete_some(session, DroppedMessageRow, old, limit=limit)
 
 
 def newest(session: Session, limit: int) -> list[DroppedMessage]:
-    """Return the newest messages."""
+    """Return the newest messages, at most `limit`."""
     rows = session.scalars(select(DroppedMessageRow).order_by(DroppedMessageRow.id.desc()).limit(limit))
     return [
         DroppedMessage(DropReason(row.reason), row.problem, row.excerpt, row.size_bytes, row.dropped_at)
@@ -72,11 +72,11 @@ def newest(session: Session, limit: int) -> list[DroppedMessage]:
 
 
 def summary(session: Session) -> DroppedSummary:
-    """Return how many were dropped within a day, and since when."""
-    lately = DroppedMessageRow.dropped_at >= database_now(session) - timedelta(days=1)
+    """Return how many messages were dropped within a day, and since when."""
+    is_recent = DroppedMessageRow.dropped_at >= database_now(session) - timedelta(days=1)
     query = (
         select(DroppedMessageRow.reason, func.count(), func.min(DroppedMessageRow.dropped_at))
-        .where(lately)
+        .where(is_recent)
         .group_by(DroppedMessageRow.reason)
     )
     found = list(session.execute(query))

@@ -1,4 +1,4 @@
-"""Messages that no worker could enter into the ledger, kept until they are published again."""
+"""Messages that no worker could record in the ledger, kept until they are published again."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from worker.store.engine.tables import SetAsideMessageRow
 
 @dataclass(frozen=True, slots=True)
 class SetAsideMessage:
-    """The arguments of `moderation.check` as JSON, and why they could not be entered."""
+    """The arguments of `moderation.check` as JSON, and why they could not be recorded."""
 
     #: SHA-256 of the message, in hexadecimal.
     digest: str
-    #: As the message said it, which need not be a valid id.
+    #: As in the message; not necessarily a valid id.
     submission_id: str
     message: str
     error: str
-    #: When it is due; None if it is not kept yet.
+    #: When it is due; None if it is not stored yet.
     publish_at: datetime | None = None
 
 
 def keep(session: Session, one: SetAsideMessage, *, failing_for: timedelta, pause: timedelta) -> None:
-    """Keep a message that has been failing for so long, to be published after `pause`; copies are one."""
+    """Keep a message that has failed for `failing_for`, to publish it after `pause`; copies share a row."""
     state = {
         "error": one.error,
         "failing_since": moment(-failing_for),
@@ -45,7 +45,7 @@ def keep(session: Session, one: SetAsideMessage, *, failing_for: timedelta, paus
 
 
 def find_due(session: Session, limit: int) -> list[SetAsideMessage]:
-    """Return at most `limit` messages that are due, those first that have been due for longest."""
+    """Return at most `limit` messages that are due, the longest overdue first."""
     row = SetAsideMessageRow
     due = row.publish_at <= database_now(session)
     columns = select(row.digest, row.submission_id, row.message, row.error, row.publish_at)
@@ -54,7 +54,7 @@ def find_due(session: Session, limit: int) -> list[SetAsideMessage]:
 
 
 def forget(session: Session, published: Iterable[SetAsideMessage]) -> None:
-    """Delete messages that `find_due` returned, except those that were set aside anew since."""
+    """Delete messages that `find_due` returned, except those that were set aside again since."""
     row = SetAsideMessageRow
     for one in published:
         session.execute(delete(row).where(row.digest == one.digest, row.publish_at == one.publish_at))

@@ -1,18 +1,18 @@
-"""Submissions: the ledger of what was accepted or reached a worker, and how it ended."""
+"""Submissions: the ledger of everything that was accepted or reached a worker, and its outcome."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
+from moderation_client.callback import callback_record
+from moderation_client.submission import Submission
 from sqlalchemy import ColumnElement, case, exists, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.elements import KeyedColumnElement
 
-from worker.domain.submissions.callback import callback_record
 from worker.domain.submissions.fingerprint import fingerprint
-from worker.domain.submissions.submission import Submission
 from worker.errors import UsageError
 from worker.store.engine.clock import database_now, moment
 from worker.store.engine.inserting import insert_into
@@ -21,19 +21,19 @@ from worker.store.engine.updating import update_submissions
 
 #: How long a claim lasts unless it is renewed: three renewals fit into it.
 LEASE: Final = timedelta(seconds=15)
-#: A message that was put on the queue is not looked for before this long. A version before 0010 publishes it
-#: again then, after twice as long, and so on, up to the longest of these.
+#: How long a published message may stay on the queue before it can count as lost. A version before 0010
+#: publishes it again then, after twice as long, and so on, up to LONGEST_PATIENCE.
 PATIENCE: Final = timedelta(minutes=1)
 LONGEST_PATIENCE: Final = timedelta(hours=1)
-#: How long the first and every later look for a missing policy are apart.
+#: Pause before a submission with a missing policy is retried; it doubles each time up to the longest.
 POLICY_PAUSE: Final = timedelta(seconds=2)
 LONGEST_POLICY_PAUSE: Final = timedelta(minutes=1)
 
 _Columns = ReadOnlyColumnCollection[str, KeyedColumnElement[Any]]
 
-#: Of those that have one reference, so many are named.
+#: How many submissions with the same reference an error lists.
 _MAX_NAMED: Final = 20
-#: What a submission that has an outcome needs no longer.
+#: Columns that are cleared when a submission has an outcome.
 _SETTLED: Final[dict[str, None]] = dict.fromkeys(
     ("pending_source", "publish_at", "published_at", "refuse_at", "claimed_by", "claimed_until", "waits_for")
 )
@@ -43,18 +43,18 @@ _AWAITS_SECOND: Final = (SubmissionRow.state == "decided") & SubmissionRow.publi
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """What the ledger says about a submission."""
+    """A submission as recorded in the ledger."""
 
     id: str
     reference: str
     policy: str | None
     sha256: str | None
-    #: As the message said it, a URL without its query; None where the picture came inside the message.
+    #: As in the message, a URL without its query; None if the picture came inside the message.
     source: dict[str, Any] | None
     context: dict[str, Any] | None
     #: accepted, decided or refused.
     state: str
-    #: Why it was refused or, while it is accepted, why it waits.
+    #: Why it was refused or, while it is undecided, why it waits.
     error: str | None
     fingerprint: str | None
     #: In UTC.
@@ -63,27 +63,27 @@ class LedgerEntry:
 
 
 class KnownSubmission(Protocol):
-    """What the ledger knows of a submission's identity."""
+    """The identity of a submission in the ledger."""
 
     @property
     def fingerprint(self) -> str | None:
-        """None where it was recorded before there were fingerprints."""
+        """None if it was recorded before there were fingerprints."""
 
     @property
     def sha256(self) -> str | None:
-        """The digest of the bytes, where it is known."""
+        """The digest of the bytes, if it is known."""
 
     @property
     def source(self) -> dict[str, Any] | None:
-        """Where its picture is; None where it came inside the message."""
+        """Where its picture is; None if it came inside the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingSubmission:
-    """An undecided submission, whole enough to be published."""
+    """An undecided submission, complete enough to be published."""
 
     id: str
-    #: The form of a message's source.
+    #: As messages write it.
     source: dict[str, Any]
     policy: str | None
     reference: str
@@ -95,20 +95,19 @@ class PendingSubmission:
 
 @dataclass(frozen=True, slots=True)
 class DecidedSubmission:
-    """A submission that is decided, and by what."""
+    """A decided submission, and the policy version that decided it."""
 
     submission: Submission
-    #: The name of the policy that decides, and the digest of its version.
     policy: str
     policy_digest: str
-    #: The digest of the bytes; None where they could not be had.
+    #: The digest of the bytes; None if they were unavailable.
     sha256: str | None
-    #: Where they are; None where they came with the message.
+    #: Where they are; None if they came inside the message.
     source: Mapping[str, Any] | None
 
 
 def is_same(known: KnownSubmission, submission: Submission, source: Mapping[str, Any] | None) -> bool:
-    """Whether what the ledger knows by an id is this submission; `source` says where its picture is."""
+    """Whether a ledger entry is this submission, whose picture is at `source`."""
     if known.fingerprint is not None:
         return known.fingerprint == fingerprint(submission)
     if known.sha256 and submission.sha256:
@@ -119,9 +118,9 @@ def is_same(known: KnownSubmission, submission: Submission, source: Mapping[str,
 def entry(
     submission: Submission, source: Mapping[str, Any] | None, pending_source: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the columns of a submission that waits to be decided, except its times.
+    """Return the columns of an undecided submission, except its times.
 
-    `source` says where the picture is, fit to be read; `pending_source` says it whole.
+    `source` says where the picture is, without secrets; `pending_source` is complete, as in the message.
     """
     return {
         "state": "accepted",
@@ -152,9 +151,9 @@ def accept(
     source: Mapping[str, Any] | None,
     pending_source: Mapping[str, Any],
 ) -> bool:
-    """Note that `submission` waits to be decided; return False where it is known already.
+    """Record an undecided submission; return False if it is known already.
 
-    One that was refused is accepted anew, whatever it was. `source` and `pending_source` as in `entry`.
+    A refused id is accepted anew, whatever it was before. `source` and `pending_source` as in `entry`.
     """
     columns = (
         entry(submission, source, pending_source)
@@ -174,7 +173,7 @@ def ask_again(
     source: Mapping[str, Any] | None,
     pending_source: Mapping[str, Any],
 ) -> bool:
-    """Have a decided submission judged again; return False if that was asked before, or it is undecided.
+    """Request a second judgement; return False if it was requested before, or the submission is undecided.
 
     `submission.again` names the request; `source` and `pending_source` as in `entry`.
     """
@@ -186,7 +185,7 @@ def ask_again(
         is_decided,
         is_new,
         again=submission.again,
-        # As the message says them: it is published from these, and the first decision overwrote them.
+        # As in the message: republishing reads these columns, and the first decision overwrote them.
         policy=submission.policy,
         sha256=submission.sha256,
         source=source,
@@ -201,13 +200,13 @@ def ask_again(
 
 
 def wait_for_policy(session: Session, submission_id: str) -> None:
-    """Have an undecided submission wait for its policy as long as it takes."""
+    """Let an undecided submission wait for its policy without a limit."""
     has_limit = SubmissionRow.refuse_at.is_not(None)
     update_submissions(session, [submission_id], has_limit, refuse_at=None)
 
 
 def find(session: Session, submission_id: str) -> LedgerEntry | None:
-    """Return what is known about a submission."""
+    """Return the ledger entry of a submission, if there is one."""
     row = session.get(SubmissionRow, submission_id)
     if row is None:
         return None
@@ -227,12 +226,12 @@ def find(session: Session, submission_id: str) -> LedgerEntry | None:
 
 
 def traceparent(session: Session, submission_id: str) -> str | None:
-    """Return the trace that a submission belongs to."""
+    """Return the traceparent of a submission."""
     return session.scalar(select(SubmissionRow.traceparent).where(SubmissionRow.id == submission_id))
 
 
 def is_open(session: Session, submission_id: str) -> bool:
-    """Whether a submission waits for a decision, the first or one that was asked for."""
+    """Whether a submission waits for its first decision, or for a second one that was requested."""
     decided = exists().where(DecisionRow.submission_id == SubmissionRow.id)
     waits_for_first = (SubmissionRow.state == "accepted") & ~decided
     query = select(SubmissionRow.id).where(
@@ -242,35 +241,35 @@ def is_open(session: Session, submission_id: str) -> bool:
 
 
 def publish_soon(session: Session, ids: Iterable[str]) -> None:
-    """Let accepted submissions be published at the next occasion: they are not on the queue."""
+    """Make accepted submissions due for publishing now: they are not on the queue."""
     _update_unclaimed(session, ids, publish_at=moment(), published_at=None)
 
 
 def is_any_due(session: Session) -> bool:
-    """Whether `take_due` would find anything; cheap, and blocks no writer."""
+    """Whether `take_due` would return anything; cheap, and blocks no writer."""
     return bool(session.scalar(select(exists().where(*_due(session)))))
 
 
 def take_due(session: Session, limit: int) -> list[PendingSubmission]:
-    """Return undecided submissions that are due to be published, at most `limit`; count each as published."""
+    """Return at most `limit` undecided submissions that are due, and mark each as published."""
     return _take(session, limit, SubmissionRow.publish_at, *_due(session))
 
 
 def is_any_queued_before(session: Session, moment: datetime) -> bool:
-    """Whether any submission is believed to be queued since before `moment`; cheap, blocks no writer."""
+    """Whether the ledger has a submission as queued since before `moment`; cheap, blocks no writer."""
     return bool(session.scalar(select(exists().where(*_queued_before(session, moment)))))
 
 
 def take_lost(session: Session, limit: int, moment: datetime) -> list[PendingSubmission]:
-    """Return at most `limit` undecided submissions that were published before `moment` and never came.
+    """Return at most `limit` undecided submissions that were published before `moment` and never arrived.
 
-    Each is counted as published anew.
+    Marks each as published again.
     """
     return _take(session, limit, SubmissionRow.published_at, *_queued_before(session, moment))
 
 
 def published_at(session: Session, ids: Sequence[str]) -> list[datetime]:
-    """Return when those of `ids` that are believed to be on the queue were put there."""
+    """Return when those of `ids` that the ledger has as queued were published."""
     query = select(SubmissionRow.published_at).where(
         SubmissionRow.id.in_(ids), SubmissionRow.published_at.is_not(None)
     )
@@ -278,7 +277,7 @@ def published_at(session: Session, ids: Sequence[str]) -> list[datetime]:
 
 
 def give_back(session: Session, ids: Sequence[str]) -> None:
-    """Take back what `take_due` or `take_lost` noted: these could not be published after all."""
+    """Undo the marks of `take_due` or `take_lost`: these could not be published."""
     _update_unclaimed(
         session,
         ids,
@@ -289,22 +288,22 @@ def give_back(session: Session, ids: Sequence[str]) -> None:
 
 
 def after_patience() -> ColumnElement[datetime]:
-    """Return when a version before 0010 publishes again what is on the queue."""
+    """Return when a version before 0010 publishes a queued submission again."""
     return _growing(PATIENCE, LONGEST_PATIENCE)
 
 
 def after_policy_pause() -> ColumnElement[datetime]:
-    """Return when a submission whose policy is missing is published again, so that it is looked for anew."""
+    """Return when a submission whose policy is missing is published again."""
     return _growing(POLICY_PAUSE, LONGEST_POLICY_PAUSE)
 
 
 def record(session: Session, decided: Sequence[DecidedSubmission]) -> set[tuple[str, str]]:
-    """Note that these are decided; return the ids and policy digests of those that were to be decided.
+    """Record these as decided; return the ids and policy digests of those that were recorded.
 
-    Not to be decided is what is decided already, unless a second judgement was asked for, and what another
+    Skips a submission that is decided already, unless a second judgement was requested, and one that another
     policy version has claimed since.
     """
-    # In one order, so that two workers who record the same ones never wait for each other.
+    # In a fixed order, so that two workers that record the same submissions never deadlock.
     firsts = {one.submission.id: one for one in reversed(decided)}
     rows = [_decided_row(firsts[name]) for name in sorted(firsts)]
     written = _settle(session, rows, lambda new: (SubmissionRow.state != "decided") & _is_pinned_to(new))
@@ -325,11 +324,11 @@ def record(session: Session, decided: Sequence[DecidedSubmission]) -> set[tuple[
 
 
 def refuse(session: Session, submission_id: str, error: str, *, of: str | None = None) -> bool:
-    """Note that no policy can decide a submission; return False if that, or something else, is known of it.
+    """Record that a submission cannot be decided; return False if the ledger has that or another outcome.
 
-    `of` is its fingerprint, None if it could not even be read. What is accepted or decided under the same id
-    and is something else stays what it is. A second judgement that is refused ends; the first decision stays
-    in force.
+    `of` is its fingerprint, None if the message could not be parsed. Another submission that is accepted or
+    decided under the same id is left alone. A refused second judgement ends, and the first decision stays in
+    force.
     """
     if of is not None and _end_second_judgement(session, submission_id, of):
         return True
@@ -340,7 +339,10 @@ def refuse(session: Session, submission_id: str, error: str, *, of: str | None =
 
 
 def abandon(session: Session, submission_id: str, error: str) -> bool:
-    """Stop publishing what cannot be read any more; return whether it is refused, and not decided before."""
+    """Stop publishing a submission that cannot be parsed any more; return whether this refuses it.
+
+    False if it was decided before: then the decision stays.
+    """
     refusal = {"state": "refused", "error": error, "updated_at": moment(), **_SETTLED}
     if update_submissions(session, [submission_id], SubmissionRow.state == "accepted", **refusal):
         return True
@@ -349,17 +351,17 @@ def abandon(session: Session, submission_id: str, error: str) -> bool:
 
 
 def close(session: Session, ids: Iterable[str]) -> None:
-    """Move on what is decided: it is neither published nor judged any more."""
+    """Close decided submissions: they are neither published nor judged any more."""
     _close(session, ids)
 
 
 def callback_of(session: Session, submission_id: str) -> dict[str, Any] | None:
-    """Return where the platform wants to hear of a submission; None leaves it to the settings."""
+    """Return the callback of a submission; None for the default in the settings."""
     return session.scalar(select(SubmissionRow.callback).where(SubmissionRow.id == submission_id))
 
 
 def refused(session: Session, limit: int) -> list[tuple[str, str]]:
-    """Return the ids of refused submissions and why, newest first."""
+    """Return at most `limit` refused submissions, each with the reason, newest first."""
     query = (
         select(SubmissionRow.id, SubmissionRow.error)
         .where(SubmissionRow.state == "refused")
@@ -370,9 +372,9 @@ def refused(session: Session, limit: int) -> list[tuple[str, str]]:
 
 
 def named(session: Session, name: str) -> str | None:
-    """Return the submission with this id, else the one with this reference; None where there is none.
+    """Return the id of the submission with this id, else with this reference; None if neither exists.
 
-    UsageError where several have the reference; it names the newest of them.
+    UsageError if several have the reference; it names the newest of them.
     """
     if session.get(SubmissionRow, name):
         return name
@@ -391,14 +393,14 @@ def named(session: Session, name: str) -> str | None:
 
 
 def _end_second_judgement(session: Session, submission_id: str, of: str) -> bool:
-    """Close a submission that waits for a second judgement, if it has this fingerprint; return whether so."""
+    """Close a submission that waits for a second judgement, if its fingerprint matches; return whether."""
     # None: recorded before 0004.
     is_it = func.coalesce(SubmissionRow.fingerprint, of) == of
     return bool(_close(session, [submission_id], _AWAITS_SECOND, is_it))
 
 
 def _close(session: Session, ids: Iterable[str], *where: ColumnElement[bool]) -> set[str]:
-    """Mark as decided, with the facts of the newest decision; return which of `ids` were written."""
+    """Mark as decided, with the columns of the newest decision; return which of `ids` were written."""
     return update_submissions(
         session,
         ids,
@@ -449,9 +451,9 @@ def _settle(
     rows: Sequence[Mapping[str, Any]],
     where: Callable[[_Columns], ColumnElement[bool]],
 ) -> set[str]:
-    """Write how submissions ended, if they are new or `where` holds; return the ids of those.
+    """Write outcomes of submissions that are new or match `where`; return the ids written.
 
-    `rows` all have the same columns, which `where` is given; what a submission is, its fingerprint, stays.
+    `rows` all have the same columns, which are passed to `where`. An existing fingerprint stays.
     """
     if not rows:
         return set()
@@ -462,7 +464,7 @@ def _settle(
     upsert = insert.on_conflict_do_update(
         index_elements=[SubmissionRow.id], set_=anew, where=where(insert.excluded)
     )
-    # Beside the session, which would ask for each row once more.
+    # Bypass the session, which would read each row once more.
     result = session.connection().execute(
         upsert.returning(SubmissionRow.id), [{"reference": "", **row} for row in settled]
     )
@@ -470,12 +472,12 @@ def _settle(
 
 
 def _due(session: Session) -> tuple[ColumnElement[bool], ...]:
-    # The time as a value: no index serves a comparison with a clock, which differs from row to row.
+    # The time as a parameter: an index cannot be used with a clock, which may differ from row to row.
     return SubmissionRow.published_at.is_(None), SubmissionRow.publish_at <= database_now(session)
 
 
 def _queued_before(session: Session, moment: datetime) -> tuple[ColumnElement[bool], ...]:
-    # A version before 0010 claims what stays marked as published; if its process died, it counts as lost.
+    # A version before 0010 leaves `published_at` set when it claims; if its process died, it counts as lost.
     died = SubmissionRow.claimed_until < database_now(session) - LEASE
     return (
         SubmissionRow.published_at < moment,
@@ -512,7 +514,7 @@ def _take(
 
 
 def _queued() -> dict[str, ColumnElement[datetime]]:
-    """Return the columns of what is being put on the queue for the first time."""
+    """Return the columns of a submission that is being published for the first time."""
     return {"publish_at": moment(PATIENCE), "published_at": moment()}
 
 
@@ -525,6 +527,6 @@ def _growing(first: timedelta, longest: timedelta) -> ColumnElement[datetime]:
 
 
 def _update_unclaimed(session: Session, ids: Iterable[str], **values: object) -> None:
-    """Write if it is still undecided and not claimed."""
+    """Write into those of `ids` that are still undecided and not claimed."""
     is_undecided, is_free = SubmissionRow.publish_at.is_not(None), SubmissionRow.claimed_by.is_(None)
     update_submissions(session, ids, is_undecided, is_free, **values)

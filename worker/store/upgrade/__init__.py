@@ -1,1 +1,1 @@
-"""Brings the tables of a database to this version, and checks them."""
+"""Upgrades a database's schema to this version, and checks it."""

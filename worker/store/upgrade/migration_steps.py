@@ -1,4 +1,4 @@
-"""Migrations of large tables in bounded steps: writers proceed, and what was interrupted can be continued."""
+"""Migrations of large tables in bounded steps: writers proceed, and an interrupted migration can resume."""
 
 import threading
 import time
@@ -13,15 +13,15 @@ from sqlalchemy.exc import DBAPIError
 from worker.errors import DatabaseLockedError, DatabaseUnavailableError
 from worker.store.engine.database import Database
 
-#: Pauses between tries for a lock; the workers that queued behind the last try proceed meanwhile.
+#: Pauses in seconds between attempts to get a lock, in which the workers queued behind the last one proceed.
 PAUSES: Final = (1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 8.0, 8.0)
-#: An index that is built concurrently keeps nobody waiting while it waits: for transactions that are open.
+#: How long a concurrent index build may wait for open transactions; no other session waits behind it.
 INDEX_WAIT_SECONDS: Final = 60.0
-#: A transaction of so many rows takes milliseconds to seconds.
+#: A transaction of this number of rows takes milliseconds to seconds.
 BATCH_ROWS: Final = 2000
 
 _IS_VALID: Final = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
-_STOP_WAITING: Final = text(
+_CANCEL_WAITING: Final = text(
     """SELECT pg_cancel_backend(activity.pid)
     FROM pg_stat_activity AS activity JOIN pg_locks AS locks ON locks.pid = activity.pid
     WHERE activity.datname = current_database() AND activity.query = :statement AND NOT locks.granted
@@ -36,7 +36,7 @@ _OLDEST_TRANSACTION: Final = text(
 
 
 def retry_while_locked(database: Database, what: str, work: Callable[[], None]) -> None:
-    """Do `work`, again if it waited in vain for a lock; DatabaseUnavailableError after the last try."""
+    """Run `work`, and retry while it times out on a lock; DatabaseUnavailableError after the last try."""
     for pause in (*PAUSES, None):
         try:
             work()
@@ -45,7 +45,7 @@ def retry_while_locked(database: Database, what: str, work: Callable[[], None]) 
                 raise DatabaseUnavailableError(
                     f"{database.describe}: {what} was given up after {len(PAUSES) + 1} tries: another session"
                     " holds a lock that it needs; nothing of it is left",
-                    hint=_who_is_in_the_way(database),
+                    hint=_lock_hint(database),
                 ) from error
             time.sleep(pause)
         else:
@@ -54,18 +54,18 @@ def retry_while_locked(database: Database, what: str, work: Callable[[], None]) 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What a migration's `prepare` does outside its transaction; each method can be repeated safely."""
+    """Steps for a migration's `prepare`, outside its transaction; each method is idempotent."""
 
     database: Database
 
     def create_index(
         self, name: str, table: str, columns: str, *, unique: bool = False, where: str = ""
     ) -> None:
-        """Create an index while others write; `columns` and `where` are SQL."""
+        """Create an index while other sessions write; `columns` and `where` are SQL."""
         what = f"{'UNIQUE ' if unique else ''}INDEX"
         definition = f"{name} ON {table} ({columns}){f' WHERE {where}' if where else ''}"
         if self.database.address.file:
-            self._patiently(f"CREATE {what} IF NOT EXISTS {definition}")
+            self._retry(f"CREATE {what} IF NOT EXISTS {definition}")
             return
         retry_while_locked(
             self.database,
@@ -74,18 +74,18 @@ class Steps:
         )
 
     def in_batches(self, statement: str) -> None:
-        """Execute an UPDATE or DELETE of at most `:rows` rows, one transaction each, until none is left."""
-        left = True
-        while left:
+        """Repeat an UPDATE or DELETE of at most `:rows` rows, one transaction each, until no row is left."""
+        has_more = True
+        while has_more:
             with self.database.migrating() as connection:
-                left = connection.execute(text(statement), {"rows": BATCH_ROWS}).rowcount > 0
+                has_more = connection.execute(text(statement), {"rows": BATCH_ROWS}).rowcount > 0
 
     def validate(self, table: str, constraint: str) -> None:
-        """Check the rows that are older than a constraint; SQLite checked them when it was added."""
+        """Validate a constraint against existing rows; SQLite did so when it was added."""
         if not self.database.address.file:
-            self._patiently(f"ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}")
+            self._retry(f"ALTER TABLE {table} VALIDATE CONSTRAINT {constraint}")
 
-    def _patiently(self, statement: str) -> None:
+    def _retry(self, statement: str) -> None:
         def execute() -> None:
             with self.database.migrating() as connection:
                 connection.execute(text(statement))
@@ -97,13 +97,16 @@ class Steps:
             is_valid = connection.scalar(_IS_VALID, {"name": name})
             if is_valid:
                 return
-            if is_valid is False:  # left by a build that was interrupted
+            if is_valid is False:  # left by an interrupted build
                 _execute_watched(self.database, connection, f"DROP INDEX CONCURRENTLY {name}")
             _execute_watched(self.database, connection, statement)
 
 
 def _execute_watched(database: Database, connection: Connection, statement: str) -> None:
-    """Execute what must not run inside a transaction, where `lock_timeout` could be set for it alone."""
+    """Execute a statement that must not run inside a transaction, and cancel it if it waits too long.
+
+    `lock_timeout` cannot be set for one statement outside a transaction.
+    """
     done, cancelled = threading.Event(), threading.Event()
     watcher = threading.Thread(target=_watch, args=[database, statement, done, cancelled], daemon=True)
     watcher.start()
@@ -113,7 +116,7 @@ def _execute_watched(database: Database, connection: Connection, statement: str)
         done.set()
         watcher.join()
         if cancelled.is_set():
-            raise DatabaseLockedError(f"{statement} waited in vain for other transactions") from error
+            raise DatabaseLockedError(f"{statement} timed out waiting for other transactions") from error
         raise
     finally:
         done.set()
@@ -122,14 +125,14 @@ def _execute_watched(database: Database, connection: Connection, statement: str)
 
 def _watch(database: Database, statement: str, done: threading.Event, cancelled: threading.Event) -> None:
     """Cancel a statement that waits too long for a lock."""
-    wanted = {"statement": statement, "seconds": INDEX_WAIT_SECONDS}
+    parameters = {"statement": statement, "seconds": INDEX_WAIT_SECONDS}
     while not done.wait(min(1.0, INDEX_WAIT_SECONDS)):
         with suppress(DatabaseUnavailableError), database.reading() as session:
-            if session.scalars(_STOP_WAITING, wanted).all():
+            if session.scalars(_CANCEL_WAITING, parameters).all():
                 cancelled.set()
 
 
-def _who_is_in_the_way(database: Database) -> str:
+def _lock_hint(database: Database) -> str:
     if database.address.file:
         return "run `moderate db upgrade` again when no other process writes for long"
     with database.reading() as session:

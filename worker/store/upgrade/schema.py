@@ -1,4 +1,4 @@
-"""The tables as a whole: `upgrade` brings them to this version, `check` says whether they are."""
+"""The schema as a whole: `upgrade` brings it to this version, `check` verifies it."""
 
 import time
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from worker.store.engine.tables import Row
 from worker.store.upgrade.migration_steps import Steps, retry_while_locked
 from worker.store.upgrade.schema_faults import schema_faults
 
-#: Any number that nobody else locks in this database.
+#: Key of an advisory lock: any number that no other lock in this database uses.
 _UPGRADE_LOCK: Final = 7_120_265_432
-#: Between two looks whether another upgrade is done.
+#: Between two attempts to get the lock while another upgrade runs.
 _LOCK_PAUSE_SECONDS: Final = 0.2
 _UPGRADE: Final = "run `moderate db upgrade`"
 _RESTORE: Final = "restore the whole of a backup, or let MODERATION_DATABASE_URL name another database"
@@ -28,34 +28,34 @@ _SHOWN_FAULTS: Final = 5
 
 
 def upgrade(database: Database) -> None:
-    """Create the tables or bring them to this version; what is newer is left alone.
+    """Create the tables or upgrade them to this version; a newer schema is left alone.
 
-    Each migration is one transaction, which waits for locks briefly and is tried again. Safe to repeat and to
-    run in two places at once. SchemaError if another program's tables are in the way or ours were restored in
-    part, DatabaseUnavailableError if the database is away or another session keeps a lock: what was migrated
-    before then stays, and the next upgrade goes on from there.
+    Each migration is one transaction, which waits for locks briefly and is retried. Idempotent, and safe to
+    run in several places at once. SchemaError if another program's tables are in the way or ours were
+    restored in part, DatabaseUnavailableError if the database is unavailable or another session keeps a lock:
+    migrations that were applied stay, and the next upgrade resumes after them.
     """
     _make_file(database)
-    with _alone(database):
+    with _exclusive(database):
         with database.reading() as session:
-            _refuse_strangers(database, session.connection())
+            _refuse_foreign_tables(database, session.connection())
         while (script := _next(database)) is not None:
             _apply(database, script)
     check(database)
 
 
 def check(database: Database) -> None:
-    """Raise SchemaError if the tables are not those this version needs, or lack what keeps their rows right.
+    """Raise SchemaError if the schema is older than this version, or constraints and the like are missing.
 
-    Newer ones will do. DatabaseUnavailableError if the database is away.
+    A newer schema passes. DatabaseUnavailableError if the database is unavailable.
     """
     check_revision(database)
     with database.reading() as session:
-        _require_whole(database, session.connection())
+        _require_complete(database, session.connection())
 
 
 def check_revision(database: Database) -> None:
-    """Raise SchemaError if the tables are not there, or older than this version; cheap enough for a probe."""
+    """Raise SchemaError if tables are missing, or older than this version; cheap enough for a probe."""
     if database.address.file and not database.address.file.exists():
         raise SchemaError(f"{database.describe}: there is no such file", hint=_UPGRADE)
     with database.reading() as session:
@@ -63,7 +63,7 @@ def check_revision(database: Database) -> None:
 
 
 def revision(session: Session) -> str:
-    """Return which revision the tables are at; "none" where there are none of ours."""
+    """Return the schema's revision; "none" if our tables do not exist."""
     return _revision(session.connection()) or "none"
 
 
@@ -73,14 +73,14 @@ def head() -> str | None:
 
 
 def configuration(connection: Connection | None = None) -> Config:
-    """Return what Alembic needs to work on `connection`, without an alembic.ini."""
+    """Return Alembic's configuration for `connection`, without an alembic.ini."""
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(folder("migrations")).replace("%", "%%"))
     return config
 
 
 def _make_file(database: Database) -> None:
-    """Make an empty SQLite file, which is an empty database, and its folder."""
+    """Create an empty SQLite file, which is an empty database, and its folder."""
     file = database.address.file
     if file is None:
         return
@@ -95,16 +95,16 @@ def _make_file(database: Database) -> None:
 
 
 @contextmanager
-def _alone(database: Database) -> Iterator[None]:
-    """Wait for upgrades that run elsewhere, and let later ones wait for this one."""
+def _exclusive(database: Database) -> Iterator[None]:
+    """Hold a lock that lets only one upgrade run at a time."""
     if database.address.file:
-        # There a migration waits for whatever else writes, and finds out then whether it is still needed.
+        # On SQLite a migration waits for other writers, and then checks whether it is still needed.
         yield
         return
     while True:
         with database.migrating() as connection:
-            # Asked for again and again, and without a parameter: a statement that waits keeps a snapshot, and
-            # so does one with parameters. An index built concurrently would wait for whoever has one.
+            # Polled, and without a parameter: a waiting statement keeps a snapshot, and so does one with
+            # parameters. A concurrent index build would wait for every session with a snapshot.
             if connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_UPGRADE_LOCK})").scalar():
                 yield
                 return
@@ -112,7 +112,7 @@ def _alone(database: Database) -> Iterator[None]:
 
 
 def _next(database: Database) -> Script | None:
-    """Return the first migration that is missing; None if there is none, or the tables are newer."""
+    """Return the next migration to apply; None if the schema is up to date, or newer."""
     with database.reading() as session:
         revision = _revision(session.connection())
     scripts = list(_scripts().walk_revisions())[::-1]
@@ -133,12 +133,12 @@ def _apply(database: Database, script: Script) -> None:
     retry_while_locked(database, f"migration {script.revision}", migrate)
 
 
-def _refuse_strangers(database: Database, connection: Connection) -> None:
-    strangers = _our_names() & _tables(connection)
-    if strangers and _revision(connection) is None:
+def _refuse_foreign_tables(database: Database, connection: Connection) -> None:
+    foreign = _our_names() & _tables(connection)
+    if foreign and _revision(connection) is None:
         raise SchemaError(
-            f"{database.describe}: another program's tables are in the way: {', '.join(sorted(strangers))}",
-            hint="give the service a database of its own",
+            f"{database.describe}: another program's tables are in the way: {', '.join(sorted(foreign))}",
+            hint="give the service a separate database",
         )
 
 
@@ -157,8 +157,8 @@ def _require_tables(database: Database, connection: Connection) -> None:
         )
 
 
-def _require_whole(database: Database, connection: Connection) -> None:
-    """Raise SchemaError if tables of this very version lack what keeps their rows right."""
+def _require_complete(database: Database, connection: Connection) -> None:
+    """Raise SchemaError if tables of this version lack columns, constraints and the like."""
     if _is_newer(connection):
         return
     if faults := schema_faults(connection):
@@ -170,7 +170,7 @@ def _require_whole(database: Database, connection: Connection) -> None:
 
 
 def _is_newer(connection: Connection) -> bool:
-    """Whether a later version than this one made the tables."""
+    """Whether a later version than this one upgraded the schema."""
     revision = _revision(connection)
     known = {script.revision for script in _scripts().walk_revisions()}
     return revision is not None and revision not in known

@@ -1,4 +1,4 @@
-"""What tables at the right revision lack all the same, as after a dump that was restored only in part."""
+"""Finds what a schema at the right revision lacks, as after a dump that was restored only in part."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from worker.store.engine.tables import Row
 
-#: For people who live in SQL; `migrations/` makes them.
+#: For people who query the database with SQL; `migrations/` creates them.
 VIEWS: Final = ("current_decisions", "review_queue")
 
 _Columns = tuple[str, ...]
@@ -26,7 +26,7 @@ _Reflected = dict[str, Any]
 
 
 def schema_faults(connection: Connection) -> list[str]:
-    """Return what is missing that correctness rests on, one phrase each; the tables themselves are there."""
+    """Return what is missing that correctness depends on, one phrase each; the tables themselves exist."""
     inspector = inspect(connection)
     reflected = _reflect(inspector)
     faults = [f"the view {name}" for name in VIEWS if name not in inspector.get_view_names()]
@@ -97,7 +97,7 @@ def _foreign_keys_there(found: list[Any]) -> set[tuple[str, str]]:
 
 
 def _invalid_indexes(connection: Connection) -> Iterator[str]:
-    """Yield unique indexes that PostgreSQL began to build and does not rely on."""
+    """Yield unique indexes whose build PostgreSQL did not finish, so that they are invalid."""
     query = text("SELECT indexrelid::regclass::text FROM pg_index WHERE indisunique AND NOT indisvalid")
     for name in connection.scalars(query):
         yield f"the index {name}, which is invalid"
@@ -112,7 +112,7 @@ def _sequences_behind(connection: Connection) -> Iterator[str]:
     for table in Row.metadata.tables.values():
         if (column := table.autoincrement_column) is None:
             continue
-        # In this order: whoever inserts meanwhile moves the sequence first.
+        # In this order: a concurrent insert advances the sequence before its row is visible.
         newest = connection.scalar(select(func.max(column))) or 0
         sequence = connection.scalar(select(func.pg_get_serial_sequence(table.name, column.name)))
         if sequence is None or (table.name, column.name) not in counting:

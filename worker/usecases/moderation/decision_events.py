@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from moderation_client.callback import Callback, callback_record
+from moderation_client.submission import Submission
 from sqlalchemy.orm import Session
 
-from worker.domain.submissions.callback import Callback, callback_record
-from worker.domain.submissions.submission import Submission
 from worker.store.notifications import outbox
 from worker.store.notifications.outbox import News
 from worker.store.reviews import in_force, verdict_events

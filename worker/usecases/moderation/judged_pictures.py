@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from worker.client.messages import recorded_source
+from moderation_client.messages import recorded_source
+from moderation_client.submission import Source
+
 from worker.domain.moderation.picture import PictureState
 from worker.domain.reviews.review import ClaimToken
-from worker.domain.submissions.submission import Source
 from worker.errors import ModerationError, PictureChangedError, SourceMissingError, UnavailableError
 from worker.images.sources.reader import ImageReader
 from worker.store.engine.database import Database

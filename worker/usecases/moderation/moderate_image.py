@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from moderation_client.submission import Submission
+
 from worker.domain.moderation.decision import Decision, decide_poison, decide_undecodable, decide_unreadable
 from worker.domain.reviews.review import ReviewKind
-from worker.domain.submissions.submission import Submission
 from worker.errors import SourceError, SourceNotReadyError, UndecodablePictureError
 from worker.images.sources.reader import ImageReader, verify_sha256
 from worker.observability.metrics import Metrics

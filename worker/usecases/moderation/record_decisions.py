@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import compress
 
+from moderation_client.callback import Callback
+from moderation_client.messages import source_record, unrecorded_source
+from moderation_client.submission import Submission
 from sqlalchemy.orm import Session
 
-from worker.client.messages import source_record, unrecorded_source
 from worker.domain.moderation.decision import Decision, hold_back
 from worker.domain.moderation.picture import PictureFacts
 from worker.domain.policies.policy import Action, Policy
 from worker.domain.reviews.audit import audit_probability, is_drawn
 from worker.domain.reviews.review import ReviewKind, kind_of_review, place_in_queue
-from worker.domain.submissions.callback import Callback
-from worker.domain.submissions.submission import Submission
 from worker.policy_files.library import LivePolicy
 from worker.store.decisions import decisions, embeddings, shadow_decisions
 from worker.store.engine.clock import database_now

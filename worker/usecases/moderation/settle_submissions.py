@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from worker.client.messages import source_record, to_message
+from moderation_client.messages import source_record, to_message
+from moderation_client.submission import Submission
+from moderation_client.url import without_queries
+
 from worker.concurrency.batching import in_halves
 from worker.concurrency.deadline import Deadline
 from worker.concurrency.shared_lock import SharedLock
-from worker.domain.submissions.submission import Submission
-from worker.domain.submissions.url import without_queries
 from worker.errors import (
     InvalidSubmissionError,
     PermanentError,
@@ -55,7 +56,7 @@ _LEAVE_ALONE: Final = ClaimRelease(counts=True, pause=timedelta(minutes=1))
 #: Why it is not judged now, and how loudly that is said.
 _NOT_JUDGED: Final = {
     ClaimStatus.DECIDED: (logging.INFO, "was decided before"),
-    ClaimStatus.IN_HAND: (logging.INFO, "is in hand already, or waits for its next attempt"),
+    ClaimStatus.IN_FLIGHT: (logging.INFO, "is in hand already, or waits for its next attempt"),
     ClaimStatus.CRASHED: (logging.WARNING, "was in hand when a worker died: it is judged alone"),
     ClaimStatus.CONFLICT: (logging.ERROR, "is not judged: its id belongs to another one"),
 }

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
 
+from moderation_client.queue_depth import QueueDepth
+
 from worker.concurrency.periodic import run_periodically
-from worker.domain.operations.queue_depth import QueueDepth
 from worker.observability.probes import Verdict
 from worker.observability.progress import Progress, ProgressSnapshot
 

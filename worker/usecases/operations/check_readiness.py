@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.client import Client
+from moderation_client import Client
+
 from worker.encoder.protocol import Encoder
 from worker.errors import ModerationError
 from worker.images.sources.outages import Outages

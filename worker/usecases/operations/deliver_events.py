@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from threading import Event as Signal
 from typing import Any, Final
 
+from moderation_client.callback import CeleryCallback, WebhookCallback, callback_of
+from moderation_client.traceparent import TRACEPARENT
+from moderation_client.url import without_queries
 from sqlalchemy.orm import Session
 
 from worker.concurrency.periodic import run_periodically
-from worker.domain.submissions.callback import CeleryCallback, WebhookCallback, callback_of
-from worker.domain.submissions.traceparent import TRACEPARENT
-from worker.domain.submissions.url import without_queries
 from worker.errors import (
     CallbackNotAllowedError,
     DatabaseUnavailableError,
@@ -109,7 +109,7 @@ class DeliverEvents:
             taken = outbox.take(
                 session,
                 limit=room,
-                in_hand=in_hand,
+                in_flight=in_hand,
                 at_once=IN_HAND_PER_RECEIVER,
                 lease=LEASE,
                 permits=self._permits,

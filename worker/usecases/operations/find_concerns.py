@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from moderation_client.queue_depth import QueueDepth
+
 from worker.domain.evaluation.wording import age, counted
 from worker.domain.operations.backlog import PendingCount
-from worker.domain.operations.queue_depth import QueueDepth
 from worker.domain.reviews.review import ReviewKind
 from worker.errors import ModerationError
 from worker.store.policies.policy_states import disagreements

@@ -5,8 +5,9 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from moderation_client.callback import WebhookCallback
+
 from worker.domain.operations.event_type import EventType
-from worker.domain.submissions.callback import WebhookCallback
 from worker.errors import (
     AddressNotAllowedError,
     CallbackNotAllowedError,

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from worker.client import Client
+from moderation_client import Client
+from moderation_client.queue_depth import QueueDepth
+
 from worker.domain.operations.backlog import Backlog
-from worker.domain.operations.queue_depth import QueueDepth
 from worker.errors import ModerationError, SchemaError, UnavailableError
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.database import Database

@@ -109,7 +109,7 @@ def _dossier(session: Session, review: Review) -> Dossier:
     ).one()
     policy = _policy(session, decision.policy_digest, decision.policy)
     return Dossier(
-        review.told,
+        review.blinded,
         _evidence(review, policy),
         policy,
         facts.frames or 0,

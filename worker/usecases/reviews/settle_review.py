@@ -12,7 +12,7 @@ from worker.domain.moderation.in_force import DecidedBy, InForce
 from worker.domain.moderation.picture import PictureState
 from worker.domain.policies.policy import Action, Policy
 from worker.domain.reviews.review import ClaimToken, ReviewKind
-from worker.domain.reviews.verdict import Answer, check_answer, is_looked_at_twice, second_look_share
+from worker.domain.reviews.verdict import Answer, check_answer, needs_second_review, second_review_share
 from worker.errors import InvalidVerdictError, PictureChangedError
 from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
@@ -202,8 +202,8 @@ def _ask_others(
         # Another person would not see more, and two who did not see it cannot disagree about it.
         return
     if review.kind.is_first and policy is not None:
-        share = second_look_share(policy, answered.answer, decision.flagged)
-        if is_looked_at_twice(decision.submission_id, share):
+        share = second_review_share(policy, answered.answer, decision.flagged)
+        if needs_second_review(decision.submission_id, share):
             reviews.ask(session, decision.id, ReviewKind.SECOND, place_again(session, decision, now))
     if review.kind is ReviewKind.SECOND:
         first = verdicts.current(session, decision.submission_id)

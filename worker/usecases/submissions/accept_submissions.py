@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
+from moderation_client.messages import source_record, to_message
+from moderation_client.submission import Submission
 from sqlalchemy.orm import Session
 
-from worker.client.messages import source_record, to_message
 from worker.domain.policies.stored_policy import StoredPolicy
-from worker.domain.submissions.submission import Submission
 from worker.errors import (
     CallbackNotAllowedError,
     DatabaseUnavailableError,

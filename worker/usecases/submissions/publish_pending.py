@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.client.messages import from_message
-from worker.domain.submissions.submission import Submission
+from moderation_client.messages import from_message
+from moderation_client.submission import Submission
+
 from worker.errors import InvalidSubmissionError
 from worker.observability.metrics.process import ProcessMetrics
 from worker.store.engine.database import Database

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from worker.client import Client, InlineBytes, Submission
-from worker.client.messages import MAX_SUBMISSIONS
+from moderation_client import Client, InlineBytes, Submission
+from moderation_client.messages import MAX_SUBMISSIONS
+
 from worker.errors import BrokerUnavailableError
 
 #: So that requests do not wait, one after another, for a broker that is away.

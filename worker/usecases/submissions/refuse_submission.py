@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from moderation_client.callback import Callback, callback_record
+from moderation_client.submission import Submission
 from sqlalchemy.orm import Session
 
-from worker.domain.submissions.callback import Callback, callback_record
 from worker.domain.submissions.fingerprint import fingerprint
-from worker.domain.submissions.submission import Submission
 from worker.errors import PermanentError
 from worker.store.engine.database import Database
 from worker.store.notifications import outbox

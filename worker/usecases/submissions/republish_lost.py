@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from worker.client import Client
+from moderation_client import Client
+
 from worker.concurrency.periodic import run_periodically
 from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database

@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from worker.client import Client
+from moderation_client import Client
+
 from worker.concurrency.periodic import run_periodically
 from worker.store.engine.database import Database
 from worker.store.submissions import set_aside_messages

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
+from moderation_client.submission import MAX_REFERENCE_CHARACTERS, SUBMISSION_ID_PATTERN
 from pydantic import AwareDatetime, Field, TypeAdapter
 
 from worker.domain.accounts.api_key import Scope
 from worker.domain.policies.policy import Action
-from worker.domain.submissions.submission import MAX_REFERENCE_CHARACTERS, SUBMISSION_ID_PATTERN
 from worker.store.decisions.decision_search import Cursor, Filters, search
 from worker.store.reviews import in_force
 from worker.web.api.access import Service, needs

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from worker.domain.submissions.callback import CELERY_NAME_PATTERN
-from worker.domain.submissions.submission import (
+from moderation_client.callback import CELERY_NAME_PATTERN
+from moderation_client.submission import (
     MAX_INLINE_BYTES,
     MAX_KEY_BYTES,
     MAX_PATH_CHARACTERS,
@@ -13,7 +13,7 @@ from worker.domain.submissions.submission import (
     STORE_NAME_PATTERN,
     SUBMISSION_ID_PATTERN,
 )
-from worker.domain.submissions.url import MAX_URL_CHARACTERS
+from moderation_client.url import MAX_URL_CHARACTERS
 
 Schema = dict[str, Any]
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from moderation_client.submission import SHA256_PATTERN
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.json_schema import models_json_schema
 
@@ -13,7 +14,6 @@ from worker.domain.accounts.reviewer import MAX_NAME_CHARACTERS, Reviewer, Role
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ClaimToken
 from worker.domain.reviews.verdict import MAX_LABELS, MAX_NOTE_CHARACTERS, MAX_REASON_CHARACTERS, Answer
-from worker.domain.submissions.submission import SHA256_PATTERN
 from worker.usecases.reviews.open_appeal import MAX_STATEMENT_CHARACTERS
 from worker.web.http.bodies import read_json
 

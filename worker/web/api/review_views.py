@@ -181,7 +181,7 @@ class AppealView(BaseModel):
 
 def review_view(review: Review, state: InForce) -> ReviewView:
     """Return a review as its reviewer may see it: blind second reviews and golden items look like others."""
-    review = review.told
+    review = review.blinded
     return ReviewView(
         review=review.id,
         claim=review.fence,

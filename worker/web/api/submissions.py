@@ -7,18 +7,18 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool
-from starlette.concurrency import run_in_threadpool
-
-from worker.client.messages import from_message
-from worker.domain.accounts.api_key import ApiKey, Scope
-from worker.domain.moderation.in_force import InForce
-from worker.domain.submissions.submission import (
+from moderation_client.messages import from_message
+from moderation_client.submission import (
     SUBMISSION_ID_PATTERN,
     LocalFile,
     Submission,
     new_submission_id,
 )
-from worker.domain.submissions.traceparent import traceparent_of
+from moderation_client.traceparent import traceparent_of
+from starlette.concurrency import run_in_threadpool
+
+from worker.domain.accounts.api_key import ApiKey, Scope
+from worker.domain.moderation.in_force import InForce
 from worker.errors import DatabaseUnavailableError, InvalidSubmissionError, PermanentError
 from worker.images.sources.uploads import IncomingPicture
 from worker.store.reviews import in_force

@@ -5,9 +5,8 @@ import time
 from typing import Final
 
 import redis
-
-from worker.client.broker_url import BrokerUrl
-from worker.client.transport import redis_client
+from moderation_client.broker_url import BrokerUrl
+from moderation_client.transport import redis_client
 
 #: A request must not wait for an unavailable Redis: after a failure Redis is not asked for some seconds.
 _TIMEOUT_SECONDS: Final = 0.5

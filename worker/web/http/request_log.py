@@ -6,10 +6,10 @@ import secrets
 import time
 from typing import Final
 
+from moderation_client.traceparent import TRACEPARENT
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from worker.domain.submissions.traceparent import TRACEPARENT
 from worker.observability.logs import about
 from worker.observability.metrics import WebMetrics
 

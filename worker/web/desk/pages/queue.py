@@ -36,7 +36,7 @@ def show(request: Request, desk: Desk, visitor: SignedIn) -> Response:
         filters=filters,
         kinds=KINDS,
         ages=AGES,
-        listed=[review.told for review in found.reviews],
+        listed=[review.blinded for review in found.reviews],
         more=found.next is not None,
         searched=reviews.WINDOW,
         waiting=waiting,

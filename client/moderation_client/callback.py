@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from worker.domain.submissions.url import Url, without_query
-from worker.errors import InvalidSubmissionError
+from moderation_client.errors import InvalidSubmissionError
+from moderation_client.url import Url, without_query
 
 #: What names a task or a queue of the platform's own.
 CELERY_NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,254}")

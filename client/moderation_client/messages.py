@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 
-from worker.domain.submissions.callback import callback_of, callback_record
-from worker.domain.submissions.submission import (
+from moderation_client.callback import callback_of, callback_record
+from moderation_client.errors import InvalidSubmissionError
+from moderation_client.submission import (
     ImageUrl,
     InlineBytes,
     LocalFile,
@@ -16,8 +17,7 @@ from worker.domain.submissions.submission import (
     StoredObject,
     Submission,
 )
-from worker.domain.submissions.traceparent import TRACEPARENT, traceparent_of
-from worker.errors import InvalidSubmissionError
+from moderation_client.traceparent import TRACEPARENT, traceparent_of
 
 TASK: Final = "moderation.check"
 TASK_MANY: Final = "moderation.check_many"

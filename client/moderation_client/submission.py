@@ -11,10 +11,10 @@ from datetime import datetime
 from os import PathLike
 from typing import Any, Final
 
-from worker.domain.submissions.callback import Callback, CeleryCallback, WebhookCallback
-from worker.domain.submissions.traceparent import traceparent_of
-from worker.domain.submissions.url import Url, without_query
-from worker.errors import InvalidSubmissionError
+from moderation_client.callback import Callback, CeleryCallback, WebhookCallback
+from moderation_client.errors import InvalidSubmissionError
+from moderation_client.traceparent import traceparent_of
+from moderation_client.url import Url, without_query
 
 #: The producer's idempotency key: what a log line, a URL and a file name can carry unescaped.
 SUBMISSION_ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from worker.client.messages import (
+from moderation_client.callback import Callback
+from moderation_client.messages import (
     DEFAULT_QUEUE,
     TASK,
     TASK_MANY,
@@ -14,10 +15,9 @@ from worker.client.messages import (
     to_many_message,
     to_message,
 )
-from worker.client.producer import Producer
-from worker.domain.operations.queue_depth import QueueDepth
-from worker.domain.submissions.callback import Callback
-from worker.domain.submissions.submission import Source, Submission, new_submission_id
+from moderation_client.producer import Producer
+from moderation_client.queue_depth import QueueDepth
+from moderation_client.submission import Source, Submission, new_submission_id
 
 
 class Client:

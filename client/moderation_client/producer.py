@@ -10,10 +10,10 @@ from amqp.exceptions import AMQPError
 from kombu.exceptions import ChannelError, OperationalError
 from redis.exceptions import RedisError
 
-from worker.client.broker_url import BrokerUrl
-from worker.client.transport import CONFIRM_SECONDS, BrokerCelery, producer_configuration
-from worker.domain.operations.queue_depth import QueueDepth
-from worker.errors import BrokerUnavailableError
+from moderation_client.broker_url import BrokerUrl
+from moderation_client.errors import BrokerUnavailableError
+from moderation_client.queue_depth import QueueDepth
+from moderation_client.transport import CONFIRM_SECONDS, BrokerCelery, producer_configuration
 
 #: Seconds, then an error.
 _RETRY_POLICY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}

@@ -1,41 +1,42 @@
-"""Standard Webhooks signatures (standardwebhooks.com): prove that an event is authentic and recent.
+"""Signs and verifies webhooks as Standard Webhooks says (standardwebhooks.com), with the standard library.
 
-Only the standard library is needed: receivers in Python can use `verify`; others can use a library or the
-thirty lines of `examples/receive_webhook.py`.
+The wheel `standardwebhooks` does the same for one secret, but raises ValueError for a malformed header, which
+a receiver would answer with status 500; tests compare the two.
 """
 
 import base64
 import hmac
 import re
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from worker.errors import SettingsError
+from moderation_client.errors import SettingsError
 
 PREFIX: Final = "whsec_"
-#: The standard's limits for a secret.
+#: Length of a secret, as the standard requires.
 MIN_BYTES: Final = 24
 MAX_BYTES: Final = 64
-#: How far an event's timestamp may differ from the receiver's clock.
+#: A receiver accepts an event that is this old at most, or this far ahead of its clock.
 TOLERANCE_SECONDS: Final = 300
 
 _VERSION: Final = "v1"
 
 
 def new_secret() -> str:
-    """Return a new secret, in the format of settings and receivers."""
+    """Return a new secret, in the form that settings and receivers take."""
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def read_secrets(text: str) -> tuple[bytes, ...]:
-    """Parse secrets separated by commas, the newest first; SettingsError, without the secret, if invalid."""
+    """Parse comma-separated secrets, the newest first; SettingsError, which shows none, if one is invalid."""
     written = [one for one in re.split(r"[,\s]+", text) if one]
     return tuple(_read_secret(one, f"secret {n} of {len(written)}") for n, one in enumerate(written, 1))
 
 
 def headers(keys: Sequence[bytes], event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return an event's headers, with a signature by every key, since a receiver may know any of them."""
+    """Return the headers of a signed event, with a signature for each key: a receiver has one of them."""
     signed = " ".join(f"{_VERSION},{_signature(key, event_id, str(timestamp), body)}" for key in keys)
     return {"webhook-id": event_id, "webhook-timestamp": str(timestamp), "webhook-signature": signed}
 
@@ -45,22 +46,24 @@ def verify(
     headers: Mapping[str, str],
     body: bytes,
     *,
-    now: float,
+    now: float | None = None,
     tolerance_seconds: float = TOLERANCE_SECONDS,
 ) -> bool:
-    """Whether the signature is valid for `secret` and recent; header names are in lower case.
+    """Return whether a webhook was signed with `secret` at most `tolerance_seconds` ago.
 
-    Replays within the tolerance are valid too: deduplicate by `webhook-id`.
+    `body` is the body as received, `now` the Unix time in seconds, by default the clock's. A webhook that is
+    sent again is valid again: deduplicate by its `webhook-id`. SettingsError if the secret is invalid.
     """
-    event_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    (key,) = read_secrets(secret)
+    given = {name.lower(): value for name, value in headers.items()}
+    event_id, timestamp = given.get("webhook-id", ""), given.get("webhook-timestamp", "")
     if not (timestamp.isascii() and timestamp.isdigit()):
         return False
-    if abs(now - int(timestamp[:15])) > tolerance_seconds:
+    if abs((time.time() if now is None else now) - int(timestamp[:15])) > tolerance_seconds:
         return False
-    (key,) = read_secrets(secret)
     expected = f"{_VERSION},{_signature(key, event_id, timestamp, body)}".encode()
-    given = headers.get("webhook-signature", "").encode().split(b" ")
-    return any(hmac.compare_digest(one, expected) for one in given)
+    signatures = given.get("webhook-signature", "").encode().split(b" ")
+    return any(hmac.compare_digest(one, expected) for one in signatures)
 
 
 def _signature(key: bytes, event_id: str, timestamp: str, body: bytes) -> str:
@@ -77,6 +80,6 @@ def _read_secret(text: str, which: str) -> bytes:
         form = f"{PREFIX} and base64 of {MIN_BYTES} to {MAX_BYTES} bytes"
         raise SettingsError(
             f"MODERATION_WEBHOOK_SECRETS: {which} is not {form}",
-            hint="`moderate outbox new-secret` makes one; separate several by commas, the newest first",
+            hint="`moderate outbox new-secret` makes one; of several with commas between the newest is first",
         )
     return key

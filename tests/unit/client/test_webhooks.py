@@ -1,13 +1,16 @@
 """What is signed is what the standard says, by its own example, and whatever is changed shows."""
 
 import base64
+import time
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from moderation_client.webhooks import headers, new_secret, read_secrets, verify
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from worker.errors import SettingsError
-from worker.notifications.signature import headers, new_secret, read_secrets, verify
 
 #: The example of the standard's own libraries.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -26,6 +29,16 @@ def test_the_standards_own_example():
         "webhook-signature": SIGNATURE,
     }
     assert verify(SECRET, signed(SECRET), BODY, now=AT)
+
+
+def test_the_standards_own_library_agrees():
+    at = int(time.time())
+    Webhook(SECRET).verify(BODY, signed(SECRET, at=at))
+    theirs = Webhook(SECRET).sign(ID, datetime.fromtimestamp(at, UTC), BODY.decode())
+    received = {"Webhook-Id": ID, "Webhook-Timestamp": str(at), "Webhook-Signature": theirs}
+    assert verify(SECRET, received, BODY)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(b"{}", signed(SECRET, at=at))
 
 
 def test_while_a_secret_is_changed_receivers_may_know_either():

@@ -12,8 +12,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from worker.client.broker_url import BrokerKind, BrokerUrl
-from worker.client.redis_transport import CarefulSentinelTransport, CarefulTransport
+from moderation_client.broker_url import BrokerKind, BrokerUrl
+from moderation_client.redis_transport import CarefulSentinelTransport, CarefulTransport
 
 #: A job still unacknowledged after this long is delivered again; the ledger knows who claimed it.
 #: Redis alone waits: RabbitMQ delivers again as soon as the worker's connection is gone.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, quote, unquote
 
-from worker.errors import SettingsError
+from moderation_client.errors import SettingsError
 
 
 class BrokerKind(Enum):
