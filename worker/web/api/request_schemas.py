@@ -1,4 +1,4 @@
-"""OpenAPI schemas of request bodies; `client/messages.py` and `web/api/upload.py` parse them."""
+"""OpenAPI schemas of request bodies; `moderation_client/messages.py` and `web/api/upload.py` parse them."""
 
 from typing import Any, Final
 
