@@ -1,5 +1,5 @@
-# One image for everything `moderate` does; the model comes by `moderate model fetch`, or from the hub.
-# What is installed is pinned by constraints.txt; of the sources nothing stays in the image.
+# One image for every `moderate` command. The model comes from `moderate model fetch`, or from the hub.
+# constraints.txt pins what is installed; no sources stay in the image.
 FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /source
 RUN python -m venv /opt/moderation
@@ -17,8 +17,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM python:3.11.14-slim-bookworm
 COPY --from=build /opt/moderation /opt/moderation
-# A number that is the same in every image, for whoever gives it a folder. These folders it may write; a new
-# volume that is mounted on one of them takes over its owner.
+# The user's number is the same in every image, so that you can give it a folder. It may write these two
+# folders; a new volume mounted on one of them takes over its owner.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent moderation \
     && install --directory --owner moderation --group moderation /media /models \
     && install --directory /policies

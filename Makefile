@@ -1,10 +1,10 @@
-# Everything a newcomer types. Each target sets up what it needs.
+# All commands for a newcomer. Each target sets up what it needs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # A CPU build of torch is enough; on a machine whose index serves CUDA builds, see README.md, "Installing".
 EXTRAS := heic,int8,demo,dev
-# Rivals of `make bench`, half a gigabyte that nothing else needs.
+# Rivals of `make bench`: half a gigabyte that no other target needs.
 BENCH_EXTRAS := $(EXTRAS),bench
 
 .PHONY: help setup programs demo test lint faults bench model-bench
@@ -14,8 +14,8 @@ help:
 	@echo "make test    set up, lint, type-check and run every test"
 	@echo "make lint    ruff, mypy and the import contracts alone"
 	@echo "make faults  kill, pause and flood real servers and workers, and count what is lost (half an hour; FAULTS=--list)"
-	@echo "make bench   speed, latency, memory, against what people would run instead (35 minutes; BENCH=--help)"
-	@echo "make model-bench  how well the bundled model sees (needs Debian packages, which it names)"
+	@echo "make bench   speed, latency, memory, against the alternatives (35 minutes; BENCH=--help)"
+	@echo "make model-bench  accuracy of the bundled model (needs Debian packages, which it names)"
 
 setup: $(VENV)/installed
 
@@ -26,7 +26,7 @@ $(VENV)/installed: pyproject.toml client/pyproject.toml demo/pyproject.toml cons
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable client --editable demo --editable ".[$(EXTRAS)]"
 	touch $@
 
-# What no package index brings: the tests drive a real Chromium, and a real PgBouncer in front of PostgreSQL.
+# Programs that no package index has: the tests drive a real Chromium, and a real PgBouncer.
 programs:
 	@missing=""; \
 	command -v chromium chromium-browser google-chrome chrome >/dev/null || missing="chromium"; \
@@ -45,8 +45,8 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Three at once even on two processors, since many wait for servers of theirs. In the order of the folders: the
-# files with few, long tests come first, where xdist would leave them to the end.
+# Three at once even on two processors, since many tests wait for servers. No reordering: the folders' order
+# puts files with few, long tests first; xdist would leave them to the end.
 test: lint programs
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 

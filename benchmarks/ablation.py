@@ -1,9 +1,9 @@
-"""Measure what each technique brings: from the Celery task that people deploy to our worker, one at a time.
+"""Measure the gain of each technique, from a plain Celery task around the pipeline to our worker.
 
     python benchmarks/ablation.py [--model vit-b-32] [--rounds 3] [--out FILE.json]
 
-The steps take turns, round after round; to try others, edit STEPS. Each step of ours is a set of settings,
-and has all of the step before it.
+The steps take turns, round after round. Each step of our worker is a set of settings and keeps the techniques
+of the step before it. To try other steps, edit STEPS.
 """
 
 import json
@@ -29,26 +29,26 @@ from worker.concurrency.processors import usable_processors
 from worker.demo.stage import environment_of
 from worker.settings import Settings
 
-#: Pictures that an int8 copy of the model is made with.
+#: Pictures that calibrate the int8 copy of the model.
 CALIBRATION = 64
 
 
 @dataclass(frozen=True)
 class Step:
-    """One technique more."""
+    """One more technique."""
 
     name: str
-    #: Of our worker, beside those that every benchmark gives it; ignored by a rival.
+    #: Settings of our worker, on top of those that every benchmark sets; a rival ignores them.
     settings: dict[str, Any] = field(default_factory=dict)
-    #: The module in `rivals/` whose task it is instead.
+    #: Module in `rivals/` whose task runs instead of our worker.
     rival: str = ""
-    #: Whether a message has 64 pictures.
+    #: Whether a message carries 64 pictures.
     many: bool = False
-    #: Whether the model is a copy in int8.
+    #: Whether the model is an int8 copy.
     int8: bool = False
 
 
-#: One pass at a time, with all processors.
+#: One pass at a time, on all processors.
 ONE_PASS = {"passes": 1, "torch_threads": usable_processors()}
 ONE_AT_A_TIME = ONE_PASS | {"batch_size": 1, "concurrency": 1}
 
@@ -68,7 +68,7 @@ def main(  # noqa: PLR0913, PLR0917 - options
     model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "vit-b-32",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 3,
     pictures: Annotated[int, typer.Option(min=4, help="Pictures in a turn, at most.")] = 256,
-    seconds: Annotated[float, typer.Option(help="Seconds that a slow step's turn has.")] = 6.0,
+    seconds: Annotated[float, typer.Option(help="Seconds of a slow step's turn.")] = 6.0,
     labels: Annotated[int, typer.Option(min=2, help="Labels.")] = 20,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
 ) -> None:
@@ -107,14 +107,14 @@ def _start(bench: Bench, stack: ExitStack) -> tuple[dict[str, Way], dict[str, An
 
 
 def _no_int8() -> str:
-    """Return why no copy in int8 can be made; nothing where it can."""
+    """Return why no int8 copy can be made, or an empty string if it can."""
     command = [sys.executable, "-m", "worker", "model", "export", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 and "--int8" in done.stdout else "`moderate model export` has no --int8"
 
 
 def _int8_copy(bench: Bench) -> tuple[Path, str]:
-    """Have the model exported with pictures like the measured ones; say why where that is impossible."""
+    """Export the model to int8, calibrated with pictures like the measured ones; return folder and error."""
     folder = bench.folder / "int8"
     if reason := _no_int8():
         return folder, reason
@@ -133,7 +133,7 @@ def _int8_copy(bench: Bench) -> tuple[Path, str]:
 
 
 def show(run: dict[str, Any]) -> None:
-    """Print each step beside the one before it and the first."""
+    """Print each step's figures, relative to the first step and to the step before."""
     figures = run["pictures a second"]
     console = Console()
     console.print(f"{run['machine']}; {run['model']}, {run['labels']} labels, 1600 x 1200")

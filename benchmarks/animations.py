@@ -1,10 +1,11 @@
-"""Measure what share of animations is seen through the frames that are looked at, and what sampling costs.
+"""Measure what share of an animation the sampled frames cover, and what sampling costs.
 
     python benchmarks/animations.py --photos FOLDER [--out benchmarks/results/animations.json]
 
-Ordinary clips are drawn from photographs (pans, zooms, a talking face, a hand-held camera, cuts), and slide
-shows in which every frame is another picture. An ordinary clip of which less than half is seen would go to
-review for nothing; a slide show of which more is seen would be allowed by a few of its pictures.
+Clips are generated from photographs: ordinary ones (pans, zooms, a talking face, a hand-held camera, cuts)
+and slide shows in which every frame is another picture. If less than half of an ordinary clip is covered, it
+goes to review for nothing. If more than half of a slide show is covered, a few of its pictures decide for
+all.
 """
 
 import json
@@ -40,7 +41,7 @@ def main(
     clips: Annotated[int, typer.Option(min=1, help="Clips of each kind.")] = 12,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
 ) -> None:
-    """Print the mean share that is seen, and how many clips would go to review."""
+    """Print the mean share covered, and the share of clips that would go to review."""
     pictures = [Image.open(file).convert("RGB") for file in sorted(photos.glob("*.JPEG"))]
     seen: dict[str, list[float]] = defaultdict(list)
     for number in range(clips):
@@ -60,7 +61,7 @@ def main(
 
 
 def figures(shares: list[float]) -> dict[str, float]:
-    """Return the mean share of the time that is seen, and the share of the clips that would be reviewed."""
+    """Return the mean share of the time covered, and the share of clips that would be reviewed."""
     reviewed = sum(share < ENOUGH for share in shares) / len(shares)
     return {"mean share seen": round(sum(shares) / len(shares), 3), "reviewed": round(reviewed, 3)}
 
@@ -88,7 +89,7 @@ def _times() -> list[float]:
 
 
 def _window(photo: Image.Image, left: float, top: float, share: float) -> Image.Image:
-    """Return a part of a photograph, all given as shares of its sides."""
+    """Crop a photograph; left, top and size are shares of its sides."""
     width, height = photo.size
     box = (left * width, top * height, (left + share) * width, (top + share) * height)
     return photo.resize(SIZE, Image.Resampling.BILINEAR, box=box)
@@ -136,7 +137,7 @@ def _drawing(random: Random) -> Image.Image:
 
 
 def encoded(clip: Clip, kind: str, **options: Any) -> bytes:
-    """Return the bytes of an endless animation, 25 frames a second."""
+    """Encode a clip as an endless animation of 25 frames a second."""
     file = BytesIO()
     first, *others = clip
     first.save(file, kind, save_all=True, append_images=others, duration=40, loop=0, **options)
@@ -144,7 +145,7 @@ def encoded(clip: Clip, kind: str, **options: Any) -> bytes:
 
 
 def costs(photo: Image.Image) -> dict[str, float]:
-    """Return the processor seconds that large animations take, from bytes to frames."""
+    """Return the processor seconds from bytes to frames for large animations."""
     large = photo.resize((2100, 1200))
     video = [large.crop((3 * n, 2 * n, 3 * n + 1920, 2 * n + 1080)) for n in range(60)]
     small = [photo.rotate(n).resize((480, 270)) for n in range(60)]

@@ -1,4 +1,4 @@
-"""What all workers of a benchmark share: a Redis of their own, a model, labels, a folder."""
+"""The environment that all workers of a benchmark share: a Redis, a model, labels, a temporary folder."""
 
 import logging
 import tempfile
@@ -18,7 +18,7 @@ from worker.demo.redis_server import running_redis
 
 @dataclass(frozen=True)
 class Bench:
-    """Where a benchmark takes place."""
+    """Environment of a benchmark."""
 
     folder: Path
     redis_url: str
@@ -27,21 +27,21 @@ class Bench:
 
     @property
     def media(self) -> Path:
-        """Where the pictures are."""
+        """Folder of the pictures."""
         return self.folder / "media"
 
     def supply(self) -> Supply:
-        """Return what writes pictures there."""
+        """Return a source of new pictures in `media`."""
         return Supply(self.media)
 
     def with_labels(self, number: int) -> "Bench":
-        """Return the same place with so many labels."""
+        """Return the same environment with this number of labels."""
         return Bench(self.folder, self.redis_url, self.model, phrases(number))
 
 
 @contextmanager
 def open_bench(model: str, labels: int) -> Iterator[Bench]:
-    """Yield a place with a random model of this name and so many labels; nothing of it stays."""
+    """Yield an environment with a random model of this name; remove it afterwards."""
     _quiet()
     leave_in_order()
     with tempfile.TemporaryDirectory() as name:
@@ -51,12 +51,12 @@ def open_bench(model: str, labels: int) -> Iterator[Bench]:
 
 
 def phrases(number: int) -> list[str]:
-    """Return so many labels."""
+    """Return this number of labels."""
     return [f"a thing of kind {n}" for n in range(number)]
 
 
 def _quiet() -> None:
-    """Keep remarks and bars that say nothing about a figure from people's screens."""
+    """Silence warnings and progress bars that do not concern the figures."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning)

@@ -1,10 +1,10 @@
-"""Measure what this machine does at most of everything that a decision needs.
+"""Measure the machine's upper limit for each kind of work that a decision needs.
 
     python benchmarks/ceilings.py [--rounds 5] [--postgresql] [--out FILE.json]
 
-Matrix product in each precision, decoding of JPEGs of 1600 x 1200 (by Pillow, whole and scaled down as
-libjpeg can), a disk that confirms what it wrote, Redis, Celery's messages, and both databases as the service
-opens them. The PostgreSQL is that of the tests: it confirms without waiting for its disk.
+Matrix products in each precision, decoding of JPEGs of 1600 x 1200 (by Pillow, at full size and scaled down
+by libjpeg), fsync, Redis, Celery's messages, and both databases as the service opens them. PostgreSQL is that
+of the tests, which commits without waiting for its disk.
 """
 
 import io
@@ -31,7 +31,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from sqlalchemy import Column, Integer, MetaData, Table, Text, insert
-from turns import table, told
+from turns import summary, table
 
 from worker.bench.pictures import SIZE, draw
 from worker.demo.processes import running, wait_until
@@ -46,7 +46,7 @@ TRANSACTIONS = 300
 THREADS = 16
 ROWS, ROWS_AT_ONCE = 20_000, 1_000
 
-#: Does something and returns how much of it was done.
+#: Does some work and returns the number of units done.
 Work = Callable[[], float]
 
 
@@ -55,7 +55,7 @@ def main(
     with_postgresql: Annotated[bool, typer.Option("--postgresql", help="PostgreSQL too.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
 ) -> None:
-    """Print what is done in a second."""
+    """Print the rates per second."""
     leave_in_order()
     run = circumstances(__file__, "torch", "pillow", "celery", "redis", "sqlalchemy", "psycopg")
     run |= {"rounds": rounds, "threads": {"torch": torch.get_num_threads(), "many": THREADS}}
@@ -74,7 +74,7 @@ def main(
 
 
 def _measure(works: dict[str, Work], rounds: int) -> dict[str, dict[str, float]]:
-    """Let all take turns; the first round warms up."""
+    """Measure all by turns; the first round warms up."""
     rates: dict[str, list[float]] = {name: [] for name in works}
     for turn in track(range(rounds + 1), description="measuring", console=Console(stderr=True)):
         for name, work in works.items():
@@ -82,18 +82,18 @@ def _measure(works: dict[str, Work], rounds: int) -> dict[str, dict[str, float]]
             done = work()
             if turn:
                 rates[name].append(done / (time.perf_counter() - started))
-    return {name: told(found) for name, found in rates.items()}
+    return {name: summary(found) for name, found in rates.items()}
 
 
 def _products() -> dict[str, Work]:
-    """Return matrix products, counted in 10^9 operations: a multiplication and an addition are two."""
+    """Return matrix products, in 10^9 operations; a multiply-add counts as two."""
     left, right = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
     whole = [torch.randint(-128, 127, (SIDE, SIDE), dtype=torch.int8) for _ in range(2)]
     half = left.bfloat16(), right.bfloat16()
     products = {
         "matrix product, float32, GFLOP": lambda: torch.mm(left, right),
         "matrix product, bfloat16, GFLOP": lambda: torch.mm(*half),
-        # What torch has itself; OpenVINO and ONNX Runtime bring products of their own.
+        # The kernel of torch; OpenVINO and ONNX Runtime have others.
         "matrix product, int8 (torch), GOP": lambda: torch._int_mm(*whole),  # noqa: SLF001 - its only name
     }
     return {name: _repeated(product, 5, 2 * SIDE**3 / 1e9) for name, product in products.items()}
@@ -122,8 +122,8 @@ def _decoders() -> dict[str, Work]:
 
     def on(threads: int, decode: Callable[[bytes], None]) -> Work:
         def work() -> float:
-            with ThreadPoolExecutor(threads) as crew:
-                list(crew.map(decode, files))
+            with ThreadPoolExecutor(threads) as executor:
+                list(executor.map(decode, files))
             return len(files)
 
         return work
@@ -162,8 +162,8 @@ def _redis(folder: Path, stack: ExitStack) -> dict[str, Work]:
         return MESSAGES
 
     def publish_alone() -> float:
-        done = publish("nobody")
-        connection.delete("nobody")
+        done = publish("unread")
+        connection.delete("unread")
         return done
 
     def publish_and_consume() -> float:
@@ -180,7 +180,7 @@ def _redis(folder: Path, stack: ExitStack) -> dict[str, Work]:
 
 @contextmanager
 def _empty_tasks(folder: Path, url: str) -> Iterator[str]:
-    """Run a worker whose tasks do nothing, with threads as ours has; yield its queue."""
+    """Run a worker with threads, like ours, whose tasks do nothing; yield its queue."""
     environment = {"RIVAL_BROKER": url, "PYTHONPATH": str(Path(__file__).parent / "rivals")}
     command = [sys.executable, "-m", "celery", "-A", "empty_task", "worker", "-P", "threads"]
     command += ["-c", str(THREADS), "--prefetch-multiplier", "1", "--loglevel", "INFO"]
@@ -211,8 +211,8 @@ def _database(name: str, url: str, stack: ExitStack) -> dict[str, Work]:
             session.execute(insert(rows), [value])
 
     def many_commits() -> float:
-        with ThreadPoolExecutor(THREADS) as crew:
-            list(crew.map(commit, range(TRANSACTIONS)))
+        with ThreadPoolExecutor(THREADS) as executor:
+            list(executor.map(commit, range(TRANSACTIONS)))
         return TRANSACTIONS
 
     def bulk() -> float:

@@ -1,4 +1,4 @@
-"""What a figure depends on, written beside it: the processor, the versions, the threads, the command."""
+"""Describe what a figure depends on: processor, versions, threads, command."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def circumstances(script: str, *packages: str) -> dict[str, Any]:
-    """Return the machine, the versions of Python and these packages, and how `script` was run."""
+    """Return the machine, the versions of Python and these packages, and the command that ran `script`."""
     return {
         "machine": f"{platform.machine()}, {_processor()}, {os.cpu_count()} cores",
         "load before": round(os.getloadavg()[0], 1),
@@ -23,7 +23,7 @@ def circumstances(script: str, *packages: str) -> dict[str, Any]:
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    """Start a PostgreSQL and yield the URL of an empty database on it."""
+    """Start PostgreSQL and yield the URL of an empty database."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
     from support.postgres import running_postgres  # noqa: PLC0415 - the tests' own server, needed on demand
 
@@ -32,7 +32,7 @@ def postgresql() -> Iterator[str]:
 
 
 def _options() -> list[str]:
-    """Return the options of this run that change a figure; files and folders are nobody's business."""
+    """Return the options of this run that affect a figure, without files and folders."""
     return [word for word in sys.argv[1:] if word.isdecimal() or (word[:2] == "--" and word not in _PLACES)]
 
 

@@ -1,10 +1,10 @@
-"""Measure decoding: here and in child processes, at full size and scaled, and as transformers does it.
+"""Measure decoding: in this process and in child processes, at full size and scaled, and by transformers.
 
     python benchmarks/decoding.py [--out benchmarks/results/decoding.json]
 
 Synthetic JPEGs of 1600 x 1200, for a model of 224 x 224. The ways take turns, round after round, on the same
-pictures; what is told is the median of the rounds, with the smallest and the largest. The ceiling of each is
-Pillow's decoder alone, in one thread for each process.
+pictures; the figures are median, minimum and maximum over the rounds. The ceiling is Pillow's decoder alone,
+in one thread per process.
 """
 
 import io
@@ -73,7 +73,7 @@ def main(
 
 
 def ways(pool: DecoderPool, threads: ThreadPoolExecutor) -> dict[str, Way]:
-    """Return every way from a file to a model's pixels; the processor's go on to numbers around 0."""
+    """Return every way from a file to a model's pixels; only transformers' processor normalises them too."""
     processor = CLIPImageProcessorPil()
 
     def pillow_alone(data: bytes) -> None:
@@ -103,7 +103,7 @@ def ways(pool: DecoderPool, threads: ThreadPoolExecutor) -> dict[str, Way]:
 
 
 def measure(ways: dict[str, Way], files: list[bytes], rounds: int) -> dict[str, Any]:
-    """Return median, smallest and largest number of pictures a second of each way."""
+    """Return median, minimum and maximum pictures a second of each way."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for number in track(range(rounds + 1), description="decoding", transient=True):
         for name, way in ways.items():
@@ -123,7 +123,7 @@ def measure(ways: dict[str, Way], files: list[bytes], rounds: int) -> dict[str, 
 
 
 def show(run: dict[str, Any]) -> None:
-    """Print the figures, each also as a share of what Pillow's decoder does alone."""
+    """Print the figures, also relative to Pillow's decoder alone."""
     figures = run["pictures a second"]
     ceiling = next(iter(figures.values()))["median"]
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))

@@ -1,4 +1,4 @@
-"""The picture tower exported to OpenVINO and to ONNX Runtime, as their documentation says it is fastest."""
+"""Export the picture tower to OpenVINO and ONNX Runtime, configured for speed as their documentation says."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -18,12 +18,12 @@ OPENVINO, ONNX = ("openvino",), ("onnx", "onnxscript", "onnxruntime")
 
 
 def missing(packages: Sequence[str]) -> list[str]:
-    """Return which of these are not installed."""
+    """Return the packages that are not installed."""
     return [name for name in packages if find_spec(name) is None]
 
 
 def exported(tower: Tower, folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Way, Encode]]:
-    """Yield every engine's name, its way, and what encodes one batch; who is not installed is left out."""
+    """Yield name, way and encoder of each wanted engine; skip engines that are not installed."""
     module = _Vectors(tower.model)
     for precision, hint in (("float32", "f32"), ("bfloat16", "bf16")):
         name = f"OpenVINO, tower alone, {precision}"
@@ -36,7 +36,7 @@ def exported(tower: Tower, folder: Path, wanted: Callable[[str], bool]) -> Itera
 
 
 class _Vectors(torch.nn.Module):
-    """Prepared pictures in, vectors out."""
+    """Module that maps prepared pictures to vectors."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -51,23 +51,23 @@ def _openvino(module: _Vectors, tower: Tower, hint: str) -> tuple[Way, Encode]:
 
     shape = [(-1, 3, tower.side, tower.side)]
     converted = openvino.convert_model(module, example_input=tower.noise[:2], input=shape)
-    # Throughput is what a queue is worked off with; OpenVINO chooses streams and threads then.
+    # A queue needs throughput, not latency; with this hint OpenVINO chooses streams and threads.
     settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint}
     compiled = openvino.Core().compile_model(converted, "CPU", settings)
     streams = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     queue = openvino.AsyncInferQueue(compiled, streams)
     pixels = tower.noise.numpy()
 
-    def work_off(files: Sequence[Path]) -> None:
+    def encode_all(files: Sequence[Path]) -> None:
         for batch in batches(files):
             queue.start_async({0: pixels[: len(batch)]})
         queue.wait_all()
 
-    return Way(work_off, BATCH * streams), lambda batch: compiled(batch)[0]
+    return Way(encode_all, BATCH * streams), lambda batch: compiled(batch)[0]
 
 
 def _file(module: _Vectors, tower: Tower, folder: Path, kind: str) -> Path:
-    """Return the tower as an ONNX file: `plain`, or its weights quantized to `int8`."""
+    """Export the tower as an ONNX file: `plain`, or with its weights quantized to `int8`."""
     from onnxruntime.quantization import quantize_dynamic  # noqa: PLC0415 - optional
 
     plain, small = (folder / f"{name}.onnx" for name in ("plain", "int8"))
@@ -97,15 +97,15 @@ def _onnx(file: Path, tower: Tower) -> tuple[Way, Encode]:
     def encode(batch: Any) -> Any:
         return session.run(None, {"pixels": batch})[0]
 
-    def work_off(files: Sequence[Path]) -> None:
+    def encode_all(files: Sequence[Path]) -> None:
         for batch in batches(files):
             encode(pixels[: len(batch)])
 
-    return Way(work_off, BATCH), encode
+    return Way(encode_all, BATCH), encode
 
 
-def likeness(tower: Tower, encode: Encode) -> float:
-    """Return the least cosine between its vectors and the tower's own."""
-    theirs = np.asarray(encode(tower.noise.numpy()), np.float32)
-    theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
-    return float((theirs * tower.encode(tower.noise).numpy()).sum(axis=1).min())
+def least_cosine(tower: Tower, encode: Encode) -> float:
+    """Return the lowest cosine between an engine's vectors and the tower's."""
+    vectors = np.asarray(encode(tower.noise.numpy()), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return float((vectors * tower.encode(tower.noise).numpy()).sum(axis=1).min())

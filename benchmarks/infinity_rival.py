@@ -1,6 +1,6 @@
-"""infinity as a rival: its engine in a process and an environment of its own, which INFINITY_PYTHON names.
+"""Run infinity as a rival: its engine in a child process, with the Python that INFINITY_PYTHON names.
 
-It returns vectors, and neither compares nor records anything.
+It returns vectors; it compares and records nothing.
 """
 
 import json
@@ -14,14 +14,14 @@ from pathlib import Path
 import torch
 from bench import Bench
 
-#: The Python of an environment with infinity-emb[torch,vision,server] and aiohttp.
+#: Python of a virtual environment with infinity-emb[torch,vision,server] and aiohttp.
 INFINITY_PYTHON = os.environ.get("INFINITY_PYTHON", "")
 THREADS = os.cpu_count() or 1
 
 
 @dataclass
 class InfinityRival:
-    """A running engine."""
+    """A running infinity engine."""
 
     _process: subprocess.Popen[str]
     threads: str = f"{THREADS} of torch"
@@ -34,24 +34,24 @@ class InfinityRival:
         return json.loads(self._process.stdout.readline())
 
     def ready(self) -> None:
-        """Wait until it has loaded the model; RuntimeError where it gives up."""
+        """Wait until the model is loaded; raise RuntimeError if the engine exits instead."""
         assert self._process.stdout is not None  # noqa: S101
         if self._process.stdout.readline() != '"ready"\n':
             raise RuntimeError("infinity does not start")
 
     def cosines(self, texts: torch.Tensor) -> Callable[[Sequence[Path]], list[list[float]]]:
-        """Return what looks at the results: cosines with these phrases."""
+        """Return a function from files to the cosines of their vectors with these phrases."""
 
-        def ask(files: Sequence[Path]) -> list[list[float]]:
+        def compare(files: Sequence[Path]) -> list[list[float]]:
             vectors = torch.nn.functional.normalize(torch.tensor(self.judge(files)), dim=-1)
             return (vectors @ texts.T).tolist()
 
-        return ask
+        return compare
 
 
 @contextmanager
 def infinity(bench: Bench) -> Iterator[InfinityRival]:
-    """Run the engine on the benchmark's model."""
+    """Run the engine with the benchmark's model."""
     script = Path(__file__).parent / "rivals" / "infinity_engine.py"
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(THREADS)}
     log_file = bench.folder / "infinity.log"

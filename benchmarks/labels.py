@@ -1,9 +1,9 @@
-"""Measure what labels cost: ten and a thousand with us, ten and a hundred with transformers' pipeline.
+"""Measure the cost of labels: 10 and 1,000 in our worker, 10 and 100 in transformers' pipeline.
 
     python benchmarks/labels.py [--rounds 3] [--precision bfloat16] [--out FILE.json]
 
-Pictures a second end to end. We encode a policy's phrases once; the pipeline does it for every picture. Each
-decision of ours records all of its labels' scores, a thousand rows with a thousand labels.
+Pictures a second end to end. Our worker encodes a policy's phrases once; the pipeline encodes them for every
+picture. Each decision of our worker records all label scores: a thousand rows with a thousand labels.
 """
 
 import json
@@ -21,7 +21,7 @@ from process_tree import core_seconds
 from random_model import MODELS
 from rich.console import Console
 from transformers import pipeline
-from turns import Rounds, Way, table, told
+from turns import Rounds, Way, summary, table
 
 OURS, THEIRS = (10, 1000), (10, 100)
 
@@ -33,7 +33,7 @@ def main(
     precision: Annotated[str, typer.Option(help="Of our worker.")] = "bfloat16",
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
 ) -> None:
-    """Print pictures a second at few and at many labels."""
+    """Print pictures a second with few and with many labels."""
     run = circumstances(__file__, "torch", "transformers", "sqlalchemy") | {"model": model, "rounds": rounds}
     costs: dict[str, list[float]] = {}
     with open_bench(model, OURS[0]) as bench, ExitStack() as stack:
@@ -45,8 +45,8 @@ def main(
             run["threads"] = {"moderation-worker": ours.threads, "torch, here": torch.get_num_threads()}
         ways |= _pipelines(bench)
         run["pictures a second"] = Rounds(rounds, pictures).measure(ways, bench.supply())
-    # The turns before the rounds loaded everything.
-    run["core milliseconds a picture"] = {name: told(found[-rounds:]) for name, found in costs.items()}
+    # The turns before the rounds are warm-up.
+    run["core milliseconds a picture"] = {name: summary(found[-rounds:]) for name, found in costs.items()}
     run["times the cost"] = _ratios(run["pictures a second"])
     show(run)
     if out:
@@ -54,7 +54,7 @@ def main(
 
 
 def _metered(ours: OurWorker, costs: list[float]) -> Callable[[Sequence[Path]], None]:
-    """Return what judges, and notes the milliseconds on cores that each picture took the worker."""
+    """Return a judge that appends the worker's core milliseconds per picture to `costs`."""
 
     def judge(files: Sequence[Path]) -> None:
         before = core_seconds(ours.process_id)
@@ -79,10 +79,10 @@ def _pipelines(bench: Bench) -> dict[str, Way]:
 
 
 def _ratios(figures: dict[str, Any]) -> dict[str, float]:
-    """Return what a picture costs at many labels, in what it costs at few."""
+    """Return the cost of a picture with many labels, relative to few."""
 
-    def ratio(who: str, few: int, many: int) -> float:
-        return figures[f"{who}, {few:,} labels"]["median"] / figures[f"{who}, {many:,} labels"]["median"]
+    def ratio(way: str, few: int, many: int) -> float:
+        return figures[f"{way}, {few:,} labels"]["median"] / figures[f"{way}, {many:,} labels"]["median"]
 
     return {
         f"moderation-worker, {OURS[1]:,} labels against {OURS[0]}": ratio("moderation-worker", *OURS),

@@ -1,10 +1,10 @@
-"""Measure how long a picture waits for its decision while pictures arrive at 70 % of what the worker can do.
+"""Measure the time from enqueue to decision while pictures arrive at 70 % of the worker's capacity.
 
     python benchmarks/latency.py [--seconds 60] [--share 0.7] [--precision bfloat16] [--out FILE.json]
 
-Capacity first: the median of three turns of 192 pictures. Then arrivals at an even pace, and arrivals at
-random (Poisson). From the moment in which a picture is enqueued to the moment in which its decision can be
-read. The measure is the time of one full batch: by the worker's capacity, and of the tower alone.
+Capacity is the median of three turns of 192 pictures. Pictures then arrive at an even pace, and again at
+random (Poisson). A picture's time ends when its decision can be read. The times are compared with that of one
+full batch, both at the worker's capacity and for the tower alone.
 """
 
 import json
@@ -27,10 +27,10 @@ from rich.console import Console
 from rich.progress import Progress, track
 from rich.table import Table
 from tower import Tower
-from turns import SECOND, timed, told
+from turns import SECOND, summary, timed
 
-#: How exactly a decision's moment is known.
-LOOK_SECONDS = 0.005
+#: Resolution of the measured times.
+POLL_SECONDS = 0.005
 CAPACITY_TURNS, CAPACITY_PICTURES = 3, 192
 
 
@@ -49,7 +49,7 @@ def main(  # noqa: PLR0913, PLR0917 - options
         batch = _tower_batch(bench, precision)
         with our_worker(bench, "latency", precision=precision) as ours:
             supply = bench.supply()
-            capacity = told(list(_capacity(ours, supply, pictures)))
+            capacity = summary(list(_capacity(ours, supply, pictures)))
             run |= {"threads": ours.threads, "capacity, pictures a second": capacity}
             rate = share * capacity["median"]
             run |= {"arrivals a second": rate, "seconds of arrivals": seconds}
@@ -69,7 +69,7 @@ def main(  # noqa: PLR0913, PLR0917 - options
 
 
 def _tower_batch(bench: Bench, precision: str) -> float:
-    """Return pictures a second of the tower alone, before there is a worker beside it."""
+    """Return pictures a second of the tower alone, measured before the worker starts."""
     tower = Tower(bench.model, bench.labels, getattr(torch, precision))
     tower.encode(tower.noise)
     started = time.perf_counter()
@@ -85,14 +85,14 @@ def _capacity(ours: OurWorker, supply: Supply, pictures: int) -> Iterator[float]
 
 
 def _poisson(rate: float, seconds: float) -> Iterator[float]:
-    """Return moments of independent arrivals."""
+    """Yield the times of independent arrivals."""
     dice = random.Random(20)
     gaps = (dice.expovariate(rate) for _ in range(round(rate * seconds)))
     yield from accumulate(gaps)
 
 
 def _quantiles(ours: OurWorker, supply: Supply, moments: list[float]) -> dict[str, float]:
-    """Enqueue a picture at each moment; return the quantiles of how long each took, in milliseconds."""
+    """Enqueue a picture at each moment; return quantiles of the time to its decision, in milliseconds."""
     with supply.new(len(moments)) as files, Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("arrivals", total=len(moments))
         submissions = ours.submissions(files)
@@ -103,7 +103,7 @@ def _quantiles(ours: OurWorker, supply: Supply, moments: list[float]) -> dict[st
         while len(took) < len(moments):
             now = time.perf_counter() - start
             if len(sent) < len(moments) and now >= moments[len(sent)]:
-                # Timed from when it was due: a producer that lags must not flatter the worker.
+                # Timed from when it was due: a lagging producer must not flatter the worker.
                 sent[submissions[len(sent)].id] = moments[len(sent)]
                 ours.send(submissions[len(sent) - 1])
                 continue
@@ -112,7 +112,7 @@ def _quantiles(ours: OurWorker, supply: Supply, moments: list[float]) -> dict[st
                 took.append(time.perf_counter() - start - sent[name])
             bar.update(task, completed=len(took))
             _require(time.perf_counter() < deadline)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         ours.wait_for(len(moments))
     names = ("50th", "95th", "99th")
     return {name: 1000 * float(np.quantile(took, int(name[:2]) / 100)) for name in names} | {
@@ -122,11 +122,11 @@ def _quantiles(ours: OurWorker, supply: Supply, moments: list[float]) -> dict[st
 
 def _require(in_time: bool) -> None:
     if not in_time:
-        raise TimeoutError("waited in vain for our decisions")
+        raise TimeoutError("gave up waiting for our worker's decisions")
 
 
 def show(run: dict[str, Any]) -> None:
-    """Print the quantiles, each also in batches' times."""
+    """Print the quantiles, also relative to the time of a batch."""
     console = Console()
     batch = run["one full batch, ms"]
     console.print(

@@ -1,9 +1,9 @@
-"""Measure our worker's memory over many pictures.
+"""Measure our worker's memory over thousands of pictures.
 
     python benchmarks/memory.py [--pictures 2000] [--precision bfloat16] [--out FILE.json]
 
-Resident memory of the worker's process and of its decoders together, after the model is loaded and after
-each 64 new pictures; the whole run has `--pictures 20000`.
+Resident memory of the worker process, and the sum over its decoders, after the model is loaded and after
+every 64 new pictures. The published run has `--pictures 20000`.
 """
 
 import json
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 STEP = 64
-#: After so many pictures buffers are as large as they get; what is added later would be a leak.
+#: Buffers have their full size after this number of pictures; later growth would be a leak.
 WARM = 512
 
 
@@ -31,7 +31,7 @@ def main(
     precision: Annotated[str, typer.Option(help="Of our worker.")] = "bfloat16",
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
 ) -> None:
-    """Print megabytes before and after."""
+    """Print megabytes before and after warming up."""
     run = circumstances(__file__, "torch", "celery", "sqlalchemy") | {"model": model}
     with (
         open_bench(model, labels) as bench,

@@ -1,9 +1,9 @@
-"""Ends a benchmark with all that it started."""
+"""End a benchmark together with its child processes."""
 
 import signal
 import sys
 
 
 def leave_in_order() -> None:
-    """Let SIGTERM end what was started, as Ctrl-C does: workers are not to outlive their benchmark."""
+    """Make SIGTERM end child processes, as Ctrl-C does: workers must not outlive their benchmark."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

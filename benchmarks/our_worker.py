@@ -1,4 +1,4 @@
-"""A `moderate worker` of our own with a database of its own, as the benchmarks start it."""
+"""Run `moderate worker` with a fresh database for a benchmark."""
 
 import secrets
 import sqlite3
@@ -21,11 +21,11 @@ from worker.store.engine.tables import DecisionRow, LabelScoreRow
 from worker.store.upgrade import schema
 
 PATIENCE_SECONDS = 600
-#: Asking how far somebody is must cost nothing that the worker could use.
+#: Rare enough that polling takes no processor time from the worker.
 POLL_SECONDS = 0.02
 MANY = 64
-#: Settings that say how much is done at once.
-TOLD = ("batch_size", "concurrency", "passes", "torch_threads", "decoder_processes", "precision")
+#: Settings that decide how much runs at once.
+SIZING = ("batch_size", "concurrency", "passes", "torch_threads", "decoder_processes", "precision")
 
 
 @dataclass
@@ -43,23 +43,23 @@ class OurWorker:
 
     @property
     def way(self) -> Way:
-        """A message for each picture; enough of them that the last pass, which ends alone, hardly tells."""
+        """One picture a message; enough pictures that the last, partly idle passes hardly count."""
         return Way(self.judge, 16 * self.settings.batch_size)
 
     @property
     def way_of_many(self) -> Way:
-        """A message for 64 pictures."""
+        """64 pictures a message."""
         return Way(self.judge_many, 4 * MANY)
 
     @property
     def decided(self) -> int:
-        """How many decisions there are: one look at the end of an index."""
+        """Number of decisions, read from the end of an index."""
         return self._file.execute("SELECT max(id) FROM decisions").fetchone()[0] or 0
 
     @property
     def threads(self) -> dict[str, Any]:
-        """How much it does at once, as configured; 0 leaves it to the worker."""
-        return {name: getattr(self.settings, name) for name in TOLD}
+        """Settings of what runs at once; 0 means that the worker chooses."""
+        return {name: getattr(self.settings, name) for name in SIZING}
 
     def judge(self, files: Sequence[Path]) -> None:
         """Enqueue each and wait until all are decided."""
@@ -68,14 +68,14 @@ class OurWorker:
         self.wait_for(len(files))
 
     def judge_many(self, files: Sequence[Path]) -> None:
-        """Enqueue as many in a message as one may have, and wait until all are decided."""
+        """Enqueue in messages of the maximum size and wait until all are decided."""
         found = self.submissions(files)
         for start in range(0, len(found), MANY):
             self.client.submit_many(found[start : start + MANY])
         self.wait_for(len(files))
 
     def submissions(self, files: Sequence[Path]) -> list[Submission]:
-        """Return a new submission for each, even where it was judged before."""
+        """Return a new submission for each file, even if the file was judged before."""
         self._rounds += 1
         return [
             Submission(f"{self._prefix}-{self._rounds}-{n}", LocalFile(file.name))
@@ -87,9 +87,9 @@ class OurWorker:
         self.client.submit(submission.source, id=submission.id)
 
     def wait_for(self, more: int) -> None:
-        """Wait for so many more decisions; RuntimeError unless all of them judged a picture."""
+        """Wait for this number of new decisions; raise RuntimeError unless each judged a picture."""
         before, self._decided = self._decided, self._decided + more
-        wait(lambda: self.decided >= self._decided, "our decisions")
+        wait(lambda: self.decided >= self._decided, "our worker's decisions")
         judged = "SELECT count(sha256) FROM decisions WHERE id > ?"
         if (found := self._file.execute(judged, (before,)).fetchone()[0]) != more:
             raise RuntimeError(f"{found} pictures were judged, not {more}")
@@ -112,7 +112,7 @@ class OurWorker:
         return found
 
     def decided_since(self, number: int) -> list[tuple[int, str]]:
-        """Return the decisions behind this one: their numbers, and their submissions' ids."""
+        """Return number and submission id of each decision after this number."""
         later = "SELECT id, submission_id FROM decisions WHERE id > ? ORDER BY id"
         return self._file.execute(later, (number,)).fetchall()
 
@@ -122,7 +122,7 @@ class OurWorker:
 
 @contextmanager
 def our_worker(bench: Bench, name: str, **settings: Any) -> Iterator[OurWorker]:
-    """Run a worker; `name` tells its files from those of others, `settings` are Settings' own."""
+    """Run a worker with these settings; `name` is the folder of its files."""
     folder = bench.folder / name
     folder.mkdir()
     values = {
@@ -133,7 +133,7 @@ def our_worker(bench: Bench, name: str, **settings: Any) -> Iterator[OurWorker]:
         "policy": "labels",
         "media_root": bench.media,
         "model": str(bench.model),
-        # Unless a benchmark says otherwise: as the rivals compute.
+        # Like the rivals, unless a benchmark overrides it.
         "precision": "float32",
     }
     read = Settings.read(**values | settings)
@@ -149,11 +149,11 @@ def our_worker(bench: Bench, name: str, **settings: Any) -> Iterator[OurWorker]:
 
 
 def wait(done: Callable[[], bool], what: str) -> None:
-    """Wait until it is done; TimeoutError when patience ends."""
+    """Wait until `done()`; raise TimeoutError after PATIENCE_SECONDS."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not done():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited in vain for {what}")
+            raise TimeoutError(f"gave up waiting for {what} after {PATIENCE_SECONDS} s")
         time.sleep(POLL_SECONDS)
 
 
@@ -162,10 +162,10 @@ def _file(path: Path) -> sqlite3.Connection:
 
 
 def write_policy(folder: Path, labels: list[str]) -> Path:
-    """Write a policy with these labels, in the words that the pipelines are given."""
+    """Write a policy with these labels; its phrases are those that the pipelines get."""
     folder.mkdir()
-    # As in life most pictures are harmless: of random labels half would be nearer than the background.
-    told = "\n".join(f"  label-{n}: {{prompts: [{label}], review: 1}}" for n, label in enumerate(labels))
+    # `review: 1` flags next to nothing, as in production: with random labels half would beat the background.
+    entries = "\n".join(f"  label-{n}: {{prompts: [{label}], review: 1}}" for n, label in enumerate(labels))
     head = "name: labels\nbackground: [an ordinary picture]\ntemplates: ['{}']\nlabels:\n"
-    (folder / "labels.yaml").write_text(f"{head}{told}\n", encoding="utf-8")
+    (folder / "labels.yaml").write_text(f"{head}{entries}\n", encoding="utf-8")
     return folder

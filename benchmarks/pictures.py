@@ -1,4 +1,4 @@
-"""JPEGs with edges and grain about as photographs have them, and any number of different files of them."""
+"""Supply any number of different JPEGs with edges and grain like those of photographs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from worker.bench.pictures import draw
 
-#: As many are drawn for a supply; bytes behind a JPEG's end make different files of them.
+#: Distinct pictures of a supply; bytes after the end of the JPEG make each file different.
 DRAWN = 16
 
 
 @dataclass
 class Supply:
-    """Writes pictures that nobody has seen into a folder."""
+    """Writes new pictures into a folder: no worker has their vectors."""
 
     folder: Path
     _drawn: Sequence[bytes] = field(default_factory=lambda: [draw(seed) for seed in range(DRAWN)])
@@ -25,7 +25,7 @@ class Supply:
 
     @contextmanager
     def new(self, number: int) -> Iterator[list[Path]]:
-        """Yield so many new files, which are gone afterwards."""
+        """Yield this number of new files; delete them afterwards."""
         files = [self._write(next(self._numbers), n) for n in range(number)]
         yield files
         for file in files:

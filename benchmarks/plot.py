@@ -1,8 +1,8 @@
-"""Draw the figures in `results/`: bars of pictures a second, and memory over pictures.
+"""Plot the figures in `results/`: bars of pictures a second, and memory over pictures.
 
     python benchmarks/plot.py [--results FOLDER]
 
-Made for a telephone: narrow, large letters, every figure at its bar's end.
+Made for telephones: narrow, in large letters, with every figure at the end of its bar.
 """
 
 import json
@@ -19,7 +19,7 @@ except ModuleNotFoundError:
 
 RESULTS = Path(__file__).parent / "results"
 OURS, OTHERS, TOWERS, INK, FAINT = "#0b7285", "#adb5bd", "#dee2e6", "#212529", "#868e96"
-#: Inches: as wide as a telephone shows without shrinking the letters.
+#: Inches: a telephone shows this width without shrinking the letters.
 WIDTH, BAR = 5.2, 0.42
 PICTURES_OF = {
     "vit-b-32": "CLIP ViT-B/32",
@@ -31,7 +31,7 @@ PICTURES_OF = {
 def main(
     results: Annotated[Path, typer.Option(help="Folder with the JSON, where the plots go too.")] = RESULTS,
 ) -> None:
-    """Draw what there are figures for."""
+    """Plot every result that exists."""
     mpl.rcParams |= {
         "font.size": 11,
         "text.color": INK,
@@ -58,7 +58,7 @@ def _throughput(run: dict[str, Any], file: Path) -> None:
 
 
 def _ceiling(axes: Any, tower: float, top: int) -> None:
-    """Draw the line that nobody passes who computes in float32 with PyTorch."""
+    """Draw the ceiling of everything that computes in float32 with PyTorch."""
     axes.set_ylim(-0.5, top + 0.45)
     axes.axvline(tower, color=INK, linewidth=1, linestyle=(0, (2, 2)), zorder=0)
     left = tower < axes.get_xlim()[1] / 2
@@ -81,7 +81,7 @@ def _ablation(run: dict[str, Any], file: Path) -> None:
 
 
 def _bars(title: str, bars: list[tuple[str, dict[str, float], str]], run: dict[str, Any]) -> tuple[Any, Any]:
-    """Draw from the bottom: a name above each bar, its median at its end, whiskers from least to most."""
+    """Draw bars from the bottom: the name above, the median at the end, whiskers from least to most."""
     figure, axes = plt.subplots(figsize=(WIDTH, 1.3 + 1.25 * BAR * len(bars)))
     medians = [one["median"] for _, one, _ in bars]
     axes.barh(range(len(bars)), medians, height=0.42, color=[colour for *_, colour in bars], zorder=2)
@@ -128,11 +128,11 @@ def _memory(run: dict[str, Any], file: Path) -> None:
 
 
 def _source(figure: Any, run: dict[str, Any]) -> None:
-    """Say below the plot on what was measured."""
-    told = ", ".join([run["machine"].split(", ", 1)[-1], *_parts(run)])
+    """Write below the plot what it was measured on."""
+    source = ", ".join([run["machine"].split(", ", 1)[-1], *_parts(run)])
     if any("tower alone" in name for name in run.get("pictures a second", ())):
-        told += "\nLight bars: the model alone, which reads no file and decides nothing"
-    figure.supxlabel(told, x=0.02, ha="left", fontsize=8.5, color=FAINT)
+        source += "\nLight bars: the model alone, which reads no file and decides nothing"
+    figure.supxlabel(source, x=0.02, ha="left", fontsize=8.5, color=FAINT)
 
 
 def _parts(run: dict[str, Any]) -> list[str]:
@@ -160,7 +160,7 @@ def _colour(name: str) -> str:
 
 
 def _paper() -> dict[str, Any]:
-    """Return what keeps a line from crossing letters."""
+    """Return a text background that hides lines behind letters."""
     return {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
 

@@ -1,11 +1,10 @@
-"""Measure how long two policies take over an archive: from the store to the counted flips.
+"""Measure how long the comparison of two policies over an archive takes, from the store to the counts.
 
     python benchmarks/policy_backtest.py [--rows 1000000] [--postgresql] [--folder DIR] [--out FILE.json]
 
-Makes an archive of random unit vectors (2.4 GB for a million), compares two policies of 100 phrases over it,
-and states beside it, of the same run: reading alone, scoring alone, what this machine can do at most, and the
-straightforward loop over pictures. Memory is that of a process which does nothing else, over a tenth of the
-archive and over all of it.
+Makes an archive of random unit vectors (2.4 GB for a million) and compares two policies of 100 phrases over
+it. The same run also measures reading alone, scoring alone, the machine's ceilings and the naive loop over
+pictures. Memory is that of a process which only compares: over a tenth of the archive, and over all of it.
 """
 
 import json
@@ -47,7 +46,7 @@ SCALE = 100.0
 BATCH = 10_000
 DAYS = 30
 MODEL = "m" * 64
-#: Pictures that the straightforward loop judges; its time for all is extrapolated from these.
+#: Pictures that the naive loop judges; its time for all is extrapolated.
 LOOP_ROWS = 5_000
 #: Rows that scoring alone and the ceilings are measured on: 64 MiB of float16, more than any cache.
 HELD_ROWS = 65_536
@@ -55,7 +54,7 @@ ROUNDS = 3
 
 
 def policies() -> tuple[Policy, Policy]:
-    """Return two policies with 100 phrases together: 20 of background, and labels of 4 and more prompts."""
+    """Return two policies with 100 phrases in all: 20 background phrases, and labels of 4 or more prompts."""
 
     def label(name: str, prompts: int, lookalikes: int, block: float | None) -> Label:
         return Label(
@@ -75,7 +74,7 @@ def policies() -> tuple[Policy, Policy]:
 
 
 class RandomPhrases:
-    """Stands for a text tower: a random unit vector for each text, the same every time."""
+    """Fake text tower: maps each text to a random unit vector, the same one every time."""
 
     name, digest, scale, bias, pairwise, dimension = "random", MODEL, SCALE, 0.0, False, DIMENSION
 
@@ -85,28 +84,28 @@ class RandomPhrases:
         return _unit(np.stack([_normal(np.random.default_rng(seed), 1)[0] for seed in seeds]))
 
     def encode_images(self, images: Any) -> Matrix:
-        """Never asked for: no picture is touched."""
+        """Raise NotImplementedError: a comparison encodes no pictures."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Run:
-    """One comparison in a process of its own."""
+    """One comparison in a child process."""
 
     rows: int
     changed: int
     seconds: float
     peak_mb: float
-    #: What the interpreter and its libraries take before the comparison begins.
+    #: Memory of the interpreter and its libraries before the comparison begins.
     idle_mb: float
 
 
 def main(
     rows: Annotated[int, typer.Option(min=10_000, help="Decided submissions in the archive.")] = 1_000_000,
     with_postgresql: Annotated[
-        bool, typer.Option("--postgresql", help="Measure PostgreSQL too, started for it.")
+        bool, typer.Option("--postgresql", help="Measure PostgreSQL too, started for this run.")
     ] = False,
-    folder: Annotated[Path | None, typer.Option(help="Keep the archive here, and use it again.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Keep the archive here and reuse it.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
 ) -> None:
     """Print the figures of a comparison."""
@@ -149,7 +148,7 @@ def measure(url: str, rows: int) -> dict[str, Any]:
 
 
 def measure_in_memory(rows: int) -> dict[str, Any]:
-    """Return how long scoring alone takes, the ceilings, and the straightforward loop; for so many rows."""
+    """Return the times of scoring alone, of the ceilings and of the naive loop, scaled to this many rows."""
     old, new = policies()
     vectors = _vectors(old), _vectors(new)
     stored = _unit(_normal(np.random.default_rng(SEED), HELD_ROWS)).astype("<f2")
@@ -175,7 +174,7 @@ def measure_in_memory(rows: int) -> dict[str, Any]:
 
 
 def _make(url: str, rows: int) -> float | None:
-    """Fill the database, unless it is there; return the seconds."""
+    """Fill the database unless it is full already; return the seconds."""
     database = Database.connect(url)
     try:
         schema.upgrade(database)
@@ -244,14 +243,14 @@ def _facts(digest: str) -> dict[str, Any]:
 
 
 def _run(url: str, share: float) -> Run:
-    """Compare in a process of its own, whose memory is that of the comparison."""
+    """Compare in a child process, so that its memory is that of the comparison."""
     command = [sys.executable, __file__, "--child", url, str(share)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Run(**json.loads(done.stdout))
 
 
 def child(url: str, share: float) -> None:
-    """Compare over a share of the archive, the latest, and print a `Run` as JSON."""
+    """Compare over the newest share of the archive and print a `Run` as JSON."""
     old, new = policies()
     database, idle = Database.connect(url), _peak_mb()
     started = time.perf_counter()
@@ -263,7 +262,7 @@ def child(url: str, share: float) -> None:
 
 
 def _span(share: float) -> Span:
-    # A day of grace: an archive that is kept grows older.
+    # The whole archive gets a year of grace: a kept archive grows older.
     return Span(datetime.now(UTC) - timedelta(days=DAYS * share + (365 if share == 1 else 0)), "default")
 
 
@@ -277,7 +276,7 @@ def _read(url: str) -> int:
 
 
 def _score(backtest: Backtest, stored: NDArray[np.float16], tally: Tally | None) -> None:
-    """Judge what is in memory as it comes from the store, in chunks; count it where there is a tally."""
+    """Judge vectors in memory in the store's chunks; count them if there is a tally."""
     for start in range(0, len(stored), archive.CHUNK):
         rows = stored[start : start + archive.CHUNK]
         judged = backtest.judge(rows, np.ones(len(rows), np.intp))
@@ -287,7 +286,7 @@ def _score(backtest: Backtest, stored: NDArray[np.float16], tally: Tally | None)
 
 
 def _ceilings(stored: NDArray[np.float16], phrases: int) -> tuple[float, float, float]:
-    """Return the seconds of the matrix product of this shape, of widening, and of reading the bytes once."""
+    """Return the seconds of the matrix product, of widening to float32, and of reading the bytes once."""
     blocks = [stored[start : start + archive.CHUNK] for start in range(0, len(stored), archive.CHUNK)]
     matrix, block = widened(stored[:phrases]), widened(blocks[0])
 
@@ -305,7 +304,7 @@ def _ceilings(stored: NDArray[np.float16], phrases: int) -> tuple[float, float, 
 def _loop(
     old: Policy, new: Policy, vectors: tuple[PhraseVectors, PhraseVectors], stored: NDArray[np.float16]
 ) -> int:
-    """Do as one would at first: each picture by itself, under one policy and then the other."""
+    """Compare naively: score each picture by itself, under one policy and then the other."""
     changed = 0
     for row in stored[:LOOP_ROWS]:
         embedding = row[None].astype(np.float32)
@@ -339,7 +338,7 @@ def _best(work: Callable[[], object]) -> float:
 
 
 def _peak_mb() -> float:
-    """Return the most memory this process had; what `getrusage` says, a child has from its parent."""
+    """Return this process's peak memory, not from `getrusage`: a child inherits that from its parent."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return float(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
 

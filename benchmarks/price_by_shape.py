@@ -1,9 +1,9 @@
-"""Measure what the squares of wide and tall pictures cost: pictures a second by shape, before and after.
+"""Measure what the squares of wide and tall pictures cost: pictures a second by shape, with and without.
 
     MODERATION_MODEL=... python benchmarks/price_by_shape.py [--out benchmarks/results/price_by_shape.json]
 
-From bytes to vectors, in batches as a worker has them. "One square" is the centre crop that every picture got
-before. The ways take turns, round after round; told are the medians.
+From bytes to vectors, in a worker's batches. "One square" is the centre crop that every picture used to get.
+The ways take turns, round after round; the figures are medians.
 """
 
 import io
@@ -64,7 +64,7 @@ def main(
 
 
 def timed(files: Sequence[bytes], decoder: DecoderPool, encoder: Encoder, most: int) -> float:
-    """Return the seconds from bytes to vectors of all files."""
+    """Return the seconds from bytes to vectors for all files."""
 
     def embed(data: bytes) -> None:
         made = decoder.decode(data, encoder.preprocessing, most_parts=most)

@@ -1,4 +1,4 @@
-"""What a process and its children have used: time on cores, memory."""
+"""Measure processor time and memory of a process and its children."""
 
 from contextlib import suppress
 
@@ -16,7 +16,7 @@ def core_seconds(process_id: int) -> float:
 
 
 def resident_bytes(process_id: int) -> tuple[int, int]:
-    """Return the memory of a process, and that of its children together."""
+    """Return the resident memory of a process, and the sum over its children."""
     own, *children = _tree(process_id)
     total = 0
     for child in children:

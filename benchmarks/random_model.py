@@ -1,7 +1,7 @@
-"""Models of true architectures with random weights: right for times, never for accuracy.
+"""Models of real architectures with random weights: valid for speed, not for accuracy.
 
-The tokenizer is the bundled model's, whose vocabulary is small: rows of a table that no phrase looks up cost
-memory and no time.
+The tokenizer is the bundled model's. Its small vocabulary changes no times: table rows that no phrase looks
+up cost memory only.
 """
 
 import math
@@ -24,7 +24,7 @@ from transformers import (
 
 from worker.encoder.hub import model_files
 
-#: What ViT-L/14 has instead of ViT-B/32's numbers.
+#: Where ViT-L/14 differs from ViT-B/32.
 _LARGE_VISION = {
     "hidden_size": 1024,
     "intermediate_size": 4096,
@@ -39,16 +39,16 @@ _SIGLIP_PHRASE_TOKENS = 64
 
 
 def save(name: str, folder: Path) -> Path:
-    """Save the model `name`, one of MODELS, as transformers would."""
+    """Save the model `name`, one of MODELS, in transformers' format."""
     torch.manual_seed(20)
     model, *processors = MODELS[name]()
-    for part in (_spread(model), *processors):
+    for part in (_with_wide_weights(model), *processors):
         part.save_pretrained(folder)
     return folder
 
 
-def _spread(model: PreTrainedModel) -> PreTrainedModel:
-    """Give the weights such a spread that pictures end far apart: else there is nothing to compare."""
+def _with_wide_weights(model: PreTrainedModel) -> PreTrainedModel:
+    """Widen the weights so that pictures' vectors differ: otherwise results could not be compared."""
     with torch.no_grad():
         for weight in model.parameters():
             if weight.ndim >= 2:
@@ -58,7 +58,7 @@ def _spread(model: PreTrainedModel) -> PreTrainedModel:
 
 def _clip(config: CLIPConfig) -> tuple[Any, ...]:
     tokenizer = AutoTokenizer.from_pretrained(model_files.find("demo"))
-    # CLIP takes a phrase's vector at this token: where there is none all phrases would have the same one.
+    # CLIP takes a phrase's vector at this token; without it all phrases would have the same vector.
     config.text_config.eos_token_id = tokenizer.eos_token_id
     return CLIPModel(config), CLIPImageProcessorPil(), tokenizer
 
@@ -73,7 +73,7 @@ def _siglip() -> tuple[Any, ...]:
 
 
 def _letters() -> GemmaTokenizer:
-    """Return a tokenizer that spells: a phrase is padded to the same number of tokens whatever it says."""
+    """Return a letter tokenizer; its result is padded to the same number of tokens for every phrase."""
     words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *"abcdefghijklmnopqrstuvwxyz0123456789."]
     vocabulary = {word: number for number, word in enumerate(words)}
     return GemmaTokenizer(vocab=vocabulary, merges=[], model_max_length=_SIGLIP_PHRASE_TOKENS)

@@ -1,14 +1,14 @@
-"""Measure how often an object is found at each place of wide and tall pictures, by the number of squares.
+"""Measure recall at each place of wide and tall pictures, by the number of squares.
 
     MODERATION_MODEL=../shared/models/photo-zero-shot python benchmarks/recall_by_place.py \
         --objects guns/ --backgrounds photos/ --policy photographs.yaml --label firearms \
         [--out benchmarks/results/recall_by_place.json]
 
 Each object is pasted onto each background in nine places from end to end, in two sizes. It is found if the
-label reaches its `review` in any square. Objects that the model does not find by themselves, and backgrounds
-that are flagged without one, are left out. Squares are more chances to be wrong, too: `flagged without` is
-the share of the backgrounds of that shape that are flagged with nothing pasted. One square is what the
-model's own image processor does.
+label reaches its `review` in any square. Objects that the model does not recognise on their own are left out,
+and so are backgrounds that are flagged without an object. More squares also mean more false positives:
+`flagged without` is the share of backgrounds of that shape that are flagged without an object. One square is
+the result of the model's own image processor.
 """
 
 import json
@@ -52,7 +52,7 @@ _SEED: Final = 16
 
 
 def main(  # noqa: PLR0913, PLR0917 - options
-    objects: Annotated[Path, typer.Option(help="Folder of pictures of what the label finds.")],
+    objects: Annotated[Path, typer.Option(help="Folder of pictures that show the label.")],
     backgrounds: Annotated[Path, typer.Option(help="Folder of pictures to paste them onto.")],
     policy: Annotated[Path, typer.Option(help="Policy file.")],
     label: Annotated[str, typer.Option(help="Label of the policy.")],
@@ -63,11 +63,11 @@ def main(  # noqa: PLR0913, PLR0917 - options
     wanted, _ = read_policy(policy)
     wanted = replace(wanted, labels=(wanted.label(label),), tests=())
     with open_encoder(Settings()) as encoder:
-        looking = Looking(encoder, wanted)
-        shown = looking.among(pictures(objects), found=True)[:most]
-        clean = looking.among(pictures(backgrounds), found=False)
+        finder = Finder(encoder, wanted)
+        shown = finder.among(pictures(objects), found=True)[:most]
+        clean = finder.among(pictures(backgrounds), found=False)
         figures = {
-            name: list(measure(looking, size, shown, clean[: 2 * most], clean[:most], name))
+            name: list(measure(finder, size, shown, clean[: 2 * most], clean[:most], name))
             for name, size in SHAPES.items()
         }
     run = {
@@ -84,36 +84,36 @@ def main(  # noqa: PLR0913, PLR0917 - options
         out.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
-class Looking:
-    """Whether a label is found in any of a picture's squares."""
+class Finder:
+    """Finds one label in any of a picture's squares."""
 
     def __init__(self, encoder: Encoder, policy: Policy) -> None:
         self.encoder, (self._label,) = encoder, policy.labels
         self._score = Scorer(policy, encode_phrases(encoder, list(policy.phrases()), policy.templates))
 
     def finds(self, pictures: Sequence[Sequence[Pixels]]) -> list[bool]:
-        """Return of each picture, given as its squares, whether the label reaches its `review`."""
+        """Return for each picture, given as its squares, whether the label reaches its `review`."""
         vectors = self.encoder.encode_images([square for squares in pictures for square in squares])
         ends = np.cumsum([len(squares) for squares in pictures])[:-1]
         scores = (self._score(own, self.encoder.scale)[0] for own in np.split(vectors, ends))
         return [score.score >= self._label.review for score in scores]
 
     def among(self, pictures: Sequence[Image.Image], *, found: bool) -> list[Image.Image]:
-        """Return the pictures that the model's own image processor lets it find, or not."""
+        """Return the pictures in which the label is found (or not) with the model's own image processor."""
         outcomes = self.finds([whole(one, self.encoder.preprocessing) for one in pictures])
         return [one for one, outcome in zip(pictures, outcomes, strict=True) if outcome is found]
 
 
 def measure(  # noqa: PLR0913, PLR0917
-    looking: Looking,
+    finder: Finder,
     size: tuple[int, int],
     objects: Sequence[Image.Image],
     empty: Sequence[Image.Image],
     backgrounds: Sequence[Image.Image],
     name: str,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the figures of a shape for each number of squares."""
-    preprocessing = looking.encoder.preprocessing
+    """Yield the figures of one shape for each number of squares."""
+    preprocessing = finder.encoder.preprocessing
     chosen = Parts.of(size, preprocessing).count
     for count in track(SQUARES, description=name, transient=True):
         found = np.zeros((PLACES, len(SIZES)))
@@ -121,9 +121,9 @@ def measure(  # noqa: PLR0913, PLR0917
             for number, share in enumerate(SIZES):
                 made = [pasted(one, on, size, place, share) for one in objects for on in backgrounds]
                 found[place, number] = np.mean(
-                    looking.finds([squares(one, preprocessing, count) for one in made])
+                    finder.finds([squares(one, preprocessing, count) for one in made])
                 )
-        without = looking.finds([squares(ImageOps.fit(one, size), preprocessing, count) for one in empty])
+        without = finder.finds([squares(ImageOps.fit(one, size), preprocessing, count) for one in empty])
         yield {
             "squares": count,
             "chosen": count == chosen,
@@ -149,7 +149,7 @@ def pasted(
 
 
 def squares(picture: Image.Image, preprocessing: Preprocessing, count: int) -> list[Pixels]:
-    """Return so many squares of a picture."""
+    """Cut a picture into this number of squares."""
     if count == 1:
         return whole(picture, preprocessing)
     crops = preprocessing
@@ -162,19 +162,19 @@ def squares(picture: Image.Image, preprocessing: Preprocessing, count: int) -> l
 
 
 def whole(picture: Image.Image, preprocessing: Preprocessing) -> list[Pixels]:
-    """Return a picture as the model's own image processor has it."""
+    """Prepare a picture like the model's own image processor."""
     return [prepare(picture, preprocessing)]
 
 
 def pictures(folder: Path) -> list[Image.Image]:
-    """Return the pictures of a folder in an order that is the same every time."""
+    """Return the pictures of a folder in a fixed random order."""
     files = find_files([folder])
     random.Random(_SEED).shuffle(files)
     return [Image.open(file).convert("RGB") for file in files]
 
 
 def show(run: dict[str, Any]) -> None:
-    """Print the figures; a star marks the number of squares that the service takes."""
+    """Print the figures; a star marks the number of squares that the service uses."""
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("shape", "squares", "recall", "worst place", "flagged without", "from end to end"):
         table.add_column(column)

@@ -1,9 +1,9 @@
-"""Measure what the same bytes cost a second time, in seconds on cores and by the clock.
+"""Measure what the same bytes cost a second time, in core seconds and in wall-clock seconds.
 
     python benchmarks/repeats.py [--rounds 3] [--precision bfloat16] [--out FILE.json]
 
-Every repeat is a submission of its own and gets a decision of its own; its vector is known. Seconds on cores
-are the worker's and those of its decoders; by the clock, the producer takes its share of the same cores.
+Every repeat is a new submission with a new decision; only its vector is known. Core seconds are those of the
+worker and its decoders. In wall-clock seconds the producer shares the same cores.
 """
 
 import json
@@ -20,10 +20,10 @@ from process_tree import core_seconds
 from random_model import MODELS
 from rich.console import Console
 from rich.progress import track
-from turns import SECOND, table, told
+from turns import SECOND, summary, table
 
 NEW, AGAIN, MANY = "new pictures", "the same bytes again", "the same bytes again, 64 in a message"
-#: Repeats are quick: so many times more of them are measured.
+#: Repeats are quick, so this many times more of them are measured.
 TIMES = 8
 
 Judge = Callable[[Sequence[Path]], None]
@@ -60,15 +60,15 @@ def main(  # noqa: PLR0913, PLR0917 - options
                     on_cores, by_clock = _cost(ours, judge, shown)
                     core[name].append(on_cores)
                     clock[name].append(by_clock)
-    run["core milliseconds a picture"] = {name: told(found) for name, found in core.items()}
-    run["milliseconds a picture"] = {name: told(found) for name, found in clock.items()}
+    run["core milliseconds a picture"] = {name: summary(found) for name, found in core.items()}
+    run["milliseconds a picture"] = {name: summary(found) for name, found in clock.items()}
     show(run)
     if out:
         out.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
 def _cost(ours: OurWorker, judge: Judge, files: list[Path]) -> tuple[float, float]:
-    """Return what a picture costs: milliseconds on cores, milliseconds by the clock."""
+    """Return the core milliseconds and the wall-clock milliseconds of a picture."""
     before, started = core_seconds(ours.process_id), time.perf_counter()
     judge(files)
     took, used = time.perf_counter() - started, core_seconds(ours.process_id) - before
@@ -76,7 +76,7 @@ def _cost(ours: OurWorker, judge: Judge, files: list[Path]) -> tuple[float, floa
 
 
 def show(run: dict[str, Any]) -> None:
-    """Print both costs, each also as a share of a new picture's."""
+    """Print both costs, also relative to a new picture's."""
     console = Console()
     console.print(run["machine"])
     for unit in ("core milliseconds a picture", "milliseconds a picture"):

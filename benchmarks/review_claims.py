@@ -2,9 +2,9 @@
 
     python benchmarks/review_claims.py [--reviews 100000] [--postgresql] [--out FILE.json]
 
-Every review has a decision, a flagged label and a stored embedding, as a worker writes them. The rival is
-what one writes at first: read the first free row, then claim it `WHERE` nobody has it yet, and read again
-where somebody was faster. It hands out a bare id: no look at opt-outs, second looks, skips or likenesses.
+Every review has a decision, a flagged label and a stored embedding, as a worker writes them. The rival is a
+naive claim: read the first unclaimed row, claim it if it is still unclaimed, and start over if another person
+was faster. It returns a bare id and ignores opt-outs, second looks, skips and similar pictures.
 """
 
 import json
@@ -52,7 +52,7 @@ MODEL = "m" * 64
 POLICY = Policy("default", ("an ordinary picture",), (Label("weapons", ("a handgun",), review=0.5),))
 PEOPLE = 20
 LOOKS = 200
-#: Seconds that a quick person takes to look.
+#: Seconds that a quick person takes for a verdict.
 PAUSE = 2.0
 LEASE = timedelta(minutes=5)
 BATCH = 5_000
@@ -81,7 +81,7 @@ def main(
 
 
 def measure(url: str, count: int) -> dict[str, float]:
-    """Return milliseconds and claims a second over a queue of so many open reviews."""
+    """Return milliseconds and claims a second for a queue of this many open reviews."""
     database = Database.connect(url)
     try:
         schema.upgrade(database)
@@ -109,9 +109,9 @@ def measure(url: str, count: int) -> dict[str, float]:
 
 
 def _timed(name: str, work: Work, people: int, pause: float = 0.0) -> dict[str, float]:
-    """Have so many people do it `LOOKS` times in all; return how often a second, and a slow one's time.
+    """Have this many people do it `LOOKS` times in all; return the rate and the 95th percentile of the times.
 
-    With a `pause` of so many seconds, on the average, before each: then only the time says something.
+    With a `pause`, the average seconds before each, return the percentile only: the rate says nothing then.
     """
     took: list[float] = []
 
@@ -124,8 +124,8 @@ def _timed(name: str, work: Work, people: int, pause: float = 0.0) -> dict[str, 
             took.append(time.perf_counter() - started)
 
     started = time.perf_counter()
-    with ThreadPoolExecutor(people) as crew:
-        list(crew.map(day, range(people)))
+    with ThreadPoolExecutor(people) as executor:
+        list(executor.map(day, range(people)))
     rate = {f"{name}, a second": len(took) / (time.perf_counter() - started)}
     return ({} if pause else rate) | {f"{name}, 95th percentile, ms": 1000 * float(np.quantile(took, 0.95))}
 
@@ -147,7 +147,7 @@ def _claim(claim: ClaimReview, name: str) -> ClaimedReviews:
 
 
 def _require(database: Database, settled: int) -> None:
-    """Raise RuntimeError unless every look is one verdict on one review: nobody may win by doing less."""
+    """Raise RuntimeError unless every look gave one verdict on one review: doing less must not win."""
     with database.reading() as session:
         verdicts = session.scalar(text("SELECT count(*) FROM verdicts"))
         done = session.scalar(text("SELECT count(*) FROM reviews WHERE state = 'settled'"))
@@ -165,10 +165,10 @@ def _naive(database: Database, name: str) -> None:
         taken = update(ReviewRow).where(ReviewRow.id == review_id, *free).returning(ReviewRow.id)
         try:
             with database.transaction() as session:
-                mine = session.scalar(taken.values(claimed_by=name, claimed_until=now + LEASE, fence=1))
+                claimed = session.scalar(taken.values(claimed_by=name, claimed_until=now + LEASE, fence=1))
         except DatabaseUnavailableError:
             continue
-        if mine is not None:
+        if claimed is not None:
             return
 
 

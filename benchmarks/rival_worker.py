@@ -1,4 +1,4 @@
-"""A Celery worker with one of the tasks in `rivals/`: prefork, a process for each core, a thread in each."""
+"""Run a Celery worker with a task from `rivals/`: prefork, one single-threaded process for each core."""
 
 import os
 import secrets
@@ -23,7 +23,7 @@ PROCESSES = os.cpu_count() or 1
 
 @dataclass
 class RivalWorker:
-    """A running rival, and what feeds it."""
+    """A running rival, and the application that feeds it."""
 
     app: Celery
     queue: str
@@ -34,7 +34,7 @@ class RivalWorker:
 
     @property
     def way(self) -> Way:
-        """A message for each picture; it has no batches."""
+        """One picture a message; the rival has no batches."""
         return Way(self.judge, 8)
 
     def judge(self, files: Sequence[Path]) -> None:
@@ -54,7 +54,7 @@ class RivalWorker:
         return [loads(found[f"{self._prefix}-{n}"])[0]["label"] for n in numbers]
 
     def _count(self) -> int:
-        if not self._database.exists():  # it comes with the first decision
+        if not self._database.exists():  # created with the first decision
             return 0
         try:
             with closing(sqlite3.connect(self._database, timeout=30)) as file:

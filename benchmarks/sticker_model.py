@@ -1,9 +1,9 @@
-"""Measure a sticker model on unseen scenes: names, the shipped policy's labels, words held out of pictures.
+"""Measure a sticker model on unseen scenes: names, the shipped policy's labels, held-out words.
 
     python benchmarks/sticker_model.py [--rival FOLDER] [--out FILE.json]
 
 Needs Debian's fonts-noto-color-emoji, unicode-cldr-core, unicode-data and wordnet-base. Scenes, backgrounds
-and distortions come from seeds that training does not use. A rival sees the same pictures in the same run.
+and distortions come from seeds that training does not use. The rival is measured on the same pictures.
 """
 
 import json
@@ -42,7 +42,7 @@ SEED = 990_001
 SIDE = 96
 MODERATE = 0.4
 BATCH = 128
-#: What the shipped policy's labels are about; everything else must not be flagged.
+#: Things that the shipped policy's labels should flag; nothing else may be flagged.
 LABEL_THINGS = {
     "weapons": "🔫🗡⚔🔪🏹🪓",
     "explosives": "💣🧨",
@@ -51,7 +51,7 @@ LABEL_THINGS = {
     "drugs": "💊💉",
     "death": "💀☠⚰🪦⚱",
 }
-#: Neither one of them nor clearly harmless: their scenes would prove nothing.
+#: Neither a label's thing nor clearly harmless, so their scenes prove nothing.
 DOUBTFUL_WORDS = frozenset(
     [
         "weapon",
@@ -115,7 +115,9 @@ def main(
     judged_by, _ = read_policy(policy or resources.folder("policies") / "stickers.yaml")
     unknown = {label.name for label in judged_by.labels} - LABEL_THINGS.keys()
     if unknown:
-        raise UsageError(f"no pictures are known for: {', '.join(sorted(unknown))}", hint="see LABEL_THINGS")
+        raise UsageError(
+            f"the benchmark has no pictures for: {', '.join(sorted(unknown))}", hint="see LABEL_THINGS"
+        )
     exam = set_exam(judged_by)
     figures = {name: measure(name, exam) for name in (model, *([rival] if rival else []))}
     show(figures)
@@ -210,9 +212,9 @@ def _scores(policy: Policy, pictures: Matrix, vectors: PhraseVectors, scale: flo
 
 
 def _name_figures(cosines: Matrix, world: World) -> dict[str, float]:
-    """Return how often a thing's own name comes first or among five, and how often any true name does first.
+    """Return how often a thing's name ranks first or in the top five, and how often any true name is first.
 
-    An ant is a bug by its keywords, and "bug" is another thing's name.
+    Example: the keywords of an ant include "bug", which is the name of another thing.
     """
     ranks = (cosines > cosines.diagonal()[:, None]).sum(1)
     things = np.arange(len(cosines))
@@ -227,7 +229,7 @@ def _name_figures(cosines: Matrix, world: World) -> dict[str, float]:
 def _label_figures(
     shown: NDArray[np.float64], harmless: NDArray[np.float64], threshold: float
 ) -> dict[str, float]:
-    """Compare scenes that show a label with harmless ones; precision is as if both were as frequent."""
+    """Compare scenes that show a label with harmless ones; precision assumes equally many of both."""
     found, false = float((shown >= threshold).mean()), float((harmless >= threshold).mean())
     return {
         "AUC": _auc(shown, harmless),
@@ -245,7 +247,7 @@ def _auc(positive: NDArray[Any], negative: NDArray[Any]) -> float:
 
 
 def _word_figures(encoder: TransformersEncoder, world: World, singles: Matrix) -> dict[str, float]:
-    """Return how well words find their things that training never paired with any picture."""
+    """Return how well words that training paired with no picture find their things."""
     words = sorted(world.held_out)
     cosines = encoder.encode_texts([with_article(f"a picture of a {word}") for word in words]) @ singles.T
     ranks, aucs = [], []
@@ -267,7 +269,7 @@ def _means(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def show(figures: dict[str, Figures]) -> None:
-    """Print the figures of all models, one line for each model under each row."""
+    """Print the figures of all models, one line a model for each row."""
     console = Console()
     for part, rows in next(iter(figures.values())).items():
         columns = list(next(iter(rows.values())))

@@ -1,9 +1,10 @@
-"""Measure lists, counts, claims and tidying up over a ledger of a month's uploads.
+"""Measure lists, counts, claims and clean-up over a ledger of a month's uploads.
 
     python benchmarks/storage_at_size.py [--decisions 300000] [--postgresql] [--out FILE.json]
 
 The ledger is that of the tests (`tests/support/filled.py`): one picture in twenty is the same meme, a fifth
-is for review, one event in ten waits for a receiver that hangs. The figures are medians of five calls.
+of the decisions need a review, one event in ten waits for a receiver that hangs. The figures are medians of
+five calls.
 """
 
 import json
@@ -47,7 +48,7 @@ TIMES = 5
 PAGE = 50
 NOW = utc_now()
 DAY = timedelta(days=1)
-ANYBODY = Claimant(Reviewer("bob"), None)
+CLAIMANT = Claimant(Reviewer("bob"), None)
 
 Work = Callable[[Session], object]
 
@@ -57,7 +58,7 @@ def main(
     with_postgresql: Annotated[bool, typer.Option("--postgresql", help="PostgreSQL too.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
 ) -> None:
-    """Print what each costs."""
+    """Print the milliseconds of each operation."""
     run = circumstances(__file__, "sqlalchemy", "psycopg")
     figures: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +72,7 @@ def main(
 
 
 def measure(url: str, count: int) -> dict[str, float]:
-    """Return the milliseconds of each over a ledger of this size."""
+    """Return the milliseconds of each operation over a ledger of this size."""
     database = Database.connect(url)
     try:
         schema.upgrade(database)
@@ -113,9 +114,9 @@ def _lists(database: Database, count: int) -> dict[str, Callable[[], object]]:
         "reviews, a policy of long ago": waiting(ReviewFilters(policy="stickers")),
         "reviews, counted for the desk": lambda s: review_counts.waiting(s, NOW),
         "reviews that somebody holds": lambda s: reviews.held_by(s, "bob", NOW),
-        "the next review": lambda s: review_choice.next_for(s, ANYBODY, ReviewFilters(), NOW),
+        "the next review": lambda s: review_choice.next_for(s, CLAIMANT, ReviewFilters(), NOW),
         "the next review of no such label": lambda s: review_choice.next_for(
-            s, ANYBODY, ReviewFilters(label="nosuch"), NOW
+            s, CLAIMANT, ReviewFilters(label="nosuch"), NOW
         ),
         "what waits, for metrics": overview.backlog,
         "what the meme inherits": lambda s: verdicts.to_inherit(s, [(MEME, DEFAULT)]),
@@ -126,20 +127,20 @@ def _lists(database: Database, count: int) -> dict[str, Callable[[], object]]:
         "events, counted": outbox.count_by_state,
         "the archive of a day": lambda s: list(archive.stream(s, Span(NOW - DAY), MODEL)),
     }
-    return {name: _undone(database, work) for name, work in works.items()}
+    return {name: _rolled_back(database, work) for name, work in works.items()}
 
 
-def _undone(database: Database, work: Work) -> Callable[[], object]:
+def _rolled_back(database: Database, work: Work) -> Callable[[], object]:
     def call() -> None:
-        with suppress(_UndoneError), database.transaction() as session:
+        with suppress(_RollBackError), database.transaction() as session:
             work(session)
-            raise _UndoneError
+            raise _RollBackError
 
     return call
 
 
-class _UndoneError(Exception):
-    """Ends a transaction of which nothing is to be kept."""
+class _RollBackError(Exception):
+    """Rolls a transaction back."""
 
 
 def _median(work: Callable[[], object]) -> float:

@@ -1,10 +1,10 @@
-"""Run every benchmark of speed, one after another: `make bench`, in about 35 minutes on 2 cores.
+"""Run every speed benchmark, one after another: `make bench`, about 35 minutes on 2 cores.
 
     python benchmarks/suite.py [--only NAME ...] [--rounds N] [--results FOLDER]
 
-Each script's figures go to a file of its own in the results' folder, and plots beside them. The order is of
-use: ceilings first, then pictures a second, then what explains them. To measure more thoroughly, run a
-script by itself: each says how in its first lines.
+Each script writes its figures to one file in the results folder; plots go beside them. Ceilings come first,
+then pictures a second, then what explains them. To measure more thoroughly, run a single script: its first
+lines say how.
 """
 
 import subprocess
@@ -24,23 +24,23 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Step:
-    """A script, and where its figures go."""
+    """A script with its options; its name is also that of the results file."""
 
     name: str
     options: tuple[str, ...]
-    #: On 2 cores; what is told of the time that is left.
+    #: On 2 cores, to estimate the time left.
     minutes: float
-    #: Whether the option --rounds means something to it.
+    #: Whether the script has the option --rounds.
     rounds: bool = True
 
     @property
     def command(self) -> list[str]:
-        """What runs it; the script's name is the first word of the step's."""
+        """Command line; the script's name is the step's up to the first dash."""
         return [sys.executable, str(HERE / f"{self.name.split('-')[0]}.py"), *self.options]
 
 
 def _model(name: str, *only: str, pictures: int = 256) -> tuple[str, ...]:
-    """Return the options that measure another model by these ways alone."""
+    """Return the options that measure another model in these ways only."""
     ways = [word for way in only for word in ("--only", way)]
     return ("--model", name, "--rounds", "2", "--pictures", str(pictures), *ways)
 
@@ -53,7 +53,7 @@ STEPS = (
         _model("siglip2-b-32-256", "the tower", "batch 1", "Celery", "moderation-worker"),
         3.5,
     ),
-    # Ten times as slow as the others: in bfloat16 alone, beside the task.
+    # Ten times slower than the others, so only bfloat16 and the rival's task.
     Step(
         "throughput-large",
         _model("vit-l-14", "batch 32, bfloat16", "Celery", "worker, bfloat16", pictures=96),
@@ -93,14 +93,14 @@ def main(
 
 
 def _run(step: Step, rounds: int | None, results: Path) -> bool:
-    """Run a step; a failed one leaves the earlier figures alone and stops nobody."""
+    """Run a step; if it fails, keep its earlier figures and go on with the next step."""
     more: Sequence[str] = ("--rounds", str(rounds)) if rounds and step.rounds else ()
     command = [*step.command, *more, "--out", str(results / f"{step.name}.json")]
     with subprocess.Popen(command) as process:
         try:
             return process.wait() == 0
         except BaseException:
-            # Not killed, as subprocess.run would: it has children to end.
+            # Terminated, not killed as by subprocess.run: it has children to end.
             process.terminate()
             raise
 

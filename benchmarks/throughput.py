@@ -1,13 +1,13 @@
-"""Measure pictures a second, from enqueue to decision committed, against what people would run instead.
+"""Measure pictures a second, from enqueue to decision committed, against the alternatives.
 
     python benchmarks/throughput.py [--model vit-b-32] [--rounds 5] [--only NAME] [--out FILE.json]
 
-Random weights of a true architecture, synthetic JPEGs of 1600 x 1200, every core; float32 where nothing else
-is said. The ways take turns, round after round, each on pictures that nobody has seen; told are the median
-of the rounds, the smallest and the largest. The tower alone, without files, is the ceiling of all who encode
-pictures one batch after another; the other engines' towers are ceilings of another kind. A slow way has
-fewer pictures in its turn, though enough for full batches; figures are for each picture. Before the clock
-starts, everyone's results are compared with the loop's in float32: nobody wins by computing less.
+Random weights of a real architecture, synthetic JPEGs of 1600 x 1200, all cores, float32 unless a way's name
+says otherwise. The ways take turns, round after round, each on new pictures; the figures are median, minimum
+and maximum over the rounds. The tower alone reads no files: it is the ceiling of every way that encodes one
+batch after another. The towers in other engines are ceilings of those engines. A slow way gets fewer pictures
+a turn, but enough for full batches; figures are per picture. Before the clock starts, the results of every
+way are compared with the float32 loop's, so that no way wins by computing less.
 """
 
 import json
@@ -21,7 +21,7 @@ import torch
 import typer
 from bench import Bench, open_bench
 from circumstances import circumstances
-from exported_tower import ONNX, OPENVINO, exported, likeness, missing
+from exported_tower import ONNX, OPENVINO, exported, least_cosine, missing
 from infinity_rival import INFINITY_PYTHON, infinity
 from our_worker import OurWorker, our_worker
 from pictures import Supply
@@ -35,17 +35,17 @@ from turns import Rounds, Way, table
 from worker.bench.pictures import SIZE
 
 TOWER, NAIVE = f"the tower alone, batch {BATCH}", "Celery task around the pipeline"
-#: What float32 may differ by between two ways of making a JPEG small, and what bfloat16 may on top.
+#: Largest difference that two ways of scaling a JPEG down, and bfloat16 on top, may cause.
 COSINE_TOLERANCE = 0.01
-#: The least cosine that an exported tower's vectors may have with the original's.
-LIKENESS = {"float32": 0.9999, "bfloat16": 0.999, "int8, dynamic": 0.95}
+#: Lowest cosine that an exported tower's vectors may have with the original's.
+LEAST_COSINE = {"float32": 0.9999, "bfloat16": 0.999, "int8, dynamic": 0.95}
 
 
 def main(  # noqa: PLR0913, PLR0917 - options
     model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "vit-b-32",
     rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 5,
     pictures: Annotated[int, typer.Option(min=4, help="Pictures in a turn, at most.")] = 256,
-    seconds: Annotated[float, typer.Option(help="Seconds that a slow way's turn has.")] = 5.0,
+    seconds: Annotated[float, typer.Option(help="Seconds of a slow way's turn.")] = 5.0,
     labels: Annotated[int, typer.Option(min=2, help="Labels.")] = 20,
     only: Annotated[list[str] | None, typer.Option(help="Ways whose names have this in them.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
@@ -54,18 +54,18 @@ def main(  # noqa: PLR0913, PLR0917 - options
     run = circumstances(__file__, "torch", "transformers", "celery", "redis", "sqlalchemy", "pillow")
     run |= {"model": model, "labels": labels, "rounds": rounds, "size": list(SIZE)}
     with open_bench(model, labels) as bench, ExitStack() as stack:
-        field = Field(bench, only or [""], stack)
-        field.gather()
+        ways = Ways(bench, only or [""], stack)
+        ways.start()
         supply = bench.supply()
-        run |= {"threads": field.threads, "left out": field.left_out, "agreement": field.compare(supply)}
-        run["pictures a second"] = Rounds(rounds, pictures, seconds).measure(field.ways, supply)
+        run |= {"threads": ways.threads, "left out": ways.left_out, "agreement": ways.compare(supply)}
+        run["pictures a second"] = Rounds(rounds, pictures, seconds).measure(ways.ways, supply)
     show(run)
     if out:
         out.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
-class Field:
-    """Everybody who takes part, and how their results are looked at."""
+class Ways:
+    """Starts every way and compares their results."""
 
     def __init__(self, bench: Bench, only: Sequence[str], stack: ExitStack) -> None:
         self._bench, self._only, self._stack = bench, only, stack
@@ -74,10 +74,10 @@ class Field:
         self.left_out: list[str] = []
         self._cosines: dict[str, Callable[[Sequence[Path]], list[list[float]]]] = {}
         self._tops: dict[str, Callable[[Sequence[Path]], list[str]]] = {}
-        self._likeness: dict[str, float] = {}
+        self._least_cosines: dict[str, float] = {}
 
-    def gather(self) -> None:
-        """Load and start everybody."""
+    def start(self) -> None:
+        """Load the models and start the workers of all ways."""
         self._reference = Tower(self._bench.model, self._bench.labels)
         self._add_towers()
         self._add_engines()
@@ -86,13 +86,13 @@ class Field:
         self._add_workers()
 
     def compare(self, supply: Supply) -> dict[str, Any]:
-        """Return how far everybody's results are from the float32 loop's; RuntimeError where too far."""
+        """Return the difference of every way's results from the float32 loop's; RuntimeError if too large."""
         with supply.new(8) as files:
             truth = self._reference.loop(files)
             best = [self._bench.labels[_argmax(row)] for row in truth]
-            found = {name: _distance(truth, ask(files)) for name, ask in self._cosines.items()}
-            found |= {name: {"same top label": _share(best, ask(files))} for name, ask in self._tops.items()}
-        found |= {name: {"least cosine to the tower": one} for name, one in self._likeness.items()}
+            found = {name: _distance(truth, judge(files)) for name, judge in self._cosines.items()}
+            found |= {name: {"same top label": _share(best, top(files))} for name, top in self._tops.items()}
+        found |= {name: {"least cosine to the tower": one} for name, one in self._least_cosines.items()}
         _require_agreement(found)
         return found
 
@@ -110,7 +110,7 @@ class Field:
                 self._leave_out(f"{packages[-1]}: pip install {' '.join(absent)}")
         for name, way, encode in exported(self._reference, self._bench.folder, self._wants):
             self.ways[name] = way
-            self._likeness[name] = likeness(self._reference, encode)
+            self._least_cosines[name] = least_cosine(self._reference, encode)
         self.threads["OpenVINO"] = "its choice for throughput"
         self.threads["ONNX Runtime"] = os.cpu_count()
 
@@ -122,8 +122,8 @@ class Field:
                 zero_shot = zero_shot or pipeline(
                     "zero-shot-image-classification", str(self._bench.model), dtype=torch.float32
                 )
-                ask = _pipeline(zero_shot, self._bench.labels, batch)
-                self.ways[name], self._tops[name] = Way(ask, 4 if batch == 1 else BATCH), ask
+                judge = _pipeline(zero_shot, self._bench.labels, batch)
+                self.ways[name], self._tops[name] = Way(judge, 4 if batch == 1 else BATCH), judge
 
     def _add_loops(self) -> None:
         for name, dtype in (
@@ -154,7 +154,7 @@ class Field:
 
     def _add_infinity(self) -> None:
         if not INFINITY_PYTHON:
-            self._leave_out("infinity: needs an environment of its own, see benchmarks/README.md")
+            self._leave_out("infinity: needs a separate virtual environment, see benchmarks/README.md")
             return
         rival = self._stack.enter_context(infinity(self._bench))
         name = "infinity, vectors alone"
@@ -175,12 +175,12 @@ class Field:
 
 
 def _pipeline(zero_shot: Any, labels: list[str], batch: int) -> Callable[[Sequence[Path]], list[str]]:
-    def ask(files: Sequence[Path]) -> list[str]:
+    def judge(files: Sequence[Path]) -> list[str]:
         names = [str(one) for one in files]
-        told = zero_shot(names, candidate_labels=labels, hypothesis_template="{}", batch_size=batch)
-        return [one[0]["label"] for one in told]
+        ranked = zero_shot(names, candidate_labels=labels, hypothesis_template="{}", batch_size=batch)
+        return [one[0]["label"] for one in ranked]
 
-    return ask
+    return judge
 
 
 def _distance(truth: list[list[float]], found: list[list[float]]) -> dict[str, float]:
@@ -192,13 +192,13 @@ def _distance(truth: list[list[float]], found: list[list[float]]) -> dict[str, f
 
 def _require_agreement(found: dict[str, dict[str, float]]) -> None:
     for name, one in found.items():
-        least = next((limit for end, limit in LIKENESS.items() if name.endswith(end)), 0.0)
+        least = next((limit for end, limit in LEAST_COSINE.items() if name.endswith(end)), 0.0)
         if (
             one.get("largest difference of a cosine", 0) > COSINE_TOLERANCE
             or one.get("least cosine to the tower", 1) < least
             or one.get("same top label", 1) < 0.8
         ):
-            raise RuntimeError(f"{name} computes something else: {one}")
+            raise RuntimeError(f"{name} does not agree with the float32 loop: {one}")
 
 
 def _share(one: Sequence[str], other: Sequence[str]) -> float:
@@ -210,7 +210,7 @@ def _argmax(row: Sequence[float]) -> int:
 
 
 def show(run: dict[str, Any]) -> None:
-    """Print the figures, each beside the tower alone and the Celery task around the pipeline."""
+    """Print the figures, also relative to the tower alone and to the Celery task around the pipeline."""
     figures = run["pictures a second"]
     beside = {"of_fp32_tower": TOWER, "x_the_task": NAIVE}
     present = {title: name for title, name in beside.items() if name in figures}

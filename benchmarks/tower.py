@@ -1,4 +1,4 @@
-"""The model in this process, with the labels encoded once: its picture tower alone, and a loop around it."""
+"""The model in this process, with labels encoded once: its picture tower alone, and a loop around it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ BATCH = 32
 
 @dataclass
 class Tower:
-    """The model as one would load it by hand."""
+    """The model, loaded with transformers."""
 
     folder: Path | str
     labels: list[str]
@@ -30,12 +30,12 @@ class Tower:
 
     @cached_property
     def noise(self) -> torch.Tensor:
-        """A batch of prepared pictures, ready before any clock starts."""
+        """A batch of random prepared pictures, made before the clock starts."""
         torch.manual_seed(20)
         return torch.randn(BATCH, 3, self.side, self.side, dtype=self.dtype)
 
     def alone(self, files: Sequence[Path]) -> None:
-        """Encode as many pictures of noise: no file is read."""
+        """Encode one noise picture for each file; no file is read."""
         for batch in batches(files):
             self.encode(self.noise[: len(batch)])
 
@@ -45,11 +45,11 @@ class Tower:
             return _unit(self.model.get_image_features(pixel_values=pixels).pooler_output.float())
 
     def logits(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return what a softmax makes probabilities of."""
+        """Return the logits of the labels, input of a softmax."""
         return vectors @ self.texts.T * self.model.logit_scale.detach().float().exp()
 
     def loop(self, files: Sequence[Path]) -> list[list[float]]:
-        """Do as one would by hand, batch after batch; record nothing. Returns each picture's cosines."""
+        """Judge batch after batch as by hand, and record nothing; return each picture's cosines."""
         found: list[list[float]] = []
         for batch in batches(files):
             opened = [Image.open(one).convert("RGB") for one in batch]
@@ -66,7 +66,7 @@ def batches(files: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 def _texts(model: Any, folder: Path | str, labels: list[str]) -> torch.Tensor:
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    # SigLIP was trained on phrases padded to its window, and is slow for whoever encodes them every time.
+    # SigLIP was trained on phrases padded to its window, so encoding them for every picture is slow.
     padding = "max_length" if model.config.model_type.startswith("siglip") else True
     tokens = tokenizer(labels, padding=padding, truncation=True, return_tensors="pt")
     with torch.inference_mode():

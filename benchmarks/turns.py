@@ -1,4 +1,4 @@
-"""Ways of judging pictures take turns, round after round; told are the median, the least and the most."""
+"""Measure ways of judging pictures by turns, round after round: median, minimum and maximum."""
 
 import statistics
 import time
@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-#: Pictures of the first turn, in which everything is loaded; it is not counted.
+#: Pictures of the first turn, which loads everything and is not counted.
 FIRST = 4
-#: Of the second at most, which says how fast a way is.
+#: Most pictures of the second turn, which estimates how fast a way is.
 SECOND = 128
 
 
@@ -23,21 +23,21 @@ class Way:
     """A way of judging the pictures in some files."""
 
     judge: Callable[[Sequence[Path]], object]
-    #: Fewer pictures in a turn would not fill its batches.
+    #: Least pictures in a turn: fewer would not fill its batches.
     least: int = 64
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """How long is measured."""
+    """Length of the measurement."""
 
     rounds: int
-    #: Pictures in a turn, unless they would take a slow way much longer than `seconds`.
+    #: Pictures in a turn, or fewer if a slow way needs more than `seconds` for them.
     pictures: int
     seconds: float = 6.0
 
     def measure(self, ways: Mapping[str, Way], supply: Supply) -> dict[str, dict[str, Any]]:
-        """Return pictures a second of each way."""
+        """Return the summary of pictures a second of each way."""
         sizes: dict[str, int] = {}
         rates: dict[str, list[float]] = {name: [] for name in ways}
         for turn in track(range(-2, self.rounds), description="measuring", console=Console(stderr=True)):
@@ -48,7 +48,7 @@ class Rounds:
                     sizes[name] = self._size(way, rate)
                 elif turn >= 0:
                     rates[name].append(rate)
-        return {name: told(found) | {"pictures in a turn": sizes[name]} for name, found in rates.items()}
+        return {name: summary(found) | {"pictures in a turn": sizes[name]} for name, found in rates.items()}
 
     def _size(self, way: Way, rate: float) -> int:
         return max(min(way.least, self.pictures), min(self.pictures, round(rate * self.seconds)))
@@ -62,13 +62,13 @@ def timed(way: Way, supply: Supply, number: int) -> float:
         return number / (time.perf_counter() - started)
 
 
-def told(found: Sequence[float]) -> dict[str, float]:
-    """Return what is told of the figures of all rounds."""
+def summary(found: Sequence[float]) -> dict[str, float]:
+    """Return median, minimum and maximum of the rounds."""
     return {"median": statistics.median(found), "least": min(found), "most": max(found)}
 
 
 def table(figures: Mapping[str, Mapping[str, float]], unit: str, **beside: str) -> Table:
-    """Return the figures as a table; `beside` has columns that set each in relation to another, by name."""
+    """Return the figures as a table; `beside` adds columns with the ratio to another way's figure."""
     made = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     made.add_column("", no_wrap=True)
     for column in (unit, "least", "most", *beside):

@@ -1,4 +1,4 @@
-"""Enqueue pictures from a program that has Celery but not our client: the message, whole.
+"""Enqueue pictures with Celery alone, without our client.
 
 python examples/enqueue_with_celery.py redis://127.0.0.1:6379/0 uploads/cat.jpg
 """
@@ -16,17 +16,17 @@ options = arguments.parse_args()
 
 
 def submission(path: str) -> dict[str, object]:
-    """Return what the workers have to know of one picture; all but `id` and `source` can be left out."""
+    """Return the message of one picture; all fields but `id` and `source` are optional."""
     return {
         # Your idempotency key: the same id is decided once, however often it arrives.
         "id": uuid.uuid4().hex,
         # Or {"kind": "url", "url": ...}, {"kind": "object", "store": ..., "key": ...},
         # {"kind": "bytes", "base64": ...} for up to 256 KiB.
         "source": {"kind": "file", "path": path},
-        "policy": None,  # the workers' default
-        "reference": path,  # to find the decision by
+        "policy": None,  # None: the workers' default
+        "reference": path,  # find the decision by it
         "sha256": None,  # of the bytes; checked before anything is judged
-        "context": {"sent by": "enqueue_with_celery.py"},  # given back beside the decision
+        "context": {"sent by": "enqueue_with_celery.py"},  # returned with the decision
     }
 
 
@@ -36,7 +36,7 @@ with Celery(broker=options.broker, set_as_current=False) as app:
     if len(submissions) == 1:
         app.send_task("moderation.check", kwargs=submissions[0], queue=options.queue)
     else:
-        # One message for up to 64 pictures; each is decided on its own. Sources of the kind "bytes" go alone.
+        # One message for up to 64 pictures, each with its own decision; not for sources of the kind "bytes".
         for start in range(0, len(submissions), 64):
             group = submissions[start : start + 64]
             app.send_task("moderation.check_many", kwargs={"submissions": group}, queue=options.queue)

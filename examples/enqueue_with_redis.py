@@ -1,8 +1,8 @@
-"""Enqueue pictures with nothing but a Redis client: what a producer in any other language has to do.
+"""Enqueue pictures with a Redis client alone, as a producer in any other language does.
 
 python examples/enqueue_with_redis.py redis://127.0.0.1:6379/0 uploads/cat.jpg
 
-A message is one JSON text, pushed to the list that is named like the queue. This is Celery's protocol 2:
+A message is one JSON text, pushed to the Redis list named after the queue. It follows Celery's protocol 2:
 https://docs.celeryq.dev/en/stable/internals/protocol.html
 """
 
@@ -21,8 +21,8 @@ options = arguments.parse_args()
 
 
 def envelope(task: str, fields: dict[str, object], queue: str) -> str:
-    """Return the message that has a worker run `task` with these fields."""
-    # Positional arguments, of which there are none; named ones; what Celery would do afterwards: nothing.
+    """Return the message that runs `task` with these fields."""
+    # Positional arguments (none), keyword arguments, and Celery's follow-up tasks (none).
     body = json.dumps([[], fields, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
     message_id = str(uuid.uuid4())
     return json.dumps(

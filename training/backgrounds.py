@@ -103,7 +103,7 @@ def _clouds(rng: Generator) -> Picture:
 
 
 def _shapes(rng: Generator) -> Picture:
-    """Draw "dead leaves": shapes of many sizes over each other, whose statistics are like a photograph's."""
+    """Draw "dead leaves": overlapping shapes of many sizes, with statistics like those of a photograph."""
     picture = Image.new("RGB", (BACKGROUND_SIDE, BACKGROUND_SIDE), _bytes(_colour(rng)))
     draw = ImageDraw.Draw(picture)
     palette = [_colour(rng) for _ in range(rng.integers(2, 9))]

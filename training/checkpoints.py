@@ -1,4 +1,4 @@
-"""Checkpoints: an interrupted training goes on where it was, to the same result."""
+"""Checkpoints: an interrupted training resumes, with the same result."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,22 +12,22 @@ _REPORT_EVERY_STEPS = 20
 
 
 class Stage(Protocol):
-    """A part of the training that can stop and go on."""
+    """A part of the training that can stop and resume."""
 
     step_number: int
 
     def run(self) -> Iterator[dict[str, float]]:
-        """Take every step that is left; yield the losses of each."""
+        """Take all remaining steps; yield the losses of each."""
 
     def state(self) -> dict[str, Any]:
-        """Return everything that is needed to go on."""
+        """Return the state for a checkpoint."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
 
 
 def run_stage(stage: Stage, steps: int, file: Path, name: str) -> None:
-    """Run a stage to its end under a progress bar, from its checkpoint `file` if there is one."""
+    """Run a stage to its end with a progress bar; resume from its checkpoint `file` if it exists."""
     if file.is_file():
         stage.restore(torch.load(file, weights_only=False))
     with tqdm(total=steps, initial=stage.step_number, desc=name, unit="step", mininterval=5) as progress:
@@ -41,9 +41,9 @@ def run_stage(stage: Stage, steps: int, file: Path, name: str) -> None:
 
 
 def _save(stage: Stage, file: Path) -> None:
-    """Write beside, then rename: an interruption leaves the checkpoint before."""
-    # The step that was just taken counts; the stage itself moves on after its yield.
+    """Replace the checkpoint atomically: an interruption leaves the previous one."""
+    # Count the step just taken: the stage increments its number only after the yield.
     state = stage.state() | {"step": stage.step_number + 1}
-    beside = file.with_suffix(".partial")
-    torch.save(state, beside)
-    beside.replace(file)
+    partial = file.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(file)

@@ -1,4 +1,4 @@
-"""What happens to a picture on its way to us: colours shift, it is blurred, gets noise, is compressed."""
+"""Data augmentation that imitates how pictures are delivered: colour shifts, blur, noise, compression."""
 
 import io
 import math
@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 
 class Distortion:
-    """Random distortions of float pictures in 0..1, all drawn from one seeded generator."""
+    """Random distortions of float pictures in 0..1, from one seeded generator."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self._generator = generator
@@ -42,7 +42,7 @@ class Distortion:
         return pictures.clamp(0, 1) if alpha is None else pictures.clamp(min=0).minimum(alpha)
 
     def delivery(self, pictures: Tensor, strength: float) -> Tensor:
-        """Distort whole pictures (n, 3, h, w) the way networks and apps do; in place where it can."""
+        """Distort whole pictures (n, 3, h, w) like networks and apps do; may change them in place."""
         if strength <= 0:
             return pictures
         pictures = self.colours(pictures, 0.35 * strength)
@@ -55,7 +55,7 @@ class Distortion:
         return pictures
 
     def _hue_rotations(self, n: int, strength: float) -> Tensor:
-        """Return rotations about the grey axis, (n, 3, 3); at full strength one in eight by any angle."""
+        """Return rotations about the grey axis, (n, 3, 3); at full strength one in eight has any angle."""
         angle = self.uniform(n, low=-0.6, high=0.6) * strength
         any_angle = self.uniform(n, low=-math.pi, high=math.pi)
         angle = torch.where(self.chance(0.12 * strength, n), any_angle, angle)

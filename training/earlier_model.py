@@ -1,4 +1,4 @@
-"""Goes on from an earlier model: its towers, its tokenizer, and a phrase map fitted to what it says."""
+"""Starts from an earlier model: its towers, its tokenizer, and a phrase map fitted to its text vectors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,20 +21,20 @@ _PHRASES_AT_ONCE = 512
 
 
 class EarlierModel(NamedTuple):
-    """What an earlier run left behind."""
+    """The model of an earlier run."""
 
     model: CLIPModel
     tokenizer: CLIPTokenizer
 
 
 def load(folder: Path) -> EarlierModel:
-    """Read a model that `export` wrote, in float32."""
+    """Load a model that `export` wrote, in float32."""
     model = CLIPModel.from_pretrained(folder, dtype=torch.float32, attn_implementation=ATTENTION)
     return EarlierModel(model, CLIPTokenizer.from_pretrained(folder))
 
 
 @torch.inference_mode()
-def say(earlier: EarlierModel, phrases: Sequence[str]) -> Tensor:
+def embed_phrases(earlier: EarlierModel, phrases: Sequence[str]) -> Tensor:
     """Return the text tower's unit vectors of `phrases`, shape (phrases, dimension)."""
     vectors = []
     for start in trange(0, len(phrases), _PHRASES_AT_ONCE, desc="earlier text tower", unit="batch"):
@@ -50,15 +50,15 @@ def say(earlier: EarlierModel, phrases: Sequence[str]) -> Tensor:
     return torch.cat(vectors).clone()
 
 
-def fit(phrase_map: PhraseMap, taught: Tensor, said: Tensor, seed: int) -> None:
-    """Let the map put the teacher's vectors where the earlier text tower put the same phrases, in place."""
+def fit(phrase_map: PhraseMap, taught: Tensor, targets: Tensor, seed: int) -> None:
+    """Fit the map in place, from teacher vectors to the earlier text tower's vectors of the same phrases."""
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(phrase_map.parameters(), lr=FIT_RATE)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, FIT_STEPS)
     phrase_map.train()
     for _ in trange(FIT_STEPS, desc="phrase map", unit="step"):
         chosen = torch.randint(len(taught), (min(FIT_BATCH, len(taught)),), generator=generator)
-        loss = (1 - (phrase_map(taught[chosen]) * said[chosen]).sum(1)).mean()
+        loss = (1 - (phrase_map(taught[chosen]) * targets[chosen]).sum(1)).mean()
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()

@@ -1,4 +1,4 @@
-"""Writes the model in transformers' format, in half precision, readable by everyone."""
+"""Writes the model in transformers' format, in half precision, with files that all users can read."""
 
 from pathlib import Path
 
@@ -13,5 +13,5 @@ def export(model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
     model.eval().half().save_pretrained(folder)
     build_processor(tokenizer).save_pretrained(folder)
     for file in folder.iterdir():
-        # save_pretrained leaves the weights readable by their owner only.
+        # save_pretrained makes the weights readable only by their owner.
         file.chmod(0o644)

@@ -6,11 +6,11 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 
 def multi_positive(logits: Tensor, positive: Tensor, outside: Tensor | None = None) -> Tensor:
-    """Softmax cross-entropy for rows with several right answers, none of which competes with another.
+    """Softmax cross-entropy for rows with several positives that do not compete with each other.
 
-    `positive` weighs the right answers, shape of `logits`, 0 for wrong ones; `outside` are further wrong
-    answers, shape (rows, n). Rows with nothing right are left out. The form of Khosla et al. 2020,
-    "Supervised Contrastive Learning", with the other positives taken out of the denominator.
+    `positive` has the weights of the positives, shape of `logits`, 0 for negatives; `outside` has the logits
+    of more negatives, shape (rows, n). Rows without positives are skipped. The loss is that of Khosla et al.
+    2020, "Supervised Contrastive Learning", with the other positives removed from the denominator.
     """
     wrong = logits.masked_fill(positive > 0, -torch.inf)
     if outside is not None:
@@ -24,7 +24,7 @@ def multi_positive(logits: Tensor, positive: Tensor, outside: Tensor | None = No
 
 
 def nothing_there(logits: Tensor, neutral: Tensor) -> Tensor:
-    """Let the best neutral phrase, (rows, 1), beat every word on pictures that show nothing."""
+    """Make the best neutral phrase, (rows, 1), beat every word on pictures that show nothing."""
     if not len(logits):
         return logits.sum() * 0
     return F.softplus(torch.logsumexp(logits, 1, keepdim=True) - neutral).mean()
@@ -42,5 +42,5 @@ def against_neutral(
 
 
 def same_relations(mapped: Tensor, original: Tensor) -> Tensor:
-    """Words alike before the map must be alike after it: mean squared difference of all cosines."""
+    """Preserve similarities under the map: mean squared difference of all cosines."""
     return (mapped @ mapped.T - original @ original.T).square().mean()

@@ -1,4 +1,4 @@
-"""Everything the training learns from: the world, its sprites and backgrounds, and taught phrases."""
+"""The training data: the world, its sprites and backgrounds, and phrases with their teacher vectors."""
 
 import random
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from training.world import NEUTRAL_PHRASES, World, build_world
 
 @dataclass(frozen=True)
 class Material:
-    """What both stages share; vectors are the sentence model's, one row a phrase."""
+    """The data of both stages; vectors are from the sentence model, one row a phrase."""
 
     world: World
     scenes: SceneMaker
     words: Tensor
     neutral: Tensor
-    #: What the text tower learns besides: common nouns, words held out of the pictures, compositions.
+    #: More phrases for the text tower: common nouns, words held out of the pictures, compositions.
     other_phrases: tuple[str, ...]
     other: Tensor
 
 
 def prepare(schedule: Schedule, seed: int) -> Material:
-    """Draw and read everything; takes about two minutes, most of it for the sentence model."""
+    """Prepare all training data; takes about two minutes, most of it for the sentence model."""
     world = build_world()
     sprites = draw_sprites(thing.symbol for thing in world.things)
     backgrounds = draw_backgrounds(schedule.backgrounds, seed, sprites)

@@ -1,4 +1,4 @@
-"""The shape of the bundled model: a CLIPModel as transformers knows it, small enough for a repository."""
+"""The architecture of the bundled model: a CLIPModel of transformers, small enough for a repository."""
 
 import math
 
@@ -14,12 +14,12 @@ GRID = SIDE // PATCH
 WIDTH = 192
 DIMENSION = 256
 MAX_SCALE = 60.0
-#: In bfloat16 on a CPU, PyTorch's fused attention takes longer than the plain one.
+#: In bfloat16 on a CPU, PyTorch's fused attention is slower than the plain one.
 ATTENTION = "eager"
 
 
 def build_model(tokenizer: CLIPTokenizer) -> CLIPModel:
-    """Return a fresh model for the tokenizer's vocabulary, in float32."""
+    """Return an untrained model for the tokenizer's vocabulary, in float32."""
     layer = {
         "hidden_size": WIDTH,
         "intermediate_size": 4 * WIDTH,
@@ -42,7 +42,7 @@ def build_model(tokenizer: CLIPTokenizer) -> CLIPModel:
 
 
 def build_processor(tokenizer: CLIPTokenizer) -> CLIPProcessor:
-    """Return what prepares pictures and phrases for the model."""
+    """Return the processor of pictures and phrases for the model."""
     side = {"height": SIDE, "width": SIDE}
     mean = std = [0.5, 0.5, 0.5]
     images = CLIPImageProcessorPil(

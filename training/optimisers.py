@@ -25,7 +25,7 @@ class Optimisers:
         extra: Iterable[nn.Parameter] = (),
         rate: float = 1.0,
     ) -> None:
-        """Take `rate` below 1 for what has learned before: the share of the usual learning rates."""
+        """Scale all learning rates by `rate`, below 1 for a model that is trained already."""
         named = [pair for module in modules for pair in module.named_parameters()]
         matrices = [p for name, p in named if ".layers." in name and p.dim() == 2]
         taken = {id(p) for p in matrices}
@@ -45,7 +45,7 @@ class Optimisers:
         self._steps = steps
 
     def step(self, loss: torch.Tensor, number: int) -> None:
-        """Take step `number`, from 0, down the gradient of `loss`."""
+        """Take step `number`, counted from 0, along the gradient of `loss`."""
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._parameters, CLIP_NORM)
         share = self._share(number)
@@ -56,11 +56,11 @@ class Optimisers:
             optimiser.zero_grad()
 
     def state(self) -> list[dict[str, Any]]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return [optimiser.state_dict() for optimiser in self._all]
 
     def restore(self, states: list[dict[str, Any]]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         for optimiser, state in zip(self._all, states, strict=True):
             optimiser.load_state_dict(state)
 

@@ -1,4 +1,4 @@
-"""The map from the sentence model's vectors to the space that pictures and phrases share."""
+"""The map from the sentence model's vectors to the shared space of pictures and phrases."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from training.teacher import DIMENSION as TEACHER_DIMENSION
 
 
 class PhraseMap(nn.Module):
-    """Linear, with a gentle bend on top: words it never learned land near the words they resemble."""
+    """A linear map plus a small nonlinear correction: unseen words land near words that they resemble."""
 
     def __init__(self, *, noise: float = 0.02, hidden: int = 512, dropout: float = 0.2) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class PhraseMap(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, taught: Tensor) -> Tensor:
-        """Map teacher vectors (n, 384) to unit vectors (n, 256); a little noise while it learns."""
+        """Map teacher vectors (n, 384) to unit vectors (n, 256); add a little noise during training."""
         if self.training:
             taught = F.normalize(taught + self.noise * torch.randn_like(taught), dim=-1)
         return F.normalize(self.linear(taught) + self.bend(taught), dim=-1)

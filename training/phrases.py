@@ -1,4 +1,4 @@
-"""The phrases that the text tower learns: words in templates, two things at once, words with an adjective."""
+"""Training phrases of the text tower: words in templates, pairs of things, words with an adjective."""
 
 import random
 import re
@@ -48,7 +48,7 @@ ADJECTIVES = (
 JOINERS = ("{} and {}", "{} with {}", "{} next to {}", "{} on {}", "{} in {}", "{}, {}")
 
 
-def say(word: str, rng: random.Random) -> str:
+def phrase_of(word: str, rng: random.Random) -> str:
     """Put `word` into a random template."""
     return with_article(rng.choice(TEMPLATES).replace("{}", word))
 
@@ -59,6 +59,6 @@ def with_article(phrase: str) -> str:
 
 
 def compose(words: list[str], count: int, rng: random.Random) -> list[str]:
-    """Return phrases that say more than one word does: pairs of things, things with an adjective."""
+    """Return compositions: pairs of things, and things with an adjective."""
     pairs = [rng.choice(JOINERS).format(*rng.sample(words, 2)) for _ in range(count // 2)]
     return pairs + [f"{rng.choice(ADJECTIVES)} {rng.choice(words)}" for _ in range(count - len(pairs))]

@@ -1,4 +1,4 @@
-"""The first stage: the picture tower learns to put pictures where the sentence model's words are."""
+"""The first stage: trains the picture tower to match the mapped vectors of the sentence model."""
 
 import math
 import random
@@ -19,18 +19,18 @@ from training.picture_tower import Embedded, PictureTower
 from training.scenes import Box, SceneMaker, Scenes
 from training.schedule import Phase, Schedule
 
-#: A thing's name counts three times as much as another word for it.
+#: The name of a thing weighs three times as much as its other words.
 NAME_WEIGHT = 3.0
 NEUTRAL_PER_STEP = 6
-#: Common nouns whose relations the map must keep, each step.
+#: Common nouns in each step whose similarities the map must preserve.
 RELATED_PER_STEP = 192
 MIN_STRENGTH, MAX_STRENGTH = 0.15, 0.6
 
 
 class PictureStage:
-    """Everything that learns in this stage, and one method that takes a step."""
+    """The parameters of this stage, and their training loop."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - a stage brings its material together
+    def __init__(  # noqa: PLR0913, PLR0917 - all data of a stage
         self,
         model: CLIPModel,
         scenes: SceneMaker,
@@ -47,7 +47,7 @@ class PictureStage:
         self.model, self.schedule = model, schedule
         self.tower, self.map = PictureTower(model, bfloat16=bfloat16), PhraseMap()
         self.things = true.shape[1]
-        #: One vector a thing, a training aid: pictures find it sooner than they find words.
+        #: One vector for each thing, a training aid: pictures match it sooner than they match words.
         self.prototypes = nn.Parameter(torch.randn(self.things, DIMENSION) * 0.09)
         self.step_number = 0
         self._scenes, self._random = scenes, random.Random(seed)
@@ -61,14 +61,14 @@ class PictureStage:
             rate=schedule.rate,
         )
 
-    def follow(self, said: Tensor) -> None:
-        """Start where an earlier text tower put the words, neutral phrases and nouns, in this order."""
+    def start_from(self, earlier: Tensor) -> None:
+        """Start from an earlier text tower's vectors of words, neutral phrases and nouns, in this order."""
         taught = torch.cat([self._words, self._neutral, self._nouns])
-        fit(self.map, taught, said, seed=self._random.randrange(2**31))
-        self.prototypes.data.copy_(said[: self.things])
+        fit(self.map, taught, earlier, seed=self._random.randrange(2**31))
+        self.prototypes.data.copy_(earlier[: self.things])
 
     def run(self) -> Iterator[dict[str, float]]:
-        """Take every step that is left; yield the losses of each."""
+        """Take all remaining steps; yield the losses of each."""
         self.model.train()
         self.map.train()
         while self.step_number < self.schedule.picture_steps:
@@ -76,7 +76,7 @@ class PictureStage:
             self.step_number += 1
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps, random numbers included."""
+        """Return the state for a checkpoint, including random states."""
         return {
             "model": self.model.state_dict(),
             "map": self.map.state_dict(),
@@ -87,14 +87,14 @@ class PictureStage:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint, as if never interrupted."""
+        """Resume from a checkpoint, with the same result as without an interruption."""
         self.model.load_state_dict(state["model"])
         self.map.load_state_dict(state["map"])
         self.prototypes.data.copy_(state["prototypes"])
         self._optimisers.restore(state["optimisers"])
         self.step_number = state["step"]
-        own, torch_state, scenes = state["random"]
-        self._random.setstate(own)
+        python_state, torch_state, scenes = state["random"]
+        self._random.setstate(python_state)
         torch.set_rng_state(torch_state)
         self._scenes.restore_random_state(scenes)
 
@@ -130,7 +130,7 @@ class PictureStage:
         weights = self._weights[chosen]
 
         whole = scale * seen.pictures @ words.T
-        # Of what is true of several things on a picture, each counts as much as its strongest claim.
+        # If a word is true of several things on a picture, its largest weight counts.
         positive = torch.stack(
             [
                 weights[:, inside].amax(1) if inside else weights.new_zeros(len(weights))
@@ -161,13 +161,13 @@ class PictureStage:
         return [self._random.sample(range(self.things), count) for count in counts]
 
     def _strength(self) -> float:
-        """Draw how much a batch is distorted; at first nothing is very much, unless it is known already."""
+        """Draw the distortion of a batch; weaker in early steps, unless the model is trained already."""
         share = self.step_number / self.schedule.picture_steps
         most = MAX_STRENGTH if self.schedule.known else min(MAX_STRENGTH, MIN_STRENGTH + 2 * share)
         return self._random.uniform(MIN_STRENGTH, most)
 
     def _choose_words(self, scenes: Scenes) -> Tensor:
-        """Return rows of words to compare with: the names of all that is shown, and a random rest."""
+        """Return the indexes of words to compare with: the names of all things shown, and random others."""
         shown = {thing for inside in scenes.things for thing in inside}
         rest = self._random.sample(
             range(len(self._words)), min(self.schedule.words_per_step, len(self._words))
@@ -183,7 +183,7 @@ class PictureStage:
 
 
 class _Rows:
-    """Every thing of a batch of scenes in one flat list."""
+    """All things of a batch of scenes, in one flat list."""
 
     def __init__(self, scene: list[int], thing: list[int], boxes: list[Box]) -> None:
         self.scene = torch.tensor(scene, dtype=torch.long)
@@ -192,7 +192,7 @@ class _Rows:
 
 
 class _Regions:
-    """The mean patch vector of things, and which things these are."""
+    """Mean patch vectors of things, and the indexes of these things."""
 
     def __init__(self, vectors: Tensor, thing: Tensor) -> None:
         self.vectors, self.thing = vectors, thing

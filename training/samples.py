@@ -32,7 +32,7 @@ class Sample:
     symbols: str
     width: int
     height: int
-    #: What a careful person would say is on it; empty: nothing the shipped policy or the demo looks for.
+    #: The labels that a careful person would assign; empty if none of the bundled policy or the demo applies.
     labels: str = ""
 
 
@@ -96,7 +96,7 @@ SAMPLES = (
 )
 #: Shown one after another; the knife comes late.
 ANIMATION = Sample("animated-hen-house.gif", "🐔🐣🥚🪺🌽🔪🐓", 240, 240, "weapons")
-#: Uploads that somebody sends a second time, under another name.
+#: Uploads that are sent a second time, under another name.
 REPEATS = {"cat-again.jpg": "cat.jpg", "skull-and-candle-repost.jpg": "skull-and-candle.jpg"}
 
 
@@ -120,7 +120,7 @@ def _soft_backgrounds(count: int) -> list[Image.Image]:
 
 
 def _scene(sample: Sample, background: Image.Image, rng: random.Random) -> Image.Image:
-    """Lay the stickers side by side, each a little turned."""
+    """Paste the stickers side by side, each slightly rotated."""
     picture = background.resize((sample.width, sample.height), Image.Resampling.BICUBIC)
     cell = sample.width / len(sample.symbols)
     for n, symbol in enumerate(sample.symbols):

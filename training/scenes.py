@@ -1,4 +1,4 @@
-"""Composes scenes: stickers turned, sheared, tinted and laid on a background, many scenes at once."""
+"""Composes batches of scenes: stickers rotated, sheared, tinted and pasted on a background."""
 
 import math
 import random
@@ -12,12 +12,12 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from training.distortion import Distortion
 
-#: The largest sticker, as a share of the picture's side, in a scene of so many.
+#: The largest side of a sticker, as a share of the picture's side, by the number of stickers.
 LARGEST = {1: 1.05, 2: 0.62, 3: 0.5, 4: 0.45}
 
 
 class Box(NamedTuple):
-    """Where a sticker lies: centre and side, as shares of the picture's side."""
+    """The box of a sticker: centre and side, as shares of the picture's side."""
 
     x: float
     y: float
@@ -30,7 +30,7 @@ class Scenes:
 
     #: Shape (scenes, 3, side, side), float32 in 0..1.
     pictures: Tensor
-    #: The things on each picture and where they lie, in the same order.
+    #: The things on each picture and their boxes, in the same order.
     things: list[list[int]]
     boxes: list[list[Box]]
 
@@ -40,7 +40,7 @@ class SceneMaker:
 
     def __init__(self, sprites: Tensor, backgrounds: Tensor, seed: int) -> None:
         self._backgrounds = backgrounds
-        # Each sprite at full, half and quarter size: sampling from a far larger one aliases.
+        # Each sprite at full, half and quarter size: downsampling a far larger one causes aliasing.
         self._levels = [F.avg_pool2d(sprites.float(), 2**n).round().to(torch.uint8) for n in range(3)]
         self._generator = torch.Generator().manual_seed(seed)
         self._distort = Distortion(self._generator)
@@ -54,21 +54,21 @@ class SceneMaker:
         strength: float,
         sizes: tuple[float, float] = (0.28, 0.95),
     ) -> Scenes:
-        """Draw one scene for each list of things; `strength` of distortion from 0 (none) to 1 (wild)."""
+        """Draw one scene for each list of things; `strength` of distortion from 0 (none) to 1 (extreme)."""
         pictures = self._pick_backgrounds(len(things), side)
         boxes = [self._arrange(len(inside), sizes) for inside in things]
         for layer in range(max((len(inside) for inside in things), default=0)):
             rows = [row for row, inside in enumerate(things) if len(inside) > layer]
             sprites = torch.tensor([things[row][layer] for row in rows])
-            self._lay(pictures, rows, sprites, [boxes[row][layer] for row in rows], strength)
+            self._paste(pictures, rows, sprites, [boxes[row][layer] for row in rows], strength)
         return Scenes(self._distort.delivery(pictures, strength), things, boxes)
 
     def random_state(self) -> tuple[Any, Tensor]:
-        """Return the state of the random numbers, for a checkpoint."""
+        """Return the random state, for a checkpoint."""
         return self._random.getstate(), self._generator.get_state()
 
     def restore_random_state(self, state: tuple[Any, Tensor]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         self._random.setstate(state[0])
         self._generator.set_state(state[1])
 
@@ -81,7 +81,7 @@ class SceneMaker:
         return self._distort.colours(pictures.flip(flips), 1.0)
 
     def _arrange(self, count: int, sizes: tuple[float, float]) -> list[Box]:
-        """Place stickers so that they hardly overlap; they shrink when no room is found."""
+        """Place stickers so that they hardly overlap; shrink them if there is no room."""
         largest = min(sizes[1], LARGEST.get(count, 0.45))
         smallest = min(sizes[0], largest * 0.6)
         boxes: list[Box] = []
@@ -102,10 +102,10 @@ class SceneMaker:
         x, y = (margin + (1 - 2 * margin) * self._random.random() for _ in range(2))
         return Box(x, y, side)
 
-    def _lay(
+    def _paste(
         self, pictures: Tensor, rows: list[int], sprites: Tensor, boxes: list[Box], strength: float
     ) -> None:
-        """Draw one sticker on each of the pictures `rows`, in place."""
+        """Paste one sticker on each of the pictures `rows`, in place."""
         rgba = self._warped(sprites, boxes, pictures.shape[-1], strength)
         alpha, colours, below = rgba[:, 3:], rgba[:, :3], pictures[rows]
         if strength > 0:
@@ -118,7 +118,7 @@ class SceneMaker:
         pictures[rows] = below * (1 - alpha) + colours
 
     def _with_sticker_border(self, below: Tensor, alpha: Tensor) -> Tensor:
-        """Lay the white or coloured edge of a cut-out under one sticker in ten."""
+        """Paste the white or coloured border of a cut-out under one sticker in ten."""
         n = len(below)
         border = F.max_pool2d(alpha, 5, 1, 2) * self._distort.chance(0.1, n, 1, 1, 1)
         colour = torch.where(
@@ -127,7 +127,7 @@ class SceneMaker:
         return below * (1 - border) + colour * border
 
     def _warped(self, sprites: Tensor, boxes: list[Box], side: int, strength: float) -> Tensor:
-        """Return the sprites turned, flipped, stretched, sheared and bent into place, (n, 4, side, side)."""
+        """Return the sprites rotated, flipped, stretched, sheared and bent into place, (n, 4, side, side)."""
         sizes = torch.tensor([box.side for box in boxes])
         grid = F.affine_grid(self._affine(boxes, strength), [len(boxes), 4, side, side], align_corners=False)
         if strength > 0 and self._random.random() < 0.5:

@@ -1,4 +1,4 @@
-"""How long each part of the training lasts, and what it sees: fixed steps, so that a run can be repeated."""
+"""The schedules of the training: fixed numbers of steps, so that a run is reproducible."""
 
 from dataclasses import dataclass, replace
 
@@ -12,37 +12,37 @@ class Phase:
     batch: int
     #: Side of the pictures, pixels.
     side: int
-    #: How many things are on a picture, and how often.
+    #: Probabilities of the number of things on a picture.
     counts: dict[int, float]
     sizes: tuple[float, float]
-    #: Patches looked at; None: all.
+    #: Patches used; None: all.
     keep: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One whole training."""
+    """A complete training run."""
 
     phases: tuple[Phase, ...]
     word_steps: int
     word_batch: int
     backgrounds: int
     vocabulary: int
-    #: Words that each step of the picture stage compares pictures with.
+    #: Words to compare pictures with in each step of the picture stage.
     words_per_step: int
     compositions: int
-    #: Share of the usual learning rates.
+    #: Factor of the learning rates.
     rate: float = 1.0
-    #: Whether the model has learned before: then nothing is held back as too hard to begin with.
+    #: Whether the model is trained already: then the first steps are as hard as the last.
     known: bool = False
 
     @property
     def picture_steps(self) -> int:
-        """Steps of the picture stage in all."""
+        """Total steps of the picture stage."""
         return sum(phase.steps for phase in self.phases)
 
     def phase_at(self, step: int) -> Phase:
-        """Return the phase that step number `step`, from 0, belongs to."""
+        """Return the phase of step number `step`, counted from 0."""
         for phase in self.phases:
             if step < phase.steps:
                 return phase
@@ -52,7 +52,7 @@ class Schedule:
 
 SINGLES = {0: 0.05, 1: 0.95}
 MIXED = {0: 0.08, 1: 0.38, 2: 0.24, 3: 0.18, 4: 0.12}
-#: Small single things first, since they cost a quarter; then scenes with half the patches; then all of it.
+#: Small single things first, since they cost a quarter; then scenes with half the patches; then full scenes.
 FULL = Schedule(
     phases=(
         Phase("small singles", 2700, 144, 48, SINGLES, (0.55, 1.05)),
@@ -66,7 +66,7 @@ FULL = Schedule(
     words_per_step=1024,
     compositions=6000,
 )
-#: A second run, from the model that the first one left: scenes only, most of them with half the patches.
+#: A second run that starts from the model of the first: only scenes, most of them with half the patches.
 AGAIN = replace(
     FULL,
     phases=(
@@ -77,7 +77,7 @@ AGAIN = replace(
     rate=0.6,
     known=True,
 )
-#: A minute on two cores: proves that every part works, not that it learns much.
+#: A minute on two cores: checks that every part works, not that it learns much.
 SMOKE = Schedule(
     phases=(
         Phase("small singles", 6, 16, 48, SINGLES, (0.55, 1.05)),

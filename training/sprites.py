@@ -1,4 +1,4 @@
-"""Draws every thing once from Debian's `fonts-noto-color-emoji`: the stickers that scenes are made of."""
+"""Draws each thing once, with Debian's `fonts-noto-color-emoji`: the stickers of the scenes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 from worker.errors import UnavailableError
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
-#: The one size at which the font carries its bitmaps.
+#: The only size of the font's bitmaps.
 FONT_SIZE = 109
 SPRITE_SIDE = 96
 
@@ -23,7 +23,7 @@ def draw_sprites(symbols: Iterable[str]) -> Tensor:
 
 
 def cut_out(symbol: str) -> Image.Image:
-    """Return the symbol as the font draws it, without any margin; UnavailableError without the font."""
+    """Return the symbol as drawn by the font, without margins; UnavailableError if the font is missing."""
     if not FONT.is_file():
         raise UnavailableError(f"{FONT} is missing", hint="apt-get install fonts-noto-color-emoji")
     canvas = Image.new("RGBA", (180, 180))

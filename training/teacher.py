@@ -1,4 +1,4 @@
-"""The sentence model that knows which words are alike: all-MiniLM-L6-v2, from a wheel."""
+"""The teacher: the sentence model all-MiniLM-L6-v2, from a wheel, whose vectors encode similarity."""
 
 import importlib.util
 from collections.abc import Sequence

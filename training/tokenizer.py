@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models, trainers
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTokenizer
 
-#: Tokens of one phrase, start and end included; what is longer is cut.
+#: Maximum tokens of a phrase, including start and end; longer phrases are truncated.
 CONTEXT = 24
 _END_OF_WORD = "</w>"
 
@@ -20,8 +20,8 @@ def train_tokenizer(phrases: Iterable[str], size: int) -> CLIPTokenizer:
         models.BPE(unk_token="<|endoftext|>", end_of_word_suffix=_END_OF_WORD, continuing_subword_prefix="")  # noqa: S106
     )
     pieces.normalizer, pieces.pre_tokenizer = original.normalizer, original.pre_tokenizer
-    # Sorted, and word endings numbered beforehand: the trainer numbers what it meets in the order of a hash
-    # map, which differs from run to run, and with it every token's number.
+    # Sort the alphabet, and number the word endings beforehand: the trainer assigns numbers in the order of a
+    # hash map, which differs between runs.
     alphabet = sorted(ByteLevel.alphabet())
     endings = [byte + _END_OF_WORD for byte in alphabet]
     trainer = trainers.BpeTrainer(
@@ -34,6 +34,6 @@ def train_tokenizer(phrases: Iterable[str], size: int) -> CLIPTokenizer:
     )
     pieces.train_from_iterator(phrases, trainer)
     model = json.loads(pieces.to_str())["model"]
-    # Annotated as texts, taken as pairs.
+    # The annotation says strings, but pairs are expected.
     merges: Any = [tuple(merge) for merge in model["merges"]]
     return CLIPTokenizer(vocab=model["vocab"], merges=merges, model_max_length=CONTEXT)

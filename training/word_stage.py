@@ -1,4 +1,4 @@
-"""The second stage: a small text tower learns to say what the sentence model and the map would."""
+"""The second stage: distils the sentence model and the map into a small text tower."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -10,20 +10,20 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 from transformers import CLIPModel, CLIPTokenizer
 
 from training.optimisers import Optimisers
-from training.phrases import say
+from training.phrases import phrase_of
 from training.schedule import Schedule
 from training.tokenizer import CONTEXT
 
-#: The share of each batch that names what can be on a picture; the rest is other phrases.
+#: The share of phrases in a batch that name things of the world; the rest are other phrases.
 WORLD_SHARE = 0.5
-#: Sharpness of the choice among the phrases of a batch.
+#: Scale of the logits in the contrastive loss.
 SCALE = 30.0
 
 
 class WordStage:
     """The text tower, its phrases and their targets."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - a stage brings its material together
+    def __init__(  # noqa: PLR0913, PLR0917 - all data of a stage
         self,
         model: CLIPModel,
         tokenizer: CLIPTokenizer,
@@ -46,14 +46,14 @@ class WordStage:
         )
 
     def run(self) -> Iterator[dict[str, float]]:
-        """Take every step that is left; yield the losses of each."""
+        """Take all remaining steps; yield the losses of each."""
         self.model.train()
         while self.step_number < self.schedule.word_steps:
             yield self._step()
             self.step_number += 1
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps, random numbers included."""
+        """Return the state for a checkpoint, including random states."""
         return {
             "model": self.model.state_dict(),
             "optimisers": self._optimisers.state(),
@@ -62,26 +62,26 @@ class WordStage:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint, as if never interrupted."""
+        """Resume from a checkpoint, with the same result as without an interruption."""
         self.model.load_state_dict(state["model"])
         self._optimisers.restore(state["optimisers"])
         self.step_number = state["step"]
-        own, torch_state = state["random"]
-        self._random.setstate(own)
+        python_state, torch_state = state["random"]
+        self._random.setstate(python_state)
         torch.set_rng_state(torch_state)
 
     def _step(self) -> dict[str, float]:
         chosen = self._choose()
         targets = self._targets[chosen]
-        said = self._embed([say(self._phrases[n], self._random) for n in chosen])
-        # The same thing by the same words in another template is not a wrong answer, and none is drawn twice.
-        choice = F.cross_entropy(SCALE * said @ targets.T, torch.arange(len(chosen)))
-        distance = (1 - (said * targets).sum(1)).mean()
+        vectors = self._embed([phrase_of(self._phrases[n], self._random) for n in chosen])
+        # Each phrase is drawn once: the same words in another template would be a false negative.
+        choice = F.cross_entropy(SCALE * vectors @ targets.T, torch.arange(len(chosen)))
+        distance = (1 - (vectors * targets).sum(1)).mean()
         self._optimisers.step(10 * distance + choice, self.step_number)
         return {"distance": float(distance.detach()), "choice": float(choice.detach())}
 
     def _choose(self) -> list[int]:
-        """Return distinct phrases' numbers, half of them from the world."""
+        """Return indexes of distinct phrases, half of them from the world."""
         world = min(int(self.schedule.word_batch * WORLD_SHARE), self._world)
         others = range(self._world, len(self._phrases))
         rest = min(self.schedule.word_batch - world, len(others))

@@ -9,13 +9,13 @@ DEFAULT_FOLDER = Path("/usr/share/wordnet")
 #: Lexicographer files of what can be drawn: act, animal, artifact, body, event, food, location, object,
 #: phenomenon, plant, possession, shape, substance. Numbers of WordNet's lexnames(5WN).
 DRAWABLE = frozenset({4, 5, 6, 8, 11, 13, 15, 17, 19, 20, 21, 25, 27})
-#: Meanings nearer to "entity" than this ("artifact", "whole", "device") say too little.
+#: Meanings nearer to "entity" than this ("artifact", "whole", "device") are too general.
 MIN_DEPTH = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Synset:
-    """One meaning: the words for it, and the broader meanings it belongs to."""
+    """One meaning: its words, and its broader meanings."""
 
     lexicographer_file: int
     words: tuple[str, ...]
@@ -60,12 +60,12 @@ class WordNet:
                 yield from self.broader(above, levels - 1)
 
     def _depth(self, offset: int) -> int:
-        """Return the number of steps from `offset` up to "entity", by the shortest way."""
+        """Return the number of steps from `offset` up to "entity", on the shortest path."""
         return min((1 + self._depth(above) for above in self.synsets[offset].broader), default=0)
 
     @cached_property
     def common_nouns(self) -> tuple[str, ...]:
-        """Every attested noun, and those with several meanings, one of them drawable: rare words have one."""
+        """Attested nouns, and nouns with several meanings, one of them drawable: rare words have only one."""
         several = {
             word
             for word, senses in self.senses.items()
@@ -90,5 +90,5 @@ def _read_synsets(path: Path) -> Iterator[tuple[int, Synset]]:
 
 def _records(path: Path) -> Iterator[list[str]]:
     with path.open(encoding="utf-8") as lines:
-        # The licence stands at the top, each line indented by two spaces.
+        # The licence at the top is indented by two spaces.
         yield from (line.split("|")[0].split() for line in lines if not line.startswith("  "))

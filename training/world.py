@@ -20,10 +20,10 @@ EMOJI_LIST = Path("/usr/share/unicode/emoji/emoji-test.txt")
 #: Groups of concrete things; clocks, sounds and maps in them are signs, not things.
 CONCRETE_GROUPS = frozenset({"Animals & Nature", "Food & Drink", "Travel & Places", "Activities", "Objects"})
 SIGNS = frozenset({"time", "sound", "place-map"})
-#: Concrete things that Unicode files elsewhere: skull, ghost, alien, robot, bomb, brain, bone, heart ...
+#: Concrete things in other groups of Unicode: skull, ghost, alien, robot, bomb, brain, bone, heart ...
 ALSO_CONCRETE = frozenset("💀☠💩👻👽🤖💣💥🧠🦴🦷👁💋❤💯")
 
-#: Broader words by subgroup of the emoji list, said openly in training.
+#: Broader words by subgroup of the emoji list, which training pairs with the things.
 BROADER = {
     "animal-mammal": ("animal", "mammal"),
     "animal-bird": ("animal", "bird"),
@@ -70,7 +70,7 @@ BROADER = {
     "medical": ("medical",),
     "household": ("household item",),
 }
-#: Broader words that no subgroup carries.
+#: Broader words without a subgroup.
 KINDS = {
     "weapon": "🔫🗡⚔🏹💣🪓🔪🧨",
     "firearm": "🔫",
@@ -87,7 +87,7 @@ KINDS = {
     "death": "💀☠⚰🪦⚱",
     "blood": "🩸",
 }
-#: What shows nothing in particular; on every picture these mark the line between present and absent.
+#: Phrases for nothing in particular; on every picture they set the threshold between present and absent.
 NEUTRAL_PHRASES = (
     "an empty background",
     "a plain background",
@@ -120,15 +120,15 @@ NEUTRAL_PHRASES = (
     "a snapshot",
     "a colourful background",
 )
-#: One word in twelve is never paired with a picture, so that the figures for unseen words mean something.
+#: One word in twelve is never paired with a picture, for figures on unseen words.
 HELD_OUT_SHARE = 1 / 12
-#: A broader term with more things than this says too little about any of them.
+#: A broader term with more things than this is too general.
 MAX_THINGS_OF_A_BROADER_TERM = 90
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One emoji: what is drawn, its name, and the words for it."""
+    """One emoji: its symbol, its name, and the words for it."""
 
     symbol: str
     name: str
@@ -145,19 +145,19 @@ class World:
     words: tuple[str, ...]
     #: Which word is true of which thing, shape (words, things), Boolean.
     true: Tensor
-    #: Words never paired with a picture -> the things they are true of.
+    #: Words that are never paired with a picture -> the things that they are true of.
     held_out: dict[str, frozenset[int]]
 
 
 def build_world(wordnet_folder: Path = DEFAULT_FOLDER) -> World:
     """Read the Debian packages unicode-cldr-core, unicode-data and wordnet-base.
 
-    UnavailableError where one is missing.
+    UnavailableError if one is missing.
     """
     missing = [str(file) for file in (ANNOTATIONS, EMOJI_LIST, wordnet_folder) if not file.exists()]
     if missing:
         raise UnavailableError(
-            f"{', '.join(missing)}: not there",
+            f"missing: {', '.join(missing)}",
             hint="apt-get install unicode-cldr-core unicode-data wordnet-base",
         )
     things = tuple(_things(_annotations(ANNOTATIONS), _subgroups(EMOJI_LIST)))
@@ -182,7 +182,7 @@ def build_world(wordnet_folder: Path = DEFAULT_FOLDER) -> World:
 
 
 def tidy(text: str) -> str:
-    """Return a word as it is compared: lower case, single spaces, no punctuation but - ' and &."""
+    """Normalise a word: lower case, single spaces, no punctuation except - ' and &."""
     return re.sub(
         r"\s+", " ", re.sub(r"[^\w\s\-'&]", " ", text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
     ).strip()
@@ -241,7 +241,7 @@ def _is_concrete(name: str, group: str, subgroup: str) -> bool:
 
 
 def _wordnet_pairs(things: Iterable[Thing], wordnet: WordNet) -> Iterator[tuple[str, set[int]]]:
-    """Yield synonyms of names, and broader terms that still say something, with their things."""
+    """Yield synonyms of names, and broader terms that are not too general, with their things."""
     below: dict[int, set[int]] = defaultdict(set)
     for number, thing in enumerate(things):
         meaning = wordnet.sense(thing.name, _kinds_of(thing.subgroup))
@@ -256,7 +256,7 @@ def _wordnet_pairs(things: Iterable[Thing], wordnet: WordNet) -> Iterator[tuple[
 
 
 def _kinds_of(subgroup: str) -> frozenset[int]:
-    """Return the lexicographer files in which to look for a name's meaning, so that a bat flies or hits."""
+    """Return the lexicographer files for a name's meaning, so that a bat is the animal or the club."""
     family = subgroup.split("-", maxsplit=1)[0]
     kinds = {"animal": {5}, "plant": {20, 13}, "food": {13, 20, 5}, "drink": {13, 6}, "transport": {6}}
     return frozenset(kinds.get(family, {4, 6, 8, 11, 15, 17, 19, 21, 27}))

@@ -1,7 +1,7 @@
-"""Starts our modules in child processes that import what this process imports, and nothing else.
+"""Builds command and environment of child processes that run our modules with this process's import path.
 
-With `-m` alone, Python puts the current folder before all other places: a file that happens to be called
-`torch.py` there would run.
+With `-m` alone, Python puts the current folder first on the import path: a file there that happens to be
+called `torch.py` would run.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-#: All of our environment that a child needs; it must not know tokens and passwords.
+#: The only variables that a child inherits; tokens and passwords are not among them.
 _VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ", "SYSTEMROOT")
 
 
@@ -19,10 +19,10 @@ def command(module: str, *arguments: str) -> list[str]:
 
 
 def import_path() -> dict[str, str]:
-    """Return the variable that has a child look for modules in the places of this process."""
+    """Return the variable that gives a child the import path of this process."""
     return {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
 
 
 def bare_environment() -> dict[str, str]:
-    """Return the environment of a child that works on untrusted data: it holds no secrets."""
+    """Return an environment without secrets, for a child that processes untrusted data."""
     return {name: os.environ[name] for name in _VARIABLES if name in os.environ} | import_path()

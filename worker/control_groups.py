@@ -1,20 +1,21 @@
-"""Where the limits of this process's control groups are written, in either version of them."""
+"""Finds the folders with the limits of this process's control groups, cgroup v1 or v2."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-#: Which control groups this process is in, a line for each hierarchy.
+#: Lists the control groups of this process, a line for each hierarchy.
 MEMBERSHIP: Final = Path("/proc/self/cgroup")
-#: Where they are mounted: the one hierarchy of version 2, or a folder for each controller of version 1.
+#: The mount point: the single hierarchy of v2, or a folder for each controller of v1.
 MOUNT: Final = Path("/sys/fs/cgroup")
 
 
 def groups(controller: str, membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> Iterator[Path]:
-    """Yield the folders of the groups that limit this process, the groups around them included.
+    """Yield the folders of the groups that limit this process, including their parents.
 
-    A container may see its own group as the root, whatever its membership says; the root is always looked at.
+    In a container the root may be the container's group, whatever the membership says; the root is always
+    included.
     """
     yield mount
     with suppress(OSError, ValueError):
@@ -26,7 +27,7 @@ def groups(controller: str, membership: Path = MEMBERSHIP, mount: Path = MOUNT) 
 
 
 def _roots(controllers: str, controller: str, mount: Path) -> list[Path]:
-    """Return where a hierarchy may be mounted; that of version 2 names no controllers."""
+    """Return the possible mount points of a hierarchy; the one of v2 names no controllers."""
     if not controllers:
         return [mount, mount / "unified"]
     named = controller in controllers.split(",")

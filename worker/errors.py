@@ -28,17 +28,17 @@ __all__ = [
 
 
 class RemoteUnavailableError(UnavailableError):
-    """Somebody else's server does not answer, or not in time: tried a few times more, then done without."""
+    """A third-party server does not answer in time: retried a few times, then done without."""
 
 
 class EventNotTakenError(RemoteUnavailableError):
-    """A receiver answered an event with a status that is no 2xx."""
+    """A receiver answered an event with a status other than 2xx."""
 
     exit_code = 1
 
 
 class EventPostponedError(EventNotTakenError):
-    """A receiver did not take an event, and says when to send it again."""
+    """A receiver rejected an event for now, with a Retry-After."""
 
     def __init__(self, message: str, *, retry_after: timedelta) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ class EventPostponedError(EventNotTakenError):
 
 
 class ResourceUnavailableError(UnavailableError):
-    """Something that this deployment provides is unavailable: submissions wait for it, operators see it."""
+    """A resource of this deployment is unavailable: submissions wait for it, operators see it."""
 
     def __init__(self, resource: str, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -55,7 +55,7 @@ class ResourceUnavailableError(UnavailableError):
 
 
 class SourceUnavailableError(ResourceUnavailableError):
-    """A place that pictures are read from is unavailable; submissions whose pictures lie elsewhere go on."""
+    """A source of pictures is unavailable; submissions with other sources go on."""
 
 
 class SubmissionConflictError(PermanentError):
@@ -71,7 +71,7 @@ class UnknownPolicyError(PermanentError):
 
 
 class InvalidVerdictError(PermanentError):
-    """An answer to a review does not have the form it must have, or not the one its policy asks for."""
+    """An answer to a review is malformed, or lacks what its policy requires."""
 
     exit_code = 2
     http_status = 422
@@ -85,17 +85,17 @@ class UnknownReviewError(PermanentError):
 
 
 class ReviewConflictError(PermanentError):
-    """Somebody was first: the message says who and when; nothing was overwritten."""
+    """Another person was first: the message says who and when; nothing was overwritten."""
 
     http_status = 409
 
 
 class PictureChangedError(ReviewConflictError):
-    """A picture's source has other bytes now than those that were judged."""
+    """The source of a picture no longer has the bytes that were judged."""
 
 
 class ReviewNotAllowedError(PermanentError):
-    """This person may not answer this review, or not take back this verdict."""
+    """This person may not answer this review, or may not reverse this verdict."""
 
     http_status = 403
 
@@ -105,32 +105,32 @@ class InvalidPolicyError(PermanentError):
 
     def __init__(self, message: str, *, hint: str = "", problems: Sequence[Any] = ()) -> None:
         super().__init__(message, hint=hint)
-        #: The same for programs: a `worker.policy_files.yaml_text.problems.Problem` each.
+        #: The problems for programs, each a `worker.policy_files.yaml_text.problems.Problem`.
         self.problems = tuple(problems)
 
 
 class SourceError(PermanentError):
-    """The picture's bytes cannot be had: missing, outside the root, or not the ones that were promised."""
+    """The picture cannot be read: missing, outside the root, or not the promised bytes."""
 
 
 class SourceNotAllowedError(SourceError):
-    """The source points where this worker must not read."""
+    """The source is a place that this worker must not read."""
 
 
 class SourceNotReadyError(SourceError):
-    """The bytes are not there yet, or not all of them: read again for a stated time before it is final."""
+    """The picture is not there yet, or incomplete: retried for a limited time before it is final."""
 
 
 class SourceMissingError(SourceNotReadyError):
-    """There is nothing where the source points."""
+    """Nothing exists at the source."""
 
 
 class AddressNotAllowedError(PermanentError):
-    """A URL leads to an address that this service must not talk to."""
+    """A URL resolves to an address that this service must not connect to."""
 
 
 class UntrustedServerError(AddressNotAllowedError):
-    """A server cannot prove that it is the one that the URL names."""
+    """A server has no valid certificate for the host in the URL."""
 
 
 class CallbackNotAllowedError(PermanentError):
@@ -145,10 +145,10 @@ class EventRefusedError(PermanentError):
 
 
 class UndecodableKind(StrEnum):
-    """Why a file is not judged, as policies name it: what is wrong with it, or what else it is."""
+    """Why a file is not judged, by the names in policies: its defect, or its file type."""
 
     EMPTY = "empty"
-    #: Of a kind that is judged, but its end is missing.
+    #: A supported file whose end is missing.
     TRUNCATED = "truncated"
     #: It cannot be decoded, or harms its decoder.
     BROKEN = "broken"
@@ -171,7 +171,7 @@ class UndecodableKind(StrEnum):
 
 
 class UndecodablePictureError(PermanentError):
-    """The bytes are not a picture this service will judge: broken, too large, or of a kind it refuses."""
+    """The file is not judged: broken, too large, or of an unsupported kind."""
 
     def __init__(self, message: str, *, kind: UndecodableKind = UndecodableKind.BROKEN) -> None:
         super().__init__(message)
@@ -185,7 +185,7 @@ class ModelError(PermanentError):
 
 
 class SchemaError(PermanentError):
-    """The database's tables are not those this version needs."""
+    """The database does not have the schema of this version."""
 
     exit_code = 3
     http_status = 503
@@ -194,13 +194,13 @@ class SchemaError(PermanentError):
 class DatabaseUnavailableError(UnavailableError):
     """The database does not answer."""
 
-    #: Whether the connection was lost in the commit itself, so that it can have happened.
+    #: Whether the connection was lost during the commit, so that the transaction may be committed.
     may_be_written: bool = False
 
 
 class DatabaseLockedError(DatabaseUnavailableError):
-    """Another session holds a lock that was waited for in vain."""
+    """Waiting for a lock of another session timed out."""
 
 
 class TransactionGivenUpError(DatabaseUnavailableError):
-    """The database gave this transaction up, though others may succeed: they were in each other's way."""
+    """The database aborted this transaction because of a conflict with another; a retry can succeed."""

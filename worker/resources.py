@@ -1,4 +1,4 @@
-"""Finds folders of data: the top of a checkout, the inside of a wheel, the demo's distribution."""
+"""Finds data folders: at the top of a checkout, in the package of a wheel, in the demo's distribution."""
 
 from importlib.util import find_spec
 from pathlib import Path

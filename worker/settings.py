@@ -1,4 +1,4 @@
-"""Every environment variable of the service, once, read by nobody but the composition root."""
+"""The settings of the service, from environment variables; only the composition root reads them."""
 
 import json
 import logging
@@ -25,22 +25,22 @@ from worker.errors import SettingsError
 log = logging.getLogger(__name__)
 
 _PREFIX: Final = "MODERATION_"
-#: Kubernetes gives every pod these variables for each service, which may be called moderation-database.
+#: Kubernetes sets these variables in every pod for each service; one may be called moderation-database.
 _SERVICE_LINK: Final = re.compile(
     r"(?:.+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
-#: The value of its variable NAME_PORT, which can have the name of one of our settings.
+#: The value of its variable NAME_PORT, whose name can be that of a setting.
 _SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://\S+")
 BUNDLED_MODEL: Final = "demo"
-#: The policies that are shipped: for the bundled model, and to start from with any other.
+#: The bundled policies: for the bundled model, and a starting point for any other model.
 _STICKERS: Final = "stickers"
 _PHOTOGRAPHS: Final = "default"
-#: Where Docker and its like mount secrets: a file with a variable's name is read like the variable.
+#: Where container runtimes mount secrets: a file with a variable's name is read like the variable.
 SECRETS: Final = Path("/run/secrets")
 
 
 def _object(value: object) -> object:
-    """Return what JSON text means; anything else as it is."""
+    """Parse JSON text; return any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -50,14 +50,14 @@ def _object(value: object) -> object:
 
 
 def _is_service_link(name: str, value: str | None) -> bool:
-    """Whether a variable is one that Kubernetes sets for a service; `name` in upper case."""
+    """Return whether Kubernetes set this variable for a service; `name` in upper case."""
     if name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value or ""):
         return True
     return _SERVICE_LINK.fullmatch(name.removeprefix(_PREFIX)) is not None
 
 
 class _Environment(EnvSettingsSource):
-    """The environment without what Kubernetes adds to it."""
+    """The environment without the variables that Kubernetes adds."""
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         found = super()._load_env_vars()
@@ -83,16 +83,16 @@ class Settings(BaseSettings):
     database_password: str = Field(
         "",
         repr=False,
-        description="Password of the user in `MODERATION_DATABASE_URL`, where the URL has none.",
+        description="Password of the user in `MODERATION_DATABASE_URL`, if the URL has none.",
     )
     broker_url: Annotated[str, AfterValidator(_shared)] = Field(
         "redis://127.0.0.1:6379/0",
         repr=False,
-        description="Where jobs wait, for producers and workers alike: `redis://`, `rediss://` (TLS), "
+        description="Broker of the jobs, for producers and workers alike: `redis://`, `rediss://` (TLS), "
         "`sentinel://`, `redis+socket://`, or RabbitMQ's `amqp://` and `amqps://`.",
     )
     queue: str = Field(
-        "moderation", min_length=1, description="Queue of the jobs; producers and workers agree on it."
+        "moderation", min_length=1, description="Queue of the jobs, the same for producers and workers."
     )
     model: str = Field(
         BUNDLED_MODEL,
@@ -106,7 +106,7 @@ class Settings(BaseSettings):
         "unless you set it.",
     )
     policy_reload_seconds: float = Field(
-        1.0, gt=0, le=60, description="How often the policy folder is looked at for saved files."
+        1.0, gt=0, le=60, description="How often the policy folder is checked for saved files."
     )
     media_root: Path = Field(
         Path("var/media"), description="Folder that submitted paths are relative to and cannot leave."
@@ -118,14 +118,14 @@ class Settings(BaseSettings):
         "`none`.",
     )
     download_seconds: float = Field(
-        15.0, gt=0, le=45, description="Time for one picture from a URL or an object store, all in all."
+        15.0, gt=0, le=45, description="Time limit for one picture from a URL or an object store."
     )
     missing_source_seconds: float = Field(
         60.0,
         ge=0,
         le=86_400,
-        description="How long a picture that is missing is looked for again, from when its submission was "
-        "first known, before the policy's `on_error` decides; 0 decides at once.",
+        description="How long a missing picture is tried again, from when its submission was first known, "
+        "before the policy's `on_error` decides; 0 decides at once.",
     )
     object_stores: Annotated[dict[str, str], NoDecode, BeforeValidator(_object)] = Field(
         {},
@@ -142,9 +142,11 @@ class Settings(BaseSettings):
     max_picture_side: int = Field(
         16_384, gt=0, description="Pictures wider or higher than this are refused undecoded."
     )
-    max_frames: int = Field(8, gt=0, le=64, description="Frames of an animated picture that are looked at.")
+    max_frames: int = Field(
+        8, gt=0, le=64, description="Maximum number of frames of an animated picture that are judged."
+    )
     decoder_processes: int = Field(
-        0, ge=0, le=64, description="Processes that decode pictures; 0 means one a processor, four at most."
+        0, ge=0, le=64, description="Processes that decode pictures; 0 means one a processor, at most four."
     )
     decode_seconds: float = Field(
         10.0, gt=0, le=600, description="A picture that takes longer to decode is refused."
@@ -154,39 +156,36 @@ class Settings(BaseSettings):
         ge=512 * 1024 * 1024,
         description="A picture whose decoding process would need more address space is refused.",
     )
-    batch_size: int = Field(
-        16, gt=0, le=1024, description="Pictures that share one pass through the model, at most."
-    )
+    batch_size: int = Field(16, gt=0, le=1024, description="Pictures in one pass through the model, at most.")
     precision: Literal["auto", "bfloat16", "float32"] = Field(
         "auto",
-        description="Numbers in which the picture tower computes; `auto` takes `bfloat16`, which is twice as "
-        "fast and moves scores a little, if the processor has it and the model's vectors stay nearly the "
-        "same, and else `float32`. The log says which, and why.",
+        description="Precision of the picture tower. `auto` takes `bfloat16`, which is twice as fast and "
+        "changes scores slightly, if the processor supports it and the model's vectors hardly change; "
+        "otherwise `float32`. The log says which, and why.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto",
-        description="Where the picture tower computes; `auto` takes an accelerator where there is one.",
+        description="Device of the picture tower; `auto` takes an accelerator if there is one.",
     )
     passes: int = Field(
         0,
         ge=0,
         le=64,
-        description="Passes through the model at once; 0 means one a processor, four at most.",
+        description="Concurrent passes through the model; 0 means one a processor, at most four.",
     )
     torch_threads: int = Field(
-        0, ge=0, le=1024, description="Threads of one pass; 0 shares the processors among the passes."
+        0, ge=0, le=1024, description="Threads of one pass; 0 divides the processors among the passes."
     )
     concurrency: int = Field(
         0,
         ge=0,
         le=1024,
-        description="Jobs that one worker process holds in hand at once; 0 means a batch for each pass, and "
-        "one more.",
+        description="Worker threads of a process; 0 means batch size x (passes + 1).",
     )
     schedule_in_workers: bool = Field(
         True,
-        description="Whether workers also publish again what is due and tell the platform of decisions; "
-        "if not, run `moderate schedule`.",
+        description="Whether workers also republish submissions when due and notify the platform of "
+        "decisions; if not, run `moderate schedule`.",
     )
     webhook_hosts: str = Field(
         "none",
@@ -196,17 +195,19 @@ class Settings(BaseSettings):
     webhook_secrets: str = Field(
         "none",
         repr=False,
-        description="What webhooks are signed with, as `moderate outbox new-secret` makes it; while it is "
-        "changed, the new one and the old one with a comma between.",
+        description="Secret that signs webhooks, from `moderate outbox new-secret`; during a rotation, the "
+        "new and the old one with a comma between.",
     )
     webhook_url: str = Field(
-        "none", repr=False, description="Webhook for submissions that bring no callback; `none` tells nobody."
+        "none",
+        repr=False,
+        description="Default webhook, for submissions without a callback; `none` sends nothing.",
     )
     outbox_keep_days: int = Field(
-        30, gt=0, le=3650, description="Days after which what the platform has been told is forgotten."
+        30, gt=0, le=3650, description="Days after which delivered events are deleted."
     )
     webhook_seconds: float = Field(
-        10.0, gt=0, le=30, description="Time for one webhook, all in all; then it is tried again."
+        10.0, gt=0, le=30, description="Time limit for one webhook; then it is tried again."
     )
     callback_tasks: str = Field(
         "none",
@@ -219,17 +220,19 @@ class Settings(BaseSettings):
         "commas between; empty allows `celery`, and `posts` for a task `posts.moderated`.",
     )
     callback_broker_url: Annotated[str, AfterValidator(_shared)] = Field(
-        "none", repr=False, description="Broker of the platform's own Celery; `none` is the one of the jobs."
+        "none",
+        repr=False,
+        description="Broker of the platform's own Celery; `none` means the broker of the jobs.",
     )
     callback_hours: float = Field(
-        24.0, gt=0, le=720, description="How long telling the platform is tried before it is given up."
+        24.0, gt=0, le=720, description="How long the delivery of an event is retried before it is given up."
     )
     policy_wait_seconds: float = Field(
         60.0,
         ge=0,
         le=86_400,
         description="How long a message waits for a policy that is not in force yet before it is refused; "
-        "what HTTP accepted waits as long as it takes.",
+        "a submission that HTTP accepted waits without limit.",
     )
     metrics_host: str = Field(
         "127.0.0.1",
@@ -237,66 +240,71 @@ class Settings(BaseSettings):
         description="Address at which a worker serves `/metrics`, `/healthz` and `/readyz`.",
     )
     metrics_port: int = Field(
-        0, ge=0, le=65535, description="Their port, one for each worker process; 0 serves none."
+        0, ge=0, le=65535, description="Port for these, different for each worker process; 0 serves none."
     )
     stuck_seconds: float = Field(
-        180.0, gt=0, description="A worker with a job in hand for longer says at `/healthz` that it is stuck."
+        180.0,
+        gt=0,
+        description="A worker that processes a job for longer reports at `/healthz` that it is stuck.",
     )
     exit_when_stuck: bool = Field(
         True,
-        description="Whether a worker that stays stuck for as long again leaves, so that its supervisor "
-        "starts another one; what it had claimed is judged again.",
+        description="Whether a worker that stays stuck for the same time again exits, so that its supervisor "
+        "restarts it; its claimed submissions are judged again.",
     )
     log_format: Literal["text", "json"] = Field(
-        "text", description="How every process logs: lines for people, or a JSON object a line."
+        "text", description="Log format of every process: lines for people, or a JSON object a line."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info",
-        description="How much every process logs; `info` has one line for each picture that is decided.",
+        description="Log level of every process; `info` has one line for each decided picture.",
     )
     web_requests_per_minute: int = Field(
         600,
         gt=0,
-        description="What one API key may ask of `moderate web`; a batch counts its submissions. All web "
-        "processes count together on Redis; on RabbitMQ each counts for itself.",
+        description="Maximum requests a minute of one API key; a batch counts its submissions. On Redis all "
+        "web processes share the limit; on RabbitMQ each process counts for itself.",
     )
     web_wait_seconds: float = Field(
-        30.0, ge=0, le=120, description="How long `Prefer: wait` is honoured at most; 0 lets nobody wait."
+        30.0,
+        ge=0,
+        le=120,
+        description="Maximum wait of a request with `Prefer: wait`; 0 never waits.",
     )
     web_waiters: int = Field(
-        64, ge=0, description="Requests of one web process that wait at once; others are answered 202."
+        64, ge=0, description="Requests of one web process that may wait at once; others are answered 202."
     )
     web_root_path: str = Field(
         "",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
-        description="Path that a proxy serves `moderate web` under, such as `/moderation`, whether or not it "
-        "cuts it off; empty for none.",
+        description="Path prefix under which a proxy serves `moderate web`, such as `/moderation`, whether "
+        "or not the proxy strips it; empty for none.",
     )
     web_keepalive_seconds: int = Field(
         75,
         ge=1,
         le=3600,
-        description="How long `moderate web` keeps an idle connection: longer than the proxy before it, "
-        "which else sends a request down one that is being closed.",
+        description="How long `moderate web` keeps an idle connection: longer than the proxy in front of it, "
+        "which might otherwise send a request on a closing connection.",
     )
     review_lease_seconds: float = Field(
         300.0,
         ge=10,
         le=86_400,
-        description="How long a claimed review stays in one person's hands, unless they renew it.",
+        description="How long a claim on a review lasts, unless the reviewer renews it.",
     )
     review_group_cosine: float = Field(
         0.98,
         gt=0,
         le=1,
-        description="From this likeness of their embeddings on, open reviews are shown as one group.",
+        description="Group open reviews whose embeddings have at least this cosine similarity.",
     )
     review_golden_share: float = Field(
-        0.02, ge=0, le=1, description="Share of claimed reviews that are golden items, where there are some."
+        0.02, ge=0, le=1, description="Share of claimed reviews that are golden items, if there are any."
     )
     review_inherit: bool = Field(
         True,
-        description="Whether the same bytes inherit what a person said of them, under one policy version.",
+        description="Whether the same bytes inherit a person's verdict, within one policy version.",
     )
     review_desk: bool = Field(
         True, description="Whether `moderate web` serves the review desk too, at `/review`."
@@ -309,20 +317,20 @@ class Settings(BaseSettings):
     )
     trusted_proxies: str = Field(
         "",
-        description="Addresses and networks of our own proxies, with commas between: of nobody else are "
-        "`X-Forwarded-For`, `X-Forwarded-Proto` and the reviewer's header believed.",
+        description="Addresses and networks of trusted proxies, with commas between; `X-Forwarded-For`, "
+        "`X-Forwarded-Proto` and the reviewer's header are ignored from any other address.",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _choose_policy(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Put the policy of stickers before no model that sees photographs."""
-        fits = given.get("model", BUNDLED_MODEL) == BUNDLED_MODEL
-        return given if fits else {"policy": _PHOTOGRAPHS, **given}
+        """Default to the policy for photographs unless the model is the bundled one."""
+        is_bundled = given.get("model", BUNDLED_MODEL) == BUNDLED_MODEL
+        return given if is_bundled else {"policy": _PHOTOGRAPHS, **given}
 
     @property
     def fits_its_model(self) -> bool:
-        """Whether the default policy is not the one of the bundled model's stickers before another model."""
+        """Whether the default policy suits the model: the stickers policy suits only the bundled one."""
         return self.policy != _STICKERS or self.model == BUNDLED_MODEL
 
     @classmethod
@@ -334,12 +342,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no such file is read
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return where settings come from, the strongest first."""
+        """Return the sources of settings, highest precedence first."""
         return init_settings, _Environment(settings_cls), file_secret_settings
 
     @classmethod
     def read(cls, **overrides: Any) -> Self:
-        """Read environment and secrets; SettingsError names every variable that is wrong or misspelt."""
+        """Read environment and secrets; SettingsError names every variable that is invalid or misspelt."""
         secrets = SECRETS if SECRETS.is_dir() else None
         files = [file.name for file in secrets.iterdir()] if secrets else []
         _report_service_links(cls.model_fields)
@@ -350,7 +358,7 @@ class Settings(BaseSettings):
         except SourceError as error:
             raise SettingsError(
                 f"a secret cannot be read: {error.__cause__}",
-                hint=f"let the file be readable for the user with the number {os.geteuid()}",
+                hint=f"make the file readable for the user with the number {os.geteuid()}",
             ) from None
         except ValidationError as error:
             lines = [
@@ -371,13 +379,13 @@ def _report_service_links(known: Iterable[str]) -> None:
 
 
 def _got(problem: Any, fields: Mapping[str, FieldInfo]) -> str:
-    """Return the value that does not fit, in words; nothing if it may be a secret."""
+    """Quote the invalid value; empty if it may be a secret."""
     field = fields.get(str(problem["loc"][0]))
     return f" (got {problem['input']!r})" if field is None or field.repr else ""
 
 
 def _refuse_misspelt(found: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse a variable that nearly has a setting's name; others with our prefix belong to other programs."""
+    """Refuse variables whose names resemble a setting; others with the prefix belong to other programs."""
     ours = [name.upper().removeprefix(_PREFIX).lower() for name in found if name.upper().startswith(_PREFIX)]
     near = {name: get_close_matches(name, known, 1, cutoff=0.75) for name in ours if name not in known}
     lines = [

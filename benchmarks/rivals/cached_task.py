@@ -1,4 +1,4 @@
-"""The pipeline's task, made better by hand: the labels' vectors are kept.
+"""The pipeline's task, improved by hand: it keeps the labels' vectors.
 
 celery -A cached_task worker -P prefork -c 2 --prefetch-multiplier 1
 """
@@ -13,7 +13,7 @@ from rival import LABELS, app, record
 
 @cache
 def tower() -> Any:
-    """Return model and labels' vectors, loaded in the child that uses them: a forked torch hangs."""
+    """Return model and labels' vectors, loaded in the child that uses them: torch hangs after a fork."""
     import torch  # noqa: PLC0415
     from tower import Tower  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""A Celery task that does nothing: what a message costs."""
+"""A Celery task that does nothing, to measure the cost of a message."""
 
 import os
 

@@ -1,8 +1,8 @@
-"""infinity's engine behind a pipe: a line of JSON names files, a line of JSON answers with their vectors.
+"""Serve infinity's engine through a pipe: a JSON line of file names in, a JSON line of vectors out.
 
     INFINITY_PYTHON benchmarks/rivals/infinity_engine.py FOLDER_OF_THE_MODEL
 
-Runs in an environment of its own (numpy < 2, transformers 4), so it imports nothing of ours.
+Runs in a separate virtual environment (numpy < 2, transformers 4), so it imports none of our code.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ BATCH = 32
 
 
 async def main() -> None:
-    """Answer until the pipe is closed."""
+    """Answer requests until the pipe is closed."""
     arguments = EngineArgs(
         model_name_or_path=sys.argv[1],
         engine="torch",
@@ -26,7 +26,7 @@ async def main() -> None:
         batch_size=BATCH,
         model_warmup=False,
     )
-    # Libraries print; the answers have a channel of their own.
+    # Libraries print to stdout: answers get a copy of it, and stdout becomes stderr.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     engine = AsyncEmbeddingEngine.from_args(arguments)

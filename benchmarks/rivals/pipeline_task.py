@@ -1,4 +1,4 @@
-"""What people deploy: a Celery task a picture around transformers' zero-shot pipeline.
+"""What people deploy: one Celery task a picture, around transformers' zero-shot pipeline.
 
 celery -A pipeline_task worker -P prefork -c 2 --prefetch-multiplier 1
 """
@@ -13,7 +13,7 @@ from rival import LABELS, app, record
 
 @cache
 def classifier() -> Any:
-    """Return the pipeline, loaded in the child that uses it: a forked torch hangs."""
+    """Return the pipeline, loaded in the child that uses it: torch hangs after a fork."""
     import torch  # noqa: PLC0415
     from transformers import pipeline  # noqa: PLC0415
 

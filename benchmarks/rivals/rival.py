@@ -1,6 +1,6 @@
-"""What the rivals' tasks share: an application, labels, a decision recorded by an ORM add and a commit.
+"""The base of the rivals' tasks: application, labels, and a decision recorded by an ORM add and a commit.
 
-RIVAL_BROKER, RIVAL_DATABASE, RIVAL_MODEL and RIVAL_LABELS (with commas between) come from the environment.
+RIVAL_BROKER, RIVAL_DATABASE, RIVAL_MODEL and RIVAL_LABELS (comma-separated) come from the environment.
 """
 
 import json
@@ -24,7 +24,7 @@ class Base(DeclarativeBase):
 
 
 class Decision(Base):
-    """One decision a row."""
+    """One decision."""
 
     __tablename__ = "decisions"
 
@@ -35,7 +35,7 @@ class Decision(Base):
 
 @cache
 def engine() -> Any:
-    """Return the engine of this child."""
+    """Return the database engine of this child process."""
     made = create_engine(os.environ["RIVAL_DATABASE"], connect_args={"timeout": 30})
     Base.metadata.create_all(made)
     return made

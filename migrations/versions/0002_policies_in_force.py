@@ -1,4 +1,4 @@
-"""Note what policies are in force where, what shadows would have decided, and what people answered.
+"""Record policies in force by worker, shadow decisions, and verdicts.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands.
 """

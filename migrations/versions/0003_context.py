@@ -1,4 +1,4 @@
-"""Keep what a platform wants back beside the decision.
+"""Store the context of a submission, which is returned with its decision.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands.
 """

@@ -1,7 +1,7 @@
-"""Keep what is accepted over HTTP until it is decided, and the keys with which it comes.
+"""Store submissions accepted over HTTP until they are decided, and API keys.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands. Its
-workers decide accepted submissions too, but leave their rows `accepted`; the web processes move them on.
+workers decide accepted submissions too, but leave their rows `accepted`; the web processes update them.
 """
 
 import sqlalchemy as sa
@@ -37,7 +37,7 @@ def downgrade() -> None:
     op.drop_table("api_keys")
     op.drop_index("ix_decisions_policy_created_at", "decisions")
     op.drop_index("ix_submissions_reference", "submissions")
-    # What waits is in the broker too; a worker that still gets it decides it, refused before or not.
+    # Waiting submissions are in the broker too; a worker that receives one decides it, refused or not.
     op.execute(
         "UPDATE submissions SET state = 'refused',"
         " error = 'accepted by a later version of the service, which was taken back; submit it again'"

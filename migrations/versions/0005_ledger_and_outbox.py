@@ -1,7 +1,7 @@
-"""Note who has a submission in hand and how often it was tried, and what the platform is to be told.
+"""Record claims and attempts of submissions, and events to deliver to the platform.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands. Its
-workers claim nothing: what they decide is decided once all the same, and tells nobody.
+workers claim nothing: their decisions are still made once, but send no events.
 """
 
 import sqlalchemy as sa
@@ -17,9 +17,9 @@ depends_on = None
 IDENTIFIER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 NAMES = sa.JSON().with_variant(JSONB(), "postgresql")
 TIME = sa.DateTime(timezone=True)
-#: Columns in which few rows have anything.
+#: Columns that are NULL in most rows.
 SPARSE = ("publish_at", "claimed_by")
-#: What operators ask for again and again: which column, of which rows.
+#: Frequent queries of operators: column, and condition of the rows.
 ASKED_FOR = {
     "ix_submissions_undecided": ("created_at", "state = 'accepted'"),
     "ix_submissions_tried_again": ("updated_at", "attempts > 1"),

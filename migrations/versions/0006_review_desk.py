@@ -1,8 +1,8 @@
-"""Hand reviews out to people, and note what they answer, take back, and are asked again.
+"""Assign reviews to people; record their verdicts, reversals and repeated questions.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands. Its
 workers put reviews into the queue "default", without a deadline. A decision may have one review of each kind
-from now on, where it had one: the version before writes no second.
+from now on; the version before writes one in all.
 """
 
 import sqlalchemy as sa
@@ -42,7 +42,7 @@ def downgrade() -> None:
     with op.batch_alter_table("outbox") as outbox:
         outbox.drop_constraint("fk_outbox_verdict_id", type_="foreignkey")
         outbox.drop_column("verdict_id")
-    # Whom the version before would take at their word: what measures, and what was taken back.
+    # Verdicts that the version before would act on: those that only measure, and those that were reversed.
     op.execute("UPDATE verdicts SET effective = false WHERE id IN (SELECT verdict_id FROM reversals)")
     op.execute("UPDATE verdicts SET inherited_from = NULL")
     for table in ("audit_log", "appeals", "reversals", "review_skips"):
@@ -118,7 +118,7 @@ def _reduce_reviews() -> None:
         "ix_reviews_decision_id",
     ):
         op.drop_index(name, "reviews")
-    # The version before asks once about a decision, and about nothing else.
+    # The version before has one review a decision, and none about anything else.
     op.execute(
         "DELETE FROM reviews WHERE kind NOT IN ('decision', 'audit', 'quarantine') OR state = 'withdrawn'"
         " OR EXISTS (SELECT 1 FROM reviews AS first WHERE first.decision_id = reviews.decision_id"
@@ -233,7 +233,7 @@ def _create_audit_log() -> None:
 
 
 def _create_views() -> None:
-    """Create what people who live in SQL look at; migrations/README.md tells the columns."""
+    """Create the views for people who query in SQL; migrations/README.md lists the columns."""
     op.execute(
         """
         CREATE VIEW review_queue AS

@@ -1,7 +1,7 @@
-"""Accounts, sessions and keys of the review desk, and the whole source of a picture that waits for a person.
+"""Add accounts, sessions and keys of the review desk, and the full source of a picture that waits for review.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: new
-tables, a new nullable column. Its workers keep no whole source: the desk then says why it shows no picture.
+tables, a new nullable column. Its workers store no full source: the desk then says why it shows no picture.
 """
 
 import sqlalchemy as sa

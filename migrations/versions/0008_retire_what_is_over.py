@@ -1,7 +1,7 @@
-"""Golden items can be retired, since whoever set the question may have been wrong; an index of told events.
+"""Let golden items be retired, since their known answer may be wrong; add an index of delivered events.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: a new
-nullable column, an index. Its workers still ask what is retired, and forget no event.
+nullable column, an index. Its workers still use retired items, and delete no events.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Text vectors: a restarted worker reads the vectors of its policies' phrases in place of encoding them.
+"""Store text vectors: a restarted worker reads the vectors of its policies' phrases instead of encoding them.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: a new
 table, which that version does not know.

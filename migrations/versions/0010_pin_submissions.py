@@ -1,9 +1,8 @@
-"""Pin submissions to one policy version, note what is queued, and keep what could not be claimed or decided.
+"""Pin submissions to a policy version, record what is queued, keep what could not be claimed or decided.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands:
-nullable columns, a table, and a column that may be empty from now on. Its workers pin nothing,
-publish again what is queued, and fail to deliver `submission.refused`, which is then tried again by the
-workers of this version.
+nullable columns, a table, and a column that may be NULL from now on. Its workers pin nothing,
+republish what is queued, and fail to deliver `submission.refused`; workers of this version then retry it.
 """
 
 import sqlalchemy as sa

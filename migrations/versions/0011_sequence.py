@@ -1,4 +1,4 @@
-"""Sequence numbers order what happens to a submission, and an event keeps the state that it tells.
+"""Add sequence numbers that order the changes of a submission, and store the state that an event reports.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: a
 column with a constant default, which both databases add without touching a row, and nullable ones. Events

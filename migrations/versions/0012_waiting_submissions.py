@@ -1,4 +1,4 @@
-"""Undecided submissions say which unavailable resource they wait for, so that `moderate status` can say it.
+"""Record the unavailable resource that a submission waits for; `moderate status` shows it.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: a new
 nullable column, and an index of the few rows that have it.

@@ -1,4 +1,4 @@
-"""The trace that a submission belongs to, so that its log lines and its events name it.
+"""Store the trace of a submission, for its log lines and events.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: a new
 nullable column without a default, which neither database rewrites the table for.

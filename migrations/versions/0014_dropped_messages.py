@@ -1,4 +1,4 @@
-"""Dropped messages: what no worker can work on is kept for people, the newest of it and for some days.
+"""Keep the newest messages that no worker can process, for some days, so that people can inspect them.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: a new
 table, which that version does not know.

@@ -1,7 +1,7 @@
-"""Whether the bytes that were judged are still what a person is shown, and what a verdict rests on.
+"""Record whether the bytes shown to a person, and behind a verdict, are still those that were judged.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: a new
-nullable column and one with a default, which say of what that version writes what it takes for granted.
+nullable column, and one whose default is what that version assumes.
 """
 
 import sqlalchemy as sa

@@ -1,8 +1,8 @@
-"""Verdicts say which bytes they are about and by which policy version, so that one index finds them.
+"""Store with each verdict its bytes' digest and its policy version, so that one index finds it.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: two
-nullable columns. A verdict that it gives from now on lacks them, so re-uploads do not inherit it: a person
-looks at them again.
+nullable columns. A verdict recorded by that version lacks them, so re-uploads do not inherit it: a person
+reviews them again.
 """
 
 import sqlalchemy as sa

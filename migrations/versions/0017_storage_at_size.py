@@ -1,8 +1,8 @@
 """Add the indexes that keep every list, count and claim bounded by what it returns.
 
 Safety: the version before this one keeps running while this migration is applied. It only expands: indexes,
-built while others write, the older verdicts' bytes and policy versions, in batches, and wider indexes in
-place of narrower ones that begin with the same column.
+built while others write; a backfill of the older verdicts' bytes and policy versions, in batches; and wider
+indexes that replace narrower ones with the same first column.
 """
 
 from alembic import op
@@ -18,12 +18,12 @@ OPEN = "state = 'open'"
 PENDING = "state = 'pending'"
 GIVEN = "inherited_from IS NULL"
 WITH_BYTES = "sha256 IS NOT NULL"
-#: The version before this one leaves other marks on what it decides.
+#: The version before this one leaves `published_at` and `waits_for` set on what it decides.
 UNDECIDED = "publish_at IS NOT NULL"
 WITHOUT_POLICY = f"{UNDECIDED} AND policy_digest IS NULL AND error IS NOT NULL"
 QUEUED = f"published_at IS NOT NULL AND {UNDECIDED}"
 WAITING = f"waits_for IS NOT NULL AND {UNDECIDED}"
-#: Name, table, columns and condition, empty for every row.
+#: Name, table, columns, and condition; an empty one means all rows.
 ADDED = (
     ("ix_submissions_published_at", "submissions", "published_at", QUEUED),
     (
@@ -50,7 +50,7 @@ ADDED = (
     ("ix_outbox_pending", "outbox", "created_at", PENDING),
     ("ix_outbox_state_receiver_next_attempt_at", "outbox", "state, receiver, next_attempt_at", ""),
 )
-#: What a wider index replaces.
+#: Indexes that a wider one replaces.
 REPLACED = (
     ("ix_submissions_reference", "submissions", "reference", ""),
     ("ix_decisions_sha256", "decisions", "sha256", WITH_BYTES),

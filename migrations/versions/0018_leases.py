@@ -1,4 +1,4 @@
-"""Leases: of all processes that repeat a task, one does it at a time.
+"""Add leases: only one process at a time runs a periodic task.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: a new
 table, which that version does not know.

@@ -1,8 +1,8 @@
-"""Record which view showed a label, and how much of the picture was looked at.
+"""Record which view showed a label, and what share of the picture was judged.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: columns
-that are nullable, or that have a default. Of the embeddings that the version before writes, the shares are
-not known, and 1 stands for that; this version reads none of them: their digest is of another decoding.
+that are nullable, or that have a default. The shares of embeddings written by the version before are not
+known; they are stored as 1. This version reads none of these: their digest is of another decoding.
 """
 
 import sqlalchemy as sa

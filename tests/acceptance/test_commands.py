@@ -243,7 +243,7 @@ def test_submit_refuses_a_file_outside_the_media_root(moderate, tmp_path):
         (["https://cdn.example.com/", "--policy", "No!"], "is not a policy name"),
         (["--store", "s3://bucket", "cat.jpg"], "is not the name of a store"),
         (["--store", "uploads", "../cat.jpg"], "an empty part, . or .."),
-        (["https://cdn.example.com/"], "the host cdn.example.com is not one that is talked to"),
+        (["https://cdn.example.com/"], "the host cdn.example.com is not allowed here"),
         (["--store", "uploads", "cat.jpg"], "no object store 'uploads' is configured here"),
         (["--store", "uploads", "--inline", "cat.jpg"], "either in a store or sent --inline"),
     ],

@@ -27,7 +27,7 @@ POISONS = {
     "hang": f"decoding it took more than {SECONDS} s",
     "spin": f"decoding it took more than {SECONDS} s",
     "bloat": "decoding it needed more memory than 512 MiB",
-    "babble": "its decoder gave an answer that makes no sense",
+    "babble": "its decoder sent an invalid answer",
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from moderation_client import LocalFile, Submission
-from support.deadly_worker import DEADLY, HANGING
+from support.deadly_worker import HANGING, POISON
 from support.deployment import deploy
 from support.pictures import drawing, encoded
 
@@ -25,7 +25,7 @@ def deployment(tmp_path, redis_url, postgres_url):
 def test_a_picture_that_kills_workers_ends_in_quarantine_and_takes_nobody_along(deployment):
     uploads = []
     for n in range(40):
-        picture = encoded(drawing(60 + n, 40), "PNG") + (DEADLY if n == 7 else b"")
+        picture = encoded(drawing(60 + n, 40), "PNG") + (POISON if n == 7 else b"")
         uploads.append(Submission(f"upload-{n}", LocalFile(deployment.save_picture(f"{n}.png", picture))))
     with deployment.client() as client:
         # One message, so that all are claimed together and none waits for Redis to deliver it again.
@@ -60,5 +60,5 @@ def test_a_worker_that_hangs_leaves_and_the_next_one_does_its_work(tmp_path, red
     assert hanging.reason == "not judged, it is in quarantine: 3 workers died while processing it"
     assert all(decision.scores for decision in found.values())
     said = log.read_text()
-    assert said.count("this worker leaves, since it has been stuck for") == 3
-    assert "submission upload-2 has been in hand for" in said
+    assert said.count("this worker exits, since it has been stuck for") == 3
+    assert "submission upload-2 has been in flight for" in said

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def lines_of_the_readme() -> str:
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Hear of decisions\n")[1]
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Receive decisions\n")[1]
     return re.search(r"```\n(.+?)```", section, re.DOTALL)[1]
 
 

@@ -17,7 +17,7 @@ TORTURE = Path(__file__).parents[3] / "shared" / "torture"
 SQUARE = Preprocessing(3, width=224, height=224)
 #: What a refusal begins with, and what it is counted as.
 REFUSALS = {
-    "the bytes are no picture": "no picture of a kind that is judged",
+    "the file is not a picture": "no picture of a kind that is judged",
     "it is a": "no picture of a kind that is judged",
     "HEIC is judged only": "no picture of a kind that is judged",
     "the picture is cut off": "cut off",

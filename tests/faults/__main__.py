@@ -1,8 +1,8 @@
-"""Inflict every fault on real servers and real workers, and print what the oracle says.
+"""Inject every fault into real servers and workers, and print the findings of the oracle.
 
     PYTHONPATH=tests python -m faults [--only WORD] [--rounds N] [--database NAME] [--json FILE]
 
-Exit code 1 where anything accepted was lost, decided twice or left in hand; 2 for wrong usage.
+Exit code 1 if anything accepted was lost, decided twice or left claimed; 2 for wrong usage.
 """
 
 import shutil
@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Databases(StrEnum):
-    """Which database the faults are inflicted on."""
+    """The databases to run the faults on."""
 
     SQLITE = "sqlite"
     POSTGRESQL = "postgresql"
@@ -33,22 +33,24 @@ class Databases(StrEnum):
 
 def main(  # noqa: PLR0913, PLR0917 - the options of a command
     only: Annotated[list[str] | None, typer.Option(help="Faults with this in their name.")] = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of each, instead of its own.")] = None,
-    database: Annotated[Databases, typer.Option(help="Where decisions are kept.")] = Databases.BOTH,
-    json: Annotated[Path | None, typer.Option(help="Write the table here as well, as JSON.")] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Rounds of every fault, instead of its default.")
+    ] = None,
+    database: Annotated[Databases, typer.Option(help="Database of the decisions.")] = Databases.BOTH,
+    json: Annotated[Path | None, typer.Option(help="Also write the table to this file, as JSON.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Keep logs and databases in this new folder.")] = None,
-    names: Annotated[bool, typer.Option("--list", help="Name the faults and leave.")] = False,
+    names: Annotated[bool, typer.Option("--list", help="List the faults and exit.")] = False,
 ) -> None:
-    """Inflict every fault on real servers and real workers, and print what the oracle says."""
+    """Inject every fault into real servers and workers, and print the findings of the oracle."""
     faults = chosen(only or [])
     if not faults:
         raise typer.BadParameter(f"no fault has {' or '.join(only or [])} in its name; see --list")
     if names:
         typer.echo("\n".join(one.name for one in faults))
         return
-    # Whoever stops us stops our servers and workers in order; a shell's background job ignores Ctrl-C.
+    # Any signal must stop servers and workers in order; a shell's background job ignores Ctrl-C by default.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)
+        signal.signal(number, _interrupt)
     folder = keep or Path(tempfile.mkdtemp(prefix="faults-"))
     started = time.monotonic()
     databases = [database] if database is not Databases.BOTH else [SQLITE, POSTGRESQL]
@@ -77,13 +79,13 @@ def _run(faults: Sequence[Fault], database: str, folder: Path, rounds: int | Non
             heal = f", healed in {row.seconds_to_heal:.0f} s" if row.seconds_to_heal else ""
             progress.console.print(f"{row.fault}, {row.database}: {row.verdict}{heal}", highlight=False)
 
-        def tell(what: str) -> None:
+        def announce(what: str) -> None:
             progress.update(bar, description=what)
 
-        return run_on(database, faults, folder, rounds=rounds, tell=tell, done=done)
+        return run_on(database, faults, folder, rounds=rounds, announce=announce, done=done)
 
 
-def _leave(*_: object) -> NoReturn:
+def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 

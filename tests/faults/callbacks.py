@@ -1,4 +1,4 @@
-"""Faults of the platform that is to be told: it fails, hangs, hangs up, and hears of everything in the end."""
+"""Callback faults: the platform fails, hangs or hangs up, and receives every event in the end."""
 
 import json
 from collections.abc import Iterator
@@ -15,50 +15,49 @@ from support.receiver import DROP, HANG, Receiver, receiving
 from worker.store.engine.tables import OutboxRow
 
 SUBMISSIONS = 20
-TELLING_SECONDS = 150
+DELIVERY_SECONDS = 150
 
 
 @fault("a platform that answers 500, hangs, and hangs up")
-def rude(scene: Scene, load: Load) -> Iterator[None]:
+def unreliable(scene: Scene, load: Load) -> Iterator[None]:
     with platform(load, 500, 503, HANG, DROP, 429, DROP, 200) as receiver:
-        load.strike()
+        load.mark_injection()
         load.accept(SUBMISSIONS)
         yield
-        wait_until_told(load)
-        require_that_all_is_heard(load, receiver)
-        told = len(receiver.ids)
-        load.notes.append(f"{told} requests for {len(set(receiver.ids))} events")
+        wait_until_delivered(load)
+        require_all_delivered(load, receiver)
+        load.notes.append(f"{len(receiver.ids)} requests for {len(set(receiver.ids))} events")
 
 
-@fault("workers killed while they tell the platform", rounds=3, without_pause=True, patience_seconds=200)
-def killed_while_telling(scene: Scene, load: Load) -> Iterator[None]:
+@fault("workers killed while they notify the platform", rounds=3, without_pause=True, patience_seconds=200)
+def killed_while_notifying(scene: Scene, load: Load) -> Iterator[None]:
     with platform(load, 200) as receiver:
         for _ in range(load.rounds):
-            workers = scene.crew.wait_until_ready()
+            workers = scene.pool.wait_until_ready()
             load.accept(SUBMISSIONS)
             before = len(receiver.ids)
-            wait_for(lambda before=before: len(receiver.ids) > before + 3, what="the telling to begin")
-            load.strike()
-            workers[0].strike(9)
+            wait_for(lambda before=before: len(receiver.ids) > before + 3, what="deliveries to begin")
+            load.mark_injection()
+            workers[0].send_signal(9)
         yield
-        wait_until_told(load)
-        require_that_all_is_heard(load, receiver)
+        wait_until_delivered(load)
+        require_all_delivered(load, receiver)
 
 
 @contextmanager
 def platform(load: Load, *answers: int) -> Iterator[Receiver]:
-    """Have every decision on the load told to a platform that answers so, the last for ever."""
+    """Send the callbacks of the load to a platform that gives these answers, the last one repeatedly."""
     with receiving(*answers) as receiver:
         load.callback = WebhookCallback(receiver.url)
         yield receiver
 
 
-def wait_until_told(load: Load) -> None:
-    """Wait until nothing is left to tell."""
+def wait_until_delivered(load: Load) -> None:
+    """Wait until every event is delivered."""
     wait_for(
         lambda: not _pending(load),
-        what="the platform to hear of everything",
-        seconds=TELLING_SECONDS,
+        what="every event to be delivered",
+        seconds=DELIVERY_SECONDS,
     )
 
 
@@ -68,14 +67,14 @@ def _pending(load: Load) -> int:
         return session.scalar(select(func.count()).where(ours, OutboxRow.state != "delivered")) or 0
 
 
-def require_that_all_is_heard(load: Load, receiver: Receiver) -> None:
-    """Fail unless the platform knows of each decision by exactly one event, however often it heard it."""
-    heard = set()
+def require_all_delivered(load: Load, receiver: Receiver) -> None:
+    """Fail unless the platform received exactly one event for each decision, however often it was sent."""
+    received = set()
     for body in receiver.bodies:
-        # Of a worker that was killed while it spoke, half of an event may have come.
+        # A worker that was killed during a delivery may have sent half an event.
         with suppress(ValueError):
-            heard.add(json.loads(body)["data"]["submission"])
-    assert heard >= set(load.promised), (
-        f"{len(heard & set(load.promised))} of {len(load.promised)} were heard"
+            received.add(json.loads(body)["data"]["submission"])
+    assert received >= set(load.promised), (
+        f"{len(received & set(load.promised))} of {len(load.promised)} were received"
     )
-    assert len(set(receiver.ids)) == len(heard), "a decision was told by more than one event"
+    assert len(set(receiver.ids)) == len(received), "a decision has more than one event"

@@ -1,4 +1,4 @@
-"""Worker processes under a supervisor that starts them again, as compose's `restart:` does."""
+"""A pool of worker processes with a supervisor that restarts them, as compose's `restart:` does."""
 
 import os
 import signal
@@ -18,8 +18,8 @@ from faults.worker_process import NOTES
 from support.deployment import wait_for
 
 TESTS = Path(__file__).parents[1]
-LOOK_SECONDS = 0.1
-#: One that left by itself is not started again at once: what drove it out may still be there.
+POLL_SECONDS = 0.1
+#: Pause before a worker that exited by itself is restarted: the cause may persist.
 PAUSE_SECONDS = 1.0
 READY_SECONDS = 180
 STOP_SECONDS = 25
@@ -31,13 +31,13 @@ class Worker:
 
     process: "subprocess.Popen[bytes]"
     log: Path
-    #: Whether its end is our doing.
-    is_struck: bool = False
+    #: Whether the fault suite has ended it.
+    was_signalled: bool = False
     was_ready: bool = False
 
     @property
     def is_ready(self) -> bool:
-        """Whether it lives and waits for jobs."""
+        """Whether it is alive and waits for jobs."""
         if self.process.poll() is not None:
             return False
         self.was_ready = self.was_ready or b"ready." in self.log.read_bytes()
@@ -45,28 +45,28 @@ class Worker:
 
     @property
     def memory_bytes(self) -> int:
-        """What this process has in memory, its decoders left out."""
+        """The resident memory of this process, without its decoders."""
         with suppress(psutil.Error):
             return int(psutil.Process(self.process.pid).memory_info().rss)
         return 0
 
-    def strike(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         """Send a signal that ends it."""
-        self.is_struck = True
+        self.was_signalled = True
         with suppress(ProcessLookupError):
             self.process.send_signal(number)
 
 
 @dataclass
-class Departure:
-    """A worker that left without being told to."""
+class UnexpectedExit:
+    """A worker that exited by itself."""
 
     exit_code: int
     log: Path
 
 
-class Crew:
-    """So many workers, whatever befalls them, while the block runs."""
+class WorkerPool:
+    """Keeps `size` workers running while the block runs."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path, size: int) -> None:
         paths = [str(TESTS.parent), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -74,7 +74,7 @@ class Crew:
         notes.mkdir()
         self.environment = {
             **os.environ,
-            # Workers are many here, and processors few.
+            # There are more workers here than processors.
             "OMP_NUM_THREADS": "1",
             "OMP_WAIT_POLICY": "PASSIVE",
             **environment,
@@ -88,8 +88,8 @@ class Crew:
         self._started = 0
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
         self.notes = notes
-        #: Who left by itself, and the exit codes of those who were told to go.
-        self.departures: list[Departure] = []
+        #: Workers that exited by themselves, and the exit codes of the others.
+        self.unexpected_exits: list[UnexpectedExit] = []
         self.exit_codes: list[int] = []
 
     def __enter__(self) -> Self:
@@ -104,7 +104,7 @@ class Crew:
         self._ended.set()
         self._supervisor.join()
         for worker in self._workers:
-            worker.strike(signal.SIGTERM)
+            worker.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         for worker in self._workers:
             with suppress(subprocess.TimeoutExpired):
@@ -120,10 +120,10 @@ class Crew:
 
     @property
     def ready(self) -> list[Worker]:
-        return [worker for worker in self.workers if worker.is_ready and not worker.is_struck]
+        return [worker for worker in self.workers if worker.is_ready and not worker.was_signalled]
 
     def wait_until_ready(self) -> list[Worker]:
-        """Wait until each is at work, and return them."""
+        """Wait until every worker is ready, and return them."""
 
         def all_of_them() -> list[Worker]:
             ready = self.ready
@@ -132,12 +132,12 @@ class Crew:
         return wait_for(all_of_them, what=f"the workers, see {self._folder}", seconds=READY_SECONDS)
 
     def wait_for_one(self) -> Worker:
-        """Wait until any is at work, and return the one that has been for longest."""
+        """Wait until a worker is ready, and return the one that has been running longest."""
         return wait_for(lambda: self.ready, what=f"a worker, see {self._folder}", seconds=READY_SECONDS)[0]
 
     @contextmanager
     def restarted_with(self, **variables: str) -> Iterator[None]:
-        """Let all workers end and start again with these variables, and at the end without them."""
+        """Restart all workers with these variables while the block runs, and without them afterwards."""
         before = self.environment
         self._restart(before | variables)
         try:
@@ -148,7 +148,7 @@ class Crew:
     def _restart(self, environment: dict[str, str]) -> None:
         self.environment = environment
         for worker in self.workers:
-            worker.strike(signal.SIGTERM)
+            worker.send_signal(signal.SIGTERM)
         self.wait_until_ready()
 
     def _start(self) -> Worker:
@@ -166,20 +166,20 @@ class Crew:
         return Worker(process, log)
 
     def _supervise(self) -> None:
-        while not self._ended.wait(LOOK_SECONDS):
+        while not self._ended.wait(POLL_SECONDS):
             for worker in self.workers:
                 if worker.process.poll() is not None:
                     self._replace(worker)
 
     def _replace(self, worker: Worker) -> None:
-        # Killed by itself at a marked moment is our doing too.
-        if not worker.is_struck and worker.process.returncode != -signal.SIGKILL:
-            self.departures.append(Departure(worker.process.returncode, worker.log))
+        # SIGKILL is also what a worker sends itself at a marked moment.
+        if not worker.was_signalled and worker.process.returncode != -signal.SIGKILL:
+            self.unexpected_exits.append(UnexpectedExit(worker.process.returncode, worker.log))
             if self._ended.wait(PAUSE_SECONDS):
                 return
         else:
             self.exit_codes.append(worker.process.returncode)
         with self._lock:
-            # Behind the others: the first has been at work for longest.
+            # At the end: the first worker is the one that has been running longest.
             self._workers.remove(worker)
             self._workers.append(self._start())

@@ -1,4 +1,4 @@
-"""Faults of the database: stopped, its connections cut, locked, full, and migrated while all work."""
+"""Database faults: stopped, connections cut, locked, full, and migrated under load."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ from support.broken_rows import broken_rows
 from support.deployment import wait_for
 from support.pgbouncer import IGNORING_OPTIONS, pgbouncers, running_pgbouncer
 
-AWAY_SECONDS = 8
+DOWN_SECONDS = 8
 LOCKED_SECONDS = 15
 LOCK = """
 import sqlite3, sys, time
@@ -31,9 +31,9 @@ def stopped(scene: Scene, load: Load) -> Iterator[None]:
     assert scene.postgres
     with load.flowing():
         load.wait_for_decisions(20)
-        load.strike()
+        load.mark_injection()
         scene.postgres.end(signal.SIGQUIT)
-        time.sleep(AWAY_SECONDS)
+        time.sleep(DOWN_SECONDS)
         scene.postgres.start()
         time.sleep(2)
     yield
@@ -48,7 +48,7 @@ def terminated(scene: Scene, load: Load) -> Iterator[None]:
     with psycopg.connect(scene.postgres.place.url("postgres"), autocommit=True) as connection, load.flowing():
         load.wait_for_decisions(20)
         for _ in range(5):
-            load.strike()
+            load.mark_injection()
             connection.execute(others)
             time.sleep(1)
     yield
@@ -62,14 +62,14 @@ def pooled(scene: Scene, load: Load) -> Iterator[None]:
         raise Skipped("needs PgBouncer: sudo apt-get install pgbouncer")
     with (
         running_pgbouncer(program, scene.postgres.place.folder, IGNORING_OPTIONS) as bouncer,
-        scene.crew.restarted_with(MODERATION_DATABASE_URL=bouncer.url("moderation")),
+        scene.pool.restarted_with(MODERATION_DATABASE_URL=bouncer.url("moderation")),
     ):
         with load.flowing():
             load.wait_for_decisions(20)
             for _ in range(2):
-                load.strike()
+                load.mark_injection()
                 bouncer.stop()
-                time.sleep(AWAY_SECONDS / 2)
+                time.sleep(DOWN_SECONDS / 2)
                 bouncer.start()
                 load.wait_for_decisions(load.count_decisions() + 10)
         yield
@@ -85,7 +85,7 @@ def locked(scene: Scene, load: Load) -> Iterator[None]:
             try:
                 assert holder.stdout
                 assert holder.stdout.readline() == b"locked\n"
-                load.strike()
+                load.mark_injection()
                 holder.wait(LOCKED_SECONDS + 30)
             finally:
                 holder.kill()
@@ -95,29 +95,29 @@ def locked(scene: Scene, load: Load) -> Iterator[None]:
 @fault("the database's disk full for 8 s")
 def full(scene: Scene, load: Load) -> Iterator[None]:
     if not scene.disk.is_small:
-        raise Skipped("needs the right to mount a small disk (root)")
+        raise Skipped("needs root, to mount a small disk")
     with load.flowing():
         load.wait_for_decisions(20)
         with scene.disk.full():
-            load.strike()
-            time.sleep(AWAY_SECONDS)
-        _start_again(scene, load)
+            load.mark_injection()
+            time.sleep(DOWN_SECONDS)
+        _restart_postgres(scene, load)
         time.sleep(2)
     yield
 
 
-def _start_again(scene: Scene, load: Load) -> None:
-    """Do what an operator does for a PostgreSQL that gave up on its full disk."""
+def _restart_postgres(scene: Scene, load: Load) -> None:
+    """Restart PostgreSQL as an operator would, if it stopped because of the full disk."""
     server = scene.postgres
     time.sleep(1)
     if server and server.process and server.process.poll() is not None:
-        load.notes.append("PostgreSQL gave up and was started again")
+        load.notes.append("PostgreSQL stopped and was restarted")
         server.start()
 
 
 @fault("an unforeseen database error while submissions are claimed")
 def unforeseen_while_claimed(scene: Scene, load: Load) -> Iterator[None]:
-    """One that no retry is meant for, over every second of what is on the queue alone."""
+    """Raise an error that is not retried, for every second submission that is only on the queue."""
     yield from _broken(scene, load, "submissions", "id")
 
 
@@ -131,12 +131,12 @@ def _broken(scene: Scene, load: Load, table: str, column: str) -> Iterator[None]
         load.wait_for_decisions(10)
         database = scene.deployment.database
         with broken_rows(database, f"{column} LIKE '{load.prefix}.broken.%'", table=table):
-            load.strike()
+            load.mark_injection()
             broken, others = load.submissions(40, "broken"), load.submissions(40)
             load.enqueue([one for pair in zip(broken, others, strict=True) for one in pair])
-            time.sleep(AWAY_SECONDS)
+            time.sleep(DOWN_SECONDS)
             wait_for(lambda: load.count_decided(others) == len(others), what="the neighbours to be decided")
-            assert load.count_decided(broken) == 0, "what the database refused is decided"
+            assert load.count_decided(broken) == 0, "a submission that the database refused is decided"
     yield
 
 
@@ -145,7 +145,7 @@ def migrated(scene: Scene, load: Load) -> Iterator[None]:
     with load.flowing():
         load.wait_for_decisions(10)
         for _ in range(3):
-            load.strike()
+            load.mark_injection()
             command = [sys.executable, "-m", "worker", "db", "upgrade"]
-            subprocess.run(command, env=scene.crew.environment, check=True, capture_output=True)
+            subprocess.run(command, env=scene.pool.environment, check=True, capture_output=True)
     yield

@@ -1,4 +1,4 @@
-"""A fault: what is done to the scene, how often, and the judgement of its oracle."""
+"""A fault: its injection, its rounds, and the verdict of the oracle."""
 
 import re
 import time
@@ -14,20 +14,20 @@ from support.deployment import wait_for
 
 from worker.store.engine.tables import SubmissionRow
 
-#: Inflicts the fault on a load; after its `yield`, when the oracle holds, it may claim more.
-Infliction = Callable[[Scene, Load], Iterator[None]]
-#: Redis delivers what a killed worker had in hand after 60 s; after 300 s more where the worker died while it
-#: held kombu's lock on doing so.
-REST_SECONDS = 400
-SLOW_REST_SECONDS = 100
+#: Injects the fault during a load; after its `yield`, once the oracle holds, it may assert more.
+Injection = Callable[[Scene, Load], Iterator[None]]
+#: Redis redelivers the messages of a killed worker after 60 s, and after 300 s more if the worker died while
+#: it held kombu's lock on redelivery.
+EMPTY_SECONDS = 400
+SLOW_EMPTY_SECONDS = 100
 BOTH = (SQLITE, POSTGRESQL)
 FAULTS: list["Fault"] = []
-#: Names the row of what Celery on Redis itself may lose.
+#: Suffix of the row for messages that Celery on Redis may lose.
 BARE = ": bare messages"
 
 
 class Skipped(Exception):  # noqa: N818 - not an error
-    """This fault cannot be had here; the message says why."""
+    """This fault cannot be injected here; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Fault:
     """One row of the table."""
 
     name: str
-    inflict: Infliction
+    inject: Injection
     rounds: int = 1
     databases: tuple[str, ...] = BOTH
-    #: Whether the rounds follow each other under one load, without waiting for the oracle in between.
+    #: Whether all rounds share one load, without waiting for the oracle in between.
     without_pause: bool = False
     patience_seconds: float = 150
 
 
 @dataclass
 class Outcome:
-    """What came of a fault on one database."""
+    """The result of a fault on one database."""
 
     fault: str
     database: str
@@ -54,7 +54,7 @@ class Outcome:
     decided: int = 0
     lost: int = 0
     doubled: int = 0
-    #: Submissions that the ledger put on the queue again, and those in the hands of a worker that died.
+    #: Submissions that the ledger republished, and those that were claimed by a worker that died.
     published_again: int = 0
     crashed: int = 0
     #: Of the slowest round.
@@ -68,23 +68,23 @@ class Outcome:
         return self.verdict not in {"holds", "known gap", "skipped"}
 
 
-def fault(name: str, **options: object) -> Callable[[Infliction], Infliction]:
-    """Enter a fault into the list."""
+def fault(name: str, **options: object) -> Callable[[Injection], Injection]:
+    """Register a fault."""
 
-    def enter(inflict: Infliction) -> Infliction:
-        FAULTS.append(Fault(name, inflict, **options))
-        return inflict
+    def register(inject: Injection) -> Injection:
+        FAULTS.append(Fault(name, inject, **options))
+        return inject
 
-    return enter
+    return register
 
 
 @dataclass
 class Case:
-    """A fault that was inflicted: its loads, and what is known of them so far."""
+    """An injected fault: its loads, and their results so far."""
 
     fault: Fault
     outcome: Outcome
-    #: Of messages that were on the queue alone, which Celery on Redis may lose.
+    #: Result for bare messages, which are only on the queue and which Celery on Redis may lose.
     bare: Outcome
     loads: list[Load] = field(default_factory=list)
 
@@ -93,49 +93,49 @@ class Case:
         return [self.outcome, self.bare] if self.bare.submitted else [self.outcome]
 
 
-def inflict(one: Fault, scene: Scene, rounds: int, tell: Callable[[str], None]) -> Case:
-    """Inflict a fault so often, and wait each time until the database says that all is well again."""
+def inject(one: Fault, scene: Scene, rounds: int, announce: Callable[[str], None]) -> Case:
+    """Inject a fault `rounds` times, and wait each time until the oracle holds for the database."""
     case = Case(one, Outcome(one.name, scene.kind), Outcome(one.name + BARE, scene.kind, verdict="known gap"))
-    departed = len(scene.crew.departures)
+    exits_before = len(scene.pool.unexpected_exits)
     for n in range(1 if one.without_pause else rounds):
-        tell(f"{one.name}, {scene.kind}" + ("" if one.without_pause else f", round {n + 1} of {rounds}"))
+        announce(f"{one.name}, {scene.kind}" + ("" if one.without_pause else f", round {n + 1} of {rounds}"))
         case.loads.append(Load(scene, f"{_slug(one.name)}-{n}", rounds if one.without_pause else 1))
-        _inflict_once(one, case.loads[-1], case.outcome)
+        _inject_once(one, case.loads[-1], case.outcome)
         if case.outcome.verdict != "holds":
             break
-    if left := scene.crew.departures[departed:]:
-        codes = ", ".join(sorted({str(departure.exit_code) for departure in left}))
-        case.outcome.notes.append(f"{len(left)} workers left by themselves, exit code {codes}")
+    if exits := scene.pool.unexpected_exits[exits_before:]:
+        codes = ", ".join(sorted({str(one.exit_code) for one in exits}))
+        case.outcome.notes.append(f"{len(exits)} workers exited by themselves, exit code {codes}")
     return case
 
 
 def settle(cases: Sequence[Case], scene: Scene) -> None:
-    """Wait until Redis has delivered again all that it holds for the dead; then let the oracle judge it all.
+    """Wait until Redis has redelivered all unacknowledged messages of dead workers; then run the oracle.
 
-    Once for all faults: what a killed worker had not acknowledged is in nobody's way until then.
+    Once for all faults: until then, these messages disturb no other fault.
     """
     loads = [load for case in cases for load in case.loads]
     started = time.monotonic()
     with suppress(AssertionError, redis.RedisError):
         wait_for(
             lambda: not any(sum(load.in_redis()) for load in loads),
-            what="Redis to rest",
-            seconds=REST_SECONDS,
+            what="Redis to be empty",
+            seconds=EMPTY_SECONDS,
         )
-    if (waited := time.monotonic() - started) > SLOW_REST_SECONDS:
-        cases[-1].outcome.notes.append(f"Redis kept messages of the dead for {waited:.0f} s more")
+    if (waited := time.monotonic() - started) > SLOW_EMPTY_SECONDS:
+        cases[-1].outcome.notes.append(f"Redis kept messages of dead workers for {waited:.0f} s more")
     time.sleep(1)
     for case in cases:
         for load in case.loads:
             _judge(case, load)
 
 
-def _inflict_once(one: Fault, load: Load, outcome: Outcome) -> None:
-    inflicting = one.inflict(load.scene, load)
+def _inject_once(one: Fault, load: Load, outcome: Outcome) -> None:
+    injection = one.inject(load.scene, load)
     try:
-        load.scene.crew.wait_until_ready()
-        next(inflicting)
-        outcome.rounds += max(1, len(load.struck))
+        load.scene.pool.wait_until_ready()
+        next(injection)
+        outcome.rounds += max(1, len(load.injected_at))
         findings, seconds = load.wait_for_oracle(one.patience_seconds)
         if not findings.hold:
             outcome.verdict = _verdict(findings)
@@ -143,24 +143,24 @@ def _inflict_once(one: Fault, load: Load, outcome: Outcome) -> None:
             return
         seconds = load.slowest_round() if one.without_pause else seconds
         outcome.seconds_to_heal = max(outcome.seconds_to_heal or 0, seconds)
-        next(inflicting, None)
+        next(injection, None)
     except Skipped as reason:
         outcome.verdict = "skipped"
         outcome.notes.append(str(reason))
-    except Exception as problem:  # noqa: BLE001 - one fault's mishap is a row of the table; the others go on
+    except Exception as problem:  # noqa: BLE001 - a failing fault is a row of the table; the others go on
         outcome.verdict = "broken"
         outcome.notes.append(f"{type(problem).__name__}: {problem}".partition("\n")[0])
     finally:
-        inflicting.close()
+        injection.close()
         outcome.notes += [note for note in load.notes if note not in outcome.notes]
 
 
 def _judge(case: Case, load: Load) -> None:
-    """Add what became of a load in the end."""
+    """Add the final state of a load to the result."""
     facts = load.facts(with_redis=True)
     if facts is None:
         case.outcome.verdict = "broken"
-        case.outcome.notes.append("Redis or the database did not come back")
+        case.outcome.notes.append("Redis or the database did not recover")
         return
     findings = examine(facts, load.expectation)
     if case.outcome.verdict == "holds" and not findings.hold:

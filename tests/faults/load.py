@@ -1,4 +1,4 @@
-"""The load of one fault: pictures submitted as a platform would, and what becomes of them."""
+"""The load of one fault: submits pictures as a platform would, and follows them."""
 
 import random
 import threading
@@ -23,41 +23,41 @@ from worker.store.engine.tables import DecisionRow, SubmissionRow
 from worker.usecases.submissions.accept_submissions import AcceptSubmissions
 
 PICTURE = encoded(drawing(96, 72), "PNG")
-LOOK_SECONDS = 0.3
+POLL_SECONDS = 0.3
 
 
 class Load:
-    """Submissions whose ids begin with one prefix, and the oracle on them."""
+    """Submissions whose ids share a prefix, and their oracle."""
 
     def __init__(self, scene: Scene, prefix: str, rounds: int = 1) -> None:
         self.scene, self.prefix, self.rounds = scene, prefix, rounds
         self.promised: dict[str, datetime] = {}
         self.bare: set[str] = set()
         self.refused: set[str] = set()
-        #: Requests that were told to come again: nothing was promised.
+        #: Submissions answered with 503: nothing was promised.
         self.turned_away = 0
         self.callback: Callback | None = None
-        #: What a reader of the table should know.
+        #: Remarks below the table.
         self.notes: list[str] = []
-        #: When each round's fault struck.
-        self.struck: list[datetime] = []
-        self._struck_at = time.monotonic()
+        #: When the fault of each round was injected.
+        self.injected_at: list[datetime] = []
+        self._last_injection = time.monotonic()
         self._numbers = count()
 
-    # What goes in.
+    # Submitting.
 
     def submissions(self, number: int, mark: str = "plain", data: bytes = PICTURE) -> list[Submission]:
-        """Return submissions of pictures that no two have the same bytes; `mark` is for `worker_process`."""
+        """Return submissions of pictures with distinct bytes; `mark` is for `worker_process`."""
         made = []
         for _ in range(number):
             submission_id = f"{self.prefix}.{mark}.{next(self._numbers)}"
-            # After a picture's end anything may follow, but the mark of poison must stay last.
+            # Any bytes may follow the end of a picture, but the poison mark must stay last.
             name = self.scene.deployment.save_picture(f"{submission_id}.png", _distinct(data, submission_id))
             made.append(Submission(submission_id, LocalFile(name), callback=self.callback))
         return made
 
     def accept(self, number: int, mark: str = "plain", data: bytes = PICTURE) -> list[str]:
-        """Take in pictures as HTTP does; return the ids of those that are promised."""
+        """Accept pictures as HTTP does; return the ids that are promised."""
         return self.accept_all(self.submissions(number, mark, data))
 
     def accept_all(
@@ -83,7 +83,10 @@ class Load:
         return sent
 
     def enqueue(self, submissions: Sequence[Submission]) -> None:
-        """Enqueue pictures as bare messages while nothing is killed, so that none may be lost; half of them together."""
+        """Enqueue pictures as bare messages, half of them in one message.
+
+        Only while nothing is killed, so that none may be lost.
+        """
         middle = len(submissions) // 2
         self.scene.client.submit_many(submissions[:middle])
         for one in submissions[middle:]:
@@ -92,7 +95,7 @@ class Load:
 
     @contextmanager
     def flowing(self, per_second: float = 20, *, bare: bool = False) -> Iterator[None]:
-        """Take in pictures while the block runs, a few at a time; some as bare messages where they may."""
+        """Submit pictures while the block runs, a few at a time; with `bare`, some as bare messages."""
         ended = threading.Event()
 
         def flow() -> None:
@@ -112,15 +115,15 @@ class Load:
             ended.set()
             thread.join()
 
-    # What happens to it.
+    # During the fault.
 
-    def strike(self) -> None:
-        """Note that the fault strikes now."""
-        self.struck.append(utc_now())
-        self._struck_at = time.monotonic()
+    def mark_injection(self) -> None:
+        """Note that the fault is injected now."""
+        self.injected_at.append(utc_now())
+        self._last_injection = time.monotonic()
 
     def wait_for_decisions(self, number: int) -> None:
-        """Wait until so many decisions are made: the workers are in the middle of it."""
+        """Wait for this number of decisions: the workers are then busy."""
         wait_for(lambda: self.count_decisions() >= number, what=f"{number} decisions on {self.prefix}")
 
     def count_decisions(self) -> int:
@@ -129,31 +132,31 @@ class Load:
             return session.scalar(select(func.count()).where(ours)) or 0
 
     def count_decided(self, submissions: Sequence[Submission]) -> int:
-        """Return how many of these are decided."""
+        """Return the number of these that are decided."""
         ids = [one.id for one in submissions]
         query = select(func.count(DecisionRow.submission_id.distinct()))
         with self.scene.deployment.database.reading() as session:
             return session.scalar(query.where(DecisionRow.submission_id.in_(ids))) or 0
 
-    # What comes of it.
+    # Results.
 
     def count_rows(self, condition: ColumnElement[bool]) -> int:
-        """Return of how many of ours the ledger says so."""
+        """Return the number of ledger rows of this load that satisfy the condition."""
         ours = SubmissionRow.id.startswith(f"{self.prefix}.", autoescape=True)
         with self.scene.deployment.database.reading() as session:
             return session.scalar(select(func.count()).where(ours, condition)) or 0
 
     @property
     def expectation(self) -> Expectation:
-        return Expectation(tells=self.callback is not None, refused=self.refused, bare=self.bare)
+        return Expectation(notifies=self.callback is not None, refused=self.refused, bare=self.bare)
 
     def in_redis(self) -> tuple[int, int]:
-        """Return how many messages with our submissions are queued, and how many are unacknowledged."""
-        queued, given_out = self.scene.messages()
-        return _count_with(self.prefix, queued), _count_with(self.prefix, given_out)
+        """Return the number of messages of this load that are queued, and of those unacknowledged."""
+        queued, unacknowledged = self.scene.messages()
+        return _count_with(self.prefix, queued), _count_with(self.prefix, unacknowledged)
 
     def facts(self, *, with_redis: bool = False) -> Facts | None:
-        """Return what is known now; None while Redis or the database is away."""
+        """Return the current state; None while Redis or the database is unavailable."""
         try:
             queued, unacknowledged = self.in_redis() if with_redis else (0, 0)
             with self.scene.deployment.database.reading() as session:
@@ -164,7 +167,7 @@ class Load:
             return None
 
     def wait_for_oracle(self, patience_seconds: float) -> tuple[Findings, float]:
-        """Look until the oracle holds for the database; return what it found, and the seconds to heal."""
+        """Poll until the oracle holds for the database; return its findings, and the seconds to heal."""
         deadline = time.monotonic() + patience_seconds
         findings = Findings(stuck=["the database does not answer"])
         while time.monotonic() < deadline:
@@ -172,18 +175,18 @@ class Load:
                 findings = examine(facts, self.expectation)
                 if findings.hold:
                     break
-            time.sleep(LOOK_SECONDS)
-        return findings, time.monotonic() - self._struck_at
+            time.sleep(POLL_SECONDS)
+        return findings, time.monotonic() - self._last_injection
 
     def slowest_round(self) -> float:
-        """Return the most seconds from a strike until all that was promised before the next is decided."""
+        """Return the longest time from an injection until everything promised before the next is decided."""
         with self.scene.deployment.database.reading() as session:
             query = select(DecisionRow.submission_id, DecisionRow.created_at)
             times = dict(session.execute(query).all())
         slowest = 0.0
-        for strike, following in zip(self.struck, [*self.struck[1:], utc_now()], strict=True):
+        for injected, following in zip(self.injected_at, [*self.injected_at[1:], utc_now()], strict=True):
             decided = [times[one] for one, promised in self.promised.items() if promised <= following]
-            slowest = max([slowest, *((made - strike).total_seconds() for made in decided)])
+            slowest = max([slowest, *((made - injected).total_seconds() for made in decided)])
         return slowest
 
 

@@ -1,4 +1,4 @@
-"""Faults of messages: many times the same, another under the same id, slow, malformed, huge, and very many."""
+"""Message faults: duplicate, conflicting, slow, malformed, huge, and very many messages."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 from uuid import uuid4
 
-from faults.fault import REST_SECONDS, fault
+from faults.fault import EMPTY_SECONDS, fault
 from faults.load import PICTURE, Load
 from faults.scene import Scene
 from moderation_client import Submission
@@ -23,17 +23,17 @@ NEIGHBOURS = 10
 #: Longer than Celery's visibility timeout, and than four leases.
 SLOW_SECONDS = 70
 BACKLOG = 20_000
-#: A message that is still there after so long drives out whoever takes it.
+#: A message that is still there after this time makes every worker exit that takes it.
 TAKEN_SECONDS = 20
-ENDLESS = "it comes back, and every worker leaves for"
-#: A worker may grow by so much while a backlog is worked off.
+ENDLESS = "it is redelivered, and every worker exits because of"
+#: How much the memory of a worker may grow while it processes a backlog.
 GROWTH_BYTES = 300 * 2**20
 
 
 @fault("each message delivered five times at once")
 def five_times(scene: Scene, load: Load) -> Iterator[None]:
     submissions = load.submissions(20)
-    load.strike()
+    load.mark_injection()
     load.accept_all(submissions)
 
     def deliver() -> None:
@@ -47,7 +47,7 @@ def five_times(scene: Scene, load: Load) -> Iterator[None]:
 @fault("the same id with another picture")
 def another_picture(scene: Scene, load: Load) -> Iterator[None]:
     first, second = load.submissions(NEIGHBOURS), load.submissions(NEIGHBOURS)
-    load.strike()
+    load.mark_injection()
     load.accept_all(first)
     for one, other in zip(first, second, strict=True):
         scene.client.submit(other.source, id=one.id)
@@ -60,21 +60,21 @@ def another_picture(scene: Scene, load: Load) -> Iterator[None]:
 
 @fault(f"a job that takes {SLOW_SECONDS} s", patience_seconds=240)
 def slow(scene: Scene, load: Load) -> Iterator[None]:
-    load.strike()
+    load.mark_injection()
     load.accept(1, f"slow-{SLOW_SECONDS}")
     load.accept(NEIGHBOURS)
     yield
-    begun = _begun(scene, f"{load.prefix}.slow")
-    load.notes.append(f"begun {begun} times")
-    assert begun == 1, f"it was begun {begun} times"
+    starts = _count_starts(scene, f"{load.prefix}.slow")
+    load.notes.append(f"started {starts} times")
+    assert starts == 1, f"it was started {starts} times"
 
 
-def _begun(scene: Scene, prefix: str) -> int:
-    return len(list(scene.crew.notes.glob(f"{prefix}*")))
+def _count_starts(scene: Scene, prefix: str) -> int:
+    return len(list(scene.pool.notes.glob(f"{prefix}*")))
 
 
-def _note_death(scene: Scene, load: Load, what: str) -> None:
-    """Wait until a message was taken, and note where workers leave for it, once or again and again."""
+def _note_exits(scene: Scene, load: Load, what: str) -> None:
+    """Wait until a message was taken, and note if workers exit because of it, once or repeatedly."""
     try:
         wait_for(lambda: not scene.count_messages(), what=f"{what} to be taken", seconds=TAKEN_SECONDS)
     except AssertionError:
@@ -82,38 +82,38 @@ def _note_death(scene: Scene, load: Load, what: str) -> None:
         with scene.redis.connect() as connection:
             connection.flushall()
     time.sleep(0.3)
-    if len(scene.crew.ready) < len(scene.crew.workers):
-        load.notes.append(f"a worker leaves for {what}")
-        scene.crew.wait_until_ready()
+    if len(scene.pool.ready) < len(scene.pool.workers):
+        load.notes.append(f"a worker exits because of {what}")
+        scene.pool.wait_until_ready()
 
 
-def _wait_for_rest(scene: Scene) -> None:
-    """Wait until Redis holds nothing of the faults before, so that what leaves is seen."""
-    wait_for(lambda: not scene.count_messages(), what="Redis to rest", seconds=REST_SECONDS)
+def _wait_until_redis_is_empty(scene: Scene) -> None:
+    """Wait until Redis holds no messages of earlier faults, so that exits can be attributed."""
+    wait_for(lambda: not scene.count_messages(), what="Redis to be empty", seconds=EMPTY_SECONDS)
 
 
-def _nobody_leaves_for_ever(load: Load) -> None:
+def _require_workers_survive(load: Load) -> None:
     endless = [note.removeprefix(ENDLESS) for note in load.notes if note.startswith(ENDLESS)]
-    assert not endless, f"messages that nobody survives:{','.join(endless)}"
+    assert not endless, f"messages that no worker survives:{','.join(endless)}"
 
 
 @fault("malformed messages of every kind")
 def malformed(scene: Scene, load: Load) -> Iterator[None]:
     queue = scene.deployment.settings.queue
-    _wait_for_rest(scene)
-    load.strike()
+    _wait_until_redis_is_empty(scene)
+    load.mark_injection()
     with scene.redis.connect() as connection:
-        for what, raw in _nonsense(queue).items():
+        for what, raw in _malformed(queue).items():
             connection.lpush(queue, raw)
             load.accept(1)
-            _note_death(scene, load, what)
+            _note_exits(scene, load, what)
         for n, fields in enumerate(_wrong_fields()):
             submission_id = f"{load.prefix}.wrong.{n}"
             connection.lpush(queue, _message(queue, kwargs={"id": submission_id} | fields))
             load.refused.add(submission_id)
             load.accept(1)
     yield
-    _nobody_leaves_for_ever(load)
+    _require_workers_survive(load)
 
 
 @fault("a message of 50 MB, and one 10,000 deep")
@@ -121,27 +121,27 @@ def enormous(scene: Scene, load: Load) -> Iterator[None]:
     queue = scene.deployment.settings.queue
     large = {"kind": "bytes", "base64": "A" * 50_000_000}
     deep = "[" * 10_000 + "]" * 10_000
-    _wait_for_rest(scene)
-    load.strike()
+    _wait_until_redis_is_empty(scene)
+    load.mark_injection()
     with scene.redis.connect() as connection:
         connection.lpush(queue, _message(queue, kwargs={"id": f"{load.prefix}.large.0", "source": large}))
-        _note_death(scene, load, "50 MB")
+        _note_exits(scene, load, "50 MB")
         connection.lpush(queue, _message(queue, text=f'[[], {{"id": {deep}}}, {{}}]'))
-        _note_death(scene, load, "fields 10,000 deep")
+        _note_exits(scene, load, "fields 10,000 deep")
         connection.lpush(queue, deep)
-        _note_death(scene, load, "no message, but 10,000 deep")
+        _note_exits(scene, load, "no message, but 10,000 deep")
     load.refused.add(f"{load.prefix}.large.0")
     load.accept(NEIGHBOURS)
     yield
-    _nobody_leaves_for_ever(load)
+    _require_workers_survive(load)
 
 
 @fault(f"a backlog of {BACKLOG:,}", patience_seconds=900)
 def backlog(scene: Scene, load: Load) -> Iterator[None]:
     pictures = [one.source for one in load.submissions(50, "shared", PICTURE)]
-    before = max(worker.memory_bytes for worker in scene.crew.wait_until_ready())
+    before = max(worker.memory_bytes for worker in scene.pool.wait_until_ready())
     with _highest_memory(scene) as highest:
-        load.strike()
+        load.mark_injection()
         for start in range(0, BACKLOG, 640):
             numbers = range(start, min(start + 640, BACKLOG))
             load.accept_all([_of_backlog(load, n, pictures[n % 50]) for n in numbers])
@@ -161,7 +161,7 @@ def _highest_memory(scene: Scene) -> Iterator[list[int]]:
 
     def watch() -> None:
         while not ended.wait(0.5):
-            highest.append(max(worker.memory_bytes for worker in scene.crew.workers))
+            highest.append(max(worker.memory_bytes for worker in scene.pool.workers))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -180,13 +180,13 @@ def _all_at_once(work: Any, times: int) -> None:
         thread.join()
 
 
-# Messages as nobody should write them.
+# Malformed messages.
 
 
 def _message(
     queue: str, *, text: str | None = None, kwargs: Any = None, lacks: str = "", **changes: Any
 ) -> str:
-    """Return a message of Celery's protocol 2, as Redis holds it, with something changed or missing."""
+    """Return a message of Celery's protocol 2, as stored in Redis, with fields changed or missing."""
     text = text if text is not None else json.dumps([[], kwargs, {}])
     identifier = str(uuid4())
     message = {
@@ -206,8 +206,8 @@ def _message(
     return json.dumps({name: value for name, value in (message | changes).items() if name != lacks})
 
 
-def _nonsense(queue: str) -> dict[str, str | bytes]:
-    """Return messages that name no submission, by what is wrong with them."""
+def _malformed(queue: str) -> dict[str, str | bytes]:
+    """Return messages without a submission, by their defect."""
     good = {"source": {"kind": "file", "path": "x.png"}}
     absent = ("body", "properties", "headers")
     lacking = {name: _message(queue, kwargs=good, lacks=name) for name in absent}
@@ -230,14 +230,14 @@ def _nonsense(queue: str) -> dict[str, str | bytes]:
     }
 
 
-#: Bodies where Celery wants `[arguments, fields, more]`.
+#: Invalid bodies; Celery expects `[arguments, fields, more]`.
 _BODIES: Final = {
     "not JSON": "decide this",
     "a number": "42",
     "a short list": "[[]]",
-    "fields that are none": "[[], 7, {}]",
-    "arguments that are none": "[7, {}, {}]",
-    "more that is none": "[[], {}, 7]",
+    "invalid fields": "[[], 7, {}]",
+    "invalid arguments": "[7, {}, {}]",
+    "an invalid third part": "[[], {}, 7]",
     "positional": '[["cat.jpg"], {}, {}]',
     "another id than text": '[[], {"id": 7}, {}]',
     "an endless id": json.dumps([[], {"id": "x" * 5_000}, {}]),
@@ -247,7 +247,7 @@ _BODIES: Final = {
 
 
 def _changes() -> dict[str, dict[str, Any]]:
-    """Return what stands around a body and is wrong."""
+    """Return invalid parts of the message around the body."""
     task = {"lang": "py", "task": TASK, "id": str(uuid4())}
     many = {"body": base64.b64encode(b'[[], {"submissions": [1, null, {}]}, {}]').decode()}
     return {
@@ -265,12 +265,12 @@ def _changes() -> dict[str, dict[str, Any]]:
         "an odd number of retries": {"headers": task | {"retries": "many"}},
         "an odd time limit": {"headers": task | {"timelimit": "long"}},
         "an odd callback": {"headers": task | {"errbacks": [7], "callbacks": 7}},
-        "many that are none": {"headers": task | {"task": TASK_MANY}} | many,
+        "invalid entries of a batch": {"headers": task | {"task": TASK_MANY}} | many,
     }
 
 
 def _wrong_fields() -> list[dict[str, Any]]:
-    """Return fields of messages that name a submission and are none, one for each way."""
+    """Return invalid fields of messages that have a submission id, one for each defect."""
     file = {"kind": "file", "path": "x.png"}
     return [
         {},

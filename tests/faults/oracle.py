@@ -1,4 +1,4 @@
-"""The oracle: whether everything that was accepted has its one decision, and nothing is left in hand."""
+"""The oracle: checks that everything accepted has exactly one decision, and that nothing is left claimed."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -12,29 +12,29 @@ from worker.store.engine.tables import DecisionRow, OutboxRow, ReviewRow, Submis
 
 @dataclass(frozen=True)
 class DecisionFact:
-    """A row of `decisions`, and how much hangs on it."""
+    """A row of `decisions`, and the number of rows that refer to it."""
 
     id: int
     submission_id: str
     policy_digest: str
-    #: Rows of the outbox that tell of it.
-    told: int = 0
-    #: Open or settled reviews of it.
+    #: Its events in the outbox.
+    events: int = 0
+    #: Its open or settled reviews.
     reviews: int = 0
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is known about the submissions of one load at one moment."""
+    """The state of the submissions of one load at one moment."""
 
-    #: Ids that somebody was told are accepted, or whose message was acknowledged by Redis.
+    #: Ids that were accepted over HTTP, or whose message Redis acknowledged.
     promised: Collection[str]
     #: The ledger: the state of each id.
     states: Mapping[str, str]
     decisions: Sequence[DecisionFact]
-    #: Ids that some worker still has in hand, by the ledger.
+    #: Ids that are still claimed, by the ledger.
     claimed: Collection[str] = ()
-    #: Ids whose source is still kept though they are settled.
+    #: Ids that are settled, but whose source is still stored.
     kept: Collection[str] = ()
     queued: int = 0
     unacknowledged: int = 0
@@ -42,11 +42,11 @@ class Facts:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a load leads to when nothing goes wrong."""
+    """The expected result of a load."""
 
-    #: Whether each decision is told to the platform.
-    tells: bool = False
-    #: Ids that no policy can decide.
+    #: Whether the platform is notified of each decision.
+    notifies: bool = False
+    #: Ids that are invalid and must be refused.
     refused: Collection[str] = ()
     #: Bare messages: Celery on Redis may lose one before a worker claims it.
     bare: Collection[str] = ()
@@ -54,13 +54,13 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Findings:
-    """What is wrong; nothing where the oracle holds."""
+    """Violations; empty if the oracle holds."""
 
     lost: Collection[str] = ()
     doubled: Collection[str] = ()
-    #: What is not at rest, in words.
+    #: Descriptions of what is unfinished.
     stuck: Sequence[str] = ()
-    #: Bare messages that left no trace, in the queue or in the ledger.
+    #: Bare messages without a trace in the queue or the ledger.
     gone: Collection[str] = field(default=(), compare=False)
 
     @property
@@ -73,9 +73,9 @@ class Findings:
 
 
 def examine(facts: Facts, expected: Expectation) -> Findings:
-    """Judge the facts."""
+    """Compare the facts with the expectation."""
     decided = Counter(decision.submission_id for decision in facts.decisions)
-    # A bare message becomes a promise of ours once a worker has written it down.
+    # A bare message becomes a promise once a worker has recorded it in the ledger.
     known = {*facts.promised, *facts.states} - set(expected.refused)
     return Findings(
         lost=sorted(known - decided.keys() | _missing_refusals(facts, expected)),
@@ -93,19 +93,19 @@ def _doubled(facts: Facts, expected: Expectation) -> set[str]:
     by_submission = Counter(decision.submission_id for decision in facts.decisions)
     return (
         {one for one, count in by_submission.items() if count > 1}
-        | {one.submission_id for one in facts.decisions if one.told > 1 or one.reviews > 1}
+        | {one.submission_id for one in facts.decisions if one.events > 1 or one.reviews > 1}
         | {one for one in by_submission if one in expected.refused}
     )
 
 
 def _stuck(facts: Facts, expected: Expectation, decided: Mapping[str, int]) -> list[str]:
     undone = [one for one, state in facts.states.items() if state == "accepted" and one in decided]
-    untold = [one.submission_id for one in facts.decisions if expected.tells and not one.told]
-    unwritten = [one for one in decided if one not in facts.states]
+    unnotified = [one.submission_id for one in facts.decisions if expected.notifies and not one.events]
+    unrecorded = [one for one in decided if one not in facts.states]
     found = {
         "decided, but the ledger says accepted": undone,
-        "decided, but not in the ledger": unwritten,
-        "decided, and nobody is told": untold,
+        "decided, but not in the ledger": unrecorded,
+        "decided, but without an event": unnotified,
         "still claimed": facts.claimed,
         "settled, but the source is kept": facts.kept,
     }
@@ -123,13 +123,13 @@ def _some(ids: Collection[str]) -> str:
 
 
 def read_decisions(session: Session, prefix: str) -> list[DecisionFact]:
-    """Return the decisions on submissions whose ids begin so."""
+    """Return the decisions on submissions whose ids begin with `prefix`."""
     ours = DecisionRow.submission_id.startswith(prefix, autoescape=True)
-    told = _count_by_decision(session, OutboxRow.decision_id, prefix)
+    events = _count_by_decision(session, OutboxRow.decision_id, prefix)
     reviews = _count_by_decision(session, ReviewRow.decision_id, prefix)
     query = select(DecisionRow.id, DecisionRow.submission_id, DecisionRow.policy_digest).where(ours)
     return [
-        DecisionFact(number, submission_id, digest, told.get(number, 0), reviews.get(number, 0))
+        DecisionFact(number, submission_id, digest, events.get(number, 0), reviews.get(number, 0))
         for number, submission_id, digest in session.execute(query)
     ]
 
@@ -147,7 +147,7 @@ def _count_by_decision(session: Session, column: object, prefix: str) -> dict[in
 def read_facts(
     session: Session, prefix: str, promised: Collection[str], *, queued: int, unacknowledged: int
 ) -> Facts:
-    """Return what the database knows of the submissions whose ids begin with `prefix`."""
+    """Read the state of the submissions whose ids begin with `prefix`."""
     query = select(
         SubmissionRow.id, SubmissionRow.state, SubmissionRow.claimed_by, SubmissionRow.pending_source
     ).where(SubmissionRow.id.startswith(prefix, autoescape=True))

@@ -1,4 +1,4 @@
-"""Faults of pictures: they kill, hang and bloat the decoder, the worker, and a batch of the model."""
+"""Picture faults: pictures that kill, hang or bloat the decoder, the worker, or a batch of the model."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ POISONS = ("segfault", "kill", "exit", "hang", "bloat", "babble")
 @fault("pictures that kill, hang and bloat the decoder")
 def poison(scene: Scene, load: Load) -> Iterator[None]:
     load.accept(NEIGHBOURS)
-    load.strike()
+    load.mark_injection()
     bad = [one for kind in POISONS for one in load.accept(1, "poison", poisoned(PICTURE, kind))]
     load.accept(NEIGHBOURS)
     yield
@@ -32,15 +32,15 @@ def poison(scene: Scene, load: Load) -> Iterator[None]:
 @fault("a picture that kills every worker", patience_seconds=240)
 def kills_workers(scene: Scene, load: Load) -> Iterator[None]:
     load.accept(NEIGHBOURS)
-    load.strike()
+    load.mark_injection()
     (killer,) = load.accept(1, "die-judging-99")
     load.accept(NEIGHBOURS)
     yield
     unjudged = _unjudged(load)
     assert set(unjudged) == {killer}, f"not judged: {sorted(unjudged)}"
-    died = len(list(scene.crew.notes.glob(f"{killer}.*")))
+    died = len(list(scene.pool.notes.glob(f"{killer}.*")))
     load.notes.append(f"{died} workers died, then: {unjudged[killer]}")
-    assert died == 3, f"{died} workers died of it instead of 3"
+    assert died == 3, f"{died} workers died instead of 3"
     assert _review_kinds(scene, killer) == ["quarantine"]
 
 
@@ -48,7 +48,7 @@ def kills_workers(scene: Scene, load: Load) -> Iterator[None]:
 def out_of_memory(scene: Scene, load: Load) -> Iterator[None]:
     culprit = encoded(Image.new("RGB", (96, 96), TOO_MUCH), "PNG")
     load.accept(NEIGHBOURS)
-    load.strike()
+    load.mark_injection()
     (bad,) = load.accept(1, "memory", culprit)
     load.accept(NEIGHBOURS)
     yield
@@ -57,7 +57,7 @@ def out_of_memory(scene: Scene, load: Load) -> Iterator[None]:
 
 
 def _unjudged(load: Load) -> dict[str, str]:
-    """Return the ids of what was decided without scores, and the reasons."""
+    """Return the ids of decisions without scores, and their reasons."""
     with load.scene.deployment.database.reading() as session:
         made = decisions.of_submissions(session, list(load.promised))
     return {one.submission_id: one.reason for one in made if not one.scores}

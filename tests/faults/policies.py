@@ -1,4 +1,4 @@
-"""Faults of policies: saved while uploads are judged, and named by uploads before the workers have loaded them."""
+"""Policy faults: policies saved under load, and policies that workers have not loaded yet."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from moderation_client import Submission
 
 from worker.store.engine.tables import SubmissionRow
 
-#: Until a file that the web process has reaches the workers.
+#: Delay until a file that the web process has loaded reaches the workers.
 ROLL_OUT_SECONDS = 8
 
 
@@ -25,7 +25,7 @@ def saved(scene: Scene, load: Load) -> Iterator[None]:
         with load.flowing():
             load.wait_for_decisions(10)
             for n in range(5):
-                load.strike()
+                load.mark_injection()
                 file.write_text(before if n % 2 else after, encoding="utf-8")
                 time.sleep(1.5)
     finally:
@@ -34,17 +34,17 @@ def saved(scene: Scene, load: Load) -> Iterator[None]:
     facts = load.facts()
     assert facts
     digests = {one.policy_digest for one in facts.decisions}
-    assert len(digests) == 2, f"{len(digests)} versions judged: the fault shows nothing"
+    assert len(digests) == 2, f"{len(digests)} versions judged: the fault had no effect"
 
 
 @fault("a policy not yet loaded", rounds=2)
 def not_yet_loaded(scene: Scene, load: Load) -> Iterator[None]:
-    """Save one file just now, and another that reaches the workers later than the web process."""
+    """Save one file just before its uploads, and another that the web process loads before the workers."""
     text = scene.deployment.policy_file.read_text(encoding="utf-8")
     policies, elsewhere = scene.deployment.settings.policies, scene.deployment.folder / f"{load.prefix}-web"
     elsewhere.mkdir()
     now, later = f"{load.prefix}-now", f"{load.prefix}-later"
-    load.strike()
+    load.mark_injection()
     _save(policies, now, text)
     load.accept_all(_naming(now, load.submissions(20)))
     _save(elsewhere, later, text)

@@ -1,4 +1,4 @@
-"""The table at the end, for a person, and the same as JSON."""
+"""Prints the results as a table, or writes them as JSON."""
 
 import json
 import os
@@ -13,20 +13,20 @@ from rich.text import Text
 
 COLOURS = {"holds": "green", "known gap": "yellow", "skipped": "yellow"}
 NUMBERS = ("rounds", "submitted", "decided", "lost", "doubled", "again", "s to heal")
-#: Where the output is a file, or a window too narrow for the table.
+#: Width if the output is a file, or a terminal too narrow for the table.
 WIDTH = 132
 
 
 def show(outcomes: Sequence[Outcome]) -> None:
-    """Print one row for each fault and database, and below what else is to be said."""
+    """Print one row for each fault and database, followed by the notes."""
     console = Console()
     console = console if console.width >= WIDTH else Console(width=WIDTH)
     console.print(table(outcomes))
 
 
 def table(outcomes: Sequence[Outcome]) -> RenderableType:
-    """Return one row for each fault and database, and below it what else is to be said."""
-    made = Table(title="Faults, and what the oracle says", title_justify="left")
+    """Return a table with one row for each fault and database, followed by the notes."""
+    made = Table(title="Faults, and the verdict of the oracle", title_justify="left")
     made.add_column("fault")
     made.add_column("database")
     for name in NUMBERS:
@@ -42,7 +42,7 @@ def table(outcomes: Sequence[Outcome]) -> RenderableType:
 
 
 def as_json(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """Return everything in the table, and what it was measured on."""
+    """Return the results, and the machine that they were measured on, as JSON."""
     found = {
         "machine": platform.machine(),
         "processors": os.cpu_count(),

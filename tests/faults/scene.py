@@ -1,4 +1,4 @@
-"""The scene of the faults: one Redis, one database, an S3, two workers, and the intake that HTTP uses."""
+"""The environment of the faults: Redis, a database, an S3, two workers, and the use case behind HTTP."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults.crew import Crew
+from faults.crew import WorkerPool
 from faults.servers import Disk, Postgres, Redis, postgres_server, redis_server, small_disk
 from faults.worker_process import ANYWHERE
 from moderation_client import Client
@@ -24,39 +24,38 @@ from worker.usecases.submissions.publish_submissions import PublishSubmissions
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 WORKERS = 2
-TELLING = {"webhook_hosts": "any-public", "webhook_secrets": new_secret(), "policy_wait_seconds": 15}
-TELLING = {"webhook_hosts": "any-public", "webhook_secrets": new_secret()}
+NOTIFICATIONS = {"webhook_hosts": "any-public", "webhook_secrets": new_secret()}
 STORES = {"object_stores": {"uploads": "s3://photos/uploads"}}
-#: What kombu puts between a queue's name and a priority other than 0.
+#: The suffixes that kombu appends to the name of a queue, by priority.
 PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything a fault can reach."""
+    """Everything that a fault can affect."""
 
     kind: str
     redis: Redis
-    #: None where the database is SQLite.
+    #: None if the database is SQLite.
     postgres: Postgres | None
     disk: Disk
     s3: S3Server
     deployment: Deployment
-    crew: Crew
+    pool: WorkerPool
     client: Client
     accept: AcceptSubmissions
 
     def count_messages(self) -> int:
-        """Return how many messages are queued, or given out and unacknowledged."""
+        """Return the number of messages that are queued or unacknowledged."""
         with self.redis.connect() as connection:
             return sum(connection.llen(name) for name in self._queues) + connection.hlen("unacked")
 
     def messages(self) -> tuple[list[list[str]], list[list[str]]]:
-        """Return the ids in each message that is queued, and in each that is given out and unacknowledged."""
+        """Return the ids in each queued message, and in each unacknowledged one."""
         with self.redis.connect() as connection:
             queued = [_ids(raw) for name in self._queues for raw in connection.lrange(name, 0, -1)]
-            given_out = [_ids(json.dumps(json.loads(raw)[0])) for raw in connection.hvals("unacked")]
-        return queued, given_out
+            unacknowledged = [_ids(json.dumps(json.loads(raw)[0])) for raw in connection.hvals("unacked")]
+        return queued, unacknowledged
 
     @property
     def _queues(self) -> list[str]:
@@ -64,7 +63,7 @@ class Scene:
 
 
 def _ids(raw: bytes | str) -> list[str]:
-    """Return the ids of the submissions in a message; none where it is malformed."""
+    """Return the ids of the submissions in a message; empty if it is malformed."""
     try:
         fields = json.loads(base64.b64decode(json.loads(raw)["body"]))[1]
         return [str(one["id"]) for one in fields.get("submissions", [fields])]
@@ -74,7 +73,7 @@ def _ids(raw: bytes | str) -> list[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what the intake of this process logs while its database is away on purpose."""
+    """Silence what this process logs while its database is deliberately unavailable."""
     logger = logging.getLogger("worker")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -86,7 +85,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def set_scene(kind: str, folder: Path, *, workers: int = WORKERS, **settings: object) -> Iterator[Scene]:
-    """Start everything; at the end nothing of it runs."""
+    """Start everything; stop all of it after the block."""
     with ExitStack() as stack:
         stack.enter_context(_quiet())
         folder.mkdir(parents=True)
@@ -95,9 +94,11 @@ def set_scene(kind: str, folder: Path, *, workers: int = WORKERS, **settings: ob
         s3 = stack.enter_context(running_s3("photos"))
         postgres = stack.enter_context(postgres_server(disk.folder)) if kind == POSTGRESQL else None
         url = postgres.place.url("moderation") if postgres else f"sqlite:///{disk.folder / 'moderation.db'}"
-        deployment = deploy(folder, server.url, url, **(TELLING | STORES | settings))
+        deployment = deploy(folder, server.url, url, **(NOTIFICATIONS | STORES | settings))
         stack.callback(deployment.database.dispose)
-        crew = stack.enter_context(Crew(deployment.environment | aws_variables(s3.url), folder, workers))
+        pool = stack.enter_context(
+            WorkerPool(deployment.environment | aws_variables(s3.url), folder, workers)
+        )
         client = stack.enter_context(deployment.client())
         guard = AddressGuard(AllowedHosts.parse("any-public"), **ANYWHERE)
         accept = AcceptSubmissions(
@@ -107,5 +108,5 @@ def set_scene(kind: str, folder: Path, *, workers: int = WORKERS, **settings: ob
             WebMetrics(),
             AllowedCallbacks(guard, AllowedNames(), AllowedNames()),
         )
-        crew.wait_until_ready()
-        yield Scene(kind, server, postgres, disk, s3, deployment, crew, client, accept)
+        pool.wait_until_ready()
+        yield Scene(kind, server, postgres, disk, s3, deployment, pool, client, accept)

@@ -1,4 +1,4 @@
-"""Servers that can be killed, frozen and started again where they were: a Redis, a PostgreSQL, a small disk."""
+"""Servers that can be killed, frozen and restarted at the same address: Redis, PostgreSQL, a small disk."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ STOP_SECONDS = 30
 
 @dataclass
 class Server:
-    """A process that comes back with the same command, and never outlives its block."""
+    """A process that can be restarted with the same command, and never outlives its block."""
 
     command: Sequence[str | Path]
     log: Path
@@ -47,7 +47,7 @@ class Server:
         self.process.send_signal(number)
 
     def end(self, number: int) -> None:
-        """Send a signal that ends it, and wait until it has."""
+        """Send a signal that ends it, and wait for its exit."""
         if self.process is None:
             return
         with suppress(ProcessLookupError):
@@ -61,7 +61,7 @@ class Server:
 
 
 class Redis(Server):
-    """A Redis as `docker-compose.yml` runs it: an append-only file, nothing evicted."""
+    """A Redis configured as in `docker-compose.yml`: an append-only file, no eviction."""
 
     def __init__(self, folder: Path) -> None:
         self.port = _free_port()
@@ -91,7 +91,7 @@ def _answers(connection: redis.Redis) -> bool:
 
 
 class Postgres(Server):
-    """A PostgreSQL that listens on a socket in its folder alone."""
+    """A PostgreSQL that listens only on a socket in its folder."""
 
     def __init__(self, programs: Path, data: Path) -> None:
         self.place = PostgresServer(data, programs)
@@ -127,7 +127,7 @@ def redis_server(folder: Path) -> Iterator[Redis]:
 
 @contextmanager
 def postgres_server(disk: Path) -> Iterator[Postgres]:
-    """Run a PostgreSQL whose data are on `disk`."""
+    """Run a PostgreSQL with its data on `disk`."""
     with open_folder(None) as programs:
         server = Postgres(programs_in(programs), disk / "data")
         server.start()
@@ -139,14 +139,14 @@ def postgres_server(disk: Path) -> Iterator[Postgres]:
 
 @dataclass(frozen=True)
 class Disk:
-    """A folder for a database, on a small disk of its own where this user may mount one."""
+    """A folder for a database, on a small disk if this user may mount one."""
 
     folder: Path
     is_small: bool
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """Leave not a byte free while the block runs."""
+        """Fill the disk to the last byte while the block runs."""
         ballast = self.folder / "ballast"
         try:
             with ballast.open("wb", buffering=0) as file, suppress(OSError):
@@ -162,7 +162,7 @@ class Disk:
 
 @contextmanager
 def small_disk() -> Iterator[Disk]:
-    """Mount a small disk in memory; without the right to, yield a plain folder."""
+    """Mount a small disk in memory; yield a plain folder if this user may not."""
     folder = Path(tempfile.mkdtemp(prefix="faults-disk-"))
     folder.chmod(0o755)
     options = f"size={DISK_BYTES},mode=755"

@@ -1,4 +1,4 @@
-"""Faults of the places that pictures lie in: while one is away nothing gets a verdict for it, others go on."""
+"""Source faults: while a source is unavailable, its pictures wait undecided, and others are decided."""
 
 import time
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from worker.store.engine.tables import DecisionRow, SubmissionRow
 
 PICTURES = 30
 #: Longer than three attempts at a picture whose own server fails.
-AWAY_SECONDS = 20
+DOWN_SECONDS = 20
 
 
 @fault("source store away: S3 says that our clock is skewed")
 def skewed(scene: Scene, load: Load) -> Iterator[None]:
     stored = _stored(scene, load)
-    load.strike()
+    load.mark_injection()
     scene.s3.refuses_all = (403, "RequestTimeTooSkewed")
     try:
         load.accept_all(stored)
@@ -36,7 +36,7 @@ def skewed(scene: Scene, load: Load) -> Iterator[None]:
 @fault("source store away: the media root unmounted and mounted again")
 def unmounted(scene: Scene, load: Load) -> Iterator[None]:
     on_disk = load.submissions(PICTURES)
-    load.strike()
+    load.mark_injection()
     with _unmounted(scene):
         load.accept_all(on_disk)
         _others_go_on(load, {one.id for one in on_disk})
@@ -46,7 +46,7 @@ def unmounted(scene: Scene, load: Load) -> Iterator[None]:
 
 @contextmanager
 def _unmounted(scene: Scene) -> Iterator[None]:
-    """Leave an empty folder at the media root, as a mount point is that nothing is mounted at."""
+    """Leave an empty folder at the media root, like a mount point without its mount."""
     root = scene.deployment.settings.media_root
     aside = root.rename(root.with_name("media-aside"))
     root.mkdir()
@@ -58,7 +58,7 @@ def _unmounted(scene: Scene) -> Iterator[None]:
 
 
 def _stored(scene: Scene, load: Load) -> list[Submission]:
-    """Return submissions of objects in the store."""
+    """Store objects, and return submissions of them."""
     made = []
     for n in range(PICTURES):
         submission_id = f"{load.prefix}.stored.{n}"
@@ -68,21 +68,23 @@ def _stored(scene: Scene, load: Load) -> list[Submission]:
 
 
 def _others_go_on(load: Load, held_up: set[str]) -> None:
-    """Fail unless pictures from elsewhere are decided all the while, and those held up are only waiting."""
-    until, sent = time.monotonic() + AWAY_SECONDS, 0
+    """Fail unless pictures from other sources are decided, and those held up only wait."""
+    until, sent = time.monotonic() + DOWN_SECONDS, 0
     while time.monotonic() < until:
         names = [f"{load.prefix}.inline.{sent + n}" for n in range(5)]
         sent += len(names)
         load.accept_all([Submission(name, InlineBytes(PICTURE + name.encode())) for name in names])
-        wait_for(lambda names=names: _decided(load) >= set(names), what="pictures from elsewhere", seconds=30)
-        assert not _decided(load) & held_up, "there is a verdict on what could not be read"
+        wait_for(
+            lambda names=names: _decided(load) >= set(names), what="pictures from other sources", seconds=30
+        )
+        assert not _decided(load) & held_up, "a picture that could not be read is decided"
         time.sleep(1)
     wait_for(
         lambda: load.count_rows(SubmissionRow.waits_for.is_not(None)) == len(held_up),
-        what="the ledger to say what is waited for",
+        what="the ledger to record what they wait for",
         seconds=30,
     )
-    load.notes.append(f"{sent} pictures from elsewhere decided meanwhile")
+    load.notes.append(f"{sent} pictures from other sources were decided during the outage")
 
 
 def _decided(load: Load) -> set[str]:
@@ -92,7 +94,7 @@ def _decided(load: Load) -> set[str]:
 
 
 def _require_judgement(load: Load) -> None:
-    """Fail unless every picture was judged by what it shows, as if nothing had happened."""
+    """Fail unless every picture was judged by its content."""
     with load.scene.deployment.database.reading() as session:
         made = decisions.of_submissions(session, list(load.promised))
     unjudged = {one.submission_id: one.reason for one in made if not one.scores}

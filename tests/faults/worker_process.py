@@ -1,7 +1,7 @@
-"""`moderate worker`, in which a submission's id can say what befalls the worker while it has it in hand.
+"""`moderate worker` with fault injection: the id of a submission can crash or delay its worker.
 
-The second part of an id such as `r3.die-before-commit-1.17` names a moment and how often it strikes. The
-service knows nothing of this: its functions are wrapped here, before it starts.
+The second part of an id such as `r3.die-before-commit-1.17` names a moment, and how often the fault occurs.
+The service has no code for this: its functions are wrapped here, before it starts.
 """
 
 import functools
@@ -23,15 +23,14 @@ from worker.images.processes.pool import DecoderPool
 from worker.network.address_guard import AddressGuard
 from worker.usecases.moderation.moderate_image import ModerateImage
 from worker.usecases.moderation.record_decisions import RecordDecisions
-from worker.wiring import components as parts
-from worker.wiring import notifications as telling
+from worker.wiring import components, notifications
 
-#: Where it is noted how often a moment has struck: the process that notes it is about to die.
+#: Names the folder that counts how often a fault has occurred: the process that counts is about to die.
 NOTES = "FAULTS_NOTES"
-#: A picture of this colour is too much for the model's memory.
+#: A picture of this colour raises MemoryError in the model.
 TOO_MUCH = (255, 0, 255)
 
-#: What makes 127.0.0.1 a public address to which every name leads.
+#: Makes 127.0.0.1 a public address to which every name resolves.
 ANYWHERE: dict[str, Any] = {
     "resolve": lambda _host, _port: ["127.0.0.1"],
     "what_is_special": lambda _address: "",
@@ -42,14 +41,16 @@ _MARK = re.compile(r"(?P<moment>[a-z-]+)-(?P<number>\d+)")
 
 
 def wrap() -> None:
-    """Put a moment around each function at which a worker may die."""
+    """Wrap every function at which a worker may crash."""
     # The platform of the tests is on loopback.
-    parts.AddressGuard = telling.AddressGuard = functools.partial(AddressGuard, **ANYWHERE)
-    parts.DecoderPool = functools.partial(DecoderPool, child_module="support.poisoned_child")
-    _wrap(ModerateImage, "_judge", before=lambda submission, *_: _strike("die-judging", submission))
-    _wrap(ModerateImage, "_judge", before=lambda submission, *_: _sleep(submission))
-    _wrap(RecordDecisions, "_follow_up", after=_strike_before_commit)
-    _wrap(ModerateImage, "_record", after=lambda submission, *_: _strike("die-after-commit", submission))
+    components.AddressGuard = notifications.AddressGuard = functools.partial(AddressGuard, **ANYWHERE)
+    components.DecoderPool = functools.partial(DecoderPool, child_module="support.poisoned_child")
+    _wrap(ModerateImage, "_fetch_and_judge", before=lambda submission, *_: _crash("die-judging", submission))
+    _wrap(ModerateImage, "_fetch_and_judge", before=lambda submission, *_: _sleep(submission))
+    _wrap(RecordDecisions, "_follow_up", after=_crash_before_commit)
+    _wrap(
+        ModerateImage, "_record_decision", after=lambda submission, *_: _crash("die-after-commit", submission)
+    )
     _wrap(TransformersEncoder, "encode_images", before=_run_out_of_memory)
 
 
@@ -68,16 +69,16 @@ def _wrap(owner: Any, name: str, *, before: Any = None, after: Any = None) -> No
     setattr(owner, name, wrapped)
 
 
-def _strike(moment: str, submission: Any) -> None:
-    """Kill this process, unless it has happened often enough to this submission."""
+def _crash(moment: str, submission: Any) -> None:
+    """Kill this process if the submission asks for it and has not reached its number of crashes."""
     mark = _mark_of(submission.id)
     if mark and mark["moment"] == moment and _is_left(submission.id, int(mark["number"])):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _strike_before_commit(_session: Any, made: Any) -> None:
+def _crash_before_commit(_session: Any, made: Any) -> None:
     for judged, _decision_id in made:
-        _strike("die-before-commit", judged.submission)
+        _crash("die-before-commit", judged.submission)
 
 
 def _sleep(submission: Any) -> None:

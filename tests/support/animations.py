@@ -1,4 +1,4 @@
-"""Draws animations and says which of their frames a decoder looked at: each frame is a number's picture."""
+"""Draws animations with numbered frames, and reports which frames a decoder judged."""
 
 import struct
 import zlib
@@ -18,20 +18,20 @@ _ODD = 40_503
 
 
 def numbered(number: int, size: tuple[int, int] = SIZE) -> Image.Image:
-    """Return a picture of big black and white cells that no other number has."""
+    """Return a picture of large black and white cells, distinct for each number."""
     cells = Image.new("L", (_CELLS, _CELLS))
     cells.putdata([255 * bit for bit in _bits(number)])
     return cells.resize(size, Image.Resampling.NEAREST).convert("RGB")
 
 
 def numbers_seen(picture: Picture, most: int = 256) -> list[int]:
-    """Return which numbers the frames show that were looked at."""
+    """Return the numbers of the frames that were judged."""
     known = {_bits(number): number for number in range(most)}
     return [known[_read(frame)] for frame in picture.frames]
 
 
 def _bits(number: int) -> tuple[int, ...]:
-    # Odd, so that no two numbers have the same bits.
+    # The factor is odd, so that no two numbers have the same bits.
     scattered = number * _ODD % 2**_BITS
     return tuple(scattered >> bit & 1 for bit in range(_BITS))
 
@@ -42,7 +42,7 @@ def _read(frame: Image.Image) -> tuple[int, ...]:
 
 
 def panned(photo: Image.Image, count: int, span: float) -> Sequence[Image.Image]:
-    """Return frames of a camera that turns over this share of a photograph's width."""
+    """Return frames of a camera that pans over this share of a photograph's width."""
     width = photo.width * (1 - span)
     lefts = [photo.width * span * step / (count - 1) for step in range(count)]
     return [photo.resize((240, 180), box=(left, 0, left + width, photo.height)) for left in lefts]
@@ -58,14 +58,14 @@ def talking(photo: Image.Image, count: int) -> Sequence[Image.Image]:
 
 
 def noisy(number: int) -> Image.Image:
-    """Return a red picture if the number is 0, else a green one, in which much stands to be cut."""
+    """Return a red picture if the number is 0, else a green one; noise makes the file long enough to cut."""
     noise = np.random.default_rng(number).integers(0, 60, (48, 48, 3), np.uint8)
     colour = (0, 180, 0) if number else (180, 0, 0)
     return Image.fromarray(noise + np.array(colour, np.uint8))
 
 
 def grown_gif() -> bytes:
-    """Return a GIF of 32 x 32 whose second frame says 80 x 32: green, and blue beyond the picture."""
+    """Return a GIF of 32 x 32 whose second frame is 80 x 32: green, and blue beyond the picture."""
     wide = Image.new("P", (80, 32), 0)
     wide.putpalette([0, 255, 0, 0, 0, 255])
     wide.paste(1, (32, 0, 80, 32))

@@ -1,4 +1,4 @@
-"""Lets a database raise, over some rows, what it raises over a corrupt index: no retry is meant for that."""
+"""Makes a database raise the error of a corrupt index for some rows: an error that is not retried."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ FOR EACH ROW WHEN (NEW.{condition}) EXECUTE FUNCTION broken()
 def break_rows(
     database: Database, condition: str, *, table: str = "submissions", statement: str = "INSERT"
 ) -> None:
-    """Raise at every statement of this kind over rows of which `condition` holds, such as "id = 'upload-1'"."""
+    """Make every such statement fail for rows that satisfy `condition`, such as "id = 'upload-1'"."""
     is_sqlite = database.address.file is not None
     with database.transaction() as session:
         if not is_sqlite:
@@ -34,7 +34,7 @@ def break_rows(
 
 
 def mend_rows(database: Database, *, table: str = "submissions") -> None:
-    """Take it back."""
+    """Undo `break_rows`."""
     on = "" if database.address.file else f" ON {table}"
     with database.transaction() as session:
         session.execute(text(f"DROP TRIGGER broken{on}"))
@@ -42,7 +42,7 @@ def mend_rows(database: Database, *, table: str = "submissions") -> None:
 
 @contextmanager
 def broken_rows(database: Database, condition: str, *, table: str = "submissions") -> Iterator[None]:
-    """Raise over new rows of which `condition` holds while the block runs."""
+    """Make inserts of rows that satisfy `condition` fail while the block runs."""
     break_rows(database, condition, table=table)
     try:
         yield

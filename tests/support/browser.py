@@ -1,4 +1,4 @@
-"""A real Chromium, without a window; where there is none the tests skip, but fail in CI."""
+"""A real, headless Chromium; without one the tests skip, but fail in CI."""
 
 import os
 import shutil
@@ -11,26 +11,26 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-#: What a page has to satisfy, beside axe's own best practices.
+#: The rules of axe that a page has to satisfy.
 _STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @contextmanager
 def running_chromium() -> Iterator[Browser]:
-    """Run the Chromium that the system has; nothing is ever downloaded."""
+    """Run the installed Chromium; nothing is ever downloaded."""
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
         missing = "there is no Chromium: sudo apt-get install chromium"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     with sync_playwright() as playwright:
-        # In a container there is no user namespace for its sandbox, and it sees our own pages alone.
+        # Containers have no user namespace for the sandbox, and only our own pages are opened.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
 
 
 def barriers(page: Page) -> list[str]:
-    """Return what axe-core finds in the way of people who see, hear or move differently."""
+    """Return the accessibility violations that axe-core finds."""
     if not page.evaluate("Boolean(window.axe)"):
         page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
     found: dict[str, Any] = page.evaluate(

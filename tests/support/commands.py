@@ -1,4 +1,4 @@
-"""Runs the command `moderate` in this process, as a terminal would see it."""
+"""Runs the command `moderate` in this process, and captures its output."""
 
 import logging
 import sys
@@ -14,7 +14,7 @@ from worker.cli.main import run
 
 @dataclass(frozen=True)
 class Result:
-    """How a command ended and what it printed."""
+    """The exit code and the output of a command."""
 
     exit_code: int
     out: str
@@ -22,18 +22,18 @@ class Result:
 
 
 class Moderate:
-    """Call it with the arguments of the command line."""
+    """Calls the command with the given arguments."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch, self._capsys = monkeypatch, capsys
 
     def __call__(self, *arguments: object, **settings: object) -> Result:
-        """Run the command with MODERATION_ variables from `settings`; no traceback may reach a person."""
+        """Run the command with `settings` as MODERATION_ variables; fail on a traceback."""
         for name, value in settings.items():
             self._monkeypatch.setenv(f"MODERATION_{name.upper()}", str(value))
         self._monkeypatch.setattr(sys, "argv", ["moderate", *map(str, arguments)])
         self._capsys.readouterr()
-        with _logging_as_before(), pytest.raises(SystemExit) as left:
+        with _restored_logging(), pytest.raises(SystemExit) as left:
             run()
         captured = self._capsys.readouterr()
         assert "Traceback" not in captured.err + captured.out
@@ -41,8 +41,8 @@ class Moderate:
 
 
 @contextmanager
-def _logging_as_before() -> Iterator[None]:
-    """Take back what a command that stays sets up for a whole process, which here is the tests' own."""
+def _restored_logging() -> Iterator[None]:
+    """Undo what a long-running command sets up for its process, which here is the process of the tests."""
     root = logging.getLogger()
     handlers, level, factory = list(root.handlers), root.level, logging.getLogRecordFactory()
     hooks = sys.excepthook, threading.excepthook

@@ -1,7 +1,8 @@
-"""A worker process that dies of pictures that say so, or hangs, and a supervisor that starts it again each time.
+"""A worker process that crashes or hangs at marked pictures, and a supervisor that restarts it.
 
-`python -m support.deadly_worker worker` is `moderate worker`, but for that and for leases of seconds. What is
-heavy is imported once, by the supervisor; it is the supervisor that SIGTERM stops, with its worker.
+`python -m support.deadly_worker worker` is `moderate worker` with these faults and with leases of seconds.
+The supervisor does the heavy imports once, and forks each worker. SIGTERM stops the supervisor with its
+worker.
 """
 
 import os
@@ -18,15 +19,15 @@ from worker.usecases.moderation.judge_picture import JudgePicture
 from worker.usecases.operations import leave_when_stuck
 from worker.usecases.submissions import claim_submissions
 
-#: A picture that ends so kills whoever judges it.
-DEADLY = b"deadly"
-#: Of a picture that ends so the decision never comes.
+#: A picture with this ending kills the worker that judges it.
+POISON = b"poison"
+#: A picture with this ending is judged for ever.
 HANGING = b"hanging"
 _judge = JudgePicture.__call__
 
 
 def judge(self, live, data):
-    if data.endswith(DEADLY):
+    if data.endswith(POISON):
         os.kill(os.getpid(), signal.SIGKILL)
     if data.endswith(HANGING):
         threading.Event().wait()
@@ -34,7 +35,7 @@ def judge(self, live, data):
 
 
 def supervise() -> None:
-    """Start the worker again until it ends by itself."""
+    """Restart the worker until it exits by itself."""
     while True:
         child = os.fork()
         if child == 0:
@@ -45,7 +46,7 @@ def supervise() -> None:
         if os.WIFSIGNALED(status):
             sys.stderr.write(f"the worker died of signal {os.WTERMSIG(status)}\n")
         elif (code := os.WEXITSTATUS(status)) == leave_when_stuck.EXIT_CODE:
-            sys.stderr.write("the worker left\n")
+            sys.stderr.write("the worker exited\n")
         else:
             sys.exit(code)
 

@@ -19,7 +19,7 @@ REVIEW = Decision(Action.REVIEW, "weapons 0.75", (WEAPONS,), ("weapons",), sever
 
 
 def decide(database: Database) -> int:
-    """Write what a worker would; return the decision's id."""
+    """Record the decision as a worker would; return its id."""
     with database.transaction() as session:
         policy_versions.keep(session, [(POLICY, "name: default\n")])
         submissions.record(
@@ -44,7 +44,7 @@ def decide(database: Database) -> int:
 
 
 def add_events(database: Database, decision_id: int, *callbacks: str | dict[str, str]) -> None:
-    """Put an event for each callback, a URL or a record, into the outbox."""
+    """Add an event to the outbox for each callback, a URL or a record."""
     with database.transaction() as session:
         for callback in callbacks:
             outbox.add(

@@ -1,4 +1,4 @@
-"""Opens decoder pools for tests, which end with the block."""
+"""Opens decoder pools for tests; they are closed after the block."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from worker.images.limits import Limits
 from worker.images.processes.pool import DecoderPool
 
-#: Those of a worker with no settings of its own.
+#: The limits of a worker with default settings.
 LIMITS = Limits(max_bytes=20 * 2**20, max_pixels=50_000_000, max_side=16_384, max_frames=8)
 MEMORY_BYTES = 2**31
 POISONED = "support.poisoned_child"

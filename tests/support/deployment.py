@@ -1,4 +1,4 @@
-"""A deployment of a test's own: folders, tables, a queue, and the command `moderate` run in this process."""
+"""A deployment for a single test: folders, tables, a queue, and workers on request."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 120
 
 @dataclass(frozen=True)
 class Deployment:
-    """Settings and what they name; nothing runs yet."""
+    """Settings, database and folders; no process runs yet."""
 
     settings: Settings
     database: Database
@@ -56,10 +56,10 @@ class Deployment:
     def worker(
         self, name: str = "worker", *, from_scratch: bool = False
     ) -> Iterator[Popen[bytes] | ForkedProcess]:
-        """Run a worker while the block runs, its log in `{name}.log`; yields when it waits for jobs.
+        """Run a worker while the block runs, with its log in `{name}.log`; yield when it is ready for jobs.
 
-        It is forked from a process that has imported torch, which saves 6 s of CPU. Tests of what the process
-        itself is (its start, its command line, its memory) have it started from scratch, as users do.
+        It is forked from a process that has imported torch, which saves 6 s of CPU. Tests of the process
+        itself (its start, its command line, its memory) start it from scratch, as users do.
         """
         log = self.folder / f"{name}.log"
         start = running_worker(self.settings, log) if from_scratch else forked_worker(self.environment, log)
@@ -77,7 +77,7 @@ class Deployment:
         return wait_for(enough, what=f"decisions on {len(ids)} submissions, see {self.folder}")
 
     def unfinished(self) -> set[str]:
-        """Return the ids of the submissions that Redis still has: queued, or given out and unacknowledged."""
+        """Return the ids of submissions whose messages are queued or unacknowledged."""
         with redis.Redis.from_url(self.settings.broker_url) as connection:
             queued = connection.lrange(self.settings.queue, 0, -1)
             unacknowledged = [json.loads(entry)[0] for entry in connection.hvals("unacked")]
@@ -87,7 +87,7 @@ class Deployment:
         return {one.get("id", "") for found in arguments for one in found.get("submissions", [found])}
 
     def refused(self, count: int) -> dict[str, str]:
-        """Wait until so many submissions are refused, and return their errors by id."""
+        """Wait until `count` submissions are refused, and return their errors by id."""
 
         def enough() -> dict[str, str]:
             with self.database.reading() as session:
@@ -98,7 +98,7 @@ class Deployment:
 
 
 def deploy(folder: Path, broker_url: str, database_url: str = "", **settings: object) -> Deployment:
-    """Prepare a deployment in `folder`: the stickers policy and tables, no picture yet."""
+    """Set up a deployment in `folder`, with the stickers policy, tables, and no pictures."""
     policies, media = folder / "policies", folder / "media"
     policies.mkdir()
     media.mkdir()
@@ -111,9 +111,9 @@ def deploy(folder: Path, broker_url: str, database_url: str = "", **settings: ob
         "policies": policies,
         "media_root": media,
         "policy_reload_seconds": 0.2,
-        # What tests submit by URL is accepted; no worker of theirs reaches it.
+        # Tests may submit these URLs; their workers cannot reach them.
         "url_hosts": "*.example.com",
-        # No test waits a minute for what it never brings.
+        # No test should wait a minute for a picture that never comes.
         "missing_source_seconds": 0,
     }
     read = Settings.read(**(values | settings))
@@ -123,10 +123,10 @@ def deploy(folder: Path, broker_url: str, database_url: str = "", **settings: ob
 
 
 def wait_for(look: Callable[[], Found], *, what: str, seconds: float = PATIENCE_SECONDS) -> Found:
-    """Return what `look` finds as soon as it finds something."""
+    """Poll `look` until it returns something true, and return that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := look():
             return found
         time.sleep(0.05)
-    raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+    raise AssertionError(f"timed out after {seconds:g} s waiting for {what}")

@@ -1,4 +1,4 @@
-"""A review desk of a test's own: items with pictures, people, and a server that shows them."""
+"""A review desk for a single test: items with pictures, reviewers, database and media root."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -57,7 +57,7 @@ POLICY: Policy = parse_policy(POLICY_TEXT, "default.yaml")
 
 
 def picture(seed: int = 0, side: int = 240) -> Image.Image:
-    """Return a colourful picture that is unlike those of other seeds."""
+    """Return a colourful picture, different for each seed."""
     dice = np.random.default_rng(seed)
     image = Image.new("RGB", (side, side * 3 // 4), tuple(dice.integers(90, 200, 3).tolist()))
     pen = ImageDraw.Draw(image)
@@ -71,7 +71,7 @@ def picture(seed: int = 0, side: int = 240) -> Image.Image:
 
 
 def scores(**of: float) -> list[LabelScore]:
-    """Return a score for every label of the policy; those not named are low."""
+    """Return a score for every label of the policy; low unless given."""
     found = []
     for label in POLICY.labels:
         score = of.get(label.name, 0.07)
@@ -83,7 +83,7 @@ def scores(**of: float) -> list[LabelScore]:
 
 @dataclass(frozen=True)
 class DeskRows:
-    """Writes what workers and admins would have written."""
+    """Writes rows as workers and admins would."""
 
     settings: Settings
     database: Database
@@ -177,7 +177,7 @@ _HASHES: list[str] = []
 
 
 def _password_hash() -> str:
-    """Return the hash of PASSWORD, made once: it is made to be slow."""
+    """Return the hash of PASSWORD, computed once: hashing is deliberately slow."""
     if not _HASHES:
         _HASHES.append(passwords.hash_of(PASSWORD))
     return _HASHES[0]

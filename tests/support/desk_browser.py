@@ -1,4 +1,4 @@
-"""A client of the review desk that keeps cookies and fills forms, as a browser would, without a network."""
+"""An in-process client of the review desk that keeps cookies and fills forms like a browser."""
 
 import re
 
@@ -9,7 +9,7 @@ HTML = {"Accept": "text/html"}
 
 
 class Browser:
-    """A client that keeps cookies and finds the forms' tokens, as a browser would."""
+    """A client that keeps cookies and finds the tokens of forms like a browser."""
 
     def __init__(self, app, base="http://127.0.0.1", address="127.0.0.1"):
         self.client = TestClient(app, base_url=base, client=(address, 50000), follow_redirects=False)

@@ -1,4 +1,4 @@
-"""Figures of a run of `moderate bench`, as a machine with two cores might find them."""
+"""Example figures of a run of `moderate bench` on a machine with two cores."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,7 @@ GB = 10**9
 
 
 def full_load(**changes: Any) -> FullLoad:
-    """Return a load under which the cores have nothing left."""
+    """Return a load that leaves the cores no idle time."""
     usual = FullLoad(
         rate=10.0,
         pictures=200,
@@ -34,13 +34,13 @@ def full_load(**changes: Any) -> FullLoad:
 
 
 def towers(configured: float, *others: TowerCost) -> Alone:
-    """Return parts of which the tower costs so much as it is configured."""
+    """Return parts in which the configured tower takes this many core-milliseconds."""
     tower = TowerCost("float32", 16, configured)
     return Alone(tower, others, decode=25.0, score=0.5, store=12.0)
 
 
 def figures(**changes: Any) -> Figures:
-    """Return figures that ask for nothing to be set, but for `changes`."""
+    """Return figures that give rise to no advice, except for `changes`."""
     usual = Figures(
         machine=Machine("A processor", 2.0, 8 * GB, has_bfloat16=True, has_int8=False),
         configured=Configured("float32", batch_size=16, passes=2, concurrency=0),

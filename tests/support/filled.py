@@ -1,8 +1,8 @@
-"""Fills a database with as many decisions as asked for, and all that hangs on them, in a few statements.
+"""Fills a database with any number of decisions and the rows that belong to them, in a few statements.
 
-One picture in twenty is the same meme: a person judged it once, the others inherited that. One upload in ten
-has no reference. A tenth of the oldest were decided by the policy `stickers`. A fifth is for review: most of
-those are open, in the queues `default`, `urgent` and, the least urgent of all, `spam`.
+One picture in twenty is the same meme: a person judged it once, the others inherited that verdict. One upload
+in ten has no reference. The oldest tenth was decided by the policy `stickers`. One in five goes to review: most
+of those are open, in the queues `default`, `urgent` and, with the lowest priority, `spam`.
 """
 
 from sqlalchemy import text
@@ -10,9 +10,9 @@ from sqlalchemy import text
 from worker.store.engine.database import Database
 
 MODEL = "c" * 64
-#: Of the policies `default` and `stickers`.
+#: Digests of the policies `default` and `stickers`.
 DEFAULT, STICKERS = "d" * 64, "e" * 64
-#: The bytes of one upload in twenty.
+#: SHA-256 of one upload in twenty.
 MEME = "0" * 64
 DAYS = 30
 
@@ -97,7 +97,7 @@ def _statements(words: dict[str, str]) -> list[str]:
             f"CASE WHEN {flagged} THEN {true} ELSE {false} END, 0.5, 'p', 0.3, 'b', 0.2, 0 FROM numbers"
             for position, label, flagged in (
                 (0, "weapons", "i % 5 = 1"),
-                # Long ago alone.
+                # Only long ago.
                 (1, "drinks", "i * 50 <= :count"),
             )
         ),
@@ -121,7 +121,7 @@ def _statements(words: dict[str, str]) -> list[str]:
             "decisions.policy_digest, reviews.created_at FROM reviews "
             "JOIN decisions ON decisions.id = reviews.decision_id WHERE reviews.state = 'settled'"
         ),
-        # The meme: judged once, by its last upload, and inherited by the others.
+        # The meme: its last upload was judged, and the others inherit that verdict.
         (
             "INSERT INTO verdicts (submission_id, decision_id, action, labels, reviewer, effective, sha256, "
             f"policy_digest, created_at) SELECT submission_id, id, 'allow', {no_labels}, 'ada', {true}, "

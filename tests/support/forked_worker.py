@@ -1,8 +1,8 @@
-"""Workers that start at once: each is forked from a server that has imported what a worker needs.
+"""Workers that start fast: each is forked from a server that has imported what a worker needs.
 
-A worker started from scratch costs 7 s of CPU until it waits for jobs, most of them for importing torch and
-transformers; a forked one costs 1 s. The server is multiprocessing's: each process of pytest starts one with
-its first worker, and it ends with them. It has a single thread, since a fork copies no other.
+A worker started from scratch needs 7 s of CPU until it is ready, most of it to import torch and transformers;
+a forked one needs 1 s. The server is the fork server of multiprocessing: each pytest process starts one with
+its first worker, and it exits with pytest. It is single-threaded, since a fork copies only one thread.
 """
 
 import atexit
@@ -18,9 +18,9 @@ from pathlib import Path
 
 import psutil
 
-from worker.demo.processes import _stop, holding_signals_back, wait_until
+from worker.demo.processes import _stop, deferred_signals, wait_until
 
-#: All that a worker imports, much of it only when it loads a model, opens a database or reaches its broker.
+#: Everything that a worker imports, much of it only when it loads a model or opens a connection.
 PRELOADED = [
     "celery.worker.components",
     "psycopg",
@@ -45,10 +45,10 @@ class ForkedProcess:
     def __init__(self, command: Callable[[], object], log: Path, environment: Mapping[str, str]) -> None:
         log.write_bytes(b"")
         place = (log, Path.cwd(), os.environ | dict(environment))
-        # A daemon is terminated with pytest, if a test leaves it behind.
+        # As a daemon it is terminated with pytest if a test leaves it behind.
         self._process = forking.Process(target=_run, args=(command, *place), daemon=True)
-        # A start that is interrupted would leave behind a process that we do not know.
-        with holding_signals_back():
+        # An interrupted start would leave behind a process without a handle.
+        with deferred_signals():
             self._process.start()
 
     @property
@@ -81,7 +81,7 @@ class ForkedProcess:
 
 @contextmanager
 def forked_worker(environment: Mapping[str, str], log: Path) -> Iterator[ForkedProcess]:
-    """Run `moderate worker` in our environment and these variables; yields when it waits for jobs."""
+    """Run `moderate worker` with these variables added to ours; yield when it is ready for jobs."""
     process = ForkedProcess(_moderate_worker, log, environment)
     try:
         wait_until(
@@ -108,7 +108,7 @@ def _run(command: Callable[[], object], log: Path, folder: Path, environment: Ma
     try:
         command()
     finally:
-        # multiprocessing leaves by `os._exit`, which skips these.
+        # multiprocessing exits by `os._exit`, which skips these.
         threading._shutdown()
         atexit._run_exitfuncs()
 
@@ -123,7 +123,7 @@ def _moderate_worker() -> None:
 
 
 def _redirect(log: Path) -> None:
-    """Write to the log, buffered as Python does for a file, instead of the server's output."""
+    """Redirect the output to the log, buffered like a file."""
     writing = os.O_WRONLY | os.O_APPEND
     for number, file, flags in ((0, os.devnull, os.O_RDONLY), (1, log, writing), (2, log, writing)):
         opened = os.open(file, flags)
@@ -135,12 +135,12 @@ def _redirect(log: Path) -> None:
 
 
 def _require_one_thread() -> None:
-    """Refuse a server with threads: this child has none of them, but every lock that they held."""
+    """Refuse a server with threads: a fork drops them, but keeps the locks that they held."""
     if (threads := psutil.Process(os.getppid()).num_threads()) != 1:
         raise RuntimeError(f"the fork server has {threads} threads")
 
 
 def _die_with_pytest() -> None:
-    """Kill this process when pytest has ended, in whatever way; the server ends with its last child."""
+    """Kill this process when pytest has exited for any reason; the server exits with its last child."""
     multiprocessing.parent_process().join()
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Lets the clock of this host go wrong: for all of our code, not for the database."""
+"""Simulates a wrong host clock, for all modules of the service but not for the database."""
 
 import sys
 import time
@@ -13,8 +13,8 @@ import pytest
 
 @contextmanager
 def host_clock_off_by(off: timedelta) -> Iterator[None]:
-    """Let every module of ours see this host's time wrong by `off` while the block runs."""
-    # Instances stay plain times: only what asks for the present is replaced.
+    """Shift the host's time by `off` for every module of the service while the block runs."""
+    # Only `now` is replaced: instances stay plain datetimes.
     wrong_datetime = type(
         "datetime",
         (_Datetime,),
@@ -38,4 +38,4 @@ class _IsDatetime(type):
 
 
 class _Datetime(datetime, metaclass=_IsDatetime):
-    """The class as our modules use it."""
+    """A datetime class whose `isinstance` accepts plain datetimes."""

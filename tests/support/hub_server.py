@@ -1,4 +1,4 @@
-"""A small model hub on loopback, as far as the hub's client asks it; a test chooses what goes wrong."""
+"""A fake model hub on loopback, as far as the hub's client needs it; tests choose what goes wrong."""
 
 import hashlib
 import json
@@ -15,52 +15,52 @@ import pytest
 
 HUB_ID: Final = "org/name"
 COMMIT: Final = "c0ffee" + 34 * "1"
-#: From this size on a file is kept apart, on another host, and known by its SHA-256.
+#: Files of at least this size are served by another host, and identified by their SHA-256.
 _LARGE: Final = 10_000
 
 
 @dataclass
 class HubServer:
-    """What it holds, and what goes wrong with it."""
+    """Content and faults of the hub."""
 
     url: str
-    #: Where large files are: another host's name, so that no token may go there.
+    #: URL of the large files: another host name, to which no token may be sent.
     elsewhere: str
-    #: The folder of each repository's only commit.
+    #: The folder with the only commit of each repository.
     repositories: dict[str, Path] = field(default_factory=dict)
     #: Branches, tags and short commits.
     references: dict[str, str] = field(default_factory=lambda: {"main": COMMIT, "v1": COMMIT})
     commit: str = COMMIT
-    #: Only clients with this token are served, if one is set; a gated repository lists its files to everybody.
+    #: If set, only clients with this token are served; a gated repository lists its files to everyone.
     token: str = ""
     is_gated: bool = False
-    #: Whether it lists the names of files, and nothing else about them.
+    #: Whether listings have only the names of files.
     is_brief: bool = False
-    #: Answered to everything instead.
+    #: If set, the status of every response.
     status: int = 0
-    #: For each file, how many times its connection breaks halfway.
+    #: For each file, how often its connection breaks halfway.
     breaks: dict[str, int] = field(default_factory=dict)
-    #: For each file, content that is served in place of its own.
+    #: For each file, damaged content that is served instead.
     damages: dict[str, bytes] = field(default_factory=dict)
-    #: Files that come to their half and stay there until `go_on` is set.
+    #: Files whose download stalls halfway until `go_on` is set.
     stalls: set[str] = field(default_factory=set)
     go_on: Event = field(default_factory=Event)
     asked: list[str] = field(default_factory=list)
-    #: Hosts that were given the token.
-    told: set[str] = field(default_factory=set)
+    #: Hosts that received the token.
+    token_hosts: set[str] = field(default_factory=set)
 
     def hold(self, folder: Path, hub_id: str = HUB_ID) -> None:
-        """Hold a repository with the files of a folder."""
+        """Add a repository with the files of a folder."""
         self.repositories[hub_id] = folder
 
     def downloads(self) -> list[str]:
-        """Return the files that were sent, with the range that was asked for."""
+        """Return the files that were sent, with the requested range."""
         return [one.removeprefix("GET file ") for one in self.asked if one.startswith("GET file ")]
 
 
 @contextmanager
 def running_hub() -> Iterator[HubServer]:
-    """Serve, and yield what can be changed about it."""
+    """Run the hub; yield its content and faults, which tests may change."""
     server = _Server(("127.0.0.1", 0), _Handler)
     port = server.server_port
     server.hub = hub = HubServer(f"http://127.0.0.1:{port}", f"http://localhost:{port}")
@@ -76,10 +76,10 @@ def running_hub() -> Iterator[HubServer]:
 
 
 def use_hub(patch: pytest.MonkeyPatch, url: str, cache: Path) -> None:
-    """Have this process ask the hub at `url`, and keep what it gets in `cache`."""
+    """Make this process use the hub at `url`, with its cache in `cache`."""
     for name, value in {
         "ENDPOINT": url,
-        # Both are made of the environment when the client is imported.
+        # The client reads both from the environment at import.
         "HUGGINGFACE_CO_URL_TEMPLATE": url + "/{repo_id}/resolve/{revision}/{filename}",
         "HF_HUB_CACHE": str(cache),
         "HF_HUB_OFFLINE": False,
@@ -101,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         hub, path = self.server.hub, unquote(urlsplit(self.path).path)
         if self.headers.get("Authorization"):
-            hub.told.add(self.headers["Host"].partition(":")[0])
+            hub.token_hosts.add(self.headers["Host"].partition(":")[0])
         if hub.status:
             self._answer(hub.status)
         elif path.startswith("/large/"):
@@ -193,11 +193,11 @@ class _Server(ThreadingHTTPServer):
     hub: HubServer
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing of a client that went away."""
+        """Ignore clients that disconnect."""
 
 
 def _parts(path: str) -> tuple[str, str, str, str]:
-    """Return repository, action, revision and file of what is asked."""
+    """Return repository, action, revision and file of a request path."""
     parts = path.removeprefix("/api/models").strip("/").split("/")
     hub_id, rest = "/".join(parts[:2]), parts[2:]
     action, revision, *file = rest or ["revision", "main"]

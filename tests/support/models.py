@@ -1,4 +1,4 @@
-"""Makes tiny models with random weights, one of each family, in the format that real ones come in."""
+"""Creates tiny models with random weights, one of each family, in the format of real ones."""
 
 import math
 import shutil
@@ -48,12 +48,12 @@ def make_model(family: str, folder: Path, dtype: torch.dtype = torch.float32) ->
 
 
 def make_pickled(folder: Path) -> tuple[Path, Path]:
-    """Save a model with pickled weights alone, as the oldest repositories have it, and the same with safe ones."""
+    """Save a model with only pickled weights, like the oldest repositories, and the same as safetensors."""
     safe = make_model("clip", folder / "safe")
     pickled = shutil.copytree(safe, folder / "pickled")
     weights = load_file(pickled / "model.safetensors")
     (pickled / "model.safetensors").unlink()
-    # Two names of one tensor, and a part of one, as pickles may have them.
+    # Two names for one tensor, and a slice of it, as pickles may contain them.
     shared = weights["visual_projection.weight"]
     torch.save(weights | {"alias": shared, "part": shared[:1]}, pickled / "pytorch_model.bin")
     return pickled, safe
@@ -166,7 +166,7 @@ def _crop(processor: type):
 
 
 def _lively(model: PreTrainedModel) -> PreTrainedModel:
-    """Give the weights enough spread that different inputs end far apart, as in a trained model."""
+    """Spread the weights so that different inputs have distant vectors, as in a trained model."""
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for name, weight in model.named_parameters():

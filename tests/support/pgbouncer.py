@@ -1,4 +1,4 @@
-"""Real PgBouncers in front of the tests' PostgreSQL; without any the tests skip, but fail in CI."""
+"""Real PgBouncers in front of the tests' PostgreSQL; without one the tests skip, but fail in CI."""
 
 import os
 import re
@@ -18,17 +18,17 @@ from support.postgres import NOBODY
 
 from worker.demo.redis_server import _free_port
 
-#: Further programs to test with, beside the one on PATH; separated as in PATH.
+#: Environment variable with more programs to test, besides the one on PATH; separated as in PATH.
 VARIABLE = "MODERATION_TEST_PGBOUNCERS"
 START_SECONDS = 20
 STOP_SECONDS = 20
-#: As a deployment has it that followed our README before it named time limits.
+#: Setting of deployments that followed the README before it mentioned time limits.
 IGNORING_OPTIONS = "ignore_startup_parameters = options"
 
 
 def pgbouncers() -> dict[str, Path | None]:
-    """Return the programs there are, by version; one None if there are none."""
-    # Debian puts it where a user's PATH does not lead.
+    """Return the installed programs, by version; a single None if none is installed."""
+    # Debian installs it outside a user's PATH.
     found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     named = os.environ.get(VARIABLE, "").split(os.pathsep)
     programs = [Path(name) for name in (found, *named) if name]
@@ -36,19 +36,19 @@ def pgbouncers() -> dict[str, Path | None]:
 
 
 def _version(program: Path) -> str:
-    said = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
-    return said.split()[1]
+    printed = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
+    return printed.split()[1]
 
 
 @dataclass
 class PgBouncer:
-    """A PgBouncer that pools transactions: a connection serves whoever begins the next one."""
+    """A PgBouncer with transaction pooling: a connection serves any client's next transaction."""
 
     program: Path
     folder: Path
     #: Where PostgreSQL's socket is.
     postgres: Path
-    #: Lines of `[pgbouncer]` that a test wants beside ours.
+    #: More lines for the section `[pgbouncer]`.
     settings: str
     port: int
     pool_size: int = 4
@@ -58,7 +58,7 @@ class PgBouncer:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def in_front_of(self, url: str) -> str:
-        """Return the URL by which a database of the tests' server is reached through here."""
+        """Return the URL of a database of the tests' server through this PgBouncer."""
         return self.url(re.sub(r".*/([^/?]+)\?.*", r"\1", url))
 
     def start(self) -> None:
@@ -95,7 +95,7 @@ logfile = {self.folder}/log
         raise RuntimeError(f"PgBouncer did not start: {(self.folder / 'log').read_text()}")
 
     def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """End it; by default at once, with every connection through it."""
+        """Stop it; by default with SIGKILL, which cuts every connection."""
         if self._process and self._process.poll() is None:
             self._process.send_signal(how)
             self._process.wait(STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""Draws small pictures and encodes them, as uploads would be."""
+"""Draws small pictures and encodes them as uploads."""
 
 import struct
 import zlib
@@ -28,7 +28,7 @@ def animation(frames: Sequence[Image.Image], kind: str, **options: object) -> by
 
 
 def drawing(width: int = 120, height: int = 90) -> Image.Image:
-    """Return a picture with shapes and colours enough to tell it from others."""
+    """Return a picture with enough shapes and colours to be distinct."""
     picture = Image.linear_gradient("L").resize((width, height)).convert("RGB")
     pen = ImageDraw.Draw(picture)
     pen.ellipse((width // 8, height // 8, width // 2, height // 2), fill=(200, 30, 40))
@@ -37,7 +37,7 @@ def drawing(width: int = 120, height: int = 90) -> Image.Image:
 
 
 def prepared(encoder: Encoder, pictures: Sequence[Image.Image]) -> list[Pixels]:
-    """Return RGB pictures as the encoder's model wants them."""
+    """Return RGB pictures preprocessed for the encoder's model."""
     return [prepare(picture, encoder.preprocessing) for picture in pictures]
 
 

@@ -1,4 +1,4 @@
-"""An environment with given wheels and nothing but their declared dependencies, as `pip install` makes it."""
+"""A virtual environment with given wheels and only their declared dependencies, as with `pip install`."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 
 def build_wheel(project: Path, folder: Path) -> Path:
-    """Build the wheel of the project in a folder into another one and return its path."""
+    """Build the wheel of `project` into `folder`; return its path."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
     before = set(folder.glob("*.whl"))
     run = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
@@ -24,7 +24,7 @@ def build_wheel(project: Path, folder: Path) -> Path:
 def plain_environment(folder: Path, *wheels: Path) -> Path:
     """Make a virtual environment as `pip install WHEELS` would, without an index; return its interpreter.
 
-    The dependencies are linked from the environment of the tests, only those that the wheels require.
+    Only the required dependencies are linked, from the environment of the tests.
     """
     command = [sys.executable, "-m", "venv", "--without-pip", folder]
     subprocess.run(command, check=True)
@@ -61,7 +61,7 @@ def required(root: Distribution) -> dict[str, Distribution]:
 
 
 def requirements(of: Distribution, extras: set[str]) -> Iterator[Requirement]:
-    """Yield the requirements that count on this machine, with these extras."""
+    """Yield the requirements that apply to this machine, with these extras."""
     for text in of.requires or []:
         requirement = Requirement(text)
         wanted = ({"extra": extra} for extra in ("", *extras))
@@ -70,7 +70,7 @@ def requirements(of: Distribution, extras: set[str]) -> Iterator[Requirement]:
 
 
 def link(dependency: Distribution, site: Path) -> None:
-    """Put the files of an installed distribution into another site-packages."""
+    """Link the files of an installed distribution into another site-packages."""
     for file in dependency.files or []:
         target = site / file
         if ".." not in file.parts and not target.exists():

@@ -1,4 +1,4 @@
-"""A decoding child whose decoder does what hostile bytes would have it do, where a picture ends by saying so."""
+"""A decoder child process with fault injection: the end of a picture names what its decoder does."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ _decode = decoder_child.decode
 
 
 def poisoned(data: bytes, kind: str) -> bytes:
-    """Return a picture that this child's decoder will choke on in this way."""
+    """Return a picture that triggers this fault in the child's decoder."""
     return data + MARK + kind.encode()
 
 
@@ -35,8 +35,8 @@ def _spin():
         pass
 
 
-def _tell():
-    # What a decoder that was taken over could find.
+def _report():
+    # What a compromised decoder could find.
     secrets = sorted(name for name in os.environ if "MODERATION" in name)
     heavy = sorted({"torch", "transformers", "sqlalchemy", "celery"} & sys.modules.keys())
     raise UndecodablePictureError(f"secrets: {secrets}, heavy: {heavy}")
@@ -56,7 +56,7 @@ _POISONS = {
     "bloat": _bloat,
     "babble": lambda: os.write(0, b"\0\0\0\x05\0\0\0\x01hello!"),
     "boast": lambda: os.write(0, b"\xff" * 8),
-    "tell": _tell,
+    "tell": _report,
     "quote": _quote,
 }
 

@@ -1,6 +1,6 @@
-"""Makes tiny models in the layouts in which their authors publish them: file names, old keys, vocabularies.
+"""Creates tiny models in the layouts of published repositories: file names, old keys, vocabularies.
 
-Weights are random; files, keys and tokenizer classes are those of the repositories that each layout names.
+Weights are random; files, keys and tokenizer classes are those of the repository in the name of a layout.
 """
 
 import io
@@ -31,13 +31,13 @@ def publish(layout: str, folder: Path) -> Path:
 
 
 def edit_json(file: Path, **changes: Any) -> None:
-    """Change keys of a JSON file; None takes one away."""
+    """Change keys of a JSON file; None removes a key."""
     content = json.loads(file.read_text()) | changes
     file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
 
 
 def _openai_clip(folder: Path) -> None:
-    """openai/clip-vit-large-patch14: sizes are numbers, keys of the first version, two kinds of vocabulary."""
+    """openai/clip-vit-large-patch14: sizes as numbers, keys of the first version, two kinds of vocabulary."""
     make_model("clip", folder)
     backend = json.loads((folder / "tokenizer.json").read_text())["model"]
     (folder / "vocab.json").write_text(json.dumps(backend["vocab"]))
@@ -87,13 +87,13 @@ def _openai_clip(folder: Path) -> None:
 
 
 def _clip_without_tokenizer_json(folder: Path) -> None:
-    """Leave out what the first conversions do not have: they hold vocabulary and merges alone."""
+    """Leave only vocabulary and merges, like the first conversions."""
     _openai_clip(folder)
     (folder / "tokenizer.json").unlink()
 
 
 def _siglip(folder: Path) -> None:
-    """google/siglip-base-patch16-224: a SentencePiece model, whose tokenizer lower-cases and drops punctuation."""
+    """google/siglip-base-patch16-224: a SentencePiece model; its tokenizer drops case and punctuation."""
     make_model("siglip", folder)
     vocabulary = _sentencepiece(folder / "spiece.model", unk_id=2, eos_id=1, bos_id=-1, pad_id=-1)
     _fit_vocabulary(folder, vocabulary, pad_token_id=1, bos_token_id=1, eos_token_id=1)
@@ -120,19 +120,19 @@ def _siglip(folder: Path) -> None:
 
 
 def _siglip_without_tokenizer_json(folder: Path) -> None:
-    """Conversions of the first months: the SentencePiece model alone."""
+    """Leave only the SentencePiece model, like the first conversions."""
     _siglip(folder)
     (folder / "tokenizer.json").unlink()
 
 
 def _siglip2_fixed(folder: Path) -> None:
-    """google/siglip2-base-patch16-224: says `siglip`, and has Gemma's tokenizer, which keeps capitals."""
+    """google/siglip2-base-patch16-224: of type `siglip`, with Gemma's tokenizer, which keeps capitals."""
     make_model("siglip", folder)
     _gemma_tokenizer(folder)
 
 
 def _siglip2_naflex(folder: Path) -> None:
-    """google/siglip2-base-patch16-naflex: the same tokenizer, under a type of its own."""
+    """google/siglip2-base-patch16-naflex: the same tokenizer, of type `siglip2`."""
     make_model("siglip2", folder)
     _gemma_tokenizer(folder)
     edit_json(folder / "preprocessor_config.json", image_processor_type="Siglip2ImageProcessorFast")
@@ -152,7 +152,7 @@ def _gemma_tokenizer(folder: Path) -> None:
         single="$A <eos>", pair="$A <eos> $B:1 <eos>:1", special_tokens=[("<eos>", vocabulary["<eos>"])]
     )
     tokenizer.save(str(folder / "tokenizer.json"))
-    # The very same vocabulary as a SentencePiece model lies beside it; nothing reads it.
+    # The repository also has the vocabulary as a SentencePiece model; nothing reads it.
     _sentencepiece(folder / "tokenizer.model", unk_id=3, eos_id=1, bos_id=2, pad_id=0)
     special = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}
     _write(
@@ -270,7 +270,7 @@ def _xlm_roberta(folder: Path) -> None:
 
 
 def _sentencepiece(file: Path, **ids: int) -> int:
-    """Write a trained SentencePiece model and return how many pieces it has."""
+    """Train and write a SentencePiece model; return its number of pieces."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(_SENTENCES * 20),
@@ -287,7 +287,7 @@ def _sentencepiece(file: Path, **ids: int) -> int:
 
 
 def _fit_vocabulary(folder: Path, size: int, **special: int) -> None:
-    """Let the text tower know as many tokens as the vocabulary has."""
+    """Resize the token embeddings of the text tower to the vocabulary."""
     weights = load_file(folder / "model.safetensors")
     key = "text_model.embeddings.token_embedding.weight"
     rows = weights[key]

@@ -1,4 +1,4 @@
-"""A RabbitMQ of the tests' own, where one is installed: on loopback, with its own port mapper, gone with the block."""
+"""A temporary RabbitMQ with its port mapper on loopback, if it is installed; stopped after the block."""
 
 import shutil
 import socket
@@ -12,12 +12,12 @@ from kombu.exceptions import OperationalError
 
 from worker.demo.processes import running, wait_until
 
-#: Debian's command on PATH changes to the user `rabbitmq`, who could not write our folder; this one does not.
+#: Debian's command on PATH switches to the user `rabbitmq`, who cannot write our folder; this one does not.
 DEBIAN = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 
 def rabbitmq_server() -> Path | None:
-    """Return the program, or None where RabbitMQ is not installed."""
+    """Return the program; None if RabbitMQ is not installed."""
     found = shutil.which("rabbitmq-server")
     if not found or not shutil.which("epmd"):
         return None
@@ -32,7 +32,7 @@ def _free_port() -> int:
 
 @dataclass
 class RabbitMQ:
-    """A server that keeps its files in `folder`, and its address while it is stopped."""
+    """A server with its files in `folder`; it keeps its address while it is stopped."""
 
     program: Path
     folder: Path
@@ -48,7 +48,7 @@ class RabbitMQ:
         (self.folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\n")
         mapper_port, log = str(_free_port()), self.folder / "rabbitmq.log"
         environment = {
-            "HOME": str(self.folder),  # of Erlang's cookie
+            "HOME": str(self.folder),  # for Erlang's cookie
             "ERL_EPMD_PORT": mapper_port,
             "RABBITMQ_NODENAME": "tests@localhost",
             "RABBITMQ_DIST_PORT": str(_free_port()),
@@ -77,7 +77,7 @@ class RabbitMQ:
 
 @contextmanager
 def running_rabbitmq(program: Path, folder: Path) -> Iterator[RabbitMQ]:
-    """Run a server; tests may stop it and start it again."""
+    """Run a server that tests may stop and restart."""
     server = RabbitMQ(program, folder)
     try:
         server.start()

@@ -1,4 +1,4 @@
-"""A platform's end of a webhook on loopback: it keeps what it got, and answers as a test tells it to."""
+"""A webhook receiver on loopback: it records requests, and gives the answers that a test chooses."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ from worker.notifications.webhook import Webhook
 from worker.store.engine.database import Database
 from worker.usecases.operations.deliver_events import DeliverEvents
 
-#: Answers beside a status: never one; none, after all was received; one without an end; one that drips.
+#: Answers other than a status: hang, close after the request, endless body, slow endless body.
 HANG: Final = -1
 DROP: Final = -2
 FLOOD: Final = -3
@@ -32,13 +32,13 @@ SECRET: Final = new_secret()
 
 @dataclass
 class Receiver:
-    """What came, in order."""
+    """The recorded requests, in order."""
 
     port: int
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
-    #: Sent with every answer.
+    #: Headers of every response.
     answers_with: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -56,8 +56,8 @@ class Receiver:
 
 @contextmanager
 def receiving(*answers: int) -> Iterator[Receiver]:  # noqa: C901 - a handler with its ways to answer
-    """Receive on a free port; each request gets the next of `answers`, the last one for ever."""
-    left, over, lock = list(answers), threading.Event(), threading.Lock()
+    """Receive on a free port; each request gets the next of `answers`, and the last one is repeated."""
+    left, closing, lock = list(answers), threading.Event(), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -68,7 +68,7 @@ def receiving(*answers: int) -> Iterator[Receiver]:  # noqa: C901 - a handler wi
                 receiver.bodies.append(body)
                 receiver.paths.append(self.path)
             if answer == HANG:
-                over.wait(30)
+                closing.wait(30)
             elif answer in {FLOOD, DRIP}:
                 self.answer_without_end(bytes(1 << 16) if answer == FLOOD else b".")
             elif answer != DROP:
@@ -85,17 +85,17 @@ def receiving(*answers: int) -> Iterator[Receiver]:  # noqa: C901 - a handler wi
         def answer_without_end(self, chunk: bytes) -> None:
             self.send_response(200)
             self.end_headers()
-            # A thousand times at most, whatever the client does.
+            # At most a thousand chunks, whatever the client does.
             for _ in range(1000):
                 self.wfile.write(chunk)
-                if over.wait(0 if len(chunk) > 1 else 0.05):
+                if closing.wait(0 if len(chunk) > 1 else 0.05):
                     return
 
         def log_message(self, *_: object) -> None:
             pass
 
     class Server(ThreadingHTTPServer):
-        # A client that has heard enough is none of the test's business.
+        # Clients may disconnect early.
         def handle_error(self, *_: object) -> None:
             pass
 
@@ -106,14 +106,14 @@ def receiving(*answers: int) -> Iterator[Receiver]:  # noqa: C901 - a handler wi
     try:
         yield receiver
     finally:
-        over.set()
+        closing.set()
         server.shutdown()
         server.server_close()
         thread.join(30)
 
 
 def guard_for(*ports: int, hosts: str = "any-public") -> AddressGuard:
-    """Return a guard to which 127.0.0.1 is public and every name leads there; else it is the real one."""
+    """Return a real guard, except that 127.0.0.1 is public and every name resolves to it."""
     return AddressGuard(
         AllowedHosts.parse(hosts),
         lambda _host, _port: ["127.0.0.1"],
@@ -131,7 +131,7 @@ def deliverer(  # noqa: PLR0913 - an argument for each setting, all by name
     tasks: str = "posts.*",
     producer: Producer | None = None,
 ) -> DeliverEvents:
-    """Return what tells these receivers, each on its port; the broker of a platform is away unless given."""
+    """Return a use case that delivers to these receivers; without `producer`, the broker is unavailable."""
     guard = guard_for(*(receiver.port for receiver in receivers), hosts=hosts)
     return DeliverEvents(
         database,

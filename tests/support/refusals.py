@@ -1,4 +1,4 @@
-"""Makes a real Redis answer with errors, and mends it again: one context manager for each kind of refusal."""
+"""Makes a real Redis answer with errors: one context manager for each kind of refusal."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ from pathlib import Path
 import redis
 from support.deployment import wait_for
 
-#: Redis answers others after each two megabytes that it has read.
+#: While it loads, Redis answers other clients after every two megabytes.
 _LARGE_KEYS = 20
 _MICROSECONDS_A_KEY = 250_000
 
@@ -28,7 +28,7 @@ def out_of_memory(connection: redis.Redis) -> Iterator[None]:
 
 @contextmanager
 def read_only(connection: redis.Redis) -> Iterator[None]:
-    """Let clients meet what the old primary says after a failover."""
+    """Answer like an old primary after a failover."""
     connection.replicaof("127.0.0.1", 1)
     try:
         yield
@@ -38,7 +38,7 @@ def read_only(connection: redis.Redis) -> Iterator[None]:
 
 @contextmanager
 def cannot_save(connection: redis.Redis) -> Iterator[None]:
-    """MISCONF: a snapshot failed, so that Redis takes no writes."""
+    """Answer MISCONF: a snapshot failed, so Redis refuses writes."""
     folder = connection.config_get("dir")["dir"]
     with tempfile.TemporaryDirectory(prefix="gone-") as name:
         connection.config_set("dir", name)
@@ -63,7 +63,7 @@ def no_permission(connection: redis.Redis) -> Iterator[None]:
 
 @contextmanager
 def no_records(connection: redis.Redis) -> Iterator[None]:
-    """Pops are allowed, the record of what was popped is not: the worst moment."""
+    """Allow to pop messages, but not to record them as unacknowledged: the worst case."""
     connection.execute_command("ACL", "SETUSER", "default", "-zadd", "-hset")
     try:
         yield
@@ -97,14 +97,14 @@ def busy_script(connection: redis.Redis) -> Iterator[None]:
 
 @contextmanager
 def loading(connection: redis.Redis) -> Iterator[None]:
-    """Let Redis read a snapshot so slowly that clients meet what it says after a start."""
+    """Load a snapshot so slowly that clients get the error of a starting server."""
     for number in range(_LARGE_KEYS):
         connection.set(f"large-{number}", os.urandom(2**21))
     connection.config_set("key-load-delay", _MICROSECONDS_A_KEY)
     with redis.Redis(**_place(connection)) as another:
         thread = threading.Thread(target=another.execute_command, args=("DEBUG", "RELOAD"), daemon=True)
         thread.start()
-        wait_for(lambda: "Loading" in _problem(connection), what="the snapshot to be read")
+        wait_for(lambda: "Loading" in _problem(connection), what="the snapshot to be loading")
         try:
             yield
         finally:
@@ -114,7 +114,7 @@ def loading(connection: redis.Redis) -> Iterator[None]:
 
 
 def _problem(connection: redis.Redis) -> str:
-    """Return what Redis refuses a command with; nothing if it answers."""
+    """Return the error with which Redis refuses a command; empty if it answers."""
     try:
         connection.ping()
     except redis.RedisError as error:

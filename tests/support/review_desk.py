@@ -60,7 +60,7 @@ LEA = Reviewer("lea", Role.LEAD)
 
 
 def scored(policy: Policy = POLICY, **scores: float) -> Decision:
-    """Return what the policy decides where these labels score so, and all others nothing."""
+    """Return the policy's decision for these scores; all other labels score nearly 0."""
     return decide(
         policy,
         [
@@ -72,7 +72,7 @@ def scored(policy: Policy = POLICY, **scores: float) -> Decision:
 
 @dataclass
 class Desk:
-    """A database with a queue, and all that can be done to it."""
+    """A database with a review queue, and the use cases around it."""
 
     database: Database
     group_cosine: float = 0.98
@@ -80,7 +80,7 @@ class Desk:
     lease: timedelta = LEASE
     callback: dict[str, str] | None = None
     inherits: bool = True
-    #: What chance says, again and again.
+    #: The result of every random draw.
     drawn: float = 0.5
     count: int = field(default=0)
 
@@ -96,7 +96,7 @@ class Desk:
         submission_id: str = "",
         **scores: float,
     ) -> int:
-        """Record a decision and what follows from it, as a worker does; return the decision's id."""
+        """Record a decision with its events and review, as a worker does; return its id."""
         self.count += 1
         what = Submission(
             submission_id or f"upload-{self.count}", LocalFile("a.png"), reference=f"post-{self.count}"
@@ -179,14 +179,14 @@ class Desk:
         return settled.verdict_id
 
     def answer_held(self, reviewer: Reviewer, answer) -> int:
-        """Settle the one review that a person has in hand, and return the verdict's id."""
+        """Settle the only review that a person has claimed, and return the verdict's id."""
         with self.database.reading() as session:
             (review,) = reviews.held_by(session, reviewer.name, datetime.now(UTC))
         (settled,) = self.settle(reviewer, [review.token], answer)
         return settled.verdict_id
 
     def open(self) -> list[tuple[str, str]]:
-        """Return kind and submission of what is open, in the queue's order."""
+        """Return kind and submission of the open reviews, in the order of the queue."""
         with self.database.reading() as session:
             found = reviews.page(session, reviews.ReviewFilters(), limit=1000)
         return [(review.kind.value, review.decision.submission_id) for review in found]

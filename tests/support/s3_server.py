@@ -1,4 +1,4 @@
-"""A small S3 on loopback whose answers a test chooses, since moto refuses nothing by itself."""
+"""A fake S3 on loopback that can refuse requests, which moto cannot."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -10,32 +10,32 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-#: How S3 refuses: status, code.
+#: Status and error code of a refusal.
 Refusal = tuple[int, str]
 
 
 @dataclass
 class S3Server:
-    """What it holds, and what it refuses."""
+    """Objects and refusals of the server."""
 
     url: str
     bucket: str
     objects: dict[str, bytes] = field(default_factory=dict)
-    #: Of everything, of listing, and of single keys.
+    #: Refusals of every request, of listings, and of single keys.
     refuses_all: Refusal | None = None
     refuses_list: Refusal | None = None
     refuses: dict[str, Refusal] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def hold(self, objects: Mapping[str, bytes]) -> None:
-        """Hold these objects and refuse nothing."""
+        """Replace the objects, and remove all refusals."""
         self.objects, self.refuses, self.asked = dict(objects), {}, []
         self.refuses_all = self.refuses_list = None
 
 
 @contextmanager
 def running_s3(bucket: str) -> Iterator[S3Server]:
-    """Serve one bucket, and yield what can be changed about it."""
+    """Serve one bucket; yield its objects and refusals, which tests may change."""
     server = _Server(("127.0.0.1", 0), _Handler)
     server.site = site = S3Server(f"http://127.0.0.1:{server.server_port}", bucket)
     thread = Thread(target=server.serve_forever, daemon=True)
@@ -50,14 +50,14 @@ def running_s3(bucket: str) -> Iterator[S3Server]:
 
 @contextmanager
 def s3_environment(url: str, *, forget: bool = True) -> Iterator[None]:
-    """Make a server the one that AWS's variables name; `forget` the clients of another one."""
+    """Point the AWS variables to a server; `forget` the cached clients of another one."""
     import fsspec  # noqa: PLC0415
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in aws_variables(url).items():
             patch.setenv(name, value)
-        # fsspec keeps filesystems, and with them the address they were made for.
+        # fsspec caches filesystems with their addresses.
         if forget:
             fsspec.get_filesystem_class("s3").clear_instance_cache()
         yield
@@ -66,7 +66,7 @@ def s3_environment(url: str, *, forget: bool = True) -> Iterator[None]:
 
 
 def aws_variables(url: str) -> dict[str, str]:
-    """Return the environment by which a client finds a server."""
+    """Return the environment variables for clients of the server."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "key",
@@ -100,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             prefix = parse_qs(parts.query).get("prefix", [""])[0]
             self._answer(200, _listing(site, prefix), "application/xml")
         elif place not in site.objects:
-            # To who may not list, S3 does not say what is there.
+            # Without the right to list, S3 hides whether a key exists.
             self._refuse(*(site.refuses_list or (404, "NoSuchKey")))
         else:
             self._object(site.objects[place])

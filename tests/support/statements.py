@@ -1,4 +1,4 @@
-"""Counts what a database is asked."""
+"""Records the statements that a database executes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from worker.store.engine.database import Database
 
 @contextmanager
 def statements(database: Database) -> Iterator[list[str]]:
-    """Yield the statements that are executed from here on, but what begins a transaction."""
+    """Yield the statements that are executed in the block, except those that begin a transaction."""
     seen: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a worker would record, for tests of the store."""
+"""Records rows as a worker would, for tests of the store."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def submission(submission_id: str = "upload-1", reference: str = "post-42") -> S
 
 
 def ask_again(database: Database, what: Submission, policy: Policy) -> None:
-    """Let a decided submission be decided once more, by this version, as a worker that claims it does."""
+    """Request another decision of a decided submission, by this policy version."""
     with database.transaction() as session:
         session.execute(
             update(SubmissionRow)
@@ -80,7 +80,7 @@ def record(  # noqa: PLR0913
     facts: PictureFacts | None = FACTS,
     embedding: Matrix = EMBEDDING,
 ) -> int | None:
-    """Write what `ModerateImage` writes, in one transaction."""
+    """Record a decision like `ModerateImage`, in one transaction."""
     with database.transaction() as session:
         policy_versions.keep(session, [(policy, "name: default\n")])
         wanted = submissions.record(

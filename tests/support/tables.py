@@ -1,4 +1,4 @@
-"""Tables for a test's database, copied from a database that the migrations made once in this process."""
+"""Creates tables for a test's database by copying a database that is migrated once per process."""
 
 import tempfile
 from functools import cache
@@ -10,12 +10,12 @@ from sqlalchemy import URL
 from worker.store.engine.database import Database
 from worker.store.upgrade import schema
 
-#: Name of the PostgreSQL database that others are copied from; one on each server of the tests.
+#: Name of the PostgreSQL template database, one on each server.
 TEMPLATE = "tables_of_this_version"
 
 
 def make_tables(database: Database) -> None:
-    """Give an empty database the tables of this version, in a tenth of the time of its migrations."""
+    """Create the tables of this version in an empty database, in a tenth of the time of the migrations."""
     if database.address.file is None:
         _copy_postgres(database)
     else:
@@ -32,7 +32,7 @@ def _sqlite_file() -> bytes:
 
 
 def make_template(server: URL) -> None:
-    """Make the PostgreSQL database that others are copied from, if this server has none."""
+    """Create the template database, if this server has none."""
     plain = server.set(drivername="postgresql", database="postgres")
     with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone()
@@ -43,7 +43,7 @@ def make_template(server: URL) -> None:
 
 def _copy_postgres(database: Database) -> None:
     url, name = database.address.url, database.address.url.database
-    # What is connected to a database keeps it from being dropped.
+    # A database with connections cannot be dropped.
     database.dispose()
     make_template(url)
     server = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)

@@ -1,4 +1,4 @@
-"""TLS in front of a real server: a forwarder that shows a certificate of the test's own authority."""
+"""A TLS proxy in front of a real server, with a certificate of a test authority."""
 
 import socket
 import ssl
@@ -11,7 +11,7 @@ import trustme
 
 
 class Authority:
-    """A certificate authority that nothing but a test trusts."""
+    """A certificate authority that only a test trusts."""
 
     def __init__(self, folder: Path) -> None:
         self._ca = trustme.CA()
@@ -20,7 +20,7 @@ class Authority:
 
     @contextmanager
     def serving(self, port: int, *names: str) -> Iterator[int]:
-        """Serve what 127.0.0.1:`port` serves, as `names`, over TLS; yield the port."""
+        """Proxy 127.0.0.1:`port` over TLS, as `names`; yield the port of the proxy."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._ca.issue_cert(*names).configure_cert(context)
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -37,7 +37,7 @@ def _accept(listener: socket.socket, context: ssl.SSLContext, port: int) -> None
 
 
 def _serve(raw: socket.socket, context: ssl.SSLContext, port: int) -> None:
-    # One thread does both ways: two must not use one TLS connection at once.
+    # One thread forwards both ways: two threads must not share a TLS connection.
     with suppress(OSError), socket.create_connection(("127.0.0.1", port)) as server:
         raw.settimeout(10)
         with context.wrap_socket(raw, server_side=True) as client:
@@ -49,7 +49,7 @@ def _serve(raw: socket.socket, context: ssl.SSLContext, port: int) -> None:
 
 
 def _forward(source: socket.socket, sink: socket.socket) -> bool:
-    """Forward what there is; False if the connection has ended."""
+    """Forward the available bytes; return False if the connection is closed."""
     try:
         data = source.recv(65536)
     except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):

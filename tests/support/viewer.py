@@ -1,4 +1,4 @@
-"""Shows pictures in Chromium, and returns what stands on the screen, pixel by pixel."""
+"""Shows pictures in Chromium, and returns the pixels on the screen."""
 
 import base64
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from io import BytesIO
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-#: Of a screenshot that is not scaled.
+#: Viewport whose screenshot is not scaled.
 _WIDTH, _HEIGHT = 640, 5000
 _SHOW = """async (urls) => {
     document.body.style.margin = 0;
@@ -25,12 +25,12 @@ _SHOW = """async (urls) => {
         picture.offsetLeft, picture.offsetTop, picture.naturalWidth, picture.naturalHeight,
     ]);
 }"""
-#: Fit below each other.
+#: How many pictures fit below each other.
 _PICTURES = 40
 
 
 def as_shown(browser: Browser, pictures: Sequence[bytes]) -> list[Image.Image | None]:
-    """Return each picture as it is seen on a white page; None if Chromium shows none."""
+    """Return each picture as shown on a white page; None if Chromium cannot show it."""
     found: list[Image.Image | None] = []
     for start in range(0, len(pictures), _PICTURES):
         with browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT}) as page:

@@ -1,4 +1,4 @@
-"""Counts how much a database reads for what it is asked, whatever the clock says."""
+"""Counts the rows that a database visits: a measure of cost that does not depend on the clock."""
 
 import json
 from collections.abc import Iterator
@@ -10,30 +10,30 @@ from sqlalchemy import Connection, event
 
 from worker.store.engine.database import Database
 
-#: SQLite's work is counted in steps of its virtual machine, in portions of so many.
+#: SQLite's work is counted in steps of its virtual machine, in portions of this size.
 _PORTION = 100
-#: So many steps are about what one visited row costs, with all that is done with it.
+#: About the number of steps for one visited row, including its processing.
 _STEPS_A_ROW = 10
 
 
 @dataclass
 class Visited:
-    """How much was read since it is counted, and each statement with its plan, for a person to see why."""
+    """The number of visited rows, and each statement with its plan for a person who looks for the cause."""
 
     rows: int = 0
     statements: list[tuple[int, str, str]] = field(default_factory=list)
 
     def __str__(self) -> str:
-        told = sorted(self.statements, key=lambda one: -one[0])[:3]
-        return "\n\n".join(f"{rows:,} rows: {statement}\n{plan}" for rows, statement, plan in told)
+        costliest = sorted(self.statements, key=lambda one: -one[0])[:3]
+        return "\n\n".join(f"{rows:,} rows: {statement}\n{plan}" for rows, statement, plan in costliest)
 
 
 @contextmanager
 def visited(database: Database) -> Iterator[Visited]:
-    """Count, from here to the end, the rows that statements visit: of tables and of indexes, found or not.
+    """Count the rows of tables and indexes that statements visit in the block, matching or not.
 
-    PostgreSQL says them itself: each statement is run once more under EXPLAIN, and undone. For SQLite they are
-    estimated from the steps of its virtual machine.
+    PostgreSQL reports them: each statement is run once more under EXPLAIN, and rolled back. For SQLite they
+    are estimated from the steps of its virtual machine.
     """
     seen = Visited()
     count = _count_rows if database.address.file is None else _count_steps
@@ -68,7 +68,7 @@ def _count_rows(seen: Visited) -> tuple[Any, Any]:
 
 
 def _rows(plan: dict[str, Any]) -> int:
-    """Return how many rows the nodes that scan something came by, those that they passed over too."""
+    """Return the number of rows that the scan nodes visited, including those that they filtered out."""
     below = sum(_rows(one) for one in plan.get("Plans", []))
     if "Scan" not in plan["Node Type"] or plan["Node Type"] in {
         "CTE Scan",
@@ -76,13 +76,21 @@ def _rows(plan: dict[str, Any]) -> int:
         "WorkTable Scan",
     }:
         return below
-    passed = sum(value for name, value in plan.items() if name.startswith("Rows Removed by"))
-    return below + round((plan["Actual Rows"] + passed) * plan["Actual Loops"])
+    filtered = sum(value for name, value in plan.items() if name.startswith("Rows Removed by"))
+    return below + round((plan["Actual Rows"] + filtered) * plan["Actual Loops"])
 
 
 def _short(plan: dict[str, Any]) -> dict[str, Any]:
-    told = ("Node Type", "Relation Name", "Index Name", "Actual Rows", "Actual Loops", "Filter", "Index Cond")
-    own = {name: plan[name] for name in told if name in plan}
+    shown = (
+        "Node Type",
+        "Relation Name",
+        "Index Name",
+        "Actual Rows",
+        "Actual Loops",
+        "Filter",
+        "Index Cond",
+    )
+    own = {name: plan[name] for name in shown if name in plan}
     own |= {name: value for name, value in plan.items() if name.startswith("Rows Removed by")}
     return own | ({"Plans": [_short(one) for one in plan["Plans"]]} if "Plans" in plan else {})
 

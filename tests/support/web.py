@@ -1,4 +1,4 @@
-"""A web server on loopback that does what a test tells it to, however rude."""
+"""A web server on loopback with a scripted behaviour, however invalid."""
 
 import socket
 import ssl
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Site:
-    """A running server, and what came of it."""
+    """A running server, and a record of its requests."""
 
     port: int
     #: The head of every request, in order.
     requests: list[str] = field(default_factory=list)
-    #: Bytes that were handed to the network.
+    #: Number of bytes sent.
     sent: int = 0
-    #: Connections that were answered until the other side had enough.
+    #: Released once for each connection that has ended.
     left: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     @property
@@ -26,7 +26,7 @@ class Site:
 
 
 class Visit:
-    """One connection to a site, from the server's side."""
+    """The server side of one connection."""
 
     def __init__(self, site: Site, connection: socket.socket, path: str) -> None:
         self.site, self.path, self._connection = site, path, connection
@@ -52,7 +52,7 @@ Respond = Callable[[Visit], None]
 def serving(
     respond: Respond, tls: ssl.SSLContext | None = None, *, read_request: bool = True
 ) -> Iterator[Site]:
-    """Run a server on 127.0.0.1 that calls `respond` for every request, each in a thread of its own."""
+    """Run a server on 127.0.0.1 that calls `respond` for every request, each in its own thread."""
     listener = socket.create_server(("127.0.0.1", 0))
     site = Site(listener.getsockname()[1])
     visitors: list[threading.Thread] = []
@@ -90,6 +90,6 @@ def _head(connection: socket.socket) -> str:
     while b"\r\n\r\n" not in head:
         received = connection.recv(4096)
         if not received:
-            raise ConnectionError("left in the middle of a request")
+            raise ConnectionError("disconnected in the middle of a request")
         head += received
     return head.decode("ascii")

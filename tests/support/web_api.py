@@ -1,4 +1,4 @@
-"""The HTTP API of a deployment, served from this process, and a client that a platform could be."""
+"""The HTTP API of a deployment, served from this process, and a client for it."""
 
 import socket
 import threading
@@ -41,7 +41,7 @@ class Api:
 
 
 def make_key(database: Database, *scopes: Scope) -> str:
-    """Return the text of a new key."""
+    """Create an API key, and return its token."""
     new = new_api_key("test", scopes or list(Scope))
     with database.transaction() as session:
         api_keys.add(session, new)
@@ -50,7 +50,7 @@ def make_key(database: Database, *scopes: Scope) -> str:
 
 @contextmanager
 def serving_api(settings: Settings) -> Iterator[tuple[str, WebService]]:
-    """Serve the API on a free port; yield its URL and what it works with."""
+    """Serve the API on a free port; yield its URL and its service."""
     with open_web_service(settings) as service, socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None, access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -38,7 +38,7 @@ def test_it_finds_what_is_in_the_ledger_and_undecided_whoever_promised_it():
         DecisionFact(3, "a", "v1"),
         DecisionFact(3, "a", "v2"),
         DecisionFact(1, "a", "v1", reviews=2),
-        DecisionFact(1, "a", "v1", told=2),
+        DecisionFact(1, "a", "v1", events=2),
     ],
     ids=["under the same version", "under another version", "two reviews", "told twice"],
 )
@@ -66,9 +66,9 @@ def test_it_finds_what_is_not_at_rest(change, words):
 
 
 def test_it_finds_a_decision_that_nobody_is_told_of():
-    told = [DecisionFact(1, "a", "v1", told=1), DecisionFact(2, "b", "v1")]
-    findings = examine(replace(WELL, decisions=told), Expectation(tells=True))
-    assert str(findings) == "stuck: decided, and nobody is told: b"
+    told = [DecisionFact(1, "a", "v1", events=1), DecisionFact(2, "b", "v1")]
+    findings = examine(replace(WELL, decisions=told), Expectation(notifies=True))
+    assert str(findings) == "stuck: decided, but without an event: b"
 
 
 def test_what_no_policy_can_decide_is_refused_and_nothing_else():

@@ -1,1 +1,1 @@
-"""What `moderate bench` measures a machine with: a stage, load, each part of the work alone, advice."""
+"""Behind `moderate bench`: a temporary deployment, load generation, the cost of each part, advice."""

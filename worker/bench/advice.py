@@ -1,4 +1,4 @@
-"""What to set, by what a run measured: each piece of advice rests on its figures."""
+"""Recommends settings from the figures of a run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,30 +8,30 @@ from worker.bench.figures import (
     Figures,
     core_ms_a_picture,
     idle_core_ms,
-    strangers_core_ms,
+    other_programs_core_ms,
     used_core_ms,
 )
 
-#: What gains less is left as it is: another run may say the opposite.
+#: A smaller gain is no reason to change a setting: another run may show the opposite.
 _WORTH: Final = 1.05
-#: From this share of a picture's cost on, a part is the wall.
-_WALL: Final = 0.4
-#: Cores that are idle to this share have room for more.
+#: A part that takes at least this share of a picture's cost is the bottleneck.
+_BOTTLENECK: Final = 0.4
+#: If at least this share of the cores' time is idle, there is room for more work.
 _ROOM: Final = 0.15
-#: What is left for everything else on the machine.
+#: The share of the free memory that further workers may take.
 _MEMORY_SHARE: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Something to set or to do, and why."""
+    """A setting or an action, and the reason for it."""
 
     what: str
     why: str
 
 
 def advise(figures: Figures) -> list[Advice]:
-    """Return what would make this machine faster, the largest gain first; a note where there is nothing."""
+    """Return advice that makes this machine faster; a note if nothing would."""
     found = [
         *_quiet(figures),
         *_precision(figures),
@@ -40,13 +40,13 @@ def advise(figures: Figures) -> list[Advice]:
         *_decoders(figures),
     ]
     found += [*_int8(figures), *_decoding(figures), *_store(figures), *_messages(figures)]
-    # Who shares the cores with others cannot tell whether there is room for more of us.
-    found += [] if _strangers(figures) > _ROOM else _processes(figures)
-    return found or [Advice("nothing", "no setting that was tried is better than yours.")]
+    # If other programs use the cores, the figures do not show whether another worker has room.
+    found += [] if _share_of_other_programs(figures) > _ROOM else _processes(figures)
+    return found or [Advice("nothing", "none of the settings that were tried is better than yours.")]
 
 
 def _quiet(figures: Figures) -> Iterator[Advice]:
-    share, rate = _strangers(figures), figures.single.rate
+    share, rate = _share_of_other_programs(figures), figures.single.rate
     if share > _ROOM:
         yield Advice(
             "measure on a quiet machine",
@@ -66,7 +66,7 @@ def _precision(figures: Figures) -> Iterator[Advice]:
             f"MODERATION_PRECISION={setting}",
             f"the tower takes {other.core_ms:.1f} core-ms a picture in {other.precision} instead of "
             f"{tower.core_ms:.1f}: {_faster(figures, saved)}. Scores move a little: "
-            "look at thresholds again.",
+            "check the thresholds again.",
         )
 
 
@@ -95,9 +95,9 @@ def _concurrency(figures: Figures) -> Iterator[Advice]:
         return
     yield Advice(
         "MODERATION_CONCURRENCY=0",
-        f"a pass through the model had {mean:.1f} pictures where {batch_size} have room, and {idle:.0%} of "
-        "the cores' time was idle: with more in hand, as many as the worker chooses by itself, the next "
-        "pass is decoded during this one.",
+        f"a pass through the model had {mean:.1f} pictures on average, but {batch_size} fit, and {idle:.0%} "
+        "of the cores' time was idle: with the default number of worker threads, the next batch is decoded "
+        "during this pass.",
     )
 
 
@@ -119,32 +119,32 @@ def _decoders(figures: Figures) -> Iterator[Advice]:
 def _int8(figures: Figures) -> Iterator[Advice]:
     share, configured = figures.alone.tower.core_ms / _ours(figures), figures.configured
     can = figures.machine.has_int8 and configured.on_processor
-    if can and not configured.is_int8 and share > _WALL:
+    if can and not configured.is_int8 and share > _BOTTLENECK:
         yield Advice(
             "moderate model export --int8",
             f"the tower is {share:.0%} of what a picture costs, and this processor multiplies 8-bit integers "
-            "faster than anything else. Measure the exported model with this command, and look at "
+            "faster than anything else. Measure the exported model with this command, and check the "
             "thresholds again.",
         )
 
 
 def _decoding(figures: Figures) -> Iterator[Advice]:
     alone, total = figures.alone, _ours(figures)
-    if alone.decode > alone.tower.core_ms and alone.decode / total > _WALL:
+    if alone.decode > alone.tower.core_ms and alone.decode / total > _BOTTLENECK:
         yield Advice(
             "smaller pictures",
-            f"the wall is decoding: {alone.decode:.1f} of {total:.1f} core-ms a picture, and the model has "
-            f"{alone.tower.core_ms:.1f}. Submit a scaled copy where your platform makes one anyway.",
+            f"the bottleneck is decoding: {alone.decode:.1f} of {total:.1f} core-ms a picture, and the model "
+            f"takes {alone.tower.core_ms:.1f}. Submit a scaled copy if your platform makes one anyway.",
         )
 
 
 def _store(figures: Figures) -> Iterator[Advice]:
     store, total = figures.alone.store, _ours(figures)
-    if store / total > _WALL:
+    if store / total > _BOTTLENECK:
         yield Advice(
             "PostgreSQL, and messages of many",
-            f"the wall is the database: {store:.1f} of {total:.1f} core-ms a picture; here it was SQLite in "
-            "a temporary folder.",
+            f"the bottleneck is the database: {store:.1f} of {total:.1f} core-ms a picture; here it was "
+            "SQLite in a temporary folder.",
         )
 
 
@@ -192,7 +192,7 @@ def _faster(figures: Figures, saved_core_ms: float) -> str:
 
 
 def _rate_without(figures: Figures, saved_core_ms: float) -> float:
-    """Return the rate where a picture costs so much less, if nothing else gets in the way."""
+    """Return the rate if a picture costs `saved_core_ms` less and nothing else becomes the bottleneck."""
     ours = _ours(figures)
     return figures.single.rate * ours / max(ours - saved_core_ms, 1e-9)
 
@@ -202,22 +202,22 @@ def _total(figures: Figures) -> float:
 
 
 def _ours(figures: Figures) -> float:
-    """Return what a picture costs without what other programs used meanwhile."""
-    return _total(figures) - strangers_core_ms(figures)
+    """Return the cost of a picture without the time that other programs used."""
+    return _total(figures) - other_programs_core_ms(figures)
 
 
-def _strangers(figures: Figures) -> float:
-    return strangers_core_ms(figures) / _total(figures)
+def _share_of_other_programs(figures: Figures) -> float:
+    return other_programs_core_ms(figures) / _total(figures)
 
 
 def _idle(figures: Figures) -> float | None:
-    """Return the share of the cores' time that nobody used."""
+    """Return the share of the cores' time that was idle; None if unknown."""
     idle = idle_core_ms(figures)
     return None if idle is None else idle / _total(figures)
 
 
 def in_bytes(number: float) -> str:
-    """Return a size as people say it: 690 kB, 87 MB, 1.2 GB."""
+    """Format a size for people: 690 kB, 87 MB, 1.2 GB."""
     for unit, size, most in (("kB", 1e3, 1e6), ("MB", 1e6, 1e9)):
         if number < most:
             return f"{number / size:.0f} {unit}"

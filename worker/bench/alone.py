@@ -1,4 +1,4 @@
-"""Measures each part of the work with nothing else running: the tower, decoding, the score, the store."""
+"""Measures each part of the work in isolation: the tower, decoding, the score, the store."""
 
 import os
 import statistics
@@ -23,18 +23,18 @@ from worker.usecases.moderation.judge_picture import JudgePicture
 from worker.wiring.components import open_encoder
 from worker.wiring.worker_service import Service
 
-#: The sizes of a pass that are tried beside the configured one.
+#: Batch sizes to try besides the configured one.
 BATCH_SIZES: Final = (8, 16, 32)
-#: What the towers get of the time, as configured and in other sizes, and in the other precision.
+#: Shares of the time: the tower in all batch sizes, the tower in the other precision, and the other parts.
 _TOWERS, _OTHER_PRECISION, _DECODING, _STORE, _SCORE = 0.5, 0.2, 0.14, 0.12, 0.04
 
-#: Called in between, with what is measured now.
+#: Progress callback; gets the name of the current measurement.
 Tick = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureAlone:
-    """Measure in this process, within about so many seconds."""
+    """Measure in this process, within about `seconds`."""
 
     stage: BenchEnvironment
     pictures: Pictures
@@ -42,26 +42,26 @@ class MeasureAlone:
     tick: Tick
 
     def parts(self, service: Service, decoder: DecoderPool) -> Alone:
-        """Return what each part costs a picture; `service` takes passes of the largest size that is tried."""
+        """Return the cost of each part per picture; `service` must accept the largest batch size."""
         decode = self._decoding(service.encoder, decoder)
         tower, *others = self._towers(service.encoder)
         score = self._score(service, decoder)
         return Alone(tower, tuple(others), decode, score, max(0.0, self._store(service) - score))
 
     def in_other_precision(self, alone: Alone, precision: str) -> Alone:
-        """Return `alone` with the cost of the tower under this setting too, if it is another precision."""
+        """Add the cost of the tower under this setting, unless it results in the same precision."""
         size = alone.tower.batch_size
         changed = self.stage.settings.model_copy(update={"precision": precision, "batch_size": size})
         with open_encoder(changed) as encoder:
             if encoder.precision == alone.tower.precision:
                 return alone
             self.tick(f"the tower in {encoder.precision}")
-            costs = _in_turns(encoder, [size], self.seconds * _OTHER_PRECISION)
+            costs = _interleaved(encoder, [size], self.seconds * _OTHER_PRECISION)
             other = TowerCost(encoder.precision, size, costs[size])
         return Alone(alone.tower, (*alone.other_towers, other), alone.decode, alone.score, alone.store)
 
     def _decoding(self, encoder: Encoder, decoder: DecoderPool) -> float:
-        """Return what decoding a picture costs while every decoder has something to do."""
+        """Return the cost of decoding a picture while every decoder is busy."""
         self.tick("decoding")
         decoder.wait_until_ready()
         waiting = [self.pictures.next().data for _ in range(max(16, len(self.pictures.originals)))]
@@ -73,14 +73,14 @@ class MeasureAlone:
                 return sum(1 for _ in decoded)
 
             decode_all()
-            return _cost(decode_all, self.seconds * _DECODING, otherwise_busy=decoders)
+            return _cost(decode_all, self.seconds * _DECODING, fallback_cores=decoders)
 
     def _towers(self, encoder: Encoder) -> list[TowerCost]:
-        """Return what the tower costs in each size of a pass, the configured one first."""
+        """Return the cost of the tower for each batch size, the configured one first."""
         settings = self.stage.settings
         self.tick("the tower")
         sizes = [settings.batch_size, *(size for size in BATCH_SIZES if size != settings.batch_size)]
-        costs = _in_turns(encoder, sizes, self.seconds * _TOWERS)
+        costs = _interleaved(encoder, sizes, self.seconds * _TOWERS)
         return [TowerCost(encoder.precision, size, cost) for size, cost in costs.items()]
 
     def _score(self, service: Service, decoder: DecoderPool) -> float:
@@ -96,7 +96,7 @@ class MeasureAlone:
         return _cost(score, self.seconds * _SCORE)
 
     def _store(self, service: Service) -> float:
-        """Return what a picture costs whose embedding is known: claim, read, score and record."""
+        """Return the cost of a picture whose embedding is cached: claim, read, score and record."""
         self.tick("the store")
         original = self.pictures.next()
         file = self.stage.media / f"known{original.suffix}"
@@ -113,10 +113,10 @@ class MeasureAlone:
         return cost
 
 
-def _in_turns(encoder: Encoder, sizes: Sequence[int], seconds: float) -> dict[int, float]:
-    """Return core-milliseconds a picture by size, the median of rounds in which the sizes take turns.
+def _interleaved(encoder: Encoder, sizes: Sequence[int], seconds: float) -> dict[int, float]:
+    """Return core-milliseconds a picture by batch size: medians over rounds that interleave the sizes.
 
-    The first size is always measured, any other unless its passes would take too much of the time.
+    The first size is always measured; another one is skipped if its passes would take too much of the time.
     """
     costs: dict[int, list[float]] = {size: [] for size in sizes}
     pixels = _noise(encoder, max(sizes))
@@ -136,28 +136,28 @@ def _in_turns(encoder: Encoder, sizes: Sequence[int], seconds: float) -> dict[in
             return {size: statistics.median(found) for size, found in costs.items() if found}
 
 
-def _cost(work: Callable[[], int], seconds: float, *, otherwise_busy: float = 1.0) -> float:
-    """Return core-milliseconds a picture of `work`, which returns how many it did.
+def _cost(work: Callable[[], int], seconds: float, *, fallback_cores: float = 1.0) -> float:
+    """Return core-milliseconds a picture of `work`, which returns the number of pictures it did.
 
-    The processor time of this process and its children; where the system does not tell it, the time that
-    passed with `otherwise_busy` cores at work.
+    Counts the processor time of this process and its children. If the system does not report it, counts the
+    elapsed time of `fallback_cores`.
     """
     before, began, done = _used(), time.perf_counter(), 0
     while not done or time.perf_counter() - began < seconds:
         done += work()
     after, passed = _used(), time.perf_counter() - began
-    used = passed * otherwise_busy if before is None or after is None else after - before
+    used = passed * fallback_cores if before is None or after is None else after - before
     return 1000 * used / done
 
 
 def _used() -> float | None:
     tree = read_tree(os.getpid())
-    # The clock of this process is finer than the kernel's ticks.
+    # This process's clock has a finer resolution than the kernel's ticks.
     return None if tree is None else time.process_time() + tree.children_seconds
 
 
 def _noise(encoder: Encoder, count: int) -> list[Pixels]:
-    """Return prepared pictures of noise: a tower takes as long for any other."""
+    """Return preprocessed noise: the tower takes the same time for any picture."""
     width, height = encoder.preprocessing.final(SIZE)
     rng = np.random.default_rng(0)
     return [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]

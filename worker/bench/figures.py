@@ -1,4 +1,4 @@
-"""What a run finds out, and where the time of one picture goes: plain numbers."""
+"""The figures of a run, and the breakdown of what one picture costs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from typing import Final
 
 import numpy as np
 
-#: Decisions that span less of their window came all at once, and say nothing of how fast they follow.
+#: Decisions that span a smaller share of their window came in one burst, which has no rate.
 _LEAST_SPAN: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where it was measured."""
+    """The machine that was measured."""
 
     processor: str
-    #: Processors that this process may use; a container's share need not be a whole number.
+    #: Processors that this process may use; fractional if a container has a CPU quota.
     cores: float
-    #: Memory that is free for more; None where the system does not say.
+    #: Free memory; None if the system does not report it.
     free_bytes: int | None
-    #: Whether the processor multiplies these numbers in hardware.
+    #: Whether the processor has instructions for this number format.
     has_bfloat16: bool
     has_int8: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TowerCost:
-    """What one picture costs in the picture tower alone."""
+    """The cost of one picture in the picture tower."""
 
     precision: str
     batch_size: int
@@ -35,11 +35,11 @@ class TowerCost:
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """Each part of the work with nothing else running, in core-milliseconds a picture."""
+    """The cost of each part of the work, measured in isolation, in core-milliseconds a picture."""
 
-    #: As it is configured.
+    #: As configured.
     tower: TowerCost
-    #: In other batch sizes, and in the other precision where the processor has it.
+    #: In other batch sizes, and in the other precision if the processor supports it.
     other_towers: tuple[TowerCost, ...]
     decode: float
     score: float
@@ -49,71 +49,71 @@ class Alone:
 
 @dataclass(frozen=True, slots=True)
 class FullLoad:
-    """What a worker does while there is always more to do."""
+    """What a worker does while its queue is never empty."""
 
     rate: float
-    #: Decisions that were counted, in so many seconds.
+    #: Decisions that were counted, and the seconds in which they were made.
     pictures: int
     seconds: float
-    #: How many submissions one message carried.
+    #: Submissions in one message.
     per_message: int
-    #: Processor time of the worker's process and of its decoders; None where the system does not say.
+    #: Processor time of the worker process and of its decoders; None if the system does not report it.
     worker_core_ms: float | None
     decoders_core_ms: float | None
-    #: What this command used to send pictures and to look for decisions.
+    #: Processor time that this command used to send pictures and to poll for decisions.
     sender_core_ms: float
-    #: Time in which processors had nothing to do; None where the system does not say.
+    #: Idle time of the processors; None if the system does not report it.
     idle_core_ms: float | None
-    #: How many pictures shared a pass through the model, on average; 0 where there was no pass.
+    #: The mean batch size of a pass through the model; 0 if there was no pass.
     pictures_a_pass: float
 
 
 @dataclass(frozen=True, slots=True)
 class PacedLoad:
-    """What uploads wait at a part of the full load."""
+    """Latency at a fraction of the full load."""
 
-    #: Pictures a second, on average, that were sent at random moments.
+    #: Pictures a second, on average; they arrive at random moments.
     rate: float
     pictures: int
-    #: From enqueue to decision committed.
+    #: From enqueue to committed decision.
     median_seconds: float
     p95_seconds: float
-    #: Mean milliseconds of each stage inside the worker, waiting for its turn included.
+    #: Mean milliseconds of each stage inside the worker, including queueing.
     stages: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class PeakMemory:
-    """The largest resident memory that was seen."""
+    """The peak resident memory."""
 
     worker_bytes: int
-    #: All decoders together.
+    #: The sum over all decoders.
     decoders_bytes: int
     decoders: int
 
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """The settings that advice is about."""
+    """The settings that the advice depends on."""
 
     precision: str
     batch_size: int
     passes: int
-    #: 0 where it follows from the others.
+    #: 0 if it is derived from the others.
     concurrency: int
-    #: Whether the model is a copy in int8.
+    #: Whether the model is an int8 export.
     is_int8: bool = False
-    #: Whether it is computed on the processor.
+    #: Whether the model runs on the CPU.
     on_processor: bool = True
 
     def jobs_for(self, batch_size: int) -> int:
-        """Return how many jobs in hand keep passes of this size busy: one batch for each, and one more."""
+        """Return how many threads keep passes of this batch size full: a batch for each, and one more."""
         return batch_size * (self.passes + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All that a run finds out."""
+    """All figures of a run."""
 
     machine: Machine
     configured: Configured
@@ -122,32 +122,32 @@ class Figures:
     many: FullLoad
     paced: PacedLoad
     repeats: FullLoad
-    #: None where the system does not say.
+    #: None if the system does not report it.
     memory: PeakMemory | None
-    #: Pictures that were sent, all of which were decided; and those among them that could not be judged.
+    #: Pictures that were decided, and those among them that could not be judged.
     decided: int
     unjudged: int
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A share of what one picture costs at full load."""
+    """A part of the cost of one picture at full load."""
 
     name: str
     core_ms: float
 
 
 def core_ms_a_picture(cores: float, rate: float) -> float:
-    """Return what a picture costs where `rate` of them a second keep this many cores."""
+    """Return the cost of a picture if `rate` of them a second occupy all `cores`."""
     return 1000 * cores / rate
 
 
 def parts(figures: Figures) -> tuple[Part, ...]:
-    """Return where the cores' time goes at full load; the parts sum to `core_ms_a_picture`.
+    """Return the breakdown of the cores' time at full load; the parts sum to `core_ms_a_picture`.
 
-    Each part is what it costs alone. Where the system tells processor time, the rest is split: what comes on
-    top when all run together, what other programs used, and what was idle. A part can be below 0 where the
-    machine was busier while the others were measured.
+    The cost of each part is measured in isolation. If the system reports processor time, the remainder is
+    split into overhead of running all parts at once, time of other programs, and idle time. A part can be
+    negative if the machine was busier while the others were measured.
     """
     alone, load = figures.alone, figures.single
     total = core_ms_a_picture(figures.machine.cores, load.rate)
@@ -171,10 +171,10 @@ def parts(figures: Figures) -> tuple[Part, ...]:
 
 
 def idle_core_ms(figures: Figures) -> float | None:
-    """Return the time that nobody used while a picture was judged at full load; None where nobody can say.
+    """Return the idle time per picture at full load; None if unknown.
 
-    Where the system tells the worker's time alone, as in a container with a share of the processors, it is
-    all that the worker left.
+    If the system reports only the worker's time, as in a container with a CPU quota, everything that the
+    worker did not use counts as idle.
     """
     load, used = figures.single, used_core_ms(figures.single)
     if used is None:
@@ -183,8 +183,8 @@ def idle_core_ms(figures: Figures) -> float | None:
     return max(0.0, left if load.idle_core_ms is None else min(left, load.idle_core_ms))
 
 
-def strangers_core_ms(figures: Figures) -> float:
-    """Return the time that other programs used while a picture was judged; 0 where nobody can say."""
+def other_programs_core_ms(figures: Figures) -> float:
+    """Return the time that other programs used per picture; 0 if unknown."""
     load, used, idle = figures.single, used_core_ms(figures.single), idle_core_ms(figures)
     if used is None or idle is None:
         return 0.0
@@ -193,17 +193,17 @@ def strangers_core_ms(figures: Figures) -> float:
 
 
 def used_core_ms(load: FullLoad) -> float | None:
-    """Return the processor time that a picture costs in the worker and its decoders together."""
+    """Return the processor time per picture of the worker and its decoders; None if unknown."""
     if load.worker_core_ms is None or load.decoders_core_ms is None:
         return None
     return load.worker_core_ms + load.decoders_core_ms
 
 
 def rate_of(moments: Sequence[float], began: float, ended: float) -> float:
-    """Return events a second between two moments, by the line that fits their number over time best.
+    """Return events a second between two moments, from a linear fit of their count over time.
 
-    Decisions come in clumps, a pass through the model each; counting those within the window would be wrong
-    by up to a clump. Events outside the window are left out.
+    Decisions come in bursts, one for each pass through the model, so plain counting would be wrong by up to
+    one burst. Events outside the window are ignored.
     """
     inside = np.array([moment for moment in moments if began <= moment <= ended])
     if len(inside) < 2 or inside[-1] - inside[0] < _LEAST_SPAN * (ended - began):

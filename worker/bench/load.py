@@ -1,4 +1,4 @@
-"""Puts pictures on the queue of a running worker, and sees in the database when each is decided."""
+"""Generates load for a running worker, and reads from the database when each picture is decided."""
 
 import random
 import statistics
@@ -25,34 +25,34 @@ from worker.errors import UnavailableError
 from worker.store.engine.tables import DecisionRow
 from worker.wiring.sizing import Sizing
 
-#: Before this share of a load's time nothing is counted: the worker is still being filled.
+#: Nothing is counted in this first share of a load's time: the worker's queue is still filling up.
 _WARM_UP: Final = 0.25
-#: How often the database is asked under full load, and where single waits are measured.
-_LOOK_SECONDS, _CLOSE_LOOK_SECONDS = 0.05, 0.004
-#: A worker that decides nothing for so long is not waited for.
-_PATIENCE_SECONDS: Final = 90.0
-#: Without so many nothing can be said, whatever the time.
+#: How often the database is polled under full load, and while latencies are measured.
+_POLL_SECONDS, _FAST_POLL_SECONDS = 0.05, 0.004
+#: A worker that decides nothing for this long is given up.
+_STALL_SECONDS: Final = 90.0
+#: A load goes on until this number of decisions, even beyond its time: fewer say nothing.
 _LEAST: Final = 4
 _MEMORY_EVERY_SECONDS: Final = 1.0
-#: So many files are kept to come again.
+#: The number of files that are kept to be submitted again.
 _KEPT: Final = 24
 
-#: Returns a file to submit.
+#: Returns the next file to submit.
 _NextFile = Callable[[], Path]
 
 
 @dataclass(frozen=True, slots=True)
 class TimedDecision:
-    """A picture that was decided."""
+    """A decided picture."""
 
-    #: By the monotonic clock: when it was sent, and when its decision was seen in the database.
+    #: By the monotonic clock: when it was sent, and when its decision was found in the database.
     sent_at: float
     seen_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """Clocks that are read before and after: seconds of processors, None where the system does not say."""
+    """A reading of all clocks: processor seconds, None if the system does not report them."""
 
     at: float
     worker: float | None
@@ -63,10 +63,10 @@ class _Moment:
 
 @dataclass
 class Load:
-    """Sends pictures to one worker, and watches it.
+    """Sends pictures to one worker, and observes it.
 
-    Every load takes longer than its seconds where these are too short for a few pictures, and raises
-    UnavailableError where the worker leaves or stands still.
+    A load takes longer than its seconds if they are too short for a few pictures. It raises UnavailableError
+    if the worker exits or stalls.
     """
 
     stage: BenchEnvironment
@@ -74,18 +74,18 @@ class Load:
     client: Client
     pictures: Pictures
     tick: Callable[[], None]
-    #: All that was decided, and what of it could not be judged.
+    #: The number of decided pictures, and of those among them that could not be judged.
     decided: int = 0
     unjudged: int = 0
     memory: PeakMemory | None = None
     _waiting: dict[str, tuple[Path, float]] = field(default_factory=dict)
     _kept: list[Path] = field(default_factory=list)
     _last_decision: int = 0
-    _moved_at: float = field(default_factory=time.monotonic)
+    _progress_at: float = field(default_factory=time.monotonic)
     _memory_at: float = 0.0
 
     def __post_init__(self) -> None:
-        """Leave alone what was decided before."""
+        """Skip decisions from before."""
         with self.stage.database.reading() as session:
             newest = select(DecisionRow.id).order_by(DecisionRow.id.desc()).limit(1)
             self._last_decision = session.scalar(newest) or 0
@@ -95,18 +95,18 @@ class Load:
         return self._full(seconds, self._new_file, per_message=1, waiting=self._enough)
 
     def many(self, seconds: float, rate: float) -> FullLoad:
-        """Keep the worker busy with new pictures, many a message: about what it does in two seconds."""
+        """Keep the worker busy with new pictures, each message with about two seconds of work."""
         per_message = max(4, min(MAX_SUBMISSIONS, int(2 * rate)))
         messages = max(2, -(-self._enough // per_message))
         return self._full(seconds, self._new_file, per_message=per_message, waiting=messages * per_message)
 
     def repeats(self, seconds: float) -> FullLoad:
-        """Keep the worker busy with bytes that it has seen, one a message."""
+        """Keep the worker busy with bytes that it has already judged, one a message."""
         files = cycle(self._kept)
         return self._full(seconds, lambda: next(files), per_message=1, waiting=self._enough)
 
     def paced(self, seconds: float, rate: float) -> PacedLoad:
-        """Send new pictures at random moments, `rate` of them a second, and see how long each waits."""
+        """Send new pictures at random moments, `rate` of them a second, and measure the latency of each."""
         gaps = random.Random(0)
         began, metrics, found = time.monotonic(), self._metrics(), list[TimedDecision]()
         next_at, sent = began + gaps.expovariate(rate), 0
@@ -114,8 +114,8 @@ class Load:
             if next_at <= now and (next_at < began + seconds or sent < _LEAST):
                 self._send_one(self._new_file())
                 next_at, sent = next_at + gaps.expovariate(rate), sent + 1
-            found += self._look()
-            time.sleep(max(0.0, min(_CLOSE_LOOK_SECONDS, next_at - time.monotonic())))
+            found += self._poll()
+            time.sleep(max(0.0, min(_FAST_POLL_SECONDS, next_at - time.monotonic())))
         counted = [one for one in found if one.sent_at >= began + _WARM_UP * seconds] or found
         waits = sorted(one.seen_at - one.sent_at for one in counted)
         stages = self._metrics().since(metrics).stages
@@ -128,13 +128,13 @@ class Load:
         )
 
     def drain(self) -> None:
-        """Wait until all that was sent is decided."""
+        """Wait until every sent picture is decided."""
         while self._waiting:
-            self._look()
-            time.sleep(_LOOK_SECONDS)
+            self._poll()
+            time.sleep(_POLL_SECONDS)
 
     def _full(self, seconds: float, next_file: _NextFile, *, per_message: int, waiting: int) -> FullLoad:
-        """Have `waiting` pictures undecided for so long; some are left undecided at the end."""
+        """Keep `waiting` pictures undecided for `seconds`; some are still undecided at the end."""
         found: list[TimedDecision] = []
         warm_at = time.monotonic() + _WARM_UP * seconds
         end = warm_at + (1 - _WARM_UP) * seconds
@@ -169,13 +169,13 @@ class Load:
         *,
         least: int = 1,
     ) -> None:
-        """Keep so many pictures waiting until then, and until `least` are decided; note what is."""
+        """Keep `waiting` pictures undecided `until` then, and until `least` are `found` decided."""
         while time.monotonic() < until or len(found) < least:
-            look_at = time.monotonic() + _LOOK_SECONDS
-            while len(self._waiting) + per_message <= waiting and time.monotonic() < look_at:
+            poll_at = time.monotonic() + _POLL_SECONDS
+            while len(self._waiting) + per_message <= waiting and time.monotonic() < poll_at:
                 self._send(next_file, per_message)
-            found += self._look()
-            time.sleep(_LOOK_SECONDS)
+            found += self._poll()
+            time.sleep(_POLL_SECONDS)
 
     def _send(self, next_file: _NextFile, per_message: int) -> None:
         if per_message == 1:
@@ -199,8 +199,11 @@ class Load:
             self._kept.append(file)
         return file
 
-    def _look(self) -> list[TimedDecision]:
-        """Return what was decided since the last look; its files go. UnavailableError where nothing moves."""
+    def _poll(self) -> list[TimedDecision]:
+        """Return what was decided since the last poll, and delete its files.
+
+        UnavailableError if the worker stalls.
+        """
         newer = select(DecisionRow.id, DecisionRow.submission_id, DecisionRow.sha256)
         with self.stage.database.reading() as session:
             rows = session.execute(
@@ -210,30 +213,30 @@ class Load:
         for number, submission_id, sha256 in rows:
             self._last_decision = number
             self.unjudged += sha256 is None
-            # Saving a policy meanwhile can have what comes twice decided twice.
+            # If a policy is saved during the run, a redelivered picture can be decided twice.
             if sent := self._waiting.pop(submission_id, None):
                 file, sent_at = sent
                 if file not in self._kept:
                     file.unlink()
                 found.append(TimedDecision(sent_at, seen_at))
         self.decided += len(found)
-        self._see_that_it_moves(seen_at, moved=bool(found) or not self._waiting)
+        self._require_progress(seen_at, progressed=bool(found) or not self._waiting)
         self.tick()
         return found
 
-    def _see_that_it_moves(self, now: float, *, moved: bool) -> None:
-        if moved:
-            self._moved_at = now
+    def _require_progress(self, now: float, *, progressed: bool) -> None:
+        if progressed:
+            self._progress_at = now
         if now >= self._memory_at + _MEMORY_EVERY_SECONDS:
             self._memory_at = now
             self._tree()
         if self.process.poll() is not None:
-            raise UnavailableError(f"the worker left with exit code {self.process.returncode}{self._said()}")
-        if now > self._moved_at + _PATIENCE_SECONDS:
-            raise UnavailableError(f"the worker decided nothing for {_PATIENCE_SECONDS:g} s{self._said()}")
+            raise UnavailableError(f"the worker exited with code {self.process.returncode}{self._log_end()}")
+        if now > self._progress_at + _STALL_SECONDS:
+            raise UnavailableError(f"the worker decided nothing for {_STALL_SECONDS:g} s{self._log_end()}")
 
     def _tree(self) -> ProcessTree | None:
-        """Read how the worker stands, and keep the largest memory that was seen."""
+        """Read the worker's process tree, and update the peak memory."""
         tree = read_tree(self.process.pid)
         if tree is not None:
             least = self.memory or PeakMemory(0, 0, 0)
@@ -259,15 +262,15 @@ class Load:
             return fetch(self.stage.settings.metrics_port)
         except (OSError, HTTPException) as problem:
             raise UnavailableError(
-                f"the worker does not tell its metrics: {problem}{self._said()}"
+                f"the worker's metrics cannot be read: {problem}{self._log_end()}"
             ) from problem
 
-    def _said(self) -> str:
+    def _log_end(self) -> str:
         return ":\n" + "\n".join(self.stage.log.read_text(errors="replace").splitlines()[-10:])
 
     @property
     def _enough(self) -> int:
-        """How many undecided pictures keep a worker busy: those in hand, and the next pass."""
+        """How many undecided pictures keep a worker busy: those in its threads, and the next batch."""
         settings = self.stage.settings
         return Sizing.of(settings).concurrency + settings.batch_size
 

@@ -1,4 +1,4 @@
-"""What the machine has: processors, memory, and the numbers that it multiplies in hardware."""
+"""Detects what the machine offers: processors, memory, and number formats with hardware support."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from worker.control_groups import MEMBERSHIP, MOUNT, groups
 
 _CPU_INFO: Final = Path("/proc/cpuinfo")
 _MEMORY_INFO: Final = Path("/proc/meminfo")
-#: Of version 2 and of version 1.
+#: Files of cgroup v2 and of v1.
 _LIMIT_AND_USE: Final = (
     ("memory.max", "memory.current"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes"),
@@ -21,7 +21,7 @@ _LIMIT_AND_USE: Final = (
 
 
 def this_machine() -> Machine:
-    """Return what this process can use of its machine."""
+    """Return the resources of this machine that this process may use."""
     from worker.encoder.towers.device import has_int8  # noqa: PLC0415 - torch takes seconds to import
 
     return Machine(
@@ -34,21 +34,21 @@ def this_machine() -> Machine:
 
 
 def precision_for(asked: str, device: str) -> str:
-    """Return in which numbers a tower of this precision computes there: `auto` is one or the other."""
+    """Return the precision in which a tower computes on this device; resolves `auto`."""
     from worker.encoder.towers.device import device_for, dtype_for  # noqa: PLC0415 - as above
 
     return str(dtype_for(asked, device_for(device))).removeprefix("torch.")
 
 
 def is_processor(device: str) -> bool:
-    """Return whether the processor computes what this device is asked to, and no accelerator."""
+    """Return whether this device is the CPU and not an accelerator."""
     from worker.encoder.towers.device import device_for  # noqa: PLC0415 - as above
 
     return device_for(device).type == "cpu"
 
 
 def is_int8(model: str) -> bool:
-    """Return whether a model, which was loaded before, is a copy in int8."""
+    """Return whether a model, already in the cache, is an int8 export."""
     from worker.encoder.hub import model_files  # noqa: PLC0415 - as above
 
     return model_files.int8_tower(model_files.find(model)) is not None
@@ -67,7 +67,7 @@ def _processor() -> str:
 
 
 def _free_bytes() -> int | None:
-    """Return the memory that is free, to the machine or to a control group, whichever is less."""
+    """Return the free memory of the machine or of a control group, whichever is less."""
     free = [
         int(line.split()[1]) * 1024
         for line in _text(_MEMORY_INFO).splitlines()
@@ -77,7 +77,7 @@ def _free_bytes() -> int | None:
 
 
 def free_in_groups(membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> Iterator[int]:
-    """Yield the memory that is left to each control group that has a limit."""
+    """Yield the remaining memory of each control group that has a limit."""
     for group in groups("memory", membership, mount):
         for names in _LIMIT_AND_USE:
             limit, used = (_text(group / name).strip() for name in names)
@@ -86,7 +86,7 @@ def free_in_groups(membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> Iterat
 
 
 def _text(file: Path) -> str:
-    """Return what a file says; nothing where there is none."""
+    """Return the text of a file; empty if it cannot be read."""
     with suppress(OSError):
         return file.read_text(encoding="utf-8", errors="replace")
     return ""

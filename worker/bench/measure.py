@@ -1,4 +1,4 @@
-"""Measures a deployment from end to end, one thing after another, in about as many seconds as it is given."""
+"""Measures a deployment end to end, one phase after another, in about the given time."""
 
 import logging
 import time
@@ -23,35 +23,35 @@ from worker.wiring.components import open_decoder
 from worker.wiring.sizing import Sizing
 from worker.wiring.worker_service import open_service
 
-#: The share of the full load at which waits are measured.
+#: The share of the full load at which latencies are measured.
 PACE: Final = 0.7
-#: What each measurement gets of the time.
+#: Shares of the time, one for each phase.
 _ALONE, _SINGLE, _MANY, _PACED, _REPEATS = 0.28, 0.27, 0.13, 0.25, 0.07
 
-#: Is told what is done now, and how many of the seconds are over.
+#: Progress callback; gets the name of the current phase and the seconds that have passed.
 Show = Callable[[str, float], None]
 
 
 @dataclass
 class MeasureDeployment:
-    """Measure what the stage's settings configure, with these pictures or with drawn ones."""
+    """Measure the configured deployment, with the pictures of `folder` or with drawn ones."""
 
     stage: BenchEnvironment
     folder: Path | None
     seconds: float
     show: Show
-    _over: float = 0.0
-    #: Known once it has begun.
+    _elapsed: float = 0.0
+    #: Set once the run has begun.
     pictures: Pictures | None = None
     labels: int = 0
-    #: Policies that are not as their files say.
+    #: Policies whose files were refused.
     refused: Sequence[str] = ()
 
     def __call__(self) -> Figures:
-        """Return all figures; the ModerationError of whatever a worker could not start with."""
+        """Return all figures; raise the ModerationError that keeps a worker from starting."""
         alone, pictures = self._alone()
         settings = self.stage.settings
-        self.show("starting the worker", self._over)
+        self.show("starting the worker", self._elapsed)
         with (
             running_worker(settings, self.stage.log) as process,
             Client(settings.broker_url, queue=settings.queue) as client,
@@ -90,7 +90,7 @@ class MeasureDeployment:
         )
 
     def _alone(self) -> tuple[Alone, Pictures]:
-        """Measure the parts in this process, which lets go of the model before a worker loads it."""
+        """Measure the parts in this process, and unload the model before the worker loads it."""
         settings = self.stage.settings
         self.show(f"loading the model {settings.model}", 0.0)
         largest = max(settings.batch_size, *BATCH_SIZES)
@@ -103,13 +103,13 @@ class MeasureDeployment:
             self.show(what, min(time.monotonic() - began, seconds))
 
         alone, pictures, measure = self._parts(here, seconds, tick)
-        self._over = seconds
+        self._elapsed = seconds
         return self._in_other_precision(measure, alone), pictures
 
     def _parts(
         self, here: Settings, seconds: float, tick: Callable[[str], None]
     ) -> tuple[Alone, Pictures, MeasureAlone]:
-        """Measure what is configured; no model is left in memory."""
+        """Measure the configured precision; no model stays in memory."""
         settings = self.stage.settings
         with _without_log(), open_service(here) as service, open_decoder(settings) as decoder:
             self.labels = len(service.policies.current(settings.policy).policy.labels)
@@ -125,9 +125,9 @@ class MeasureDeployment:
             return measure.parts(service, decoder), pictures, measure
 
     def _in_other_precision(self, measure: MeasureAlone, alone: Alone) -> Alone:
-        """Add the precision that is not configured, if hardware and model have another one."""
+        """Measure the precision that is not configured too, if hardware and model support it."""
         computed = alone.tower.precision
-        # `auto`, since it leaves bfloat16 to models that keep their vectors in it.
+        # `auto`, since it uses bfloat16 only for models whose vectors hardly change in it.
         other = "float32" if computed == "bfloat16" else "auto"
         if (
             other == self.stage.settings.precision
@@ -137,21 +137,21 @@ class MeasureDeployment:
         try:
             return measure.in_other_precision(alone, other)
         except ModelError:
-            # Not every model comes in every precision.
+            # Not every model supports every precision.
             return alone
 
     @contextmanager
     def _phase(self, what: str, share: float, load: Load) -> Iterator[float]:
-        """Yield how many seconds a measurement gets, and show how many of them are over."""
-        seconds, began, over = share * self.seconds, time.monotonic(), self._over
-        load.tick = lambda: self.show(what, over + min(time.monotonic() - began, seconds))
+        """Yield the seconds of a phase, and show its progress while the block runs."""
+        seconds, began, before = share * self.seconds, time.monotonic(), self._elapsed
+        load.tick = lambda: self.show(what, before + min(time.monotonic() - began, seconds))
         yield seconds
-        self._over = over + seconds
+        self._elapsed = before + seconds
 
 
 @contextmanager
 def _without_log() -> Iterator[None]:
-    """Leave it to the worker to log what both of us see, such as policies that it refuses."""
+    """Silence this process: the worker logs the same, such as refused policies."""
     logging.disable(logging.ERROR)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The pictures that are judged: drawn on the spot, or the operator's own; no two with the same bytes."""
+"""The pictures of a run, drawn or the operator's; no two submissions have the same bytes."""
 
 import io
 import secrets
@@ -18,16 +18,16 @@ from worker.images.sources.folder import find_files
 from worker.images.sources.reader import read_named_file
 
 SIZE: Final = (1600, 1200)
-#: So many are drawn, or taken of a folder, from all over it; decoding them takes turns.
+#: How many are drawn; and how many at most are taken from a folder, evenly spread. They are cycled through.
 DRAWN: Final = 8
 _MOST_OWN: Final = 64
-#: They are held in memory, since what the disk does is no part of what is measured.
+#: Originals are kept in memory, so that the disk does not distort the figures.
 _MOST_BYTES: Final = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A picture's bytes, and the ending of its file's name."""
+    """The bytes of a picture, and its file extension."""
 
     data: bytes
     suffix: str
@@ -35,39 +35,39 @@ class Original:
 
 @dataclass
 class Pictures:
-    """Pictures to judge, as many as are asked for: every file has bytes that no other has."""
+    """An endless supply of pictures; every file has distinct bytes."""
 
-    #: What they are, for people.
+    #: A description for people.
     what: str
     originals: Sequence[Original]
-    #: Files of the operator's that cannot be judged.
+    #: Number of the operator's files that cannot be judged.
     left_out: int = 0
     _mark: str = field(default_factory=lambda: secrets.token_hex(4))
     _numbers: "count[int]" = field(default_factory=count)
 
     @property
     def mean_bytes(self) -> int:
-        """How large a file is."""
+        """The mean size of a file."""
         return sum(len(one.data) for one in self.originals) // len(self.originals)
 
     def next(self) -> Original:
-        """Return a picture that looks like others, but has bytes of its own."""
+        """Return the next picture: it looks like others, but its bytes are distinct."""
         number = next(self._numbers)
         original = self.originals[number % len(self.originals)]
-        # Decoders stop where a picture ends; what lies behind is the file's, and so its digest's.
+        # Decoders stop at the end of a picture; bytes after it change only the file's digest.
         return Original(original.data + f"\n{self._mark}-{number}".encode(), original.suffix)
 
 
 def drawn_pictures() -> Pictures:
-    """Draw pictures."""
+    """Draw JPEGs."""
     originals = [Original(draw(seed), ".jpg") for seed in range(DRAWN)]
     return Pictures(f"drawn JPEGs of {SIZE[0]} x {SIZE[1]}", originals)
 
 
 def own_pictures(folder: Path, decoder: DecoderPool, preprocessing: Preprocessing) -> Pictures:
-    """Take the pictures of a folder, at most 64 from all over it; what cannot be judged is left out.
+    """Read the pictures of a folder, at most 64 spread evenly over it; skip those that cannot be judged.
 
-    UsageError where there is no such folder, or none of its files can be judged.
+    UsageError if there is no such folder, or if none of its files can be judged.
     """
     files = find_files([folder])
     found: list[Original] = []
@@ -77,7 +77,7 @@ def own_pictures(folder: Path, decoder: DecoderPool, preprocessing: Preprocessin
             break
         try:
             one = Original(read_named_file(file, decoder.limits), file.suffix)
-            # As it will be sent: some format might not bear what is written behind its end.
+            # With the bytes that are appended later: some format may not allow any after its end.
             decoder.decode(Pictures("", [one]).next().data, preprocessing)
             found.append(one)
         except PermanentError as refusal:
@@ -88,7 +88,7 @@ def own_pictures(folder: Path, decoder: DecoderPool, preprocessing: Preprocessin
 
 
 def draw(seed: int) -> bytes:
-    """Return a JPEG with edges and grain about as photographs have them."""
+    """Return a JPEG with edges and grain like those of a photograph."""
     rng = np.random.default_rng(seed)
     shapes = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).resize(
         SIZE, Image.Resampling.BICUBIC

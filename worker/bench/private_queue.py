@@ -1,4 +1,4 @@
-"""A queue that nobody else knows, and that is gone afterwards, with all that the broker keeps of it."""
+"""A queue with a random name that is removed afterwards, with everything that the broker stores for it."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def private_queue(broker_url: str) -> Iterator[str]:
-    """Yield the name of a queue; remove it at the end, when nothing may use it any more."""
+    """Yield the name of a queue; remove the queue at the end, when nothing may use it any more."""
     name = f"moderation-bench-{secrets.token_hex(4)}"
     try:
         yield name
@@ -26,27 +26,27 @@ def private_queue(broker_url: str) -> Iterator[str]:
         try:
             remove(broker_url, name)
         except (OperationalError, AMQPError, OSError) as error:
-            log.warning("the queue %s is left behind: %s", name, error)
+            log.warning("the queue %s could not be removed: %s", name, error)
 
 
 def remove(broker_url: str, name: str) -> None:
-    """Remove a queue, the exchange that Celery made for it, and what was given out and not acknowledged."""
+    """Remove a queue, the exchange that Celery created for it, and its unacknowledged messages."""
     broker = BrokerUrl.parse(broker_url)
     with connect(broker) as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
         channel = connection.default_channel
         exchange = Exchange(name, "direct")
         queue = Queue(name, exchange, routing_key=name)(channel)
-        # On Redis only the connection that declared a queue knows all that belongs to it.
+        # On Redis, only the connection that declared a queue knows its bindings.
         queue.declare()
         queue.delete()
         exchange(channel).delete()
         if broker.is_redis:
-            _forget_given_out(channel, name)
+            _delete_unacknowledged(channel, name)
 
 
-def _forget_given_out(channel: Any, name: str) -> None:
-    """Forget messages of a worker that was killed; Redis would put them on the queue again, for nobody."""
+def _delete_unacknowledged(channel: Any, name: str) -> None:
+    """Delete the messages of a killed worker; kombu would otherwise restore them to the removed queue."""
     for tag, text in channel.client.hscan_iter(channel.unacked_key):
         _, _, routing_key = json.loads(text)
         if routing_key == name:

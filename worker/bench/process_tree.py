@@ -1,4 +1,4 @@
-"""Processor time and memory of a process and its children, where the system has a /proc."""
+"""Reads processor time and memory of a process and its children from /proc, if the system has one."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 _PROC: Final = Path("/proc")
-#: Behind the name, which may hold blanks: the place of each field of `stat`, from 0.
+#: Indexes of the fields of `stat` after the process name, which may contain blanks.
 _PARENT, _USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM = 1, 11, 12, 13, 14
 
 
@@ -18,17 +18,17 @@ class ProcessTree:
 
     #: Processor time since it started.
     own_seconds: float
-    #: Of its children together, also of those that are gone.
+    #: The sum over its children, including those that have exited.
     children_seconds: float
-    #: The largest resident memory so far.
+    #: The peak resident memory.
     own_peak_bytes: int
-    #: Of the children that live, together.
+    #: The sum over its living children.
     children_peak_bytes: int
     children: int
 
 
 def read_tree(pid: int) -> ProcessTree | None:
-    """Return how a process and its children stand; None where the system does not say, or it is gone."""
+    """Return the state of a process and its children; None if it has exited or there is no /proc."""
     own = _fields(_PROC / str(pid))
     if own is None:
         return None
@@ -50,7 +50,7 @@ def _children(pid: int) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _fields(folder: Path) -> list[str] | None:
-    """Return the fields of `stat` behind the name; None where there is no such process."""
+    """Return the fields of `stat` after the process name; None if there is no such process."""
     with suppress(OSError):
         return (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     return None

@@ -1,4 +1,4 @@
-"""How long the processors that we may use had nothing to do, where the system has a /proc."""
+"""Reads the idle time of the usable processors from /proc, if the system has one."""
 
 import os
 from contextlib import suppress
@@ -8,14 +8,14 @@ from typing import Final
 from worker.concurrency.processors import allowed_processors, quota
 
 _STAT: Final = Path("/proc/stat")
-#: Behind a processor's name: the places of the time that was idle, and that waited for a disk.
+#: Indexes, after a processor's name, of the idle time and of the time spent waiting for a disk.
 _IDLE, _WAITING = 3, 4
 
 
 def idle_seconds() -> float | None:
-    """Return the idle time of all our processors since the machine started; None where nobody can say.
+    """Return the idle time of all usable processors since boot; None if unknown.
 
-    Nor in a container that may use a part of them: it can be idle while its neighbours are not.
+    It is unknown in a container with a CPU quota: the container can be idle while its neighbours are busy.
     """
     allowed = allowed_processors()
     if not allowed or quota() is not None:

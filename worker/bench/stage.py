@@ -1,4 +1,4 @@
-"""Sets the stage: the operator's settings, with a database, media and a queue that go with the block."""
+"""Sets up a temporary deployment: the operator's settings with a temporary database, folder and queue."""
 
 import socket
 import tempfile
@@ -18,7 +18,7 @@ from worker.store.engine.database import Database
 from worker.store.upgrade import schema
 from worker.wiring.components import open_database
 
-#: Whatever leads out of the stage: nobody is told of decisions that are none.
+#: Disables everything that leaves the temporary deployment: no callback is sent for test decisions.
 _CUT_OFF: Final = {
     "database_password": "",
     "object_stores": {},
@@ -28,39 +28,39 @@ _CUT_OFF: Final = {
     "callback_tasks": "none",
     "callback_broker_url": "none",
     "metrics_host": "127.0.0.1",
-    # What a worker says is looked through for its being ready.
+    # The log is searched for the line that says that the worker is ready.
     "log_format": "text",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class BenchEnvironment:
-    """What a run measures with; everything that changes is in `folder`."""
+    """The temporary deployment of a run; all its files are in `folder`."""
 
     settings: Settings
     database: Database
     folder: Path
-    #: Where the jobs wait, for people.
+    #: Name of the broker, for people.
     broker: str
-    #: Whether the Redis is ours, since the configured broker does not answer.
+    #: Whether a temporary Redis replaces the configured broker, which does not answer.
     own_redis: bool
 
     @property
     def media(self) -> Path:
-        """Where the worker finds pictures."""
+        """The media root."""
         return self.settings.media_root
 
     @property
     def log(self) -> Path:
-        """What the worker says."""
+        """The log of the worker."""
         return self.folder / "worker.log"
 
 
 @contextmanager
 def set_stage() -> Iterator[BenchEnvironment]:
-    """Prepare it by the environment's settings; all of it is gone after the block.
+    """Set up a deployment with the settings of the environment; remove it after the block.
 
-    UnavailableError where neither the configured broker answers nor a Redis of our own can be started.
+    UnavailableError if the configured broker does not answer and no temporary Redis can be started.
     """
     configured = Settings.read()
     with tempfile.TemporaryDirectory(prefix="moderate-bench-") as name, ExitStack() as stack:
@@ -84,23 +84,23 @@ def set_stage() -> Iterator[BenchEnvironment]:
 
 
 def _broker(configured: Settings, folder: Path, stack: ExitStack) -> tuple[str, str]:
-    """Return the broker's URL and what it is for people; where it is away, those of a Redis of our own."""
+    """Return URL and name of the broker; if it is unavailable, those of a temporary Redis."""
     with Client(configured.broker_url) as client:
         try:
             client.ping()
-        except BrokerUnavailableError as away:
-            return _own_redis(away, folder, stack), "a Redis of our own"
+        except BrokerUnavailableError as unavailable:
+            return _temporary_redis(unavailable, folder, stack), "a temporary Redis"
         return configured.broker_url, client.address
 
 
-def _own_redis(away: BrokerUnavailableError, folder: Path, stack: ExitStack) -> str:
+def _temporary_redis(unavailable: BrokerUnavailableError, folder: Path, stack: ExitStack) -> str:
     try:
         return stack.enter_context(running_redis(folder))
     except UnavailableError:
         raise BrokerUnavailableError(
-            away.message,
+            unavailable.message,
             hint="start it, set MODERATION_BROKER_URL, or install 'moderation-worker[demo]' to measure "
-            "with a Redis of our own",
+            "with a temporary Redis",
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What a running worker tells at `/metrics`: how long stages took, and how many pictures shared a pass."""
+"""Reads the `/metrics` of a running worker: durations of stages, and batch sizes of passes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,32 +16,32 @@ _TIMEOUT_SECONDS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How often something happened, and the sum of what was observed."""
+    """The count and the sum of a histogram."""
 
     count: float = 0.0
     sum: float = 0.0
 
     def since(self, earlier: "Total") -> "Total":
-        """Return what came after."""
+        """Return the difference to an earlier reading."""
         return Total(self.count - earlier.count, self.sum - earlier.sum)
 
     @property
     def mean(self) -> float:
-        """Return the mean; 0 where nothing happened."""
+        """Return the mean; 0 if nothing was observed."""
         return self.sum / self.count if self.count else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerMetrics:
-    """What was told at one moment, or what came between two."""
+    """A reading of the metrics, or the difference of two."""
 
     stages: Mapping[str, Total] = field(default_factory=dict)
-    #: Of pictures a pass.
+    #: Batch sizes of passes.
     passes: Total = Total()
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read Prometheus's own format."""
+        """Parse the text format of Prometheus."""
         found: dict[tuple[str, str], float] = {}
         for family in text_string_to_metric_families(text):
             if family.name in {_STAGES, _PASSES}:
@@ -53,13 +53,13 @@ class WorkerMetrics:
         return cls({stage: total(_STAGES, stage) for stage in STAGES}, total(_PASSES))
 
     def since(self, earlier: "WorkerMetrics") -> "WorkerMetrics":
-        """Return what came after."""
+        """Return the difference to an earlier reading."""
         stages = {name: one.since(earlier.stages.get(name, Total())) for name, one in self.stages.items()}
         return WorkerMetrics(stages, self.passes.since(earlier.passes))
 
 
 def fetch(port: int) -> WorkerMetrics:
-    """Ask the worker that serves its metrics at this port of our own machine."""
+    """Fetch the metrics of the worker at this port on loopback."""
     connection = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/metrics")

@@ -1,1 +1,1 @@
-"""Threads that share work: batching, locks, periodic tasks, deadlines, processors."""
+"""Concurrency within a process: batching, locks, periodic tasks, deadlines, processors."""

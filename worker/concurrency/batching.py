@@ -24,7 +24,7 @@ class _Call(Generic[Item, Result]):
 
 
 class Batcher(Generic[Item, Result]):
-    """Calls `work` with batches of at most `most` items, in its own threads.
+    """Calls `work` with batches of at most `most` items, in background threads.
 
     There is no timer: an idle thread starts at once, even with a single item, and the items that arrive while
     it runs form the next batch. Every caller blocks, so the queue is never longer than the number of callers.

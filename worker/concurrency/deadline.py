@@ -1,4 +1,4 @@
-"""One end for the whole of a piece of work, however many waits it is made of."""
+"""One deadline for a task that waits several times."""
 
 import time
 from collections.abc import Callable
@@ -12,37 +12,37 @@ Result = TypeVar("Result")
 
 
 class Deadline:
-    """A moment from which on nothing more is waited for."""
+    """The moment at which waiting ends."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin to count."""
+        """Start the clock."""
         self.seconds = seconds
         self._clock = clock
         self._end = clock() + seconds
 
     def remaining(self) -> float:
-        """Return the seconds that are left, never 0; TimeoutError where none are."""
+        """Return the seconds that are left, always above 0; TimeoutError if the deadline has passed."""
         left = self._end - self._clock()
         if left <= 0:
             raise TimeoutError(f"not done within {self.seconds:g} seconds")
         return left
 
     def shorten(self, seconds: float) -> None:
-        """End after this long from now, unless the end comes earlier anyway."""
+        """Move the deadline to `seconds` from now, unless it is earlier."""
         self._end = min(self._end, self._clock() + seconds)
 
     def await_result(self, work: Callable[[], Result]) -> Result:
-        """Do work that knows no timeout of its own; TimeoutError if it takes too long.
+        """Run `work`, which has no timeout itself, in a thread; TimeoutError if the deadline passes.
 
-        ResourceUnavailableError if this machine cannot start a thread for it. Work that is overtaken goes on
-        in its own thread until it ends by itself; its result is dropped.
+        ResourceUnavailableError if this machine cannot start a thread. Work that misses the deadline runs on
+        in its thread until it ends; its result is dropped.
         """
         future: Future[Result] = Future()
 
         def run() -> None:
             try:
                 future.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - raised again where the result is asked for
+            except BaseException as error:  # noqa: BLE001 - raised again by `future.result`
                 future.set_exception(error)
 
         try:

@@ -1,4 +1,4 @@
-"""How many processors this process may use: those it may run on, within the quotas of its control groups."""
+"""Counts the processors that this process may use, by its affinity and the quotas of its control groups."""
 
 import math
 import os
@@ -9,20 +9,20 @@ from worker.control_groups import MEMBERSHIP, MOUNT, groups
 
 
 def usable_processors(membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> int:
-    """Return how many there are for us, at least 1."""
+    """Return the number of usable processors, at least 1."""
     own = len(allowed_processors()) or os.cpu_count() or 1
     return max(1, math.ceil(min(own, quota(membership, mount) or own)))
 
 
 def allowed_processors() -> set[int]:
-    """Return the numbers of the processors that this process may run on; empty if the system does not say."""
+    """Return the CPU numbers of this process's affinity; empty if the system does not report it."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def quota(membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> float | None:
-    """Return how many processors' time this process may use; None if that is not limited.
+    """Return the CPU quota of this process, in processors; None if there is no limit.
 
-    A group has no more than the groups around it: a pod limits its containers, a slice its services.
+    A group's quota is limited by its parents': a pod limits its containers, a slice its services.
     """
     return min(
         (limit for folder in groups("cpu", membership, mount) if (limit := _limit(folder))), default=None
@@ -30,7 +30,7 @@ def quota(membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> float | None:
 
 
 def _limit(group: Path) -> float | None:
-    """Return how many processors' time a group may use; None if it has no limit of its own."""
+    """Return the CPU quota of a single group, in processors; None if it sets none."""
     # No file: no such group, or no such controller. "max" or -1: no limit.
     with suppress(OSError, ValueError, ZeroDivisionError):
         allowed, period = (group / "cpu.max").read_text(encoding="ascii").split()

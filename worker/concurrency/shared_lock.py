@@ -22,7 +22,7 @@ class SharedLock:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hold the lock together with other shared holders."""
+        """Hold the lock in shared mode."""
         with self._changed:
             self._waiting_shared += 1
             try:
@@ -38,7 +38,7 @@ class SharedLock:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold the lock alone."""
+        """Hold the lock in exclusive mode."""
         with self._changed:
             self._waiting_exclusive += 1
             try:

@@ -1,1 +1,1 @@
-"""The bundled model, its pictures, the script that made both, and the stage that `moderate demo` plays on."""
+"""The environment that `moderate demo` runs in: processes, Redis, database, policies and pictures."""

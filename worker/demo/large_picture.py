@@ -1,4 +1,4 @@
-"""A picture of twelve megapixels, as telephones take them: too large for a repository, made when needed."""
+"""A 12-megapixel picture like those of a telephone; generated, since it is too large for a repository."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ ORIGINAL = "tractor-and-cow.jpg"
 
 
 def twelve_megapixels(folder: Path) -> Path:
-    """Enlarge one of the sample pictures in `folder`; return the new file, which lies beside it."""
+    """Enlarge a sample picture in `folder`, and return the new file in the same folder."""
     file = folder / "twelve-megapixels.jpg"
     with Image.open(folder / ORIGINAL) as picture:
         picture.resize(SIZE, Image.Resampling.BILINEAR).save(file, quality=85)

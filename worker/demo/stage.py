@@ -1,4 +1,4 @@
-"""Sets the stage for `moderate demo`: a Redis, a database, copies of policies and pictures, a real worker."""
+"""Sets up the environment of `moderate demo`: Redis, database, copies of policies and pictures, worker."""
 
 import json
 import os
@@ -23,42 +23,42 @@ from worker.store.upgrade import schema
 from worker.wiring.components import open_database
 
 POLICY = "stickers"
-#: A file that says that everything in the folder is the demo's, and may go.
+#: Marks a folder of the demo, whose content may be deleted.
 MARKER = ".moderate-demo"
 
 
 @dataclass(frozen=True, slots=True)
 class DemoEnvironment:
-    """Everything the demo plays with."""
+    """Everything that the demo uses."""
 
     settings: Settings
     database: Database
-    #: Whether the Redis is ours, and goes when we go.
+    #: Whether the demo runs a temporary Redis.
     own_redis: bool
 
     @property
     def policy_file(self) -> Path:
-        """The demo's own copy of the policy, to be edited freely."""
+        """The demo's copy of the policy, free to be edited."""
         return self.settings.policies / f"{POLICY}.yaml"
 
     @property
     def log(self) -> Path:
-        """What the worker says."""
+        """The log of the worker."""
         return self.settings.media_root.parent / "worker.log"
 
     @property
     def web_log(self) -> Path:
-        """What the web process says."""
+        """The log of the web process."""
         return self.settings.media_root.parent / "web.log"
 
     def uploads(self) -> list[Path]:
-        """Return the sample pictures' files, by name."""
+        """Return the files of the sample pictures, sorted by name."""
         return sorted(path for path in self.settings.media_root.iterdir() if path.is_file())
 
 
 @contextmanager
 def set_stage(folder: Path) -> Iterator[DemoEnvironment]:
-    """Prepare `folder` afresh, with a Redis beside it unless one is configured."""
+    """Set up `folder` from scratch, and run a Redis unless one is configured."""
     configured = os.environ.get("MODERATION_BROKER_URL")
     try:
         _clear(folder)
@@ -75,7 +75,7 @@ def set_stage(folder: Path) -> Iterator[DemoEnvironment]:
         broker_url = configured or stack.enter_context(running_redis(folder))
         settings = Settings.read(
             broker_url=broker_url,
-            # On a Redis that others use, our jobs must reach our worker alone.
+            # On a shared Redis, only this worker may take the demo's jobs.
             queue=f"moderation-demo-{secrets.token_hex(4)}",
             database_url=f"sqlite:///{(folder / 'moderation.db').as_posix()}",
             policies=folder / "policies",
@@ -90,10 +90,11 @@ def set_stage(folder: Path) -> Iterator[DemoEnvironment]:
 
 
 def _clear(folder: Path) -> None:
-    """Make `folder` empty; UsageError where it holds anything that is not an earlier demo's."""
+    """Empty `folder`; UsageError if it has files that are not of an earlier demo."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).exists():
         raise UsageError(
-            f"{folder} is not empty, and not a demo's", hint="name a new --folder, or an empty one"
+            f"{folder} is not empty, and not a demo folder",
+            hint="name a new --folder, or an empty one",
         )
     if folder.is_dir():
         shutil.rmtree(folder)
@@ -103,7 +104,7 @@ def _clear(folder: Path) -> None:
 
 @contextmanager
 def running_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `moderate worker` as a process of its own; yields when it waits for jobs."""
+    """Run `moderate worker` as a child process; yield when it is ready for jobs."""
     command = child_python.command("worker", "worker")
     with running(
         command, log=log, environment=environment_of(settings) | child_python.import_path()
@@ -120,7 +121,7 @@ def running_worker(settings: Settings, log: Path) -> Iterator[subprocess.Popen[b
 
 @contextmanager
 def running_web(settings: Settings, log: Path) -> Iterator[str]:
-    """Run `moderate web` as a process of its own on a free port; yields its address."""
+    """Run `moderate web` as a child process on a free port; yield its address."""
     command = child_python.command("worker", "web", "--port", "0")
     with running(
         command, log=log, environment=environment_of(settings) | child_python.import_path()
@@ -132,12 +133,12 @@ def running_web(settings: Settings, log: Path) -> Iterator[str]:
             what="the web process",
             timeout_seconds=60,
         )
-        said = log.read_text(encoding="utf-8", errors="replace")
-        yield next(line for line in said.splitlines() if line.startswith("review desk: ")).split()[-1]
+        text = log.read_text(encoding="utf-8", errors="replace")
+        yield next(line for line in text.splitlines() if line.startswith("review desk: ")).split()[-1]
 
 
 def add_reviewer(database: Database, name: str) -> str:
-    """Make an account of a lead and return its password, which is kept nowhere."""
+    """Add an account with the role of lead; return its password, which is not stored anywhere."""
     password = "-".join(secrets.token_hex(2) for _ in range(4))
     with database.transaction() as session:
         reviewers.add(session, Reviewer(name, Role.LEAD), passwords.hash_of(password))
@@ -145,7 +146,7 @@ def add_reviewer(database: Database, name: str) -> str:
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """Return the variables that give another process the same settings."""
+    """Return the environment variables that give another process the same settings."""
     return {
         f"MODERATION_{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
         for name, value in settings.model_dump().items()

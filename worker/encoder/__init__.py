@@ -1,1 +1,1 @@
-"""Turns pictures and phrases into unit vectors that can be compared."""
+"""Encodes pictures and phrases as unit vectors (embeddings) that can be compared."""

@@ -1,4 +1,4 @@
-"""Lets callers in many threads share passes through the model."""
+"""Batches the pictures of concurrent callers for one pass through the model (dynamic batching)."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,11 +11,11 @@ from worker.images.preprocessing import Pixels
 
 
 class BatchingEncoder:
-    """An encoder before another, whose `encode_images` calls are gathered while all passes are busy.
+    """Wraps an encoder: `encode_images` calls that arrive while all passes are busy form the next batches.
 
-    Several passes run at once, each in a thread of its own, which keeps its threads of computation: two with
-    one processor each do more than one that has both, since neither waits for the other's half of a layer,
-    nor stands still while a decoder has one of its processors.
+    Several passes run concurrently, each in its thread with its threads of computation. Two passes with one
+    processor each are faster than one pass with both: neither waits for the other's half of a layer, nor for
+    a processor that a decoder uses.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class BatchingEncoder:
         *,
         passes: int = 1,
     ) -> None:
-        """Gather up to `batch_size` pictures for a pass, of so many; `observe` is told how many it has."""
+        """Run `passes` passes at once, each of up to `batch_size` pictures; `observe` gets a batch's size."""
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
         self.precision, self.window = encoder.precision, encoder.window
@@ -38,7 +38,7 @@ class BatchingEncoder:
         )
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
-        """Return unit vectors, shape (images, dimension); UnavailableError once closed."""
+        """Return unit vectors, shape (images, dimension); UnavailableError if closed."""
         vectors = self._batcher(images)
         return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
 
@@ -51,15 +51,15 @@ class BatchingEncoder:
         return self._encoder.count_tokens(texts)
 
     def pieces(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return the pieces in which the model reads each text; in the caller's thread."""
+        """Return the tokens of each text as strings; in the caller's thread."""
         return self._encoder.pieces(texts)
 
     def vocabulary(self) -> frozenset[str]:
-        """Return the words that are one piece to the model."""
+        """Return the words that are a single token."""
         return self._encoder.vocabulary()
 
     def close(self) -> None:
-        """Finish the passes under way and turn away whoever waits for the next ones."""
+        """Finish the running passes; callers waiting for the next ones get UnavailableError."""
         self._batcher.close()
 
     def _pass(self, images: Sequence[Pixels]) -> list[Vector]:

@@ -1,4 +1,4 @@
-"""Turns a policy's phrases into vectors, each averaged over the ways to say it."""
+"""Encodes a policy's phrases: one vector for each, averaged over the templates (prompt ensembling)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from worker.encoder.protocol import Encoder
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A phrase that the model would not read to its end."""
+    """A phrase with more tokens than the model's window."""
 
     tokens: int
     window: int
-    #: The template in which it is longest.
+    #: The template with which it is longest.
     template: str
 
 
 def phrases_beyond_window(
     encoder: Encoder, phrases: Sequence[str], templates: Sequence[str]
 ) -> Mapping[str, TooLong]:
-    """Return the phrases that have more tokens than the text tower sees, in any of the templates."""
+    """Return the phrases that exceed the text tower's window in any of the templates."""
     distinct = list(dict.fromkeys(phrases))
-    counts = encoder.count_tokens([_stand_in(phrase, t) for phrase in distinct for t in templates])
+    counts = encoder.count_tokens([_filled(phrase, t) for phrase in distinct for t in templates])
     too_long = {}
     for number, phrase in enumerate(distinct):
         own = counts[number * len(templates) : (number + 1) * len(templates)]
@@ -36,16 +36,16 @@ def phrases_beyond_window(
 def encode_phrases(encoder: Encoder, phrases: Sequence[str], templates: Sequence[str]) -> PhraseVectors:
     """Return one unit vector for each distinct phrase, in the order of first mention.
 
-    A phrase's vector is the normalised mean of its unit vectors over the templates, `{}` standing for
-    the phrase, as in Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+    A phrase's vector is the normalised mean of its unit vectors over the templates, with the phrase in place
+    of `{}`, as in Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
     Supervision", section 3.1.4.
     """
     distinct = list(dict.fromkeys(phrases))
-    texts = [_stand_in(phrase, template) for phrase in distinct for template in templates]
+    texts = [_filled(phrase, template) for phrase in distinct for template in templates]
     vectors = encoder.encode_texts(texts).reshape(len(distinct), len(templates), encoder.dimension)
     means = vectors.mean(axis=1)
     return PhraseVectors.of(distinct, means / np.linalg.norm(means, axis=1, keepdims=True))
 
 
-def _stand_in(phrase: str, template: str) -> str:
+def _filled(phrase: str, template: str) -> str:
     return template.replace("{}", phrase)

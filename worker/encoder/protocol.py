@@ -1,4 +1,4 @@
-"""What every encoder offers: pictures and phrases in, unit vectors of one space out."""
+"""The interface of encoders, which map pictures and phrases to unit vectors in one space."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -20,15 +20,15 @@ class Encoder(Protocol):
 
     @property
     def precision(self) -> str:
-        """In which numbers pictures are encoded: `float32` or `bfloat16`."""
+        """Number format in which pictures are encoded: `float32` or `bfloat16`."""
 
     @property
     def scale(self) -> float:
-        """The model's own factor on cosines."""
+        """The model's factor on cosines."""
 
     @property
     def bias(self) -> float:
-        """What the model adds to scaled cosines (SigLIP's `logit_bias`); 0 where it has none."""
+        """What the model adds to scaled cosines (SigLIP's `logit_bias`); 0 if it has no bias."""
 
     @property
     def pairwise(self) -> bool:
@@ -40,7 +40,7 @@ class Encoder(Protocol):
 
     @property
     def window(self) -> int:
-        """How many tokens of a phrase the text tower sees, special tokens included; the rest is cut off."""
+        """How many tokens of a phrase the text tower reads, special tokens included; the rest is cut off."""
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -56,9 +56,9 @@ class Encoder(Protocol):
         """Return how many tokens each text has, special tokens included, before anything is cut off."""
 
     def pieces(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return the pieces in which the model reads each text, without special tokens.
+        """Return the tokens of each text as strings (pieces), without special tokens.
 
-        A piece is empty if it stands for no text that the model knows: an unknown word, part of a character.
+        A piece is empty if it stands for no readable text: an unknown word, part of a character.
         """
 
     def vocabulary(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Keeps the vectors of phrases, so that none is encoded twice."""
+"""Caches the vectors of phrases, so that none is encoded twice."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -16,22 +16,22 @@ DEFAULT_CAPACITY: Final = 65_536
 
 
 class VectorStore(Protocol):
-    """What outlives the process."""
+    """A persistent cache of vectors."""
 
     def recall(self, texts: Sequence[str]) -> Mapping[str, Vector]:
-        """Return the vectors that are known of these texts."""
+        """Return the cached vectors of these texts."""
 
     def keep(self, vectors: Mapping[str, Vector]) -> None:
-        """Keep the vectors of texts."""
+        """Store the vectors of texts."""
 
 
 class TextCache:
-    """An encoder before another; the texts that were longest not asked for are forgotten first."""
+    """Wraps an encoder with a cache of text vectors; the least recently used are evicted first."""
 
     def __init__(
         self, encoder: Encoder, capacity: int = DEFAULT_CAPACITY, memory: VectorStore | None = None
     ) -> None:
-        """Keep up to `capacity` vectors here, and all of them in `memory`."""
+        """Cache up to `capacity` vectors in this process, and all of them in `memory`."""
         self.name, self.digest, self.dimension = encoder.name, encoder.digest, encoder.dimension
         self.scale, self.bias, self.pairwise = encoder.scale, encoder.bias, encoder.pairwise
         self.precision, self.window = encoder.precision, encoder.window
@@ -40,11 +40,11 @@ class TextCache:
         self._capacity = capacity
         self._memory = memory
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
-        # Held while encoding too: who asks for the same phrases meanwhile waits for these vectors.
+        # Held while encoding too: a thread that needs the same phrases waits for these vectors.
         self._lock = Lock()
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
-        """Return unit vectors of prepared pictures, shape (images, dimension); none is kept."""
+        """Return unit vectors of prepared pictures, shape (images, dimension); not cached."""
         return self._encoder.encode_images(images)
 
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
@@ -59,15 +59,15 @@ class TextCache:
         return np.stack(rows) if rows else np.empty((0, self.dimension), np.float32)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return how many tokens each text has; counting is cheap, and no count is kept."""
+        """Return how many tokens each text has; not cached, since counting is cheap."""
         return self._encoder.count_tokens(texts)
 
     def pieces(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return the pieces in which the model reads each text; none is kept."""
+        """Return the tokens of each text as strings; not cached."""
         return self._encoder.pieces(texts)
 
     def vocabulary(self) -> frozenset[str]:
-        """Return the words that are one piece to the model."""
+        """Return the words that are a single token."""
         return self._encoder.vocabulary()
 
     def _recalled_or_encoded(self, texts: Sequence[str]) -> dict[str, Vector]:
@@ -81,7 +81,7 @@ class TextCache:
 
     def _keep(self, used: dict[str, Vector]) -> None:
         for text, vector in used.items():
-            # A row of its own: a view would keep its whole batch alive.
+            # A copy: a view would keep its whole batch in memory.
             self._vectors.setdefault(text, vector.copy())
             self._vectors.move_to_end(text)
         while len(self._vectors) > self._capacity:

@@ -1,1 +1,1 @@
-"""Turns bytes from anywhere into pictures that are safe to judge."""
+"""Turns untrusted bytes into pictures that are safe to judge."""

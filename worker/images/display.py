@@ -1,4 +1,4 @@
-"""Pictures for people's eyes: never the uploaded bytes, but pixels of ours, clear or veiled, encoded anew."""
+"""Encodes pictures for display, clear or blurred: from decoded pixels, never the uploaded bytes."""
 
 from io import BytesIO
 from typing import Final
@@ -8,10 +8,10 @@ from PIL import Image, ImageFilter
 from worker.images.preprocessing import Pixels, Preprocessing
 
 MEDIA_TYPE: Final = "image/webp"
-#: In its own shape, scaled to about as many pixels as a screen shows; a small one is enlarged.
+#: Keeps the shape, and scales to about the number of pixels of a screen; a small picture is enlarged.
 DISPLAYED: Final = Preprocessing(resample=int(Image.Resampling.LANCZOS), patch_side=1, max_patches=1280 * 960)
-#: Of a veiled picture no more is kept than so many grey cells a side, in middling greys: nothing can be read
-#: back from them.
+#: A veiled picture keeps this number of grey cells a side, in middling greys: the original cannot be
+#: recovered from them.
 _VEIL_CELLS: Final = 14
 _VEIL_SIDE: Final = 280
 _VEIL_GREYS: Final = (80, 180)
@@ -19,12 +19,12 @@ _QUALITY: Final = 84
 
 
 def clear(pixels: Pixels) -> bytes:
-    """Return a picture as it is."""
+    """Return a picture unchanged, encoded."""
     return _encoded(Image.fromarray(pixels))
 
 
 def veiled(pixels: Pixels) -> bytes:
-    """Return a picture as a grey blur that shows that it is there, and hardly what."""
+    """Return a picture as a grey blur in which hardly anything can be recognised."""
     picture = Image.fromarray(pixels).convert("L")
     cells = _within(picture.size, _VEIL_CELLS)
     size = _within(picture.size, _VEIL_SIDE)

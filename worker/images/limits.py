@@ -1,36 +1,35 @@
-"""What one picture may cost: the bounds that are checked before anything is read or decoded."""
+"""Limits on the cost of one picture, checked before anything is read or decoded."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from worker.errors import UndecodableKind, UndecodablePictureError
 
-#: An animation is decoded frame by frame up to its last one, so all its frames together may cost as much
-#: as this many of the largest still pictures.
+#: All frames of an animation are decoded: together they may cost this many times the largest still picture.
 _ANIMATION_WORK: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A larger picture is refused, whatever it shows."""
+    """A picture beyond any of these is refused."""
 
     #: Size of the encoded file.
     max_bytes: int
-    #: Width times height. A 20 KiB PNG can hold 169 million pixels and take 800 MiB. Of an animation, the
-    #: frames that are looked at share this number.
+    #: Width times height. A 20 KiB PNG can hold 169 million pixels and take 800 MiB. The judged frames
+    #: of an animation share this number.
     max_pixels: int
     #: Longer of width and height.
     max_side: int
-    #: Frames of an animation that are looked at; a longer one is sampled.
+    #: Judged frames of an animation; a longer one is sampled.
     max_frames: int
 
     @property
     def max_animation_pixels(self) -> int:
-        """Pixels of all frames of an animation together, looked at or not."""
+        """Pixels of all frames of an animation together, judged or not."""
         return _ANIMATION_WORK * self.max_pixels
 
     def check_bytes(self, size: int) -> None:
-        """Raise UndecodablePictureError where an encoded picture of `size` bytes is too large."""
+        """Raise UndecodablePictureError if an encoded picture of `size` bytes is too large."""
         if size > self.max_bytes:
             raise _too_large(f"the picture has {size:,} bytes; at most {self.max_bytes:,} are judged")
 

@@ -1,9 +1,9 @@
-"""Chooses the squares along the long side that a wide or tall picture is judged by.
+"""Splits a wide or tall picture into squares along its long side (parts), each judged by the model.
 
-A model that crops sees the centre alone, and the rest is not judged. A model that squashes sees all of it,
-but cannot recognise what a long picture shows. A model that keeps the shape always has one part.
+Otherwise a model that crops would judge only the centre, and a model that squashes would see all of a long
+picture but recognise little in it. For a model that keeps the shape, a picture always has one part.
 
-Squares leave no gap, which would be a fixed place to hide something in: a picture too long for its squares is
+Parts leave no gap, which would be a fixed place to hide something in: a picture too long for its parts is
 squeezed until they cover it.
 """
 
@@ -13,28 +13,28 @@ from typing import Final
 
 from worker.images.preprocessing import Preprocessing, bounded
 
-#: A crop that leaves out no more than a quarter is left as it is: 4:3 has one part.
+#: Up to this aspect ratio one crop is enough, which leaves out at most a quarter: 4:3 has one part.
 _CROPPED_UP_TO: Final = 1.34
-#: 16:9 is squashed as the models that do so were trained; objects in longer pictures are beyond recognition.
-#: What is squeezed further than this counts as seen in proportion.
+#: 16:9 is squashed, as in the training of models that squash; objects in longer pictures are not recognised.
+#: A picture that is squeezed further counts as seen in proportion.
 SQUASHED_UP_TO: Final = 1.8
-#: From one part to the next at most, in their widths. Closer ones find as much and cost more; from end to end
-#: without overlap they cut through what lies between two (benchmarks/README.md, recall by place).
+#: Largest distance between neighbouring parts, in part widths. Closer parts find no more and cost more; parts
+#: without overlap cut through objects between them (benchmarks/README.md, recall by place).
 _STEP: Final = 0.7
-#: What one picture may cost: parts of a frame, and views of all its frames on all its pages. Many frames cost
-#: more, for without parts an object at the side would be seen in none of them.
+#: Limits on the cost of one picture: parts of a frame, and views of all its frames on all its pages. Many
+#: frames may exceed the latter: without parts, an object at the side would be seen in none of them.
 MOST_PARTS: Final = 6
 MOST_VIEWS: Final = 32
-#: Parts that a picture may have however many frames it shows: 16:9 is covered by them.
+#: Parts that a picture may have whatever its number of frames; they cover 16:9.
 LEAST_PARTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How many parts a picture has, evenly spaced from end to end, how they are made, and what they cover."""
+    """Parts of a picture, evenly spaced from end to end: their number, how to crop them, what they show."""
 
     count: int
-    #: Of the picture, what the parts show; of what is squeezed too far to be recognised, a part of that.
+    #: Share of the picture that the parts show; reduced if it is squeezed too far to be recognised.
     area_share: float
     preprocessing: Preprocessing
     #: Width and height to which the whole picture is resized before the parts are cropped.
@@ -44,7 +44,7 @@ class Parts:
     def of(
         cls, size: tuple[int, int], preprocessing: Preprocessing, *, shown: int = 1, most: int = MOST_PARTS
     ) -> "Parts":
-        """Return the parts of a picture of `size` that has `shown` frames on all pages together."""
+        """Return the parts of a picture of `size` with `shown` frames on all pages together."""
         room = max(1, min(most, max(LEAST_PARTS, MOST_VIEWS // shown)))
         crops = _as_crops(size, preprocessing) if room > 1 else preprocessing
         long, short, crop_long, crop_short = _lengths(size, crops)
@@ -59,7 +59,7 @@ class Parts:
 
 
 def _as_crops(size: tuple[int, int], preprocessing: Preprocessing) -> Preprocessing:
-    """Return how squares of a picture are made: one that would be squashed too far is cropped instead."""
+    """Return the preprocessing of the parts: a picture that would be squashed too far is cropped instead."""
     if not preprocessing.width or max(size) <= SQUASHED_UP_TO * min(size):
         return preprocessing
     width, height = preprocessing.final(size)
@@ -68,7 +68,7 @@ def _as_crops(size: tuple[int, int], preprocessing: Preprocessing) -> Preprocess
 
 
 def _lengths(size: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int, int, int]:
-    """Return the long and the short side of a resized picture, then what a crop keeps of either."""
+    """Return the long and the short side of a resized picture, then those of a crop."""
     width, height = preprocessing.resized(size)
     crop_width, crop_height = preprocessing.final(size)
     if width >= height:

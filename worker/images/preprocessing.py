@@ -1,4 +1,4 @@
-"""Brings a picture to the pixels its model computes with, by the rules of the model's own image processor."""
+"""Resizes and crops a picture to the pixels that a model takes, as the model's image processor does."""
 
 import math
 from dataclasses import dataclass
@@ -11,37 +11,37 @@ from PIL import Image
 #: RGB, shape (height, width, 3).
 Pixels = NDArray[np.uint8]
 
-#: Processors scale the shorter side to the model's and then crop: of a 16384 x 1 picture they would first
-#: make a strip of 800 million pixels. A longer picture is squeezed to this many times its shorter side.
+#: Processors scale the shorter side and then crop: a 16384 x 1 picture would become a strip of 800 million
+#: pixels. A longer picture is squeezed to this many times its shorter side.
 MAX_ASPECT: Final = 32
-#: Where transformers' search for a number of patches begins and ends.
+#: Bounds and step of transformers' binary search for a number of patches.
 _SMALLEST_SCALE, _LARGEST_SCALE, _SCALE_STEP = 1e-6, 100.0, 1e-5
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What an image processor does to a picture as long as it is one: resize, then crop; 0 is "not so".
+    """An image processor's steps on pixels: resize, then crop; 0 means that a step is left out.
 
-    Everything after that (rescale, normalise, cut into patches) is arithmetic, and the encoder's. Plain
-    numbers, so that it can be told to another process.
+    The encoder does the arithmetic after that (rescale, normalise, cut into patches). The fields are plain
+    numbers, so that they can be sent to another process.
     """
 
-    #: Pillow's number of the filter.
+    #: Pillow's number of the resampling filter.
     resample: int
-    #: Scaled to this size, whatever the shape was.
+    #: Resized to this size, whatever the shape.
     width: int = 0
     height: int = 0
-    #: Or scaled, in its own shape, until the shorter side has so many pixels.
+    #: Or scaled, keeping the shape, until the shorter side has this number of pixels.
     shortest_edge: int = 0
-    #: Or scaled, nearly in its own shape, to whole patches of this side, so many at most (SigLIP 2's NaFlex).
+    #: Or scaled, nearly keeping the shape, to whole patches of this side and at most this number (NaFlex).
     patch_side: int = 0
     max_patches: int = 0
-    #: Then the centre of this size is cut out, with black around what is smaller.
+    #: Then cropped to this size at the centre; a smaller picture is padded with black.
     crop_width: int = 0
     crop_height: int = 0
 
     def resized(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the width and height that a picture of `size` is scaled to, before it is cropped."""
+        """Return the width and height that a picture of `size` is scaled to before it is cropped."""
         width, height = bounded(size)
         if self.max_patches:
             return _whole_patches(width, height, self.patch_side, self.max_patches)
@@ -52,12 +52,12 @@ class Preprocessing:
         return (self.width, self.height) if self.width else (width, height)
 
     def final(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return the width and height that the model gets of a picture of `size`."""
+        """Return the width and height of the model's input for a picture of `size`."""
         return (self.crop_width, self.crop_height) if self.crop_width else self.resized(size)
 
     @property
     def most_bytes(self) -> int:
-        """Bytes of the largest prepared picture."""
+        """Size of the largest prepared picture in bytes."""
         if self.max_patches:
             return 3 * self.max_patches * self.patch_side**2
         width, height = self.final((1, 1))
@@ -73,7 +73,7 @@ class Preprocessing:
 
 
 def prepare(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
-    """Return the pixels of an RGB picture as its model wants them."""
+    """Return an RGB picture as the model's input pixels."""
     return prepare_parts(image, preprocessing, preprocessing.resized(image.size), 1)[0]
 
 
@@ -82,7 +82,7 @@ def prepare_parts(
 ) -> list[Pixels]:
     """Return `count` crops of an RGB picture scaled to `target`, evenly spaced along its long side.
 
-    One alone is the centre, as the model's own image processor has it.
+    With `count` 1, the centre, as in the model's own image processor.
     """
     if bounded(image.size) != image.size:
         image = image.resize(bounded(image.size))
@@ -111,7 +111,7 @@ def _boxes(
 
 
 def _whole_patches(width: int, height: int, side: int, count: int) -> tuple[int, int]:
-    """Return the largest size of at most `count` patches, by the search that transformers does."""
+    """Return the largest size of at most `count` patches, by the same search as transformers."""
 
     def patches(pixels: int, scale: float) -> int:
         return max(1, math.ceil(pixels * scale / side))

@@ -1,1 +1,1 @@
-"""Reaches servers that strangers name: public addresses alone, within a deadline."""
+"""Connects to untrusted servers: only at allowed addresses, and within a deadline."""

@@ -1,4 +1,4 @@
-"""Decides where an untrusted URL may lead: to allowed public hosts, and to internal ones named exactly."""
+"""Allows an untrusted URL only if it leads to an allowed public host or an explicitly named internal one."""
 
 import ipaddress
 import re
@@ -21,25 +21,26 @@ WEB_PORTS: Final = frozenset({80, 443})
 _PATTERN: Final = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})+")
 _HAS_PORT: Final = re.compile(r"[^:/]+:[0-9]+|\[[^/]+\]:[0-9]+")
 
-#: From a host's name and a port to its addresses, as text.
+#: Resolves a host name and a port to addresses, as text.
 Resolve = Callable[[str, int], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedHosts:
-    """The hosts that an operator lets workers talk to."""
+    """The hosts that workers may connect to."""
 
-    #: Names, or `*.name` for all names below one: at public addresses, on the ports of the web.
+    #: Names, or `*.name` for all names below one: only public addresses, on ports 80 and 443.
     patterns: tuple[str, ...] = ()
     any_public: bool = False
-    #: Hosts named with their ports: at internal addresses too.
+    #: Hosts with their ports: internal addresses too.
     exact: frozenset[tuple[str, int]] = frozenset()
 
     @classmethod
     def parse(cls, text: str, setting: str = "MODERATION_URL_HOSTS") -> Self:
-        """Read what `setting` says; SettingsError if a word is not a host, a host and a port, or a keyword.
+        """Parse the value of `setting`; SettingsError if a word is no host, host with a port, or keyword.
 
-        `none`, or names and hosts with ports with commas between, `any-public` in place of the names.
+        The value is `none`, or a comma-separated list of hosts and of hosts with ports. `any-public` replaces
+        the hosts.
         """
         words = [word for word in re.split(r"[,\s]+", text.strip().lower()) if word]
         if words in ([], [NO_HOST]):
@@ -60,7 +61,7 @@ class AllowedHosts:
         )
 
     def names_exactly(self, url: Url) -> bool:
-        """Whether the operator named this URL's host with its port."""
+        """Whether the list contains this URL's host with its port."""
         return (_canonical(url.host), url.port) in self.exact
 
 
@@ -73,7 +74,7 @@ def _host_and_port(word: str, setting: str) -> tuple[str, int]:
 
 
 def _canonical(host: str) -> str:
-    """Return an address in its one canonical form, a name as it is."""
+    """Return an IP address in canonical form, a name unchanged."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
@@ -89,16 +90,16 @@ def _not_a_host(word: str, setting: str) -> SettingsError:
 
 
 def resolve(host: str, port: int) -> Sequence[str]:
-    """Ask this machine's resolver, for the kinds of addresses that this machine has itself."""
+    """Resolve a name on this machine, to IPv4 or IPv6 only if this machine has such an address."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [str(address[0]) for *_, address in found]
 
 
 @dataclass(frozen=True, slots=True)
 class AddressGuard:
-    """Lets a URL through by returning the addresses to connect to; whoever asks uses these and no others.
+    """Checks a URL and returns the addresses to connect to; the caller connects to these and no others.
 
-    The fields beyond `hosts` are what tests on a machine without a network replace; no setting does.
+    Tests replace the fields after `hosts` on a machine without a network; no setting does.
     """
 
     hosts: AllowedHosts
@@ -109,24 +110,25 @@ class AddressGuard:
     setting: str = "MODERATION_URL_HOSTS"
 
     def check(self, url: Url) -> None:
-        """Raise AddressNotAllowedError for what no resolver can change: the host, the port, an address."""
+        """Raise AddressNotAllowedError for a host, a port or a literal address that is not allowed.
+
+        Resolves no name.
+        """
         if not self.hosts.names_exactly(url):
             if url.host not in self.hosts:
-                raise AddressNotAllowedError(
-                    f"the host {url.host} is not one that is talked to from here", hint=self._way_out(url)
-                )
+                raise AddressNotAllowedError(f"the host {url.host} is not allowed here", hint=self._hint(url))
             if url.port not in self.ports:
                 raise AddressNotAllowedError(
-                    f"port {url.port} of {url.host}: only 80 and 443 are talked to", hint=self._way_out(url)
+                    f"port {url.port} of {url.host} is not allowed: only 80 and 443 are", hint=self._hint(url)
                 )
         with suppress(ValueError):  # a name
             self._refuse_special(url, [ipaddress.ip_address(url.host)])
 
     def admit(self, url: Url, deadline: Deadline) -> list[Address]:
-        """Return the addresses of a URL's host, resolved once; all of them may be talked to.
+        """Resolve a URL's host once and return its addresses, all of them allowed.
 
-        AddressNotAllowedError if one may not, or the host or the port is not allowed;
-        RemoteUnavailableError if the name has no address now; TimeoutError.
+        AddressNotAllowedError if one of them, the host or the port is not allowed;
+        RemoteUnavailableError if the name has no address now; TimeoutError at the deadline.
         """
         self.check(url)
         addresses = self._addresses(url, deadline)
@@ -138,12 +140,12 @@ class AddressGuard:
             kind = self.what_is_special(address)
             if not kind or (self.hosts.names_exactly(url) and may_be_named(address)):
                 continue
-            hint = self._way_out(url) if may_be_named(address) else "no setting opens this address"
+            hint = self._hint(url) if may_be_named(address) else "no setting allows this address"
             raise AddressNotAllowedError(f"{url.host} has the address {address}, which is {kind}", hint=hint)
 
-    def _way_out(self, url: Url) -> str:
+    def _hint(self, url: Url) -> str:
         host = f"[{url.host}]" if ":" in url.host else url.host
-        return f"{self.setting} names the hosts that are talked to; {host}:{url.port} in it allows this one"
+        return f"{self.setting} lists the allowed hosts; add {host}:{url.port} to allow this one"
 
     def _addresses(self, url: Url, deadline: Deadline) -> list[Address]:
         try:
@@ -155,7 +157,7 @@ class AddressGuard:
         except TimeoutError:
             raise
         except (OSError, UnicodeError) as problem:
-            reason = getattr(problem, "strerror", None) or "it is no name"
+            reason = getattr(problem, "strerror", None) or "it is not a valid name"
             raise RemoteUnavailableError(f"the name {url.host} has no address: {reason.lower()}") from problem
         if not found:
             raise RemoteUnavailableError(f"the name {url.host} has no address")

@@ -1,4 +1,4 @@
-"""HTTP with strangers: to addresses that the guard let through, by no proxy, one deadline for everything."""
+"""HTTP to untrusted servers: only at addresses that the guard allows, without a proxy, under one deadline."""
 
 import logging
 import ssl
@@ -16,15 +16,15 @@ from worker.errors import RemoteUnavailableError, UntrustedServerError
 from worker.network.address_guard import AddressGuard
 from worker.network.special_addresses import Address
 
-#: Of a host's several addresses one may be dead; the others get their turn.
+#: Of a host's several addresses one may be down; the next one is tried after this.
 CONNECT_SECONDS: Final = 5.0
-#: Of the answer to what was posted: enough for a server to finish what it says.
-MAX_IGNORED_BYTES: Final = 64 * 1024
-#: The status is known by then: a body that drips must not keep a place from the next request.
-IGNORED_SECONDS: Final = 1.0
+#: Bytes read of the response to a POST, so that the server can finish sending it.
+MAX_DRAINED_BYTES: Final = 64 * 1024
+#: The status is known by then: a slow body must not hold up the next request.
+DRAIN_SECONDS: Final = 1.0
 _USER_AGENT: Final = f"moderation-worker/{__version__}"
 
-# At DEBUG it would log where redirects lead, signatures included.
+# At DEBUG it would log the targets of redirects, signatures included.
 logging.getLogger("httpcore2").setLevel(logging.INFO)
 
 
@@ -33,7 +33,7 @@ class HttpResponse:
     """The head of a response, and its body as it arrives."""
 
     status: int
-    #: Lower-case names; of a name that occurs twice, the last value.
+    #: Names in lower case; if a name occurs twice, its last value.
     headers: Mapping[str, str]
     #: Not decompressed.
     chunks: Iterable[bytes]
@@ -41,7 +41,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The head of a response whose body is of no interest."""
+    """The head of a response whose body was discarded."""
 
     status: int
     #: As in `HttpResponse`.
@@ -50,41 +50,41 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class GuardedHttp:
-    """Sends requests to whatever the guard lets through; follows no redirect and keeps no connection."""
+    """Sends requests to URLs that the guard allows; follows no redirect and reuses no connection."""
 
     guard: AddressGuard
-    #: Checks certificates against the host's name; tests bring an authority of their own.
+    #: Verifies certificates against the host name; tests add their own authority.
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
     @contextmanager
     def get(self, url: Url, deadline: Deadline) -> Iterator[HttpResponse]:
-        """Ask for `url` and yield the answer, whose body is read inside the block.
+        """Request `url` and yield the response; its body is read inside the block.
 
-        AddressNotAllowedError where the guard objects, UntrustedServerError where the server is not who it
-        claims to be, RemoteUnavailableError where it does not answer in time, or not in HTTP.
+        AddressNotAllowedError if the guard refuses the URL, UntrustedServerError if the server's certificate
+        is not valid, RemoteUnavailableError if the server does not answer in time, or not in HTTP.
         """
-        with self._asked("GET", url, {"Accept": "image/*, */*;q=0.5"}, None, deadline) as answer:
-            yield answer
+        with self._request("GET", url, {"Accept": "image/*, */*;q=0.5"}, None, deadline) as response:
+            yield response
 
     def post(self, url: Url, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> Reply:
-        """Send `body` and return the answer's head, whatever its status is. Errors as in `get`."""
-        with self._asked("POST", url, headers, body, deadline) as answer:
-            deadline.shorten(IGNORED_SECONDS)
-            _ignore(answer.chunks)
-            return Reply(answer.status, answer.headers)
+        """Send `body` and return the head of the response, whatever its status. Raises as `get` does."""
+        with self._request("POST", url, headers, body, deadline) as response:
+            deadline.shorten(DRAIN_SECONDS)
+            _drain(response.chunks)
+            return Reply(response.status, response.headers)
 
     @contextmanager
-    def _asked(
-        self, method: str, url: Url, more: Mapping[str, str], body: bytes | None, deadline: Deadline
+    def _request(
+        self, method: str, url: Url, extra_headers: Mapping[str, str], body: bytes | None, deadline: Deadline
     ) -> Iterator[HttpResponse]:
         headers = [
             ("Host", url.authority),
             ("User-Agent", _USER_AGENT),
             ("Accept-Encoding", "identity"),
             ("Connection", "close"),
-            *more.items(),
+            *extra_headers.items(),
         ]
-        with _named_failures(url, deadline):
+        with _translated_errors(url, deadline):
             backend = _PinnedBackend(self.guard.admit(url, deadline), deadline)
             target = httpcore.URL(
                 scheme=url.scheme.encode(),
@@ -100,7 +100,7 @@ class GuardedHttp:
 
 
 class _PinnedBackend(httpcore.NetworkBackend):
-    """Connects to addresses that were checked, whatever name it is asked for: nothing is resolved again."""
+    """Connects to addresses that were checked, whatever the host name: nothing is resolved again."""
 
     def __init__(self, addresses: Sequence[Address], deadline: Deadline) -> None:
         self._addresses, self._deadline = addresses, deadline
@@ -108,9 +108,9 @@ class _PinnedBackend(httpcore.NetworkBackend):
 
     def connect_tcp(
         self,
-        host: str,  # noqa: ARG002 - the base's form; the whole point is not to use it
+        host: str,  # noqa: ARG002 - required by the base class; not using it is the point
         port: int,
-        timeout: float | None = None,  # noqa: ARG002 - the deadline stands in for it
+        timeout: float | None = None,  # noqa: ARG002 - the deadline replaces it
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
@@ -124,21 +124,21 @@ class _PinnedBackend(httpcore.NetworkBackend):
 
     def _connect(self, address: Address, port: int, *options: Any) -> httpcore.NetworkStream:
         timeout = min(self._deadline.remaining(), CONNECT_SECONDS)
-        return _HurriedStream(
+        return _DeadlineStream(
             self._sockets.connect_tcp(str(address), port, timeout, *options), self._deadline
         )
 
 
-class _HurriedStream(httpcore.NetworkStream):
-    """A connection whose every wait ends with the deadline: a byte a second does not keep it open."""
+class _DeadlineStream(httpcore.NetworkStream):
+    """Limits every read and write by the deadline: a byte a second does not keep a connection open."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream, self._deadline = stream, deadline
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the base's form
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the base's signature
         return self._stream.read(max_bytes, self._deadline.remaining())
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - the base's form
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - the base's signature
         self._stream.write(buffer, self._deadline.remaining())
 
     def close(self) -> None:
@@ -148,18 +148,18 @@ class _HurriedStream(httpcore.NetworkStream):
         self,
         ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ARG002 - the base's form
+        timeout: float | None = None,  # noqa: ARG002 - the base's signature
     ) -> httpcore.NetworkStream:
         secure = self._stream.start_tls(ssl_context, server_hostname, self._deadline.remaining())
-        return _HurriedStream(secure, self._deadline)
+        return _DeadlineStream(secure, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
 
 @contextmanager
-def _named_failures(url: Url, deadline: Deadline) -> Iterator[None]:
-    """Raise our errors for whatever goes wrong on the way; none shows what the server sent."""
+def _translated_errors(url: Url, deadline: Deadline) -> Iterator[None]:
+    """Translate network errors into ours; no message quotes what the server sent."""
     try:
         yield
     except httpcore.ConnectTimeout as error:
@@ -176,13 +176,13 @@ def _named_failures(url: Url, deadline: Deadline) -> Iterator[None]:
         raise RemoteUnavailableError(f"{url.host} does not answer in proper HTTP") from error
 
 
-def _ignore(chunks: Iterable[bytes]) -> None:
-    """Let a server finish what it says; what becomes of that changes nothing about its status."""
+def _drain(chunks: Iterable[bytes]) -> None:
+    """Read and discard a body so that the server can finish; failures do not change the status."""
     size = 0
     with suppress(TimeoutError, httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
         for chunk in chunks:
             size += len(chunk)
-            if size > MAX_IGNORED_BYTES:
+            if size > MAX_DRAINED_BYTES:
                 return
 
 

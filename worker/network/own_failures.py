@@ -1,4 +1,4 @@
-"""Finds failures of this machine among those of the servers it talks to: resolver, network, trust."""
+"""Distinguishes local failures (resolver, network, trust store) from failures of the remote server."""
 
 import errno
 import socket
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-#: The resolver itself does not answer, or has no room to: says nothing about the name.
+#: The resolver does not answer or is out of memory: this says nothing about the name.
 _RESOLVER: Final = {
     number
     for name in ("EAI_AGAIN", "EAI_FAIL", "EAI_MEMORY", "EAI_SYSTEM")
     if (number := getattr(socket, name, None)) is not None
 }
-#: No route, no port, no descriptor, no memory, or a firewall of ours: nothing was sent to the server.
+#: No route, port, descriptor or memory, or a local firewall: nothing was sent to the server.
 _LOCAL: Final = {
     errno.EACCES,
     errno.EADDRNOTAVAIL,
@@ -26,20 +26,20 @@ _LOCAL: Final = {
     errno.ENOMEM,
     errno.EPERM,
 }
-#: OpenSSL's numbers: an issuer that is not known here, and a certificate from the future.
+#: OpenSSL's error codes: an issuer that is unknown here, a certificate that is not yet valid.
 _UNKNOWN_ISSUER: Final = {2, 19, 20, 21}
 _NOT_YET_VALID: Final = {9, 11}
 
 
 def own_failure(error: BaseException, tls: ssl.SSLContext) -> str:
-    """Return what is wrong with this machine if `error`, or what caused it, says so; "" if it does not.
+    """Return what is wrong with this machine if `error` or one of its causes shows it, else "".
 
-    Of a resolver's failure use `is_of_resolver`: a broken zone looks the same.
+    For a resolver's failure see `is_resolver_failure`: a broken zone raises the same error.
     """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return _of_trust(cause, tls)
-        # The numbers of OpenSSL and of resolvers mean something else.
+            return _trust_failure(cause, tls)
+        # Error numbers of OpenSSL and of resolvers are not errno values.
         if isinstance(cause, ssl.SSLError | socket.gaierror):
             continue
         if isinstance(cause, OSError) and cause.errno in _LOCAL:
@@ -47,12 +47,12 @@ def own_failure(error: BaseException, tls: ssl.SSLContext) -> str:
     return ""
 
 
-def is_of_resolver(error: BaseException) -> bool:
-    """Whether a resolver failed without saying that there is no such name."""
+def is_resolver_failure(error: BaseException) -> bool:
+    """Whether the resolver failed, as opposed to answering that the name does not exist."""
     return any(isinstance(cause, socket.gaierror) and cause.errno in _RESOLVER for cause in _causes(error))
 
 
-def _of_trust(error: ssl.SSLCertVerificationError, tls: ssl.SSLContext) -> str:
+def _trust_failure(error: ssl.SSLCertVerificationError, tls: ssl.SSLContext) -> str:
     if error.verify_code in _NOT_YET_VALID:
         return "this machine's clock is behind: a certificate is not yet valid"
     if error.verify_code in _UNKNOWN_ISSUER and not _trusts_any(tls):
@@ -61,7 +61,7 @@ def _of_trust(error: ssl.SSLCertVerificationError, tls: ssl.SSLContext) -> str:
 
 
 def _trusts_any(tls: ssl.SSLContext) -> bool:
-    """Whether there is any authority: one that was loaded, or a file in the folder that is read on demand."""
+    """Whether any authority is trusted: a loaded one, or a file in the folder that is read on demand."""
     if tls.cert_store_stats()["x509_ca"]:
         return True
     folder = ssl.get_default_verify_paths().capath or ""

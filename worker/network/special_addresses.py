@@ -1,4 +1,4 @@
-"""Tells public addresses from all others, by the registries of special purposes and what they forget."""
+"""Classifies IP addresses as public or special, by IANA's registries and what these lack."""
 
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
@@ -6,8 +6,8 @@ from typing import Final
 
 Address = IPv4Address | IPv6Address
 
-#: https://www.iana.org/assignments/iana-ipv4-special-registry, with those that anybody can reach: no picture
-#: is served there. Python's `is_global` lacks some of them, which ones depends on its version.
+#: https://www.iana.org/assignments/iana-ipv4-special-registry, including the globally
+#: reachable ones: no picture is served there. Python's `is_global` lacks some, depending on its version.
 _IPV4: Final[Mapping[IPv4Network, str]] = {
     IPv4Network(network): kind
     for network, kind in {
@@ -29,11 +29,11 @@ _IPV4: Final[Mapping[IPv4Network, str]] = {
         "203.0.113.0/24": "for documentation",
         "224.0.0.0/4": "multicast",
         "240.0.0.0/4": "reserved",
-        # In nobody's registry: inside Azure it answers every machine as the platform itself.
-        "168.63.129.16/32": "a cloud's own",
+        # Not in the registry: inside Azure the platform answers there.
+        "168.63.129.16/32": "a cloud's internal service",
     }.items()
 }
-#: All of IPv6 that is given out to the public so far; whatever is outside is special or nobody's.
+#: All of IPv6 that is allocated to the public so far; everything else is special or unallocated.
 _IPV6_PUBLIC: Final = IPv6Network("2000::/3")
 _IPV6: Final[Mapping[IPv6Network, str]] = {
     IPv6Network(network): kind
@@ -45,10 +45,10 @@ _IPV6: Final[Mapping[IPv6Network, str]] = {
         "3fff::/20": "for documentation",
     }.items()
 }
-#: IPv6 spellings of IPv4 addresses that machines connect to as such: mapped, and a NAT64 gateway's.
+#: IPv6 forms of IPv4 addresses: mapped, and translated by a NAT64 gateway.
 _IPV4_WITHIN: Final = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 
-#: Where services run that an operator can name.
+#: Networks whose addresses an operator can allow by name.
 _INTERNAL: Final = tuple(
     map(
         ip_network,
@@ -64,7 +64,7 @@ _INTERNAL: Final = tuple(
         ),
     )
 )
-#: What clouds answer their own machines at, credentials among it, within the networks above.
+#: Metadata services of clouds within the networks above; they hand out credentials.
 _CLOUDS: Final = tuple(
     map(
         ip_network,
@@ -82,21 +82,21 @@ _CLOUDS: Final = tuple(
 
 
 def what_is_special(address: Address) -> str:
-    """Return what makes an address no public one, in a word or two; "" where it is public."""
+    """Return in a few words why an address is not public; "" if it is public."""
     if isinstance(address, IPv4Address):
-        return _of_ipv4(address)
+        return _kind_of_ipv4(address)
     if address.scope_id is not None:
         return "link-local"
     if any(address in network for network in _IPV4_WITHIN):
-        return _of_ipv4(IPv4Address(int(address) & 0xFFFFFFFF))
-    return _of_ipv6(address)
+        return _kind_of_ipv4(IPv4Address(int(address) & 0xFFFFFFFF))
+    return _kind_of_ipv6(address)
 
 
 def may_be_named(address: Address) -> bool:
-    """Whether an operator can open this address by naming a host and a port that lead to it.
+    """Whether an operator can allow this address by naming a host and a port that lead to it.
 
-    Public addresses, loopback and private networks. Never link-local addresses, what clouds answer their own
-    machines at, nor spellings that lead through a tunnel.
+    True for public addresses, loopback and private networks; false for link-local addresses, the metadata
+    services of clouds, and forms that lead through a tunnel.
     """
     if isinstance(address, IPv6Address):
         if address.scope_id is not None:
@@ -108,13 +108,13 @@ def may_be_named(address: Address) -> bool:
     return is_internal or not what_is_special(address)
 
 
-def _of_ipv4(address: IPv4Address) -> str:
+def _kind_of_ipv4(address: IPv4Address) -> str:
     kind = next((kind for network, kind in _IPV4.items() if address in network), "")
-    # A later Python may know of a range that was reserved after this was written.
+    # A later Python may know ranges that were reserved after this was written.
     return kind or ("" if address.is_global else "reserved")
 
 
-def _of_ipv6(address: IPv6Address) -> str:
+def _kind_of_ipv6(address: IPv6Address) -> str:
     kind = next((kind for network, kind in _IPV6.items() if address in network), "")
     if kind:
         return kind

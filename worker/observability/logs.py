@@ -1,4 +1,4 @@
-"""How a process of ours logs: for people or machines, with the submission at work, never a URL's query."""
+"""Logging for people or machines: records name the submission, and never contain a URL's query."""
 
 import json
 import logging
@@ -22,40 +22,40 @@ from moderation_client.url import without_queries
 from worker.printable import one_line, printable
 
 if TYPE_CHECKING:
-    # `moderate --version` sets up logs too, and is spared pydantic.
+    # `moderate --version` sets up logs too, and need not import pydantic.
     from worker.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _TRACEBACKS: Final = logging.Formatter()
-#: Nothing that people write, but a picture inside a message that Celery shows.
+#: Not text that people write, but an inline picture in a message that Celery logs.
 _PICTURE: Final = re.compile(r"[A-Za-z0-9+/]{512,}={0,2}")
 #: A password in a URL, a password's hash, a webhook's secret.
 _SECRET: Final = re.compile(
     r"(?<=://)[^\s/?#@\"'<>]*:[^\s/?#@\"'<>]*(?=@)|\$argon2[^\s'\"]+|whsec_[A-Za-z0-9+/=_-]+"
 )
-#: Before each line of a traceback: nothing that a record holds can look like the beginning of another one.
+#: Indents the lines of a traceback, so that no content of a record can look like another record.
 _INDENT: Final = "\n    "
 _LEVELS: Final = {"debug", "info", "warning", "error"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What a thread works on."""
+    """The submission that a thread processes."""
 
     submission: str | None
     traceparent: str | None
 
 
-#: What this thread works on; None if on nothing.
+#: The subject of this thread; None if it is idle.
 _subject: ContextVar[_Subject | None] = ContextVar("subject", default=None)
 
 
 @contextmanager
 def about(submission_id: object, traceparent: object = None) -> Iterator[None]:
-    """Add the submission, and the trace that it belongs to, to every record that this thread logs.
+    """Add a submission and its trace to every record that this thread logs while the context lasts.
 
-    Messages may hold anything: an invalid id or trace is left out.
+    An invalid id or trace, as an untrusted message may have, is left out.
     """
     is_id = isinstance(submission_id, str) and SUBMISSION_ID_PATTERN.fullmatch(submission_id)
     token = _subject.set(_Subject(str(submission_id) if is_id else None, traceparent_of(traceparent)))
@@ -66,22 +66,22 @@ def about(submission_id: object, traceparent: object = None) -> Iterator[None]:
 
 
 def begin_logs() -> None:
-    """Log as the environment asks before the settings are read, so that errors in them are logged alike."""
-    asked = {name.upper(): value.lower() for name, value in os.environ.items()}
-    level = asked.get("MODERATION_LOG_LEVEL", "")
-    formatter = JsonLines() if asked.get("MODERATION_LOG_FORMAT") == "json" else CommandLines()
+    """Set up logs from the environment before the settings are read, to log errors in the settings."""
+    environment = {name.upper(): value.lower() for name, value in os.environ.items()}
+    level = environment.get("MODERATION_LOG_LEVEL", "")
+    formatter = JsonLines() if environment.get("MODERATION_LOG_FORMAT") == "json" else CommandLines()
     _install(logging.StreamHandler(), formatter, level.upper() if level in _LEVELS else logging.WARNING)
 
 
 def set_up_logs(settings: "Settings", level: int | str | None = None, file: str | None = None) -> None:
-    """Log from now on as the settings say, to standard error or a file; a `level` overrides theirs."""
+    """Set up logs from the settings, to standard error or `file`; `level` overrides the settings."""
     handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler()
     formatter = JsonLines() if settings.log_format == "json" else TextLines()
     _install(handler, formatter, settings.log_level.upper() if level is None else level)
 
 
 def are_json() -> bool:
-    """Whether this process logs for machines, so that nothing else should be among the lines."""
+    """Whether this process logs JSON, so that nothing else may be printed between the lines."""
     return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers)
 
 
@@ -109,7 +109,7 @@ def _log_uncaught_in_thread(failed: threading.ExceptHookArgs) -> None:
 
 
 class DiscreetRecord(logging.LogRecord):
-    """A log record that shows every URL without its query, in tracebacks too, and names the submission."""
+    """A log record that strips the query of every URL, in tracebacks too, and names the submission."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -117,27 +117,27 @@ class DiscreetRecord(logging.LogRecord):
         self.submission = subject and subject.submission
         self.traceparent = subject and subject.traceparent
         if self.exc_info and self.exc_info[0] is not None:
-            # Formatters take this text as it is, and make their own only where there is none.
+            # Formatters use this text, and format the exception only if it is missing.
             self.exc_text = _discreet(_TRACEBACKS.formatException(self.exc_info))
 
     def getMessage(self) -> str:  # noqa: N802 - logging's name
-        """Return the message with its arguments, without queries and pictures."""
+        """Return the message with its arguments, without queries, secrets and pictures."""
         return _discreet(super().getMessage())
 
 
 def hide_queries() -> None:
-    """Let every record of this process be a discreet one, whoever logs: Celery shows messages whole."""
+    """Make all log records of this process DiscreetRecords: Celery, too, logs whole messages."""
     logging.setLogRecordFactory(DiscreetRecord)
 
 
 class TextLines(logging.Formatter):
-    """A line for people: when, how grave, who, about which submission, what; a traceback below it."""
+    """A line for people: time, level, logger, submission, message; the traceback below it."""
 
     def __init__(self, form: str = "%(asctime)s %(levelname)s %(name)s%(about)s: %(message)s") -> None:
         super().__init__(form)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, on which a terminal obeys nothing that comes from outside."""
+        """Return the line, with control characters escaped that a terminal would obey."""
         record.message = record.getMessage()
         if self.usesTime():
             record.asctime = self.formatTime(record)
@@ -150,7 +150,7 @@ class TextLines(logging.Formatter):
 
 
 class CommandLines(TextLines):
-    """A line for people who wait for a command: how grave, who, what."""
+    """A line for the users of a command: level, logger, message."""
 
     def __init__(self) -> None:
         super().__init__("%(levelname)s %(name)s: %(message)s")
@@ -179,7 +179,7 @@ class JsonLines(logging.Formatter):
 
 
 def _traceback(record: logging.LogRecord) -> str | None:
-    """Return what went wrong, with the stack if that was asked for; None if there is neither."""
+    """Return the exception and the stack of a record, without secrets; None if it has neither."""
     raised = record.exc_text
     if not raised and record.exc_info and record.exc_info[0] is not None:
         raised = _discreet(_TRACEBACKS.formatException(record.exc_info))
@@ -188,5 +188,5 @@ def _traceback(record: logging.LogRecord) -> str | None:
 
 
 def _discreet(text: str) -> str:
-    """Return `text` without what may sign a URL, without secrets and without the bytes of a picture."""
+    """Return `text` without the queries of URLs, which may be signed, secrets and inline pictures."""
     return _PICTURE.sub("...", _SECRET.sub("***", without_queries(text)))

@@ -1,4 +1,4 @@
-"""A small server beside the work of a process, for what operators' machines ask of it."""
+"""A small HTTP server in a worker process for metrics and health checks."""
 
 import json
 import socket
@@ -13,29 +13,29 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from worker.errors import SettingsError
 
-#: Whoever connects and asks nothing is not waited for any longer.
+#: A connection without a request is closed after this.
 PATIENCE_SECONDS: Final = 10.0
 
-#: Whether all is well, and what there is to say about it.
+#: Whether all is well, and the details to report.
 Verdict = tuple[bool, Mapping[str, Any]]
 
 
 def verdict_of(check: Callable[[], Verdict]) -> WSGIApplication:
-    """Return what answers with a verdict as JSON: 200 where all is well, 503 where it is not."""
+    """Return an application that answers with a verdict as JSON: 200 if all is well, else 503."""
 
     def answer(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        well, said = check()
+        well, details = check()
         status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-        return _answer(start_response, status, said)
+        return _answer(start_response, status, details)
 
     return answer
 
 
 @contextmanager
 def serving(host: str, port: int, routes: Mapping[str, WSGIApplication]) -> Iterator[None]:
-    """Answer at `host` and `port`, by the path, while the context lasts; at port 0, do not.
+    """Serve `routes` by path at `host` and `port` while the context lasts; port 0 disables the server.
 
-    SettingsError where the address cannot be listened on.
+    SettingsError if it cannot listen at the address.
     """
     if port == 0:
         yield
@@ -59,7 +59,7 @@ def serving(host: str, port: int, routes: Mapping[str, WSGIApplication]) -> Iter
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread for each request, so that one that waits for a database does not hold up the others."""
+    """Handles each request in a thread, so that one that waits for a database does not block others."""
 
     daemon_threads = True
 
@@ -67,8 +67,8 @@ class _Server(ThreadingMixIn, WSGIServer):
 class _Handler(WSGIRequestHandler):
     timeout = PATIENCE_SECONDS
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's form
-        """Say nothing: a line a second about probes would hide all others."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - signature of the base
+        """Log nothing: a line a second about probes would hide all others."""
 
 
 def _server(host: str, port: int) -> WSGIServer:
@@ -90,8 +90,8 @@ def _router(routes: Mapping[str, WSGIApplication]) -> WSGIApplication:
     return route
 
 
-def _answer(start_response: StartResponse, status: HTTPStatus, said: Mapping[str, Any]) -> Iterable[bytes]:
-    body = json.dumps(said, ensure_ascii=False, default=str).encode() + b"\n"
+def _answer(start_response: StartResponse, status: HTTPStatus, details: Mapping[str, Any]) -> Iterable[bytes]:
+    body = json.dumps(details, ensure_ascii=False, default=str).encode() + b"\n"
     headers = [("Content-Type", "application/json; charset=utf-8"), ("Content-Length", str(len(body)))]
     start_response(f"{status.value} {status.phrase}", [*headers, ("Cache-Control", "no-store")])
     return [body]

@@ -12,7 +12,7 @@ class ProgressSnapshot:
     """Progress of a process at one moment; all ages in seconds."""
 
     in_flight: int
-    #: The job that has been in flight longest, and for how long; None and 0 if none is.
+    #: The job that has been in flight longest, and for how long; None and 0 if no job is.
     oldest: str | None
     oldest_seconds: float
     begun: int

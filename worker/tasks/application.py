@@ -1,4 +1,4 @@
-"""The Celery application: its settings, and the one service that all threads of a worker process share."""
+"""The Celery application: its settings, and the service that all threads of a worker process share."""
 
 import logging
 import os
@@ -28,8 +28,8 @@ from worker.wiring.worker_service import Service, open_service
 
 log = logging.getLogger(__name__)
 
-#: Celery's loggers of a line for each message that arrives and each that is done; a decision has its own.
-_LINES_A_MESSAGE: Final = ("celery.worker.strategy", "celery.app.trace")
+#: Celery's loggers that log every message received and done; our log has a line for every decision.
+_LOGGERS_PER_MESSAGE: Final = ("celery.worker.strategy", "celery.app.trace")
 
 Result = TypeVar("Result")
 
@@ -39,7 +39,7 @@ class ModerationApp(BrokerCelery):
 
     @cached_property
     def settings(self) -> Settings:
-        """The environment, read when it is first needed."""
+        """The settings from the environment, read on first use."""
         return Settings.read()
 
     @cached_property
@@ -54,12 +54,12 @@ class ModerationApp(BrokerCelery):
 
     @cached_property
     def progress(self) -> Progress:
-        """What this process has in hand."""
+        """The jobs of this process that are in flight."""
         return Progress()
 
     @cached_property
-    def crew(self) -> ThreadPoolExecutor:
-        """The threads that work on messages of many submissions, shared by all such messages."""
+    def executor(self) -> ThreadPoolExecutor:
+        """The threads that all messages of many submissions share."""
         return self._open.enter_context(ThreadPoolExecutor(Sizing.of(self.settings).concurrency, "many"))
 
     @cached_property
@@ -67,11 +67,11 @@ class ModerationApp(BrokerCelery):
         return ExitStack()
 
     def drop(self, reason: DropReason, problem: str, raw: object) -> None:
-        """Count a message that no worker can work on, and keep it for people."""
+        """Count a message that no worker can process, and store it for inspection."""
         self.service.dropped.note(reason, problem, raw)
 
     def close_service(self) -> None:
-        """Stop following the policy files and let go of the database."""
+        """Stop watching the policy files, and close the database."""
         self._open.close()
 
 
@@ -79,7 +79,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     """Return Celery's settings; the reasons are Celery's behaviour, measured."""
     return {
         "task_default_queue": settings.queue,
-        # Acknowledged once the ledger answers for it; what dies before has decided nothing, and comes back.
+        # Acknowledged once the ledger has it; if a worker dies before, the broker redelivers the message.
         "task_acks_late": True,
         "task_ignore_result": True,
         "accept_content": ["json"],
@@ -88,8 +88,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_pool": "threads",
         "worker_consumer": "worker.tasks.consumer:CarefulConsumer",
         "worker_concurrency": Sizing.of(settings).concurrency,
-        # None waits here beyond those at work, which are claimed: when a worker dies, the ledger brings those
-        # back within seconds, but the broker what it had only fetched after its visibility timeout.
+        # No message is prefetched beyond those being processed. Those are claimed: when a worker dies, the
+        # ledger republishes them within seconds, but prefetched ones wait for the visibility timeout.
         "worker_prefetch_multiplier": 1,
         "worker_hijack_root_logger": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
@@ -102,8 +102,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
 def create_app() -> ModerationApp:
     """Return the application; it reads the environment when Celery first asks for its configuration."""
     app = ModerationApp("moderation")
-    app.add_defaults(lambda: _or_leave(lambda: configuration(app.settings)))
-    # Celery sets up no logs of its own where somebody listens to this.
+    app.add_defaults(lambda: _or_exit(lambda: configuration(app.settings)))
+    # Celery sets up no logging if this signal has a receiver.
     setup_logging.connect(_log_by_settings(app), weak=False, dispatch_uid="worker.tasks")
     unreadable.connect(_drop_unreadable(app), weak=False, dispatch_uid="worker.tasks")
     task_revoked.connect(_drop_expired(app), weak=False, dispatch_uid="worker.tasks")
@@ -113,12 +113,12 @@ def create_app() -> ModerationApp:
 def _log_by_settings(app: ModerationApp) -> Callable[..., None]:
     def set_up(loglevel: int | str | None = None, logfile: str | None = None, **_: Any) -> None:
         begin_logs()
-        settings = _or_leave(lambda: app.settings)
-        # Celery's own default is no choice of an operator who set MODERATION_LOG_LEVEL.
+        settings = _or_exit(lambda: app.settings)
+        # Celery's default level must not override an operator's MODERATION_LOG_LEVEL.
         level = None if "log_level" in settings.model_fields_set else loglevel or logging.WARNING
         set_up_logs(settings, level, logfile)
         if not logging.getLogger().isEnabledFor(logging.DEBUG):
-            for name in _LINES_A_MESSAGE:
+            for name in _LOGGERS_PER_MESSAGE:
                 logging.getLogger(name).setLevel(logging.WARNING)
 
     return set_up
@@ -139,13 +139,13 @@ def _drop_expired(app: ModerationApp) -> Callable[..., None]:
     return drop
 
 
-def _or_leave(work: Callable[[], Result]) -> Result:
-    """Do what a worker needs to start; where that fails, leave in one clear line."""
+def _or_exit(work: Callable[[], Result]) -> Result:
+    """Return the result of `work`; on a ModerationError, print it in one line and exit."""
     try:
         return work()
     except ModerationError as error:
         if not are_json():
-            # The settings may be what is wrong, and then they set up no logs.
+            # If the settings are wrong, they have set up no logs.
             begin_logs()
         if are_json():
             log.critical("%s", f"{error.message}; {error.hint}" if error.hint else error.message)
@@ -156,7 +156,7 @@ def _or_leave(work: Callable[[], Result]) -> Result:
 
 
 def _require_threads(pool: Any) -> None:
-    """Refuse any other pool; Celery itself takes `-P prefork` for no choice, and the one of our settings."""
+    """Refuse other pools; Celery treats `-P prefork` as the default, and uses the pool of our settings."""
     if get_implementation(pool) is not Threads:
         name = getattr(pool, "__module__", str(pool)).rpartition(".")[2]
         raise UsageError(
@@ -167,28 +167,28 @@ def _require_threads(pool: Any) -> None:
 
 @celeryd_init.connect
 def _log_from_the_start(instance: Any, options: dict[str, Any], **_: Any) -> None:
-    """Celery warns of what it dislikes before it sets up logs."""
+    """Set up logs early: Celery logs warnings before it sends setup_logging."""
     if isinstance(instance.app, ModerationApp):
         _log_by_settings(instance.app)(options.get("loglevel"))
 
 
-def _say_in_json(message: str, *_: Any) -> None:
-    """Log from within a signal handler: the log's own stream may be in the middle of another line."""
+def _write_json_line(message: str, *_: Any) -> None:
+    """Log inside a signal handler, where the log's stream may be in the middle of a line."""
     record = log.makeRecord(log.name, logging.INFO, __file__, 0, "%s", (message,), None)
     os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{JsonLines().format(record)}\n".encode())
 
 
 @worker_init.connect
 def _open_service(sender: Any, **_: Any) -> None:
-    """Load model and policies before the first job is claimed, and leave in one clear line if that fails."""
+    """Load model and policies before the first job is claimed; on failure print one line and exit."""
     if not isinstance(sender.app, ModerationApp):
         return
-    _or_leave(lambda: _require_threads(sender.pool_cls))
+    _or_exit(lambda: _require_threads(sender.pool_cls))
     if are_json():
-        # Celery prints its banner, and what it says of signals, beside the log.
+        # Celery prints its banner and its messages about signals past the log.
         sender.quiet = True
-        celery.apps.worker.safe_say = _say_in_json  # type: ignore[attr-defined]  # the stubs lack it
-    service = _or_leave(lambda: sender.app.service)
+        celery.apps.worker.safe_say = _write_json_line  # type: ignore[attr-defined]  # the stubs lack it
+    service = _or_exit(lambda: sender.app.service)
     log.info("model %s ready, policies %s", service.encoder.name, ", ".join(service.policies.names))
 
 

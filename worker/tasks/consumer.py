@@ -1,4 +1,4 @@
-"""Celery's consumer, except that it accepts what clients in other languages send, and keeps what it drops."""
+"""Extends Celery's consumer: accept messages of clients in other languages, and store dropped ones."""
 
 import logging
 import time
@@ -15,57 +15,57 @@ from worker.tasks.message_forms import to_protocol_2
 
 log = logging.getLogger(__name__)
 
-#: What an unreadable body raises, and what Celery raises over headers of a form that it does not expect.
+#: Raised by unreadable bodies, and by Celery for headers in an unexpected form.
 _NOT_A_TASK: Final = (DecodeError, TypeError, ValueError, LookupError, AttributeError, RecursionError)
-#: A Redis that answers with an error answers at once: wait before it is asked again.
+#: Redis returns errors at once: wait before the next attempt.
 _PAUSE_SECONDS: Final = 2.0
 
 
 class CarefulConsumer(Consumer):
-    """Drops what Celery stumbles over; unacknowledged, it would be delivered to one worker after another."""
+    """Drops messages that Celery fails on; unacknowledged, they would be redelivered for ever."""
 
     def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Message], None]:
-        """Return what takes a message."""
-        take: Callable[[Message], None] = super().create_task_handler(*arguments, **options)
+        """Return the handler of incoming messages."""
+        handle: Callable[[Message], None] = super().create_task_handler(*arguments, **options)
 
-        def take_carefully(message: Message) -> None:
+        def handle_or_drop(message: Message) -> None:
             raw = message.body
             try:
                 to_protocol_2(message)
-                take(message)
+                handle(message)
             except ContentDisallowed as error:
                 self._drop(DropReason.CONTENT_TYPE, message, str(error), raw)
             except _NOT_A_TASK as error:
                 self._drop(DropReason.NOT_A_TASK, message, f"{type(error).__name__}: {error}", raw)
 
-        return take_carefully
+        return handle_or_drop
 
     def on_unknown_message(self, _body: Any, message: Message) -> None:
-        """Drop what names no task."""
+        """Drop a message that names no task."""
         self._drop(DropReason.NOT_A_TASK, message, "it names no task")
 
     def on_unknown_task(self, _body: Any, message: Message, _exc: Exception) -> None:
-        """Drop what names a task that we have not."""
+        """Drop a message for a task that does not exist."""
         name = str(message.headers.get("task"))[:80]
         self._drop(DropReason.UNKNOWN_TASK, message, f"there is no task {name!r}")
 
     def on_invalid_task(self, _body: Any, message: Message, exc: Exception) -> None:
-        """Drop what Celery finds no call of a task."""
+        """Drop a message that Celery rejects as a task."""
         self._drop(DropReason.NOT_A_TASK, message, f"{type(exc).__name__}: {exc}")
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
-        """Drop what cannot be decoded."""
+        """Drop a message that cannot be decoded."""
         self._drop(DropReason.NOT_A_TASK, message, f"{type(exc).__name__}: {exc}")
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """Wait if Redis refused us."""
+        """Wait if Redis returned an error."""
         super().on_connection_error_before_connected(exc)
-        _wait_out(exc)
+        _pause_after(exc)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Let go of the connection, and wait if Redis refused us."""
+        """Release the connection, and wait if Redis returned an error."""
         super().on_connection_error_after_connected(exc)
-        _wait_out(exc)
+        _pause_after(exc)
 
     def _drop(
         self, reason: DropReason, message: Message, problem: str, raw: bytes | str | None = None
@@ -74,12 +74,12 @@ class CarefulConsumer(Consumer):
         try:
             app.drop(reason, problem, message.body if raw is None else raw)
         finally:
-            # Also if it cannot be kept: unacknowledged, it would come back for ever.
+            # Even if it could not be stored: unacknowledged, it would be redelivered for ever.
             message.reject_log_error(log, self.connection_errors)  # type: ignore[attr-defined]  # no stub
 
 
-def _wait_out(error: Exception) -> None:
-    """Wait a little after an error reply, so that reconnecting is no storm."""
+def _pause_after(error: Exception) -> None:
+    """Wait after an error reply, so that reconnecting does not become a storm."""
     if isinstance(error, ResponseError):
-        log.warning("waiting: the broker refuses: %s", error)
+        log.warning("waiting: the broker returned an error: %s", error)
         time.sleep(_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""Brings every form of message that real clients send into Celery's protocol 2 with a JSON body."""
+"""Converts every form of message that clients send to Celery's protocol 2 with a JSON body."""
 
 from typing import Any, Final
 from uuid import uuid4
@@ -6,15 +6,15 @@ from uuid import uuid4
 from kombu.utils.json import dumps
 
 _JSON: Final = "application/json"
-#: What protocol 1 has in its body and protocol 2 in its headers.
+#: Fields that protocol 1 has in the body and protocol 2 in the headers.
 _HEADERS: Final = ("task", "id", "retries", "eta", "expires", "timelimit", "group", "root_id", "parent_id")
 
 
 def to_protocol_2(message: Any) -> None:
-    """Change a message in place; TypeError if its body is not the call of a task.
+    """Convert a message in place; TypeError if its body is not the call of a task.
 
-    Accepts protocol 1, as clients in Go and PHP send it; `null` and the empty list or object that a language
-    mixes up for arguments and keywords; a content type in capitals, with a charset, or missing.
+    Accepts protocol 1, as clients in Go and PHP send it; for the arguments and keywords also `null`, or an
+    empty list instead of an object and vice versa; a content type in capitals, with a charset, or missing.
     """
     message.content_type = _content_type(message.content_type)
     message.content_encoding = message.content_encoding or "utf-8"
@@ -30,12 +30,12 @@ def to_protocol_2(message: Any) -> None:
             raise TypeError("its body is not [arguments, keywords, options]")
     body = [_empty_or(args, list), _empty_or(kwargs, dict), options or {}]
     message.body, message.content_type, message.content_encoding = dumps(body).encode(), _JSON, "utf-8"
-    # kombu's memory of the body as it came.
+    # kombu caches the original body.
     message._decoded_cache = None  # noqa: SLF001
 
 
 def _content_type(written: object) -> object:
-    """Return kombu's name of a content type. A charset is ignored: JSON is UTF-8."""
+    """Return kombu's name for a content type. A charset is ignored: JSON is UTF-8."""
     if not isinstance(written, str):
         return _JSON if written is None else written
     kind = written.lower().partition(";")[0].strip()
@@ -50,7 +50,7 @@ def _headers(call: dict[str, Any], message: Any) -> dict[str, Any]:
 
 
 def _empty_or(value: object, kind: type) -> object:
-    """Return a value of a kind; the empty one for what languages write in its place."""
+    """Return a value of type `kind`; `null`, [] and {} all mean an empty one."""
     if value is None or value in ([], {}):
         return kind()
     if not isinstance(value, kind):

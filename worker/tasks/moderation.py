@@ -1,4 +1,4 @@
-"""The public tasks: parse the message, settle what it brings, and acknowledge it: the ledger has it then."""
+"""The public tasks: parse a message, settle its submissions, acknowledge it once the ledger has them."""
 
 import logging
 import time
@@ -24,17 +24,17 @@ from worker.domain.submissions.dropped_message import DropReason
 from worker.errors import InvalidSubmissionError, ModerationError, PermanentError, UnavailableError
 from worker.observability.logs import about
 from worker.tasks.application import ModerationApp, create_app
-from worker.usecases.moderation.settle_submissions import Spread
+from worker.usecases.moderation.settle_submissions import MapFunction
 
 log = logging.getLogger(__name__)
 
-#: While something we need is unavailable, each thread waits this long with its job, and takes nothing new.
+#: While a resource is unavailable, each thread holds its message this long before it requeues it.
 PAUSE_SECONDS: Final = 2.0
 
-#: Of a message of too many, so many are refused one by one.
+#: How many entries of an oversized message are refused individually.
 _MOST_REFUSED: Final = 16 * MAX_SUBMISSIONS
 
-#: The fields of a submission that the ledger could not take, and why.
+#: The fields of a submission that could not be entered into the ledger, and the error.
 _Failed = tuple[Mapping[str, Any], BaseException]
 
 app: ModerationApp = create_app()
@@ -43,74 +43,76 @@ app: ModerationApp = create_app()
 @app.task(name=TASK)
 def check(*positional: Any, **message: Any) -> None:
     """Decide one submission; the fields are those of `moderation_client.messages`."""
-    with _answered_for():
-        _settle([message], positional)
+    with _requeue_unless_settled():
+        _settle_or_refuse([message], positional)
 
 
 @app.task(name=TASK_MANY)
 def check_many(*positional: Any, **message: Any) -> None:
-    """Decide up to 64 submissions, each on its own."""
-    with _answered_for():
+    """Decide up to 64 submissions, independently of each other."""
+    with _requeue_unless_settled():
         try:
             messages = from_many_message(message, positional)
         except InvalidSubmissionError as error:
-            entries = _entries(message)
+            entries = _entries_of_invalid(message)
             if len(entries) > _MOST_REFUSED:
-                # The rest leaves its trace here, in bounded size.
+                # The entries beyond the limit are recorded here, in bounded size.
                 app.drop(DropReason.NOT_A_TASK, error.message, message)
-            _set_aside([failed for one in entries[:_MOST_REFUSED] for failed in _refuse(one, error)])
+            _set_aside_or_requeue(
+                [failed for one in entries[:_MOST_REFUSED] for failed in _refuse_invalid(one, error)]
+            )
         else:
-            # Threads of this process together, whatever messages they work on, so that pictures share passes.
-            _settle(messages, spread=app.crew.map)
+            # In the executor of this process, so that pictures of different messages share passes.
+            _settle_or_refuse(messages, map_jobs=app.executor.map)
 
 
 @contextmanager
-def _answered_for() -> Iterator[None]:
-    """Requeue the message unless the ledger answers for all that it brings, whatever is raised.
+def _requeue_unless_settled() -> Iterator[None]:
+    """Requeue the message if the body raises; without an error all its submissions are in the ledger.
 
-    Celery acknowledges a task that fails in any other way, or drops its message: there is no setting to
-    requeue it.
+    If a task fails otherwise, Celery acknowledges or drops its message: there is no setting to requeue it.
     """
     try:
         yield
     except Reject:
         raise
     except UnavailableError as error:
-        raise _back_to_the_queue(error) from None
+        raise _pause_and_requeue(error) from None
     except BaseException as error:
-        log.exception("a message could not be settled; it goes back to the queue")
-        raise _back_to_the_queue(error) from None
+        log.exception("a message could not be settled; it is requeued")
+        raise _pause_and_requeue(error) from None
 
 
-def _settle(
-    messages: Iterable[Mapping[str, Any]], positional: tuple[Any, ...] = (), spread: Spread = map
+def _settle_or_refuse(
+    messages: Iterable[Mapping[str, Any]], positional: tuple[Any, ...] = (), map_jobs: MapFunction = map
 ) -> None:
+    """Settle the valid submissions and refuse the invalid ones; Reject if some must be requeued."""
     submissions: list[Submission] = []
     failed: list[_Failed] = []
     for message in messages:
         try:
-            submissions.append(with_headers(from_message(message, positional), _headers()))
+            submissions.append(with_headers(from_message(message, positional), _message_headers()))
         except InvalidSubmissionError as error:
-            failed += _refuse(message, error)
-    failures = app.service.settle(submissions, spread)
-    _set_aside([*failed, *((to_message(one.submission), one.error) for one in failures)])
+            failed += _refuse_invalid(message, error)
+    failures = app.service.settle(submissions, map_jobs)
+    _set_aside_or_requeue([*failed, *((to_message(one.submission), one.error) for one in failures)])
 
 
-def _set_aside(failed: Sequence[_Failed]) -> None:
-    """Answer for what the ledger could not take; Reject if some of it has to come back by the queue."""
-    back = [error for message, error in failed if not app.service.set_aside(message, error)]
-    if back:
-        raise _back_to_the_queue(back[0])
+def _set_aside_or_requeue(failed: Sequence[_Failed]) -> None:
+    """Set aside what could not be entered into the ledger; Reject if some of it must be requeued."""
+    requeued = [error for message, error in failed if not app.service.set_aside(message, error)]
+    if requeued:
+        raise _pause_and_requeue(requeued[0])
 
 
-def _headers() -> Mapping[str, Any]:
-    """Return the headers of the message that this thread works on; protocol 1 has none."""
+def _message_headers() -> Mapping[str, Any]:
+    """Return the headers of the message that this thread processes; protocol 1 has none."""
     task = app.current_worker_task
     return (task and task.request.headers) or {}
 
 
-def _entries(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what looks like submissions in a message of many that is not one."""
+def _entries_of_invalid(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what looks like submissions in an invalid message of many."""
     found = message.get("submissions")
     entries: list[Mapping[str, Any]] = [{}]
     if isinstance(found, list):
@@ -118,13 +120,13 @@ def _entries(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return entries
 
 
-def _refuse(message: Mapping[str, Any], error: PermanentError) -> list[_Failed]:
-    """Keep a trace of what cannot be read: in the ledger if it has an id, else among the dropped messages.
+def _refuse_invalid(message: Mapping[str, Any], error: PermanentError) -> list[_Failed]:
+    """Refuse an invalid submission in the ledger; without a valid id, drop its message.
 
-    Return it if the ledger could not take it. UnavailableError if the database is unavailable.
+    Return it if it could not be entered into the ledger. UnavailableError if the database is unavailable.
     """
     submission_id = message.get("id")
-    with about(submission_id, _headers().get(TRACEPARENT)):
+    with about(submission_id, _message_headers().get(TRACEPARENT)):
         log.error("submission %.140r refused: %s", submission_id, error.message)
         if not isinstance(submission_id, str) or not SUBMISSION_ID_PATTERN.fullmatch(submission_id):
             app.drop(DropReason.NO_ID, error.message, message)
@@ -139,11 +141,11 @@ def _refuse(message: Mapping[str, Any], error: PermanentError) -> list[_Failed]:
     return []
 
 
-def _back_to_the_queue(error: BaseException) -> Reject:
-    """Wait a little, then hand the message back as it came; raise the result.
+def _pause_and_requeue(error: BaseException) -> Reject:
+    """Pause, then return a Reject that requeues the message unchanged; the caller raises it.
 
-    Not `task.retry`: that publishes a copy, takes ever more jobs into memory while it waits, and drops the
-    message when the broker refuses the copy.
+    Not `task.retry`: it publishes a copy, takes ever more jobs into memory while it waits, and drops the
+    message if the broker refuses the copy.
     """
     reason = error.message if isinstance(error, ModerationError) else in_a_line(error)
     log.warning("waiting: %s", reason)

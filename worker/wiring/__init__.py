@@ -1,1 +1,1 @@
-"""The composition root: from settings to what is assembled; the only place that names every adapter."""
+"""The composition root: assembles services from settings; the only place that names every adapter."""

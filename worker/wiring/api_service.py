@@ -1,4 +1,4 @@
-"""What takes submissions in and tells what was decided: no model, no policy in force, no decoder."""
+"""Assembles the API service: accept submissions and return decisions, without model, policies or decoder."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,8 +27,8 @@ _SWEEP_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
-    """What takes submissions in and tells what was decided, without a model."""
+class ApiService:
+    """The use cases of the HTTP API."""
 
     database: Database
     broker: Client
@@ -41,10 +41,10 @@ class Intake:
 
 
 @contextmanager
-def open_intake(settings: Settings) -> Iterator[Intake]:
-    """Assemble the intake.
+def open_api_service(settings: Settings) -> Iterator[ApiService]:
+    """Assemble the API service.
 
-    SchemaError or DatabaseUnavailableError where the tables are not there; the broker may be away.
+    SchemaError or DatabaseUnavailableError if the tables are missing; the broker may be unavailable.
     """
     metrics = WebMetrics()
     callbacks, sources = allowed_callbacks(settings), allowed_sources(settings)
@@ -61,7 +61,7 @@ def open_intake(settings: Settings) -> Iterator[Intake]:
         metrics.follow_backlog(recent_backlog(database))
         metrics.follow_queue(Recent(broker.depth, "the queue"))
         publish = PublishSubmissions(broker)
-        yield Intake(
+        yield ApiService(
             database=database,
             broker=broker,
             metrics=metrics,

@@ -1,4 +1,4 @@
-"""The parts that several assemblies share: database, model, decoder, what fetches pictures."""
+"""Opens the components that several services share: database, model, decoder, picture reader."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -30,7 +30,7 @@ def open_database(settings: Settings) -> Database:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return what a picture may cost here."""
+    """Return the limits on pictures from the settings."""
     return Limits(
         max_bytes=settings.max_picture_bytes,
         max_pixels=settings.max_picture_pixels,
@@ -40,7 +40,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def image_reader(settings: Settings) -> ImageReader:
-    """Return what fetches submitted pictures; SettingsError if a host or a store's root is malformed."""
+    """Return the reader of submitted pictures; SettingsError if a host or a store's root is malformed."""
     limits = limits_of(settings)
     http = GuardedHttp(_url_guard(settings))
     return ImageReader(
@@ -52,7 +52,7 @@ def image_reader(settings: Settings) -> ImageReader:
 
 
 def allowed_sources(settings: Settings) -> AllowedSources:
-    """Return where pictures are read from; SettingsError if a host is malformed."""
+    """Return the sources that pictures may be read from; SettingsError if a host is malformed."""
     return AllowedSources(_url_guard(settings), settings.object_stores.keys())
 
 
@@ -64,9 +64,9 @@ def _url_guard(settings: Settings) -> AddressGuard:
 def open_encoder(
     settings: Settings, metrics: Metrics | None = None, database: Database | None = None
 ) -> Iterator[Encoder]:
-    """Load the model; callers in many threads share its passes, and no phrase is encoded twice.
+    """Load the model; threads share its passes, and no phrase is encoded twice.
 
-    With a `database` not even after a restart.
+    With a `database`, phrases are not encoded again after a restart either.
     """
     # Torch takes seconds to import, and most commands need no model.
     from worker.encoder.towers.text_tower import IDLE_SECONDS, READING_VERSION  # noqa: PLC0415
@@ -85,7 +85,7 @@ def open_encoder(
     memory = KeepTextVectors(database, f"{loaded.digest}-{READING_VERSION}") if database else None
     with (
         closing(batcher),
-        run_periodically(loaded.texts.let_go_if_idle, IDLE_SECONDS / 2, name="the text tower"),
+        run_periodically(loaded.texts.unload_if_idle, IDLE_SECONDS / 2, name="the text tower"),
     ):
         yield TextCache(batcher, memory=memory)
 
@@ -94,9 +94,10 @@ def open_encoder(
 def open_decoder(
     settings: Settings, database: Database | None = None, *, lazy: bool = False
 ) -> Iterator[DecoderPool]:
-    """Start the processes that decode, `lazy` only when they are needed; returns before they are ready.
+    """Start the decoder processes, if `lazy` on first use; does not wait until they are ready.
 
-    With a `database`, frames of long animations are drawn by the deployment's secret; without one, by none.
+    With a `database`, the frames of long animations are sampled with the deployment's secret key, else
+    without a key.
     """
     decoder = DecoderPool(
         limits_of(settings),

@@ -1,4 +1,4 @@
-"""What makes a faster copy of the configured model."""
+"""Assembles the export of a faster int8 copy of the configured model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +18,8 @@ from worker.wiring.policies import open_policies
 def open_export(settings: Settings) -> Iterator[ExportInt8]:
     """Load the model and the policies in force, and yield the use case that makes an int8 copy.
 
-    ModelError where a package is missing or the model cannot be exported, UsageError where it is in int8
-    already, InvalidPolicyError as in `open_policies`.
+    ModelError if a package is missing or the model cannot be exported; UsageError if it is in int8 already;
+    InvalidPolicyError as in `open_policies`.
     """
     check_installed()
 
@@ -29,7 +29,7 @@ def open_export(settings: Settings) -> Iterator[ExportInt8]:
         )
 
     with open_decoder(settings) as decoder:
-        # In float32 whatever workers compute in: it is what the copy is made of, and measured by.
+        # In float32, whatever workers compute in: the copy is made from it and compared with it.
         encoder = TransformersEncoder.load(settings.model, threads=settings.torch_threads)
         check_exportable(encoder)
         policies = open_policies(settings, JudgePicture(encoder, decoder)).in_force

@@ -1,4 +1,4 @@
-"""Whom this deployment tells of decisions, by its settings, and what tells them."""
+"""Assembles notifications: the callbacks that the settings allow, and the delivery of events."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,33 +19,33 @@ from worker.store.engine.database import Database
 from worker.usecases.operations.deliver_events import DeliverEvents
 from worker.usecases.operations.send_test_event import SendTestEvent
 
-#: What a setting says that is not set; an empty variable is one that a compose file passed on.
+#: Values of a setting that is not set; a compose file passes unset variables on as empty.
 _NONE = ("", "none")
 
 
 @contextmanager
 def open_deliverer(settings: Settings, database: Database) -> Iterator[DeliverEvents]:
-    """Return the use case that tells the platform; SettingsError where it could tell nobody as it should."""
+    """Yield the use case that notifies the platform; SettingsError if callbacks are misconfigured."""
     allowed = allowed_callbacks(settings)
     http = GuardedHttp(allowed.guard)
     webhook = Webhook(http, _webhook_keys(settings), settings.webhook_seconds)
-    own = settings.callback_broker_url not in _NONE
-    broker_url = settings.callback_broker_url if own else settings.broker_url
-    setting = "MODERATION_CALLBACK_BROKER_URL" if own else "MODERATION_BROKER_URL"
+    is_set = settings.callback_broker_url not in _NONE
+    broker_url = settings.callback_broker_url if is_set else settings.broker_url
+    setting = "MODERATION_CALLBACK_BROKER_URL" if is_set else "MODERATION_BROKER_URL"
     with closing(Producer(broker_url, setting=setting)) as producer:
         give_up_after = timedelta(hours=settings.callback_hours)
         yield DeliverEvents(database, allowed, webhook, CeleryTask(producer), give_up_after)
 
 
 def sample_event_sender(settings: Settings) -> SendTestEvent:
-    """Return the use case that tries a receiver out; SettingsError if webhooks cannot be sent or signed."""
+    """Return the use case that tests a receiver; SettingsError if webhooks cannot be sent or signed."""
     allowed = allowed_callbacks(settings)
     webhook = Webhook(GuardedHttp(allowed.guard), _webhook_keys(settings), settings.webhook_seconds)
     return SendTestEvent(allowed, webhook)
 
 
 def allowed_callbacks(settings: Settings) -> AllowedCallbacks:
-    """Return whom this deployment tells; SettingsError where that is no list, or no secret signs it."""
+    """Return the allowed callbacks; SettingsError if a list is malformed, or no secret signs webhooks."""
     hosts = AllowedHosts.parse(settings.webhook_hosts, "MODERATION_WEBHOOK_HOSTS")
     if hosts != AllowedHosts() and not _webhook_keys(settings):
         raise SettingsError(
@@ -64,7 +64,7 @@ def allowed_callbacks(settings: Settings) -> AllowedCallbacks:
 
 
 def default_callback(settings: Settings) -> WebhookCallback | None:
-    """Return who is told of submissions that bring no callback; SettingsError where nobody may be there."""
+    """Return the callback of submissions that name none; SettingsError if its URL is not allowed."""
     if settings.webhook_url in _NONE:
         return None
     try:

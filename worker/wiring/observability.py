@@ -1,4 +1,4 @@
-"""What operators see of a process: its metrics, its health, and the deployment as a whole."""
+"""Assembles what operators see: the metrics and health of a process, and the survey of a deployment."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,7 +24,7 @@ from worker.wiring.components import open_database
 def serving_probes(
     settings: Settings, metrics: Metrics, progress: Progress, readiness: CheckReadiness
 ) -> Iterator[None]:
-    """Tell operators' machines, from before the model is loaded until the process ends."""
+    """Serve metrics and health checks from before the model is loaded until the process ends."""
     depth = Recent(readiness.broker.depth, "the queue")
     metrics.follow_backlog(recent_backlog(readiness.database))
     metrics.follow_queue(depth)
@@ -37,23 +37,23 @@ def serving_probes(
     }
     with serving(settings.metrics_host, settings.metrics_port, routes), ExitStack() as stack:
         if settings.metrics_port or settings.exit_when_stuck:
-            stack.enter_context(health.looking())
+            stack.enter_context(health.checking())
         if settings.exit_when_stuck:
             leave = LeaveWhenStuck(health, readiness, settings.stuck_seconds)
-            stack.enter_context(leave.looking())
+            stack.enter_context(leave.checking())
         yield
 
 
 @contextmanager
 def serving_metrics(settings: Settings, metrics: Metrics) -> Iterator[None]:
-    """Serve the metrics of a process that judges nothing; SettingsError where the port is taken."""
+    """Serve the metrics of a process that judges nothing; SettingsError if the port is taken."""
     routes = {"/metrics": make_wsgi_app(metrics.registry), "/healthz": verdict_of(lambda: (True, {}))}
     with serving(settings.metrics_host, settings.metrics_port, routes):
         yield
 
 
 def recent_backlog(database: Database) -> Recent[Backlog]:
-    """Return what reads what waits in the database, and not more often than every few seconds."""
+    """Return a reader of the backlog that queries the database at most every few seconds."""
 
     def read() -> Backlog:
         with database.reading() as session:
@@ -64,7 +64,7 @@ def recent_backlog(database: Database) -> Recent[Backlog]:
 
 @contextmanager
 def survey_deployment(settings: Settings) -> Iterator[SurveyDeployment]:
-    """Yield the use case that looks at broker and database."""
+    """Yield the use case that surveys broker and database."""
     database = open_database(settings)
     try:
         with Client(settings.broker_url, queue=settings.queue) as broker:

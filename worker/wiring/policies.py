@@ -1,4 +1,4 @@
-"""What puts policies in force, and what an editor tries them out with."""
+"""Assembles policies: the library in force, and the use cases for their authors."""
 
 from datetime import UTC, datetime
 
@@ -30,8 +30,8 @@ def open_policies(
 ) -> PolicyLibrary:
     """Read every policy file, embed its phrases, run its tests.
 
-    A file that is refused is stood in for by the text that `last_good` has of its policy. InvalidPolicyError
-    with all problems of all files where the default policy is not in force then.
+    `last_good` replaces a refused file by the last text of its policy that was in force. InvalidPolicyError
+    with all problems of all files if the default policy is still not in force.
     """
     prepare = PreparePolicy(RunPolicyTests(judge_picture))
     policies = PolicyLibrary(settings.policies, prepare, last_good, default=settings.policy)
@@ -40,9 +40,9 @@ def open_policies(
 
 
 def open_policy(settings: Settings, encoder: Encoder, name: str) -> LivePolicy:
-    """Read one policy to try it out: its own tests need not pass, and the others are not looked at.
+    """Read one policy to try it out: its tests need not pass, and the other files are not read.
 
-    UsageError where there is none of this name, InvalidPolicyError with all that is wrong with it.
+    UsageError if there is no policy of this name; InvalidPolicyError with all its problems.
     """
     file = file_of(settings.policies, name)
     policy, text = read_policy(file, with_pictures=False)
@@ -50,7 +50,7 @@ def open_policy(settings: Settings, encoder: Encoder, name: str) -> LivePolicy:
 
 
 def last_good_in(database: Database) -> LastGood:
-    """Return what looks up the version of a policy that was last in force anywhere."""
+    """Return a function that finds the version of a policy that was last in force in any process."""
 
     def last_good(name: str) -> StoredPolicy | None:
         with database.reading() as session:
@@ -60,12 +60,12 @@ def last_good_in(database: Database) -> LastGood:
 
 
 def run_policy_tests(encoder: Encoder, decoder: DecoderPool) -> RunPolicyTests:
-    """Return the use case that judges the pictures of a policy's own tests."""
+    """Return the use case that runs a policy's tests."""
     return RunPolicyTests(JudgePicture(encoder, decoder))
 
 
 def lint_policy(settings: Settings, encoder: Encoder) -> LintPolicy:
-    """Return the use case that warns of phrases; it looks at uploads where the database can be reached."""
+    """Return the use case that lints a policy; it uses recent uploads if the database is available."""
     database = open_database(settings)
     try:
         pictures = newest_pictures(database, vector_digest(encoder, limits_of(settings)))
@@ -75,12 +75,12 @@ def lint_policy(settings: Settings, encoder: Encoder) -> LintPolicy:
 
 
 def pick_policies(settings: Settings, database: Database) -> PickPolicies:
-    """Return the use case that finds the policies a person names."""
+    """Return the use case that resolves the policies that a person names."""
     return PickPolicies(settings.policies, database)
 
 
 def compare_policies(settings: Settings, encoder: Encoder, database: Database) -> ComparePolicies:
-    """Return the use case that judges the archive under two policies."""
+    """Return the use case that judges the archive by two policies."""
     return ComparePolicies(encoder, vector_digest(encoder, limits_of(settings)), database)
 
 
@@ -90,7 +90,7 @@ def hunt_phrase(settings: Settings, encoder: Encoder, database: Database) -> Hun
 
 
 def explain_decision(settings: Settings, encoder: Encoder, database: Database) -> ExplainDecision:
-    """Return the use case that makes recorded decisions again."""
+    """Return the use case that explains recorded decisions."""
     return ExplainDecision(database, encoder, vector_digest(encoder, limits_of(settings)))
 
 

@@ -1,4 +1,4 @@
-"""What people work the review queue with, at a terminal, over HTTP and on the desk's pages."""
+"""Assembles the use cases of the review queue, for the command line, the HTTP API and the desk's pages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ from worker.wiring.notifications import default_callback
 
 @dataclass(frozen=True, slots=True)
 class ReviewDesk:
-    """What people do with the review queue, without a model."""
+    """The use cases of the review queue; none needs a model."""
 
     database: Database
     claim: ClaimReview
@@ -52,8 +52,8 @@ class ReviewDesk:
 
 
 @dataclass(frozen=True, slots=True)
-class DeskParts:
-    """What the desk's pages work with."""
+class DeskComponents:
+    """The use cases of the desk's pages."""
 
     queue: ReviewDesk
     sign_in: SignIn
@@ -63,7 +63,7 @@ class DeskParts:
 
 
 def review_desk(settings: Settings, database: Database) -> ReviewDesk:
-    """Return the use cases of the review queue."""
+    """Assemble the use cases of the review queue."""
     lease = timedelta(seconds=settings.review_lease_seconds)
     callback = callback_record(default_callback(settings))
     read_picture = ReadJudgedPicture(database, image_reader(settings))
@@ -88,11 +88,11 @@ def review_desk(settings: Settings, database: Database) -> ReviewDesk:
 
 
 @contextmanager
-def open_desk_parts(settings: Settings, queue: ReviewDesk) -> Iterator[DeskParts]:
-    """Assemble what the desk's pages need."""
+def open_desk_components(settings: Settings, queue: ReviewDesk) -> Iterator[DeskComponents]:
+    """Assemble the use cases of the desk's pages."""
     database = queue.database
     with open_decoder(settings, database, lazy=True) as decoder:
-        yield DeskParts(
+        yield DeskComponents(
             queue=queue,
             sign_in=SignIn(database),
             look=LookAtReview(database),

@@ -1,4 +1,4 @@
-"""What is done again and again beside the judging."""
+"""Assembles the periodic tasks: republish submissions, deliver events, tidy up."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,10 +23,10 @@ from worker.wiring.notifications import default_callback, open_deliverer
 
 @contextmanager
 def open_schedule(settings: Settings, metrics: Metrics) -> Iterator[Database]:
-    """Do what is repeated beside the work while the context lasts; any number of processes may at once.
+    """Run the periodic tasks while the context lasts; safe in any number of processes at once.
 
-    With connections of its own, since nothing here may wait for the work. SchemaError or
-    DatabaseUnavailableError where the tables are not there; the broker may be away.
+    They have separate connections, so that they never wait for the judging. SchemaError or
+    DatabaseUnavailableError if the tables are missing; the broker may be unavailable.
     """
     with ExitStack() as stack:
         broker = stack.enter_context(Client(settings.broker_url, queue=settings.queue))

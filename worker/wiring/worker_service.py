@@ -1,4 +1,4 @@
-"""What a worker process runs."""
+"""Assembles the service of a worker process."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -43,13 +43,13 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: So many submissions share a transaction, at most: those that come while another is under way.
-MOST_TOGETHER: Final = 64
+#: Largest batch of submissions in one transaction: those that arrive while another transaction runs.
+MAX_BATCH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a worker process runs."""
+    """The use cases and components of a worker process."""
 
     encoder: Encoder
     policies: PolicyLibrary
@@ -63,14 +63,14 @@ class Service:
 
 @contextmanager
 def open_service(settings: Settings, progress: Progress | None = None) -> Iterator[Service]:
-    """Assemble a worker's service, check all it needs, and follow the policy files while it is open.
+    """Assemble a worker's service, check all it needs, and watch the policy files while it is open.
 
-    `progress` is what the process has in hand, for `/healthz` and the metrics. Raises the ModerationError of
-    whatever is missing: the database or its tables, the metrics' port, the model, a policy.
+    `progress` tracks the jobs in flight for `/healthz` and the metrics. Raises a ModerationError if something
+    is missing: the database or its tables, the port of the metrics, the model, a policy.
     """
     metrics, progress = Metrics(), progress or Progress()
     with ExitStack() as stack:
-        # The cheap checks first: nobody should wait for a model to learn that the database is away.
+        # The cheap checks first: an unavailable database is reported before the model is loaded.
         database = open_database(settings)
         stack.callback(database.dispose)
         schema.check(database)
@@ -83,7 +83,7 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         decoder = stack.enter_context(open_decoder(settings, database))
         encoder = stack.enter_context(open_encoder(settings, metrics, database))
         judge_picture = JudgePicture(encoder, decoder, metrics.stage, MOST_SCORES)
-        # A policy's own tests tell any label's score.
+        # The tests of a policy report the score of any label.
         policies = open_policies(settings, replace(judge_picture, most_scores=None), last_good_in(database))
         policies.current(settings.policy)
         if not settings.fits_its_model:
@@ -135,8 +135,8 @@ def _batched(
     work: Callable[[Sequence[Item]], Sequence[Result]],
     name: str,
 ) -> Batcher[Item, Result]:
-    """Let all threads of the process share the transactions of `work`, until the stack is unwound."""
-    batcher = Batcher(work, most=MOST_TOGETHER, name=name)
+    """Batch the calls of `work` from all threads into shared transactions, until the stack unwinds."""
+    batcher = Batcher(work, most=MAX_BATCH, name=name)
     stack.callback(batcher.close)
     return batcher
 

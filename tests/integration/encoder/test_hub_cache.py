@@ -283,7 +283,7 @@ def test_the_token_is_given_to_the_hub_and_to_nobody_else(hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "s3cret")
 
     assert model_files.find(NAME).is_dir()
-    assert hub.told == {"127.0.0.1"}
+    assert hub.token_hosts == {"127.0.0.1"}
     assert any(one.startswith("model.safetensors") for one in hub.downloads())
 
 

@@ -151,7 +151,7 @@ def test_a_manifest_that_fetch_did_not_write_is_refused(out, wrong):
 def test_a_manifest_of_another_form_is_refused(out):
     out.mkdir()
     (out / MANIFEST).write_text("[1]")
-    with pytest.raises(ModelError, match="is no JSON object"):
+    with pytest.raises(ModelError, match="is not a JSON object"):
         fetch(out)
 
 
@@ -298,7 +298,7 @@ def test_what_comes_damaged_is_refused_by_its_checksum(hub, folder, out, is_brie
     data = (folder / name).read_bytes()
     hub.damages[name] = data[:-1] + bytes([data[-1] ^ 1])
 
-    with pytest.raises(ModelError, match=f"{name} of {HUB_ID}@{COMMIT} came damaged"):
+    with pytest.raises(ModelError, match=f"{name} of {HUB_ID}@{COMMIT} arrived damaged"):
         fetch(out)
 
     assert not out.exists()
@@ -318,7 +318,7 @@ def test_another_process_that_fetches_the_same_is_not_disturbed(hub, out):
 
     fetch(out, notify=again)
 
-    assert problems == [f"another process fetches {out} already"]
+    assert problems == [f"another process is fetching {out} already"]
 
 
 def test_a_model_of_another_kind_costs_its_configuration_alone(hub, folder, out, tmp_path):
@@ -414,7 +414,7 @@ def test_a_gated_model_names_the_page_and_the_token_opens_it(hub, out, monkeypat
     fetch(out)
 
     assert out.is_dir()
-    assert hub.told == {"127.0.0.1"}, "not the host of large files"
+    assert hub.token_hosts == {"127.0.0.1"}, "not the host of large files"
 
 
 def test_pickled_weights_in_parts_are_converted_part_by_part(hub, out, tmp_path):
@@ -458,7 +458,7 @@ def test_a_pickle_that_names_more_than_tensors_is_refused(hub, out, tmp_path):
     with pytest.raises(ModelError, match=r"pickled weights of org/name@\w+ are not converted") as refused:
         fetch(out)
 
-    assert "pytorch_model.bin names posix.mkdir, and may name tensors alone" in refused.value.message
+    assert "pytorch_model.bin names posix.mkdir, but only tensors are allowed" in refused.value.message
     assert not (tmp_path / "ran").exists()
     assert not out.exists()
 
@@ -470,7 +470,7 @@ def test_a_pickle_that_is_cut_off_is_refused_in_words(tmp_path, share, is_new):
     torch.save({"weight": torch.ones(5000)}, file, _use_new_zipfile_serialization=is_new)
     file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
 
-    with pytest.raises(UnpicklingError, match=r"^is no pickle of tensors, or broken$"):
+    with pytest.raises(UnpicklingError, match=r"^is not a pickle of tensors, or is broken$"):
         unpickling_child.read(file)
 
 

@@ -156,7 +156,7 @@ def test_weights_in_parts_and_in_half_precision_load(layout, tmp_path):
     texts = ["a bear", "an owl at night"]
     assert (encoder.encode_texts(texts) * whole.encode_texts(texts)).sum(axis=1).min() > 0.999
     shards[1].unlink()
-    with pytest.raises(ModelError, match=f"lacks 1 of its files of weights, such as {shards[1].name}"):
+    with pytest.raises(ModelError, match=f"lacks 1 of its weight files, such as {shards[1].name}"):
         load(folder)
 
 

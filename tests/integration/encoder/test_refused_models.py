@@ -43,7 +43,7 @@ def test_a_folder_of_something_else_is_no_model(tmp_path):
 def test_a_model_of_another_kind_is_refused_by_its_kind(folder, model_type):
     edit_json(folder / "config.json", model_type=model_type)
 
-    assert f"is no zero-shot image model: its type is {model_type}" in refusal(folder).message
+    assert f"is not a zero-shot image model: its type is {model_type}" in refusal(folder).message
 
 
 def test_a_text_model_is_refused_although_it_has_no_image_processor(folder):
@@ -58,7 +58,7 @@ def test_a_model_with_code_of_its_own_is_refused(folder, file):
     edit_json(folder / file, auto_map={"AutoModel": "evil.Evil"})
     (folder / "evil.py").write_text("raise SystemExit('this ran')")
 
-    assert f"code of its own to run (auto_map in {file})" in refusal(folder).message
+    assert f"needs custom code (auto_map in {file})" in refusal(folder).message
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])

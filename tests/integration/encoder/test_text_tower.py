@@ -51,10 +51,10 @@ def test_an_idle_text_tower_is_let_go_of_and_comes_back_with_the_next_phrase(fam
     tower._used_at = 0.0
 
     now = IDLE_SECONDS - 1
-    tower.let_go_if_idle()
+    tower.unload_if_idle()
     assert tower.is_loaded
     now = IDLE_SECONDS
-    tower.let_go_if_idle()
+    tower.unload_if_idle()
     gc.collect()
 
     assert not tower.is_loaded
@@ -97,7 +97,7 @@ def test_in_bfloat16_nothing_of_the_weights_file_stays_mapped(tmp_path):
     assert str(folder) in mapped()
 
     encoder.texts._clock = lambda: float("inf")
-    encoder.texts.let_go_if_idle()
+    encoder.texts.unload_if_idle()
     gc.collect()
 
     assert str(folder) not in mapped()
@@ -108,11 +108,11 @@ def test_a_model_whose_files_were_replaced_meanwhile_reads_nothing(tmp_path):
     folder = make_model("clip", tmp_path / "clip")
     encoder = TransformersEncoder.load(str(folder))
     encoder.texts._clock = lambda: float("inf")
-    encoder.texts.let_go_if_idle()
+    encoder.texts.unload_if_idle()
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes() + b" ")
 
-    with pytest.raises(ModelError, match="no longer those that this process has in memory"):
+    with pytest.raises(ModelError, match="have changed since this process loaded them"):
         encoder.encode_texts(TEXTS)
     assert encoder.encode_images(prepared(encoder, [drawing()])).shape == (1, encoder.dimension)
 

@@ -150,7 +150,7 @@ def test_a_host_that_is_not_named_is_not_asked_for():
     message, site = refused(
         SourceNotAllowedError, lambda visit: visit.answer(200), hosts="*.example.org", names=names
     )
-    assert message == "the host cdn.example.com is not one that is talked to from here"
+    assert message == "the host cdn.example.com is not allowed here"
     assert (site.requests, names.asked) == ([], [])
 
 
@@ -461,7 +461,7 @@ def test_a_redirect_leads_no_further_than_a_submission_could(location, words):
 def test_a_redirect_to_a_host_that_is_not_named_is_refused():
     respond = redirecting("http://evil.example.net:{port}/")
     message, _ = refused(SourceNotAllowedError, respond, hosts="*.example.com")
-    assert "the host evil.example.net is not one" in message
+    assert "the host evil.example.net is not allowed" in message
 
 
 def test_a_redirect_never_gives_up_encryption(authority, trusting):

@@ -263,7 +263,7 @@ def test_a_root_that_comes_back_is_read_again(root, read):
     with pytest.raises(SourceUnavailableError, match="is not there"):
         read("2026/july/cat.png")
     root.mkdir()
-    with pytest.raises(SourceUnavailableError, match="nothing in it"):
+    with pytest.raises(SourceUnavailableError, match="it is empty"):
         read("2026/july/cat.png")
     root.rmdir()
     aside.rename(root)

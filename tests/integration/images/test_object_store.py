@@ -260,7 +260,7 @@ def test_a_store_that_holds_nothing_or_lets_nothing_be_read_says_nothing_of_one_
     with pytest.raises(SourceUnavailableError, match="AccessDenied"):
         open_small().read("uploads", "1.png")
     small_s3.objects.clear()
-    with pytest.raises(SourceUnavailableError, match="there is nothing in it"):
+    with pytest.raises(SourceUnavailableError, match="it is empty"):
         open_small().read("uploads", "1.png")
 
 

@@ -38,7 +38,7 @@ def test_each_kind_is_read_from_where_it_is(reader, source, data):
     "url", ["https://cdn.example.com/cat.png", "http://127.0.0.1/", "http://169.254.169.254/"]
 )
 def test_by_default_no_url_is_fetched(reader, url):
-    with pytest.raises(SourceNotAllowedError, match="is not one that is talked to from here") as refused:
+    with pytest.raises(SourceNotAllowedError, match="is not allowed here") as refused:
         reader.read(ImageUrl(url))
     assert "MODERATION_URL_HOSTS" in refused.value.hint
 

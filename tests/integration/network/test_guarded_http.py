@@ -71,7 +71,7 @@ def test_a_redirect_of_a_picture_leads_to_named_hosts_only():
             url, named = f"http://localhost:{site.port}/cat.jpg", f"localhost:{site.port}"
             both = Download(guarded(named, f"127.0.0.1:{other.port}"), LIMITS, 20.0)
             assert both(url) == b"a cat"
-            with pytest.raises(SourceNotAllowedError, match=r"the host 127\.0\.0\.1 is not one"):
+            with pytest.raises(SourceNotAllowedError, match=r"the host 127\.0\.0\.1 is not allowed"):
                 Download(guarded(named, f"127.0.0.1:{site.port}"), LIMITS, 20.0)(url)
         assert len(other.requests) == 1
 

@@ -56,7 +56,7 @@ def test_a_second_decision_is_seen(database, look, decision_ids):
 
 
 def test_what_the_platform_is_told_is_counted(database, look, decision_ids):
-    assert str(look(tells=True)) == f"stuck: decided, and nobody is told: {', '.join(PROMISED)}"
+    assert str(look(notifies=True)) == f"stuck: decided, but without an event: {', '.join(PROMISED)}"
     for times in (1, 2):
         with database.transaction() as session:
             for one, decision_id in zip(PROMISED, decision_ids, strict=True):
@@ -72,8 +72,8 @@ def test_what_the_platform_is_told_is_counted(database, look, decision_ids):
                         )
                     ],
                 )
-        assert look(tells=True).hold == (times == 1)
-    assert look(tells=True).doubled == PROMISED
+        assert look(notifies=True).hold == (times == 1)
+    assert look(notifies=True).doubled == PROMISED
 
 
 def test_a_claim_that_is_left_behind_is_seen(database, look, decision_ids):

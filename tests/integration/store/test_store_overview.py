@@ -59,7 +59,7 @@ def test_what_waits_is_counted_with_its_oldest(database):
     assert found.set_aside.count == 1
     assert found.outbox.seconds(found.at) < 600
     assert found.reviews[ReviewKind.DECISION].count == 1
-    change(database, OutboxRow, error="callback: the host platform.example is not one")
+    change(database, OutboxRow, error="callback: the host platform.example is not allowed")
     assert backlog(database).left_to_others == 3
     change(database, OutboxRow, attempts=1)
     assert backlog(database).left_to_others == 0

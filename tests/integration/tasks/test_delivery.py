@@ -97,7 +97,7 @@ def test_what_cannot_be_read_is_decided_with_the_reason(submit):
         ({"kind": "file", "path": "/etc/passwd"}, "is absolute"),
         ({"kind": "file", "path": "a\nb.jpg"}, "control characters"),
         ({"kind": "url", "url": "ftp://cdn.example.com/cat.jpg"}, "begins with https:// or http://"),
-        ({"kind": "url", "url": "https://cdn.example.com/cat.jpg"}, "is not one that is talked to"),
+        ({"kind": "url", "url": "https://cdn.example.com/cat.jpg"}, "is not allowed here"),
         ({"kind": "object", "store": "attic", "key": "cat.jpg"}, "no object store 'attic' is configured"),
         ({"kind": "bytes", "base64": "QUJD"}, "not the one promised"),
     ],

@@ -95,7 +95,7 @@ def test_a_process_that_stood_still_three_times_has_crashed_never(database, ada,
         claim = take(ada)
         assert claim.status is ClaimStatus.CLAIMED
         let_run_out(database)
-        theirs = take(eve, alone=True)
+        theirs = take(eve, exclusive=True)
         assert (theirs.status, theirs.crashes) == (ClaimStatus.CLAIMED, 1)
         ada.renew()
         assert row(database).crashes == 0
@@ -146,7 +146,7 @@ def test_suspects_that_wait_here_are_not_published_again_while_this_process_live
     claim = take(eve)
     let_run_out(database)
     assert take(ada).status is ClaimStatus.CRASHED
-    with ada.expecting([WHAT.id]), ada.expecting([WHAT.id]):
+    with ada.postponing([WHAT.id]), ada.postponing([WHAT.id]):
         let_run_out(database)
         with database.transaction() as session:
             session.execute(update(SubmissionRow).values(claimed_until=None))
@@ -172,7 +172,7 @@ def test_what_hangs_is_not_kept_for_ever(database, ada, eve, clock, caplog):
     clock.now = MAX_HELD_SECONDS + 1
     let_run_out(database)
     ada.renew()
-    assert "upload-1 has been in hand for 900 s" in caplog.text
+    assert "upload-1 has been claimed for 900 s" in caplog.text
     assert take(eve).status is ClaimStatus.CRASHED
     # It hangs in a thread of a process that lives: that was no crash, but it says nothing of the picture either.
     assert row(database).crashes == 1

@@ -22,7 +22,7 @@ from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import OutboxRow, SubmissionRow
 from worker.store.notifications import outbox
 from worker.store.submissions import submissions
-from worker.usecases.operations.deliver_events import IN_HAND_PER_RECEIVER, PAUSES, DeliverEvents
+from worker.usecases.operations.deliver_events import IN_FLIGHT_PER_RECEIVER, PAUSES, DeliverEvents
 from worker.usecases.submissions.refuse_submission import RefuseSubmission
 from worker.web.api.views import decision_view
 
@@ -155,7 +155,7 @@ def test_the_pauses_end_at_an_hour_and_chance_shortens_them(database, add, deliv
     hasty = DeliverEvents(
         database, teller.allowed, teller.webhook, teller.celery_task, timedelta(1), lambda: 0.0
     )
-    assert hasty._next(now, event, RemoteUnavailableError("away")) == now
+    assert hasty._next_attempt_at(now, event, RemoteUnavailableError("away")) == now
 
 
 def test_it_is_given_up_when_its_time_is_over_and_not_before(database, add, deliver):
@@ -195,7 +195,7 @@ def test_who_hangs_keeps_no_other_waiting(database, add, deliver):
         thread = threading.Thread(target=teller, args=(lambda: len(good.ids) == 20,))
         thread.start()
         wait_for(lambda: len(good.ids) == 20, what="the good receiver's events")
-        assert len(stuck.ids) == IN_HAND_PER_RECEIVER
+        assert len(stuck.ids) == IN_FLIGHT_PER_RECEIVER
         assert {event.state for event in events(database) if event.receiver.startswith("stuck")} == {
             "pending"
         }
@@ -235,9 +235,9 @@ def test_what_can_never_be_told_is_given_up_at_once_and_stops_no_other(database,
 
 
 FORBIDDEN = [
-    ("http://10.0.0.1:6379/", "the host 10.0.0.1 is not one"),
-    ("http://169.254.169.254/latest", "the host 169.254.169.254 is not one"),
-    ("http://evil.example.net/", "the host evil.example.net is not one"),
+    ("http://10.0.0.1:6379/", "the host 10.0.0.1 is not allowed"),
+    ("http://169.254.169.254/latest", "the host 169.254.169.254 is not allowed"),
+    ("http://evil.example.net/", "the host evil.example.net is not allowed"),
     ({"task": "files.moderated", "queue": "files"}, "the task files.moderated is not allowed"),
     ({"task": "posts.moderated", "queue": "moderation"}, "the workers' own"),
     ({"task": "posts.moderated", "queue": "unacked_mutex"}, "unacked_mutex is a key that Celery itself uses"),

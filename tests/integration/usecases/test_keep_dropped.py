@@ -58,7 +58,7 @@ def test_while_no_row_can_be_written_nothing_is_lost_and_the_shutdown_goes_on(da
     with keep.keeping():
         for words in ("a", "b"):
             keep.note(DropReason.NO_ID, "", words)
-    assert "dropped messages are not kept" in caplog.text
+    assert "dropped messages could not be stored" in caplog.text
     mend_rows(database, table="dropped_messages")
     keep._write()
     assert kept(database) == ["b", "a"]

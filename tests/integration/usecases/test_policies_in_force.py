@@ -231,7 +231,7 @@ def test_a_shadow_that_fails_is_logged_and_the_decision_made(put_in_force, datab
         moderate(uploads(1)[0])
     assert actions(database) == ["allow"]
     assert [row.policy for row in rows(database, ShadowDecisionRow)] == ["good"]
-    assert "the shadow policy bad failed" in caplog.text
+    assert "shadow policy bad failed" in caplog.text
 
 
 def test_what_has_no_embedding_is_nothing_to_a_shadow(put_in_force, database):

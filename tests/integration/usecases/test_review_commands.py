@@ -96,7 +96,7 @@ def test_a_golden_item_that_was_wrong_is_retired_and_set_right(desk, review):
     assert review("golden", "retire", "1", "--as", "lea").out == "golden item 1 is retired\n"
     assert review("decide", *asked, "allow", "--as", "ada").exit_code == 1
     again = review("golden", "retire", "1", "--as", "lea")
-    assert (again.exit_code, "no golden item 1 is asked" in again.err) == (2, True)
+    assert (again.exit_code, "there is no golden item 1 in use" in again.err) == (2, True)
     assert "retired" in review("golden", "list").out
     assert "post-2" in review("claim", "--as", "bob", review_golden_share="1").out
     assert "golden item 1;" in review("golden", "add", "post-1", "allow", "--as", "lea").out
@@ -120,7 +120,7 @@ def test_a_golden_item_that_was_wrong_is_retired_and_set_right(desk, review):
         (["undo", "7", "--as", "ada"], 2, "there is no verdict 7"),
         (["history", "post-9"], 2, "there is no submission 'post-9'"),
         (["golden", "add", "post-9", "allow", "--as", "ada"], 2, "no decision on a submission 'post-9'"),
-        (["golden", "retire", "9", "--as", "ada"], 2, "no golden item 9 is asked"),
+        (["golden", "retire", "9", "--as", "ada"], 2, "there is no golden item 9 in use"),
         (["golden", "add", "post-9", "review", "--as", "ada"], 2, "the right answer is allow or block"),
     ],
 )

@@ -13,7 +13,7 @@ from worker.observability.metrics import Metrics
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SetAsideMessageRow
 from worker.usecases.submissions.republish_set_aside import RepublishSetAside
-from worker.usecases.submissions.set_aside import BY_THE_QUEUE, LONGEST_PAUSE, SHORTEST_PAUSE, SetAside
+from worker.usecases.submissions.set_aside import LONGEST_PAUSE, REQUEUE_FOR, SHORTEST_PAUSE, SetAside
 
 MESSAGE = {"id": "upload-1", "source": {"kind": "bytes", "base64": "YWJj"}, "reference": "\0 \ud800"}
 BROKEN = ValueError("index is corrupted\n[parameters: secret]")
@@ -55,7 +55,7 @@ def test_for_a_minute_it_comes_back_by_the_queue_and_copies_are_kept_once(
     deployment, set_aside, metrics, clock
 ):
     assert not set_aside(MESSAGE, BROKEN)
-    clock.now = BY_THE_QUEUE.total_seconds() - 1
+    clock.now = REQUEUE_FOR.total_seconds() - 1
     assert not set_aside(MESSAGE, BROKEN)
     assert rows(deployment) == []
     clock.now += 1

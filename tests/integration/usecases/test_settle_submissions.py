@@ -527,7 +527,7 @@ def test_another_picture_under_a_known_id_is_noted_and_not_judged(database, sett
     settle(what("a"))
     settle([Submission("a", ImageUrl(SIGNED))])
     assert judge.attempts == {"a": 1}
-    assert "submission a is not judged: its id belongs to another one" in caplog.text
+    assert "submission a is not judged: its id belongs to another submission" in caplog.text
     with database.reading() as session:
         (noted,) = session.scalars(select(SubmissionConflictRow)).all()
     assert "5ec7e7" not in str(noted.source)

@@ -63,7 +63,7 @@ def test_the_same_submission_with_another_callback_is_the_same_and_the_first_cou
 
 
 REFUSED = [
-    ({"url": "https://evil.example.net/?token=5ec7e7"}, "the host evil.example.net is not one"),
+    ({"url": "https://evil.example.net/?token=5ec7e7"}, "the host evil.example.net is not allowed"),
     ({"url": "https://platform.example:8443/"}, "port 8443"),
     ({"url": "ftp://platform.example/"}, "begins with https://"),
     ({"task": "files.moderated", "queue": "files"}, "the task files.moderated is not allowed"),

@@ -71,7 +71,7 @@ IDLE = full_load(worker_core_ms=100.0, decoders_core_ms=20.0, idle_core_ms=70.0)
 def test_passes_that_are_not_full_while_cores_are_idle_want_more_in_hand():
     found = figures(single=replace(IDLE, pictures_a_pass=7.0), configured=Configured("float32", 16, 2, 16))
     assert "MODERATION_CONCURRENCY=0" in what(found)
-    assert "7.0 pictures where 16 have room, and 35%" in why(found, "MODERATION_CONCURRENCY=0")
+    assert "7.0 pictures on average, but 16 fit, and 35%" in why(found, "MODERATION_CONCURRENCY=0")
     assert "MODERATION_CONCURRENCY=0" not in what(replace(found, single=IDLE))
     by_itself = replace(found.configured, concurrency=0)
     assert "MODERATION_CONCURRENCY=0" not in what(replace(found, configured=by_itself))

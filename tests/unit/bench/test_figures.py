@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.figures import figures, full_load, towers
 
-from worker.bench.figures import core_ms_a_picture, parts, rate_of, strangers_core_ms
+from worker.bench.figures import core_ms_a_picture, other_programs_core_ms, parts, rate_of
 
 times = st.floats(0, 1000)
 
@@ -37,7 +37,7 @@ def test_in_a_container_with_a_share_what_the_worker_left_is_idle():
 
 def test_this_command_is_no_stranger():
     found = figures(single=full_load(worker_core_ms=100.0, sender_core_ms=20.0, idle_core_ms=10.0))
-    assert strangers_core_ms(found) == pytest.approx(200 - 100 - 30 - 10 - 20)
+    assert other_programs_core_ms(found) == pytest.approx(200 - 100 - 30 - 10 - 20)
 
 
 @given(st.floats(0.5, 50), st.integers(1, 32), st.floats(0, 0.99))

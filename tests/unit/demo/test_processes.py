@@ -5,14 +5,14 @@ import sys
 
 HEAD = """
 import os, signal
-from worker.demo.processes import holding_signals_back
+from worker.demo.processes import deferred_signals
 
 # A process in the background may have been told to ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 INTERRUPTED = """
 try:
-    with holding_signals_back():
+    with deferred_signals():
         os.kill(os.getpid(), signal.SIGINT)
         print("the block", flush=True)
     print("what follows", flush=True)
@@ -20,7 +20,7 @@ except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
 UNDISTURBED = """
-with holding_signals_back():
+with deferred_signals():
     assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 print("as before")

@@ -398,7 +398,7 @@ def test_a_frame_that_enlarges_the_picture_meets_the_limits_too():
     [b"just words, renamed to .jpg", b"GIF88a of long ago", b"<html>no <svg</html>"[:9], b"\0" * 100],
 )
 def test_what_is_no_picture_is_refused_by_its_content(data):
-    assert refusal(data) == (f"the bytes are no picture of a kind that is judged: {', '.join(FORMATS)}")
+    assert refusal(data) == (f"the file is not a picture of a kind that is judged: {', '.join(FORMATS)}")
 
 
 def test_heic_without_its_extra_is_refused_with_the_way_out(monkeypatch):
@@ -410,7 +410,7 @@ def test_heic_without_its_extra_is_refused_with_the_way_out(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["PPM", "TGA", "EPS"])
 def test_kinds_that_nobody_uploads_are_refused(kind):
-    assert "no picture of a kind that is judged" in refusal(encoded(drawing(), kind))
+    assert "not a picture of a kind that is judged" in refusal(encoded(drawing(), kind))
 
 
 @pytest.mark.parametrize(("kind", "named"), [("TIFF", "a TIFF picture"), ("ICO", "an icon (ICO)")])

@@ -90,7 +90,7 @@ def test_a_resolver_that_fails_says_so():
 @pytest.mark.parametrize("text", ["none", "", " None "])
 def test_by_default_nobody_is_talked_to(text):
     words = refusal("https://a.b/", ["8.8.8.8"], hosts=AllowedHosts.parse(text))
-    assert words == "the host a.b is not one that is talked to from here"
+    assert words == "the host a.b is not allowed here"
 
 
 @pytest.mark.parametrize("host", ["cdn.example.com", "a.example.org", "a.b.example.org", "CDN.example.com."])
@@ -112,7 +112,7 @@ def test_named_hosts_are_talked_to(host):
 )
 def test_others_are_not(host):
     hosts = AllowedHosts.parse("cdn.example.com, *.example.org")
-    assert "is not one that is talked to" in refusal(f"https://{host}/", ["8.8.8.8"], hosts=hosts)
+    assert "is not allowed here" in refusal(f"https://{host}/", ["8.8.8.8"], hosts=hosts)
 
 
 def test_a_named_host_has_to_be_public_too():
@@ -176,13 +176,13 @@ def test_an_address_named_with_its_port_may_be_internal(url, address):
 @pytest.mark.parametrize(
     ("url", "answers", "words"),
     [
-        ("http://platform.internal:8081/", ["10.0.0.7"], "the host platform.internal is not one"),
-        ("http://a.platform.internal:8080/", ["10.0.0.7"], "is not one that is talked to"),
-        ("http://platform.internal/", ["10.0.0.7"], "is not one that is talked to"),
-        ("http://127.0.0.1:9001/", [], "is not one that is talked to"),
-        ("http://[::ffff:127.0.0.1]:9000/", [], "is not one that is talked to"),
-        ("http://127.0.0.2:9000/", [], "is not one that is talked to"),
-        ("http://tls.internal/", ["10.0.0.7"], "is not one that is talked to"),
+        ("http://platform.internal:8081/", ["10.0.0.7"], "the host platform.internal is not allowed"),
+        ("http://a.platform.internal:8080/", ["10.0.0.7"], "is not allowed here"),
+        ("http://platform.internal/", ["10.0.0.7"], "is not allowed here"),
+        ("http://127.0.0.1:9001/", [], "is not allowed here"),
+        ("http://[::ffff:127.0.0.1]:9000/", [], "is not allowed here"),
+        ("http://127.0.0.2:9000/", [], "is not allowed here"),
+        ("http://tls.internal/", ["10.0.0.7"], "is not allowed here"),
         ("https://cdn.example.com/", ["10.0.0.7"], "which is private"),
         ("https://cdn.example.com:8443/", ["8.8.8.8"], "port 8443 of cdn.example.com"),
     ],
@@ -228,7 +228,7 @@ def test_no_name_opens_what_is_closed_for_good(address):
     hosts = AllowedHosts.parse("metadata.internal:80")
     with pytest.raises(AddressNotAllowedError, match="has the address") as refused:
         admit("http://metadata.internal/", [address], hosts=hosts)
-    assert refused.value.hint == "no setting opens this address"
+    assert refused.value.hint == "no setting allows this address"
     with pytest.raises(AddressNotAllowedError, match="has the address"):
         admit("http://metadata.internal/", ["10.0.0.7", address], hosts=hosts)
     if "%" not in address:
@@ -248,5 +248,5 @@ def test_a_refusal_says_what_to_name():
     with pytest.raises(AddressNotAllowedError) as refused:
         guard.check(Url.parse("http://[::1]:9000/"))
     assert refused.value.hint == (
-        "MODERATION_WEBHOOK_HOSTS names the hosts that are talked to; [::1]:9000 in it allows this one"
+        "MODERATION_WEBHOOK_HOSTS lists the allowed hosts; add [::1]:9000 to allow this one"
     )

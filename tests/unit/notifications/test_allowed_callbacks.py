@@ -48,7 +48,7 @@ def test_whom_the_operator_names_is_told(callback):
 @pytest.mark.parametrize(
     ("callback", "words"),
     [
-        (URL, "the host platform.example is not one"),
+        (URL, "the host platform.example is not allowed"),
         (WebhookCallback("https://a.example.com:6379/"), "port 6379"),
         (CeleryCallback("postscript", "posts"), "the task postscript is not allowed"),
         (CeleryCallback("files.moderated.x", "posts"), "is not allowed"),

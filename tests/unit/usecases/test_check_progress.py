@@ -42,7 +42,7 @@ def test_a_job_that_does_not_end_is_named(worker):
         well, said = worker.check()
         assert not well
         assert said["reason"] == (
-            "submission upload-7 has been in hand for 190 s, longer than MODERATION_STUCK_SECONDS=180"
+            "submission upload-7 has been in flight for 190 s, longer than MODERATION_STUCK_SECONDS=180"
         )
     well, said = worker.check()
     assert well

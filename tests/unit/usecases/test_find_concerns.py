@@ -78,7 +78,7 @@ def test_all_is_well_while_work_goes_on():
             {"undecided": PendingCount(2000, since(minutes=12))},
         ),
         (
-            "5 submissions due to be put on the queue again, and nobody does",
+            "5 submissions due to be published again, but no process does so",
             "MODERATION_SCHEDULE_IN_WORKERS",
             {"undecided": PendingCount(5, since(minutes=1)), "overdue": PendingCount(5, since(seconds=40))},
         ),
@@ -123,7 +123,7 @@ def test_all_is_well_while_work_goes_on():
             {"left_to_others": 2},
         ),
         (
-            "4 events the platform has not been told, the oldest for 3 h",
+            "4 events not delivered to the platform yet, the oldest for 3 h",
             "moderate outbox list",
             {"outbox": PendingCount(4, since(hours=3))},
         ),

@@ -1,4 +1,4 @@
-"""Makes a folder that is there whole or not at all."""
+"""Creates a folder atomically: complete or not at all."""
 
 import secrets
 import shutil
@@ -10,11 +10,11 @@ from worker.errors import UsageError
 
 
 def check_free(folder: Path) -> None:
-    """Raise UsageError if `folder` is a file, holds anything, is mounted, or has no parent folder."""
+    """Raise UsageError if `folder` is a file, is not empty, is mounted, or has no parent folder."""
     try:
         _check_free(folder)
     except OSError as problem:
-        # A name that is too long, a parent folder that may not be entered.
+        # The name is too long, or the parent folder may not be entered.
         raise cannot_be_written(folder, problem) from problem
 
 
@@ -34,14 +34,14 @@ def _check_free(folder: Path) -> None:
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} is there already", hint="name a new folder; nothing is overwritten")
     if not target.parent.is_dir():
-        raise UsageError(f"there is no folder {target.parent} for {folder.name} to stand in")
+        raise UsageError(f"there is no folder {target.parent} to create {folder.name} in")
 
 
 @contextmanager
 def appearing(folder: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside `folder` that takes its name at the end; whatever goes wrong removes it.
+    """Yield a hidden folder beside `folder`, renamed to it at the end, or removed if the block raises.
 
-    UsageError where `folder` is taken or the place cannot be written to.
+    UsageError if `folder` is not free or its parent cannot be written to.
     """
     check_free(folder)
     target = folder.resolve()
@@ -58,16 +58,16 @@ def appearing(folder: Path) -> Iterator[Path]:
 
 
 def take_name(hidden: Path, target: Path) -> None:
-    """Rename a complete hidden folder; UsageError if something took its name since it was begun."""
+    """Rename a complete hidden folder; UsageError if its name was taken since the start."""
     try:
-        # An empty folder of this name gives way.
+        # Replaces an empty folder of this name.
         hidden.rename(target)
     except OSError as problem:
         raise cannot_be_written(target, problem) from problem
 
 
 def cannot_be_written(folder: Path, problem: OSError) -> UsageError:
-    """Return the error that names a folder and why it cannot be written."""
+    """Return the error for a folder that cannot be written."""
     return UsageError(
         f"{folder} cannot be written: {problem.strerror or problem}", hint="name another new folder"
     )

@@ -1,4 +1,4 @@
-"""Downloads a model from the hub into a folder, completely or not at all; a second run resumes."""
+"""Downloads a model from the hub into a folder, atomically; a second run resumes."""
 
 import re
 import shutil
@@ -19,11 +19,11 @@ from worker.encoder.hub.model_layout import CONFIG, check_whole, files_of, is_pi
 from worker.encoder.hub.presets import PINNED
 from worker.errors import ModelError, UsageError
 
-#: Given how many bytes are there, and of how many.
+#: Called with the bytes downloaded so far and the total.
 Progress = Callable[[int, int], None]
 _NEWEST: Final = "main"
-#: As in Git, fewer digits are the beginning of no commit.
-_BEGUN_COMMIT: Final = re.compile("[0-9a-f]{4,40}", re.IGNORECASE)
+#: As in Git, an abbreviated commit has at least 4 digits.
+_ABBREVIATED_COMMIT: Final = re.compile("[0-9a-f]{4,40}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +32,17 @@ class Fetched:
 
     folder: Path
     manifest: Manifest
-    #: Whether it was there already, and every file still is what was fetched.
+    #: Whether it was fetched before, and no file has changed since.
     was_there: bool = False
 
 
 def fetch(name: str, out: Path, notify: Progress) -> Fetched:
-    """Bring a preset, or `org/name[@revision]`, into the new folder `out`.
+    """Download a preset, or `org/name[@revision]`, into the new folder `out`.
 
-    A folder that is complete already is checked against its recorded checksums. UsageError if `name` or `out`
-    cannot be used, ModelError if the model is unavailable or is not one that is loaded here.
+    If the model was fetched before, its files are checked against the recorded checksums. UsageError if
+    `name` or `out` cannot be used, ModelError if the model is unavailable or not supported.
     """
-    hub_id, revision = _meant(name)
+    hub_id, revision = _resolve_name(name)
     if there := Manifest.read(out):
         _check_same(there, out, hub_id, revision)
         there.check(out)
@@ -51,7 +51,7 @@ def fetch(name: str, out: Path, notify: Progress) -> Fetched:
     repository = hub.look_up(hub_id, revision)
     target = out.resolve()
     with work_folder(target, repository.commit) as work:
-        manifest = _finished_before(work, repository, revision) or _fetch(repository, revision, work, notify)
+        manifest = _complete_before(work, repository, revision) or _fetch(repository, revision, work, notify)
         for pickle in manifest.converted:
             (work / pickle).unlink(missing_ok=True)
         take_name(work, target)
@@ -63,11 +63,11 @@ def _fetch(repository: Repository, revision: str, work: Path, notify: Progress) 
     files = _files(repository)
     _check_room(work, files)
     _download(repository, files, work, notify)
-    return _finished(repository, revision, work)
+    return _finish(repository, revision, work)
 
 
-def _meant(name: str) -> tuple[str, str]:
-    """Return the hub id and the revision that a name stands for."""
+def _resolve_name(name: str) -> tuple[str, str]:
+    """Return the hub id and the revision of a name."""
     try:
         hub_id, revision = split_hub_id(name)
     except ModelError as problem:
@@ -82,7 +82,7 @@ def _meant(name: str) -> tuple[str, str]:
 
 
 def _check_same(there: Manifest, out: Path, hub_id: str, revision: str) -> None:
-    """Raise UsageError if a folder holds another model, or another revision of it, than is asked for."""
+    """Raise UsageError if a folder holds another model or revision than the requested one."""
     if there.hub_id != hub_id or not _is_at(there, revision):
         raise UsageError(
             f"{out} holds another model: {there.hub_id}@{there.commit}, fetched as {there.revision}",
@@ -91,10 +91,10 @@ def _check_same(there: Manifest, out: Path, hub_id: str, revision: str) -> None:
 
 
 def _is_at(there: Manifest, revision: str) -> bool:
-    """Whether a fetched model is at a revision; only the hub knows other names than it was fetched by."""
+    """Whether a fetched model is at `revision`; asks the hub if the manifest does not show it."""
     if revision == there.revision:
         return True
-    if _BEGUN_COMMIT.fullmatch(revision):
+    if _ABBREVIATED_COMMIT.fullmatch(revision):
         if there.commit.startswith(revision.lower()):
             return True
         if len(revision) == len(there.commit):
@@ -103,7 +103,7 @@ def _is_at(there: Manifest, revision: str) -> bool:
 
 
 def _files(repository: Repository) -> list[HubFile]:
-    """Return what is downloaded: first the configuration, which says whether the rest is of use."""
+    """Return the files to download: first the configuration, which shows whether the model is supported."""
     if CONFIG not in repository.needed():
         raise ModelError(f"{repository.name} is not a model: it has no {CONFIG}", hint="check its name")
     files = hub.described(repository)
@@ -112,7 +112,7 @@ def _files(repository: Repository) -> list[HubFile]:
 
 def _check_room(work: Path, files: Sequence[HubFile]) -> None:
     there = sum(file.stat().st_size for file in work.iterdir())
-    # Pickled weights and their safetensors are there together for a while.
+    # Pickled weights and their safetensors exist at the same time during conversion.
     needed = sum((file.size or 0) * (2 if is_pickled(file.name) else 1) for file in files) - there
     free = shutil.disk_usage(work).free
     if needed > free:
@@ -125,9 +125,9 @@ def _check_room(work: Path, files: Sequence[HubFile]) -> None:
 def _download(repository: Repository, files: Sequence[HubFile], work: Path, notify: Progress) -> None:
     total, done = sum(file.size or 0 for file in files), 0
 
-    def count(came: int) -> None:
+    def count(received: int) -> None:
         nonlocal done
-        done += came
+        done += received
         notify(done, total)
 
     for file in files:
@@ -141,35 +141,35 @@ def _download(repository: Repository, files: Sequence[HubFile], work: Path, noti
 
 def _download_file(repository: Repository, file: HubFile, target: Path, count: Callable[[int], None]) -> None:
     part = target.with_name(f"{target.name}.part")
-    was_begun = part.exists()
+    resumed = part.exists()
     hub.download(repository, file, part, count)
-    if was_begun and not _is_there(part, file):
-        # What an earlier run left may be at fault.
+    if resumed and not _is_there(part, file):
+        # The part from an earlier run may be damaged.
         count(-part.stat().st_size)
         part.unlink()
         hub.download(repository, file, part, count)
     if not _is_there(part, file):
         part.unlink()
         raise ModelError(
-            f"{file.name} of {repository.name} came damaged: its checksum is not the hub's",
-            hint="run it again; if it fails again, something between you and the hub changes files",
+            f"{file.name} of {repository.name} arrived damaged: its checksum differs from the hub's",
+            hint="run it again; if it fails again, something between here and the hub changes files",
         )
     part.rename(target)
 
 
 def _is_there(path: Path, file: HubFile) -> bool:
-    """Whether a path has the content of a file, as far as the hub describes it."""
+    """Whether a path has the size and SHA-256 of a file, as far as the hub states them."""
     if not path.is_file() or (file.size is not None and path.stat().st_size != file.size):
         return False
     return file.sha256 is None or sha256(path) == file.sha256
 
 
-def _finished_before(work: Path, repository: Repository, revision: str) -> Manifest | None:
-    """Return the manifest of a run that failed only at the folder's name, if its files are unchanged."""
-    asked = (repository.hub_id, revision, repository.commit)
+def _complete_before(work: Path, repository: Repository, revision: str) -> Manifest | None:
+    """Return the manifest of a run that failed only at the final rename, if its files are unchanged."""
+    requested = (repository.hub_id, revision, repository.commit)
     try:
         manifest = Manifest.read(work)
-        if manifest is None or (manifest.hub_id, manifest.revision, manifest.commit) != asked:
+        if manifest is None or (manifest.hub_id, manifest.revision, manifest.commit) != requested:
             return None
         manifest.check(work)
     except ModelError:
@@ -177,16 +177,16 @@ def _finished_before(work: Path, repository: Repository, revision: str) -> Manif
     return manifest
 
 
-def _finished(repository: Repository, revision: str, work: Path) -> Manifest:
-    """Convert what is pickled, check that the model is complete, and write the manifest."""
+def _finish(repository: Repository, revision: str, work: Path) -> Manifest:
+    """Convert pickled weights, check that the model is complete, and write the manifest."""
     pickles = [name for name in repository.needed() if is_pickled(name)]
     converted = {name: sha256(work / name) for name in pickles}
     if pickles:
         unpickling.convert(work, repository.name)
     check_kind(work, repository.name)
     check_whole(work, repository.name)
-    for left in (*work.glob("*.part"), work / MANIFEST):
-        left.unlink(missing_ok=True)
+    for leftover in (*work.glob("*.part"), work / MANIFEST):
+        leftover.unlink(missing_ok=True)
     files = {file.name: sha256(file) for file in files_of(work)}
     manifest = Manifest(repository.hub_id, revision, repository.commit, files, converted)
     manifest.write(work)

@@ -1,4 +1,4 @@
-"""Records what a fetched folder holds: which model, at which commit, and the SHA-256 of each file."""
+"""The manifest of a fetched model: its hub id, its commit, and the SHA-256 of each file."""
 
 import hashlib
 import json
@@ -17,24 +17,24 @@ MANIFEST: Final = "fetched.json"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What `moderate model fetch` brought into a folder."""
+    """What `moderate model fetch` downloaded into a folder."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     hub_id: str
-    #: What was asked for: a commit, its beginning, a branch or a tag.
+    #: As requested: a commit, an abbreviated commit, a branch or a tag.
     revision: str
     commit: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
     #: The SHA-256 of each file.
     files: Annotated[Mapping[str, str], Field(min_length=1)]
-    #: The SHA-256 of pickled weights that the folder has as safetensors.
+    #: The SHA-256 of each file of pickled weights that was converted to safetensors.
     converted: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Return the manifest in a folder, if there is one.
+        """Return the manifest in a folder, None if there is no manifest.
 
-        ModelError if it is broken, UsageError if no folder can have this path.
+        ModelError if it is broken, UsageError if the path cannot be read.
         """
         file = folder / MANIFEST
         try:
@@ -58,7 +58,7 @@ class Manifest:
         (folder / MANIFEST).write_text(json.dumps(asdict(self), indent=2) + "\n")
 
     def check(self, folder: Path) -> None:
-        """Raise ModelError if a file in `folder` is missing, was changed, or was added and would be read."""
+        """Raise ModelError if a file in `folder` is missing or changed, or was added and would be loaded."""
         for name, expected in self.files.items():
             if state := _difference(folder / name, expected):
                 raise ModelError(
@@ -72,7 +72,7 @@ class Manifest:
 
 
 def _difference(file: Path, expected: str) -> str:
-    """Return what is wrong with a file that was fetched with this SHA-256, "" if nothing is."""
+    """Return how a file differs from the fetched one with this SHA-256, "" if it does not."""
     try:
         if not file.is_file():
             return "is missing"

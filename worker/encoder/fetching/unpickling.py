@@ -1,4 +1,4 @@
-"""Converts pickled weights to safetensors, once, in a process of its own that is limited."""
+"""Converts pickled weights to safetensors, once, in a sandboxed child process."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ from worker.errors import ModelError
 log = logging.getLogger(__name__)
 
 _CHILD_MODULE: Final = "worker.encoder.fetching.unpickling_child"
-#: Importing torch on a busy machine, and reading and writing on a slow disk.
+#: Time limits: importing torch on a busy machine, reading and writing on a slow disk.
 _START_SECONDS: Final = 120.0
 _BYTES_A_SECOND: Final = 10e6
 
@@ -25,14 +25,14 @@ _BYTES_A_SECOND: Final = 10e6
 def convert(folder: Path, name: str) -> None:
     """Write safetensors beside a model's pickled weights.
 
-    ModelError if there is more in them than tensors, or if they cannot be read.
+    ModelError if they hold anything but tensors, or cannot be read.
     """
     single = folder / PICKLE
     pickles = [single] if single.is_file() else sorted(folder.glob(PICKLED_SHARDS))
     written = [converted(pickle) for pickle in pickles]
     _run_child(pickles, name)
     for pickle, safe in zip(pickles, written, strict=True):
-        # Written for this user alone; workers may run as another.
+        # Created readable only by this user; workers may run as another user.
         safe.chmod(pickle.stat().st_mode)
     if single not in pickles:
         _write_index(folder, written)
@@ -56,14 +56,14 @@ def _run_child(pickles: list[Path], name: str) -> None:
     if ended.stdout.decode(errors="replace").startswith(SHARED_NETWORK):
         log.warning(
             "the pickled weights of %s were converted without one protection: this system lets no process "
-            "leave its network, so only `torch.load(weights_only=True)` and Python itself kept code in them "
-            "from reaching it",
+            "leave its network, so only `torch.load(weights_only=True)` and an audit hook kept code in them "
+            "from using it",
             name,
         )
 
 
 def _write_index(folder: Path, shards: list[Path]) -> None:
-    """Write which file holds which tensor, as the format wants it beside several files."""
+    """Write the index of which shard holds which tensor."""
     places: dict[str, str] = {}
     size = 0
     for shard in shards:
@@ -83,7 +83,7 @@ def _refused(name: str, why: str) -> ModelError:
 
 def _why(ended: "subprocess.CompletedProcess[bytes]") -> str:
     if ended.returncode < 0:
-        return f"the process that read it was ended by {signal.Signals(-ended.returncode).name}"
-    said = ended.stdout.decode(errors="replace").removeprefix(SHARED_NETWORK).strip()
+        return f"the process that read it was killed by {signal.Signals(-ended.returncode).name}"
+    refusal = ended.stdout.decode(errors="replace").removeprefix(SHARED_NETWORK).strip()
     lines = ended.stderr.decode(errors="replace").strip().splitlines()
-    return said or (lines[-1] if lines else f"the process that read it exited with {ended.returncode}")
+    return refusal or (lines[-1] if lines else f"the process that read it exited with {ended.returncode}")

@@ -1,7 +1,7 @@
-"""A process that turns files of pickled weights into safetensors, within limits that it sets itself.
+"""A sandboxed process that converts files of pickled weights to safetensors.
 
-`torch.load(weights_only=True)` runs nothing that a pickle names. In case that fails, this process leaves the
-network if the system lets it, starts no program, and is bounded in memory, time and in what it writes.
+`torch.load(weights_only=True)` runs no code of a pickle. In case that fails, this process leaves the network
+if the system allows it, refuses to start programs, and limits its memory, time and output.
 """
 
 import ctypes
@@ -13,23 +13,23 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Final
 
-#: Of Linux: a user's own namespace, in which anybody may have a network of their own, which leads nowhere.
+#: Linux flags: a new user namespace, in which any user may create an empty network namespace.
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
-#: The first line of what this process says if the system keeps it in the machine's network.
+#: The first line of output if the system does not let this process leave the network.
 SHARED_NETWORK: Final = "shares the network\n"
 _REFUSED_EVENTS: Final = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork")
-#: Mapped, copied, and copied again while it is written.
+#: The weights are mapped, copied, and copied again while they are written.
 _COPIES: Final = 4
 _SPARE_BYTES: Final = 512 * 2**20
 _MAX_FILES: Final = 64
 
 
 def main() -> None:
-    """Convert each file that is named, beside it; exit with 1 and a reason if one is refused."""
+    """Convert each file named by the arguments, beside it; exit with 1 and a reason if one is refused."""
     sources = [Path(argument) for argument in sys.argv[1:]]
     if not leave_network():
         sys.stdout.write(SHARED_NETWORK)
-    # While there is one thread alone, as a namespace wants it; torch starts more.
+    # After `unshare`, which needs a process with a single thread; torch starts more.
     import torch  # noqa: F401, PLC0415
     from safetensors.torch import save_file  # noqa: PLC0415
 
@@ -44,41 +44,43 @@ def main() -> None:
 
 
 def read(source: Path) -> dict[str, Any]:
-    """Return the tensors in a file by their names; UnpicklingError says in one line why it is refused."""
-    import torch  # noqa: PLC0415 - only once there is no network
+    """Return the tensors in a file by name; UnpicklingError with a one-line reason if it is refused."""
+    import torch  # noqa: PLC0415 - only after leaving the network
 
     try:
         loaded = torch.load(source, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(source))
     except MemoryError:
         raise UnpicklingError("needs more memory than its size allows") from None
     except Exception as problem:  # noqa: BLE001 - turned into a refusal
-        # Of a broken file torch raises whatever its reader stumbled over; of names it gives advice at length.
+        # For a broken file torch raises errors of any kind; for a forbidden name, a long text with advice.
         named = re.search(r"GLOBAL (\S+)", str(problem))
         reason = (
-            f"names {named[1]}, and may name tensors alone" if named else "is no pickle of tensors, or broken"
+            f"names {named[1]}, but only tensors are allowed"
+            if named
+            else "is not a pickle of tensors, or is broken"
         )
         raise UnpicklingError(reason) from None
     if not _is_flat(loaded, torch.Tensor):
-        raise UnpicklingError("holds something else than tensors by name")
+        raise UnpicklingError("holds something other than named tensors")
     return dict(loaded)
 
 
 def converted(source: Path) -> Path:
-    """Return the path that the tensors of a file are written to."""
+    """Return the path of the converted file."""
     return source.with_name(source.name.replace("pytorch_model", "model").replace(".bin", ".safetensors"))
 
 
 def leave_network() -> bool:
-    """Move into a network that leads nowhere, and return whether the system let us."""
+    """Move into an empty network namespace, and return whether the system allowed it."""
     unshare = getattr(ctypes.CDLL(None), "unshare", None)
-    # The administrator needs no new user, and may be allowed where new users are forbidden.
+    # Root needs no new user namespace, and may be allowed a network even if those are forbidden.
     return unshare is not None and any(
         unshare(flags) == 0 for flags in (_NEW_USER | _NEW_NETWORK, _NEW_NETWORK)
     )
 
 
 def limit_resources(size: int) -> None:
-    """Bound this process by what converting a file of `size` bytes needs."""
+    """Limit this process to the resources for converting a file of `size` bytes."""
     mapped = Path("/proc/self/statm")
     if mapped.exists():
         now = int(mapped.read_text().split()[0]) * resource.getpagesize()
@@ -95,7 +97,7 @@ def _limit(kind: int, most: int) -> None:
 
 
 def refuse(event: str, _arguments: tuple[Any, ...]) -> None:
-    """Refuse sockets and programs: an audit hook."""
+    """Refuse sockets and programs, as an audit hook."""
     if event.startswith(_REFUSED_EVENTS):
         raise PermissionError(f"{event} is not allowed in this process")
 
@@ -109,7 +111,7 @@ def _is_flat(loaded: Any, tensor: type) -> bool:
 
 
 def _separate(weights: dict[str, Any]) -> dict[str, Any]:
-    """Return tensors that share no memory, as the format wants them; those that are shared are copied."""
+    """Return tensors that share no memory, as the format requires; shared ones are copied."""
     seen: set[int] = set()
     separate = {}
     for key, weight in weights.items():

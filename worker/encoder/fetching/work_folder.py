@@ -1,4 +1,4 @@
-"""Keeps an interrupted download beside the folder that it becomes, for one process at a time."""
+"""Keeps an interrupted download in a hidden folder beside its target, for one process at a time."""
 
 import fcntl
 import glob
@@ -12,22 +12,22 @@ from typing import Final
 from worker.encoder.fetching.fresh_folder import cannot_be_written
 from worker.errors import UsageError
 
-#: In the names of work folders.
+#: Digits of the commit in the names of work folders.
 _COMMIT_DIGITS: Final = 12
 
 
 @contextmanager
 def work_folder(out: Path, commit: str) -> Iterator[Path]:
-    """Yield the hidden folder that becomes `out`; if something fails it stays, for the next run to resume.
+    """Yield the hidden folder that becomes `out`; if the block raises, it is kept for the next run to resume.
 
-    UsageError if it cannot be written, or if another process works in it.
+    UsageError if it cannot be written, or if another process uses it.
     """
     work = out.parent / f".{out.name}.{commit[:_COMMIT_DIGITS]}.part"
     try:
         work.mkdir(exist_ok=True)
         with _lock(work) as is_ours:
             if not is_ours:
-                raise UsageError(f"another process fetches {out} already", hint="wait until it is done")
+                raise UsageError(f"another process is fetching {out} already", hint="wait until it is done")
             yield work
     except OSError as problem:
         raise cannot_be_written(out, problem) from problem
@@ -49,7 +49,7 @@ def _lock(work: Path) -> Iterator[bool]:
 
 
 def remove_abandoned(out: Path) -> None:
-    """Remove what interrupted runs left of other commits: `out` is there, so that none of them can finish."""
+    """Remove the work folders of interrupted runs for other commits: `out` exists, so none can finish."""
     pattern = f".{glob.escape(out.name)}.{'[0-9a-f]' * _COMMIT_DIGITS}.part"
     for work in out.parent.glob(pattern):
         with suppress(OSError), _lock(work) as is_ours:

@@ -1,1 +1,1 @@
-"""Where a model's files are: a folder, the hub's cache, the hub."""
+"""Finds a model's files: in a folder, in the hub's cache, on the hub."""

@@ -1,4 +1,4 @@
-"""Asks the model hub what a repository holds, and downloads its files, each after what is there already."""
+"""Lists the files of a repository on the model hub and downloads them, resuming partial files."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,29 +16,29 @@ from worker.encoder.hub import model_layout
 from worker.encoder.hub.hub_failures import endpoint, explaining_failures
 from worker.errors import ModelError
 
-#: How long the hub may take to begin its answer.
+#: Timeout for the hub to begin its response.
 _SECONDS: Final = 10.0
-#: What came of a chunk is lost with its connection: at the client's own 10 MB, a slow line that breaks often
-#: never gets on.
+#: If the connection breaks, the current chunk is lost: with the client's default of 10 MB, a slow and
+#: unreliable connection would make no progress.
 _CHUNK_BYTES: Final = 64 * 2**10
-#: Above everything that the hub's client logs.
+#: Above every log level of the hub's client.
 _SILENCE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file of a repository, with what the hub knows of its content."""
+    """A file of a repository, as the hub describes it."""
 
     name: str
-    #: In bytes; None if the hub does not say.
+    #: In bytes; None if the hub does not state it.
     size: int | None = None
-    #: Of large files; small ones are in Git itself, and are known by its own ids.
+    #: Only of large files; small ones are stored in Git, which identifies them otherwise.
     sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """What a repository holds at one commit."""
+    """The content of a repository at one commit."""
 
     hub_id: str
     commit: str
@@ -46,18 +46,18 @@ class Repository:
 
     @property
     def name(self) -> str:
-        """The repository as MODERATION_MODEL names it."""
+        """The repository and commit, in the form of MODERATION_MODEL."""
         return f"{self.hub_id}@{self.commit}"
 
     def needed(self) -> list[str]:
-        """Return the names of the files that make the model."""
+        """Return the names of the files that the model needs."""
         return model_layout.needed([file.name for file in self.files])
 
 
 def look_up(hub_id: str, revision: str) -> Repository:
-    """Return what a repository holds at a commit, branch or tag; ModelError says why it cannot be known."""
+    """Return the content of a repository at a commit, branch or tag; ModelError if it is unavailable."""
     with explaining_failures(f"{hub_id}@{revision}"):
-        # Asked first: it fails at once, and a download would try again for half a minute.
+        # This fails at once; a download would retry for half a minute.
         info = HfApi().model_info(hub_id, revision=revision, timeout=_SECONDS, files_metadata=True)
     commit = info.sha or ""
     if not _is_commit(commit):
@@ -73,23 +73,23 @@ def look_up(hub_id: str, revision: str) -> Repository:
 
 
 def described(repository: Repository) -> list[HubFile]:
-    """Return the files that make the model; what a hub leaves out of its list, it is asked for each."""
+    """Return the files that the model needs; metadata missing in the list is requested for each file."""
     needed = repository.needed()
     with explaining_failures(repository.name):
         return [
-            file if file.size is not None else _asked(repository, file)
+            file if file.size is not None else _with_metadata(repository, file)
             for file in repository.files
             if file.name in needed
         ]
 
 
 def download(repository: Repository, file: HubFile, to: Path, notify: Callable[[int], None]) -> None:
-    """Write a file of a repository to `to`, after what is there already; `notify` is given how much came.
+    """Download a file of a repository to `to`, resuming a partial one; `notify` gets the bytes received.
 
-    ModelError if it does not come whole.
+    ModelError if it is not received completely.
     """
     url = hf_hub_url(repository.hub_id, file.name, revision=repository.commit)
-    # Compressed, what is left of a file could not be asked for.
+    # A compressed file could not be resumed.
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
     with explaining_failures(repository.name), _quiet(), _small_chunks(), to.open("ab") as stream:
         if file.size is not None and stream.tell() > file.size:
@@ -111,7 +111,7 @@ def _file(sibling: Any) -> HubFile:
     return HubFile(sibling.rfilename, sibling.size, sibling.lfs.sha256 if sibling.lfs else None)
 
 
-def _asked(repository: Repository, file: HubFile) -> HubFile:
+def _with_metadata(repository: Repository, file: HubFile) -> HubFile:
     url = hf_hub_url(repository.hub_id, file.name, revision=repository.commit)
     known = get_hf_file_metadata(url, timeout=_SECONDS)
     sha256 = known.etag if known.etag and REGEX_SHA256.fullmatch(known.etag) else None
@@ -123,7 +123,7 @@ def _is_commit(revision: str) -> bool:
 
 
 def _bar(notify: Callable[[int], None]) -> type[Any]:
-    """Return what the hub's client takes for a progress bar: it shows nothing, and passes on what came."""
+    """Return a progress bar class for the hub's client that shows nothing and calls `notify`."""
 
     class Notifying(tqdm):  # type: ignore[misc]  # no type information is published
         def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -137,17 +137,17 @@ def _bar(notify: Callable[[int], None]) -> type[Any]:
 
 @contextmanager
 def _small_chunks() -> Iterator[None]:
-    """Have the client write what comes at once; it takes the size of a chunk from a constant alone."""
-    usual, constants.DOWNLOAD_CHUNK_SIZE = constants.DOWNLOAD_CHUNK_SIZE, _CHUNK_BYTES
+    """Set a smaller chunk size; the client takes it only from a constant."""
+    default, constants.DOWNLOAD_CHUNK_SIZE = constants.DOWNLOAD_CHUNK_SIZE, _CHUNK_BYTES
     try:
         yield
     finally:
-        constants.DOWNLOAD_CHUNK_SIZE = usual
+        constants.DOWNLOAD_CHUNK_SIZE = default
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the client's remarks on each attempt from people's screens; what it ends with is our error."""
+    """Silence the client's messages about each attempt; the final failure is raised as our error."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(_SILENCE)
     try:

@@ -1,4 +1,4 @@
-"""Finds a model in the hub's cache, which many tools share, and completes what another one left in part."""
+"""Finds a model in the hub's cache, which other tools share, and downloads the files that are missing."""
 
 import logging
 from pathlib import Path
@@ -14,27 +14,27 @@ from worker.errors import ModelError
 
 log = logging.getLogger(__name__)
 
-#: Git takes no shorter beginning of a commit either.
+#: The shortest abbreviated commit, as in Git.
 _SHORTEST_COMMIT: Final = 4
-#: Their authors publish a vocabulary alone. Without the configuration of another family's tokenizer, phrases
-#: would be read otherwise, in silence.
+#: Families published with a vocabulary but no tokenizer configuration. In other families, without one,
+#: phrases would silently be tokenised in another way.
 _WITHOUT_TOKENIZER_CONFIG: Final = frozenset({"chinese_clip"})
 
 
 def cached_or_downloaded(name: str, hub_id: str, revision: str) -> Path:
-    """Return the folder in the cache of the model `name` at a commit, its beginning, a branch or a tag.
+    """Return the cache folder of the model `name` at a commit (in full or abbreviated), a branch or a tag.
 
-    A hub that cannot be reached matters only if something is missing. A branch is resolved once: afterwards
-    it stays at that commit, so that no vector changes overnight. ModelError if the model is unavailable.
+    The hub must be reachable only if something is missing. A branch is resolved once and then stays at that
+    commit, so that no vector changes overnight. ModelError if the model is unavailable.
     """
     with explaining_failures(f"{hub_id}@{revision}"):
         cached = _find(hub_id, revision)
-        if cached and _is_known_whole(hub_id, cached):
+        if cached and _is_complete(hub_id, cached):
             return cached
         try:
             return _download(hub_id, cached.name if cached else revision, name)
         except ModelError as problem:
-            if not cached or not _may_be_whole(cached, name):
+            if not cached or not _may_be_complete(cached, name):
                 raise
             log.warning("%s; the model is loaded from the cache without this check", problem.message)
             return cached
@@ -44,7 +44,7 @@ def _download(hub_id: str, revision: str, name: str) -> Path:
     files = hub.look_up(hub_id, revision).needed()
     if pickles := [file for file in files if model_layout.is_pickled(file)]:
         raise model_layout.pickled_weights(name, pickles)
-    # By the revision's own name, so that the cache knows its commit when the hub is down.
+    # By the revision's name, so that the cache records its commit for when the hub is down.
     return Path(snapshot_download(hub_id, revision=revision, allow_patterns=files))
 
 
@@ -56,19 +56,19 @@ def _find(hub_id: str, revision: str) -> Path | None:
 
 
 def _commit(storage: Path, revision: str) -> str:
-    """Return the commit that a revision was when it was cached, "" if the cache does not know it."""
+    """Return the commit of a revision at the time it was cached, "" if it is not in the cache."""
     reference = storage / "refs" / revision
     if ".." not in revision and reference.is_file():
         return reference.read_text().strip()
     if len(revision) < _SHORTEST_COMMIT:
         return ""
     cached = [folder.name for folder in storage.glob("snapshots/*")]
-    meant = [commit for commit in cached if commit.startswith(revision.lower())]
-    return meant[0] if len(meant) == 1 else ""
+    matching = [commit for commit in cached if commit.startswith(revision.lower())]
+    return matching[0] if len(matching) == 1 else ""
 
 
-def _is_known_whole(hub_id: str, folder: Path) -> bool:
-    """Whether the cache knows what the repository holds at this commit, and has all of it that is needed."""
+def _is_complete(hub_id: str, folder: Path) -> bool:
+    """Whether the cache lists the repository at this commit and has every file that the model needs."""
     try:
         tree = get_cached_repo_tree(hub_id, revision=folder.name)
     except CachedRepoTreeNotFoundError:
@@ -76,8 +76,8 @@ def _is_known_whole(hub_id: str, folder: Path) -> bool:
     return all((folder / name).is_file() for name in model_layout.needed([file.path for file in tree]))
 
 
-def _may_be_whole(folder: Path, name: str) -> bool:
-    """Whether there is a model in what another tool cached, without a note of what its repository holds."""
+def _may_be_complete(folder: Path, name: str) -> bool:
+    """Whether a folder without such a list, cached by another tool, seems to hold a whole model."""
     try:
         model_layout.check_whole(folder, name)
         family = model_layout.read_json(folder / model_layout.CONFIG).get("model_type")

@@ -1,4 +1,4 @@
-"""Turns whatever the hub's client raises into one clear error with the way out."""
+"""Translates every error of the hub's client into a ModelError with a hint."""
 
 import errno
 from collections.abc import Iterator
@@ -27,13 +27,13 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def endpoint() -> str:
-    """Return the address of the hub, which HF_ENDPOINT sets."""
+    """Return the URL of the hub, which HF_ENDPOINT sets."""
     return constants.ENDPOINT
 
 
 @contextmanager
 def explaining_failures(name: str) -> Iterator[None]:
-    """Raise what goes wrong with the model `name`, `org/name@revision`, as a ModelError of one line."""
+    """Raise any failure with the model `name`, `org/name@revision`, as a one-line ModelError."""
     try:
         yield
     except ModelError:
@@ -43,13 +43,13 @@ def explaining_failures(name: str) -> Iterator[None]:
             f"{name} cannot be a hub id: {first_line(problem)}", hint="name it org/name@revision"
         ) from problem
     except Exception as problem:
-        # The hub's client lets through the errors of every library below it.
-        message, hint = _of_the_model(problem, name) or _of_the_way(problem, name)
+        # The hub's client raises errors of every library that it uses.
+        message, hint = _model_failure(problem, name) or _download_failure(problem, name)
         raise ModelError(message, hint=hint) from problem
 
 
-def _of_the_model(problem: Exception, name: str) -> tuple[str, str] | None:
-    """Return what the hub says of the model itself, and the way out."""
+def _model_failure(problem: Exception, name: str) -> tuple[str, str] | None:
+    """Return message and hint if the hub refuses the model itself, else None."""
     match problem:
         case GatedRepoError():
             page = f"{endpoint()}/{name.partition('@')[0]}"
@@ -64,23 +64,23 @@ def _of_the_model(problem: Exception, name: str) -> tuple[str, str] | None:
     return None
 
 
-def _of_the_way(problem: Exception, name: str) -> tuple[str, str]:
-    """Return what lies between us and the hub's files, and the way out."""
-    said = f"the model {name} cannot be downloaded"
+def _download_failure(problem: Exception, name: str) -> tuple[str, str]:
+    """Return message and hint for a failed download."""
+    failure = f"the model {name} cannot be downloaded"
     if isinstance(problem, OfflineModeIsEnabled):
-        return f"{said}: HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE until it is downloaded"
+        return f"{failure}: HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE until it is downloaded"
     if isinstance(problem, HfHubHTTPError):
-        return f"{said}: {endpoint()} answers {problem.response.status_code}", _after(problem)
+        return f"{failure}: {endpoint()} answers {problem.response.status_code}", _status_hint(problem)
     if isinstance(problem, httpx2.TransportError):
-        return f"{said}: {endpoint()} does not answer: {first_line(problem)}", _WITHOUT_A_HUB
+        return f"{failure}: {endpoint()} does not answer: {first_line(problem)}", _WITHOUT_A_HUB
     if isinstance(problem, OSError) and problem.errno in _FULL:
-        return f"{said}: no room left on the disk", "make room, and run it again"
-    return f"{said}: {first_line(problem)}", _WITHOUT_A_HUB
+        return f"{failure}: no room left on the disk", "make room, and run it again"
+    return f"{failure}: {first_line(problem)}", _WITHOUT_A_HUB
 
 
-def _after(answer: HfHubHTTPError) -> str:
-    if answer.response.status_code in {401, 403}:
+def _status_hint(problem: HfHubHTTPError) -> str:
+    if problem.response.status_code in {401, 403}:
         return "is HF_TOKEN right, and may it read this model?"
-    if answer.response.status_code == 404:
+    if problem.response.status_code == 404:
         return f"is {endpoint()} a model hub?"
     return f"try again later; {_WITHOUT_A_HUB}"

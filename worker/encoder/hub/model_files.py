@@ -1,4 +1,4 @@
-"""Finds a model's files by its name, refuses those that must not be loaded, and takes their fingerprint."""
+"""Finds a model's folder by name, refuses models that must not be loaded, and computes the digest."""
 
 import hashlib
 import re
@@ -28,8 +28,8 @@ def find(name: str) -> Path:
     """Return the folder of the model `name`: `demo`, a folder, a preset, or a hub id `org/name@revision`.
 
     A hub's files are downloaded once and then found in its cache. ModelError if there is no such model, the
-    hub cannot be reached, or the model is not one that is loaded here: of another family, with code of its
-    own, with pickled weights, incomplete.
+    hub cannot be reached, or the model is not supported: of another family, with custom code, with pickled
+    weights, incomplete.
     """
     folder = demo_folder("model") if name == BUNDLED else _local_or_downloaded(name)
     check_kind(folder, name)
@@ -38,7 +38,7 @@ def find(name: str) -> Path:
 
 
 def split_hub_id(name: str) -> tuple[str, str]:
-    """Return the hub id and the revision of a preset or of `org/name@revision`, "" if it names no revision.
+    """Return the hub id and the revision, "" if not given, of a preset or of `org/name[@revision]`.
 
     ModelError if `name` is neither.
     """
@@ -53,7 +53,7 @@ def split_hub_id(name: str) -> tuple[str, str]:
 
 
 def check_kind(folder: Path, name: str) -> None:
-    """Raise ModelError if the configurations in `folder` are of no model that is loaded here."""
+    """Raise ModelError if the configuration files in `folder` are not those of a supported model."""
     if not (folder / CONFIG).is_file():
         raise ModelError(
             f"{name!r} is not a model: it has no config.json",
@@ -62,19 +62,19 @@ def check_kind(folder: Path, name: str) -> None:
     for file in CONFIGURATIONS:
         if (folder / file).is_file() and "auto_map" in read_json(folder / file):
             raise ModelError(
-                f"the model {name!r} needs code of its own to run (auto_map in {file}), and that is refused",
+                f"the model {name!r} needs custom code (auto_map in {file}), which is never run",
                 hint="use a model of a family that transformers itself knows",
             )
     family = read_json(folder / CONFIG).get("model_type", "not given")
     if family not in FAMILIES:
         raise ModelError(
-            f"the model {name!r} is no zero-shot image model: its type is {family}",
+            f"the model {name!r} is not a zero-shot image model: its type is {family}",
             hint=f"known types: {', '.join(sorted(FAMILIES))}",
         )
 
 
 def int8_tower(folder: Path) -> Path | None:
-    """Return the exported picture tower in a model's folder, if there is one; ModelError if half of one."""
+    """Return the exported picture tower in a model's folder, if any; ModelError if one file is missing."""
     graph, weights = (folder / name for name in INT8_TOWER)
     if graph.is_file() != weights.is_file():
         there, missing = (graph, weights) if graph.is_file() else (weights, graph)
@@ -85,7 +85,7 @@ def int8_tower(folder: Path) -> Path | None:
 
 
 def digest(folder: Path) -> str:
-    """Return a SHA-256 over all files that shape a vector."""
+    """Return a SHA-256 over all files that affect vectors."""
     total = hashlib.sha256()
     for file in files_of(folder):
         with file.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""Knows which files make a model in the format of transformers, in a folder or in a repository of the hub."""
+"""Lists the files that a model in the format of transformers needs, in a folder or a hub repository."""
 
 import fnmatch
 import json
@@ -14,18 +14,18 @@ WEIGHTS: Final = "model.safetensors"
 WEIGHTS_INDEX: Final = "model.safetensors.index.json"
 PICKLE: Final = "pytorch_model.bin"
 PICKLE_INDEX: Final = "pytorch_model.bin.index.json"
-#: The picture tower that `moderate model export` adds; OpenVINO keeps its graph and its weights apart.
+#: The picture tower that `moderate model export` adds; OpenVINO stores graph and weights separately.
 INT8_TOWER: Final = ("picture_tower_int8.xml", "picture_tower_int8.bin")
 
 _SHARDS: Final = "model-*-of-*.safetensors"
 PICKLED_SHARDS: Final = "pytorch_model-*-of-*.bin"
-#: Formats whose loading can run code that the file brings along.
+#: Formats whose loading can run code from the file.
 _PICKLES: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-#: Without one of these transformers makes up an empty tokenizer, and every phrase is the same.
+#: Without one of these transformers creates an empty tokenizer, for which all phrases are equal.
 _VOCABULARIES: Final = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
 _PREPROCESSING: Final = ("preprocessor_config.json", "processor_config.json")
 CONFIGURATIONS: Final = (CONFIG, TOKENIZER_CONFIG, *_PREPROCESSING)
-#: Whatever changes a vector beside the weights.
+#: Files besides the weights that affect vectors.
 _SMALL: Final = (
     *CONFIGURATIONS,
     *_VOCABULARIES,
@@ -37,18 +37,18 @@ _SMALL: Final = (
 
 
 def needed(names: Collection[str]) -> list[str]:
-    """Return which of a repository's files make the model: one set of weights, safetensors if there are any.
+    """Return which of a repository's files the model needs: one set of weights, preferably safetensors.
 
-    Files in folders are other conversions of the same weights.
+    Files in subfolders are other conversions of the same weights.
     """
     small = [name for name in names if _matches(name, *_SMALL)]
     return sorted({*small, *_needed_weights(names)})
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Return all files of a model that shape a vector: weights, vocabulary, preprocessing; sorted.
+    """Return all files of a model that affect vectors: weights, vocabulary, preprocessing; sorted.
 
-    Other weights beside those that are loaded are left out: a shared cache may hold them or not.
+    Weights that are not loaded are left out: a shared cache may hold them or not.
     """
     names = needed([file.name for file in folder.iterdir() if file.is_file()])
     if WEIGHTS_INDEX in names:
@@ -57,7 +57,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def is_pickled(name: str) -> bool:
-    """Whether a needed file holds pickled weights, or is their index."""
+    """Whether a file holds pickled weights, or is their index."""
     return _matches(name, PICKLE, PICKLE_INDEX, PICKLED_SHARDS)
 
 
@@ -71,13 +71,13 @@ def check_whole(folder: Path, name: str) -> None:
         if not any(file.is_file() for pattern in files for file in folder.glob(pattern)):
             raise ModelError(
                 f"the model {name!r} has no {what}: none of {', '.join(files)}",
-                hint="copy all its files; a model of pictures alone, or of text alone, cannot be used",
+                hint="copy all its files; a model of only pictures or only text cannot be used",
             )
 
 
 def pickled_weights(name: str, files: Iterable[str]) -> ModelError:
-    """Return the error that says that a model has pickled weights alone, and the way out."""
-    # A folder does not say which model of the hub it is.
+    """Return the error for a model that has only pickled weights."""
+    # A folder's hub id is not known.
     fetched = "ORG/NAME" if Path(name).is_dir() else name
     return ModelError(
         f"the model {name!r} has pickled weights ({', '.join(sorted(files))}), "
@@ -88,7 +88,7 @@ def pickled_weights(name: str, files: Iterable[str]) -> ModelError:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """Return the JSON object in a model's file; ModelError if there is none."""
+    """Return the JSON object in a model's file; ModelError if there is no such object."""
     try:
         content = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as problem:
@@ -98,16 +98,16 @@ def read_json(file: Path) -> dict[str, Any]:
     except OSError as problem:
         raise ModelError(f"{file} cannot be read: {problem.strerror}") from problem
     if not isinstance(content, dict):
-        raise ModelError(f"{file} is no JSON object", hint="copy the model's files again")
+        raise ModelError(f"{file} is not a JSON object", hint="copy the model's files again")
     return content
 
 
 def first_line(problem: Exception) -> str:
-    """Return what an exception says, as far as it fits into a sentence."""
+    """Return the first line of an exception's message, or two if the first ends with a colon."""
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     if not lines:
         return type(problem).__name__
-    # Some say first what failed, and then why.
+    # The next line says why.
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
@@ -131,13 +131,13 @@ def _check_shards(folder: Path, name: str) -> None:
     missing = sorted(shard for shard in _shards(folder) if not (folder / shard).is_file())
     if missing:
         raise ModelError(
-            f"the model {name!r} lacks {len(missing)} of its files of weights, such as {missing[0]}",
+            f"the model {name!r} lacks {len(missing)} of its weight files, such as {missing[0]}",
             hint="copy all its files",
         )
 
 
 def _shards(folder: Path) -> set[str]:
-    """Return the names of the files of weights that the index in a folder lists."""
+    """Return the names of the weight files that the index in a folder lists."""
     index = folder / WEIGHTS_INDEX
     shards = read_json(index).get("weight_map")
     if not isinstance(shards, dict):

@@ -1,34 +1,34 @@
-"""Names models of photographs to start from, each at one commit of its repository."""
+"""Presets: models of photographs to start from, each pinned to a commit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-#: Multiplications of `clip-b32`'s picture tower for one picture.
+#: Multiplications in the picture tower of `clip-b32` for one picture.
 UNIT_COST: Final = 4.4e9
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A model of photographs, and what choosing it means."""
+    """A model of photographs, with its purpose and cost."""
 
     name: str
     hub_id: str
-    #: In full: a branch can move, and vectors of two commits do not mix.
+    #: In full: a branch can move, and vectors of two commits are not comparable.
     commit: str
     use: str
     parameters_millions: int
     license: str
-    #: Side of the square that a picture is brought to.
+    #: Side of the square that a picture is resized to.
     input_pixels: int
-    #: Arithmetic of one picture, in multiples of `clip-b32`'s: the picture tower's multiplications.
+    #: Multiplications in the picture tower for one picture, as a multiple of those of `clip-b32`.
     relative_cost: int
-    #: Whether its repository has pickled weights alone at this commit: only `moderate model fetch` takes it.
+    #: Whether this commit has only pickled weights, which only `moderate model fetch` accepts.
     is_pickled: bool = False
 
     @property
     def pinned(self) -> str:
-        """The model as MODERATION_MODEL names it without presets."""
+        """The hub id and commit, in the form of MODERATION_MODEL."""
         return f"{self.hub_id}@{self.commit}"
 
 
@@ -97,5 +97,5 @@ PRESETS: Final = (
     ),
 )
 
-#: What each name stands for: a hub id with its commit.
+#: Hub id and commit of each preset by name.
 PINNED: Final[Mapping[str, str]] = {preset.name: preset.pinned for preset in PRESETS}

@@ -1,4 +1,4 @@
-"""Where the picture tower computes, and in which numbers: as asked for, or as the machine truly can."""
+"""Selects the device and number format of the picture tower, as requested or as the hardware supports."""
 
 import logging
 from collections.abc import Iterable
@@ -11,38 +11,38 @@ from worker.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-#: Whatever multiplies bfloat16 in hardware; without it the same numbers come out, several times slower.
+#: Processor features for bfloat16 in hardware; without them results are the same, several times slower.
 _BFLOAT16: Final = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
-#: Whatever multiplies int8 without losing what overflows 16 bits between two steps.
+#: Processor features for int8 without overflow of 16-bit intermediate sums.
 _INT8: Final = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8", "dot", "i8mm")
 
 
-def device_for(asked: str) -> torch.device:
-    """Return the device for `cpu`, `cuda`, `mps`, or `auto`: an accelerator where there is one.
+def device_for(requested: str) -> torch.device:
+    """Return the device for `cpu`, `cuda`, `mps`, or `auto`: an accelerator if there is one.
 
-    SettingsError where the one that is asked for is not there.
+    SettingsError if the requested device is not available.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if asked == "auto":
-        asked = next(name for name, is_there in there.items() if is_there)
-    if not there[asked]:
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if requested == "auto":
+        requested = next(name for name, is_available in available.items() if is_available)
+    if not available[requested]:
         raise SettingsError(
-            f"MODERATION_DEVICE is {asked}, but PyTorch {torch.__version__} finds no such device here",
+            f"MODERATION_DEVICE is {requested}, but PyTorch {torch.__version__} finds no such device here",
             hint="install the driver and a build of PyTorch for it, or set MODERATION_DEVICE=auto",
         )
-    return torch.device(asked)
+    return torch.device(requested)
 
 
-def dtype_for(asked: str, device: torch.device = CPU) -> torch.dtype:
-    """Return the type for `float32`, `bfloat16` or `auto`: bfloat16 where the hardware has it.
+def dtype_for(requested: str, device: torch.device = CPU) -> torch.dtype:
+    """Return the type for `float32`, `bfloat16` or `auto`: bfloat16 if the hardware supports it.
 
-    Never float16, in which a processor is slower by ten times and more.
+    Never float16, which is at least ten times slower on a processor.
     """
-    if asked == "auto":
+    if requested == "auto":
         return torch.bfloat16 if _has_bfloat16(device) else torch.float32
-    if asked == "bfloat16" and not _has_bfloat16(device):
-        log.warning("there is no bfloat16 in this hardware: float32 would be faster")
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[asked]
+    if requested == "bfloat16" and not _has_bfloat16(device):
+        log.warning("this hardware has no bfloat16: float32 would be faster")
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[requested]
 
 
 def _has_bfloat16(device: torch.device) -> bool:
@@ -54,7 +54,7 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 
 def has_int8() -> bool:
-    """Return whether the processor multiplies int8 in hardware; without it other vectors come out."""
+    """Whether the processor multiplies int8 in hardware; without it vectors differ."""
     return _has_any(_INT8)
 
 

@@ -1,4 +1,4 @@
-"""Describes an image processor of transformers as data, and proves the description against the processor."""
+"""Describes an image processor of transformers as data, and verifies the description against it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,33 +11,33 @@ from PIL import Image
 from worker.errors import ModelError
 from worker.images.preprocessing import Pixels, Preprocessing, prepare
 
-#: Wide, high, smaller than any model, and of an odd size.
-_PROOFS: Final = ((640, 480), (300, 517), (40, 30), (225, 223))
-#: Of numbers around 1.
+#: Sizes of test pictures: wide, tall, smaller than any model's input, odd.
+_TEST_SIZES: Final = ((640, 480), (300, 517), (40, 30), (225, 223))
+#: Largest difference of model inputs, which are about 1.
 _TOLERANCE: Final = 1e-4
 _RESIZING: Final = ({"height", "width"}, {"shortest_edge"})
 
 
 @dataclass(frozen=True)
 class ImageProcessor:
-    """A processor in two halves: `preprocessing` for a decoding process, `inputs` for the model's."""
+    """A processor in two parts: `preprocessing` runs in a decoding process, `inputs` in the model's."""
 
     preprocessing: Preprocessing
-    #: A pixel becomes `pixel * factor + offset`; three numbers each, float32.
+    #: The model's input is `pixel * factor + offset`; shape (3,), float32.
     factor: torch.Tensor
     offset: torch.Tensor
 
     @classmethod
     def describe(cls, processor: Any, name: str) -> Self:
-        """Describe the processor of the model `name`; ModelError where it cannot be reproduced."""
+        """Describe the processor of the model `name`; ModelError if it cannot be reproduced."""
         try:
             described = cls(_preprocessing(processor), *_arithmetic(processor))
-            differing = max(_difference(described, processor, size) for size in _PROOFS)
+            differing = max(_difference(described, processor, size) for size in _TEST_SIZES)
         except Exception as problem:
-            # A configuration holds anything, and the processor fails as it will.
-            raise _foreign(processor, name, f"it cannot be followed: {problem}") from problem
+            # A configuration may hold anything, and the processor may raise anything.
+            raise _unsupported(processor, name, f"it cannot be described: {problem}") from problem
         if not differing <= _TOLERANCE:
-            raise _foreign(processor, name, f"its numbers differ from ours by {differing:.3g}")
+            raise _unsupported(processor, name, f"its results differ from ours by {differing:.3g}")
         return described
 
     def inputs(self, pictures: Sequence[Pixels]) -> Mapping[str, torch.Tensor]:
@@ -48,7 +48,7 @@ class ImageProcessor:
         return {"pixel_values": (pixels * self.factor + self.offset).permute(0, 3, 1, 2).contiguous()}
 
     def _patches(self, pictures: Sequence[Pixels]) -> Mapping[str, torch.Tensor]:
-        """Cut pictures into rows of patches, with empty rows after them up to the model's number."""
+        """Cut pictures into rows of patches, padded with empty rows to the model's number."""
         side, count = self.preprocessing.patch_side, self.preprocessing.max_patches
         values = torch.zeros(len(pictures), count, side * side * 3)
         mask = torch.zeros(len(pictures), count, dtype=torch.int32)
@@ -72,8 +72,8 @@ def _preprocessing(processor: Any) -> Preprocessing:
             patch_side=processor.patch_size,
             max_patches=processor.max_num_patches,
         )
-    resize = _given(processor.size) if processor.do_resize else {}
-    crop = _given(processor.crop_size) if processor.do_center_crop else {}
+    resize = _defined(processor.size) if processor.do_resize else {}
+    crop = _defined(processor.crop_size) if processor.do_center_crop else {}
     if resize and resize.keys() not in _RESIZING:
         raise ValueError(f"it resizes by {', '.join(sorted(resize))}")
     if not crop and "width" not in resize:
@@ -86,14 +86,14 @@ def _preprocessing(processor: Any) -> Preprocessing:
     )
 
 
-def _given(size: Any) -> dict[str, int]:
+def _defined(size: Any) -> dict[str, int]:
     return {key: int(value) for key, value in dict(size).items() if value is not None}
 
 
 def _arithmetic(processor: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return factor and offset of rescaling and normalising together."""
+    """Return the factor and offset of rescaling and normalising combined."""
     factor = np.full(3, processor.rescale_factor if processor.do_rescale else 1.0)
-    # Two things that EfficientNet's processor does, which is ALIGN's.
+    # `rescale_offset` and `include_top` are of EfficientNet's processor, which ALIGN uses.
     offset = np.full(3, -1.0 if getattr(processor, "rescale_offset", False) else 0.0)
     if processor.do_normalize:
         mean, std = np.array(processor.image_mean), np.array(processor.image_std)
@@ -104,7 +104,7 @@ def _arithmetic(processor: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _difference(ours: ImageProcessor, processor: Any, size: tuple[int, int]) -> float:
-    """Return by how much our inputs for a picture differ from the processor's; infinite for other shapes."""
+    """Return the largest difference of our inputs from the processor's; infinity if shapes differ."""
     image = Image.effect_mandelbrot(size, (-2, -1.2, 1, 1.2), 100).convert("L")
     image = Image.merge("RGB", (image, image.rotate(90), image.rotate(180)))
     inputs = ours.inputs([prepare(image, ours.preprocessing)])
@@ -114,9 +114,9 @@ def _difference(ours: ImageProcessor, processor: Any, size: tuple[int, int]) -> 
     return max(float((inputs[key] - theirs[key]).abs().max()) for key in inputs)
 
 
-def _foreign(processor: Any, name: str, why: str) -> ModelError:
+def _unsupported(processor: Any, name: str, why: str) -> ModelError:
     return ModelError(
         f"the model {name!r} prepares pictures in a way that is not reproduced here "
         f"({type(processor).__name__}): {why}",
-        hint="resizing, cropping at the centre, rescaling, normalising and SigLIP 2's patches are",
+        hint="supported are resizing, centre cropping, rescaling, normalising and SigLIP 2's patches",
     )

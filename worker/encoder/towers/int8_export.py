@@ -1,4 +1,4 @@
-"""Makes an int8 copy of a model: its own files, and beside them its picture tower as OpenVINO computes it."""
+"""Exports an int8 copy of a model: its files, and its picture tower quantised for OpenVINO."""
 
 import contextlib
 import importlib
@@ -24,36 +24,36 @@ from worker.encoder.towers.transformers_encoder import TransformersEncoder, quie
 from worker.errors import ModelError, UsageError
 from worker.images.preprocessing import Pixels
 
-#: Its pictures (NaFlex) have many shapes, and its positions are made anew for each.
+#: Its pictures (NaFlex) have many shapes, and position embeddings are resized for each.
 _NOT_EXPORTABLE: Final = frozenset({"siglip2"})
 _EXTRA: Final = "int8"
-#: How strongly outliers are moved from what a layer is given to its weights, from 0 to 1; negative: not at
-#: all. What suits one model spoils another, so all are tried: of the bundled one, the strongest costs 0.009
-#: of cosine.
+#: Strengths of SmoothQuant, which moves outliers from a layer's activations to its weights, from 0 to 1;
+#: negative: off. The best value depends on the model, so all are tried: with the bundled one, the strongest
+#: costs 0.009 of cosine.
 _SMOOTHINGS: Final = (-1.0, 0.5, 0.95)
-#: NNCF looks at every picture once for the range of each layer's numbers, and before that once to smooth.
+#: NNCF passes over the pictures once for smoothing, and once for the range of each layer's activations.
 _ROUNDS: Final = 2
-#: Of the pictures, those that choose between these: on what a copy was made with, the worst looks best.
-_CHOOSING: Final = 1 / 4
+#: Share of pictures held out to choose between the strengths: on calibration pictures the worst looks best.
+_HELD_OUT: Final = 1 / 4
 _LINKED: Final = ".safetensors"
 
-#: Told how much is done, and of how much.
+#: Called with the work done and the total.
 Progress = Callable[[int, int], None]
 
 
 def check_installed() -> None:
-    """Raise ModelError, at once, where an export would fail for want of a package."""
+    """Raise ModelError at once if a package that the export needs is not installed."""
     for name, module in (("OpenVINO", "openvino"), ("NNCF", "nncf")):
         if find_spec(module) is None:
             raise missing_package(name, _EXTRA)
 
 
 def check_exportable(encoder: TransformersEncoder) -> None:
-    """Raise UsageError where the model is an exported one, ModelError where its family cannot be exported."""
+    """Raise UsageError if the model is an exported one, ModelError if its family cannot be exported."""
     if not isinstance(encoder.tower, TorchTower):
         raise UsageError(
             f"the model {encoder.name!r} is in int8 already",
-            hint="set MODERATION_MODEL to the model that it was made of",
+            hint="set MODERATION_MODEL to the model that it was exported from",
         )
     if encoder.family in _NOT_EXPORTABLE:
         raise ModelError(
@@ -67,29 +67,29 @@ def write_int8_model(
 ) -> None:
     """Write an int8 copy of the encoder's model into an empty folder.
 
-    The ranges of its numbers come from `pictures`, prepared as the encoder takes them; on them is chosen
-    between ways to quantise. ModelError where the tower cannot be converted.
+    `pictures`, prepared for the encoder, calibrate the ranges of activations and choose the strength of
+    smoothing. ModelError if the tower cannot be converted.
     """
     openvino = import_openvino(_EXTRA)
     with _silent():
         tower = _converted(openvino, encoder)
         inputs = _Inputs(encoder, pictures, _counting(len(pictures), progress))
         best = _quantised(tower, inputs, _best_smoothing(tower, encoder, inputs))
-        # What is not int8 stays float32: half of it would save one hundredth of the file.
+        # What is not int8 stays float32: float16 would save one hundredth of the file.
         openvino.save_model(best, folder / INT8_TOWER[0], compress_to_fp16=False)
     for file in files_of(encoder.folder):
-        _take_over(file, folder / file.name)
+        _link_or_copy(file, folder / file.name)
 
 
 class _Tower(torch.nn.Module):
-    """What is converted: pixels in, vectors out."""
+    """The module to convert: pixels in, vectors out."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
         pooler = getattr(model.vision_model, "pooler", None)
         if isinstance(pooler, torch.nn.AvgPool2d):
-            # ALIGN takes the mean of all places by a window larger than the picture, which OpenVINO refuses.
+            # ALIGN averages over all positions with a window larger than the picture, which OpenVINO refuses.
             model.vision_model.pooler = torch.nn.AdaptiveAvgPool2d(1)
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
@@ -99,16 +99,16 @@ class _Tower(torch.nn.Module):
 
 def _converted(openvino: Any, encoder: TransformersEncoder) -> Any:
     width, height = encoder.preprocessing.final((1, 1))
-    assert isinstance(encoder.tower, TorchTower)  # noqa: S101 - `check_exportable` has seen to it
+    assert isinstance(encoder.tower, TorchTower)  # noqa: S101 - ensured by `check_exportable`
     try:
         return openvino.convert_model(
             _Tower(encoder.tower.model).eval(),
-            # Two pictures: of one, tracing takes the number for a constant.
+            # Two pictures: with one, tracing would make the batch size a constant.
             example_input=torch.zeros(2, 3, height, width),
             input=[(-1, 3, height, width)],
         )
     except Exception as problem:
-        # A converter fails as it will.
+        # The converter may raise anything.
         raise ModelError(
             f"the model {encoder.name!r} cannot be converted: {first_line(problem)}",
             hint="MODERATION_PRECISION=bfloat16 works for every model",
@@ -116,15 +116,15 @@ def _converted(openvino: Any, encoder: TransformersEncoder) -> Any:
 
 
 def _best_smoothing(tower: Any, encoder: TransformersEncoder, inputs: "_Inputs") -> float:
-    """Return the smoothing whose copy is nearest to the model on pictures that it was not made with."""
-    making, unseen = inputs.split(_CHOOSING)
-    precise = unseen.vectors(encoder.tower)
+    """Return the smoothing whose copy is nearest to the model on held-out pictures."""
+    calibration, held_out = inputs.split(_HELD_OUT)
+    precise = held_out.vectors(encoder.tower)
 
-    def likeness(smoothing: float) -> float:
-        copy = OpenVinoTower(_quantised(tower, making, smoothing))
-        return float(torch.nn.functional.cosine_similarity(unseen.vectors(copy), precise).mean())
+    def similarity(smoothing: float) -> float:
+        copy = OpenVinoTower(_quantised(tower, calibration, smoothing))
+        return float(torch.nn.functional.cosine_similarity(held_out.vectors(copy), precise).mean())
 
-    return max(_SMOOTHINGS, key=likeness)
+    return max(_SMOOTHINGS, key=similarity)
 
 
 def _quantised(tower: Any, inputs: "_Inputs", smoothing: float) -> Any:
@@ -133,50 +133,50 @@ def _quantised(tower: Any, inputs: "_Inputs", smoothing: float) -> Any:
     return nncf.quantize(
         tower.clone(),
         nncf.Dataset(inputs),
-        # Leaves the softmax of attention and the normalisation alone.
+        # Does not quantise the softmax of attention and the normalisation.
         model_type=nncf.ModelType.TRANSFORMER,
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(inputs),
         advanced_parameters=nncf.AdvancedQuantizationParameters(
             smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=smoothing),
-            # It spares a bit of the first layer's weights for processors without int8 arithmetic, whose other
-            # layers it leaves to overflow.
+            # The fix takes a bit of the first layer's weights on processors without int8 arithmetic, and
+            # leaves the other layers to overflow.
             overflow_fix=nncf.OverflowFix.DISABLE,
         ),
     )
 
 
 def _counting(pictures: int, progress: Progress) -> Callable[[], None]:
-    """Return what is called for each picture that NNCF looks at, and tells how far the work is."""
-    total = round(_ROUNDS * pictures * (len(_SMOOTHINGS) * (1 - _CHOOSING) + 1))
-    given = count(1)
-    return lambda: progress(min(next(given), total), total)
+    """Return a callback that counts the pictures read by NNCF and reports progress."""
+    total = round(_ROUNDS * pictures * (len(_SMOOTHINGS) * (1 - _HELD_OUT) + 1))
+    numbers = count(1)
+    return lambda: progress(min(next(numbers), total), total)
 
 
 class _Inputs:
-    """The tower's inputs, picture by picture, as often as they are asked for."""
+    """The tower's inputs, one picture at a time; can be iterated repeatedly."""
 
     def __init__(
-        self, encoder: TransformersEncoder, pictures: Sequence[Pixels], given: Callable[[], None]
+        self, encoder: TransformersEncoder, pictures: Sequence[Pixels], on_read: Callable[[], None]
     ) -> None:
-        self._encoder, self._pictures, self._given = encoder, pictures, given
+        self._encoder, self._pictures, self._on_read = encoder, pictures, on_read
 
     def __len__(self) -> int:
         return len(self._pictures)
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         for picture in self._pictures:
-            self._given()
+            self._on_read()
             yield self._of(picture)["pixel_values"].numpy()
 
     def split(self, share: float) -> "tuple[_Inputs, _Inputs]":
-        """Return all but a share of the pictures, and that share."""
+        """Split off a share of the pictures: return the others, then that share."""
         kept = len(self) - max(1, round(share * len(self)))
         first, rest = self._pictures[:kept], self._pictures[kept:]
-        return _Inputs(self._encoder, first, self._given), _Inputs(self._encoder, rest, self._given)
+        return _Inputs(self._encoder, first, self._on_read), _Inputs(self._encoder, rest, self._on_read)
 
     def vectors(self, tower: PictureTower) -> torch.Tensor:
-        """Return what a tower makes of the pictures, shape (pictures, dimension)."""
+        """Return a tower's vectors of the pictures, shape (pictures, dimension)."""
         with torch.inference_mode():
             return torch.cat([tower(self._of(picture)) for picture in self._pictures])
 
@@ -186,19 +186,19 @@ class _Inputs:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Keep what the libraries print, and what they warn each other of, from people's screens."""
+    """Silence output and warnings of the libraries."""
     logger_class = logging.getLoggerClass()
     with quiet(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
             yield
         finally:
-            # NNCF makes its own class everybody's.
+            # NNCF replaces the logger class globally.
             logging.setLoggerClass(logger_class)
 
 
-def _take_over(file: Path, to: Path) -> None:
-    """Link weights, which nobody edits, where the file system can; copy what is small."""
+def _link_or_copy(file: Path, to: Path) -> None:
+    """Link weights, which are never edited, if the file system can; copy small files."""
     if file.suffix == _LINKED:
         with contextlib.suppress(OSError):
             os.link(file.resolve(), to)

@@ -1,4 +1,4 @@
-"""A picture tower in int8, which OpenVINO computes on the processor."""
+"""An int8 picture tower that runs in OpenVINO on the processor."""
 
 import importlib
 import logging
@@ -20,21 +20,21 @@ _HINTS: Final = {torch.float32: "f32", torch.bfloat16: "bf16"}
 class OpenVinoTower:
     """A tower that `moderate model export` wrote.
 
-    OpenVINO and not ONNX Runtime: what that makes in int8 with the tower alone, a worker with this one makes
-    with decoding and all (benchmarks/README.md).
+    OpenVINO and not ONNX Runtime: in int8, a whole worker with OpenVINO, decoding included, is as fast as the
+    tower alone in ONNX Runtime (benchmarks/README.md).
     """
 
     def __init__(
         self, tower: Any, dtype: torch.dtype = torch.float32, *, passes: int = 1, threads: int = 0
     ) -> None:
-        """Take up a tower: a file's path, or what OpenVINO has in memory.
+        """Compile `tower`, a path or a model of OpenVINO in memory.
 
-        ModelError where OpenVINO is missing or cannot read it. `passes` callers are served at once, others
-        wait; each has `threads` threads, 0 shares out all processors. `dtype` is for what is not int8.
+        ModelError if OpenVINO is not installed or cannot read it. `passes` callers run concurrently, others
+        wait; each uses `threads` threads, 0 divides all processors. `dtype` is for layers that are not int8.
         """
         self.dtype = dtype
         compiled = _compile(tower, _HINTS[dtype], passes, threads)
-        # One that works for somebody must not be asked by anybody else.
+        # A request serves one caller at a time.
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(passes):
             self._idle.put(compiled.create_infer_request())
@@ -43,7 +43,7 @@ class OpenVinoTower:
         """Return the vectors of a model's inputs, shape (pictures, dimension), float32."""
         request = self._idle.get()
         try:
-            # Read where they lie; what comes back is a copy, since the next caller overwrites the original.
+            # Inputs are shared without a copy. The result is copied: the next caller overwrites it.
             vectors = request.infer({0: inputs["pixel_values"].numpy()}, share_inputs=True)[0]
         finally:
             self._idle.put(request)
@@ -51,9 +51,9 @@ class OpenVinoTower:
 
 
 def import_openvino(extra: str = "openvino") -> Any:
-    """Return OpenVINO; ModelError naming the `extra` that brings it where it is not installed."""
-    # It tells its makers of every import and conversion, unless the package that does so is missing. Who
-    # judges other people's pictures tells nobody what runs where.
+    """Return OpenVINO; ModelError that names the `extra` to install if it is missing."""
+    # Disables telemetry: OpenVINO reports every import and conversion to its makers unless this package is
+    # missing. A moderation service must not report what it runs.
     cast("dict[str, object]", sys.modules)["openvino_telemetry"] = None
     try:
         return importlib.import_module("openvino")
@@ -62,7 +62,7 @@ def import_openvino(extra: str = "openvino") -> Any:
 
 
 def missing_package(what: str, extra: str) -> ModelError:
-    """Return the error that says what is not installed and how to have it."""
+    """Return the error for a package that is not installed, with the command to install it."""
     return ModelError(
         f"an int8 model needs {what}, which is not installed",
         hint=f"pip install 'moderation-worker[{extra}]'",
@@ -76,7 +76,7 @@ def _compile(tower: Any, precision: str, passes: int, threads: int) -> Any:
         "PERFORMANCE_HINT": "THROUGHPUT",
         "NUM_STREAMS": passes,
         "INFERENCE_PRECISION_HINT": precision,
-        # Each worker process would hold on to the same first processors.
+        # Otherwise every worker process would pin the same first processors.
         "ENABLE_CPU_PINNING": False,
     }
     if threads:
@@ -85,14 +85,14 @@ def _compile(tower: Any, precision: str, passes: int, threads: int) -> Any:
     try:
         return core.compile_model(tower, "CPU", settings)
     except Exception as problem:
-        # Of a broken file OpenVINO raises whatever its reader stumbled over.
+        # For a broken file OpenVINO may raise anything.
         raise ModelError(
             f"{tower} cannot be loaded: {_last_line(problem)}", hint="export the model again"
         ) from problem
 
 
 def _last_line(problem: Exception) -> str:
-    """Return the last thing said: before it, OpenVINO names places in its own sources."""
+    """Return the last line of a message; the lines before it name OpenVINO's source files."""
     return next(
         (line.strip() for line in reversed(str(problem).splitlines()) if line.strip()), "no reason given"
     )

@@ -1,4 +1,4 @@
-"""What turns prepared pictures into vectors: transformers' own tower, or another engine's in its place."""
+"""Picture towers, which map prepared pictures to vectors: the one of transformers, or another engine's."""
 
 import copy
 from collections.abc import Mapping
@@ -10,28 +10,28 @@ CPU: Final = torch.device("cpu")
 
 
 class PictureTower(Protocol):
-    """The half of a model that sees. Safe to call from many threads at once."""
+    """The picture half of a model. Safe to call from many threads at once."""
 
     @property
     def dtype(self) -> torch.dtype:
-        """The numbers it computes in, wherever its weights do not say otherwise."""
+        """Number format of its computation, except for quantised weights."""
 
     def __call__(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the vectors of a model's inputs, shape (pictures, dimension), of whatever length."""
+        """Return the vectors of a model's inputs, shape (pictures, dimension), not normalised."""
 
 
 class TorchTower:
-    """The tower that came with the model, in float32 or bfloat16, on a processor or an accelerator."""
+    """The original tower of the model, in float32 or bfloat16, on a processor or an accelerator."""
 
     def __init__(self, model: Any, dtype: torch.dtype, device: torch.device = CPU) -> None:
-        """Take up the half of a model that sees, and move it there."""
+        """Convert the picture half of a model to `dtype` and move it to `device`."""
         self.dtype, self._device = dtype, device
         self.model = model
         for part in model.children():
             part.to(device=device, dtype=dtype)
 
     def __call__(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the vectors of a model's inputs, shape (pictures, dimension), in the tower's numbers."""
+        """Return the vectors of a model's inputs, shape (pictures, dimension), in the tower's dtype."""
         moved = {name: self._moved(values) for name, values in inputs.items()}
         vectors: torch.Tensor = self.model.get_image_features(**moved).pooler_output
         return vectors.cpu()
@@ -40,23 +40,23 @@ class TorchTower:
         if values.is_floating_point():
             values = values.to(self.dtype)
         if self._device.type == "cuda":
-            # From pinned memory the copy runs beside the pass before.
+            # From pinned memory the copy overlaps with the previous pass.
             values = values.pin_memory()
         return values.to(self._device, non_blocking=True)
 
 
 def halves(model: Any) -> tuple[Any, Any]:
-    """Return the half of a model that sees and the half that reads; each frees its own once it is dropped."""
+    """Split a model into its picture half and its text half; each can be freed separately."""
     parts = dict(model.named_children())
-    # The text tower's, which every family names so.
+    # Every family names the parts of its text tower like this.
     texts = {name: part for name, part in parts.items() if name.startswith("text_")}
     return _with_parts(model, {name: parts[name] for name in parts.keys() - texts}), _with_parts(model, texts)
 
 
 def _with_parts(model: Any, parts: dict[str, Any]) -> Any:
     half = copy.copy(model)
-    half._modules = parts  # noqa: SLF001 - where every module of PyTorch has them
-    # A lone scalar of the model's own would keep the whole file of its weights mapped into memory.
+    half._modules = parts  # noqa: SLF001 - the submodules of any PyTorch module
+    # Copied: a single scalar of the model would keep the whole file of weights mapped into memory.
     half._parameters = {  # noqa: SLF001
         name: torch.nn.Parameter(one.detach().clone(), requires_grad=False)
         for name, one in model.named_parameters(recurse=False)

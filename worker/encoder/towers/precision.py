@@ -1,4 +1,4 @@
-"""Chooses the picture tower's precision: bfloat16 only if its vectors stay those of float32."""
+"""Chooses the picture tower's precision: bfloat16 only if its vectors stay close to those of float32."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 #: The largest 1 - cosine between a picture's vectors in bfloat16 and in float32. Vision transformers are
 #: below 0.0002 and change no decision; an EfficientNet (ALIGN) is at 0.03, and changed 42 decisions of 848.
 MAX_DRIFT: Final = 0.001
-#: Always the same ones: all workers on the same hardware must come to the same precision.
+#: Fixed, so that all workers on the same hardware choose the same precision.
 _PROBES: Final = ("beach-umbrella.jpg", "bicycle.jpg", "castle.jpg", "kitchen-knife.jpg")
 _PICTURES: Final = Path(__file__).parent / "probes"
 
@@ -29,9 +29,9 @@ def build_tower(
     device: torch.device,
     processor: ImageProcessor,
 ) -> PictureTower:
-    """Return the tower that `build` makes in the precision asked for: float32, bfloat16 or auto.
+    """Build the tower with `build` in the requested precision: float32, bfloat16 or auto.
 
-    With `auto` on hardware that has bfloat16, both precisions see a few built-in pictures; float32 is kept
+    With `auto` on hardware that has bfloat16, a few built-in pictures are encoded in both; float32 is used
     if their vectors differ by more than MAX_DRIFT, or if the model fails in bfloat16.
     """
     dtype = dtype_for(precision, device)

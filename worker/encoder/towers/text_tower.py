@@ -1,4 +1,4 @@
-"""The half of a model that reads: loaded when there are phrases, and let go of when there are none."""
+"""The text tower: loaded when there are phrases to encode, and unloaded when it is idle."""
 
 import logging
 import time
@@ -14,12 +14,12 @@ from worker.domain.moderation.scoring import Matrix
 
 log = logging.getLogger(__name__)
 
-#: To be raised with every change of how texts become vectors, here or in the libraries: what was kept before
-#: is asked for no more.
+#: Part of the key of stored vectors: increase it with every change of how texts are encoded, here or in the
+#: libraries, so that older vectors are not used.
 READING_VERSION: Final = 2
-#: Nothing was to be read for this long: no policy is being edited.
+#: After this long without a phrase, no policy is being edited.
 IDLE_SECONDS: Final = 60.0
-#: How vocabularies mark where words end and begin: CLIP's, SentencePiece's, GPT-2's, BERT's.
+#: How vocabularies mark the ends and beginnings of words: CLIP's, SentencePiece's, GPT-2's, BERT's.
 _WORD_ENDS: Final = ("</w>",)
 _WORD_BEGINNINGS: Final = ("\N{LOWER ONE EIGHTH BLOCK}", "\u0120")
 _CONTINUES: Final = "##"
@@ -29,7 +29,7 @@ _TEXTS_A_PASS: Final = 64
 
 
 class TextTower:
-    """A text tower in float32, since a phrase is encoded once. Safe to use from many threads, in turns."""
+    """A text tower in float32, since each phrase is encoded once. Thread-safe: one thread runs at a time."""
 
     def __init__(  # noqa: PLR0913 - how texts become tokens, by name
         self,
@@ -41,16 +41,16 @@ class TextTower:
         padding: str | bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take up the towers of `model`; once they were let go of, `load` returns them anew.
+        """Use the text half `model`; after it was unloaded, `load` loads it again.
 
-        `window` is how many tokens it reads, `padding` how the tokenizer fills them up.
+        `window` is how many tokens it reads, `padding` the tokenizer's padding option.
         """
         self._model, self._load = model, load
         self._tokenizer, self._window, self._padding = tokenizer, window, padding
         self._clock = clock
         self._used_at = clock()
-        # Tokenizers keep the padding of the last call, and nothing may be let go of in use.
-        self._turn = Lock()
+        # Tokenizers keep the padding of the last call, and the model must not be unloaded while in use.
+        self._lock = Lock()
 
     @property
     def is_loaded(self) -> bool:
@@ -58,9 +58,9 @@ class TextTower:
         return self._model is not None
 
     def __call__(self, texts: Sequence[str]) -> Matrix:
-        """Return the vectors of texts, shape (texts, dimension), of whatever length."""
+        """Return the vectors of texts, shape (texts, dimension), not normalised."""
         starts = range(0, len(texts), _TEXTS_A_PASS)
-        with self._turn, torch.inference_mode():
+        with self._lock, torch.inference_mode():
             self._model = self._model or self._load()
             vectors = [self._encode(texts[start : start + _TEXTS_A_PASS]) for start in starts]
             self._used_at = self._clock()
@@ -68,14 +68,14 @@ class TextTower:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has, special tokens included, before anything is cut off."""
-        with self._turn:
-            # Not verbose: a text beyond the window is what the caller wants to know about.
+        with self._lock:
+            # Not verbose: no warning about texts beyond the window, which callers check for.
             tokens = self._tokenizer(list(texts), padding=False, truncation=False, verbose=False)
         return [len(ids) for ids in tokens["input_ids"]]
 
     def pieces(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return the pieces of each text; empty ones stand for no text that the vocabulary has."""
-        with self._turn:
+        """Return the tokens of each text as strings; "" for a token without readable text."""
+        with self._lock:
             tokens = self._tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)
         piece_of = cache(self._piece)
         read = ([piece_of(number) for number in ids] for ids in tokens["input_ids"])
@@ -98,15 +98,15 @@ class TextTower:
         if number == self._tokenizer.unk_token_id:
             return ""
         text = str(self._tokenizer.decode([number])).strip().removeprefix(_CONTINUES)
-        # Of a character's bytes one alone says nothing.
+        # A single byte of a multi-byte character has no text.
         return "" if "\N{REPLACEMENT CHARACTER}" in text else text or _SPACE
 
-    def let_go_if_idle(self) -> None:
-        """Free the memory where nothing was read lately."""
-        with self._turn:
+    def unload_if_idle(self) -> None:
+        """Free the memory if no text was encoded for `IDLE_SECONDS`."""
+        with self._lock:
             if self._model is not None and self._clock() - self._used_at >= IDLE_SECONDS:
                 self._model = None
-                log.info("the text tower is let go of; it is loaded again when a policy is saved")
+                log.info("the text tower is unloaded; it is loaded again when a policy is saved")
 
     def _encode(self, texts: Sequence[str]) -> Matrix:
         inputs = self._tokenizer(

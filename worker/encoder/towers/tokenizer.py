@@ -1,4 +1,4 @@
-"""Loads a model's tokenizer so that it reads phrases as the model was trained to read them."""
+"""Loads a model's tokenizer so that it tokenises phrases as in the model's training."""
 
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -11,11 +11,11 @@ from transformers import AutoTokenizer
 from worker.encoder.hub.model_layout import TOKENIZER_CONFIG, read_json
 from worker.errors import ModelError
 
-#: SigLIP's, which score each pair by itself and were trained on phrases padded to one length.
+#: The SigLIP families, which score each pair separately and were trained on phrases padded to one length.
 PAIRWISE: Final = frozenset({"siglip", "siglip2"})
-#: Gemma's vocabulary, which SigLIP 2 reads lower-cased; no other model of these families has as many tokens.
+#: Size of Gemma's vocabulary, which SigLIP 2 reads in lower case; unique among the supported families.
 _GEMMA_TOKENS: Final = 256_000
-#: Of a phrase; the first SigLIP's is another.
+#: Gemma's last token of a phrase; the first SigLIP has another.
 _GEMMA_END: Final = "<eos>"
 _SIGLIP: Final = "SiglipTokenizer"
 _SIGLIP_VOCABULARY: Final = "spiece.model"
@@ -25,8 +25,8 @@ _PROBE: Final = "A Photo"
 def load_tokenizer(folder: Path, name: str, model_config: Any, **options: Any) -> Any:
     """Return the tokenizer in a model's folder; ModelError if a package that it needs is not installed.
 
-    It lower-cases if the model was trained on lower-cased phrases, whether or not transformers knows. Other
-    errors are those of transformers, which raises what the library below it raised.
+    It lower-cases if the model was trained on lower-cased phrases, even if transformers does not know. Other
+    errors are those of transformers and of the libraries below it.
     """
     check_packages(folder, name)
     stated = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
@@ -38,10 +38,10 @@ def load_tokenizer(folder: Path, name: str, model_config: Any, **options: Any) -
 
 
 def check_packages(folder: Path, name: str, find: Callable[[str], Any] = find_spec) -> None:
-    """Raise ModelError if the vocabulary is a SentencePiece model, and what reads those is not installed.
+    """Raise ModelError if the vocabulary is a SentencePiece model and a package to read it is missing.
 
-    The first SigLIP's is one even beside a `tokenizer.json`, whose tokens are others. Other families have the
-    same vocabulary in both.
+    For the first SigLIP it is one even beside a `tokenizer.json`, which has different tokens. In other
+    families both files hold the same vocabulary.
     """
     is_read = (folder / _SIGLIP_VOCABULARY).is_file() or not (folder / "tokenizer.json").is_file()
     if not is_read or not any(folder.glob("*.model")):
@@ -58,12 +58,12 @@ def check_packages(folder: Path, name: str, find: Callable[[str], Any] = find_sp
 def _is_installed(module: str, find: Callable[[str], Any]) -> bool:
     try:
         return find(module) is not None
-    except ModuleNotFoundError:  # not even the package around it
+    except ModuleNotFoundError:  # its parent package is missing too
         return False
 
 
 def _check_vocabulary(folder: Path, name: str, stated: Mapping[str, Any], model_config: Any) -> None:
-    """Refuse the first SigLIP without its own vocabulary, for which transformers has no clear error."""
+    """Raise ModelError for the first SigLIP without its vocabulary; the error of transformers is unclear."""
     of_siglip = model_config.model_type == "siglip" and stated.get("tokenizer_class", _SIGLIP) == _SIGLIP
     if of_siglip and not (folder / _SIGLIP_VOCABULARY).is_file():
         raise ModelError(
@@ -75,8 +75,8 @@ def _check_vocabulary(folder: Path, name: str, stated: Mapping[str, Any], model_
 def _reads_lower_case(stated: Mapping[str, Any], model_config: Any, end: str | None) -> bool:
     """Whether the model was trained on lower-cased phrases, by its tokenizer's configuration or its family.
 
-    SigLIP 2 at a fixed resolution says that its type is `siglip`, and has Gemma's tokenizer, which keeps
-    capitals. Saved again it may have lost the name of that, but not its vocabulary, and not its last token.
+    SigLIP 2 at a fixed resolution declares the type `siglip`, and has Gemma's tokenizer, which keeps
+    capitals. If it was saved again, the tokenizer's name may be lost, but not its vocabulary or last token.
     """
     if "do_lower_case" in stated:
         return stated["do_lower_case"] is True
@@ -89,9 +89,9 @@ def _reads_lower_case(stated: Mapping[str, Any], model_config: Any, end: str | N
 
 
 def _lower_case(tokenizer: Any) -> None:
-    """Have a tokenizer lower-case what it is given, if it does not do so by itself."""
+    """Make a tokenizer lower-case its input, unless it does so already."""
     if tokenizer(_PROBE)["input_ids"] == tokenizer(_PROBE.lower())["input_ids"]:
         return
     backend = tokenizer.backend_tokenizer
-    own = [backend.normalizer] if backend.normalizer else []
-    backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+    existing = [backend.normalizer] if backend.normalizer else []
+    backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *existing])

@@ -25,9 +25,9 @@ from worker.encoder.towers.tokenizer import PAIRWISE, load_tokenizer
 from worker.errors import ModelError
 from worker.images.preprocessing import Pixels
 
-#: Their text tower is RoBERTa's, whose first position is the one after the padding token's number.
+#: Their text tower is RoBERTa's, whose positions start after the id of the padding token.
 _PADDING_BEFORE_POSITIONS: Final = frozenset({"altclip"})
-#: Far beyond any that was trained, which are some hundreds at most; more makes every score 0 or 1.
+#: Far above trained values, a few hundred at most; a larger one makes every score 0 or 1.
 _MAX_SCALE: Final = 1e6
 #: SigLIP was trained on phrases padded to this many tokens.
 _SIGLIP_TOKENS: Final = 64
@@ -36,9 +36,9 @@ _OFFLINE: Final[Mapping[str, Any]] = {"local_files_only": True, "trust_remote_co
 
 
 class TransformersEncoder:
-    """A model in memory. Safe to call from many threads; those with phrases take turns.
+    """A model in memory. Safe to call from many threads; phrases are encoded by one thread at a time.
 
-    The picture tower is in what was asked for, or in int8 where the model was exported so.
+    The picture tower has the requested precision, or int8 if the model was exported.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a model
@@ -50,7 +50,7 @@ class TransformersEncoder:
         image_processor: ImageProcessor,
         tokenizer: Any,
     ) -> None:
-        """Put together a model of its half that reads, the tower that sees, and what prepares for both."""
+        """Assemble an encoder from the text half `model`, the picture tower, and their preprocessors."""
         self.name, self.folder = name, folder
         files = model_files.digest(folder)
         self.digest = _digest(files, tower.dtype)
@@ -65,7 +65,7 @@ class TransformersEncoder:
         self.texts = TextTower(
             model,
             tokenizer,
-            lambda: _reading_half(folder, name, files),
+            lambda: _reload_text_half(folder, name, files),
             window=self.window,
             padding="max_length" if self.pairwise else True,
         )
@@ -83,11 +83,11 @@ class TransformersEncoder:
     ) -> Self:
         """Load the model `name`: `demo`, a folder, or a hub id `org/name@revision`.
 
-        Only safetensors are read, and the tower that `moderate model export` added; no code of the model's
-        is ever run. `threads` > 0 bounds those of one pass, `passes` is how many there may be at once;
-        `precision` is float32, bfloat16 or auto (bfloat16 if the hardware has it and vectors stay
+        Only safetensors are loaded, and the tower that `moderate model export` added; code from the model
+        is never run. `threads` > 0 limits the threads of one pass, `passes` is the number of concurrent
+        passes; `precision` is float32, bfloat16 or auto (bfloat16 if the hardware has it and vectors stay
         nearly the same), `device` cpu, cuda, mps or auto. SettingsError if there is no such device,
-        ModelError if the model is unavailable, or is no zero-shot image model.
+        ModelError if the model is unavailable or not a zero-shot image model.
         """
         folder = model_files.find(name)
         if threads > 0:
@@ -95,20 +95,20 @@ class TransformersEncoder:
         exported = model_files.int8_tower(folder)
         accelerator = CPU if exported else device_for(device)
         if exported:
-            # Said at once, not after the model was loaded.
+            # Fail before the model is loaded.
             import_openvino()
         with quiet():
             model, image_processor, tokenizer = _load(folder, name)
-            seeing, reading = halves(model)
+            picture_half, text_half = halves(model)
             processor = ImageProcessor.describe(image_processor, name)
 
             def build(dtype: torch.dtype) -> PictureTower:
                 if exported:
                     return OpenVinoTower(exported, dtype, passes=passes, threads=threads)
-                return TorchTower(_unrounded(seeing, folder, name), dtype, accelerator)
+                return TorchTower(_in_float32(picture_half, folder, name), dtype, accelerator)
 
             tower = build_tower(build, precision, accelerator, processor)
-            return cls(name, folder, reading, tower, processor, tokenizer)
+            return cls(name, folder, text_half, tower, processor, tokenizer)
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""
@@ -120,8 +120,8 @@ class TransformersEncoder:
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return unit vectors of phrases, shape (texts, dimension), float32.
 
-        Tokenised as transformers' zero-shot pipeline does. What a phrase says beyond the model's window
-        (CLIP 77 tokens, SigLIP 64) is cut off; for CLIP the pipeline fails there.
+        Tokenised as in transformers' zero-shot pipeline. A phrase beyond the model's window (CLIP 77 tokens,
+        SigLIP 64) is truncated; the pipeline fails for CLIP.
         """
         if not texts:
             return np.empty((0, self.dimension), np.float32)
@@ -132,9 +132,9 @@ class TransformersEncoder:
         return self.texts.count_tokens(texts) if texts else []
 
     def pieces(self, texts: Sequence[str]) -> list[list[str]]:
-        """Return the pieces in which the model reads each text, without special tokens.
+        """Return the tokens of each text as strings (pieces), without special tokens.
 
-        A piece is empty if it stands for no text that the model knows: an unknown word, part of a character.
+        A piece is empty if it stands for no readable text: an unknown word, part of a character.
         """
         return self.texts.pieces(texts) if texts else []
 
@@ -154,7 +154,7 @@ def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
             ignore_mismatched_sizes=True,
             **_OFFLINE,
         )
-        # The Pillow backend even where torchvision is installed: one picture, one vector, on every machine.
+        # The Pillow backend even if torchvision is installed, for the same vectors on every machine.
         image_processor = AutoImageProcessor.from_pretrained(folder, backend="pil", **_OFFLINE)
         tokenizer = load_tokenizer(folder, name, model.config, **_OFFLINE)
     except ModelError:
@@ -165,7 +165,7 @@ def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
             hint="pip install moderation-worker",
         ) from problem
     except Exception as problem:
-        # Broken files make transformers raise whatever the library below it raised.
+        # For broken files transformers passes on any error of the libraries below it.
         raise ModelError(
             f"the model {name!r} cannot be loaded: {first_line(problem)}",
             hint="copy the model's files again",
@@ -176,34 +176,34 @@ def _load(folder: Path, name: str) -> tuple[Any, Any, Any]:
     return model, image_processor, tokenizer
 
 
-def _reading_half(folder: Path, name: str, files: str) -> Any:
-    """Load the half that reads once more; ModelError where the files are not those with this digest now."""
+def _reload_text_half(folder: Path, name: str, files: str) -> Any:
+    """Load the text half again; ModelError if the digest of the files is no longer `files`."""
     if model_files.digest(folder) != files:
         raise ModelError(
-            f"the files of the model {name!r} are no longer those that this process has in memory",
-            hint="restart it; until then it reads no new phrase",
+            f"the files of the model {name!r} have changed since this process loaded them",
+            hint="restart it; until then it cannot encode new phrases",
         )
     with quiet():
         model, *_ = _load(folder, name)
     return halves(model)[1]
 
 
-def _unrounded(seeing: Any, folder: Path, name: str) -> Any:
-    """Return the half that sees in float32, from its files again if it has been rounded since."""
-    if any(weight.dtype is not torch.float32 for weight in seeing.parameters()):
+def _in_float32(picture_half: Any, folder: Path, name: str) -> Any:
+    """Return the picture half in float32, loaded again if its weights were rounded to bfloat16."""
+    if any(weight.dtype is not torch.float32 for weight in picture_half.parameters()):
         return halves(_load(folder, name)[0])[0]
-    return seeing
+    return picture_half
 
 
 def _digest(files: str, dtype: torch.dtype) -> str:
-    """Return the digest of a model with these files, another for each precision: vectors of two never mix."""
+    """Return a digest of files and precision, so that vectors of two precisions never mix."""
     if dtype is torch.float32:
         return files
     return hashlib.sha256(f"{files}\n{dtype}".encode()).hexdigest()
 
 
 def _check_complete(report: dict[str, Any], name: str) -> None:
-    """Refuse what transformers would fill up with random numbers."""
+    """Raise ModelError for missing weights, which transformers would initialise at random."""
     missing, misshapen = sorted(report["missing_keys"]), sorted(key for key, *_ in report["mismatched_keys"])
     if missing or misshapen:
         raise ModelError(
@@ -214,7 +214,7 @@ def _check_complete(report: dict[str, Any], name: str) -> None:
 
 
 def _check_finite(model: Any, name: str) -> None:
-    """Refuse weights that are not finite: one of them can spoil the vectors of some pictures alone."""
+    """Raise ModelError for weights that are not finite: one can spoil the vectors of only some pictures."""
     for key, weight in model.state_dict().items():
         if weight.is_floating_point() and not _is_finite(weight):
             raise ModelError(
@@ -224,12 +224,12 @@ def _check_finite(model: Any, name: str) -> None:
 
 
 def _is_finite(weight: torch.Tensor) -> bool:
-    # Least and largest in one pass over the memory; one NaN makes both NaN.
+    # Minimum and maximum in one pass over the memory; a NaN makes both NaN.
     return not weight.numel() or bool(torch.stack(weight.aminmax()).isfinite().all())
 
 
 def _check_towers(encoder: TransformersEncoder, name: str) -> int:
-    """Send something through both towers and return the length of their vectors."""
+    """Run both towers once and return the length of their vectors."""
     try:
         width, height = encoder.preprocessing.final((64, 48))
         picture = encoder.encode_images([np.full((height, width, 3), 128, np.uint8)])
@@ -268,9 +268,9 @@ def _bias(model: Any) -> float:
 
 
 def _text_window(model: Any, tokenizer: Any, *, pairwise: bool) -> int:
-    """Return how many tokens the text tower has positions for.
+    """Return the number of tokens that the text tower has positions for.
 
-    The tokenizer's own maximum is not enough: if its authors set none, it is 10^30.
+    The tokenizer's maximum is not enough: if its authors set none, it is 10^30.
     """
     text = model.config.text_config
     positions = text.max_position_embeddings
@@ -286,7 +286,7 @@ def _unit(vectors: Matrix) -> Matrix:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' remarks and progress bars from people's screens."""
+    """Silence the messages and progress bars of transformers."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

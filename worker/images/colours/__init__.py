@@ -1,1 +1,1 @@
-"""Colours and transparency as browsers show them."""
+"""Converts colours and transparency as browsers show them."""

@@ -1,4 +1,4 @@
-"""Shows a picture as it is seen on a white page, and on a black one if it looks different there."""
+"""Composites a picture on a white page, and on a black one if it looks different there."""
 
 from typing import Final
 
@@ -6,22 +6,22 @@ from PIL import Image, ImageStat
 
 from worker.images.colours.colour import eight_bits, to_srgb
 
-#: Uploads are mostly seen on light pages; what is drawn in white on nothing shows on dark ones.
+#: Uploads are mostly seen on light pages; white on transparent is visible only on dark ones.
 _WHITE: Final = (255, 255, 255)
 _BLACK: Final = (0, 0, 0)
-#: Share of a picture that its alpha has to let through before it is looked at on black too: what hides on
-#: white differs from it on black in fewer pixels than that.
+#: A picture is also judged on black if its alpha lets more than this share through; below that, on black too
+#: few pixels differ for anything to hide on white.
 _TRANSPARENT: Final = 0.01
-#: An opened picture's `info` has its alpha there if Pillow cannot make it out.
+#: Key in an opened picture's `info`: its alpha, if Pillow cannot read it.
 OPAQUE: Final = "opaque_pixels"
-#: Whether its file has greys, though Pillow reads them as RGBA.
+#: Key in `info`: whether the file has greys, although Pillow reads them as RGBA.
 GREY: Final = "is_grey"
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return the picture as it is seen on white, and on black if it looks different there.
+    """Return the picture as opaque RGB on white, and on black if it looks different there.
 
-    Every mode becomes opaque RGB.
+    Accepts every mode.
     """
     if image.mode.startswith("I;16"):
         image = eight_bits(image)
@@ -37,9 +37,9 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _on_backdrops(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Lay an RGBA picture on the pages that it may be seen on."""
+    """Composite an RGBA picture on white, and on black if it is transparent."""
     alpha = image.getchannel("A")
-    # A profile of greys applies to greys alone.
+    # A grey profile applies only to greys.
     opaque = image.convert("L" if image.info.get(GREY) else "RGB")
     colours = to_srgb(opaque) or opaque.convert("RGB")
     transparent = 1 - ImageStat.Stat(alpha).mean[0] / 255
@@ -48,7 +48,7 @@ def _on_backdrops(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _on_page(colours: Image.Image, alpha: Image.Image, page: tuple[int, int, int]) -> Image.Image:
-    """Return what `alpha_composite` would, with a third of its memory."""
+    """Composite on a page as `alpha_composite` does, with a third of its memory."""
     seen = Image.new("RGB", colours.size, page)
     seen.paste(colours, mask=alpha)
     return seen

@@ -1,4 +1,4 @@
-"""Brings the colours of a picture to opaque sRGB, eight bits a channel."""
+"""Converts the colours of a picture to opaque sRGB, eight bits a channel."""
 
 from io import BytesIO
 from typing import Final
@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 _SRGB: Final = ImageCms.createProfile("sRGB")
-#: The picture as a model sees it, and parts of it that an object can fill.
+#: Sizes in pixels: the picture about as a model sees it, and a cell, which an object can fill.
 _SAMPLE_SIDE: Final = 256
 _CELL_SIDE: Final = 32
-#: Levels of 255 that a cell may be shifted by, in the mean.
+#: Mean shift of a cell that is ordinary, in levels of 255.
 _ORDINARY_SHIFT: Final = 32
-#: How much more contrast a cell may have afterwards: times what it had, and levels of its standard deviation.
-#: Of 152 photographs 127 stay so under Adobe RGB, 140 under Display P3, all with the gamma of old Macs.
+#: Growth of a cell's contrast that is ordinary: a factor, plus levels of its standard deviation. Of 152
+#: photographs 127 stay below it under Adobe RGB, 140 under Display P3, all with the gamma of old Macs.
 _ORDINARY_GAIN: Final = 1.5
 _ORDINARY_CONTRAST: Final = 4
 _GREYS: Final = frozenset({"1", "L"})
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit greys; Pillow's own conversion clips them, and nearly all become white."""
+    """Scale 16-bit greys to 8 bits; Pillow's conversion clips them, and nearly all become white."""
     values = np.asarray(image)
     grey = Image.fromarray((values >> 8).astype(np.uint8))
     grey.info = {name: value for name, value in image.info.items() if name != "transparency"}
@@ -32,7 +32,7 @@ def eight_bits(image: Image.Image) -> Image.Image:
 
 
 def to_srgb(image: Image.Image) -> Image.Image | None:
-    """Apply the embedded colour profile; None if none is there, matters or makes sense."""
+    """Apply the embedded colour profile; None if it is missing, invalid or makes no visible difference."""
     profile = image.info.get("icc_profile")
     if not profile:
         return None
@@ -44,15 +44,15 @@ def to_srgb(image: Image.Image) -> Image.Image | None:
         if image.mode != "CMYK" and _is_ordinary(transform, image):
             return None
         return transform.apply(image)
-    except Exception:  # noqa: BLE001 - a broken profile raises anything; viewers ignore it, and so do we
+    except Exception:  # noqa: BLE001 - a broken profile raises anything; ignored, as in viewers
         return None
 
 
 def _is_ordinary(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> bool:
-    """Whether the profile shows no more than the pixels do, in every part of the picture.
+    """Whether every part of the picture shows the same content with the profile as without.
 
-    The models learned from pictures whose profiles were not applied, and other software that asks them does
-    not either. Only a profile that shows people something else than the pixels say has to be followed.
+    The models were trained on pictures whose profiles were not applied, and other software that uses them
+    does not apply profiles either. One must be applied only if it shows people what the raw pixels do not.
     """
     sample = image.resize((_SAMPLE_SIDE, _SAMPLE_SIDE), Image.Resampling.BOX)
     before, after = _cells(sample.convert("RGB")), _cells(transform.apply(sample))
@@ -62,7 +62,7 @@ def _is_ordinary(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> b
 
 
 def _cells(sample: Image.Image) -> NDArray[np.float32]:
-    """Return the pixels of each cell and channel side by side, shape (cells * channels, pixels)."""
+    """Return the pixels of each cell and channel, shape (cells * channels, pixels)."""
     count = _SAMPLE_SIDE // _CELL_SIDE
     pixels = np.asarray(sample, np.float32).reshape(count, _CELL_SIDE, count, _CELL_SIDE, 3)
     return pixels.transpose(0, 2, 4, 1, 3).reshape(-1, _CELL_SIDE**2)

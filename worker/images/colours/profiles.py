@@ -1,4 +1,4 @@
-"""Builds ICC profiles from primaries and transfer curves: one way to apply every description of colours."""
+"""Builds ICC profiles from primaries and transfer curves: all colour metadata is applied in this one way."""
 
 import struct
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _D50: Final = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD: Final = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _LARGEST: Final = 32_767.0
 
-#: Code points of ITU-T H.273, table 2, that Chromium follows.
+#: Code points of ITU-T H.273, table 2, that Chromium supports.
 _PRIMARIES: Final[dict[int, Primaries]] = {
     1: SRGB_PRIMARIES,
     4: (0.310, 0.316, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
@@ -36,7 +36,7 @@ _PRIMARIES: Final[dict[int, Primaries]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """ICC's parametric curve 3: (a x + b) ** g from d on, c x below."""
+    """ICC's parametric curve 3: (a x + b) ** g for x >= d, else c x."""
 
     g: float
     a: float = 1.0
@@ -50,7 +50,7 @@ class _Curve:
 
 
 _SRGB_CURVE: Final = _Curve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
-#: As screens show video, ITU-R BT.1886; browsers do not invert what cameras do.
+#: ITU-R BT.1886, the curve of screens for video; browsers do not invert the curve of cameras.
 _VIDEO_CURVE: Final = _Curve(2.4)
 #: Code points of ITU-T H.273, table 3; 16 and 18 are tables.
 _CURVES: Final = {
@@ -68,20 +68,20 @@ _CURVES: Final = {
 }
 _PQ, _HLG = 16, 18
 _TABLE_ENTRIES: Final = 4096
-#: ITU-R BT.2408: diffuse white of both has this luminance.
+#: ITU-R BT.2408: luminance of diffuse white in both.
 _WHITE_NITS: Final = 203.0
-#: How Chromium 156 maps light, 1 at diffuse white, to a screen that shows no more than that.
+#: Tone mapping of Chromium 156: from light, 1 at diffuse white, to a screen whose maximum is that.
 _LIGHT: Final = (0, 1.04, 1.4316, 1.8334, 2.3548, 3.0319, 3.9115, 4.926)
 _SHOWN: Final = (0, 0.52, 0.6376, 0.7157, 0.7913, 0.8632, 0.9387, 1)
 
 
 def gamma_profile(gamma: float, primaries: Primaries = SRGB_PRIMARIES) -> bytes | None:
-    """Return a profile of PNG's kind: `gamma` is the exponent that encoded; None if it makes no sense."""
+    """Return the profile for PNG's gAMA, the exponent of the encoding; None if it is invalid."""
     return _profile(primaries, _Curve(1 / gamma).tag()) if gamma > 0 else None
 
 
 def cicp_profile(primaries: int, transfer: int) -> bytes | None:
-    """Return the profile that two code points of ITU-T H.273 stand for; None if browsers ignore them."""
+    """Return the profile for two code points of ITU-T H.273; None if browsers ignore them."""
     known = _PRIMARIES.get(primaries)
     if known is None or not (transfer in _CURVES or transfer in {_PQ, _HLG}):
         return None
@@ -106,7 +106,7 @@ def _profile(primaries: Primaries, curve: bytes) -> bytes | None:
 
 
 def _to_d50(primaries: Primaries) -> np.ndarray | None:
-    """Return the matrix from linear RGB to XYZ at D50 (SMPTE RP 177, then Bradford); None without one."""
+    """Return the matrix from linear RGB to XYZ at D50 (SMPTE RP 177, then Bradford); None if none exists."""
     xy = np.array(primaries, float).reshape(4, 2)
     if (xy < 0).any() or (xy > 1).any() or not xy[0, 1]:
         return None

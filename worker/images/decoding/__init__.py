@@ -1,1 +1,1 @@
-"""Decodes hostile bytes in child processes into the frames that a browser would show."""
+"""Decodes untrusted bytes, in a child process, into the frames that a browser would show."""

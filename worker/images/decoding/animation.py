@@ -1,4 +1,4 @@
-"""Walks through the frames of an animation, as far as a browser shows them."""
+"""Decodes the frames of an animation in order, as far as a browser shows them."""
 
 import math
 from collections.abc import Iterator
@@ -22,19 +22,19 @@ from worker.images.formats.gif import Gif
 from worker.images.formats.truncation import load_whole
 from worker.images.limits import Limits
 
-#: The further pictures of an MPO or a HEIC (depth, gain map, other eye) are never shown: it counts as still.
+#: The other pictures of an MPO or a HEIC (depth, gain map, other eye) are never shown: it counts as still.
 _ANIMATED: Final = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
-#: Reaching a frame costs time however small it is.
+#: Reaching a frame takes time, however small the frame is.
 _MAX_FRAMES_WALKED: Final = 10_000
 
 
 def frame_count(image: Image.Image, data: bytes, limits: Limits) -> int:
-    """Return how many frames a picture has; UndecodablePictureError if that is more than we judge."""
+    """Return the number of frames of a picture; UndecodablePictureError if the animation is too large."""
     if image.format == "GIF":
         return _count_gif_frames(image, data, limits)
     total = int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
     if image.format == "PNG" and total > 1:
-        # Its header can claim more.
+        # Its header may claim more.
         total = min(total, len(Apng(data)))
     if total > 1:
         _check_animation(image.size, total, limits)
@@ -42,21 +42,21 @@ def frame_count(image: Image.Image, data: bytes, limits: Limits) -> int:
 
 
 def _gif(data: bytes) -> Gif:
-    # One more shows that there are too many.
+    # One more than allowed, to notice that there are too many.
     return Gif.read(data, _MAX_FRAMES_WALKED + 1)
 
 
 def _count_gif_frames(image: Image.Image, data: bytes, limits: Limits) -> int:
     gif = _gif(data)
     if len(gif.frames) > 1:
-        # A frame can be larger than the canvas, and is decoded whole.
+        # A frame may be larger than the canvas, and is decoded as a whole.
         largest = max((image.size, *(frame.size for frame in gif.frames)), key=math.prod)
         _check_animation(largest, len(gif.frames), limits)
     return len(gif.frames)
 
 
 def sample_frames(image: Image.Image, data: bytes, limits: Limits, seed: bytes) -> Sample:
-    """Walk through a whole animation, and choose the frames to look at."""
+    """Decode a whole animation and choose the frames to judge."""
     milliseconds: list[float] = []
     sketches: list[Sketch] = []
     grid = Grid(seed)
@@ -65,22 +65,22 @@ def sample_frames(image: Image.Image, data: bytes, limits: Limits, seed: bytes) 
         milliseconds.append(0 if is_default else frame_milliseconds(frame))
         sketches.append(grid.sketch(frame))
     last = len(sketches) - 1
-    # The last one may be where the animation rests: also in formats of which Pillow does not say so.
+    # The animation may stop on its last frame, also in formats for which Pillow does not report it.
     required = dict.fromkeys((0, min(1, last), last) if has_default_image(image) else (0, last))
     times = time_on_screen(milliseconds, plays(image, data))
     return choose(times, np.stack(sketches), tuple(required), limits.max_frames, seed)
 
 
 def walk(image: Image.Image, data: bytes, count: int, limits: Limits) -> Iterator[Image.Image]:
-    """Yield the first frames, each once it is loaded; end early if the file breaks off after the first one.
+    """Yield the first `count` frames, each loaded; stop early if the file is cut off after the first one.
 
-    UndecodablePictureError, or any error of Pillow's, if not even the first frame can be shown.
+    UndecodablePictureError or any error of Pillow if the first frame cannot be decoded.
     """
     if image.format == "GIF":
         yield from islice(_gif(data).composed(limits), count)
     elif image.format == "PNG" and count > 1:
         for frame in islice(Apng(data).composed(), count):
-            # Which colours its numbers mean.
+            # The file's colour profile applies to every frame.
             frame.info = image.info | frame.info
             frame.info.pop("transparency", None)
             yield frame
@@ -97,7 +97,7 @@ def _loaded(image: Image.Image, count: int, limits: Limits) -> Iterator[Image.Im
             if index == 0:
                 raise
             return
-        # Some formats say the true size only now.
+        # Some formats reveal the true size only now.
         limits.check_size(image.size)
         yield image
 

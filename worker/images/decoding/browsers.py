@@ -1,4 +1,4 @@
-"""Makes Pillow read a file as browsers do: what is skipped in it, and what it says of its colours."""
+"""Makes Pillow read a file as browsers do: which parts are skipped, and which colours are declared."""
 
 from typing import Final
 
@@ -14,13 +14,13 @@ _PROFILE: Final = "icc_profile"
 
 
 def as_browsers_read(data: bytes, limits: Limits) -> bytes:
-    """Return the bytes of the file that Pillow is to decode; UndecodablePictureError if it is too large."""
+    """Return the file rewritten for Pillow; UndecodablePictureError if it is too large."""
     data = gif.as_browsers_read(png.as_browsers_read(data))
     return truncation.with_end(bmp.as_browsers_read(data, limits))
 
 
 def describe(image: Image.Image, data: bytes) -> None:
-    """Note in the `info` of an opened picture what Pillow does not know of the file that it reads."""
+    """Add to the `info` of an opened picture what Pillow does not read from its file."""
     match image.format:
         case "PNG" if png.has_deep_transparency(data):
             if getattr(image, "n_frames", 1) > 1:
@@ -38,7 +38,7 @@ def describe(image: Image.Image, data: bytes) -> None:
             is_sequence = image.format == "AVIF" and getattr(image, "n_frames", 1) > 1
             profile = image.info.get(_PROFILE) or declared_profile(data, is_sequence=is_sequence)
         case "WEBP" if getattr(image, "n_frames", 1) > 1:
-            # Chromium applies none to an animation.
+            # Chromium applies no profile to an animation.
             profile = None
         case _:
             return

@@ -1,4 +1,4 @@
-"""Decodes untrusted bytes under limits into RGB frames, or refuses them with a reason in one line."""
+"""Decodes untrusted bytes into RGB frames within limits, or refuses them with a one-line reason."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Final
 
 from PIL import (
-    AvifImagePlugin,  # noqa: F401 - importing registers the format; Pillow would else load every plugin it has
+    AvifImagePlugin,  # noqa: F401 - importing registers the format; otherwise Pillow would load every plugin
     Image,
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401 - as AVIF
@@ -25,20 +25,20 @@ from worker.images.formats.kinds import NAMES, is_judged, kind_of
 from worker.images.formats.truncation import NO_END, cut_off, is_cut_off, lacks_end
 from worker.images.limits import Limits
 
-#: Telephones' own format needs a package of its own, the extra `heic`.
+#: The format of telephones needs another package, the extra `heic`.
 _HEIC: Final = ("HEIF",) if find_spec("pillow_heif") else ()
-#: What people upload and browsers show. Every further format is more code that hostile bytes can reach.
+#: What people upload and browsers show. Every further format exposes more code to untrusted bytes.
 FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", *_HEIC)
-#: A JPEG is decoded scaled down, but to no less than this many times the size that its model wants.
+#: A JPEG is decoded at a reduced size, but no smaller than this many times the model's input.
 SCALED_DECODE_MARGIN: Final = 2
-#: Elsewhere a "draft" may be an embedded preview, which can show something else than the picture.
+#: In other formats a "draft" may be an embedded preview, which can differ from the picture.
 _SCALABLE: Final = frozenset({"JPEG", "MPO"})
-#: The brand of a file that is shown by its cover, also if a sequence follows.
+#: The brand of a file of which only the cover is shown, even if a sequence follows.
 _STILL_AVIF: Final = b"avif"
 _REASON_CHARACTERS: Final = 160
 
-# Pillow warns where it reads on all the same: a corrupt EXIF block, a size near its own limit. Ours are the
-# limits that count, and warnings cannot be caught per thread.
+# Pillow warns of what it tolerates: a corrupt EXIF block, a size near its own limit. `Limits` applies
+# instead, and warnings cannot be caught per thread.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 if _HEIC:
@@ -47,38 +47,38 @@ if _HEIC:
     pillow_heif.register_heif_opener(thumbnails=False)
     pillow_heif.options.DECODE_THREADS = 1
 
-#: From the width and height of a picture to those that its model will scale it to.
+#: Maps the width and height of a picture to those that the model's preprocessing scales it to.
 Scaling = Callable[[tuple[int, int]], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture: one RGB frame, or those frames of an animation that are looked at, in order."""
+    """A decoded picture: one RGB frame, or the chosen frames of an animation, in order."""
 
     format: str
-    #: As people see it, at full size: turned, and before a scaled decode.
+    #: As displayed at full size: rotated by its orientation, before a scaled decode.
     width: int
     height: int
     #: As seen on a white page.
     frames: tuple[Image.Image, ...]
     #: The same frames as seen on a black page; empty unless transparency makes them look different.
     on_black: tuple[Image.Image, ...] = ()
-    #: Share of the display time that the frames stand for: their own, and of those that look nearly the same.
+    #: Share of the display time that the frames cover: their own, and that of nearly identical frames.
     time_share: float = 1.0
 
     @property
     def pages(self) -> tuple[tuple[Image.Image, ...], ...]:
-        """The frames on every page that they are looked at on."""
+        """The frames on each page (white, black) that they are judged on."""
         return (self.frames, self.on_black) if self.on_black else (self.frames,)
 
 
 def decode(data: bytes, limits: Limits, scaling: Scaling | None = None, seed: bytes = b"") -> Picture:
-    """Decode a picture as people see it, known by its content alone; safe to call from many threads.
+    """Decode a picture as people see it, whatever its file name; safe to call from many threads.
 
-    With `scaling`, a JPEG may come out smaller than it is, as far as its model will not mind. `seed` draws
+    With `scaling`, a JPEG may be decoded at a reduced size that is still enough for the model. `seed` draws
     some of the frames of a long animation.
-    UndecodablePictureError for whatever is no whole picture of a kind in `FORMATS` within `limits`;
-    MemoryError where this process may not take as much memory as it needs; nothing else.
+    UndecodablePictureError if the file is not a whole picture of a format in `FORMATS` within `limits`;
+    MemoryError if this process may not allocate enough memory; nothing else.
     """
     if not data:
         raise UndecodablePictureError("the picture is empty: 0 bytes", kind=UndecodableKind.EMPTY)
@@ -88,7 +88,7 @@ def decode(data: bytes, limits: Limits, scaling: Scaling | None = None, seed: by
     except (UndecodablePictureError, MemoryError):
         raise
     except Exception as problem:
-        # Hostile bytes have made Pillow raise a dozen kinds of exception; none may fail the job.
+        # Malformed files make Pillow raise a dozen kinds of exception; none may fail the job.
         raise _refusal(problem, data, limits) from problem
 
 
@@ -114,7 +114,7 @@ def _decode(data: bytes, limits: Limits, scaling: Scaling | None, seed: bytes) -
 
 
 def _refuse_unread_sequence(image: Image.Image, data: bytes) -> None:
-    """Refuse a file of whose image sequence only the cover would be judged."""
+    """Refuse a file with an image sequence of which only the cover would be judged."""
     cover_alone = image.format == "HEIF" or (image.format == "AVIF" and data[8:12] == _STILL_AVIF)
     if cover_alone and has_track(data):
         raise UndecodablePictureError(
@@ -132,7 +132,7 @@ def _opened(data: bytes, limits: Limits) -> Image.Image:
 
 
 def _sample(image: Image.Image, data: bytes, limits: Limits, seed: bytes) -> Sample:
-    """Return which frames to look at; `image` stays at its first one."""
+    """Return which frames to judge; `image` stays at its first frame."""
     total = frame_count(image, data, limits)
     if total == 0:
         raise UndecodablePictureError("the picture is broken: it holds no frame")
@@ -150,7 +150,7 @@ def _chosen(image: Image.Image, data: bytes, sample: Sample, limits: Limits) -> 
 
 
 def _scale_down(image: Image.Image, scaling: Scaling) -> None:
-    """Have a JPEG decoded at a half, a quarter or an eighth, as long as that is large enough."""
+    """Decode a JPEG at a half, a quarter or an eighth of its size if that is large enough."""
     width, height = turned(scaling(turned(image.size, image)), image)
     image.draft(None, (SCALED_DECODE_MARGIN * width, SCALED_DECODE_MARGIN * height))
 
@@ -178,7 +178,7 @@ def _refusal(problem: Exception, data: bytes, limits: Limits) -> UndecodablePict
     if "truncated" in str(problem).lower() or is_cut_off(data):
         return cut_off()
     if isinstance(problem, UnidentifiedImageError):
-        return UndecodablePictureError("the picture is broken: its header makes no sense")
+        return UndecodablePictureError("the picture is broken: its header is invalid")
     first_line = next(iter(str(problem).splitlines()), "")[:_REASON_CHARACTERS]
     return UndecodablePictureError(f"the picture is broken: {first_line or type(problem).__name__}")
 
@@ -194,5 +194,5 @@ def _of_another_kind(kind: UndecodableKind) -> UndecodablePictureError:
     elif kind in NAMES:
         message = f"it is {NAMES[kind]}; {judged}"
     else:
-        message = f"the bytes are no picture of a kind that is judged: {', '.join(FORMATS)}"
+        message = f"the file is not a picture of a kind that is judged: {', '.join(FORMATS)}"
     return UndecodablePictureError(message, kind=kind)

@@ -1,4 +1,4 @@
-"""How long each frame of an animation is on the screen, by the rules that Chromium follows."""
+"""Computes how long each frame of an animation is displayed, by the rules of Chromium."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,20 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-#: Blink shows frames of at most 10 ms, of every format, for 100 ms.
+#: Blink displays a frame of at most 10 ms, in every format, for 100 ms.
 _SHORTEST_MILLISECONDS: Final = 10
 _INSTEAD_MILLISECONDS: Final = 100
-#: An animation that ends rests on its last frame for as long as somebody looks; we reckon with this long.
+#: An animation that ends keeps showing its last frame: this long is assumed.
 _REST_MILLISECONDS: Final = 5_000
-#: More plays change no share that matters.
+#: More plays do not change the shares noticeably.
 _MAX_PLAYS: Final = 1_000
-#: A GIF plays once unless one of these blocks stands anywhere in it; Pillow reads the first kind alone, and
-#: only before the first frame.
+#: A GIF plays once unless one of these blocks is anywhere in it; Pillow reads only the first kind, and only
+#: before the first frame.
 _LOOP_BLOCKS: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 
 
 def frame_milliseconds(image: Image.Image) -> float:
-    """Return how long the frame that is loaded is shown each time."""
+    """Return how long the loaded frame is displayed in each play."""
     duration = float(image.info.get("duration") or 0)
     return duration if duration > _SHORTEST_MILLISECONDS else _INSTEAD_MILLISECONDS
 
@@ -31,7 +31,7 @@ def has_default_image(image: Image.Image) -> bool:
 
 
 def plays(image: Image.Image, data: bytes) -> int:
-    """Return how often an animation plays before it rests on its last frame; 0: it never rests.
+    """Return how often an animation plays before it stops on its last frame; 0 means for ever.
 
     Pillow does not read how often an AVIF sequence plays.
     """
@@ -43,7 +43,7 @@ def plays(image: Image.Image, data: bytes) -> int:
 
 
 def time_on_screen(milliseconds: Sequence[float], play_count: int) -> NDArray[np.float64]:
-    """Return how long each frame is on the screen in all plays, with what the last one rests."""
+    """Return how long each frame is displayed in all plays, the last one with the time after the end."""
     times = np.array(milliseconds) * min(play_count or 1, _MAX_PLAYS)
     times[-1] += _REST_MILLISECONDS if play_count else 0
     return times

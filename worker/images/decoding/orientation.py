@@ -1,4 +1,4 @@
-"""Turns a picture as browsers turn it: each format by what Chromium reads there, and by nothing else."""
+"""Applies a picture's orientation as browsers do: for each format, what Chromium reads and nothing else."""
 
 import struct
 from typing import Final
@@ -15,23 +15,23 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 _TURNED: Final = frozenset({5, 6, 7, 8})
-#: Formats whose EXIF block browsers follow. Pillow makes one of what an AVIF file's own properties say; those
-#: of HEIC are applied while it is decoded. In WebP, and in XMP everywhere, browsers heed no orientation.
+#: Formats whose EXIF orientation browsers apply. Pillow converts an AVIF file's properties to EXIF; those of
+#: HEIC are applied while it is decoded. Browsers ignore the orientation in WebP, and in XMP everywhere.
 _BY_EXIF: Final = frozenset({"JPEG", "MPO", "PNG", "AVIF"})
-#: A terminator, and a byte that is never looked at.
+#: Followed by a byte that is never read.
 _JPEG_PREFIX: Final = b"Exif\0"
 _JPEG_PREFIX_BYTES: Final = 6
 _ORIENTATION, _SHORT = 0x0112, 3
 
 
 def turned(size: tuple[int, int], image: Image.Image) -> tuple[int, int]:
-    """Return `size` as it is once turned as `image` says, or turned back."""
+    """Return `size` with its sides swapped if the orientation of `image` swaps them; its own inverse."""
     width, height = size
     return (height, width) if _orientation(image) in _TURNED else (width, height)
 
 
 def upright(rgb: Image.Image, source: Image.Image) -> Image.Image:
-    """Turn `rgb` as the file of `source` says."""
+    """Apply the orientation of `source` to `rgb`."""
     turn = _TURNS.get(_orientation(source))
     return rgb if turn is None else rgb.transpose(turn)
 
@@ -42,12 +42,12 @@ def _orientation(image: Image.Image) -> int:
     try:
         return _of_first_directory(_exif(image))
     except struct.error:
-        # A broken EXIF block turns nothing, and is no reason to refuse what every viewer shows.
+        # A broken EXIF block is ignored, as in every viewer.
         return 1
 
 
 def _exif(image: Image.Image) -> bytes:
-    """Return the EXIF block that browsers read; of a JPEG's several ones the first."""
+    """Return the EXIF block that browsers read; the first one of a JPEG."""
     if image.format in {"PNG", "AVIF"}:
         return bytes(image.info.get("exif", b"")).removeprefix(b"Exif\0\0")
     segments = (bytes(body) for name, body in getattr(image, "applist", ()) if name == "APP1")
@@ -55,7 +55,7 @@ def _exif(image: Image.Image) -> bytes:
 
 
 def _of_first_directory(exif: bytes) -> int:
-    """Return the orientation of a TIFF header's first directory; struct.error if it ends early."""
+    """Return the orientation in the first directory of a TIFF header; struct.error if it is cut off."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
         return 1

@@ -1,12 +1,12 @@
-"""Derives the seed by which frames of an animation are drawn: only who knows the key knows them before."""
+"""Derives the seed for drawing frames of an animation, unpredictable without the key."""
 
 import hashlib
 import hmac
 
 
 def frame_seed(key: bytes, data: bytes) -> bytes:
-    """Return HMAC-SHA256 of the picture's SHA-256: the same picture always has the same frames.
+    """Return HMAC-SHA256 of the picture's SHA-256, so that the same picture always has the same frames.
 
-    The child that decodes a picture gets its seed and not the key, which would give away all others.
+    The decoding child gets only the seed of its picture: the key would reveal the seeds of all others.
     """
     return hmac.digest(key, hashlib.sha256(data).digest(), "sha256")

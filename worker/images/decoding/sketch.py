@@ -1,4 +1,4 @@
-"""Sketches the frames of an animation, so that those that look nearly the same are known."""
+"""Computes a coarse fingerprint (sketch) of each frame of an animation, to find nearly identical frames."""
 
 from random import Random
 from typing import Any, Final
@@ -9,25 +9,25 @@ from PIL import Image
 
 from worker.images.colours.colour import eight_bits
 
-#: Numbers of one frame, shape (numbers,); of many, shape (frames, numbers).
+#: Sketch of one frame, shape (numbers,), or of many, shape (frames, numbers).
 Sketch = NDArray[np.float32]
 
 _CELLS: Final = 8
 _PIXELS_A_CELL: Final = 8
 _SIDE: Final = _CELLS * _PIXELS_A_CELL
-#: A line drawing hardly moves a cell's mean; what it draws is in the contrast. On drawn clips 1 took 100
-#: different line drawings for one, and 2 none of them.
+#: A line drawing hardly changes a cell's mean; it shows in the contrast. On drawn clips a weight of 1 took
+#: 100 different line drawings for the same, 2 none of them.
 _CONTRAST_WEIGHT: Final = 2.0
-#: Levels of 255 in the cell that differs most. `benchmarks/animations.py` measures what this does to ordinary
-#: clips and to slide shows.
+#: Levels of 255 in the cell that differs most. `benchmarks/animations.py` measures its effect on ordinary
+#: clips and on slide shows.
 _NEARLY_THE_SAME: Final = 75.0
 
 
 class Grid:
     """A grid of 8 x 8 cells over a frame, wrapped around its edges.
 
-    The seed says where it begins: an uploader who arranges that the cells of two pictures have the same mean
-    and contrast does not know which cells are compared.
+    The seed sets its offset: an uploader who gives the cells of two pictures the same mean and contrast
+    cannot know which cells are compared.
     """
 
     def __init__(self, seed: bytes) -> None:
@@ -62,11 +62,11 @@ class Grid:
 
 
 def differences(sketches: Sketch, index: int) -> NDArray[np.float32]:
-    """Return how much each frame differs from one of them, shape (frames,)."""
+    """Return the difference of each frame from the frame at `index`, shape (frames,)."""
     largest: NDArray[np.float32] = np.abs(sketches - sketches[index]).max(axis=1)
     return largest
 
 
 def nearly_the_same(difference: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether frames look nearly the same at such differences."""
+    """Return a mask of the differences that count as nearly identical."""
     return difference <= _NEARLY_THE_SAME

@@ -1,1 +1,1 @@
-"""Reads each format as browsers do."""
+"""Parses each picture format as browsers do."""

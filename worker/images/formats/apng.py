@@ -1,4 +1,4 @@
-"""Composes the frames of an animated PNG as browsers do; Pillow has no way to leave a part undrawn."""
+"""Composes the frames of an animated PNG as browsers do; Pillow cannot leave a part of a frame undrawn."""
 
 import struct
 import zlib
@@ -20,13 +20,13 @@ _CONTROL: Final = struct.Struct(">4xIIIIHHBB")
 _TO_BACKGROUND, _TO_PREVIOUS = 1, 2
 _SOURCE, _OVER = 0, 1
 _NUMBERED: Final = frozenset({b"fcTL", b"fdAT"})
-#: What the pixels of every frame depend on.
+#: Chunks that apply to the pixels of every frame.
 _SHARED: Final = frozenset({b"PLTE", b"tRNS"})
 
 
 @dataclass(slots=True)
 class _Frame:
-    """A frame as it stands in the file."""
+    """A frame as stored in the file."""
 
     #: Width, height, left, top.
     area: tuple[int, int, int, int]
@@ -37,15 +37,15 @@ class _Frame:
 
 
 class Apng:
-    """The frames of a file, not yet decoded; the first is the default image if that is no part of them.
+    """The frames of a file, not yet decoded; a default image that is not part of the animation comes first.
 
-    The first chunk that is invalid ends the animation, as in Chromium.
+    The first invalid chunk ends the animation, as in Chromium.
     """
 
     def __init__(self, data: bytes) -> None:
         self._header, self._shared = b"", b""
         self._found: list[_Frame] = []
-        #: Of control and frame chunks together.
+        #: Sequence number of control and frame chunks together.
         self._sequence = 0
         self.size = (0, 0)
         for name, content in _chunks(data):
@@ -57,7 +57,7 @@ class Apng:
         return len(self._frames)
 
     def composed(self) -> Iterator[Image.Image]:
-        """Yield each frame as it is on the screen, RGBA, with its duration."""
+        """Yield each frame as displayed, RGBA, with its duration."""
         canvas = Image.new("RGBA", self.size)
         for index, frame in enumerate(self._frames):
             width, height, left, top = frame.area
@@ -76,14 +76,14 @@ class Apng:
             canvas = before
 
     def _add(self, name: bytes, content: bytes) -> bool:
-        """Take in a chunk; False if it is invalid."""
+        """Add a chunk; False if it is invalid."""
         if name == b"IHDR":
             self._header, self.size = content, struct.unpack_from(">II", content)
         elif name in _SHARED:
             self._shared += _chunk(name, content)
         elif name == b"IDAT":
             if not self._found:
-                # A default image without control: nothing of it stays for the frames after it.
+                # A default image without a control chunk: nothing of it remains for later frames.
                 self._found.append(_Frame((*self.size, 0, 0)))
             self._found[0].pixels.append(content)
         elif name in _NUMBERED:
@@ -101,7 +101,7 @@ class Apng:
                 return True
             self._found.pop()
             return False
-        # The pixels of the first frame stand in other chunks.
+        # The pixels of the first frame are in IDAT chunks.
         if len(self._found) < 1 + bool(self._found and self._found[0].pixels):
             return False
         self._found[-1].pixels.append(content[_SEQUENCE_BYTES:])
@@ -118,7 +118,7 @@ class Apng:
         )
 
     def _decoded(self, frame: _Frame, *, in_part: bool) -> Image.Image:
-        """Return the pixels of a frame, RGBA; `in_part` those that can be read of a broken one."""
+        """Return the pixels of a frame, RGBA; with `in_part`, of a broken frame what could be read."""
         header = struct.pack(">II", *frame.area[:2]) + self._header[8:]
         pixels = b"".join(_chunk(b"IDAT", part) for part in frame.pixels)
         file = _SIGNATURE + _chunk(b"IHDR", header) + self._shared + pixels + _chunk(b"IEND", b"")
@@ -143,7 +143,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and content of every chunk, the last one cut off if the file is."""
+    """Yield the name and content of every chunk; the last one is cut off if the file is."""
     place = len(_SIGNATURE)
     while place + _CHUNK.size <= len(data):
         length, name = _CHUNK.unpack_from(data, place)

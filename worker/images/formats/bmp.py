@@ -1,4 +1,4 @@
-"""Rewrites a BMP to what browsers read of it: any bit fields, run lengths, and from where its header says."""
+"""Rewrites a BMP so that Pillow reads it as browsers do: bit fields, run lengths, start of its pixels."""
 
 import struct
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ from worker.images.limits import Limits
 
 _FILE_HEADER_BYTES: Final = 14
 _CORE_BYTES, _INFO_BYTES, _V3_BYTES, _V5_BYTES = 12, 40, 56, 124
-#: The field that says where a profile is, and how long; from the beginning of BITMAPV5HEADER.
+#: Place of the fields with a profile's offset and length, from the beginning of BITMAPV5HEADER.
 _PROFILE_PLACE: Final = 112
 _EMBEDDED: Final = b"DEBM"
 _NO_COMPRESSION, _BIT_FIELDS, _ALPHA_BIT_FIELDS = 0, 3, 6
-#: Compression and bits a pixel of run lengths.
+#: Compression and bits a pixel of run-length encoding.
 _RUN_LENGTHS: Final = frozenset({(1, 8), (2, 4)})
 _END_OF_ROW, _END_OF_PICTURE, _DELTA = range(3)
-#: An index that no palette has: what run lengths skip.
+#: An index outside every palette, for pixels that run lengths skip.
 _SKIPPED: Final = 256
 _COLOURS_PLACE: Final = 46
-#: Pillow knows 1, 4 and 8 of them with a palette.
+#: Bits a pixel that Pillow does not support with a palette, unlike 1, 4 and 8.
 _TWO_BITS: Final = 2
-#: Red, green, blue and alpha, as Pillow knows them.
+#: Red, green, blue and alpha, as Pillow supports them.
 _USUAL_MASKS: Final = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
 _USUAL_MASKS_OF_16_BITS: Final = (0x7C00, 0x3E0, 0x1F)
 
@@ -41,9 +41,9 @@ class _Header(NamedTuple):
 
 
 def as_browsers_read(bmp: bytes, limits: Limits) -> bytes:
-    """Return a BMP that Pillow reads as browsers do; anything else as it is.
+    """Return a BMP that Pillow reads as browsers do; other files unchanged.
 
-    UndecodablePictureError if it is too large to be rewritten.
+    UndecodablePictureError if it is too large.
     """
     if not bmp.startswith(b"BM"):
         return bmp
@@ -54,13 +54,13 @@ def as_browsers_read(bmp: bytes, limits: Limits) -> bytes:
         if header.bits == _TWO_BITS or (header.compression, header.bits) in _RUN_LENGTHS:
             limits.check_size((header.width, abs(header.height)))
             return _with_pixels(bmp, header, _coloured(bmp, header))
-        return _where_pixels_begin(bmp, header)
+        return _with_pixels_after_palette(bmp, header)
     except (struct.error, ValueError):
         return bmp
 
 
 def embedded_profile(bmp: bytes) -> bytes | None:
-    """Return the ICC profile of a BMP's fifth version; None without one."""
+    """Return the ICC profile of a version 5 BMP; None if it has none."""
     try:
         (size,) = struct.unpack_from("<I", bmp, _FILE_HEADER_BYTES)
         if size != _V5_BYTES or bmp[70:74] != _EMBEDDED:
@@ -81,7 +81,7 @@ def _header(bmp: bytes) -> _Header:
 
 
 def _masks(bmp: bytes, header: _Header) -> tuple[int, ...]:
-    """Return which bits are red, green, blue and alpha; nothing if the usual ones are."""
+    """Return the bit masks of red, green, blue and alpha; () for the usual ones."""
     if header.bits not in {16, 32} or header.size < _INFO_BYTES:
         return ()
     has_alpha = header.size >= _V3_BYTES or header.compression == _ALPHA_BIT_FIELDS
@@ -94,7 +94,7 @@ def _masks(bmp: bytes, header: _Header) -> tuple[int, ...]:
 
 
 def _unmasked(bmp: bytes, header: _Header, masks: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return blue, green, red and alpha of every pixel, in the order of the file's rows."""
+    """Return blue, green, red and alpha of every pixel, rows in file order."""
     words = (header.width * header.bits + 31) // 32 * 32 // header.bits
     kind = np.dtype(f"<u{header.bits // 8}")
     pixels = np.frombuffer(bmp, kind, words * abs(header.height), header.start)
@@ -106,7 +106,7 @@ def _unmasked(bmp: bytes, header: _Header, masks: tuple[int, ...]) -> NDArray[np
 
 
 def _coloured(bmp: bytes, header: _Header) -> NDArray[np.uint8]:
-    """Return the same of pixels that Pillow does not read; what has no colour in the palette is black."""
+    """Return the same for indexed pixels that Pillow cannot read; an index outside the palette is black."""
     indices = _two_bits(bmp, header) if header.bits == _TWO_BITS else _run_lengths(bmp, header)
     palette = np.frombuffer(bmp, np.uint8, _palette_bytes(header), _FILE_HEADER_BYTES + header.size)
     colours = np.zeros((_SKIPPED + 1, 4), np.uint8)
@@ -126,7 +126,7 @@ def _two_bits(bmp: bytes, header: _Header) -> NDArray[np.uint8]:
 def _run_lengths(bmp: bytes, header: _Header) -> NDArray[np.uint16]:
     """Return the palette index of every pixel; UndecodablePictureError if the file ends too early."""
     width, height = header.width, abs(header.height)
-    # Millions of short runs: slices of bytes take a fraction of the time of an array's.
+    # With millions of short runs, slices of bytes are several times faster than those of arrays.
     pixels, is_skipped = bytearray(width * height), bytearray(b"\1") * (width * height)
     try:
         for x, y, run in _runs(bmp, header.start, header.bits):
@@ -143,7 +143,7 @@ def _run_lengths(bmp: bytes, header: _Header) -> NDArray[np.uint16]:
 
 
 def _runs(bmp: bytes, at: int, bits: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield column, row and indices of every run; IndexError if there is no end of the picture."""
+    """Yield column, row and indices of every run; IndexError if the end of the picture is missing."""
     x = y = 0
     while True:
         length, value = bmp[at], bmp[at + 1]
@@ -173,7 +173,7 @@ def _indices(packed: bytes, length: int, bits: int) -> bytes:
 
 
 def _with_pixels(bmp: bytes, header: _Header, pixels: NDArray[np.uint8]) -> bytes:
-    """Return a BMP of eight bits a channel with the profile of another."""
+    """Return a BMP with these pixels, eight bits a channel, and the profile of `bmp`."""
     content = pixels.tobytes()
     profile = embedded_profile(bmp) or b""
     info = struct.pack("<IiiHHI", _V5_BYTES, header.width, header.height, 1, 32, _BIT_FIELDS)
@@ -193,11 +193,11 @@ def _channel(pixels: NDArray[np.uint64], mask: int) -> NDArray[np.uint8]:
     return (values * np.uint64(255) // np.uint64(mask >> shift)).astype(np.uint8)
 
 
-def _where_pixels_begin(bmp: bytes, header: _Header) -> bytes:
-    """Return a BMP whose pixels do not begin before its palette's end: Pillow would look elsewhere."""
+def _with_pixels_after_palette(bmp: bytes, header: _Header) -> bytes:
+    """Return a BMP whose pixels begin after its palette; otherwise Pillow would read them from elsewhere."""
     end = _FILE_HEADER_BYTES + header.size + _palette_bytes(header)
     if header.size >= _INFO_BYTES and header.bits <= 8 and header.colours > (1 << header.bits):
-        # Pillow refuses them, and browsers know no more either.
+        # Pillow refuses larger palettes, and browsers ignore the excess.
         bmp = bmp[:_COLOURS_PLACE] + bytes(4) + bmp[_COLOURS_PLACE + 4 :]
     if header.start >= end:
         return bmp

@@ -1,4 +1,4 @@
-"""Finds what an AVIF or HEIC file declares in its boxes (ISO/IEC 14496-12 and 23008-12)."""
+"""Parses the boxes of AVIF and HEIC files (ISO/IEC 14496-12 and 23008-12)."""
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,15 +7,15 @@ from typing import Final
 
 from worker.images.colours.profiles import cicp_profile
 
-#: From the file to the sample entry of its first track, by which sequences are shown.
+#: Path of boxes to the sample entries of the first track, from which sequences are shown.
 _TO_SAMPLES: Final = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
-#: Bytes before the boxes that are inside these ones.
+#: Header bytes of these boxes, before their child boxes.
 _HEADS: Final = {b"meta": 4, b"stsd": 8}
 _VISUAL_SAMPLE_ENTRY_BYTES: Final = 78
 
 
 def declared_profile(data: bytes, *, is_sequence: bool) -> bytes | None:
-    """Return the profile of the colours that a file declares by number; None without any, or broken ones."""
+    """Return the profile for the colour code points that a file declares; None if missing or invalid."""
     with suppress(struct.error, LookupError):
         properties = _of_track(data) if is_sequence else _of_primary_item(data)
         for name, content in properties:
@@ -49,7 +49,7 @@ def _of_track(data: bytes) -> Sequence[tuple[bytes, bytes]]:
 
 
 def _of_primary_item(data: bytes) -> Sequence[tuple[bytes, bytes]]:
-    """Return the properties that belong to the picture that is shown, in the file's order."""
+    """Return the properties of the primary item (the displayed picture), in file order."""
     meta = _only(_only(data)[b"meta"])
     version, item = meta[b"pitm"][0], meta[b"pitm"][4:]
     primary = int.from_bytes(item[: 4 if version else 2])
@@ -60,7 +60,7 @@ def _of_primary_item(data: bytes) -> Sequence[tuple[bytes, bytes]]:
 
 
 def _associated(ipma: bytes, wanted: int) -> list[int]:
-    """Return the numbers, from 1, of the properties of an item."""
+    """Return the 1-based indices of an item's properties."""
     version, is_wide = ipma[0], ipma[3] & 1
     (entries,) = struct.unpack_from(">I", ipma, 4)
     at = 8
@@ -78,18 +78,18 @@ def _numbers(ipma: bytes, at: int, count: int, is_wide: int) -> tuple[int, ...]:
 
 
 def _only(data: bytes) -> Mapping[bytes, bytes]:
-    """Return the boxes by name; of several ones the first, as decoders take it."""
+    """Return the boxes by name; the first of several with the same name, as in decoders."""
     return dict(reversed(list(_boxes(data))))
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each box's name and content, without the version and flags of those that hold boxes."""
+    """Yield each box's name and content; containers without their version and flags."""
     for name, start, end in _spans(data):
         yield name, data[start + _HEADS.get(name, 0) : end]
 
 
 def _spans(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each box's name, and where its content begins and should end."""
+    """Yield each box's name, and the start and declared end of its content."""
     at = 0
     while at + 8 <= len(data):
         size, name = struct.unpack_from(">I4s", data, at)

@@ -1,10 +1,10 @@
-"""Keeps what Pillow could read of a broken frame, as browsers show it."""
+"""Keeps the readable part of a broken frame, as browsers do."""
 
 from PIL import ImageFile
 
 
 def finish(image: ImageFile.ImageFile) -> None:
-    """Compose the rows that could be read, unless Pillow did before it complained."""
+    """Finish loading with the rows that could be read, unless Pillow did so before it raised."""
     if image.tile:
         image.tile = []
         image.load_end()

@@ -1,4 +1,4 @@
-"""Composes the frames of a GIF as browsers do; Pillow disposes of frames by other rules."""
+"""Composes the frames of a GIF as browsers do; Pillow follows other rules of disposal."""
 
 import struct
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _PALETTE: Final = _HAS_COLOURS | _COLOURS_MASK
 _CONTROL: Final = 0xF9
 _CONTROL_BYTES: Final = 4
 _TO_BACKGROUND: Final = 2
-#: Blocks of this kind and beginning say how often the animation plays.
+#: Application extensions with the number of plays begin like this.
 _LOOPS: Final = (b"\xff\x0bNETSCAPE2.0", b"\xff\x0bANIMEXTS1.0")
 #: Encoders write blocks of 255 bytes. Millions of empty ones take half a minute to read.
 _MAX_BLOCKS: Final = 1_000_000
@@ -29,7 +29,7 @@ _TO_PREVIOUS: Final = frozenset({3, 4})
 
 
 def as_browsers_read(gif: bytes) -> bytes:
-    """Return a GIF without comments and whatever else says nothing of its frames; anything else as it is.
+    """Return a GIF without comments and other extensions that do not affect frames; other files unchanged.
 
     UndecodablePictureError if it has too many blocks.
     """
@@ -39,27 +39,27 @@ def as_browsers_read(gif: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Control:
-    """What a graphic control block says of the frame after it."""
+    """A graphic control block, which applies to the next frame."""
 
     disposal: int = 0
     milliseconds: int = 0
-    #: The block as it is, which names the transparent colour.
+    #: The raw block, which names the transparent colour.
     block: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class GifFrame:
-    """Where a frame stands in a file, and how it is drawn."""
+    """A frame that is not yet decoded, and how it is drawn."""
 
     #: Left, top, right, bottom on the canvas.
     box: tuple[int, int, int, int]
     control: _Control
-    #: A file of this frame alone, cut off if the whole one is.
+    #: A file of only this frame; cut off if the original is.
     file: bytes
 
     @property
     def size(self) -> tuple[int, int]:
-        """Its width and height."""
+        """Width and height."""
         left, top, right, bottom = self.box
         return right - left, bottom - top
 
@@ -73,7 +73,7 @@ class Gif:
 
     @classmethod
     def read(cls, data: bytes, most: int) -> "Gif":
-        """Find the first `most` frames that have at least the beginning of their pixels."""
+        """Find the first `most` frames of which at least some pixels are there."""
         _, width, height, _ = _SCREEN.unpack_from(data)
         frames = tuple(islice(_BlockReader(data).frames(), most))
         if frames:
@@ -82,9 +82,9 @@ class Gif:
         return cls((width, height), frames)
 
     def composed(self, limits: Limits) -> Iterator[Image.Image]:
-        """Yield each frame as it is on the screen, RGBA, with its duration.
+        """Yield each frame as displayed, RGBA, with its duration.
 
-        Of a broken frame, except the first, what could be read is drawn, as in browsers.
+        The readable part of a broken frame is drawn, as in browsers; a broken first frame raises.
         """
         canvas = Image.new("RGBA", self.size)
         for index, frame in enumerate(self.frames):
@@ -101,7 +101,7 @@ class Gif:
 
 
 def _decoded(frame: GifFrame, *, in_part: bool) -> Image.Image:
-    """Return the pixels of a frame, RGBA; `in_part` those that can be read of a broken one."""
+    """Return the pixels of a frame, RGBA; with `in_part`, of a broken frame what could be read."""
     with GifImagePlugin.GifImageFile(BytesIO(frame.file)) as image:
         try:
             image.load()
@@ -113,7 +113,7 @@ def _decoded(frame: GifFrame, *, in_part: bool) -> Image.Image:
 
 
 class _BlockReader:
-    """Reads the blocks of a file one after the other, to its end or to where it breaks off."""
+    """Reads the blocks of a file in order, until its end or until it is cut off."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -184,7 +184,7 @@ class _BlockReader:
         return self._take(3 * 2 ** ((flags & _COLOURS_MASK) + 1)) if flags & _HAS_COLOURS else b""
 
     def _skip_blocks(self) -> None:
-        """Go beyond the end of a chain of blocks."""
+        """Move past a chain of data sub-blocks."""
         data, place, size = self._data, self._place, len(self._data)
         while place < size:
             self._blocks += 1

@@ -1,4 +1,4 @@
-"""Names what a file is by its first bytes, never by its name."""
+"""Detects the kind of a file by its first bytes, never by its name."""
 
 import re
 from typing import Final
@@ -21,17 +21,17 @@ _BEGINNINGS: Final = (
     (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1|\{\\rtf"), _Kind.OFFICE),
     (re.compile(rb"PK[\3\5]|Rar!\x1a|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd"), _Kind.ARCHIVE),
 )
-#: Comments, a declaration and white space may stand before an SVG's root.
+#: Comments, a declaration and white space may precede an SVG's root.
 _SVG: Final = re.compile(rb"<(?:\w+:)?svg[\s>/]")
 _MARKUP: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[?!\w]")
-_BYTES_LOOKED_AT: Final = 4096
+_INSPECTED_BYTES: Final = 4096
 _JUDGED: Final = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"
     rb"|....ftypavi[fs]",
     re.DOTALL,
 )
 
-#: How a reason names them.
+#: Names of the kinds in reasons.
 NAMES: Final = {
     _Kind.PDF: "a PDF",
     _Kind.TIFF: "a TIFF picture",
@@ -49,13 +49,13 @@ NAMES: Final = {
 
 
 def is_judged(data: bytes) -> bool:
-    """Whether a file begins as one of a kind that is decoded."""
+    """Whether a file begins like one of a format that is decoded."""
     return _JUDGED.match(data) is not None
 
 
 def kind_of(data: bytes) -> UndecodableKind:
-    """Return which kind of file this is; OTHER if its beginning says nothing."""
-    head = data[:_BYTES_LOOKED_AT]
+    """Return the kind of a file; OTHER if its first bytes match none."""
+    head = data[:_INSPECTED_BYTES]
     for beginning, kind in _BEGINNINGS:
         if beginning.match(head):
             return kind

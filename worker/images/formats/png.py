@@ -1,4 +1,4 @@
-"""Rewrites a PNG to what browsers read of it: broken and needless chunks go, one profile says its colours."""
+"""Rewrites a PNG so that Pillow reads it as browsers do: no broken or unneeded chunks, one profile."""
 
 import struct
 import zlib
@@ -15,27 +15,27 @@ from worker.errors import UndecodableKind, UndecodablePictureError
 from worker.images.colours.profiles import cicp_profile, gamma_profile
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-#: Kinds of colour.
+#: Colour types.
 _GREY, _RGB, _PALETTE, _GREY_ALPHA = 0, 2, 3, 4
-#: Pillow ignores their checksum; Chromium does if it is the last chunk's, and other viewers always.
+#: Pillow ignores their checksums, as other viewers do; Chromium ignores that of the last chunk.
 _PIXELS: Final = frozenset({b"IDAT", b"fdAT"})
-#: Bytes of chunks of a fixed length; browsers skip those of another length.
+#: Lengths in bytes of fixed-length chunks; browsers skip chunks of another length.
 _LENGTHS: Final = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"acTL": 8, b"fcTL": 26}
-#: Of text, times and unknown chunks a decoder only has trouble.
+#: Text, times and unknown chunks only cause trouble in a decoder.
 _KEPT: Final = _PIXELS | _LENGTHS.keys() | {b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"eXIf"}
-#: Of transparency; browsers skip longer chunks, and what these have too much.
+#: Limits of a tRNS chunk; browsers skip a longer chunk, and ignore excess bytes within the limit.
 _MAX_ALPHAS: Final = 256
 _TRANSPARENT_BYTES: Final = {_GREY: 2, _RGB: 6, _PALETTE: 1}
-#: Browsers know no limit; of what is longer the tags within it count.
+#: Browsers have no limit; of a longer profile, the tags within the limit are used.
 _MAX_PROFILE_BYTES: Final = 2**24
 _MAX_PROFILE_NAME: Final = 80
 #: Encoders write chunks of thousands of bytes. Millions of empty ones take many seconds to read.
 _MAX_CHUNKS: Final = 500_000
 _INTENTS: Final = range(4)
-#: What gamma and chromaticities are multiples of.
+#: Unit of gamma and chromaticities.
 _UNIT: Final = 1 / 100_000
 
-# Pillow would refuse a large profile. Of the text that this bounds too, nothing is left in a rewritten file.
+# Pillow's default refuses a large profile. The limit is also for text, which a rewritten file does not have.
 PngImagePlugin.MAX_TEXT_CHUNK = _MAX_PROFILE_BYTES
 
 
@@ -46,9 +46,9 @@ class _Chunk(NamedTuple):
 
 
 def as_browsers_read(png: bytes) -> bytes:
-    """Return a PNG of the chunks that browsers heed, as they heed them; anything else as it is.
+    """Return a PNG with only the chunks that browsers apply, as they apply them; other files unchanged.
 
-    A chunk that is not needed is skipped if its checksum is wrong. A file that ends early stays as short.
+    An optional chunk with a wrong checksum is skipped. A file that is cut off stays cut off.
     """
     if not png.startswith(SIGNATURE + b"\0\0\0\x0dIHDR"):
         return png
@@ -60,7 +60,7 @@ def as_browsers_read(png: bytes) -> bytes:
 
 
 def has_deep_transparency(png: bytes) -> bool:
-    """Whether a rewritten PNG names a transparent colour in 16 bits a channel."""
+    """Whether a rewritten PNG has a transparent colour of 16 bits a channel."""
     return png[24:26] == bytes([16, _RGB]) and b"tRNS" in png[: png.index(b"IDAT")]
 
 
@@ -70,7 +70,7 @@ def is_grey(png: bytes) -> bool:
 
 
 def opaque_pixels(png: bytes) -> Image.Image:
-    """Return the alpha of such a PNG; Pillow compares no more than the upper halves."""
+    """Return the alpha channel of such a PNG; Pillow compares only the upper bytes."""
     is_transparent: Any = True
     for layout, shift in (("RGB;16B", 8), ("RGB;16L", 0)):
         with Image.open(BytesIO(png), formats=["PNG"]) as half:
@@ -81,7 +81,7 @@ def opaque_pixels(png: bytes) -> Image.Image:
 
 
 def _chunks(png: bytes) -> Iterator[_Chunk]:
-    """Yield the chunks that matter; the last one may be cut off.
+    """Yield the chunks to keep; the last one may be cut off.
 
     UndecodablePictureError if there are too many.
     """
@@ -101,7 +101,7 @@ def _chunks(png: bytes) -> Iterator[_Chunk]:
             content = png[at + 8 : end]
             yield _Chunk(name, content, _is_intact(name, content, png[end : end + 4]))
         else:
-            # Between two chunks of pixels it ends them.
+            # An empty chunk in its place: between two IDAT chunks it ends the pixels.
             yield _Chunk(b"", b"", is_intact=False)
         at = end + 4
 
@@ -112,7 +112,7 @@ def _is_intact(name: bytes, content: bytes, checksum: bytes) -> bool:
 
 
 def _head(chunks: list[_Chunk]) -> Iterator[bytes]:
-    """Yield what stands before the pixels; the first of each kind counts, and what is invalid does not."""
+    """Yield the chunks before the pixels: the first valid one of each name."""
     found: dict[bytes, bytes] = {}
     kind = chunks[0].content[9]
     for name, content, is_intact in chunks:
@@ -120,7 +120,7 @@ def _head(chunks: list[_Chunk]) -> Iterator[bytes]:
         if is_intact and not is_early and _is_valid(name, content, kind):
             found.setdefault(name, content)
         elif name == b"PLTE":
-            # No browser shows colours of a broken palette.
+            # No browser uses a broken palette, nor a second one after it.
             found.setdefault(name, b"")
     yield _chunk(b"IHDR", found[b"IHDR"])
     if profile := _profile(found, found[b"IHDR"][9]):
@@ -132,7 +132,7 @@ def _head(chunks: list[_Chunk]) -> Iterator[bytes]:
 
 
 def _is_valid(name: bytes, content: bytes, kind: int) -> bool:
-    """Whether browsers accept what a chunk says; else one of the same name may follow."""
+    """Whether browsers accept a chunk's content; otherwise a later one of the same name may count."""
     match name:
         case b"gAMA":
             return any(content)
@@ -145,9 +145,9 @@ def _is_valid(name: bytes, content: bytes, kind: int) -> bool:
 
 
 def _pictures(chunks: list[_Chunk]) -> Iterator[bytes]:
-    """Yield the compressed pixels, and the frames up to the first that is invalid.
+    """Yield the compressed pixels, and the frames up to the first invalid one.
 
-    Browsers read the first run of IDAT chunks alone. It becomes one chunk: a file may have millions.
+    Browsers read only the first run of IDAT chunks. It is merged into one chunk: a file may have millions.
     """
     run = list(takewhile(lambda chunk: chunk.name == b"IDAT", chunks))
     yield _chunk(b"IDAT", b"".join(chunk.content for chunk in run))
@@ -159,7 +159,7 @@ def _pictures(chunks: list[_Chunk]) -> Iterator[bytes]:
 
 
 def _palette(found: Mapping[bytes, bytes]) -> Iterator[bytes]:
-    """Yield palette and transparency; what is beyond a palette's end has its last colour, and its alpha."""
+    """Yield palette and transparency; indices beyond the palette's end get its last colour and alpha."""
     depth, kind = found[b"IHDR"][8:10]
     alphas = found.get(b"tRNS", b"")
     if kind == _PALETTE:
@@ -175,13 +175,13 @@ def _palette(found: Mapping[bytes, bytes]) -> Iterator[bytes]:
             yield _chunk(b"tRNS", alphas + missing * alphas[-1:])
     elif alphas and kind in {_GREY, _RGB}:
         value = alphas[: _TRANSPARENT_BYTES[kind]]
-        # Of 16 bits Chromium compares the whole chunk.
+        # At 16 bits Chromium compares the whole chunk.
         if depth < 16 or value == alphas:
             yield _chunk(b"tRNS", _transparent_grey(value, depth) if kind == _GREY else value)
 
 
 def _transparent_grey(value: bytes, depth: int) -> bytes:
-    """Return a transparent grey as Pillow compares it: scaled to eight bits, as it scales the pixels."""
+    """Return a transparent grey scaled to eight bits, as Pillow scales the pixels it is compared with."""
     if depth not in {2, 4}:
         return value
     most = 2**depth - 1
@@ -189,9 +189,9 @@ def _transparent_grey(value: bytes, depth: int) -> bytes:
 
 
 def _profile(found: Mapping[bytes, bytes], kind: int) -> bytes | None:
-    """Return the profile that browsers follow: cICP, else iCCP, else sRGB, else gAMA with cHRM, or None.
+    """Return the profile that browsers apply: cICP, else iCCP, else sRGB, else gAMA with cHRM, or None.
 
-    The order of PNG's third edition, 4.3; what is broken or unknown leaves it to the next.
+    The order of PNG's third edition, 4.3; a broken or unknown one is passed over.
     """
     primaries, transfer, matrix, full_range = found.get(b"cICP", bytes(4))
     if (matrix, full_range) == (0, 1) and (profile := cicp_profile(primaries, transfer)):
@@ -207,7 +207,7 @@ def _profile(found: Mapping[bytes, bytes], kind: int) -> bytes | None:
 
 
 def _embedded(chunk: bytes) -> bytes | None:
-    """Return the profile of an iCCP chunk; None if it is cut off or no profile."""
+    """Return the profile of an iCCP chunk; None if it is cut off or invalid."""
     name, _, packed = chunk.partition(b"\0")
     if not 0 < len(name) <= _MAX_PROFILE_NAME or packed[:1] != b"\0":
         return None
@@ -222,7 +222,7 @@ def _embedded(chunk: bytes) -> bytes | None:
 
 
 def _fits(profile: bytes, kind: int) -> bool:
-    """Whether browsers apply a profile to pixels of a kind; they leave others as they are."""
+    """Whether browsers apply a profile to pixels of this colour type."""
     space = profile[16:20].strip()
     return space == b"RGB" or (space == b"GRAY" and kind in {_GREY, _GREY_ALPHA})
 

@@ -1,4 +1,4 @@
-"""Finds out whether the end of a picture is missing, and loads those that lack no more than people notice."""
+"""Detects truncated pictures, and loads those of which too little is missing to be noticed."""
 
 import re
 from typing import Final
@@ -9,26 +9,26 @@ from PIL import Image
 from worker.errors import UndecodableKind, UndecodablePictureError
 from worker.images.formats import boxes
 
-#: An opened picture's `info` says there whether its file has no end marker.
+#: Key in an opened picture's `info`: whether its file lacks an end marker.
 NO_END: Final = "no_end"
-#: Share of the picture that may be missing.
+#: Share of the picture that may be missing without being noticed.
 _UNNOTICED: Final = 0.02
-#: Pillow fills these row by row, and what an error leaves out is 0; the others come as a whole or not at all.
+#: Pillow decodes these by rows and leaves missing rows 0; it decodes other formats as a whole or not at all.
 _BY_ROWS: Final = frozenset({"PNG", "GIF", "BMP"})
 _JPEG, _PNG, _GIF = b"\xff\xd8\xff", b"\x89PNG", b"GIF8"
 _END_OF_JPEG: Final = b"\xff\xd9"
-#: In compressed pixels a zero follows what is no marker. Restarts have no segment, nor has a 1, which means
-#: nothing. Without a "+": a long row of fill bytes would be searched again from each of them.
+#: In compressed pixels, FF followed by 0 is not a marker. Restart markers and 1 have no segment. No "+" for
+#: fill bytes: a long run of them would be searched again from each byte.
 _MARKER: Final = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
 _BEGIN, _END = 0xD8, 0xD9
-#: A profile has at most 255. Of thousands Pillow puts the pieces together one by one, which takes seconds.
+#: A profile has at most 255. Pillow joins thousands of segments one by one, which takes seconds.
 _MAX_SEGMENTS: Final = 2_000
-#: libjpeg makes them of blocks that are not there; browsers leave these white.
+#: The value that libjpeg gives missing blocks; browsers leave them white.
 _MISSING_IN_JPEG: Final = 128
 
 
 def with_end(data: bytes) -> bytes:
-    """Return a JPEG with an end marker, which browsers do without; anything else as it is.
+    """Return a JPEG with an end marker, which browsers do not need; other files unchanged.
 
     UndecodablePictureError if it has too many segments.
     """
@@ -36,12 +36,12 @@ def with_end(data: bytes) -> bytes:
 
 
 def lacks_end(data: bytes) -> bool:
-    """Whether this is a JPEG without an end marker, whatever follows its pixels."""
+    """Whether this is a JPEG without an end marker after its pixels."""
     return data.startswith(_JPEG) and not data.startswith(_END_OF_JPEG, _end_of_scans(data))
 
 
 def _end_of_scans(data: bytes) -> int:
-    """Return where the end marker of a JPEG stands; without one, where another picture or nothing follows."""
+    """Return the offset of a JPEG's end marker; without one, of the next picture or the end of the file."""
     at, count = len(_JPEG) - 1, 0
     while marker := _MARKER.search(data, at):
         count += 1
@@ -63,7 +63,7 @@ def load_whole(image: Image.Image) -> None:
         image.load()
     except OSError:
         is_still = getattr(image, "n_frames", 1) == 1
-        image.tile = []  # type: ignore[attr-defined] # what was decoded is all there will be
+        image.tile = []  # type: ignore[attr-defined] # nothing more will be decoded
         if not is_still or image.format not in _BY_ROWS or _missing_rows(image) > _UNNOTICED:
             raise
     if image.info.get(NO_END) and _missing_blocks(image) > _UNNOTICED:
@@ -71,14 +71,14 @@ def load_whole(image: Image.Image) -> None:
 
 
 def cut_off() -> UndecodablePictureError:
-    """Return the refusal of a picture whose end is missing: half a picture is never judged as a whole."""
+    """Return the error for a truncated picture: half a picture is never judged as a whole."""
     return UndecodablePictureError(
         "the picture is cut off: its end is missing", kind=UndecodableKind.TRUNCATED
     )
 
 
 def is_cut_off(data: bytes) -> bool:
-    """Whether a file that cannot be decoded is shorter than it says itself."""
+    """Whether a file that cannot be decoded is shorter than it declares."""
     if data.startswith(_JPEG):
         return lacks_end(data)
     if data.startswith(_PNG):
@@ -99,7 +99,7 @@ def _missing_rows(image: Image.Image) -> float:
 
 
 def _missing_blocks(image: Image.Image) -> float:
-    """Return the share of a JPEG that is grey from below, as blocks are that are not there."""
+    """Return the share of a JPEG's pixels that are grey from the bottom up, as missing blocks are."""
     pixels = np.asarray(image).reshape(image.height, image.width, -1)
     # One less in inverted inks.
     is_grey = ((pixels == _MISSING_IN_JPEG) | (pixels == _MISSING_IN_JPEG - 1)).all(axis=2)

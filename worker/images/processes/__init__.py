@@ -1,1 +1,1 @@
-"""Decodes pictures in child processes with limits."""
+"""Decodes pictures in child processes with resource limits."""

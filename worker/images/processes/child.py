@@ -1,6 +1,6 @@
-"""A process that decodes one hostile picture after another for `decoder_pool`, within limits it sets itself.
+"""A process that decodes untrusted pictures for the pool, one at a time, within limits it sets on itself.
 
-Imports Pillow and numpy alone, opens nothing, and knows no setting of the service.
+It imports only Pillow and numpy, opens nothing, and reads no setting of the service.
 """
 
 import json
@@ -25,37 +25,37 @@ from worker.images.parts import Parts
 from worker.images.preprocessing import Pixels, Preprocessing, prepare_parts
 from worker.images.processes.messages import receive, send
 
-#: Standard streams and the connection, and a few for Python's own imports.
+#: Standard streams, the connection, and a few for Python's imports.
 _MAX_FILES: Final = 16
 _MAX_REASON_CHARACTERS: Final = 500
 
 
 def main() -> None:
-    """Serve the parent at the other end of standard input, until it is gone."""
+    """Serve the parent at the other end of standard input until it closes the connection."""
     connection = socket.socket(fileno=0)
     settings = json.loads(sys.argv[1])
-    _outlive_no_parent(connection)
-    # The parent stops us when it is done: what is sent to its whole group must not end pictures in hand.
+    _exit_with_parent(connection)
+    # The parent stops this process: signals to its process group must not interrupt a picture in flight.
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    if sys.platform == "linux":  # elsewhere such a limit is refused or means nothing
+    if sys.platform == "linux":  # elsewhere this limit is refused or has no effect
         _limit(resource.RLIMIT_AS, settings["memory_bytes"])
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _MAX_FILES)
-    # Ours is the limit that counts; Pillow heeds it for frames too that are only walked through.
+    # Replaces Pillow's own limit, which also applies to frames that are only skipped.
     Image.MAX_IMAGE_PIXELS = settings["limits"]["max_pixels"]
     with suppress(EOFError, ConnectionError):
         _serve(connection, Limits(**settings["limits"]), settings["seconds"])
 
 
 def _serve(connection: socket.socket, limits: Limits, seconds: float) -> None:
-    """Answer one request after another; an empty one, and being started, with an empty answer."""
+    """Answer requests in turn; send an empty answer at the start, and to an empty request (a ping)."""
     send(connection, {})
     while True:
         request, data = receive(connection)
         if request:
-            _limit_processor_time(seconds)
+            _limit_cpu_time(seconds)
             send(connection, *_answer(request, bytes(data), limits))
         else:
             send(connection, {})
@@ -86,10 +86,10 @@ def _facts(picture: Picture) -> dict[str, Any]:
 
 
 def _pixels(picture: Picture, preprocessing: Preprocessing, most_parts: int) -> Pixels:
-    """Return every view as its model wants it, shape (views, height, width, 3), in the order of `Views`."""
+    """Return every view as the model expects it, shape (views, height, width, 3), in the order of `Views`."""
     shown = len(picture.frames) * len(picture.pages)
     parts = Parts.of((picture.width, picture.height), preprocessing, shown=shown, most=most_parts)
-    # All in the shape of the first: a GIF's frames may grow.
+    # All get the size of the first frame: later frames of a GIF may be larger.
     pages = [
         [prepare_parts(frame, parts.preprocessing, parts.resized, parts.count) for frame in frames]
         for frames in picture.pages
@@ -97,16 +97,16 @@ def _pixels(picture: Picture, preprocessing: Preprocessing, most_parts: int) -> 
     return np.stack([frame[part] for frames in pages for part in range(parts.count) for frame in frames])
 
 
-def _outlive_no_parent(connection: socket.socket) -> None:
-    """Leave as soon as the parent closes its end, also by dying, whatever we are doing then."""
+def _exit_with_parent(connection: socket.socket) -> None:
+    """Exit as soon as the parent closes its end or dies, even while a picture is decoded."""
     poll = select.poll()
     poll.register(connection, getattr(select, "POLLRDHUP", select.POLLHUP))
 
-    def leave() -> None:
+    def exit_on_hangup() -> None:
         poll.poll()
         os._exit(0)
 
-    threading.Thread(target=leave, daemon=True).start()
+    threading.Thread(target=exit_on_hangup, daemon=True).start()
 
 
 def _limit(kind: int, most: int) -> None:
@@ -118,8 +118,8 @@ def _at_most(wanted: int, hard: int) -> int:
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
-def _limit_processor_time(seconds: float) -> None:
-    """Have the kernel end this process where the next picture takes longer, even if nobody else looks."""
+def _limit_cpu_time(seconds: float) -> None:
+    """Have the kernel kill this process if the next picture takes longer, even without a watching parent."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     soft = math.ceil(used.ru_utime + used.ru_stime + seconds)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)

@@ -1,6 +1,6 @@
-"""What a worker and its decoding children say to each other: a JSON header with bytes after it.
+"""The protocol between a worker and its decoding children: a JSON header followed by bytes.
 
-Nothing is pickled: a child that hostile bytes took over can lie about a picture, and do nothing else here.
+Nothing is pickled: a compromised child can lie about its picture, and do nothing else to the parent.
 """
 
 import json
@@ -14,13 +14,13 @@ _MAX_HEADER_BYTES: Final = 4096
 
 
 class BrokenMessageError(Exception):
-    """What came is no message."""
+    """The received bytes are not a valid message."""
 
 
 def send(connection: socket.socket, header: dict[str, Any], body: Any = b"", *, deadline: float = 0) -> None:
-    """Send a message before `deadline`, a moment of `time.monotonic`; 0 waits for ever.
+    """Send a message before `deadline`, in the time of `time.monotonic`; 0 waits for ever.
 
-    TimeoutError where it passes, OSError where nobody listens any more.
+    TimeoutError at the deadline, OSError if the other end is closed.
     """
     text = json.dumps(header).encode()
     _wait_until(connection, deadline)
@@ -32,9 +32,9 @@ def send(connection: socket.socket, header: dict[str, Any], body: Any = b"", *, 
 def receive(
     connection: socket.socket, *, most_bytes: int | None = None, deadline: float = 0
 ) -> tuple[dict[str, Any], bytearray]:
-    """Return the next message; errors as `send`, EOFError at the end, BrokenMessageError at what is none.
+    """Return the next message; raises as `send` does, and EOFError if the other end is closed.
 
-    More than `most_bytes` beside the header are none.
+    BrokenMessageError if it is invalid, or has more than `most_bytes` after its header.
     """
     header_bytes, body_bytes = _LENGTHS.unpack(_read(connection, _LENGTHS.size, deadline))
     if header_bytes > _MAX_HEADER_BYTES or (most_bytes is not None and body_bytes > most_bytes):

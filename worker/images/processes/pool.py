@@ -1,8 +1,8 @@
-"""Decodes pictures in child processes, so that a hostile one ends a child at worst, and only its own.
+"""Decodes pictures in a pool of child processes, so that a malicious picture crashes at worst its own child.
 
-A thread that has a picture takes an idle child, talks to it alone and waits until a deadline; there is no
-shared queue, lock or thread between children. Libraries were tried: `concurrent.futures` gives all pictures
-up where one child dies, and so does `pebble` 5.2 where the child that dies was idle.
+A thread with a picture takes an idle child, uses it exclusively and waits for its answer until a deadline.
+Children share no queue, lock or thread. Libraries were tried: if a child dies, `concurrent.futures` fails all
+pictures, and so does `pebble` 5.2 if the child was idle.
 """
 
 import hashlib
@@ -37,18 +37,18 @@ from worker.images.sources.local_folder import SHORTAGES
 
 log = logging.getLogger(__name__)
 
-#: So many pictures, and a child is replaced: leaks in decoders stay small.
+#: A child is replaced after this number of pictures, so that leaks in decoders stay small.
 PICTURES_A_CHILD: Final = 1000
 _MOST_BY_DEFAULT: Final = 4
 _NUMBERS: Final = ("width", "height", "frames", "pages")
 _FORMAT: Final = re.compile(r"[A-Z]{1,8}", re.ASCII)
-_ROOM: Final = "it needs a process, memory, and room for a temporary file"
+_START_HINT: Final = "starting one takes a process, memory, and disk space for a temporary file"
 _CHILD_MODULE: Final = "worker.images.processes.child"
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPicture:
-    """A decoded picture as its model wants it."""
+    """A decoded picture, prepared for a model."""
 
     facts: PictureFacts
     #: Shape (views, height, width, 3), in the order of `views`.
@@ -56,22 +56,22 @@ class PreparedPicture:
 
     @property
     def views(self) -> Views:
-        """What each of the prepared pictures shows."""
+        """What each of the pixel arrays shows."""
         return self.facts.views(len(self.pixels))
 
     def showing(self, view: View) -> Pixels:
-        """Return the pixels that show what a view does, though that may be of another preparation."""
+        """Return the pixels of a view, which may come from another preparation of the same picture."""
         pixels: Pixels = self.pixels[self.views.index(view)]
         return pixels
 
 
 class DecoderPool:
-    """Child processes that decode; call it from as many threads as you like, each waits for its own picture.
+    """A pool of decoding child processes; safe to call from any number of threads.
 
-    `processes` 0 means as many as there are processors, but no more than four. A picture that takes longer
-    than `seconds`, or its child more address space than `memory_bytes`, is refused. `lazy` starts each child
-    when it is needed first. `frame_key` is the secret by which frames of long animations are drawn; without
-    one an uploader can compute which.
+    `processes` 0 means one for each processor, at most four. A picture is refused if decoding it takes longer
+    than `seconds` or needs more address space than `memory_bytes`. `lazy` starts each child when it is first
+    needed. `frame_key` is the secret by which frames of long animations are drawn; without one an uploader
+    can compute which frames are judged.
     """
 
     def __init__(  # noqa: PLR0913 - all but one by name
@@ -94,7 +94,7 @@ class DecoderPool:
         self._changed = Condition()
         self._closed = False
         self._children: set[ChildProcess] = set()
-        # Of an empty place the child has yet to be started.
+        # None stands for a child that has yet to be started.
         self._idle: list[ChildProcess | None] = [None] * self.processes
         if not lazy:
             self._start_all()
@@ -107,12 +107,12 @@ class DecoderPool:
         scaled: bool = True,
         most_parts: int = MOST_PARTS,
     ) -> PreparedPicture:
-        """Decode a picture and bring it to the size its model wants.
+        """Decode a picture and scale it to the size that its model expects.
 
         `scaled` lets a large JPEG be decoded at a fraction of its size, which is several times faster and
-        moves its embedding a little. A wide or tall picture has several parts; with `most_parts` 1 it is
-        cropped at its centre, as the model's own image processor does. UndecodablePictureError if it is no
-        picture we judge, whatever it did to its decoder; UnavailableError if there is no decoder.
+        changes its embedding a little. A wide or tall picture has several parts; with `most_parts` 1 it is
+        cropped at its centre, as the model's own image processor does. UndecodablePictureError if it cannot
+        be judged, also if it crashed its decoder; UnavailableError if there is no decoder.
         """
         self.limits.check_bytes(len(data))
         child = self._take()
@@ -131,7 +131,7 @@ class DecoderPool:
         return answer
 
     def wait_until_ready(self) -> None:
-        """Return once every child can decode at once; UnavailableError where one does not start."""
+        """Block until every child is ready to decode; UnavailableError if one does not start."""
         children: list[ChildProcess] = []
         try:
             while len(children) < self.processes:
@@ -141,7 +141,7 @@ class DecoderPool:
                 self._give_back(child)
 
     def close(self) -> None:
-        """End every child; who waits for one gets UnavailableError. Closing twice is closing."""
+        """Stop every child; threads waiting for one get UnavailableError. Idempotent."""
         with self._changed:
             self._closed = True
             idle, busy = [child for child in self._idle if child], set(self._children)
@@ -150,11 +150,11 @@ class DecoderPool:
         for child in idle:
             self._end(child)
         for child in busy.difference(idle):
-            # Whoever talks to it notices, and clears up.
+            # The thread that uses it gets EOFError, and discards it.
             child.stop()
 
     def _start_all(self) -> None:
-        """Start every child without waiting for any; one that does not start is started when it is needed."""
+        """Start every child without waiting; one that fails to start is started again when it is needed."""
         with suppress(OSError):
             for place in range(len(self._idle)):
                 self._idle[place] = self._start()
@@ -170,14 +170,14 @@ class DecoderPool:
         return child
 
     def _take(self) -> ChildProcess:
-        """Return a child that is ready and nobody else's; wait until there is one."""
+        """Wait for an idle child, and return it for exclusive use once it is ready."""
         with self._changed:
             self._changed.wait_for(lambda: self._idle or self._closed)
             if self._closed:
                 raise _closed()
             child = self._idle.pop()
         try:
-            # One that died while it had nothing to do is no picture's fault.
+            # A child that died while it was idle is replaced: no picture is to blame.
             if child is None or not child.answers():
                 child = self._replace(child)
             child.wait_until_ready()
@@ -193,7 +193,7 @@ class DecoderPool:
             return self._start()
         except OSError as problem:
             raise ResourceUnavailableError(
-                RESOURCE, f"a decoding process does not start: {problem}", hint=_ROOM
+                RESOURCE, f"a decoding process does not start: {problem}", hint=_START_HINT
             ) from problem
 
     def _give_back(self, child: ChildProcess | None) -> None:
@@ -202,7 +202,7 @@ class DecoderPool:
             self._changed.notify()
 
     def _discard(self, child: ChildProcess | None) -> None:
-        """End a child and let another take its place."""
+        """Stop a child and start a replacement."""
         if child is not None:
             self._end(child)
         fresh = None
@@ -218,16 +218,16 @@ class DecoderPool:
     def _ask(
         self, child: ChildProcess, data: bytes, request: "_Request"
     ) -> PreparedPicture | UndecodablePictureError:
-        """Return what a child made of a picture, or why it refuses it.
+        """Return the prepared picture, or the child's refusal of it.
 
-        UndecodablePictureError where the child cannot go on after it.
+        Raises UndecodablePictureError if the child must be replaced afterwards.
         """
         try:
             most_views = max(MOST_VIEWS, LEAST_PARTS * 2 * self.limits.max_frames)
             most_bytes = most_views * request.preprocessing.most_bytes
             header, pixels = child.ask(asdict(request), data, most_bytes, self._seconds)
             if "refusal" in header:
-                reason = _in_plain_characters(str(header["refusal"]))
+                reason = _printable(str(header["refusal"]))
                 return UndecodablePictureError(reason, kind=UndecodableKind(header["kind"]))
             if "out_of_memory" not in header:
                 return _prepared(data, header, pixels, self.limits, request)
@@ -235,10 +235,10 @@ class DecoderPool:
             raise self._refused(child, self._too_slow(), UndecodableKind.TOO_LARGE) from None
         except (EOFError, OSError) as problem:
             if getattr(problem, "errno", None) in SHORTAGES:
-                raise ResourceUnavailableError(RESOURCE, f"no decoder can be asked: {problem}") from problem
-            raise self._refused(child, *self._how_it_ended(child)) from None
+                raise ResourceUnavailableError(RESOURCE, f"no decoder can be reached: {problem}") from problem
+            raise self._refused(child, *self._exit_reason(child)) from None
         except (BrokenMessageError, ArithmeticError, LookupError, TypeError, ValueError):
-            raise self._refused(child, "its decoder gave an answer that makes no sense") from None
+            raise self._refused(child, "its decoder sent an invalid answer") from None
         raise self._refused(
             child,
             f"decoding it needed more memory than {self._memory_bytes / 2**20:,.0f} MiB",
@@ -253,7 +253,7 @@ class DecoderPool:
         log.info("decoder %d is replaced: %s", child.pid, why)
         return UndecodablePictureError(f"the picture was refused: {why}", kind=kind)
 
-    def _how_it_ended(self, child: ChildProcess) -> tuple[str, UndecodableKind]:
+    def _exit_reason(self, child: ChildProcess) -> tuple[str, UndecodableKind]:
         code = child.exit_code()
         if code == -signal.SIGXCPU:
             return self._too_slow(), UndecodableKind.TOO_LARGE
@@ -266,7 +266,7 @@ class DecoderPool:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What a child is asked to make of a picture."""
+    """The request to decode a picture, as sent to a child."""
 
     preprocessing: Preprocessing
     scaled: bool
@@ -278,10 +278,10 @@ class _Request:
 def _prepared(
     data: bytes, header: dict[str, Any], pixels: bytearray, limits: Limits, request: _Request
 ) -> PreparedPicture:
-    """Return what a child made of a picture; an error of any kind if it makes no sense.
+    """Validate a child's answer and return the prepared picture; any error means that it is invalid.
 
-    The digest is ours, so that a child that was taken over cannot speak of another picture than its own. Its
-    parts follow from what it says.
+    The parent computes the digest, so that a compromised child can only lie about its own picture. The parts
+    follow from the child's answer.
     """
     form, width, height, frames, pages = header["format"], *(int(header[key]) for key in _NUMBERS)
     sides = 0 < width <= limits.max_side and 0 < height <= limits.max_side
@@ -300,8 +300,8 @@ def _prepared(
     return PreparedPicture(facts, np.frombuffer(pixels, np.uint8).reshape(count, rows, columns, 3))
 
 
-def _in_plain_characters(text: str) -> str:
-    """Return `text` so that a database, a log and a terminal take it: it may quote the picture's bytes."""
+def _printable(text: str) -> str:
+    """Replace what a database, a log or a terminal cannot take: `text` may quote the picture's bytes."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 

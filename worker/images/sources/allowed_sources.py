@@ -1,4 +1,4 @@
-"""Says which sources can never be read here, so that whoever submits one hears of it at once."""
+"""Rejects sources that are not allowed here when they are submitted."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

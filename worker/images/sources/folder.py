@@ -1,4 +1,4 @@
-"""Finds the files that a person names on a command line, one by one or by the folder."""
+"""Finds the files that a command line names, directly or by their folder."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,9 +7,9 @@ from worker.errors import UsageError
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the named files and those inside the named folders, sorted within a folder, none twice.
+    """Return the named files and those below the named folders, sorted within a folder, without duplicates.
 
-    Hidden files inside folders are left out. UsageError names every path that is not there.
+    Hidden files inside folders are skipped. UsageError names every path that does not exist.
     """
     try:
         return _find(list(paths))

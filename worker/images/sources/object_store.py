@@ -1,4 +1,4 @@
-"""Reads objects from the stores that the operator configured; a job names a store and a key, never a URL."""
+"""Reads objects from configured stores; a job names a store and a key, never a URL."""
 
 import errno
 from collections.abc import Mapping
@@ -25,26 +25,26 @@ from worker.images.sources.local_folder import LocalFolder
 from worker.images.sources.witness import UNNAMED, LastRead, Witness
 
 SETTING: Final = "MODERATION_OBJECT_STORES"
-#: What a root can be: `file` is read without following links out of it, the others through fsspec.
+#: Schemes of a root: `file` is read without following links out of it, the others through fsspec.
 PROTOCOLS: Final = ("file", "s3", "gs", "az", "memory")
 
-#: The S3 client would wait a minute and try five times; jobs end before that.
+#: By default the S3 client waits a minute and tries five times; a job times out before that.
 _OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "s3": {
         "use_listings_cache": False,
         "config_kwargs": {"connect_timeout": 3, "read_timeout": 10, "retries": {"max_attempts": 1}},
     }
 }
-#: Time to find out whether a store answers at all.
+#: Time limit for finding out whether a store answers at all.
 _WITNESS_SECONDS: Final = 8.0
-#: Objects that are listed to find another one to read.
+#: Objects to list when looking for another one to read.
 _LISTED: Final = 10
-#: What a client makes of a failure on the store's side that may pass.
+#: Error numbers by which clients report temporary failures of the store.
 _PASSING: Final = {errno.EBUSY, errno.EIO, getattr(errno, "EREMOTEIO", errno.EIO)}
 
 
 class _Root(Protocol):
-    """Where the keys of one store lead."""
+    """The root of one store, from which keys are read."""
 
     def read(self, path: str, /) -> bytes:
         """Return the object at a key; raise as `ObjectStores.read` does."""
@@ -53,27 +53,27 @@ class _Root(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ObjectStores:
-    """The configured stores by their names."""
+    """The configured stores by name."""
 
     roots: Mapping[str, _Root]
 
     @classmethod
     def open(cls, roots: Mapping[str, str], limits: Limits, seconds: float) -> Self:
-        """Take the roots as URLs, connecting to none yet; SettingsError where one cannot be a root."""
+        """Parse root URLs, without connecting yet; SettingsError if one cannot be a root."""
         return cls({name: _open(name, root, limits, seconds) for name, root in roots.items()})
 
     def read(self, store: str, key: str) -> bytes:
         """Return the encoded picture at `key` below the root of `store`.
 
         SourceNotAllowedError if there is no such store, SourceMissingError if there is no such object,
-        SourceNotReadyError if it alone cannot be read, UndecodablePictureError if it is too large,
-        SourceUnavailableError if the store as a whole cannot be read, RemoteUnavailableError if it fails
-        with this object alone.
+        SourceNotReadyError if only this object cannot be read, UndecodablePictureError if it is too large,
+        SourceUnavailableError if the store as a whole cannot be read, RemoteUnavailableError if the store
+        fails for this object only.
         """
         return self.root(store).read(key)
 
     def root(self, store: str) -> "_Root":
-        """Return where the keys of `store` lead; SourceNotAllowedError if there is no such store."""
+        """Return the root of `store`; SourceNotAllowedError if there is no such store."""
         if store not in self.roots:
             known = ", ".join(sorted(self.roots)) or "none"
             raise SourceNotAllowedError(
@@ -88,14 +88,14 @@ class _RemoteRoot:
     """A bucket, or a prefix in one, through fsspec."""
 
     store: str
-    #: Typed loosely: fsspec publishes no types.
+    #: `Any`: fsspec publishes no types.
     filesystem: Any
     prefix: str
     limits: Limits
     seconds: float
-    #: What the client raises if it cannot reach the store, or is not set up to.
+    #: What the client raises if it cannot reach the store or is misconfigured.
     unreachable: tuple[type[Exception], ...]
-    _memory: LastRead = field(default_factory=LastRead)
+    _last: LastRead = field(default_factory=LastRead)
 
     def read(self, path: str, /) -> bytes:
         deadline = Deadline(self.seconds)
@@ -105,28 +105,28 @@ class _RemoteRoot:
             raise
         except Exception as problem:
             raise self._source_error(path, problem) from problem
-        self._memory.name = path
+        self._last.name = path
         return data
 
     def _fetch(self, key: str) -> bytes:
         place = f"{self.prefix}/{key}"
         facts = self.filesystem.info(place)
         if facts["type"] != "file":
-            raise SourceNotAllowedError(f"{key!r} in the store {self.store} is no object")
+            raise SourceNotAllowedError(f"{key!r} in the store {self.store} is not an object")
         size = int(facts["size"] or 0)
         self.limits.check_bytes(size)
         if size == 0:
-            return b""  # S3 has no range to give of nothing
-        # One more than allowed: an object that grew meanwhile is noticed.
+            return b""  # S3 refuses a range of an empty object
+        # One byte more than allowed, to notice an object that grew since `info`.
         data = bytes(self.filesystem.cat_file(place, start=0, end=self.limits.max_bytes + 1))
         self.limits.check_bytes(len(data))
         return data
 
     def _source_error(self, key: str, problem: Exception) -> ModerationError:
-        """Return what a failure means; it is about the object only if the store gives another one."""
+        """Return the error for a failed read: about this object only if another one can be read."""
         if isinstance(problem, self.unreachable):
             return self._unavailable(problem, "does not answer")
-        witness = Witness(self._peek, self._some, self._memory)
+        witness = Witness(self._peek, self._some, self._last)
         if wrong := witness.problem(key, missing=isinstance(problem, FileNotFoundError)):
             return self._unavailable(wrong)
         return self._object_error(f"{key!r} in the store {self.store}", problem)
@@ -137,7 +137,7 @@ class _RemoteRoot:
         if isinstance(problem, PermissionError):
             return SourceNotReadyError(
                 f"{what} cannot be read: access denied",
-                hint="S3 says so of a missing object too, if the worker may not list the bucket",
+                hint="S3 answers so for a missing object too if the worker may not list the bucket",
             )
         if isinstance(problem, TimeoutError):
             return RemoteUnavailableError(f"{what} did not arrive within {self.seconds:g} s")
@@ -149,7 +149,7 @@ class _RemoteRoot:
         return SourceUnavailableError(
             place_of(self.store),
             f"the object store {self.store} {what}: {_reason(problem)}",
-            hint=f"see its credentials and rights, this machine's clock, and the root that {SETTING} names",
+            hint=f"check its credentials and permissions, this machine's clock, and its root in {SETTING}",
         )
 
     def _peek(self, key: str) -> None:
@@ -162,15 +162,15 @@ class _RemoteRoot:
 
 
 def place_of(store: str) -> str:
-    """Return what operators call a store."""
+    """Return the name of a store in messages and metrics."""
     return f"the object store {store}"
 
 
 def _first_keys(filesystem: Any, prefix: str) -> list[str]:
-    """Return the keys of a few objects, UNNAMED for what has none or no byte to read."""
+    """Return the keys of a few objects, UNNAMED for an object that has no key or no byte to read."""
     bucket, _, folder = prefix.partition("/")
     if "s3" not in filesystem.protocol:
-        # Its own objects cannot be listed in bounded time; that there is something there can be asked.
+        # Other stores cannot be listed in bounded time; this checks that the root exists.
         filesystem.info(prefix)
         return [UNNAMED]
     below = f"{folder}/" if folder else ""
@@ -179,11 +179,11 @@ def _first_keys(filesystem: Any, prefix: str) -> list[str]:
 
 
 def _reason(problem: Exception) -> str:
-    """Return what a store said, with its code if it gave one."""
-    said = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+    """Return the reason that a store gave, with its error code if there is one."""
+    text = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
     response = getattr(problem.__cause__, "response", None)
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-    return f"{code}: {said}" if code and not str(code).isdecimal() else str(said)
+    return f"{code}: {text}" if code and not str(code).isdecimal() else str(text)
 
 
 def _open(name: str, root: str, limits: Limits, seconds: float) -> _Root:
@@ -198,7 +198,7 @@ def _open(name: str, root: str, limits: Limits, seconds: float) -> _Root:
             f"{SETTING}: the root of {name} is {root!r}",
             hint=f"a root begins with {', '.join(f'{protocol}://' for protocol in PROTOCOLS)}",
         )
-    # Without a bucket, or at the top of a disk, the key alone would choose what is read.
+    # Without a bucket or folder, keys could name anything on the store or the disk.
     if not f"{parts.netloc}{parts.path}".strip("/"):
         raise SettingsError(f"{SETTING}: the root of {name} names no folder or bucket: {root!r}")
     if parts.scheme == "file":
@@ -207,7 +207,7 @@ def _open(name: str, root: str, limits: Limits, seconds: float) -> _Root:
 
 
 def _open_remote(name: str, root: str, protocol: str, limits: Limits, seconds: float) -> _RemoteRoot:
-    # Slow to import, and most deployments have a folder.
+    # Slow to import, and most deployments read from a folder.
     from fsspec.core import url_to_fs  # noqa: PLC0415
 
     try:

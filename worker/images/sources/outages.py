@@ -1,4 +1,4 @@
-"""Remembers which places of pictures are unavailable, so that each thread need not wait to find out."""
+"""A circuit breaker for places of pictures, so that not every thread waits for the same timeout."""
 
 import logging
 import threading
@@ -12,9 +12,9 @@ from worker.errors import SourceUnavailableError, UnavailableError
 
 log = logging.getLogger(__name__)
 
-#: An unavailable place is tried once in this time; every other read fails at once.
+#: An unavailable place is tried once in this interval; other reads fail at once.
 TRY_SECONDS: Final = 5.0
-#: A log line repeats after this long, not for each picture.
+#: The log line about an outage repeats at this interval, not for each picture.
 REMIND_SECONDS: Final = 60.0
 
 
@@ -36,9 +36,9 @@ class Outages:
 
     @contextmanager
     def reading(self, place: str) -> Iterator[None]:
-        """Read from `place` in the block; SourceUnavailableError if it was unavailable a moment ago.
+        """Read from `place` in the block; SourceUnavailableError at once if it is known to be unavailable.
 
-        The place answers if the block ends, or raises that its picture is missing or broken.
+        The place counts as available if the block succeeds, or fails because of the picture.
         """
         self._refuse_between_tries(place)
         try:
@@ -55,7 +55,7 @@ class Outages:
 
     @property
     def up(self) -> Mapping[str, bool]:
-        """Whether each place answers, as far as is known."""
+        """Whether each place answered when it was last read."""
         with self._lock:
             return {place: outage is None for place, outage in self._outages.items()}
 
@@ -68,7 +68,7 @@ class Outages:
             if now < outage.next_try:
                 known = outage.error
                 raise SourceUnavailableError(known.resource, known.message, hint=known.hint)
-            # One thread tries; the others go on with what lies elsewhere.
+            # One thread tries; the others go on with pictures from other places.
             outage.next_try = now + TRY_SECONDS
 
     def _begin(self, place: str, error: SourceUnavailableError) -> None:

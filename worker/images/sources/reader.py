@@ -1,4 +1,4 @@
-"""Fetches a submitted picture's bytes from where its source says they are, and from nowhere else."""
+"""Reads a submitted picture's bytes from its source, and from nowhere else."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from worker.images.sources.outages import Outages
 
 @dataclass(frozen=True, slots=True)
 class ImageReader:
-    """Reads sources of every kind."""
+    """Reads every kind of source."""
 
     media: LocalFolder
     download: Download
@@ -28,16 +28,16 @@ class ImageReader:
 
     @property
     def allowed(self) -> AllowedSources:
-        """The sources that are read at all."""
+        """The sources that this reader may read."""
         return AllowedSources(self.download.http.guard, self.object_stores.roots.keys())
 
     def read(self, source: Source) -> bytes:
         """Return the encoded picture, at most `limits.max_bytes` long.
 
-        SourceNotAllowedError if the source points where workers must not read, SourceMissingError if there
-        is nothing, SourceNotReadyError if it cannot be read yet, SourceError if it cannot be read,
-        UndecodablePictureError if it is too large, RemoteUnavailableError if the server of this picture
-        fails, SourceUnavailableError if the place as a whole cannot be read.
+        SourceNotAllowedError if workers must not read the source, SourceMissingError if it does not exist,
+        SourceNotReadyError if it cannot be read yet, SourceError if it cannot be read,
+        UndecodablePictureError if it is too large, RemoteUnavailableError if this picture's server fails,
+        SourceUnavailableError if the place as a whole cannot be read.
         """
         match source:
             case LocalFile(path):
@@ -58,10 +58,10 @@ class ImageReader:
 
 
 def read_named_file(file: Path, limits: Limits) -> bytes:
-    """Read a file that a person named on this machine: under the limits, but under no media root.
+    """Read a file that a user named on this machine: within the limits, but anywhere on the disk.
 
-    Its name need not be valid Unicode, since it goes into no message. Raises as `LocalFolder.read` does;
-    SourceError for whatever is wrong with the file or its folder.
+    Its name need not be valid Unicode, since no message quotes it. Raises as `LocalFolder.read` does, and
+    SourceError if the file or its folder cannot be read.
     """
     resolved = file.resolve()
     try:
@@ -75,7 +75,7 @@ def read_named_file(file: Path, limits: Limits) -> bytes:
 
 
 def verify_sha256(data: bytes, promised: str | None) -> None:
-    """Raise SourceNotReadyError if `data` is not what the producer promised; None promises nothing."""
+    """Raise SourceNotReadyError if `data` does not have the SHA-256 that the producer promised, if any."""
     if promised is None:
         return
     found = hashlib.sha256(data).hexdigest()

@@ -1,11 +1,11 @@
-"""Tells a failure of one picture from one of the place that it lies in, by reading another picture."""
+"""Distinguishes an unreadable picture from an unavailable place, by reading another picture there."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-EMPTY: Final = "there is nothing in it, as if it were not mounted or not the right one"
-#: Something that lies in a place and cannot be read by a name.
+EMPTY: Final = "it is empty, as if it were not mounted or not the right one"
+#: An entry of a place that cannot be read by its name.
 UNNAMED: Final = ""
 ALONE: Final = "it holds no other picture that could show whether the place answers"
 
@@ -21,23 +21,23 @@ class LastRead:
 class Witness:
     """Reads another picture of a place when one cannot be read."""
 
-    #: Reads a little of the picture with this name; raises if that fails.
+    #: Reads the beginning of the picture with this name; raises if that fails.
     peek: Callable[[str], object]
-    #: Names a few of what lies there; raises if that cannot be listed.
+    #: Lists a few entries of the place; raises if it cannot be listed.
     some: Callable[[], Sequence[str]]
-    memory: LastRead = field(default_factory=LastRead)
+    last: LastRead = field(default_factory=LastRead)
 
     def problem(self, name: str, *, missing: bool = False) -> Exception | None:
         """Return why the place is unavailable; None if only the picture `name` cannot be read.
 
-        Of a place that can be listed, a `missing` picture needs no other one to be read.
+        If the picture is `missing`, it is enough that the place can be listed.
         """
-        known = self.memory.name
+        known = self.last.name
         if known is not None and known != name and self._failure(known) is None:
             return None
         try:
             found = self.some()
-        except Exception as problem:  # noqa: BLE001 - whatever a client raises, the place does not answer
+        except Exception as problem:  # noqa: BLE001 - whatever the client raises, the place does not answer
             return problem
         if not found:
             return FileNotFoundError(EMPTY)

@@ -1,4 +1,4 @@
-"""Every metric: its name, what it says, its labels; Prometheus fetches them from each process."""
+"""Every metric, with its name, help and labels; Prometheus scrapes them from each process."""
 
 from worker.observability.metrics.policies import PolicyReading
 from worker.observability.metrics.recent import Recent

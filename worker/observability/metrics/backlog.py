@@ -1,4 +1,4 @@
-"""The metrics of what waits: in the database and at the broker, the same whichever process is asked."""
+"""Metrics of the backlog in the database and at the broker; every process reports the same values."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -12,13 +12,13 @@ from worker.domain.reviews.review import ReviewKind
 
 
 class DatabaseBacklog(Collector):
-    """Tells what the database says; `read` returns None while it is away."""
+    """Reports the backlog in the database; `read` returns None while it is unavailable."""
 
     def __init__(self, read: Callable[[], Backlog | None]) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        """Yield whether the database answers, and if it does, the gauges."""
+        """Yield whether the database answers, and if so, the gauges."""
         backlog = self._read()
         yield _gauge("moderation_database_up", "1 while the database answers, 0 otherwise.", bool(backlog))
         if backlog:
@@ -26,22 +26,24 @@ class DatabaseBacklog(Collector):
 
 
 class QueueBacklog(Collector):
-    """Tells what the broker says; `read` returns None while it is away."""
+    """Reports the depth of the queue; `read` returns None while the broker is unavailable."""
 
     def __init__(self, read: Callable[[], QueueDepth | None]) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        """Yield whether the broker answers, and if it does, the gauges."""
+        """Yield whether the broker answers, and if so, the gauges."""
         depth = self._read()
         yield _gauge("moderation_broker_up", "1 while the broker answers, 0 otherwise.", bool(depth))
         if depth is None:
             return
-        yield _gauge("moderation_queue_waiting", "Messages on the queue that no worker has.", depth.waiting)
+        yield _gauge(
+            "moderation_queue_waiting", "Messages on the queue that no worker has taken.", depth.waiting
+        )
         if depth.unacknowledged is not None:
             yield _gauge(
                 "moderation_queue_unacknowledged",
-                "Messages that workers have and did not acknowledge yet; of all queues of this broker.",
+                "Messages that workers have not acknowledged yet; of all queues of this broker.",
                 depth.unacknowledged,
             )
 
@@ -54,7 +56,7 @@ def _gauges(backlog: Backlog, now: datetime) -> Iterator[Metric]:
     )
     yield _gauge(
         "moderation_undecided_oldest_seconds",
-        "Age of the oldest of them; 0 where there is none.",
+        "Age of the oldest of them; 0 if there is none.",
         backlog.undecided.seconds(now),
     )
     without_policy = backlog.without_policy.values()
@@ -75,20 +77,20 @@ def _gauges(backlog: Backlog, now: datetime) -> Iterator[Metric]:
     )
     yield _waiting_for(backlog)
     yield _gauge(
-        "moderation_outbox_pending", "Events that the platform has yet to be told.", backlog.outbox.count
+        "moderation_outbox_pending", "Events not delivered to the platform yet.", backlog.outbox.count
     )
     yield _gauge(
         "moderation_outbox_pending_oldest_seconds",
-        "Age of the oldest of them; 0 where there is none.",
+        "Age of the oldest of them; 0 if there is none.",
         backlog.outbox.seconds(now),
     )
     yield _gauge(
         "moderation_outbox_given_up",
-        "Events that could not be delivered and are no longer tried.",
+        "Events that could not be delivered and are not retried any more.",
         backlog.given_up,
     )
     yield from _reviews(backlog, now)
-    yield _gauge("moderation_workers", "Worker processes that were heard of lately.", backlog.workers)
+    yield _gauge("moderation_workers", "Worker processes that reported recently.", backlog.workers)
 
 
 def _waiting_for(backlog: Backlog) -> Metric:
@@ -104,11 +106,11 @@ def _waiting_for(backlog: Backlog) -> Metric:
 
 def _reviews(backlog: Backlog, now: datetime) -> Iterator[Metric]:
     count = GaugeMetricFamily(
-        "moderation_reviews_open", "Open questions for people, by why they are asked.", labels=["kind"]
+        "moderation_reviews_open", "Open reviews, by why they are asked.", labels=["kind"]
     )
     oldest = GaugeMetricFamily(
         "moderation_reviews_open_oldest_seconds",
-        "Age of the oldest of them; 0 where there is none.",
+        "Age of the oldest of them; 0 if there is none.",
         labels=["kind"],
     )
     for kind in ReviewKind:

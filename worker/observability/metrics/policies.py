@@ -1,4 +1,4 @@
-"""The metrics of the policies in force in a process."""
+"""Metrics of the policies in force in a process."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from prometheus_client.registry import Collector
 
 @dataclass(frozen=True, slots=True)
 class PolicyReading:
-    """What the metrics say about one policy."""
+    """The state of one policy for the metrics."""
 
     policy: str
-    #: None where no version is in force.
+    #: None if no version is in force.
     version: str | None
     shadow: bool
-    #: UTC; None where no version is in force.
+    #: UTC; None if no version is in force.
     in_force_since: datetime | None
     refused: bool
 
 
 class Policies(Collector):
-    """Reads the policies anew at every fetch, so that a version that went leaves nothing behind."""
+    """Reads the policies at every scrape, so that no gauge of a replaced version remains."""
 
     def __init__(self, read: Callable[[], Iterable[PolicyReading]]) -> None:
         self._read = read

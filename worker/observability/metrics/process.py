@@ -10,14 +10,14 @@ from worker.observability.metrics.backlog import DatabaseBacklog, QueueBacklog
 
 
 class ProcessMetrics:
-    """The metrics of one process, whatever it does; memory, files and processor time among them."""
+    """The metrics of any process, including memory, files and processor time."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._published_again = self._counter(
             "moderation_published_again_total",
-            "Accepted submissions that this process put on the queue again, since none had decided them.",
+            "Undecided submissions that this process published to the queue again.",
         )
 
     def published_again(self, count: int) -> None:
@@ -25,15 +25,15 @@ class ProcessMetrics:
         self._published_again.inc(count)
 
     def follow_backlog(self, read: Callable[[], Backlog | None]) -> None:
-        """Tell from now on what `read` says of the database at that moment; None while it is away."""
+        """Report what `read` returns of the database at each scrape; None while it is unavailable."""
         self.registry.register(DatabaseBacklog(read))
 
     def follow_queue(self, read: Callable[[], QueueDepth | None]) -> None:
-        """Tell from now on what `read` says of the broker at that moment; None while it is away."""
+        """Report what `read` returns of the broker at each scrape; None while it is unavailable."""
         self.registry.register(QueueBacklog(read))
 
     def text(self) -> bytes:
-        """Return all metrics in Prometheus's own format."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:

@@ -1,4 +1,4 @@
-"""A reading that may be slow or fail, so that whoever asks is neither kept waiting for long nor failed."""
+"""Caches a reading that may be slow or fail; its callers never wait long and never fail."""
 
 import logging
 import threading
@@ -11,16 +11,16 @@ log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
-#: A reading is taken for the present this long: several that ask at once share one.
+#: How long a reading is reused; concurrent callers share one.
 KEEP_SECONDS: Final = 5.0
-#: Whoever asks waits no longer than this; Prometheus gives up on all metrics after ten seconds.
+#: Callers wait this long at most; a scrape of Prometheus times out after ten seconds.
 WAIT_SECONDS: Final = 3.0
 
 
 class Recent(Generic[Value]):
-    """Call it for what `read` returned last, or does now; None where that failed or takes too long.
+    """Call it for a recent result of `read`; None if that failed or takes too long.
 
-    Safe to call from many threads; `read` is called by one thread at a time.
+    Thread-safe; only one thread calls `read` at a time.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class Recent(Generic[Value]):
         self._failing = False
 
     def __call__(self) -> Value | None:
-        """Return a reading that is some seconds old at most."""
+        """Return a reading that is a few seconds old at most."""
         try:
             return self._reading().result(self._wait_seconds)
-        except Exception:  # noqa: BLE001 - whatever it is, it has been told once and is no fault of who asks
+        except Exception:  # noqa: BLE001 - it has been logged, and is not the caller's error
             return None
 
     def _reading(self) -> "Future[Value]":
@@ -60,7 +60,7 @@ class Recent(Generic[Value]):
     def _read_into(self, reading: "Future[Value]") -> None:
         try:
             value = self._read()
-        except Exception as error:  # noqa: BLE001 - it is raised again where somebody waits
+        except Exception as error:  # noqa: BLE001 - raised again in the waiting threads
             self._ended_at = time.monotonic()
             reading.set_exception(error)
             if not self._failing:

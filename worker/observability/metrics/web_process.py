@@ -1,4 +1,4 @@
-"""The metrics of a web process."""
+"""Metrics of a web process."""
 
 from worker.observability.metrics.process import ProcessMetrics
 
@@ -20,9 +20,9 @@ class WebMetrics(ProcessMetrics):
         )
 
     def answered(self, method: str, route: str, status: int) -> None:
-        """Count an answer of the HTTP API; `route` is the pattern of the path."""
+        """Count a response of the HTTP API; `route` is the pattern of the path."""
         self._http_requests.labels(method, route, str(status)).inc()
 
     def accepted(self, count: int) -> None:
-        """Count submissions that are in the ledger now."""
+        """Count submissions accepted into the ledger."""
         self._accepted.inc(count)

@@ -1,4 +1,4 @@
-"""The metrics of a worker process."""
+"""Metrics of a worker process."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -15,8 +15,9 @@ from worker.observability.metrics.stages import STAGES, StageName
 from worker.observability.progress import Progress
 
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-#: From a statement of the database to a download at its deadline.
+#: From a fast decision to one that waited for hours.
 _LATENCIES: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14_400.0)
+#: From a database statement to a download at its deadline.
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -28,7 +29,7 @@ class Metrics(ProcessMetrics):
         self._decisions = self._counter(
             "moderation_decisions_total", "Decisions recorded by this process.", "policy", "version", "action"
         )
-        # Apart from the decisions: one counter by version and label would have a series for every pair.
+        # A separate counter: one by version and label would have a series for every pair.
         self._flagged = self._counter(
             "moderation_flagged_total",
             "Labels flagged in decisions recorded by this process; a decision may have several.",
@@ -48,11 +49,11 @@ class Metrics(ProcessMetrics):
             "policy",
         )
         self._retries = self._counter(
-            "moderation_retries_total", "Attempts that failed for a reason that may pass, to be made again."
+            "moderation_retries_total", "Attempts that failed for a reason that may pass, and are retried."
         )
         self._quarantines = self._counter(
             "moderation_quarantines_total",
-            "Submissions that go to a person unjudged, since workers died of them.",
+            "Submissions that go to a person unjudged, since they crashed workers.",
             "policy",
         )
         self._conflicts = self._counter(
@@ -61,11 +62,11 @@ class Metrics(ProcessMetrics):
         )
         self._not_claimed = self._counter(
             "moderation_not_claimed_total",
-            "Submissions that the ledger could not take, for an unforeseen reason; they come again.",
+            "Submissions that could not be entered into the ledger for an unforeseen reason; retried.",
         )
         self._dropped = self._counter(
             "moderation_dropped_messages_total",
-            "Messages that no worker can work on, dropped by this process.",
+            "Messages that no worker can process, dropped by this process.",
             "reason",
         )
         for reason in DropReason:
@@ -78,7 +79,7 @@ class Metrics(ProcessMetrics):
         )
         self._stage_seconds = Histogram(
             "moderation_stage_seconds",
-            f"How long a stage of judging took: {', '.join(STAGES)}; waiting for its turn included.",
+            f"How long a stage of judging took: {', '.join(STAGES)}; including the time in its queue.",
             ["stage"],
             buckets=_SECONDS,
             registry=self.registry,
@@ -93,13 +94,13 @@ class Metrics(ProcessMetrics):
         )
 
     def decided_after(self, policy: str, seconds: float) -> None:
-        """Measure how long the platform has waited for a decision."""
+        """Record how long the platform waited for a decision."""
         self._latency_seconds.labels(policy).observe(seconds)
 
     def decided(
         self, policy: str, version: str, action: str, flagged: Iterable[str], *, held_back: bool
     ) -> None:
-        """Count a decision that is recorded; `version` is the policy's digest, as short as people see it."""
+        """Count a recorded decision; `version` is the abbreviated digest of the policy."""
         self._decisions.labels(policy, version, action).inc()
         for label in flagged:
             self._flagged.labels(policy, label, action).inc()
@@ -107,19 +108,19 @@ class Metrics(ProcessMetrics):
             self._blocks_held_back.labels(policy).inc()
 
     def shadow_decided(self, policy: str, action: str) -> None:
-        """Count what a shadow would have decided."""
+        """Count what a shadow policy would have decided."""
         self._shadow_decisions.labels(policy, action).inc()
 
     def retried(self) -> None:
-        """Count an attempt that failed and will be made again."""
+        """Count a failed attempt that is retried."""
         self._retries.inc()
 
     def quarantined(self, policy: str) -> None:
-        """Count a submission that workers died of."""
+        """Count a submission that crashed too many workers."""
         self._quarantines.labels(policy).inc()
 
     def conflicted(self) -> None:
-        """Count a submission whose id belongs to another."""
+        """Count a submission whose id belongs to another one."""
         self._conflicts.inc()
 
     def not_claimed(self) -> None:
@@ -127,7 +128,7 @@ class Metrics(ProcessMetrics):
         self._not_claimed.inc()
 
     def dropped(self, reason: str) -> None:
-        """Count a message that was dropped."""
+        """Count a dropped message."""
         self._dropped.labels(reason).inc()
 
     def batched(self, pictures: int) -> None:
@@ -135,24 +136,24 @@ class Metrics(ProcessMetrics):
         self._batch_pictures.observe(pictures)
 
     def stage(self, name: StageName) -> AbstractContextManager[object]:
-        """Measure how long a stage takes, also where it fails."""
+        """Time a stage, also if it fails."""
         return self._stage_seconds.labels(name).time()
 
     def follow_policies(self, read: Callable[[], Iterable[PolicyReading]]) -> None:
-        """Tell from now on what `read` returns at the moment the metrics are fetched."""
+        """Report what `read` returns at each scrape."""
         self.registry.register(Policies(read))
 
     def follow_sources(self, read: Callable[[], Mapping[str, bool]]) -> None:
-        """Report from now on which places of pictures `read` says answer, at the moment of each fetch."""
+        """Report at each scrape which sources of pictures `read` returns as available."""
         self.registry.register(_Sources(read))
 
     def follow_progress(self, progress: Progress) -> None:
-        """Tell from now on what this process has in hand."""
-        self.registry.register(_InHand(progress))
+        """Report the jobs in flight at each scrape."""
+        self.registry.register(_InFlight(progress))
 
 
 class _Sources(Collector):
-    """Reads at every fetch which places of pictures answer."""
+    """Reads at every scrape which sources of pictures are available."""
 
     def __init__(self, read: Callable[[], Mapping[str, bool]]) -> None:
         self._read = read
@@ -161,7 +162,7 @@ class _Sources(Collector):
         """Yield the gauge."""
         gauge = GaugeMetricFamily(
             "moderation_source_up",
-            "1 while pictures can be read from a place, 0 while it is unavailable to this process.",
+            "1 while pictures can be read from a source, 0 while it is unavailable to this process.",
             labels=["source"],
         )
         for source, is_up in self._read().items():
@@ -169,8 +170,8 @@ class _Sources(Collector):
         yield gauge
 
 
-class _InHand(Collector):
-    """Reads what is in hand at every fetch."""
+class _InFlight(Collector):
+    """Reads the jobs in flight at every scrape."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -183,6 +184,6 @@ class _InHand(Collector):
         )
         yield GaugeMetricFamily(
             "moderation_jobs_in_hand_oldest_seconds",
-            "How long the oldest of them has been in hand; 0 where there is none.",
+            "How long the oldest of them has been in flight; 0 if there is none.",
             value=progress.oldest_seconds,
         )

@@ -1,4 +1,4 @@
-"""Whose an API key is; the same answer to a wrong, an unknown and a revoked one."""
+"""Authenticates an API key; a wrong, an unknown and a revoked key are indistinguishable."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from worker.store.engine.database import Database
 
 @dataclass(frozen=True, slots=True)
 class AuthenticateKey:
-    """Check the text of a key, and note that it is used."""
+    """Check the text of a key, and record its use."""
 
     database: Database
 
     def __call__(self, token: str) -> ApiKey | None:
-        """Return the key, or None where it opens nothing."""
+        """Return the key, or None if it is not valid."""
         parts = split_token(token)
         if parts is None:
             return None

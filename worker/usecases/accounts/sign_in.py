@@ -1,4 +1,4 @@
-"""Lets a person in at the review desk: by password, or by the word of a single sign-on proxy."""
+"""Signs a person in at the review desk: by password, or through a single sign-on proxy."""
 
 from dataclasses import dataclass
 
@@ -9,27 +9,28 @@ from worker.store.engine.database import Database
 
 
 class LoginRefusedError(PermanentError):
-    """Name and password do not go together; why is nobody's business."""
+    """The name or the password is wrong; the error does not reveal which."""
 
     http_status = 403
 
 
 class TooManyLoginsError(LoginRefusedError):
-    """It was tried too often of late."""
+    """Too many logins failed recently."""
 
     http_status = 429
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Begin sessions."""
+    """Start desk sessions."""
 
     database: Database
 
     def __call__(self, name: str, password: str, address: str, browser: str = "") -> str:
-        """Return the token of a new session; LoginRefusedError, equally slow whatever is wrong.
+        """Return the token of a new session; LoginRefusedError after the same time whatever is wrong.
 
-        `browser` names one from which this person signed in before: it is limited in place of the address.
+        `browser` names one from which this person has signed in before: failures are then limited by browser,
+        not by address.
         """
         name = normal_name(name)
         is_known = bool(browser)
@@ -40,7 +41,7 @@ class SignIn:
                     "too many logins failed",
                     hint="wait a quarter of an hour, or ask an admin for a new password",
                 )
-            # Counted before it is tried: tries at the same moment must not see each other too late.
+            # Counted before the check, so that concurrent attempts count each other.
             login_failures.note(session, name, address)
             account = reviewers.find(session, name)
         usable = account is not None and account.disabled_at is None
@@ -52,7 +53,7 @@ class SignIn:
             return desk_sessions.begin(session, name, by_proxy=False)
 
     def by_proxy(self, name: str) -> str | None:
-        """Return the token of a new session for whom a proxy vouches; None where there is no such account."""
+        """Return the token of a new session for the name a proxy sent; None if there is no usable account."""
         with self.database.transaction() as session:
             account = reviewers.find(session, normal_name(name))
             if account is None or account.disabled_at is not None:
@@ -61,7 +62,7 @@ class SignIn:
 
 
 def normal_name(name: str) -> str:
-    """Return the name as an account would have it; what can be none stays, and is found nowhere."""
+    """Return the name in the form of account names; an invalid one unchanged, since no account has it."""
     try:
         return reviewer_name(name)
     except UsageError:

@@ -1,4 +1,4 @@
-"""Ranks labels on pictures the classic way: one softmax over the labels, as transformers' pipeline does."""
+"""Ranks labels on pictures by one softmax over the labels, as transformers' zero-shot pipeline does."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +11,13 @@ from worker.errors import PermanentError, UsageError
 from worker.images.processes.pool import DecoderPool
 from worker.images.sources.reader import read_named_file
 
-#: transformers' own default, so that the figures are the same.
+#: The default of transformers, so that the figures are the same.
 DEFAULT_TEMPLATE = "This is a photo of {}."
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The labels of one picture, best first, with their probabilities; or why there are none."""
+    """The labels of one picture, best first, with their probabilities; or the problem that prevented them."""
 
     file: Path
     scores: tuple[tuple[str, float], ...] = ()
@@ -26,7 +26,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class ClassifyPictures:
-    """Rank labels on pictures, with no policy."""
+    """Rank labels on pictures without a policy."""
 
     encoder: Encoder
     decoder: DecoderPool
@@ -35,19 +35,19 @@ class ClassifyPictures:
     def __call__(
         self, files: Sequence[Path], labels: Sequence[str], template: str = DEFAULT_TEMPLATE
     ) -> Iterator[Ranking]:
-        """Yield the ranking of every file, in the order given; of an animation, its first frame counts."""
+        """Yield the ranking of every file, in the order given; an animation is ranked by its first frame."""
         if not labels:
             raise UsageError("there are no labels to choose from", hint='name some: --labels "fox,bear,owl"')
         if "{}" not in template:
-            raise UsageError(f"the template {template!r} has no {{}} for the label to stand in")
+            raise UsageError(f"the template {template!r} has no {{}} for the label")
         vectors = self.encoder.encode_texts([template.replace("{}", label) for label in labels])
         rank = score_pairs if self.encoder.pairwise else rank_labels
 
         def classify(file: Path) -> Ranking:
             try:
                 data = read_named_file(file, self.decoder.limits)
-                # As large as it is, cropped at its centre: these are the figures of transformers' pipeline,
-                # to the last digit shown.
+                # Unscaled and cropped at its centre, which gives the figures of transformers' pipeline to the
+                # last digit shown.
                 picture = self.decoder.decode(data, self.encoder.preprocessing, scaled=False, most_parts=1)
             except PermanentError as problem:
                 return Ranking(file, problem=problem.message)

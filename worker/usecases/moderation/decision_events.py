@@ -1,4 +1,4 @@
-"""Writes the events of new decisions, with the sequence numbers that order them."""
+"""Writes the events of new decisions to the outbox, with the sequence numbers that order them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,10 +19,10 @@ def write_decision_events(
     inherited: Mapping[int, RecordedVerdict],
     default_callback: Callback | None,
 ) -> None:
-    """Count the changes that these decisions made, and write their events.
+    """Advance the sequence of each submission, and write the events of its decision.
 
-    `inherited` has the verdicts that some decisions inherited, by the decisions' ids. Both events of such a
-    decision name the verdict's action: nothing else ever was in force.
+    `inherited` holds the verdicts that decisions inherited, by decision id. Both events of such a decision
+    name the verdict's action: no other action was ever in force.
     """
     decided = in_force.advance(session, [submission.id for submission, _ in made])
     after = in_force.advance(session, [verdict.submission_id for verdict in inherited.values()])

@@ -1,4 +1,4 @@
-"""Lets a re-upload of the same bytes inherit what a person said of them, under the same policy version."""
+"""Lets a re-upload of the same bytes inherit a person's verdict under the same policy version."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from worker.store.reviews.verdicts import RecordedVerdict, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Heir:
-    """A decision on bytes of which a person may have said something."""
+    """A decision on bytes that may have a verdict already."""
 
     submission_id: str
     decision_id: int
@@ -21,14 +21,14 @@ class Heir:
 
 @dataclass(frozen=True, slots=True)
 class InheritVerdict:
-    """Inherit within the transaction that records the decisions."""
+    """Inherit verdicts in the transaction that records the decisions."""
 
     enabled: bool = True
 
     def __call__(self, session: Session, heirs: Sequence[Heir]) -> dict[int, RecordedVerdict]:
-        """Return the inherited verdicts by the ids of their decisions, which need no review.
+        """Return the inherited verdicts by decision id; these decisions need no review.
 
-        Whoever records the decisions writes the events: `verdict.made` comes after `decision.made`.
+        The caller writes the events, so that `verdict.made` comes after `decision.made`.
         """
         if not self.enabled or not heirs:
             return {}

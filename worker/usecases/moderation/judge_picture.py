@@ -1,4 +1,4 @@
-"""Judges a picture's bytes under a policy: decode, embed, score, decide; stores nothing."""
+"""Judges a picture's bytes by a policy: decode, embed, score, decide; stores nothing."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,56 +17,56 @@ from worker.images.processes.pool import DecoderPool
 from worker.observability.metrics import Stage, unmeasured
 from worker.policy_files.library import LivePolicy
 
-#: Counts up whenever decoding, or what follows it, changes the vector of the same bytes.
+#: Increase it when decoding or preprocessing changes the vector of the same bytes.
 DECODING_VERSION: Final = 3
 
 
 def vector_digest(encoder: Encoder, limits: Limits) -> str:
-    """Return the SHA-256 of what shapes a vector: weights, preprocessing, decoding, number of frames."""
+    """Return the SHA-256 of all that a vector depends on: weights, preprocessing, decoding, frame limit."""
     parts = (encoder.digest, str(DECODING_VERSION), str(limits.max_frames))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedPicture:
-    """A picture as the model sees it: facts, and one unit vector a view, shape (views, dimension)."""
+    """A picture's facts and embedding: one unit vector for each view, shape (views, dimension)."""
 
     facts: PictureFacts
     embedding: Matrix
 
     @property
     def views(self) -> Views:
-        """What each vector stands for."""
+        """What each vector shows."""
         return self.facts.views(len(self.embedding))
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A decision and what it rests on; `picture` is None where the bytes were refused."""
+    """A decision, and the picture that it is based on; `picture` is None if the bytes were refused."""
 
     decision: Decision
     picture: EmbeddedPicture | None = None
-    #: SHA-256 of the bytes; None where they could not be had.
+    #: SHA-256 of the bytes; None if they could not be read.
     sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JudgePicture:
-    """From bytes to a decision."""
+    """Judge a picture's bytes."""
 
     encoder: Encoder
     decoder: DecoderPool
     stage: Stage = unmeasured
-    #: Of more labels, decisions have the scores of those that count alone; None: of all.
+    #: A decision keeps this number of scores at most, those that count; None keeps all.
     most_scores: int | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that lies between bytes and vector."""
+        """SHA-256 of all that a vector depends on."""
         return vector_digest(self.encoder, self.decoder.limits)
 
     def __call__(self, live: LivePolicy, data: bytes) -> Judgement:
-        """Judge a picture's bytes; what cannot be decoded is decided by the policy's `on_undecodable`."""
+        """Judge a picture's bytes; if they cannot be decoded, the policy's `on_undecodable` decides."""
         try:
             picture = self.embed(data)
         except UndecodablePictureError as refusal:
@@ -74,16 +74,16 @@ class JudgePicture:
         return self.judge(live, picture)
 
     def judge(self, live: LivePolicy, picture: EmbeddedPicture) -> Judgement:
-        """Judge a picture whose embedding is known."""
+        """Judge an embedded picture."""
         with self.stage("score"):
             scores = live.score(picture.embedding, self.encoder.scale, picture.views, most=self.most_scores)
             return Judgement(decide(live.policy, scores, picture.facts.seen), picture)
 
     def embed(self, data: bytes) -> EmbeddedPicture:
-        """Decode and embed a picture; UndecodablePictureError where it is none we judge."""
+        """Decode and embed a picture; UndecodablePictureError if it cannot be judged."""
         with self.stage("decode"):
             picture = self.decoder.decode(data, self.encoder.preprocessing)
         with self.stage("encode"):
             embedding = self.encoder.encode_images(list(picture.pixels))
-        # Rounded as it is stored, so that the decision can be re-derived from the store to the last bit.
+        # Rounded as it is stored, so that the decision can be derived again from the store to the last bit.
         return EmbeddedPicture(picture.facts, embedding.astype(np.float16).astype(np.float32))

@@ -21,21 +21,21 @@ from worker.store.reviews import audit_log, golden_items, review_sources, review
 from worker.store.reviews.review_sources import ReviewSource
 from worker.store.reviews.reviews import Review
 
-#: Pictures that one check reads at once, and checks that read at once: a web process has forty threads, and
-#: they must not take all of them.
+#: Pictures that one check reads concurrently, and checks that run concurrently: they must not take all forty
+#: threads of a web process.
 _READS_AT_ONCE: Final = 8
 _CHECKS_AT_ONCE: Final = 8
-_TURN_SECONDS: Final = 1.0
-#: Claims whose pictures this process remembers to have shown, and for how long.
+_SLOT_SECONDS: Final = 1.0
+#: How many claims this process remembers whose pictures it has shown, and for how long.
 _REMEMBERED: Final = 4096
 _REMEMBERED_SECONDS: Final = 900.0
-#: In the audit log: the service found out, no person did.
+#: The actor in the audit log when the service, not a person, found something.
 _SERVICE: Final = "the service"
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPicture:
-    """A picture's bytes as they are now: those that were judged, or NOT_JUDGED if none are on record."""
+    """A picture's current bytes: SAME as those judged, or NOT_JUDGED if no digest is recorded."""
 
     data: bytes = field(repr=False)
     sha256: str
@@ -44,16 +44,16 @@ class FoundPicture:
 
 @dataclass(frozen=True, slots=True)
 class ReadJudgedPicture:
-    """Read the picture that a decision is about."""
+    """Read the picture of a decision from its source."""
 
     database: Database
     reader: ImageReader
 
     def __call__(self, submission_id: str, decision_id: int | None = None) -> FoundPicture:
-        """Return the bytes; without a `decision_id` the newest decision on the submission counts.
+        """Return the bytes; without a `decision_id`, those of the newest decision on the submission.
 
-        PictureChangedError if they are not the ones that were judged: this is noted on the open reviews of
-        the decision. Otherwise the ModerationError that prevents the reading.
+        PictureChangedError if the bytes are not those that were judged, which is also noted on the open
+        reviews of the decision; another ModerationError if they cannot be read.
         """
         recorded = self.recorded(submission_id, decision_id)
         data = self.reader.read(source_of(recorded))
@@ -66,11 +66,11 @@ class ReadJudgedPicture:
         return FoundPicture(data, sha256, PictureState.SAME)
 
     def recorded(self, submission_id: str, decision_id: int | None = None) -> ReviewSource:
-        """Return what is on record about the picture; SourceMissingError if nothing is."""
+        """Return the recorded source of the picture; SourceMissingError if there is no decision on it."""
         with self.database.reading() as session:
             found = review_sources.find(session, submission_id, decision_id)
         if found is None:
-            raise SourceMissingError("no decision on this picture is on record")
+            raise SourceMissingError("no decision on this picture is recorded")
         return found
 
     def _note_changed(self, recorded: ReviewSource, found: str) -> None:
@@ -85,12 +85,12 @@ class ReadJudgedPicture:
                 judged=recorded.sha256,
                 found=found,
             )
-            # Its known answer is about bytes that nobody can be shown any more.
+            # Its known answer is about bytes that can no longer be shown.
             golden_items.retire_of_decision(session, recorded.decision_id)
 
 
-class _Shown:
-    """The claims whose holders were shown the judged bytes lately, by this process."""
+class _ShownClaims:
+    """The claims whose holders this process has recently shown the judged bytes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -110,61 +110,61 @@ class _Shown:
 
 @dataclass(frozen=True, slots=True)
 class CheckPictures:
-    """Find out whether the holders of reviews saw the bytes that were judged."""
+    """Check whether reviewers saw the bytes that were judged."""
 
     read: ReadJudgedPicture
-    _shown: _Shown = field(default_factory=_Shown)
-    _turns: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(_CHECKS_AT_ONCE))
+    _shown: _ShownClaims = field(default_factory=_ShownClaims)
+    _slots: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(_CHECKS_AT_ONCE))
 
     def note_shown(self, token: ClaimToken) -> None:
         """Note that the holder of a claim was shown the judged bytes."""
         self._shown.keep(token)
 
-    def __call__(self, held: Iterable[Review], said: Mapping[int, str]) -> dict[int, PictureState]:
-        """Return the state of each review's picture, by the review's id.
+    def __call__(self, held: Iterable[Review], shown: Mapping[int, str]) -> dict[int, PictureState]:
+        """Return the state of each review's picture, by review id.
 
-        `said` holds the SHA-256 of what a platform's own desk showed, by the review's id. A picture that this
-        process did not show is read again. UnavailableError if too many checks are under way.
+        `shown` holds the SHA-256 of what a platform's desk showed, by review id. A picture that this process
+        did not show is read again. UnavailableError if too many checks are running.
         """
         found: dict[int, PictureState] = {}
         unknown: list[Review] = []
         for review in held:
-            state = self._known(review, said.get(review.id))
+            state = self._known_state(review, shown.get(review.id))
             if state is None:
                 unknown.append(review)
             else:
                 found[review.id] = state
         if unknown:
-            states = self._look_at_all(unknown)
+            states = self._read_all(unknown)
             found |= zip((one.id for one in unknown), states, strict=True)
         return found
 
-    def _look_at_all(self, held: Sequence[Review]) -> list[PictureState]:
-        if not self._turns.acquire(timeout=_TURN_SECONDS):
+    def _read_all(self, held: Sequence[Review]) -> list[PictureState]:
+        if not self._slots.acquire(timeout=_SLOT_SECONDS):
             raise UnavailableError("too many pictures are being compared at once", hint="send it again")
         try:
             with ThreadPoolExecutor(min(len(held), _READS_AT_ONCE), "check-pictures") as executor:
-                return list(executor.map(self._look, held))
+                return list(executor.map(self._read_state, held))
         finally:
-            self._turns.release()
+            self._slots.release()
 
-    def _known(self, review: Review, said: str | None) -> PictureState | None:
-        """Return what is known without reading the source; None if it has to be read."""
-        if said is not None:
-            return self._compared(review, said)
+    def _known_state(self, review: Review, shown: str | None) -> PictureState | None:
+        """Return the state if it is known without reading the source; None if the source must be read."""
+        if shown is not None:
+            return self._compare(review, shown)
         if review.picture_changed_at is not None:
             return PictureState.CHANGED
         return PictureState.SAME if self._shown.has(review.token) else None
 
-    def _compared(self, review: Review, said: str) -> PictureState:
-        """Compare what was shown with the bytes on record, as if it had been read here."""
+    def _compare(self, review: Review, shown: str) -> PictureState:
+        """Compare the digest of what was shown with the recorded one."""
         # The decision has no digest if the picture could not be judged; the submission may have one.
         judged = self.read.recorded(review.decision.submission_id, review.decision.id).sha256
         if judged is None:
             return PictureState.NOT_JUDGED
-        return PictureState.SAME if said == judged else PictureState.CHANGED
+        return PictureState.SAME if shown == judged else PictureState.CHANGED
 
-    def _look(self, review: Review) -> PictureState:
+    def _read_state(self, review: Review) -> PictureState:
         try:
             return self.read(review.decision.submission_id, review.decision.id).state
         except PictureChangedError:
@@ -174,7 +174,7 @@ class CheckPictures:
 
 
 def source_of(recorded: ReviewSource) -> Source:
-    """Return where a picture is; SourceMissingError if that is not on record any more."""
+    """Return where a picture is; SourceMissingError if that is no longer recorded."""
     source = recorded_source(recorded.whole) or recorded_source(recorded.recorded)
     if source is not None:
         return source
@@ -184,7 +184,7 @@ def source_of(recorded: ReviewSource) -> Source:
 
 
 def changed() -> PictureChangedError:
-    """Return the error that says that the judged bytes are not there any more."""
+    """Return the error for a picture whose judged bytes are gone."""
     return PictureChangedError(
         "the picture changed after it was judged: its source has other bytes now",
         hint="block it, or escalate it to a lead",

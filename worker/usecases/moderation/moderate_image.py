@@ -1,4 +1,4 @@
-"""The main way: a submission comes in, one decision goes to the database."""
+"""Moderates a submission: read the picture, judge it by the policy, record one decision."""
 
 import hashlib
 import logging
@@ -21,15 +21,15 @@ from worker.usecases.moderation.record_decisions import JudgedSubmission, Record
 
 log = logging.getLogger(__name__)
 
-#: Records decisions, and returns what became of each.
+#: Records decisions, and returns the result of each.
 Record = Callable[[Sequence[JudgedSubmission]], Sequence[RecordResult]]
-#: Returns the embeddings that are stored of the same bytes under this model: no need to compute them again.
+#: Returns the stored embeddings of the same bytes under this model, which need not be computed again.
 Recall = Callable[[Sequence[str]], Sequence[EmbeddedPicture | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class ModerateImage:
-    """Judge a submission and record the decision; safe to repeat, and safe to run twice at once."""
+    """Judge a submission and record the decision; safe to repeat, also concurrently."""
 
     policies: PolicyLibrary
     default_policy: str
@@ -45,41 +45,42 @@ class ModerateImage:
     ) -> int | None:
         """Decide `submission` by `live`; return the decision's id, or None if it was decided before.
 
-        `live` is the version that claimed it, None for the one in force: one version for the whole of a job,
-        whatever is saved in between. UnknownPolicyError if none is in force here; InvalidSubmissionError if
-        pictures are never read from there; SourceNotReadyError if the picture is missing and this is not the
-        last try; UnavailableError if the database or the place of the picture is unavailable. Nothing is
-        written then.
+        `live` is the version that claimed it, None for the version in force: one version decides the whole
+        job, even if the policy changes during it.
+
+        UnknownPolicyError if no version is in force here; InvalidSubmissionError if its source is not
+        allowed; SourceNotReadyError if the picture is missing and this is not the last try; UnavailableError
+        if the database or the picture's source is unavailable. After an error nothing is written.
         """
         started = time.monotonic()
         live = live or self.policy_of(submission)
         self.reader.allowed.check(submission.source)
         try:
-            judgement = self._judge(submission, live)
+            judgement = self._fetch_and_judge(submission, live)
         except SourceNotReadyError as problem:
             if not is_last_try:
                 raise
             judgement = Judgement(decide_unreadable(live.policy, problem.message))
-        return self._record(submission, live, judgement, started=started)
+        return self._record_decision(submission, live, judgement, started=started)
 
     def policy_of(self, submission: Submission) -> LivePolicy:
-        """Return the version that decides now; UnknownPolicyError where none is in force here."""
+        """Return the policy version that decides now; UnknownPolicyError if none is in force here."""
         return self.policies.current(submission.policy or self.default_policy)
 
     def give_up(self, submission: Submission, problem: str, live: LivePolicy | None = None) -> int | None:
-        """Decide by the policy's `on_error` a submission that fails in an unforeseen way."""
+        """Decide a submission that keeps failing by the policy's `on_error`."""
         live = live or self.policy_of(submission)
-        return self._record(submission, live, Judgement(decide_unreadable(live.policy, problem)))
+        return self._record_decision(submission, live, Judgement(decide_unreadable(live.policy, problem)))
 
     def quarantine(self, submission: Submission, crashes: int, live: LivePolicy | None = None) -> int | None:
-        """Leave to people a submission of which as many worker processes died."""
+        """Leave a submission that crashed `crashes` worker processes to a person."""
         live, judgement = live or self.policy_of(submission), Judgement(decide_poison(crashes))
-        decision_id = self._record(submission, live, judgement, ReviewKind.QUARANTINE)
+        decision_id = self._record_decision(submission, live, judgement, ReviewKind.QUARANTINE)
         if decision_id is not None:
             self.metrics.quarantined(live.policy.name)
         return decision_id
 
-    def _judge(self, submission: Submission, live: LivePolicy) -> Judgement:
+    def _fetch_and_judge(self, submission: Submission, live: LivePolicy) -> Judgement:
         try:
             with self.metrics.stage("fetch"):
                 data = self.reader.read(submission.source)
@@ -95,7 +96,7 @@ class ModerateImage:
         judgement = self.judge_picture.judge(live, known) if known else self.judge_picture(live, data)
         return replace(judgement, sha256=sha256)
 
-    def _record(
+    def _record_decision(
         self,
         submission: Submission,
         live: LivePolicy,
@@ -104,9 +105,9 @@ class ModerateImage:
         *,
         started: float | None = None,
     ) -> int | None:
-        """Write everything about a decision in one transaction; None where another was first.
+        """Write a decision and all that belongs to it; return its id, or None if it was decided before.
 
-        `review` says why a person is asked, where that does not follow from the decision.
+        `review` is why a person is asked, if that does not follow from the decision.
         """
         started = time.monotonic() if started is None else started
         shadows = self._judge_by_shadows(judgement.picture)
@@ -115,12 +116,12 @@ class ModerateImage:
         if recorded.decision_id is None:
             log.info("submission %s was decided before", submission.id)
         else:
-            self._count(live, recorded.decision, shadows)
-            self._report(submission, live, recorded, time.monotonic() - started)
+            self._count_decision(live, recorded.decision, shadows)
+            self._log_decision(submission, live, recorded, time.monotonic() - started)
         return recorded.decision_id
 
     def _judge_by_shadows(self, picture: EmbeddedPicture | None) -> list[ShadowJudgement]:
-        """Return what each shadow would decide by the same embedding; one that fails is left out."""
+        """Return what each shadow policy would decide by the same embedding; leave out those that fail."""
         judged: list[ShadowJudgement] = []
         if picture is None:
             return judged
@@ -128,13 +129,16 @@ class ModerateImage:
             try:
                 judged.append((shadow, self.judge_picture.judge(shadow, picture).decision))
             except Exception:
-                log.exception("the shadow policy %s failed, the decision is none of its", shadow.policy.name)
+                log.exception(
+                    "shadow policy %s failed on this picture; its decision is not recorded",
+                    shadow.policy.name,
+                )
         return judged
 
-    def _report(
+    def _log_decision(
         self, submission: Submission, live: LivePolicy, recorded: RecordResult, seconds: float
     ) -> None:
-        """Log the decision, and measure how long the platform has waited for it."""
+        """Log the decision, and measure how long the platform waited for it."""
         decision, version = recorded.decision, live.policy.digest[:12]
         waited = None
         if submission.sent_at:
@@ -157,7 +161,9 @@ class ModerateImage:
             extra={"fields": fields},
         )
 
-    def _count(self, live: LivePolicy, decision: Decision, shadows: Sequence[ShadowJudgement]) -> None:
+    def _count_decision(
+        self, live: LivePolicy, decision: Decision, shadows: Sequence[ShadowJudgement]
+    ) -> None:
         version = live.policy.digest[:12]
         self.metrics.decided(
             live.policy.name, version, decision.action, decision.flagged, held_back=decision.held_back

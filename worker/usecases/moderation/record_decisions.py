@@ -1,4 +1,4 @@
-"""Writes decisions and all that comes of them, many in one transaction."""
+"""Writes decisions, with their embeddings, reviews and events, many in one transaction."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -27,59 +27,59 @@ from worker.usecases.moderation.decision_events import write_decision_events
 from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.moderation.judge_picture import Judgement, JudgePicture
 
-#: A shadow, and what it would decide.
+#: A shadow policy, and what it would decide.
 ShadowJudgement = tuple[LivePolicy, Decision]
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedSubmission:
-    """A submission that was judged, and is yet to be recorded."""
+    """A judged submission that is not recorded yet."""
 
     submission: Submission
     live: LivePolicy
     judgement: Judgement
     shadows: Sequence[ShadowJudgement] = ()
-    #: Why a person is asked, where that does not follow from the decision.
+    #: Why a person is asked, if that does not follow from the decision.
     review: ReviewKind | None = None
 
     @property
     def decision(self) -> Decision:
-        """What was decided."""
+        """The decision."""
         return self.judgement.decision
 
     @property
     def policy(self) -> Policy:
-        """By which policy."""
+        """The policy that decided."""
         return self.live.policy
 
     @property
     def facts(self) -> PictureFacts | None:
-        """The picture's facts; None where it could not be judged."""
+        """The picture's facts; None if it could not be judged."""
         return self.judgement.picture.facts if self.judgement.picture else None
 
 
 @dataclass(frozen=True, slots=True)
 class RecordResult:
-    """What was recorded."""
+    """What was recorded for one submission."""
 
-    #: None where another was first.
+    #: None if the submission was decided before.
     decision_id: int | None
-    #: As it stands, which may be a review in place of a block.
+    #: As recorded: a block beyond the hourly limit became a review.
     decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
 class RecordDecisions:
-    """Record in one transaction; the number of statements hardly depends on that of decisions."""
+    """Record decisions in one transaction; their number hardly changes the number of statements."""
 
     database: Database
     judge_picture: JudgePicture
-    #: Who hears of decisions on submissions that name nobody.
+    #: Notified of decisions on submissions that name no callback.
     default_callback: Callback | None = None
     inherit: InheritVerdict = field(default_factory=InheritVerdict)
 
     def __call__(self, judged: Sequence[JudgedSubmission]) -> list[RecordResult]:
-        """Return what was recorded of each, in order; UnavailableError, and then nothing was."""
+        """Return the result of each, in order; after UnavailableError nothing is recorded."""
         with self.database.transaction() as session:
             judged = _within_limits(session, judged)
             ids = self._write(session, judged)
@@ -92,8 +92,8 @@ class RecordDecisions:
         return [RecordResult(decision_id, one.decision) for decision_id, one in zip(ids, judged, strict=True)]
 
     def _write(self, session: Session, judged: Sequence[JudgedSubmission]) -> list[int | None]:
-        """Write the decisions that are wanted, and what they name; return their ids, None for the others."""
-        policy_versions.keep(session, _versions(judged))
+        """Write the submissions, and decisions on those not decided yet; return their ids, else None."""
+        policy_versions.keep(session, _policy_versions(judged))
         wanted = submissions.record(
             session,
             [
@@ -110,7 +110,7 @@ class RecordDecisions:
         is_wanted = [(one.submission.id, one.policy.digest) in wanted for one in judged]
         made = decisions.insert(session, [self._new_decision(one) for one in compress(judged, is_wanted)])
         ids = iter(made)
-        return [next(ids) if is_meant else None for is_meant in is_wanted]
+        return [next(ids) if wants_one else None for wants_one in is_wanted]
 
     def _new_decision(self, judged: JudgedSubmission) -> decisions.NewDecision:
         return decisions.NewDecision(
@@ -124,7 +124,7 @@ class RecordDecisions:
         )
 
     def _follow_up(self, session: Session, made: Sequence[tuple[JudgedSubmission, int]]) -> None:
-        """Write what comes of the decisions that were not made before."""
+        """Write embeddings, reviews and events for newly inserted decisions."""
         pictures = [one.judgement.picture for one, _ in made if one.judgement.picture]
         embeddings.keep(session, self.judge_picture.digest, [(one.facts, one.embedding) for one in pictures])
         inherited = self.inherit(
@@ -135,7 +135,9 @@ class RecordDecisions:
                 if one.facts
             ],
         )
-        _ask(session, [(one, decision_id) for one, decision_id in made if decision_id not in inherited])
+        _ask_for_reviews(
+            session, [(one, decision_id) for one, decision_id in made if decision_id not in inherited]
+        )
         shadow_decisions.keep(
             session,
             [
@@ -152,20 +154,20 @@ class RecordDecisions:
         )
 
 
-def _versions(judged: Iterable[JudgedSubmission]) -> Iterable[tuple[Policy, str]]:
-    """Return the policies that a decision of these names, with their texts."""
+def _policy_versions(judged: Iterable[JudgedSubmission]) -> Iterable[tuple[Policy, str]]:
+    """Yield every policy that these decisions name, with its text."""
     for one in judged:
         yield one.policy, one.live.text
         for shadow, _ in one.shadows:
             yield shadow.policy, shadow.text
 
 
-def _ask(session: Session, made: Iterable[tuple[JudgedSubmission, int]]) -> None:
-    """Put into the review queue what a person has to look at."""
+def _ask_for_reviews(session: Session, made: Iterable[tuple[JudgedSubmission, int]]) -> None:
+    """Put the decisions that need a person into the review queue."""
     asked = [(one, decision_id, kind) for one, decision_id in made if (kind := _kind_of_review(one))]
     if not asked:
         return
-    # The ledger forgets bytes and signatures with the decision; whoever reviews has to see the picture.
+    # The ledger deletes bytes and signatures once decided, but a reviewer must still see the picture.
     sources = ((one.submission.id, unrecorded_source(one.submission.source)) for one, *_ in asked)
     review_sources.keep(session, {name: whole for name, whole in sources if whole})
     now = database_now(session)
@@ -185,21 +187,21 @@ def _kind_of_review(judged: JudgedSubmission) -> ReviewKind | None:
 
 
 def _within_limits(session: Session, judged: Sequence[JudgedSubmission]) -> list[JudgedSubmission]:
-    """Return them with a review in place of each block beyond what its policy may block within the hour."""
+    """Return them with a review in place of each block beyond its policy's hourly limit."""
     blocked: Counter[str] = Counter()
-    # In one order, so that two workers who block under the same policies never wait for each other.
-    for name in sorted({one.policy.name for one in judged if _counts(one)}):
+    # Always in the same order: two workers that block under the same policies must not deadlock.
+    for name in sorted({one.policy.name for one in judged if _is_limited(one)}):
         an_hour_ago = database_now(session) - timedelta(hours=1)
         blocked[name] = decisions.automatic_blocks(session, name, since=an_hour_ago)
-    return [_held_back(one, blocked) if _counts(one) else one for one in judged]
+    return [_held_back_if_over_limit(one, blocked) if _is_limited(one) else one for one in judged]
 
 
-def _counts(judged: JudgedSubmission) -> bool:
+def _is_limited(judged: JudgedSubmission) -> bool:
     limited = judged.policy.automatic_blocks_per_hour is not None
     return limited and judged.decision.action is Action.BLOCK
 
 
-def _held_back(judged: JudgedSubmission, blocked: Counter[str]) -> JudgedSubmission:
+def _held_back_if_over_limit(judged: JudgedSubmission, blocked: Counter[str]) -> JudgedSubmission:
     limit = judged.policy.automatic_blocks_per_hour or 0
     if blocked[judged.policy.name] < limit:
         blocked[judged.policy.name] += 1

@@ -1,4 +1,4 @@
-"""Judges files on this machine without broker or database, many at a time so that they share passes."""
+"""Judges local files without broker or database, concurrently, so that they share passes."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ class ScanFolder:
     """Judge files; nothing is stored."""
 
     judge_picture: JudgePicture
-    #: How many files are in hand at once: a batch in each pass, and one that is decoded meanwhile.
+    #: Files in flight: a batch for each pass, and one that is being decoded.
     concurrency: int
 
     def __call__(self, live: LivePolicy, files: Sequence[Path]) -> Iterator[tuple[Path, Judgement]]:

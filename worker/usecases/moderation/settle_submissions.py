@@ -1,4 +1,4 @@
-"""Settles what a message brings: each submission is claimed, judged, and has an outcome or another try."""
+"""Settles the submissions of a message: claim, judge, then record an outcome or release for a retry."""
 
 import logging
 import math
@@ -37,39 +37,39 @@ from worker.usecases.submissions.refuse_submission import RefuseSubmission
 
 log = logging.getLogger(__name__)
 
-#: Before the second attempt and before the third: a server that was busy is not asked again at once.
+#: Pauses before the second and the third attempt: a busy server is not asked again at once.
 RETRY_SECONDS: Final = (2.0, 8.0)
-#: What a message of many has not begun by then is handed on, to whoever has room.
+#: Entries of a batch message not started by then are requeued, for any worker that has room.
 BEGIN_SECONDS: Final = 20.0
-#: How long one suspect after another is judged before the others have their turn.
+#: How long crashed submissions are judged in exclusive mode before waiting threads get their turn.
 TURN_SECONDS: Final = 5.0
 
-#: No time to begin: published at once.
-_HAND_ON: Final = ClaimRelease(counts=False, pause=timedelta())
-#: Between two looks for a missing picture, and two tries of a place that is unavailable.
-SHORTEST_REST: Final = timedelta(seconds=1)
-SHORTEST_OUTAGE_REST: Final = timedelta(seconds=4)
-LONGEST_REST: Final = timedelta(minutes=5)
-#: Not even giving up succeeds.
-_LEAVE_ALONE: Final = ClaimRelease(counts=True, pause=timedelta(minutes=1))
+#: Not started in time: published again at once.
+_REQUEUE: Final = ClaimRelease(counts=False, pause=timedelta())
+#: Pauses before a missing picture, or an unavailable source, is read again.
+SHORTEST_MISSING_PAUSE: Final = timedelta(seconds=1)
+SHORTEST_OUTAGE_PAUSE: Final = timedelta(seconds=4)
+LONGEST_PAUSE: Final = timedelta(minutes=5)
+#: Recording the failure failed: retry in a minute.
+_RETRY_LATER: Final = ClaimRelease(counts=True, pause=timedelta(minutes=1))
 
-#: Why it is not judged now, and how loudly that is said.
+#: Log level and wording for a submission that is not judged now.
 _NOT_JUDGED: Final = {
     ClaimStatus.DECIDED: (logging.INFO, "was decided before"),
-    ClaimStatus.IN_FLIGHT: (logging.INFO, "is in hand already, or waits for its next attempt"),
-    ClaimStatus.CRASHED: (logging.WARNING, "was in hand when a worker died: it is judged alone"),
-    ClaimStatus.CONFLICT: (logging.ERROR, "is not judged: its id belongs to another one"),
+    ClaimStatus.IN_FLIGHT: (logging.INFO, "is being processed already, or waits for its next attempt"),
+    ClaimStatus.CRASHED: (logging.WARNING, "was being processed when a worker died: it is judged alone"),
+    ClaimStatus.CONFLICT: (logging.ERROR, "is not judged: its id belongs to another submission"),
 }
 
-#: Does something to each of many, one after another or at once, and returns the results in order.
-Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-#: What is left to do about a submission: nothing, let go of it, or wait for what is away.
-_Rest = ClaimRelease | UnavailableError | None
+#: Applies a function to each item, in turn or concurrently, and returns the results in order: `map`.
+MapFunction = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+#: What a job leaves to do: nothing, release the claim, or wait for a resource that is unavailable.
+_JobResult = ClaimRelease | UnavailableError | None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A submission that the ledger could not take, for no reason that was foreseen."""
+    """A submission that could not be entered into the ledger, for an unforeseen reason."""
 
     submission: Submission
     error: BaseException
@@ -87,8 +87,8 @@ class _Job:
     def submission(self) -> Submission:
         return self.arrival.submission
 
-    def known_as(self, claim: ClaimResult) -> "_Job":
-        """Return this with the submission's trace and age as the ledger knows them, if it does."""
+    def with_ledger_facts(self, claim: ClaimResult) -> "_Job":
+        """Return this job with the submission's trace and age from the ledger, if it has them."""
         one = self.submission
         since = min((moment for moment in (one.sent_at, claim.since) if moment), default=None)
         known = replace(one, traceparent=claim.traceparent or one.traceparent, sent_at=since)
@@ -97,76 +97,76 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class SettleSubmissions:
-    """Claim submissions, judge what is claimed, and say in the ledger how it went; safe to repeat."""
+    """Claim submissions, judge those claimed, and record in the ledger how it went; safe to repeat."""
 
     moderate_image: ModerateImage
     refuse: RefuseSubmission
     claim: ClaimSubmissions
-    #: Claims in transactions that threads share; returns a claim for each, or why it failed.
+    #: Claims in transactions that threads share; returns the result or the error of each claim.
     claim_each: Callable[[Sequence[Arrival]], Sequence[ClaimResult | BaseException]]
     isolation: SharedLock
     metrics: Metrics
     progress: Progress
-    #: How long a missing picture is looked for again, from when its submission was first known.
+    #: How long to retry a missing picture, counted from when its submission was first known.
     missing_for: timedelta = timedelta()
 
-    def __call__(self, submissions: Sequence[Submission], spread: Spread = map) -> list[Failure]:
-        """Settle each by itself; when this returns, the ledger answers for all but the failures.
+    def __call__(self, submissions: Sequence[Submission], map_jobs: MapFunction = map) -> list[Failure]:
+        """Settle each submission; when this returns, all but the failures are recorded in the ledger.
 
-        UnavailableError if something is unavailable that is waited for: the message has to come again, and
-        what is settled stays so.
+        UnavailableError if a resource is unavailable: the message must be requeued. What is settled already
+        stays settled.
         """
         failures: list[Failure] = []
         with self.isolation.shared():
-            suspects = self._work(submissions, spread, failures)
-        if suspects:
-            with self.claim.expecting([one.id for one in suspects]):
-                self._work_alone(deque(suspects), failures)
+            crashed = self._claim_and_run(submissions, map_jobs, failures)
+        if crashed:
+            with self.claim.postponing([one.id for one in crashed]):
+                self._run_crashed(deque(crashed), failures)
         return failures
 
-    def _work_alone(self, suspects: deque[Submission], failures: list[Failure]) -> None:
-        """Claim and judge one after another while nothing else is in hand, for a turn at a time."""
-        while suspects:
+    def _run_crashed(self, crashed: deque[Submission], failures: list[Failure]) -> None:
+        """Claim and judge one after another in exclusive mode, since each may kill this process."""
+        while crashed:
             with self.isolation.exclusive():
                 turn = Deadline(TURN_SECONDS)
-                self._work([suspects.popleft()], map, failures, alone=True)
-                while suspects and _is_open(turn):
-                    self._work([suspects.popleft()], map, failures, alone=True)
+                self._claim_and_run([crashed.popleft()], map, failures, exclusive=True)
+                while crashed and _has_time(turn):
+                    self._claim_and_run([crashed.popleft()], map, failures, exclusive=True)
 
-    def _work(
+    def _claim_and_run(
         self,
         submissions: Sequence[Submission],
-        spread: Spread,
+        map_jobs: MapFunction,
         failures: list[Failure],
         *,
-        alone: bool = False,
+        exclusive: bool = False,
     ) -> list[Submission]:
-        """Claim and judge; return the suspects, which are left for when nothing else is in hand."""
+        """Claim submissions and run their jobs; return the crashed ones, which need exclusive mode."""
         # The claim is committed before a picture is touched: whatever happens then, the attempt is known.
-        jobs = list(self._jobs(submissions, failures))
+        jobs = list(self._prepare_jobs(submissions, failures))
         arrivals = [job.arrival for job in jobs]
         with self.metrics.stage("claim"):
-            outcomes = self._claim_alone(arrivals) if alone else self.claim_each(arrivals)
-        claims, away = self._sort(jobs, outcomes, failures)
+            outcomes = self._claim_exclusively(arrivals) if exclusive else self.claim_each(arrivals)
+        claims, outages = self._sort_outcomes(jobs, outcomes, failures)
         begin = Deadline(BEGIN_SECONDS)
-        rests = list(spread(lambda pair: self._settle(pair[0], pair[1], begin), claims))
-        self._let_go(claims, rests)
-        for rest in (*away, *rests):
-            if isinstance(rest, UnavailableError):
-                raise rest
+        results = list(map_jobs(lambda pair: self._run_job(pair[0], pair[1], begin), claims))
+        self._release_unsettled(claims, results)
+        for result in (*outages, *results):
+            if isinstance(result, UnavailableError):
+                raise result
         return [job.submission for job, claim in claims if claim.status is ClaimStatus.CRASHED]
 
-    def _claim_alone(self, arrivals: Sequence[Arrival]) -> Sequence[ClaimResult | BaseException]:
-        return in_halves(lambda some: self.claim(some, alone=True), arrivals, "claiming submissions")
+    def _claim_exclusively(self, arrivals: Sequence[Arrival]) -> Sequence[ClaimResult | BaseException]:
+        return in_halves(lambda some: self.claim(some, exclusive=True), arrivals, "claiming submissions")
 
-    def _jobs(self, submissions: Iterable[Submission], failures: list[Failure]) -> Iterator[_Job]:
+    def _prepare_jobs(self, submissions: Iterable[Submission], failures: list[Failure]) -> Iterator[_Job]:
         for submission in submissions:
             try:
-                yield self._job(submission)
-            except Exception as error:  # noqa: BLE001 - one must not take the others with it
-                self._fail(submission, error, failures)
+                yield self._prepare_job(submission)
+            except Exception as error:  # noqa: BLE001 - one submission must not fail the others
+                self._note_failure(submission, error, failures)
 
-    def _job(self, submission: Submission) -> _Job:
+    def _prepare_job(self, submission: Submission) -> _Job:
         source, whole = source_record(submission.source), to_message(submission)["source"]
         try:
             live = self.moderate_image.policy_of(submission)
@@ -174,50 +174,52 @@ class SettleSubmissions:
             return _Job(Arrival(submission, None, source, whole, problem=error.message), None)
         return _Job(Arrival(submission, live.policy.digest, source, whole), live)
 
-    def _sort(
+    def _sort_outcomes(
         self,
         jobs: Iterable[_Job],
         outcomes: Iterable[ClaimResult | BaseException],
         failures: list[Failure],
     ) -> tuple[list[tuple[_Job, ClaimResult]], list[UnavailableError]]:
-        """Return the claims, and why others have to wait; what else failed goes to `failures`."""
+        """Return the claims, and the outages that others wait for; add other errors to `failures`."""
         claims: list[tuple[_Job, ClaimResult]] = []
-        away: list[UnavailableError] = []
+        outages: list[UnavailableError] = []
         for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, ClaimResult):
-                claims.append((job.known_as(outcome), outcome))
+                claims.append((job.with_ledger_facts(outcome), outcome))
             elif isinstance(outcome, UnavailableError):
-                away.append(outcome)
+                outages.append(outcome)
             else:
-                self._fail(job.submission, outcome, failures)
-        return claims, away
+                self._note_failure(job.submission, outcome, failures)
+        return claims, outages
 
-    def _fail(self, submission: Submission, error: BaseException, failures: list[Failure]) -> None:
+    def _note_failure(self, submission: Submission, error: BaseException, failures: list[Failure]) -> None:
         with about(submission.id, submission.traceparent):
             log.error("submission %s cannot be claimed", submission.id, exc_info=error)
         failures.append(Failure(submission, error))
 
-    def _settle(self, job: _Job, claim: ClaimResult, begin: Deadline) -> _Rest:
-        # Without a policy there is nothing to do but to wait: that is no job.
-        at_work = self.progress.job(job.submission.id) if job.live else nullcontext()
-        with about(job.submission.id, job.submission.traceparent), at_work:
+    def _run_job(self, job: _Job, claim: ClaimResult, begin: Deadline) -> _JobResult:
+        """Act on a claim; never raise because of one submission."""
+        # Without a policy it can only wait, which does not count as a job in flight.
+        in_flight = self.progress.job(job.submission.id) if job.live else nullcontext()
+        with about(job.submission.id, job.submission.traceparent), in_flight:
             try:
-                return self._settle_one(job, claim, begin)
+                return self._act_on_claim(job, claim, begin)
             except UnavailableError as error:
                 return error
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException:
-                # One must not take the others with it, not even by a panic of a library, which is no
-                # Exception.
+                # One submission must not fail the others, not even by the panic of a library, which is
+                # no Exception.
                 log.exception("submission %s cannot be settled", job.submission.id)
-                return _LEAVE_ALONE
+                return _RETRY_LATER
 
-    def _settle_one(self, job: _Job, claim: ClaimResult, begin: Deadline) -> _Rest:
+    def _act_on_claim(self, job: _Job, claim: ClaimResult, begin: Deadline) -> _JobResult:
+        """Do what the status of a claim asks for; only CLAIMED submissions are judged."""
         submission = job.submission
         match claim.status:
             case ClaimStatus.CLAIMED:
-                return self._judge(job, claim) if _is_open(begin) else _HAND_ON
+                return self._judge_claimed(job, claim) if _has_time(begin) else _REQUEUE
             case ClaimStatus.POISON:
                 self.moderate_image.quarantine(submission, claim.crashes, job.live)
             case ClaimStatus.FAILING:
@@ -227,27 +229,28 @@ class SettleSubmissions:
             case ClaimStatus.NO_POLICY_IN_TIME:
                 problem = job.arrival.problem or "its policy is not in force"
                 self._refuse(submission, UnknownPolicyError(problem))
-            case standing:
-                level, words = _NOT_JUDGED[standing]
+            case status:
+                level, words = _NOT_JUDGED[status]
                 log.log(level, "submission %s %s", submission.id, words)
-                if standing is ClaimStatus.CONFLICT:
+                if status is ClaimStatus.CONFLICT:
                     self.metrics.conflicted()
         return None
 
-    def _judge(self, job: _Job, claim: ClaimResult) -> _Rest:
+    def _judge_claimed(self, job: _Job, claim: ClaimResult) -> _JobResult:
+        """Judge a claimed submission; if that fails, return how to release it for another attempt."""
         submission = job.submission
         try:
             is_last_try = claim.age >= self.missing_for
             self.moderate_image(submission, job.live, is_last_try=is_last_try)
         except SourceNotReadyError as error:
-            log.info("submission %s is looked for again: %s", submission.id, error.message)
-            pause = min(_rest(claim, SHORTEST_REST), _whole_seconds(self.missing_for - claim.age))
+            log.info("submission %s: its picture is read again later: %s", submission.id, error.message)
+            pause = min(_pause(claim, SHORTEST_MISSING_PAUSE), _whole_seconds(self.missing_for - claim.age))
             return ClaimRelease(counts=False, pause=pause, reason="its picture is not there yet")
         except SourceUnavailableError as error:
-            return _waiting(error, _rest(claim, SHORTEST_OUTAGE_REST))
+            return _release_for_outage(error, _pause(claim, SHORTEST_OUTAGE_PAUSE))
         except RemoteUnavailableError as error:
             log.warning("submission %s, attempt %d: %s", submission.id, claim.attempts, error.message)
-            return self._failed(job, claim, f"{error.message}, {MAX_FAILURES} times")
+            return self._retry_or_give_up(job, claim, f"{error.message}, {MAX_FAILURES} times")
         except UnavailableError:
             raise
         except InvalidSubmissionError as error:
@@ -255,12 +258,12 @@ class SettleSubmissions:
         except Exception as error:
             log.exception("submission %s failed, attempt %d", submission.id, claim.attempts)
             problem = f"judging it failed {MAX_FAILURES} times: {without_queries(repr(error))}"
-            return self._failed(job, claim, problem)
+            return self._retry_or_give_up(job, claim, problem)
         self.claim.settled(submission.id, claim)
         return None
 
-    def _failed(self, job: _Job, claim: ClaimResult, problem: str) -> _Rest:
-        """Have it tried again after a pause; after the last attempt the policy's `on_error` decides."""
+    def _retry_or_give_up(self, job: _Job, claim: ClaimResult, problem: str) -> _JobResult:
+        """Release the claim for a retry; after the last attempt let the policy's `on_error` decide."""
         failures = claim.attempts - claim.crashes
         if failures < MAX_FAILURES:
             self.metrics.retried()
@@ -276,29 +279,35 @@ class SettleSubmissions:
         log.error("submission %s refused: %s", submission.id, error.message)
         self.refuse(submission.id, error, submission)
 
-    def _let_go(self, claims: Sequence[tuple[_Job, ClaimResult]], rests: Sequence[_Rest]) -> None:
-        """Release what is claimed and has no outcome."""
+    def _release_unsettled(
+        self, claims: Sequence[tuple[_Job, ClaimResult]], results: Sequence[_JobResult]
+    ) -> None:
+        """Release the claims that have no outcome."""
         held = [
-            (job.submission.id, claim, _waiting(rest, None) if isinstance(rest, UnavailableError) else rest)
-            for (job, claim), rest in zip(claims, rests, strict=True)
-            if rest is not None and claim.status is ClaimStatus.CLAIMED
+            (
+                job.submission.id,
+                claim,
+                _release_for_outage(result, None) if isinstance(result, UnavailableError) else result,
+            )
+            for (job, claim), result in zip(claims, results, strict=True)
+            if result is not None and claim.status is ClaimStatus.CLAIMED
         ]
         for how in {how for *_, how in held}:
-            self.claim.release({name: claim for name, claim, its in held if its == how}, how)
-        if handed_on := sum(how == _HAND_ON for *_, how in held):
-            log.info("%d submissions are requeued: too many for one worker at once", handed_on)
+            self.claim.release({name: claim for name, claim, release in held if release == how}, how)
+        if requeued := sum(how == _REQUEUE for *_, how in held):
+            log.info("%d submissions are requeued: too many for one worker at once", requeued)
 
 
-def _waiting(error: UnavailableError, pause: timedelta | None) -> ClaimRelease:
-    """Return how to wait for what is unavailable; with no `pause` the message goes back to the queue."""
+def _release_for_outage(error: UnavailableError, pause: timedelta | None) -> ClaimRelease:
+    """Return a release that waits for what is unavailable; with no `pause` the message is requeued."""
     resource = error.resource if isinstance(error, ResourceUnavailableError) else None
     reason = f"{error.message} ({error.hint})" if error.hint else error.message
     return ClaimRelease(counts=False, pause=pause, waits_for=resource, reason=reason)
 
 
-def _rest(claim: ClaimResult, shortest: timedelta) -> timedelta:
-    """Return a pause that grows with the submission's age, in few sizes: each takes a statement."""
-    seconds = min(max(claim.age, shortest), LONGEST_REST).total_seconds()
+def _pause(claim: ClaimResult, shortest: timedelta) -> timedelta:
+    """Return a pause that grows with the submission's age, in powers of 2: each size takes a statement."""
+    seconds = min(max(claim.age, shortest), LONGEST_PAUSE).total_seconds()
     return timedelta(seconds=2 ** int(math.log2(seconds)))
 
 
@@ -306,7 +315,7 @@ def _whole_seconds(time: timedelta) -> timedelta:
     return timedelta(seconds=math.ceil(time.total_seconds()))
 
 
-def _is_open(deadline: Deadline) -> bool:
+def _has_time(deadline: Deadline) -> bool:
     try:
         deadline.remaining()
     except TimeoutError:

@@ -1,6 +1,6 @@
-"""Whether a worker has all it needs: model, policies, database, broker, each with its state.
+"""Checks that a worker is ready: the state of its model, policies, database and broker.
 
-A place of pictures that is unavailable is shown, and keeps no worker from what lies elsewhere.
+An unavailable source of pictures is reported, but the worker stays ready for pictures of other sources.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from worker.store.upgrade import schema
 
 @dataclass(slots=True)
 class CheckReadiness:
-    """Call it for the verdict; while the worker starts, what is not loaded yet is None and not ready."""
+    """Readiness check; model and policies are None, and not ready, until they are loaded."""
 
     database: Database
     broker: Client
@@ -30,12 +30,12 @@ class CheckReadiness:
     policies: PolicyLibrary | None = None
 
     def __call__(self) -> Verdict:
-        """Return whether all is ready, and the state of each."""
+        """Return whether all parts are ready, and the state of each."""
         parts = {
             "model": self._model(),
             "policies": self._policies(),
-            "database": _asked(self.database.describe, self._revision),
-            "broker": _asked(self.broker.address, self._queue),
+            "database": _state_of(self.database.describe, self._revision),
+            "broker": _state_of(self.broker.address, self._queue),
         }
         ready = all(part["state"] == "ready" for part in parts.values())
         unavailable = sorted(place for place, is_up in self.outages.up.items() if not is_up)
@@ -60,7 +60,7 @@ class CheckReadiness:
             for state in states
             if state.digest
         ]
-        # A refused file hides no version that decides: what is in force is in force.
+        # A refused file does not matter while an earlier version is in force.
         ready = self.default_policy in self.policies.names
         return {
             "state": "ready" if ready else "away",
@@ -77,7 +77,7 @@ class CheckReadiness:
         return {"waiting": self.broker.depth().waiting}
 
 
-def _asked(where: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _state_of(where: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return {"state": "ready", "where": where, **ask()}
     except ModerationError as problem:

@@ -1,7 +1,7 @@
-"""Delivers the events of the outbox, until the receiver has each or the time for it is over.
+"""Delivers the events of the outbox until the receiver accepts each, or its delivery time expires.
 
-An event is delivered at least once: a receiver whose answer is lost gets it again, under the same id. Events
-may arrive out of order; their sequence numbers tell which is newer.
+Delivery is at least once: if a receiver's answer is lost, it gets the event again under the same id. Events
+may arrive out of order; their sequence numbers show which is newer.
 """
 
 import logging
@@ -45,63 +45,63 @@ from worker.store.submissions import submissions
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
-#: Events that one process has in hand, and of those for one receiver: one that hangs leaves room for others.
-IN_HAND: Final = 16
-IN_HAND_PER_RECEIVER: Final = 8
-#: Longer than anything that telling waits for; after it, the event of a process that died is told by another.
+#: Events in flight in one process, and for one receiver: a receiver that hangs leaves room for others.
+IN_FLIGHT: Final = 16
+IN_FLIGHT_PER_RECEIVER: Final = 8
+#: Longer than any timeout of a delivery; after it another process delivers the events of one that died.
 LEASE: Final = timedelta(seconds=60)
-#: After the first failure, the second, ...; a receiver that is back is not run over by all at once, since
-#: each waits for a random part of it.
+#: Pauses after the first failure, the second, ...; each event waits a random part of its pause, so that a
+#: receiver that recovers does not get all events at once.
 PAUSES: Final = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600))
-#: A process that may deliver an event takes it well within this time; then the others put it off.
+#: A process that may deliver an event takes it well within this time; after it, the others postpone it.
 OTHERS_TAKE_WITHIN: Final = timedelta(seconds=15)
 PAUSE_FOR_OTHERS: Final = timedelta(seconds=60)
-#: No other process and no later attempt can do better.
+#: Neither another process nor a later attempt can succeed.
 _FINAL: Final = (EventRefusedError, InvalidSubmissionError)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverEvents:
-    """Tell what is due; several processes may do so at once, each takes its own."""
+    """Deliver events that are due; safe to run in several processes at once."""
 
     database: Database
     allowed: AllowedCallbacks
     webhook: Webhook
     celery_task: CeleryTask
-    #: From when it was added or replayed.
+    #: Counted from when the event was added or replayed.
     give_up_after: timedelta
-    #: 0 to 1.
+    #: Returns a random number from 0 to 1.
     chance: Callable[[], float] = random.random
 
-    def __call__(self, is_over: Callable[[], bool] = lambda: False) -> int:
-        """Tell until nothing is due, or it `is_over`; return how many events were delivered."""
+    def __call__(self, is_stopped: Callable[[], bool] = lambda: False) -> int:
+        """Deliver until nothing is due, or it `is_stopped`; return how many events were delivered."""
         delivered = 0
-        in_hand: dict[Future[bool], str] = {}
-        with ThreadPoolExecutor(IN_HAND, "telling") as crew:
+        in_flight: dict[Future[bool], str] = {}
+        with ThreadPoolExecutor(IN_FLIGHT, "deliver-events") as executor:
             while True:
-                if not is_over():
-                    for event in self._take(Counter(in_hand.values())):
-                        in_hand[crew.submit(self._deliver, event)] = event.receiver
-                if not in_hand:
+                if not is_stopped():
+                    for event in self._take(Counter(in_flight.values())):
+                        in_flight[executor.submit(self._deliver, event)] = event.receiver
+                if not in_flight:
                     return delivered
-                # What becomes due while others are slow is not kept waiting.
-                done, _ = wait(in_hand, LOOK_SECONDS, FIRST_COMPLETED)
+                # A slow delivery must not delay events that become due.
+                done, _ = wait(in_flight, LOOK_SECONDS, FIRST_COMPLETED)
                 for future in done:
-                    del in_hand[future]
+                    del in_flight[future]
                     delivered += future.result()
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Tell what becomes due while the context lasts; a failure is only logged."""
-        over = Signal()
-        with run_periodically(lambda: self(over.is_set), LOOK_SECONDS, name="telling the platform"):
+        """Deliver events periodically while the context lasts; log failures."""
+        stop = Signal()
+        with run_periodically(lambda: self(stop.is_set), LOOK_SECONDS, name="delivering events"):
             try:
                 yield
             finally:
-                over.set()
+                stop.set()
 
-    def _take(self, in_hand: Mapping[str, int]) -> list[OutboxEvent]:
-        room = IN_HAND - sum(in_hand.values())
+    def _take(self, in_flight: Mapping[str, int]) -> list[OutboxEvent]:
+        room = IN_FLIGHT - sum(in_flight.values())
         with self.database.reading() as session:
             if not room or not outbox.is_due(session):
                 return []
@@ -109,8 +109,8 @@ class DeliverEvents:
             taken = outbox.take(
                 session,
                 limit=room,
-                in_flight=in_hand,
-                at_once=IN_HAND_PER_RECEIVER,
+                in_flight=in_flight,
+                at_once=IN_FLIGHT_PER_RECEIVER,
                 lease=LEASE,
                 permits=self._permits,
             )
@@ -119,7 +119,7 @@ class DeliverEvents:
             return taken
 
     def _permits(self, record: Mapping[str, Any]) -> bool:
-        """Whether this process's settings allow a callback; one that cannot be read fails when it is sent."""
+        """Whether the settings of this process allow a callback; an unreadable one fails on delivery."""
         try:
             self.allowed.check(callback_of(record))
         except CallbackNotAllowedError:
@@ -131,14 +131,14 @@ class DeliverEvents:
     def _leave_to_others(self, session: Session) -> None:
         """Postpone events that this process may not deliver and no other process has taken.
 
-        Their time runs as that of all others: whichever process sees the end of it gives them up.
+        Their delivery time runs on: the first process that sees it expired gives them up.
         """
         now, left = database_now(session), Counter[str]()
         for event in outbox.overdue(session, by=OTHERS_TAKE_WITHIN, limit=outbox.PAGE):
             try:
                 self.allowed.check(callback_of(event.callback))
             except CallbackNotAllowedError as error:
-                if self._is_too_late(now, event):
+                if self._has_expired(now, event):
                     outbox.give_up(session, event, error.message)
                 else:
                     at = min(now + PAUSE_FOR_OTHERS, event.started_at + self.give_up_after)
@@ -150,27 +150,31 @@ class DeliverEvents:
             log.warning("%d events are left for a process that may deliver them: %s", count, problem)
 
     def _deliver(self, event: OutboxEvent) -> bool:
-        """Tell one event and note what came of it; return whether it was delivered."""
+        """Deliver one event and record the result; return whether it was delivered."""
         try:
-            error = self._failure(event)
+            error = self._attempt(event)
             with self.database.transaction() as session:
                 now = database_now(session)
                 if error is None:
                     outbox.delivered(session, event)
-                elif isinstance(error, _FINAL) or self._is_too_late(now, event):
+                elif isinstance(error, _FINAL) or self._has_expired(now, event):
                     outbox.give_up(session, event, str(error))
                 else:
-                    outbox.try_again(session, event, str(error), self._next(now, event, error))
-        except DatabaseUnavailableError as away:
-            log.warning("event %s could not be noted and is told again: %s", event.event_id, away.message)
+                    outbox.try_again(session, event, str(error), self._next_attempt_at(now, event, error))
+        except DatabaseUnavailableError as outage:
+            log.warning(
+                "the result of event %s could not be recorded, so it is sent again: %s",
+                event.event_id,
+                outage.message,
+            )
             return False
         return error is None
 
-    def _failure(self, event: OutboxEvent) -> Exception | None:
-        """Tell one event; return what went wrong, fit to be shown."""
+    def _attempt(self, event: OutboxEvent) -> Exception | None:
+        """Send one event; return the error if that failed, without secrets of URLs."""
         about = f"event {event.event_id} of submission {event.submission_id}"
         try:
-            self._tell(event)
+            self._send(event)
         except DatabaseUnavailableError:
             raise
         except (PermanentError, UnavailableError) as error:
@@ -179,10 +183,10 @@ class DeliverEvents:
         except Exception as error:
             log.exception("%s, attempt %d failed", about, event.attempts)
             return UnavailableError(without_queries(repr(error)))
-        log.info("%s told, attempt %d", about, event.attempts)
+        log.info("%s delivered, attempt %d", about, event.attempts)
         return None
 
-    def _tell(self, event: OutboxEvent) -> None:
+    def _send(self, event: OutboxEvent) -> None:
         match callback := callback_of(event.callback):
             case WebhookCallback():
                 self.webhook(self._payload(event), callback)
@@ -201,11 +205,11 @@ class DeliverEvents:
         )
         return made | ({TRACEPARENT: traceparent} if traceparent else {})
 
-    def _is_too_late(self, now: datetime, event: OutboxEvent) -> bool:
+    def _has_expired(self, now: datetime, event: OutboxEvent) -> bool:
         return now >= event.started_at + self.give_up_after
 
-    def _next(self, now: datetime, event: OutboxEvent, error: Exception) -> datetime:
-        """Return when to try again; the last attempt is made when the time is over."""
+    def _next_attempt_at(self, now: datetime, event: OutboxEvent, error: Exception) -> datetime:
+        """Return the time of the next attempt; the last one is made when the delivery time expires."""
         pause = PAUSES[min(event.attempts, len(PAUSES)) - 1] * self.chance()
         if isinstance(error, EventPostponedError):
             pause = error.retry_after

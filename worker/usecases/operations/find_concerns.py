@@ -1,4 +1,4 @@
-"""What in a deployment needs a person, the gravest first, each with the command that leads on."""
+"""Finds what in a deployment needs a person, the gravest first, each with the command to run next."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from worker.store.policies.policy_states import disagreements
 from worker.store.submissions.dropped_messages import MOST_KEPT, DroppedSummary
 from worker.usecases.operations.survey_deployment import Records, Survey
 
-#: A submission is decided in seconds; after this long something is in its way.
+#: A submission is decided in seconds; after this long something is wrong.
 UNDECIDED_FOR_LONG: Final = timedelta(minutes=5)
-#: A policy that is being rolled out is in force everywhere within this.
+#: A rollout puts a policy in force everywhere within this time.
 POLICY_FOR_LONG: Final = timedelta(seconds=30)
-#: A receiver may be away for a while; after this long somebody should ask why.
-UNTOLD_FOR_LONG: Final = timedelta(minutes=15)
-#: What is due is put on the queue again within a second or two; after this long nobody does it.
+#: A receiver may be unavailable for a while; after this long a person should find out why.
+UNDELIVERED_FOR_LONG: Final = timedelta(minutes=15)
+#: Submissions that are due are republished within two seconds; after this long no process does it.
 OVERDUE_FOR_LONG: Final = timedelta(seconds=30)
 
 
@@ -30,22 +30,22 @@ class Concern:
     """Something that needs a person."""
 
     what: str
-    #: What to run or to do next.
+    #: The command to run, or what to do next.
     way_out: str
-    #: Whether it is the broker or the database, which could not be asked.
+    #: Whether the broker or the database could not be reached.
     is_outage: bool = False
 
 
 def find_concerns(survey: Survey) -> list[Concern]:
-    """Return what needs a person; nothing where all is well."""
+    """Return what needs a person; empty if all is well."""
     found = [_outage(one) for one in (survey.records, survey.depth) if isinstance(one, ModerationError)]
     if isinstance(survey.records, Records):
         depth = survey.depth if isinstance(survey.depth, QueueDepth) else None
         found += _of_work(survey.records, depth)
         found += _of_resources(survey.records)
         found += _of_policies(survey.records)
-        found += _of_telling(survey.records, survey.at)
-        found += _of_strange_submissions(survey.records)
+        found += _of_deliveries(survey.records, survey.at)
+        found += _of_rejected_submissions(survey.records)
         found += _of_dropped_messages(survey.records.dropped)
     return found
 
@@ -73,14 +73,14 @@ def _of_work(records: Records, depth: QueueDepth | None) -> Iterator[Concern]:
     if backlog.workers and depth and _is_late(backlog.overdue, backlog.at, OVERDUE_FOR_LONG):
         due = counted(backlog.overdue.count, "submission")
         yield Concern(
-            f"{due} due to be put on the queue again, and nobody does",
+            f"{due} due to be published again, but no process does so",
             "start moderate schedule, or let workers do it: MODERATION_SCHEDULE_IN_WORKERS=true",
         )
     if set_aside := backlog.set_aside.count:
         yield Concern(
             f"{counted(set_aside, 'message')} set aside, since the ledger cannot take them; "
             f"the oldest has been failing for {age(backlog.set_aside.seconds(backlog.at))}",
-            "the workers' logs say why; they are published again as soon as that is mended",
+            "the workers' logs say why; they are published again once that is fixed",
         )
     if quarantined := backlog.reviews.get(ReviewKind.QUARANTINE, PendingCount()).count:
         yield Concern(
@@ -92,7 +92,7 @@ def _of_work(records: Records, depth: QueueDepth | None) -> Iterator[Concern]:
 def _of_resources(records: Records) -> Iterator[Concern]:
     now = records.backlog.at
     for resource, waiting in records.backlog.waiting_for.items():
-        why = records.why_waiting.get(resource) or "no worker said why"
+        why = records.why_waiting.get(resource) or "no worker reported why"
         yield Concern(
             f"{resource} is unavailable, {counted(waiting.count, 'submission')} waiting for it, "
             f"the oldest for {age(waiting.seconds(now))}: {why}",
@@ -107,8 +107,8 @@ def _what_waits(records: Records, depth: QueueDepth | None) -> str:
         if records.backlog.undecided.count
         else "",
     ]
-    told = " and ".join(one for one in waiting if one)
-    return f", {told}" if told else ""
+    listed = " and ".join(one for one in waiting if one)
+    return f", {listed}" if listed else ""
 
 
 def _of_policies(records: Records) -> Iterator[Concern]:
@@ -131,7 +131,7 @@ def _of_policies(records: Records) -> Iterator[Concern]:
         yield Concern(f"workers disagree about {', '.join(split)}", "moderate policy status")
 
 
-def _of_telling(records: Records, now: datetime) -> Iterator[Concern]:
+def _of_deliveries(records: Records, now: datetime) -> Iterator[Concern]:
     backlog = records.backlog
     if backlog.given_up:
         yield Concern(
@@ -144,15 +144,15 @@ def _of_telling(records: Records, now: datetime) -> Iterator[Concern]:
             "moderate outbox list; MODERATION_WEBHOOK_HOSTS and MODERATION_CALLBACK_TASKS must allow them in "
             "a worker or in moderate schedule",
         )
-    if _is_late(backlog.outbox, now, UNTOLD_FOR_LONG):
+    if _is_late(backlog.outbox, now, UNDELIVERED_FOR_LONG):
         yield Concern(
-            f"{counted(backlog.outbox.count, 'event')} the platform has not been told, "
+            f"{counted(backlog.outbox.count, 'event')} not delivered to the platform yet, "
             f"the oldest for {age(backlog.outbox.seconds(now))}",
             "moderate outbox list; workers or moderate schedule deliver them",
         )
 
 
-def _of_strange_submissions(records: Records) -> Iterator[Concern]:
+def _of_rejected_submissions(records: Records) -> Iterator[Concern]:
     happenings = records.happenings
     if number := happenings.conflicts.last_hour:
         yield Concern(

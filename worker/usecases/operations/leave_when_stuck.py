@@ -1,6 +1,6 @@
-"""Ends a worker process that stays stuck, so that its supervisor starts another one.
+"""Exits a worker process that stays stuck, so that its supervisor starts another one.
 
-Docker Compose restarts no container for its health. What the process has claimed is judged again.
+Docker Compose does not restart unhealthy containers. The submissions that it had claimed are judged again.
 """
 
 import logging
@@ -18,28 +18,28 @@ from worker.observability.probes import Verdict
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 10.0
-#: Time for the jobs that are not stuck to end.
+#: Time for jobs that are not stuck to finish.
 GRACE_SECONDS: Final = 60.0
 EXIT_CODE: Final = 1
 
 
 def leave() -> None:
-    """Stop as SIGTERM does, which waits for every job; then stop without those that never end."""
+    """Shut down as on SIGTERM, which waits for every job; after GRACE_SECONDS exit without waiting."""
     os.kill(os.getpid(), signal.SIGTERM)
-    timer = threading.Timer(GRACE_SECONDS, _leave_at_once)
+    timer = threading.Timer(GRACE_SECONDS, _exit_at_once)
     timer.daemon = True
     timer.start()
 
 
-def _leave_at_once() -> NoReturn:
+def _exit_at_once() -> NoReturn:
     logging.shutdown()
     os._exit(EXIT_CODE)
 
 
 class LeaveWhenStuck:
-    """Call it now and again; it leaves once the process has been stuck for `seconds` on end.
+    """Call it periodically; it shuts the process down once that has been stuck for `seconds` without a break.
 
-    A process that is not ready waits for its database or its broker, and is not stuck.
+    A process that is not ready waits for its database or its broker, and does not count as stuck.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class LeaveWhenStuck:
         self._is_leaving = False
 
     def __call__(self) -> None:
-        """Look once."""
-        well, said = self._health()
+        """Check once."""
+        well, details = self._health()
         if self._is_leaving or well or not self._readiness()[0]:
             self._stuck_since = None
             return
@@ -67,12 +67,12 @@ class LeaveWhenStuck:
         elif now - self._stuck_since >= self._seconds:
             self._is_leaving = True
             log.critical(
-                "this worker leaves, since it has been stuck for %.0f s: %s; let a supervisor start it again",
+                "this worker exits, since it has been stuck for %.0f s: %s; let a supervisor restart it",
                 now - self._stuck_since,
-                said.get("reason", ""),
+                details.get("reason", ""),
             )
             self._leave()
 
-    def looking(self) -> AbstractContextManager[None]:
-        """Look now and again while the context lasts."""
-        return run_periodically(self, LOOK_SECONDS, name="looking whether this worker is stuck")
+    def checking(self) -> AbstractContextManager[None]:
+        """Check periodically while the context lasts."""
+        return run_periodically(self, LOOK_SECONDS, name="checking whether this worker is stuck")

@@ -1,4 +1,4 @@
-"""Sends an example of an event to a receiver, so that it can be tried before there is a decision."""
+"""Sends an example event to a receiver, to test it before there is a decision."""
 
 import secrets
 import time
@@ -22,26 +22,26 @@ from worker.notifications.webhook import Webhook
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of sending a test event."""
+    """The result of sending a test event."""
 
     event_id: str
     seconds: float
-    #: The receiver's 2xx; None if it did not take the event.
+    #: The receiver's 2xx status; None if it did not accept the event.
     status: int | None
     problem: ModerationError | None
 
 
 @dataclass(frozen=True, slots=True)
 class SendTestEvent:
-    """Send a signed event as deliveries are sent: the same checks of its address, the same time limit."""
+    """Send a signed event like a real delivery: same address checks, same time limit."""
 
     allowed: AllowedCallbacks
     webhook: Webhook
 
     def __call__(self, kind: EventType, url: str) -> Attempt:
-        """Send it once; its body has `test: true`, and a submission that the platform does not know.
+        """Send the event once; its body has `test: true` and a submission unknown to the platform.
 
-        InvalidSubmissionError if `url` is not a URL, CallbackNotAllowedError if nothing may be sent there.
+        InvalidSubmissionError if `url` is not a URL, CallbackNotAllowedError if it is not allowed.
         """
         callback = WebhookCallback(url)
         self.allowed.check(callback)

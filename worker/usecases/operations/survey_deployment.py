@@ -1,4 +1,4 @@
-"""Looks at a whole deployment at once, so that a person sees what is well and what is not."""
+"""Surveys a whole deployment: the state of its broker and its database at one moment."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,28 +25,28 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What the database says."""
+    """State that is stored in the database."""
 
-    #: The tables' revision.
+    #: Revision of the schema.
     revision: str
     backlog: Backlog
     happenings: Happenings
-    #: What every process said last about its policies, by policy and process.
+    #: The latest report of every process about its policies, by policy and process.
     reports: list[ReportedState]
     #: Why each resource that submissions wait for is unavailable.
     why_waiting: Mapping[str, str] = field(default_factory=dict)
-    #: Messages that no worker could work on.
+    #: Messages that no worker could process.
     dropped: DroppedSummary = field(default_factory=DroppedSummary)
 
     @property
     def awake(self) -> list[ReportedState]:
-        """The reports of the processes that were heard of lately."""
+        """The reports of the processes that reported recently."""
         return [report for report in self.reports if not report.is_silent(self.backlog.at)]
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A deployment at one moment; of what is away, why."""
+    """A deployment at one moment; the error of what is unavailable."""
 
     #: UTC.
     at: datetime
@@ -56,13 +56,13 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class SurveyDeployment:
-    """Ask broker and database; what one of them does not tell hides nothing of the other."""
+    """Query broker and database, each even if the other is unavailable."""
 
     database: Database
     broker: Client
 
     def __call__(self) -> Survey:
-        """Return what there is to be seen now."""
+        """Return the current state."""
         return Survey(utc_now(), _or_problem(self.broker.depth), _or_problem(self._records))
 
     def _records(self) -> Records:

@@ -1,4 +1,4 @@
-"""Deletes uploaded pictures that no submission refers to: their process died, or their request failed."""
+"""Deletes uploaded pictures that no submission refers to, because the process died or the request failed."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from worker.store.submissions import submissions
 
 @dataclass(frozen=True, slots=True)
 class SweepUploads:
-    """Settle every upload that has been pending for too long; safe in many processes at once."""
+    """Confirm or delete uploads that have been pending for too long; safe in several processes at once."""
 
     database: Database
     uploads: Uploads
 
     def __call__(self) -> None:
-        """Keep what the ledger refers to and delete the rest; DatabaseUnavailableError of the ledger."""
+        """Keep uploads that the ledger refers to and delete the rest; may raise DatabaseUnavailableError."""
         for kept in self.uploads.abandoned():
             if self._is_in_ledger(kept):
                 self.uploads.confirm(kept)

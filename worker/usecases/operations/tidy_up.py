@@ -19,19 +19,19 @@ from worker.store.submissions import dropped_messages
 
 _TASK: Final = "tidy-up"
 _EVERY_SECONDS: Final = 60.0
-#: Shorter than the interval, so that the next process to look finds the lease expired.
+#: Shorter than the interval, so that the lease has expired when the next process checks it.
 _LEASE: Final = timedelta(seconds=55)
-#: Rows of one transaction: other writers wait no longer than for a few of these.
+#: Rows deleted in one transaction: other writers wait for a few of these at most.
 CHUNK: Final = 500
-#: How long the text vectors of a policy that is no longer in force are kept, should it come back.
+#: How long the text vectors of a policy that is no longer in force are kept, in case it returns.
 PHRASES_KEPT: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class TidyUp:
-    """Delete what has expired, in short transactions; several processes may do so at once.
+    """Delete expired rows in short transactions; safe to run in several processes at once.
 
-    Nothing is written, and no writer has to wait, if nothing has expired.
+    If nothing has expired, nothing is written and no writer waits.
     """
 
     database: Database
@@ -39,7 +39,7 @@ class TidyUp:
     events_kept: timedelta
 
     def __call__(self) -> None:
-        """Delete what has expired."""
+        """Delete all expired rows."""
         self._delete(desk_sessions.is_any_ended, lambda s: desk_sessions.forget_ended(s, limit=CHUNK))
         self._delete(login_failures.is_any_old, lambda s: login_failures.forget_old(s, limit=CHUNK))
         self._delete(dropped_messages.is_any_old, lambda s: dropped_messages.forget_old(s, limit=CHUNK))
@@ -54,11 +54,11 @@ class TidyUp:
         self._forget_sources()
 
     def running(self) -> AbstractContextManager[None]:
-        """Tidy up every minute while the context lasts, in turn with other processes; log a failure."""
+        """Tidy up every minute while the context lasts, in turn with other processes; log failures."""
         return run_periodically(self.take_turn, _EVERY_SECONDS, name="tidying up")
 
     def take_turn(self) -> None:
-        """Delete what has expired, unless another process has begun to within the last minute."""
+        """Delete expired rows, unless another process started to within the last minute."""
         if self._acquire_lease():
             self()
 
@@ -79,13 +79,13 @@ class TidyUp:
                 deleted = delete_some(session)
 
     def _forget_sources(self) -> None:
-        """Look at every source that is kept, a chunk at a time; forget those that no review needs."""
+        """Delete the kept sources that no review needs any more, checking a chunk at a time."""
         after: str | None = ""
         while after is not None:
-            after = self._forget_some(after)
+            after = self._forget_chunk(after)
 
-    def _forget_some(self, after: str) -> str | None:
-        """Look at one chunk; return the last submission that was looked at, or None at the end."""
+    def _forget_chunk(self, after: str) -> str | None:
+        """Check one chunk; return its last submission id, or None at the end."""
         with self.database.reading() as session:
             kept = review_sources.kept(session, after=after, limit=CHUNK)
             settled = review_sources.settled_among(session, kept)

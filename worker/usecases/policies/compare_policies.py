@@ -1,4 +1,4 @@
-"""What a policy would have done to the uploads of last month instead of another, from stored embeddings."""
+"""Compares what two policies would decide about past uploads, from stored embeddings."""
 
 import heapq
 from collections.abc import Callable, Sequence
@@ -25,22 +25,22 @@ from worker.store.operations import archive
 from worker.store.operations.archive import ArchiveChunk, ArchivedSubmission, Span
 from worker.store.reviews import verdicts
 
-#: Flipped submissions that are told one by one, the largest changes; all of them are counted.
+#: How many flipped submissions are listed, the largest changes first; all flips are counted.
 DEFAULT_KEPT: Final = 1000
 
-#: Told how many decisions were looked at, and of how many.
+#: Called with the number of decisions compared so far, and the total.
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFlip:
-    """A label that comes, goes, or changes between review and block; and the phrases that did it."""
+    """A label whose action differs between the policies; the scores name the phrases that caused it."""
 
     label: str
-    #: What each policy makes of the label alone; `ALLOW` where it is not flagged.
+    #: What each policy would do because of this label alone; ALLOW if it is not flagged.
     old_action: Action
     new_action: Action
-    #: None where the policy has no such label.
+    #: None if the policy has no such label.
     old: LabelScore | None
     new: LabelScore | None
 
@@ -60,30 +60,30 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What would have changed, counted, and the largest changes one by one."""
+    """The counts of what would have changed, and the largest changes."""
 
     old: Policy
     new: Policy
     span: Span
     until: datetime
-    #: The model whose embeddings were compared, as it was configured.
+    #: The name of the model whose embeddings were compared, as configured.
     model: str
-    #: Decided submissions that were not compared: no picture that was judged, or judged by another model.
+    #: Decided submissions that were not compared: no picture was judged, or another model judged it.
     undecoded: int
     of_other_models: int
     tally: Tally
-    #: The largest change first.
+    #: The largest changes first.
     flips: tuple[Flip, ...]
 
     @property
     def decided(self) -> int:
-        """How many submissions the span holds."""
+        """The number of submissions in the span."""
         return self.tally.pictures + self.undecoded + self.of_other_models
 
 
 @dataclass(frozen=True, slots=True)
 class ComparePolicies:
-    """Judge the archive under two policies; nothing is written, no picture is touched."""
+    """Judge the archive by two policies; nothing is written, no picture is read."""
 
     encoder: Encoder
     model_digest: str
@@ -92,7 +92,7 @@ class ComparePolicies:
     def __call__(
         self, old: Policy, new: Policy, span: Span, progress: Progress, kept: int = DEFAULT_KEPT
     ) -> Comparison:
-        """Compare the policies over the submissions of `span`; at most `kept` flips are told one by one."""
+        """Compare the policies over the submissions of `span`, and list at most `kept` flips."""
         old_vectors, new_vectors = self._vectors(old), self._vectors(new)
         backtest = Backtest([(old, old_vectors), (new, new_vectors)], self.encoder.scale)
         with self.database.reading(unhurried=True) as session:
@@ -102,9 +102,9 @@ class ComparePolicies:
             for _ in map(counting.take, archive.stream(session, span, self.model_digest)):
                 progress(counting.seen, total)
             found = [flip for _, _, flip in sorted(counting.kept, key=lambda flip: flip[:2], reverse=True)]
-            told = archive.find(session, [flip.submission_id for flip in found])
+            flipped = archive.find(session, [flip.submission_id for flip in found])
         explain = _Explain(old, old_vectors, new, new_vectors, self.encoder.scale)
-        flips = (explain(flip, told[flip.submission_id]) for flip in found)
+        flips = (explain(flip, flipped[flip.submission_id]) for flip in found)
         return Comparison(
             old=old,
             new=new,
@@ -114,7 +114,7 @@ class ComparePolicies:
             undecoded=counting.undecoded,
             of_other_models=counting.of_other_models,
             tally=counting.tally,
-            # What lies on a threshold to the last bit may fall to either side of it.
+            # A score exactly on a threshold may be rounded to either side of it.
             flips=tuple(flip for flip in flips if flip.labels or flip.old.action is not flip.new.action),
         )
 
@@ -124,7 +124,7 @@ class ComparePolicies:
 
 @dataclass(frozen=True, slots=True)
 class _FoundFlip:
-    """What has to be remembered of a flipped submission until all are seen."""
+    """What is kept of a flipped submission until all are compared."""
 
     submission_id: str
     sha256: str
@@ -135,17 +135,17 @@ class _FoundFlip:
 
 
 class _Counting:
-    """Takes chunk after chunk and keeps counts, and the largest flips in a heap; its size is bounded."""
+    """Counts changes chunk by chunk, and keeps the largest flips in a heap of bounded size."""
 
     def __init__(self, session: Session, backtest: Backtest, most: int) -> None:
         self.tally = Tally.of(*backtest.policies)
         self.seen = self.undecoded = self.of_other_models = 0
-        #: Size of the change, id of the decision, the flip; the smallest first.
+        #: A heap of (size of the change, id of the decision, flip), the smallest first.
         self.kept: list[tuple[float, int, _FoundFlip]] = []
         self._session, self._backtest, self._most = session, backtest, most
 
     def take(self, chunk: ArchiveChunk) -> None:
-        """Judge a chunk under both policies and count what changes."""
+        """Judge a chunk by both policies and count the changes."""
         self.undecoded += chunk.undecoded
         self.of_other_models += chunk.of_other_models
         self.seen += len(chunk.submission_ids) + chunk.undecoded + chunk.of_other_models
@@ -163,7 +163,7 @@ class _Counting:
         if not asked:
             return
         found = verdicts.latest_of(self._session, [chunk.submission_ids[n] for n in asked])
-        # An answer about other bytes says nothing about those that were judged.
+        # Verdicts about other bytes say nothing about the bytes that were judged.
         seen = [n for n in asked if found[chunk.submission_ids[n]].picture_seen]
         if not seen:
             return
@@ -198,7 +198,7 @@ class _Counting:
 
 @dataclass(frozen=True, slots=True)
 class _Explain:
-    """Says how one submission comes to both its decisions, by the ordinary rule."""
+    """Makes both decisions on one submission again by the ordinary rule, with their reasons."""
 
     old: Policy
     old_vectors: PhraseVectors
@@ -240,7 +240,7 @@ class _Explain:
 
 
 def _label_action(policy: Policy, found: LabelScore | None) -> Action:
-    """Return what a label alone would make of its score."""
+    """Return the action that a label's score alone leads to."""
     if found is None:
         return Action.ALLOW
     label = policy.label(found.label)

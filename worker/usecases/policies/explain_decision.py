@@ -1,4 +1,4 @@
-"""Makes a recorded decision again from what is stored, and says whether it comes out the same."""
+"""Explains a recorded decision: make it again from stored data, and compare the two."""
 
 from dataclasses import dataclass
 
@@ -23,32 +23,32 @@ from worker.store.submissions import submissions
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision on record and the same decision made again."""
+    """A recorded decision, and the same decision made again."""
 
     recorded: RecordedDecision
-    #: The policy as it was; None where its text is no longer understood.
+    #: The policy version that decided; None if its text can no longer be parsed.
     policy: Policy | None
-    #: The decision made again; None where that cannot be done, and `obstacle` says why.
+    #: The decision made again; None if that is impossible, and `obstacle` is the reason.
     again: Decision | None
     obstacle: str
-    #: In words; empty where both are the same.
+    #: In words; empty if both decisions are the same.
     differences: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainDecision:
-    """Explain the decisions on a submission; no picture is touched, and phrases alone are encoded."""
+    """Explain the decisions on a submission; only phrases are encoded, no picture is read."""
 
     database: Database
     encoder: Encoder
-    #: What vectors depend on in this deployment, as decisions name it.
+    #: The digest of this deployment's model and preprocessing, as recorded with decisions.
     model_digest: str
 
     def __call__(self, name: str) -> list[Explanation]:
         """Return an explanation of every decision on a submission, oldest first.
 
-        `name` is the submission's id, or a reference that only one submission has. UsageError where there
-        is none, or where there are several.
+        `name` is the submission's id, or a reference that only one submission has. UsageError if no
+        submission, or more than one, matches.
         """
         with self.database.reading() as session:
             found = submissions.named(session, name)

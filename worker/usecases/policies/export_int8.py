@@ -1,4 +1,4 @@
-"""Makes an int8 copy of the model with an operator's own pictures, and says what the copy sees otherwise."""
+"""Makes an int8 copy of the model with an operator's pictures, and measures how its results drift."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -22,34 +22,34 @@ from worker.policy_files.library import LivePolicy
 from worker.usecases.moderation.judge_picture import EmbeddedPicture, JudgePicture
 from worker.usecases.policies.run_policy_tests import RunPolicyTests
 
-#: More make the ranges of numbers no better.
+#: Pictures to calibrate with at most; more do not improve the numeric ranges.
 CALIBRATED: Final = 128
-#: Pictures that are judged by both at most: a flip of one in a hundred shows.
+#: Pictures that both models judge at most; enough to show a flip of one in a hundred.
 COMPARED: Final = 400
-#: With fewer, neither half says anything.
+#: With fewer pictures neither half means anything.
 LEAST: Final = 10
 #: The same folder gives the same sample.
 _SEED: Final = 8
 
-#: Begins a stage of the work, given what it is; yields what is told how much of it is done, and of how much.
+#: Starts a named stage; the context yields a callback for the number of steps done, and the total.
 Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedModel:
-    """What was made of how many pictures, and what it sees otherwise."""
+    """The copy, the pictures that went into it, and its drift."""
 
     folder: Path
     digest: str
     calibrated: int
-    #: Files of the sample that are no pictures we judge.
+    #: Files of the sample that cannot be judged.
     unusable: int
     drift: Drift
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """Pictures of the operator's, one half to make the copy with, the other to judge it by."""
+    """The operator's pictures: one half to calibrate the copy, the other to compare it."""
 
     calibration: Sequence[PreparedPicture]
     held_out: Sequence[tuple[Path, PreparedPicture]]
@@ -58,7 +58,7 @@ class _Sample:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A picture as the model sees it and as the copy does."""
+    """A picture, embedded by the model and by its copy."""
 
     file: Path
     precise: EmbeddedPicture
@@ -67,35 +67,35 @@ class _Compared:
 
 @dataclass(frozen=True, slots=True)
 class ExportInt8:
-    """Write an int8 copy of a model into a folder; nothing is left of one that was not finished."""
+    """Write an int8 copy of a model into a folder; an unfinished copy is removed."""
 
-    #: The model as it is, in float32.
+    #: The original model in float32.
     encoder: TransformersEncoder
-    #: Loads the copy in a folder as a worker will.
+    #: Loads the copy from a folder as a worker does.
     load: Callable[[Path], Encoder]
     decoder: DecoderPool
-    #: Those in force.
+    #: The policies in force.
     policies: Sequence[LivePolicy]
     policy_folder: Path
     batch_size: int
 
     def __call__(self, files: Sequence[Path], out: Path, stage: Stage) -> ExportedModel:
-        """Make the copy `out` with the pictures among `files`.
+        """Make the copy `out`, calibrated with the pictures among `files`.
 
-        UsageError where `out` is taken or the pictures are too few; ModelError where the tower cannot be
+        UsageError if `out` exists or there are too few pictures; ModelError if the tower cannot be
         converted.
         """
         with stage("decoding") as progress:
             sample = self._sample(files, progress)
         with appearing(out) as folder:
             with stage("calibrating") as progress:
-                # Of an animation the first frame: one picture, one vote.
+                # The first frame of an animation, so that every picture has the same weight.
                 pictures = [picture.pixels[0] for picture in sample.calibration]
                 write_int8_model(self.encoder, pictures, folder, progress)
-            # What is measured is what a worker will load, from the files it will load.
+            # Measure what a worker will load, from the same files.
             copy = self.load(folder)
             with stage("comparing") as progress:
-                drift = self._drift(copy, list(self._see(copy, sample.held_out, progress)))
+                drift = self._drift(copy, list(self._compare(copy, sample.held_out, progress)))
         return ExportedModel(out, copy.digest, len(sample.calibration), sample.unusable, drift)
 
     def _sample(self, files: Sequence[Path], progress: Callable[[int, int], None]) -> _Sample:
@@ -122,13 +122,13 @@ class ExportInt8:
         except (SourceError, UndecodablePictureError):
             return None
 
-    def _see(
+    def _compare(
         self,
         copy: Encoder,
         pictures: Sequence[tuple[Path, PreparedPicture]],
         progress: Callable[[int, int], None],
     ) -> Iterator[_Compared]:
-        """Show the pictures to both, as many at a time as share a pass."""
+        """Embed the pictures with both models, a batch at a time."""
         for start in range(0, len(pictures), self.batch_size):
             batch = pictures[start : start + self.batch_size]
             shown = [picture for _, picture in batch]
@@ -137,7 +137,7 @@ class ExportInt8:
             progress(start + len(batch), len(pictures))
 
     def _embed(self, encoder: Encoder, pictures: Sequence[PreparedPicture]) -> list[EmbeddedPicture]:
-        """Return what a model sees in pictures, rounded as `JudgePicture.embed` does."""
+        """Embed pictures, rounded as in `JudgePicture.embed`."""
         views = [view for picture in pictures for view in picture.pixels]
         passes = [views[start : start + self.batch_size] for start in range(0, len(views), self.batch_size)]
         vectors = np.concatenate([encoder.encode_images(one) for one in passes])

@@ -1,4 +1,4 @@
-"""Ranks the archive by how strongly it shows a phrase that no policy has asked about yet."""
+"""Ranks the pictures of the archive by how strongly they show a phrase."""
 
 import heapq
 from collections.abc import Callable
@@ -21,10 +21,10 @@ from worker.store.operations import archive
 from worker.store.operations.archive import ArchiveChunk, ArchivedSubmission, Span
 
 _HUNTED: Final = "hunted"
-#: A matrix product rounds the same vector a little differently at another place.
+#: A matrix product rounds the same vector differently at another position.
 _ROUNDING: Final = 1e-5
 
-#: Told how many decisions were looked at, and of how many.
+#: Called with the number of decisions examined so far, and the total.
 Progress = Callable[[int, int], None]
 
 
@@ -35,25 +35,25 @@ class Sighting:
     #: The latest submission of these bytes.
     submission: ArchivedSubmission
     sha256: str
-    #: In UTC, and what was decided then.
+    #: In UTC; and the decision at that time.
     decided_at: datetime
     action: Action
     #: How often these bytes were submitted.
     uploads: int
-    #: The phrase against the policy's background.
+    #: Score of the phrase against the policy's background.
     score: LabelScore
 
 
 @dataclass(frozen=True, slots=True)
 class Hunt:
-    """The pictures that show the phrase most, the strongest first."""
+    """The pictures that show the phrase most strongly, the strongest first."""
 
     phrase: str
     policy: Policy
     span: Span
-    #: As it was configured.
+    #: The model's name, as configured.
     model: str
-    #: Submissions that were looked at, and those that were not: no picture, or judged by another model.
+    #: Submissions that were examined, and those that were not: no picture, or another model judged it.
     looked_at: int
     undecoded: int
     of_other_models: int
@@ -62,7 +62,7 @@ class Hunt:
 
 @dataclass(frozen=True, slots=True)
 class HuntPhrase:
-    """Look for a phrase in what the model saw; nothing is written, no picture is touched."""
+    """Search stored embeddings for a phrase; nothing is written, no picture is read."""
 
     encoder: Encoder
     model_digest: str
@@ -71,23 +71,23 @@ class HuntPhrase:
     def __call__(self, phrase: str, policy: Policy, span: Span, top: int, progress: Progress) -> Hunt:
         """Return the `top` pictures that show `phrase` most, against the background of `policy`.
 
-        The same bytes come once, however often they were submitted. UsageError where the phrase is empty
-        or is itself background.
+        The same bytes appear once, however often they were submitted. UsageError if the phrase is empty or
+        belongs to the background.
         """
-        asking = _asking(phrase, policy)
-        vectors = encode_phrases(self.encoder, list(asking.phrases()), asking.templates)
-        ranking = _Ranking(Backtest([(asking, vectors)], self.encoder.scale), top)
+        hunted = _phrase_policy(phrase, policy)
+        vectors = encode_phrases(self.encoder, list(hunted.phrases()), hunted.templates)
+        ranking = _Ranking(Backtest([(hunted, vectors)], self.encoder.scale), top)
         with self.database.reading(unhurried=True) as session:
             total = archive.count(session, span)
             for _ in map(ranking.take, archive.stream(session, span, self.model_digest)):
                 progress(ranking.seen, total)
             found = sorted(ranking.best.values(), key=lambda seen: seen.margin, reverse=True)
-            told = archive.find(session, [seen.submission_id for seen in found])
+            submissions = archive.find(session, [seen.submission_id for seen in found])
 
         def sighting(seen: "_Candidate") -> Sighting:
-            (shown,) = score(asking, seen.vectors.astype(np.float32), vectors, self.encoder.scale, seen.views)
+            (shown,) = score(hunted, seen.vectors.astype(np.float32), vectors, self.encoder.scale, seen.views)
             return Sighting(
-                submission=told[seen.submission_id],
+                submission=submissions[seen.submission_id],
                 sha256=seen.sha256,
                 decided_at=datetime.fromtimestamp(seen.decided_at, UTC),
                 action=Action(seen.action),
@@ -107,8 +107,8 @@ class HuntPhrase:
         )
 
 
-def _asking(phrase: str, policy: Policy) -> Policy:
-    """Return a policy of one label, the phrase, against the background of `policy`."""
+def _phrase_policy(phrase: str, policy: Policy) -> Policy:
+    """Return a policy with one label, the phrase, and the background of `policy`."""
     if not phrase.strip():
         raise UsageError("there is no phrase to hunt for", hint='write it in quotes: "a hookah"')
     if phrase in policy.background:
@@ -134,10 +134,10 @@ class _Candidate:
 
 
 class _Ranking:
-    """Takes chunk after chunk and keeps the best pictures.
+    """Keeps the best pictures, chunk by chunk.
 
-    The margin that has to be beaten only rises, and the same bytes always have the same one: whatever is
-    among the best at the end has been there since it was first seen, and so every upload of it is counted.
+    The margin to beat only rises, and the same bytes always have the same margin. So a picture that is among
+    the best at the end was among them since it was first seen, and all its uploads are counted.
     """
 
     def __init__(self, backtest: Backtest, top: int) -> None:
@@ -147,7 +147,7 @@ class _Ranking:
         self._heap: list[tuple[float, str]] = []
 
     def take(self, chunk: ArchiveChunk) -> None:
-        """Look at a chunk."""
+        """Rank the pictures of a chunk."""
         self.undecoded += chunk.undecoded
         self.of_other_models += chunk.of_other_models
         self.looked_at += len(chunk.submission_ids)

@@ -1,4 +1,4 @@
-"""Keeps the vectors of phrases across restarts, for all workers of a deployment."""
+"""Stores the vectors of phrases across restarts, for all workers of a deployment."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KeepTextVectors:
-    """What a text cache recalls from and keeps in; while the database is away, it knows nothing."""
+    """Persistent storage of a text cache; acts as if empty while the database is unavailable."""
 
     database: Database
     model_digest: str
 
     def recall(self, texts: Sequence[str]) -> Mapping[str, Vector]:
-        """Return the vectors that some worker of this model has kept."""
+        """Return the vectors that a worker with this model has stored."""
         try:
             with self.database.transaction() as session:
                 return text_vectors.find(session, self.model_digest, texts)
@@ -29,7 +29,7 @@ class KeepTextVectors:
             return {}
 
     def keep(self, vectors: Mapping[str, Vector]) -> None:
-        """Keep vectors for the next start."""
+        """Store vectors for the next start."""
         try:
             with self.database.transaction() as session:
                 text_vectors.keep(session, self.model_digest, vectors)

@@ -1,4 +1,4 @@
-"""Looks at a policy with the model's eyes, and warns of what its author would not expect."""
+"""Lints a policy with the model: warn of phrases whose effect the author would not expect."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,9 @@ from worker.store.upgrade import schema
 from worker.usecases.policies.prepare_policy import embed_policy
 from worker.usecases.policies.read_phrases import find_unreadable
 
-#: Enough for what is uploaded often to be among them, and at 512 numbers a vector 10 MB.
+#: Enough to include what is uploaded often; 10 MB with 512 numbers a vector.
 MAX_PICTURES: Final = 5_000
-#: Strings of random letters, which mean nothing in any language.
+#: Random letters, meaningless in any language.
 NONSENSE: Final = (
     "xwgpzt",
     "dzbtlwkjt",
@@ -48,16 +48,16 @@ NONSENSE: Final = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LintPolicy:
-    """Warn of phrases that do something else than they say."""
+    """Warn of phrases that do not do what they say."""
 
     encoder: Encoder
     #: The embeddings of uploads, shape (pictures, dimension); there may be none.
     pictures: Matrix
 
     def __call__(self, policy: Policy, file: Path, text: str) -> Findings:
-        """Return what is to be said about the policy that `text`, the content of `file`, describes.
+        """Return the findings about the policy described by `text`, the content of `file`.
 
-        Raises InvalidPolicyError with every phrase that the model would cut off.
+        InvalidPolicyError with every phrase that the model would cut off.
         """
         vectors = embed_policy(self.encoder, policy, file, text)
         found = find_unreadable(self.encoder, policy, vectors, Findings(file, text))

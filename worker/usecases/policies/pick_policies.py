@@ -1,4 +1,4 @@
-"""Finds the two policies that a comparison names: a file, the one in force, or a version that once was."""
+"""Resolves the two policies that a comparison names: a file, `live`, or a version's digest."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from worker.policy_files.yaml_text.folder import SUFFIXES, file_of
 from worker.store.engine.database import Database
 from worker.store.policies import policy_versions
 
-#: What stands for the file of the other policy's name in the folder of policies.
+#: Means the file in the policy folder that has the other policy's name.
 LIVE: Final = "live"
 _DIGEST_PREFIX: Final = re.compile(r"[0-9a-f]{6,64}")
 _SHOWN_VERSIONS: Final = 5
@@ -22,7 +22,7 @@ _SHOWN_VERSIONS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class PickPolicies:
-    """Read what two words mean."""
+    """Resolve two names to policies."""
 
     folder: Path
     database: Database
@@ -30,7 +30,7 @@ class PickPolicies:
     def __call__(self, old: str, new: str) -> tuple[Policy, Policy]:
         """Return both policies.
 
-        UsageError where a word names nothing or too much, InvalidPolicyError where a file has problems.
+        UsageError if a name matches nothing or several versions, InvalidPolicyError if a file has problems.
         """
         if old == new == LIVE:
             raise UsageError(f"{LIVE} takes its name from the other policy", hint="name a file or a version")
@@ -41,7 +41,7 @@ class PickPolicies:
         return picked, (self.named(picked.name) if new == LIVE else self._pick(new))
 
     def named(self, name: str) -> Policy:
-        """Return the policy of this name as its file is now; errors as in `__call__`."""
+        """Return the policy of this name from its current file; errors as in `__call__`."""
         return _read(file_of(self.folder, name))
 
     def _pick(self, word: str) -> Policy:
@@ -72,5 +72,5 @@ class PickPolicies:
 
 
 def _read(file: Path) -> Policy:
-    # A draft in a folder of its own need not have the pictures of its tests beside it.
+    # A draft in another folder need not have the pictures of its tests beside it.
     return read_policy(file, with_pictures=False)[0]

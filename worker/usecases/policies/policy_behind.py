@@ -1,4 +1,4 @@
-"""The policy that made a recorded decision, and what it says of the reviews that follow."""
+"""Finds the policy version behind a recorded decision, and the queue that it routes reviews to."""
 
 from datetime import datetime
 from functools import lru_cache
@@ -16,13 +16,13 @@ from worker.store.policies import policy_versions
 
 
 def policy_behind(session: Session, decision: RecordedDecision) -> Policy | None:
-    """Return the version that decided; None where its text is no longer understood."""
+    """Return the version that decided; None if its text can no longer be parsed."""
     text = policy_versions.text_of(session, decision.policy_digest)
     return _parsed(StoredPolicy(text or "", decision.policy_digest), decision.policy)
 
 
 def place_again(session: Session, decision: RecordedDecision, now: datetime) -> Routing:
-    """Return where another question about a decision waits: where the policy would put it now."""
+    """Return the queue and the priority of another review of a decision, as its policy routes it now."""
     policy = policy_behind(session, decision)
     if policy is None:
         return Routing(DEFAULT_QUEUE, order_of(decision.severity, now + UNHURRIED), None)
@@ -32,7 +32,7 @@ def place_again(session: Session, decision: RecordedDecision, now: datetime) -> 
 
 @lru_cache(maxsize=64)
 def _parsed(stored: StoredPolicy, name: str) -> Policy | None:
-    """Return the policy of a text; versions are few, and asked for with every verdict."""
+    """Return the policy of a text; cached, since every verdict needs one of a few versions."""
     try:
         return parse_stored(stored, f"{name}.yaml")
     except InvalidPolicyError:

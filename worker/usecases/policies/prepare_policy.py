@@ -1,4 +1,4 @@
-"""Readies a policy to be put in force: embeds its phrases, and refuses what the model or its tests refuse."""
+"""Prepares a policy to be put in force: embed its phrases, check their length, run its tests."""
 
 import logging
 from collections.abc import Sequence
@@ -21,23 +21,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PreparePolicy:
-    """From a policy that was read to the vectors of its phrases, if it may be put in force."""
+    """Embed the phrases of a policy, and refuse it if a check fails."""
 
     run_tests: RunPolicyTests
-    #: The text of each file when it was last warned of: a file that is refused is prepared again and again.
+    #: The text of each file at its last warning: a refused file is prepared again and again.
     _warned_of: dict[Path, str] = field(default_factory=dict, repr=False)
 
     def __call__(self, policy: Policy, file: Path, text: str) -> PhraseVectors:
-        """Return the vectors of the policy that `text`, the content of `file`, describes.
+        """Return the vectors of the policy described by `text`, the content of `file`.
 
-        Raises InvalidPolicyError with every phrase that the model would cut off, or with every test that
-        fails, each with its place in the text. What the model cannot read is logged as a warning,
-        once for each text.
+        InvalidPolicyError with every phrase that the model would cut off, or every test that fails, each
+        with its place in the text. Phrases that the model cannot read are logged as a warning, once for each
+        text.
         """
         encoder = self.run_tests.judge_picture.encoder
         vectors = embed_policy(encoder, policy, file, text)
         if self._warned_of.get(file) != text:
-            # Before the tests: what the model cannot read may be why they fail.
+            # Before the tests: unreadable phrases may be why they fail.
             _warn(policy, file, find_unreadable(encoder, policy, vectors, Findings(file, text)).problems())
             self._warned_of[file] = text
         failures = Findings(file, text)
@@ -49,7 +49,7 @@ class PreparePolicy:
 
 
 def embed_policy(encoder: Encoder, policy: Policy, file: Path, text: str) -> PhraseVectors:
-    """Return the vectors of a policy's phrases; InvalidPolicyError where the model would cut one off."""
+    """Return the vectors of a policy's phrases; InvalidPolicyError if the model would cut one off."""
     too_long = phrases_beyond_window(encoder, list(policy.phrases()), policy.templates)
     problems = Findings(file, text)
     for at, phrases in policy.phrase_lists():
@@ -66,7 +66,7 @@ def embed_policy(encoder: Encoder, policy: Policy, file: Path, text: str) -> Phr
 
 
 def _warn(policy: Policy, file: Path, found: Sequence[PolicyProblem]) -> None:
-    """Log one line for a policy, however much there is to say."""
+    """Log one line for a policy, however many findings there are."""
     if not found:
         return
     first, more = found[0], len(found) - 1

@@ -1,4 +1,4 @@
-"""Finds what a model cannot read in a policy: such a phrase would pass, and switch its label off."""
+"""Finds phrases that a model cannot read: they pass validation, but switch their label off."""
 
 from collections.abc import Iterator
 
@@ -14,9 +14,9 @@ from worker.settings import BUNDLED_MODEL
 
 
 def find_unreadable(encoder: Encoder, policy: Policy, vectors: PhraseVectors, found: Findings) -> Findings:
-    """Add to `found` what the model does not read as it was meant, and return it."""
+    """Add the phrases that the model misreads to `found`, and return it."""
     add_hints(policy, found)
-    found.add_all(_of_another_world(encoder, policy))
+    found.add_all(_for_another_model(encoder, policy))
     found.add_all(_illegible(encoder, policy))
     found.add_all(lint_collapsed(policy, vectors))
     return found
@@ -24,17 +24,17 @@ def find_unreadable(encoder: Encoder, policy: Policy, vectors: PhraseVectors, fo
 
 def _illegible(encoder: Encoder, policy: Policy) -> Iterator[Finding]:
     words = words_of(policy)
-    # After a word, as most stand: vocabularies have other pieces for the beginning of a text.
+    # After another word, as usual: vocabularies have different pieces for the beginning of a text.
     (before,), read = encoder.pieces(["a"]), encoder.pieces([f"a {word}" for word in words])
     pieces = {word: found[len(before) :] for word, found in zip(words, read, strict=True)}
     for finding in lint_legibility(policy, pieces, encoder.vocabulary()):
-        # Of quotes around it the hint speaks.
+        # Quotes around a phrase have a hint already.
         if not quotes_around(finding.phrase):
             yield finding
 
 
-def _of_another_world(encoder: Encoder, policy: Policy) -> Iterator[Finding]:
-    """Yield a warning of a policy for photographs before the bundled model, which reads its words in vain."""
+def _for_another_model(encoder: Encoder, policy: Policy) -> Iterator[Finding]:
+    """Warn of a policy for photographs if the model is the bundled one, which knows only stickers."""
     if encoder.name == BUNDLED_MODEL and any("photo" in template for template in policy.templates):
         yield Finding(
             ("templates",),

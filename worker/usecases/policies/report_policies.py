@@ -1,4 +1,4 @@
-"""Tells the database what this process makes of its policies: for those who ask, and for restarts."""
+"""Reports the policies in force in this process to the database, for operators and for restarts."""
 
 import logging
 import os
@@ -19,28 +19,28 @@ from worker.store.policies import policy_states, policy_versions
 
 log = logging.getLogger(__name__)
 
-#: A process that is alive says so at least this often.
+#: A live process reports at least this often.
 HEARTBEAT_SECONDS: Final = 30.0
-#: A change is reported this soon, and what failed is tried again.
+#: How soon a change is reported, and a failed report retried.
 LOOK_SECONDS: Final = 1.0
-#: A process that ended without a word is forgotten after this.
+#: A process that died without withdrawing its report is deleted after this.
 FORGOTTEN_AFTER: Final = timedelta(days=1)
 
 
 def process_name() -> str:
-    """Return a name that no other process has, now or later: host:process-id:start."""
+    """Return a name that is unique to this process, also in the future: host:process-id:start."""
     return f"{socket.gethostname()}:{os.getpid()}:{utc_now():%Y%m%dT%H%M%SZ}"
 
 
 @dataclass(frozen=True, slots=True)
 class ReportPolicies:
-    """Write the states of a process's policies, and the versions that are new in force."""
+    """Write the states of a process's policies, and the versions newly in force."""
 
     database: Database
     process: str
 
     def __call__(self, states: Sequence[PolicyState], newly_in_force: Collection[LivePolicy]) -> None:
-        """Report; UnavailableError where the database is away, and then nothing has been written."""
+        """Report; after UnavailableError nothing is written."""
         with self.database.transaction() as session:
             for live in newly_in_force:
                 policy_versions.in_force(session, live.policy, live.text)
@@ -48,15 +48,15 @@ class ReportPolicies:
             policy_states.forget_silent(session, longer_than=FORGOTTEN_AFTER)
 
     def withdraw(self) -> None:
-        """Take back what this process reported, since it ends."""
+        """Delete the report of this process at its end."""
         with self.database.transaction() as session:
             policy_states.withdraw(session, self.process)
 
 
 class PolicyReporter:
-    """Reports at every change and as a heartbeat, in a thread that nothing else waits for.
+    """Reports every change, and periodically as a heartbeat, in its thread.
 
-    A database that is away stops neither it nor the watching of the files, nor any job.
+    An unavailable database stops neither the reporter nor the watching of files nor any job.
     """
 
     def __init__(
@@ -74,18 +74,18 @@ class PolicyReporter:
         self._failing = False
 
     def look(self) -> None:
-        """Report if there is something new, or nothing was reported for long; a failure is only logged."""
+        """Report if something changed or the heartbeat is due; log failures."""
         states, in_force = self._policies.states, self._policies.in_force
         if (states, in_force) == (self._states, self._in_force) and not self._is_due():
             return
-        # Those alone: what is long in force here may be an earlier version than what is new elsewhere.
+        # Only new versions: one that is in force for long here may be older than the newest elsewhere.
         new = [live for live in in_force if live not in self._in_force]
         if self._succeeds(lambda: self._report(states, new)):
             self._states, self._in_force, self._reported_at = states, in_force, self._clock()
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
-        """Report while the context lasts; at its end, take this process off the list."""
+        """Report periodically while the context lasts; at its end, withdraw the report."""
         try:
             with run_periodically(self.look, LOOK_SECONDS, name="reporting the policies in force"):
                 yield
@@ -98,9 +98,9 @@ class PolicyReporter:
     def _succeeds(self, work: Callable[[], None]) -> bool:
         try:
             work()
-        except Exception as error:  # noqa: BLE001 - whatever it is, jobs must go on, and a later try may work
+        except Exception as error:  # noqa: BLE001 - jobs must go on, and a retry may succeed
             if not self._failing:
-                log.warning("the policies in force could not be reported, trying again: %s", error)
+                log.warning("the policies in force could not be reported, retrying: %s", error)
             self._failing = True
             return False
         self._failing = False

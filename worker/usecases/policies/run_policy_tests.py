@@ -1,4 +1,4 @@
-"""Judges the pictures of a policy's own tests as it would uploads, and compares with what was expected."""
+"""Runs a policy's tests: judge their pictures like uploads, and compare with what is expected."""
 
 import hashlib
 from collections.abc import Iterator
@@ -19,19 +19,19 @@ from worker.usecases.moderation.judge_picture import EmbeddedPicture, JudgePictu
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a test's picture."""
+    """The result of one test."""
 
     test: PolicyTest
-    #: None where the picture could not be read.
+    #: None if the picture could not be read.
     decision: Decision | None = None
-    #: Why it could not.
+    #: Why it could not be read.
     problem: str = ""
-    #: Of the picture; None if it was not judged.
+    #: The picture's facts; None if it was not judged.
     facts: PictureFacts | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether it is what the test expects."""
+        """Whether the decision is what the test expects."""
         return self.decision is not None and meets(self.test, self.decision)
 
 
@@ -40,11 +40,11 @@ class RunPolicyTests:
     """Run a policy's tests; a picture that was judged before is not embedded again."""
 
     judge_picture: JudgePicture
-    #: By the SHA-256 of their bytes; two kilobytes for each picture that a test ever named.
+    #: Embedded pictures by SHA-256; 2 KB for each picture that a test ever named.
     known: dict[str, EmbeddedPicture] = field(default_factory=dict)
 
     def __call__(self, policy: Policy, folder: Path, vectors: PhraseVectors) -> Iterator[Outcome]:
-        """Yield the outcome of every test, in the file's order; the pictures are in `folder`."""
+        """Yield the outcome of every test, in the order of the file; the pictures are in `folder`."""
         live = LivePolicy(policy=policy, vectors=vectors, text="", loaded_at=datetime.now(UTC))
         pictures = LocalFolder(folder, self.judge_picture.decoder.limits, name="the policy's folder")
         for test in policy.tests:

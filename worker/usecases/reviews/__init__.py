@@ -1,1 +1,1 @@
-"""What reviewers do: claim, look, decide, appeal."""
+"""Claim, show and settle reviews; reverse verdicts; open appeals."""

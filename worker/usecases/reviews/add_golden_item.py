@@ -1,4 +1,4 @@
-"""Makes a decision whose answer is known a golden item, to be hidden among the reviews."""
+"""Adds a golden item: a decision whose answer is known, hidden among the reviews to test reviewers."""
 
 from dataclasses import dataclass, replace
 
@@ -17,19 +17,19 @@ from worker.usecases.policies.policy_behind import place_again, policy_behind
 
 @dataclass(frozen=True, slots=True)
 class AddGoldenItem:
-    """Add a golden item."""
+    """Make a decision a golden item."""
 
     database: Database
-    #: Compares the picture with the bytes that were judged; None takes them for the same.
+    #: Compares the picture with the judged bytes; None assumes that they are the same.
     read_picture: ReadJudgedPicture | None = None
 
     def __call__(self, reviewer: Reviewer, name: str, answer: Answer, queue: str | None = None) -> int:
-        """Add the newest decision on the submission with this id, or this reference; return the item's id.
+        """Add the newest decision on the submission with this id or reference; return the item's id.
 
-        It is asked in the queue where the policy puts such decisions, or in the one named. UnknownReviewError
-        where nothing is decided, UsageError where several submissions have the reference,
-        ReviewConflictError where the question is open or the decision is a golden item already, or if its
-        picture changed since it was judged.
+        It appears in `queue`, by default in the queue that the policy routes such decisions to.
+        UnknownReviewError if nothing is decided; UsageError if several submissions have the reference;
+        ReviewConflictError if the decision has an open review, is a golden item already, or its picture
+        changed since it was judged.
         """
         self._require_same_picture(name)
         with self.database.transaction() as session:
@@ -45,7 +45,7 @@ class AddGoldenItem:
                 )
             policy = policy_behind(session, decision)
             if policy is not None:
-                # Whoever sets the question gives no reason.
+                # The author of a golden item need not give a reason.
                 check_answer(replace(answer, reason=answer.reason or "known"), policy, decision.flagged)
             item = golden_items.add(
                 session,
@@ -61,7 +61,7 @@ class AddGoldenItem:
         return item
 
     def _require_same_picture(self, name: str) -> None:
-        """Refuse a picture whose known answer would be about other bytes than those that people see."""
+        """Refuse a picture that changed: reviewers would see other bytes than the known answer is about."""
         with self.database.reading() as session:
             found = submissions.named(session, name)
         if self.read_picture is None or found is None:
@@ -74,5 +74,5 @@ class AddGoldenItem:
                 hint="take a decision whose picture is still there",
             ) from None
         except ModerationError:
-            # A platform's own desk may have a copy of what cannot be read from here.
+            # A platform's desk may have a copy of a picture that cannot be read here.
             return

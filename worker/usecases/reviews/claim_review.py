@@ -1,4 +1,4 @@
-"""Hands the next review to a person, alone, with those that look nearly the same."""
+"""Claims the next review for a person, exclusively, together with those of nearly identical pictures."""
 
 import random
 from collections.abc import Callable, Collection, Sequence
@@ -19,22 +19,22 @@ from worker.store.reviews.review_choice import Claimant
 from worker.store.reviews.reviews import Review, ReviewFilters
 from worker.usecases.policies.policy_behind import place_again
 
-#: As many are compared with the claimed picture: those that would come next.
+#: How many of the next reviews are compared with the claimed picture.
 MAX_COMPARED: Final = 2048
-#: As many can be overlooked at one look.
+#: How many similar pictures a person can judge at once.
 MAX_ALIKE: Final = 29
 #: Pictures whose vectors are in memory at once: 3 MiB of vectors of 512 numbers.
 _CHUNK: Final = 1024
-#: A golden item seems to have been asked at most so long before the review that it stands in for.
+#: A golden item is dated at most this long before the review that it replaces.
 _NEAR: Final = timedelta(seconds=30)
 _NO_FILTERS: Final = ReviewFilters()
-#: Whose likenesses may share an answer; the others are asked one by one.
+#: Kinds whose similar pictures may share an answer; the others are asked one by one.
 _GROUPED: Final = frozenset({ReviewKind.DECISION, ReviewKind.AUDIT})
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedReviews:
-    """What a person has in hand: one review, and the open ones alike, each with a token of its own."""
+    """The reviews a person has claimed: one, and the open ones of similar pictures; each has its token."""
 
     review: Review
     alike: tuple[Review, ...] = ()
@@ -42,15 +42,15 @@ class ClaimedReviews:
 
 @dataclass(frozen=True, slots=True)
 class ClaimReview:
-    """Claim a review for a person, for a while."""
+    """Claim a review for a person, for the time of a lease."""
 
     database: Database
     lease: timedelta
-    #: From this cosine of the stored embeddings on, pictures are shown as one group.
+    #: Pictures whose embeddings have at least this cosine form one group.
     group_cosine: float
     #: The share, 0 to 1, of claims that are golden items.
     golden_share: float
-    #: A number from 0 to 1, drawn by lot.
+    #: Returns a random number from 0 to 1.
     chance: Callable[[], float] = random.random
 
     def __call__(
@@ -62,13 +62,14 @@ class ClaimReview:
         grouped: bool = True,
         while_holding: Collection[int] = (),
     ) -> ClaimedReviews | None:
-        """Return the next review for `reviewer`, or None where there is none for them now.
+        """Claim the next review for `reviewer`; None if no review is available to them.
 
-        With `review_id` that one: UnknownReviewError where there is none, ReviewConflictError where somebody
-        else has it or it is settled, ReviewNotAllowedError where it is not for this person: for a lead, of
-        a label they opted out of, beyond their daily cap, or about what they answered before. One that this
-        person has in hand already stays theirs, with the token it has. With `while_holding` None as well
-        where they have none of those in hand any more.
+        With `review_id`, claim that review. A review that they hold already keeps its token.
+        UnknownReviewError if it does not exist; ReviewConflictError if it is settled or claimed by another
+        person; ReviewNotAllowedError if it is not for this person: it is for a lead, has a label they opted
+        out of, exceeds their daily cap, or is about what they answered before.
+
+        With `while_holding`, return None also if they no longer hold any of those reviews.
         """
         review, is_new = self._claim_one(reviewer, filters, review_id, while_holding)
         if review is None or not is_new or not grouped:
@@ -82,7 +83,7 @@ class ClaimReview:
         review_id: int | None,
         while_holding: Collection[int],
     ) -> tuple[Review | None, bool]:
-        """Return the review this person has from now on, and whether they had it not before."""
+        """Return the claimed review, and whether the claim is new."""
         with self.database.transaction() as session:
             review_choice.take_turns(session, reviewer.name)
             now = database_now(session)
@@ -90,7 +91,7 @@ class ClaimReview:
                 return None, False
             claimant = _claimant(session, reviewer, now)
             if review_id is None:
-                chosen = self._next(session, claimant, filters, now)
+                chosen = self._choose_next(session, claimant, filters, now)
                 return (self._take(session, reviewer, [chosen], now)[0], True) if chosen else (None, False)
             review = review_choice.pick(session, claimant, review_id, now)
             if not review.is_held(now):
@@ -99,9 +100,9 @@ class ClaimReview:
             return reviews.by_ids(session, [review_id])[0], False
 
     def _claim_alike(self, reviewer: Reviewer, review: Review) -> tuple[Review, ...]:
-        """Claim what looks nearly the same and is still free.
+        """Claim the free reviews of nearly identical pictures.
 
-        Thousands of vectors are compared before the transaction that claims: no writer waits for that.
+        Thousands of vectors are compared before the transaction that claims, so that no writer waits.
         """
         alike = self._nearly_same(reviewer, review)
         if not alike:
@@ -114,28 +115,28 @@ class ClaimReview:
             free = review_choice.free_among(session, claimant, wanted, now) if wanted else []
             return tuple(self._take(session, reviewer, free, now, beside=review.id))
 
-    def _next(
+    def _choose_next(
         self, session: Session, claimant: Claimant, filters: ReviewFilters, now: datetime
     ) -> int | None:
-        """Return the review that comes next, or in its place a golden one."""
+        """Return the id of the next review, or sometimes of a golden one that replaces it."""
         found = review_choice.next_for(session, claimant, filters, now)
         if found is None or self.chance() >= self.golden_share:
             return found
         golden = review_choice.golden_for(session, claimant, filters)
         if golden is None:
             return found
-        # In the place of another it has waited about as long as that one, and is due as such a picture is.
+        # It seems to have waited about as long as the review that it replaces, with its picture's deadline.
         about = decisions.by_ids(session, [golden.decision_id])[golden.decision_id]
         since = self._shortly_before(session, reviews.by_ids(session, [found])[0])
         place = place_again(session, about, since)
         return review_choice.ask_golden(session, golden, claimant.reviewer.name, place, since)
 
     def _shortly_before(self, session: Session, review: Review) -> datetime:
-        """Return a time between a review and the one asked before it: the same one would give a copy away."""
+        """Return a time between a review and the previous one; the same time would reveal a golden item."""
         since, earlier = review.created_at, review_choice.asked_before(session, review)
         gap = min(since - earlier, _NEAR) if earlier else _NEAR
         found = since - gap * (1 + self.chance()) / 3
-        # SQLite's clock counts milliseconds; a finer time among those would stand out.
+        # SQLite's clock has milliseconds; a finer time would stand out among the others.
         step = 1 if since.microsecond % 1000 else 1000
         return found.replace(microsecond=found.microsecond // step * step)
 
@@ -147,7 +148,7 @@ class ClaimReview:
         now: datetime,
         beside: int | None = None,
     ) -> list[Review]:
-        """Claim free reviews, shown at one look with the one they lie `beside`, and note who saw them."""
+        """Claim free reviews, shown together with the review `beside`, and log the claim of each."""
         if not review_ids:
             return []
         review_claims.claim(session, review_ids, reviewer.name, now + self.lease)
@@ -157,7 +158,7 @@ class ClaimReview:
         return claimed
 
     def _nearly_same(self, reviewer: Reviewer, review: Review) -> list[tuple[int, int]]:
-        """Return id and severity of the free reviews of pictures nearly the same, the most alike first."""
+        """Return id and severity of free reviews of nearly identical pictures, the most similar first."""
         decision = review.decision
         if review.kind not in _GROUPED or decision.sha256 is None:
             return []
@@ -195,7 +196,7 @@ def _claimant(session: Session, reviewer: Reviewer, now: datetime) -> Claimant:
 
 
 def _within_cap(claimant: Claimant, found: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the ids of as many as this person may still see, of pairs of id and severity."""
+    """Return the ids, of pairs of id and severity, that the person's daily cap still allows."""
     left, wanted = claimant.severe_left, []
     for review_id, severity in found:
         if left is not None and severity >= SEVERE:

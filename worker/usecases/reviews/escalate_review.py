@@ -1,4 +1,4 @@
-"""Hands a claimed review on to a lead, with the reason why."""
+"""Escalates a claimed review to a lead, with the reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ class EscalateReview:
     database: Database
 
     def __call__(self, reviewer: Reviewer, tokens: Sequence[ClaimToken], reason: str) -> None:
-        """Let only leads claim these; ReviewConflictError where one is held no more, and then none is.
+        """Escalate these reviews, so that only leads can claim them; all or none.
 
-        InvalidVerdictError where there is no reason.
+        ReviewConflictError if a claim has expired; InvalidVerdictError without a reason.
         """
         check_reason("escalated", reason)
         with self.database.transaction() as session:
             for review in review_claims.hold(session, reviewer.name, tokens, database_now(session)):
                 if review.kind is ReviewKind.GOLDEN:
-                    # It has one person to ask, who could not decide it: that is an answer of a kind.
+                    # It is asked of this person only; that they cannot decide it counts as an answer.
                     review_claims.release(session, [review.id], state="withdrawn")
                 else:
                     review_claims.release(session, [review.id], for_lead=True, escalation=reason)

@@ -1,4 +1,4 @@
-"""The verdict that a person may want to take back: the last one they gave, if that is not long ago."""
+"""Finds the verdict that a person can undo: their last one, if it is recent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,31 +12,31 @@ from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
 from worker.store.engine.tables import ReversalRow, SubmissionRow, VerdictRow
 
-#: Later it is no slip of the hand; a lead can still reverse it.
+#: After this it is not a slip any more; a lead can still reverse it.
 UNDO_WITHIN: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
 class GivenVerdict:
-    """A verdict that can be taken back."""
+    """A verdict that can be undone."""
 
     id: int
-    #: What the platform calls the upload, else the submission's id.
+    #: The platform's reference of the upload, else the submission's id.
     upload: str
     action: Action
     labels: Sequence[str]
-    #: How many were given with it at one look, itself counted.
+    #: How many verdicts were given at once, this one included.
     together: int
 
 
 @dataclass(frozen=True, slots=True)
 class LastVerdict:
-    """Find it."""
+    """Find the last verdict of a person."""
 
     database: Database
 
     def __call__(self, reviewer: str) -> GivenVerdict | None:
-        """Return the last verdict of a person that is recent and holds."""
+        """Return a person's last verdict if it is recent and not reversed."""
         with self.database.reading() as session:
             query = (
                 select(VerdictRow, SubmissionRow.reference)

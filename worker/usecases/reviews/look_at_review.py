@@ -1,4 +1,4 @@
-"""Gathers what a person needs beside the picture to answer a review: why it was flagged, what is known."""
+"""Collects what a reviewer needs beside the picture: why it was flagged, and earlier decisions on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from worker.store.policies import policy_versions
 from worker.store.reviews import verdicts
 from worker.store.reviews.reviews import Review
 
-#: Earlier decisions about the same bytes that are shown.
+#: How many earlier decisions about the same bytes are shown.
 _MAX_EARLIER: Final = 6
 #: Formats that cannot be transparent; a picture of another may look different on a black page.
 _OPAQUE: Final = frozenset({"JPEG", "MPO", "BMP"})
@@ -29,17 +29,17 @@ _OPAQUE: Final = frozenset({"JPEG", "MPO", "BMP"})
 
 @dataclass(frozen=True, slots=True)
 class LabelEvidence:
-    """One label's score, against its thresholds."""
+    """A label's score, and its thresholds."""
 
     score: LabelScore
     flagged: bool
-    #: As the policy was then; None where its text is no longer understood.
+    #: From the policy version that decided; None if its text can no longer be parsed.
     label: Label | None
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierDecision:
-    """What was decided about the same bytes in another submission."""
+    """A decision about the same bytes in another submission."""
 
     submission_id: str
     reference: str
@@ -47,49 +47,49 @@ class EarlierDecision:
     decided_at: datetime
     action: Action
     labels: Sequence[str]
-    #: Whether a person said so.
+    #: Whether it is a person's verdict.
     by_person: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
-    """All about one review but its picture."""
+    """All about a review except its picture."""
 
     review: Review
     #: Flagged labels first, then the strongest.
     evidence: Sequence[LabelEvidence]
-    #: The policy as it was when it decided; None where its text is no longer understood.
+    #: The policy version that decided; None if its text can no longer be parsed.
     policy: Policy | None
-    #: The frames that were looked at; 0 where the picture could not be judged.
+    #: The number of frames that were judged; 0 if the picture could not be judged.
     frames: int
-    #: As people see it, in pixels; None where it could not be judged.
+    #: Width and height in pixels as displayed; None if the picture could not be judged.
     size: tuple[int, int] | None
-    #: Whether its kind of file can be transparent, so that it may look different on a black page.
+    #: Whether its format can be transparent, so that it may look different on a black page.
     may_be_transparent: bool
-    #: Whether the bytes that were judged are on record, so that others can be told from them.
+    #: Whether the digest of the judged bytes is recorded, so that a change can be detected.
     is_judged: bool
     #: Newest first.
     earlier: Sequence[EarlierDecision]
 
     @property
     def first_view(self) -> View:
-        """Return the view that the gravest flagged label was seen in."""
+        """The view that shows the gravest flagged label."""
         return next((one.score.view for one in self.evidence if one.flagged), FIRST)
 
     @property
     def labels(self) -> Sequence[Label]:
-        """Return the labels that a verdict can name, in the policy's order."""
+        """The labels that a verdict can name, in the order of the policy."""
         return self.policy.labels if self.policy else ()
 
 
 @dataclass(frozen=True, slots=True)
 class LookAtReview:
-    """Gather it; nothing is written."""
+    """Collect dossiers; nothing is written."""
 
     database: Database
 
     def __call__(self, reviews: Sequence[Review]) -> list[Dossier]:
-        """Return what is known about each of these."""
+        """Return the dossier of each review."""
         with self.database.reading() as session:
             return [_dossier(session, review) for review in reviews]
 
@@ -126,7 +126,7 @@ def _policy(session: Session, digest: str, name: str) -> Policy | None:
 
 @lru_cache(maxsize=16)
 def _parsed(stored: StoredPolicy, name: str) -> Policy | None:
-    """Return the policy that a text means; a queue is about few versions of few."""
+    """Return the policy of a text; cached, since a queue concerns few versions of few policies."""
     try:
         return parse_stored(stored, f"{name}.yaml")
     except InvalidPolicyError:
@@ -142,7 +142,7 @@ def _evidence(review: Review, policy: Policy | None) -> list[LabelEvidence]:
 
 
 def _earlier(session: Session, review: Review) -> list[EarlierDecision]:
-    """Return what was decided about the same bytes; to whoever answers blindly, not what people said."""
+    """Return earlier decisions about the same bytes; for a blind review, without people's verdicts."""
     decision = review.decision
     query = (
         select(DecisionRow, SubmissionRow.reference)
@@ -153,10 +153,10 @@ def _earlier(session: Session, review: Review) -> list[EarlierDecision]:
     )
     found = session.execute(query).all()
     ids = [] if review.kind.is_blind else [row.submission_id for row, _ in found]
-    said = {name: one for name, one in verdicts.latest_of(session, ids).items() if one.picture_seen}
+    known = {name: one for name, one in verdicts.latest_of(session, ids).items() if one.picture_seen}
     earlier = []
     for row, reference in found:
-        verdict = said.get(row.submission_id)
+        verdict = known.get(row.submission_id)
         earlier.append(
             EarlierDecision(
                 row.submission_id,

@@ -1,4 +1,4 @@
-"""Takes an appeal in: a person other than the first will say whether the decision was right."""
+"""Opens an appeal: a person other than the first reviews whether the decision was right."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +17,7 @@ from worker.store.reviews.appeals import Appeal
 from worker.usecases.policies.policy_behind import place_again
 
 MAX_STATEMENT_CHARACTERS: Final = 4000
-#: In the audit log: no person of the desk.
+#: The actor in the audit log, since no person of the desk acted.
 _PLATFORM: Final = "the platform"
 
 
@@ -30,8 +30,8 @@ class OpenAppeal:
     def __call__(self, decision_id: int, statement: str = "") -> tuple[Appeal, bool]:
         """Return the appeal, and whether it is new; the same statement sent again is the same appeal.
 
-        UnknownReviewError where there is no such decision; ReviewConflictError where it was appealed in
-        other words, where a newer decision replaces it, or where it waits for a person anyway.
+        UnknownReviewError if there is no such decision; ReviewConflictError if it was appealed with another
+        statement, if a newer decision replaces it, or if it waits for a person anyway.
         """
         if len(statement) > MAX_STATEMENT_CHARACTERS:
             raise InvalidVerdictError(f"a statement has at most {MAX_STATEMENT_CHARACTERS:,} characters")
@@ -40,18 +40,18 @@ class OpenAppeal:
             if decision is None:
                 raise UnknownReviewError(f"there is no decision {decision_id}")
             if appeals.of_decision(session, decision_id) is None:
-                review_id = _ask(session, decision, statement)
+                review_id = _open(session, decision, statement)
                 if review_id is not None:
                     return appeals.get_of_review(session, review_id), True
-            # Another request may have been first while this one waited.
+            # A concurrent request may have opened it.
             appeal = appeals.of_decision(session, decision_id)
         if appeal is None or appeal.statement != statement:
             raise ReviewConflictError(f"decision {decision_id} was appealed already, in other words")
         return appeal, False
 
 
-def _ask(session: Session, decision: RecordedDecision, statement: str) -> int | None:
-    """Put the question in the queue; None where somebody is doing so."""
+def _open(session: Session, decision: RecordedDecision, statement: str) -> int | None:
+    """Put the review in the queue and return its id; None if a concurrent request does so."""
     newest = decisions.of_submissions(session, [decision.submission_id])[-1]
     if newest.id != decision.id:
         raise ReviewConflictError(
@@ -59,7 +59,7 @@ def _ask(session: Session, decision: RecordedDecision, statement: str) -> int | 
         )
     action = in_force.of(session, decision.submission_id).action
     if action is None or action is Action.REVIEW:
-        raise ReviewConflictError(f"decision {decision.id} waits for a person, who will look at it anyway")
+        raise ReviewConflictError(f"decision {decision.id} waits for a person, who will review it anyway")
     place = place_again(session, decision, database_now(session))
     review_id = reviews.ask(session, decision.id, ReviewKind.APPEAL, place)
     if review_id is not None:

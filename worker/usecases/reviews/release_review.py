@@ -1,4 +1,4 @@
-"""Gives a claimed review back to the queue, as if nobody had taken it."""
+"""Releases a claimed review, so that anyone can claim it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from worker.store.reviews import audit_log, review_claims
 
 @dataclass(frozen=True, slots=True)
 class ReleaseReview:
-    """Release claims."""
+    """Release claimed reviews."""
 
     database: Database
 
     def __call__(self, reviewer: Reviewer, tokens: Sequence[ClaimToken]) -> None:
-        """Release these; what is held no more by this person stays as it is.
+        """Release these reviews; those that this person no longer holds stay unchanged.
 
-        UnknownReviewError where there is no such review.
+        UnknownReviewError if there is no such review.
         """
         with self.database.transaction() as session:
             for review in review_claims.lock(session, tokens):

@@ -1,4 +1,4 @@
-"""Lets a person keep a review while they look at it."""
+"""Renews the claim on a review while a person works on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from worker.store.reviews import review_claims
 
 @dataclass(frozen=True, slots=True)
 class RenewClaim:
-    """Begin the lease of claims anew."""
+    """Renew the leases of claims."""
 
     database: Database
     lease: timedelta
 
     def __call__(self, reviewer: Reviewer, tokens: Sequence[ClaimToken]) -> datetime:
-        """Return until when they are held now; ReviewConflictError where one is held no more."""
+        """Renew and return when the leases expire; ReviewConflictError if one has expired."""
         with self.database.transaction() as session:
             now = database_now(session)
             until = now + self.lease

@@ -1,4 +1,4 @@
-"""Retires a golden item: it is asked of nobody any more, and no answer to it counts."""
+"""Retires a golden item: it is no longer asked, and answers to it no longer count."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from worker.store.reviews import audit_log, golden_items, reviews
 
 @dataclass(frozen=True, slots=True)
 class RetireGoldenItem:
-    """Retire a golden item; added anew, it is asked again of those who have not answered it."""
+    """Retire a golden item; if added again, it is asked of those who have not answered it."""
 
     database: Database
 
     def __call__(self, reviewer: Reviewer, item: int) -> None:
-        """Retire the item with this id; UnknownReviewError where there is none, or it is retired already."""
+        """Retire the item with this id; UnknownReviewError if it does not exist or is retired already."""
         with self.database.transaction() as session:
             if not golden_items.retire(session, item):
                 raise UnknownReviewError(
-                    f"no golden item {item} is asked", hint="moderate review golden list shows them"
+                    f"there is no golden item {item} in use", hint="moderate review golden list shows them"
                 )
             reviews.withdraw(session, golden_items.open_questions(session, item))
             audit_log.note(session, reviewer.name, audit_log.GOLDEN_RETIRED, golden=item)

@@ -1,4 +1,4 @@
-"""Takes a verdict back, and undoes all that came of it."""
+"""Reverses a verdict, and undoes its consequences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,41 +30,41 @@ from worker.usecases.policies.policy_behind import place_again
 class Reversal:
     """What was undone."""
 
-    #: Those asked for, then those that rested on them: inherited ones, and blind second looks.
+    #: The requested ones, then those based on them: inherited verdicts, and blind second reviews.
     verdict_ids: tuple[int, ...]
-    #: The reviews that are open again; in the hands of whoever took back their own verdict.
+    #: The reopened reviews; claimed by a person who reversed their own verdict.
     reopened: tuple[Review, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ReverseVerdict:
-    """Reverse a verdict, or all that were given with it at one look."""
+    """Reverse a verdict, or all that were given together with it."""
 
     database: Database
     lease: timedelta
-    #: As in SettleReview.
+    #: Record of the default callback, as in SettleReview.
     callback: Mapping[str, Any] | None = None
 
     def __call__(
         self, reviewer: Reviewer, verdict_id: int, *, whole_group: bool = False, reason: str = ""
     ) -> Reversal:
-        """Reverse it: its review is open again, what it led to is withdrawn, what inherited it is undone.
+        """Reverse it: reopen its review, withdraw follow-up reviews, reverse the verdicts that inherited it.
 
-        UnknownReviewError where there is no such verdict, ReviewNotAllowedError where it is somebody else's
-        and `reviewer` no lead, ReviewConflictError where it was reversed before or another verdict rests
-        on it.
+        UnknownReviewError if there is no such verdict; ReviewNotAllowedError if it is another person's and
+        `reviewer` is not a lead; ReviewConflictError if it was reversed before or another verdict depends on
+        it.
         """
         if len(reason) > MAX_REASON_CHARACTERS:
             raise InvalidVerdictError(f"a reason has at most {MAX_REASON_CHARACTERS:,} characters")
         with self.database.transaction() as session:
-            asked = _asked_for(session, reviewer, verdict_id, whole_group=whole_group)
-            resting = [other for verdict in asked for other in _resting_on(session, verdict)]
-            undone = [*asked, *resting]
+            asked = _lock_requested(session, reviewer, verdict_id, whole_group=whole_group)
+            dependent = [other for verdict in asked for other in _withdraw_dependent(session, verdict)]
+            undone = [*asked, *dependent]
             in_force.lock(session, {verdict.submission_id for verdict in undone})
             for verdict in undone:
                 self._reverse(session, reviewer, verdict, [one.id for one in undone], reason)
             for verdict in undone:
-                _ask_anew(session, verdict)
+                _ask_again(session, verdict)
             reopened = self._reopen(session, reviewer, asked)
         return Reversal(tuple(verdict.id for verdict in undone), tuple(reopened))
 
@@ -105,10 +105,10 @@ class ReverseVerdict:
         return reviews.by_ids(session, ids)
 
 
-def _asked_for(
+def _lock_requested(
     session: Session, reviewer: Reviewer, verdict_id: int, *, whole_group: bool
 ) -> list[RecordedVerdict]:
-    """Return the verdicts to reverse; nothing about them changes until the transaction ends."""
+    """Lock, check and return the verdicts to reverse; they cannot change until the transaction ends."""
     named = verdicts.find(session, verdict_id)
     if named is None:
         raise UnknownReviewError(
@@ -119,10 +119,10 @@ def _asked_for(
         group = verdicts.given_with(session, named.given_with) or group
     for decision_id in sorted({verdict.decision_id for verdict in group}):
         reviews.of_decision(session, decision_id)
-    # Submissions before verdicts, as whoever records a decision that inherits a verdict.
+    # Submissions before verdicts: the same order as when a decision inherits a verdict.
     in_force.lock(session, {verdict.submission_id for verdict in group})
     verdicts.lock(session, [verdict.id for verdict in group])
-    # Somebody may have been first while we waited.
+    # Read again: a concurrent request may have changed them before we had the locks.
     asked = [verdicts.get(session, verdict.id) for verdict in group]
     for verdict in asked:
         _require_reversible(session, reviewer, verdict)
@@ -152,8 +152,8 @@ def _require_reversible(session: Session, reviewer: Reviewer, verdict: RecordedV
                 )
 
 
-def _resting_on(session: Session, verdict: RecordedVerdict) -> list[RecordedVerdict]:
-    """Return the verdicts that cannot stand without this one, and withdraw the questions it raised."""
+def _withdraw_dependent(session: Session, verdict: RecordedVerdict) -> list[RecordedVerdict]:
+    """Withdraw the reviews that this verdict led to, and return the verdicts that depend on it."""
     raised: set[ReviewKind] = set()
     if verdict.kind is not None and verdict.kind.is_first:
         raised = {ReviewKind.SECOND, ReviewKind.DISAGREEMENT}
@@ -168,8 +168,8 @@ def _resting_on(session: Session, verdict: RecordedVerdict) -> list[RecordedVerd
     return found
 
 
-def _ask_anew(session: Session, verdict: RecordedVerdict) -> None:
-    """Ask about what had inherited a verdict, where the policy wants a person to look."""
+def _ask_again(session: Session, verdict: RecordedVerdict) -> None:
+    """Ask about a decision whose inherited verdict was reversed, if the policy wants a review."""
     if verdict.inherited_from is None:
         return
     decision = decisions.by_ids(session, [verdict.decision_id])[verdict.decision_id]

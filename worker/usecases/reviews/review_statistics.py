@@ -1,4 +1,4 @@
-"""How the queue stands, and how right its verdicts are: what a lead has to know."""
+"""Statistics for a lead: the backlog, the throughput, and how often verdicts agree."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from worker.store.reviews.review_statistics import DayCount, GoldenAnswer, Label
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How the queue and the verdicts stand."""
+    """The state of the queue, and the verdicts since a time."""
 
     #: In UTC.
     since: datetime
@@ -24,29 +24,29 @@ class Statistics:
     throughput: Sequence[DayCount]
     #: By name.
     labels: Sequence[LabelCount]
-    #: First and second looks: on the action, on whether each label applies, and of each reviewer's.
+    #: Agreement of first and second reviews: on the action, by label, and by reviewer.
     agreement: Agreement
     agreement_by_label: Mapping[str, Agreement]
     agreement_by_reviewer: Mapping[str, Agreement]
-    #: Golden items: by reviewer on the action, and by label on whether it applies.
+    #: Correct answers to golden items: by reviewer on the action, by label on whether it applies.
     golden_by_reviewer: Mapping[str, Hits]
     golden_by_label: Mapping[str, Hits]
 
     @property
     def verdicts(self) -> Mapping[Action, int]:
-        """How many answers there were of each action."""
+        """The number of verdicts with each action."""
         actions = (Action.ALLOW, Action.BLOCK)
         return {a: sum(one.count for one in self.throughput if one.action is a) for a in actions}
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewStatistics:
-    """Count what is open now, and what was answered since a time."""
+    """Count open reviews, and the verdicts since a time."""
 
     database: Database
 
     def __call__(self, since: datetime) -> Statistics:
-        """Return the statistics; verdicts that were taken back count nowhere."""
+        """Return the statistics; reversed verdicts do not count."""
         with self.database.reading() as session:
             backlog = store.backlog(session, database_now(session))
             throughput = store.throughput(session, since)
@@ -71,9 +71,9 @@ def _actions(looks: Looks) -> tuple[Action, Action]:
 
 
 def _agreement_by_label(looks: Sequence[Looks]) -> Iterator[tuple[str, Agreement]]:
-    """Yield each label that somebody named, and how far people agree on where it applies.
+    """Yield each label that a reviewer named, and how far reviewers agree on which pictures it applies to.
 
-    Over the pictures judged by policies under which it was named at all.
+    Only pictures count under whose policy the label was named at least once.
     """
     named = [(one.policy, one.first.labels | one.second.labels) for one in looks]
     for label, policies in _by_label(named):
@@ -82,7 +82,7 @@ def _agreement_by_label(looks: Sequence[Looks]) -> Iterator[tuple[str, Agreement
 
 
 def _agreement_by_reviewer(looks: Sequence[Looks]) -> Iterator[tuple[str, Agreement]]:
-    """Yield each person, and how far they agree with whoever else looked, first or second."""
+    """Yield each reviewer, and how far they agree with the other reviewer, first or second."""
     people = {name for one in looks for name in (one.first.reviewer, one.second.reviewer)}
     for name in sorted(people):
         own = [_actions(one) for one in looks if one.first.reviewer == name]

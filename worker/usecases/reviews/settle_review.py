@@ -1,4 +1,4 @@
-"""Records what a person answers, for one review or for several alike, with all that follows from it."""
+"""Settles reviews: record a person's answer, for one or several similar ones, with its consequences."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from worker.usecases.policies.policy_behind import place_again, policy_behind
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A review that is answered, and the verdict that answers it."""
+    """A settled review, and its verdict."""
 
     review_id: int
     verdict_id: int
@@ -39,9 +39,9 @@ class SettleReview:
     """Settle claimed reviews, all or none."""
 
     database: Database
-    #: Whom to tell about submissions that name nobody: a callback's record; None tells nobody.
+    #: Record of the callback for submissions that name none; None notifies no one.
     callback: Mapping[str, Any] | None = None
-    #: Finds out whether the person saw the bytes that were judged; None takes that for granted.
+    #: Checks whether the person saw the judged bytes; None assumes so.
     check_pictures: CheckPictures | None = None
 
     def __call__(
@@ -54,15 +54,16 @@ class SettleReview:
     ) -> list[Settled]:
         """Give one answer to all of these; `shown` is what the person saw, for the audit log.
 
-        `digests` holds the SHA-256 of the bytes that a platform's own desk showed, by the review's id.
-        ReviewConflictError if somebody was first, or the claim is held no more; PictureChangedError if a
-        picture that only a lead can allow has changed; InvalidVerdictError if the policy does not take the
-        answer; UnknownReviewError if there is no such review. The same answer sent again by the same person
-        is answered as the first time.
+        `digests` holds the SHA-256 of the bytes that a platform's desk showed, by review id. Idempotent: if
+        the same person sends the same answer again, the result is the same.
+
+        ReviewConflictError if a review is settled or its claim has expired; PictureChangedError if a picture
+        has changed and only a lead can allow it; InvalidVerdictError if the policy rejects the answer;
+        UnknownReviewError if there is no such review.
         """
         states = self._states(reviewer, tokens, digests or {})
         with self.database.transaction() as session:
-            if repeated := _sent_again(session, reviewer, tokens, answer):
+            if repeated := _earlier_result(session, reviewer, tokens, answer):
                 return repeated
             held = review_claims.hold(session, reviewer.name, tokens, database_now(session))
             look = secrets.token_hex(8) if len(held) > 1 else None
@@ -80,7 +81,7 @@ class SettleReview:
     def _states(
         self, reviewer: Reviewer, tokens: Sequence[ClaimToken], digests: Mapping[int, str]
     ) -> dict[int, PictureState]:
-        """Return the state of each picture: read before the transaction, which would hold its locks."""
+        """Return the state of each picture, read before the transaction so that no locks are held."""
         if self.check_pictures is None:
             return {}
         with self.database.reading() as session:
@@ -120,7 +121,7 @@ class SettleReview:
         return _settled(verdict)
 
     def _notify(self, session: Session, kind: str, review: Review, verdict: RecordedVerdict) -> None:
-        """Count the change and write its event: the verdict, the newest of its submission, is in force."""
+        """Advance the sequence and write the event; the verdict is the newest, and so in force."""
         sequence = in_force.advance(session, [verdict.submission_id])[verdict.submission_id]
         decided_by = DecidedBy.APPEAL if review.kind is ReviewKind.APPEAL else DecidedBy.REVIEWER
         state = InForce(sequence, verdict.action, decided_by)
@@ -129,17 +130,17 @@ class SettleReview:
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """A review with its answer, and what the person can have seen of the picture."""
+    """A review with its answer, and the state of the picture that the person saw."""
 
     review: Review
     answer: Answer
     state: PictureState
-    #: Names what was answered at one look; None for a review alone.
+    #: Identifies the reviews that were answered together; None for a single review.
     look: str | None
 
 
 def _require_seen(reviewer: Reviewer, answered: _Answered) -> None:
-    """Refuse to lift a flag from a picture that no longer is what was flagged; a lead may, with a reason."""
+    """Refuse to allow a flagged picture that has changed, except by a lead who gives a reason."""
     lifts = answered.answer.action is Action.ALLOW and answered.review.decision.action is not Action.ALLOW
     if not lifts or answered.state is not PictureState.CHANGED:
         return
@@ -150,23 +151,23 @@ def _require_seen(reviewer: Reviewer, answered: _Answered) -> None:
             hint="block it, or escalate it to a lead",
         )
     if not answered.answer.reason.strip():
-        raise InvalidVerdictError(f"{problem}: to allow it needs a reason", hint="say why in a sentence")
+        raise InvalidVerdictError(f"{problem}: allowing it needs a reason", hint="say why in a sentence")
 
 
-def _sent_again(
+def _earlier_result(
     session: Session, reviewer: Reviewer, tokens: Sequence[ClaimToken], answer: Answer
 ) -> list[Settled]:
-    """Return what came of these tokens, if this very person gave this very answer by them."""
+    """Return the earlier result if this person has already given this answer with these tokens."""
     found = []
     for review, token in zip(review_claims.lock(session, tokens), tokens, strict=True):
         verdict = verdicts.of_review(session, review.id) if review.state == SETTLED else None
-        if verdict is None or review.fence != token.fence or not _says(verdict, reviewer, answer):
+        if verdict is None or review.fence != token.fence or not _is_same_answer(verdict, reviewer, answer):
             return []
         found.append(_settled(verdict))
     return found
 
 
-def _says(verdict: RecordedVerdict, reviewer: Reviewer, answer: Answer) -> bool:
+def _is_same_answer(verdict: RecordedVerdict, reviewer: Reviewer, answer: Answer) -> bool:
     given = (verdict.reviewer, verdict.action, frozenset(verdict.labels))
     return given == (reviewer.name, answer.action, answer.labels)
 
@@ -195,11 +196,11 @@ def _record(session: Session, reviewer: Reviewer, answered: _Answered) -> Record
 def _ask_others(
     session: Session, answered: _Answered, verdict: RecordedVerdict, policy: Policy | None
 ) -> None:
-    """Ask a second person if the policy wants one, or a lead if two differ."""
+    """Ask a second person if the policy wants one, or a lead if two people disagree."""
     review = answered.review
     decision, now = review.decision, database_now(session)
     if answered.state in {PictureState.CHANGED, PictureState.UNAVAILABLE}:
-        # Another person would not see more, and two who did not see it cannot disagree about it.
+        # Another person would see no more, and people who did not see it cannot disagree about it.
         return
     if review.kind.is_first and policy is not None:
         share = second_review_share(policy, answered.answer, decision.flagged)
@@ -213,5 +214,5 @@ def _ask_others(
 
 
 def _is_in_question(first: RecordedVerdict, decision_id: int) -> bool:
-    """Whether the second look was at this verdict, and no appeal has been answered since."""
+    """Whether the second review is about this verdict, and no appeal was answered since."""
     return first.decision_id == decision_id and first.kind is not None and first.kind.is_first

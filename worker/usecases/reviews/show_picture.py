@@ -1,4 +1,4 @@
-"""Shows a reviewer the picture that was judged: read again, compared, decoded by a child, encoded anew."""
+"""Renders a judged picture for a reviewer: read and compare its bytes, decode in a child, encode."""
 
 import threading
 from collections import OrderedDict
@@ -13,7 +13,7 @@ from worker.images import display
 from worker.images.processes.pool import DecoderPool
 from worker.usecases.moderation.judged_pictures import FoundPicture, ReadJudgedPicture, source_of
 
-#: Encoded pictures that are kept for a moment: veiled and clear, and one frame after the other.
+#: How many encoded pictures are cached: veiled and clear, and several frames.
 _KEPT: Final = 48
 
 
@@ -25,7 +25,7 @@ class Variant(StrEnum):
 
 
 class Page(StrEnum):
-    """What a picture lies on, and shows through what is transparent."""
+    """The background behind a picture, visible through transparent parts."""
 
     WHITE = "white"
     BLACK = "black"
@@ -33,84 +33,84 @@ class Page(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PictureRequest:
-    """What to show of which submission."""
+    """Which picture to show, and how."""
 
     submission_id: str
     variant: Variant
     page: Page = Page.WHITE
-    #: Of an animation, counted among the frames that are looked at, from 0.
+    #: The frame of an animation, counted from 0 among the judged frames.
     frame: int = 0
-    #: The decision that a person is asked about; None for the newest.
+    #: The decision under review; None for the newest.
     decision_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ShownPicture:
-    """A picture for people's eyes."""
+    """A rendered picture."""
 
     data: bytes = field(repr=False)
-    #: SAME, or NOT_JUDGED if no bytes are on record to compare with.
+    #: SAME, or NOT_JUDGED if no digest is recorded to compare with.
     state: PictureState
 
 
-#: One way to show certain bytes: their SHA-256, the variant, the page and the frame.
-_Way = tuple[str, Variant, Page, int]
+#: Cache key of a rendered picture: SHA-256 of the bytes, variant, page and frame.
+_RenderKey = tuple[str, Variant, Page, int]
 
 
 class _Recent:
-    """The pictures that were shown last, by their bytes."""
+    """Cache of the pictures that were rendered last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pictures: OrderedDict[_Way, bytes] = OrderedDict()
+        self._pictures: OrderedDict[_RenderKey, bytes] = OrderedDict()
 
-    def find(self, way: _Way) -> bytes | None:
+    def find(self, key: _RenderKey) -> bytes | None:
         with self._lock:
-            return self._pictures.get(way)
+            return self._pictures.get(key)
 
-    def keep(self, way: _Way, picture: bytes) -> None:
+    def keep(self, key: _RenderKey, picture: bytes) -> None:
         with self._lock:
-            self._pictures[way] = picture
+            self._pictures[key] = picture
             while len(self._pictures) > _KEPT:
                 self._pictures.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ShowPicture:
-    """Make pictures for people's eyes."""
+    """Render pictures for reviewers."""
 
     read: ReadJudgedPicture
     decoder: DecoderPool
     _recent: _Recent = field(default_factory=_Recent)
 
     def __call__(self, request: PictureRequest) -> ShownPicture:
-        """Return it encoded.
+        """Return the picture, encoded.
 
-        PictureChangedError if its source has other bytes than those that were judged, otherwise the
-        ModerationError of whatever prevents it, in words for the reviewer.
+        PictureChangedError if its source has other bytes than those that were judged; another
+        ModerationError, worded for the reviewer, if it cannot be shown.
         """
         judged = self.read.recorded(request.submission_id, request.decision_id).sha256
-        known = self._recent.find(_way(judged, request)) if judged else None
+        known = self._recent.find(_render_key(judged, request)) if judged else None
         if known is not None:
             return ShownPicture(known, PictureState.SAME)
         found = self.read(request.submission_id, request.decision_id)
-        return ShownPicture(self._drawn(request, found), found.state)
+        return ShownPicture(self._render(request, found), found.state)
 
     def obstacle(self, submission_id: str) -> str | None:
-        """Say why a picture cannot be shown, as far as that is known without trying; None if it may."""
+        """Return why a picture cannot be shown, if that is known without reading it; None otherwise."""
         try:
             source_of(self.read.recorded(submission_id))
         except ModerationError as error:
             return error.message
         return None
 
-    def _drawn(self, request: PictureRequest, found: FoundPicture) -> bytes:
+    def _render(self, request: PictureRequest, found: FoundPicture) -> bytes:
         prepared = self.decoder.decode(found.data, display.DISPLAYED)
         draw = display.clear if request.variant is Variant.CLEAR else display.veiled
         shown = draw(prepared.showing(View(request.frame, request.page is Page.BLACK)))
-        self._recent.keep(_way(found.sha256, request), shown)
+        self._recent.keep(_render_key(found.sha256, request), shown)
         return shown
 
 
-def _way(sha256: str, request: PictureRequest) -> _Way:
+def _render_key(sha256: str, request: PictureRequest) -> _RenderKey:
     return sha256, request.variant, request.page, request.frame

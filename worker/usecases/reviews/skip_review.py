@@ -1,4 +1,4 @@
-"""Passes a claimed review by: it goes behind all others for this person, and stays where it is for others."""
+"""Skips a claimed review: it moves to the end of the queue for this person only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class SkipReview:
     database: Database
 
     def __call__(self, reviewer: Reviewer, tokens: Sequence[ClaimToken], reason: str) -> None:
-        """Skip these; ReviewConflictError where one is held no more, and then none is skipped.
+        """Skip these reviews, all or none.
 
-        InvalidVerdictError where there is no reason.
+        ReviewConflictError if a claim has expired; InvalidVerdictError without a reason.
         """
         check_reason("skipped", reason)
         with self.database.transaction() as session:

@@ -1,4 +1,4 @@
-"""What happened to one submission at the review desk, in order."""
+"""Lists what happened to a submission at the review desk, in order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,11 +20,11 @@ DECISION_MADE: Final = "decision.made"
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One thing that happened."""
+    """One event in the history."""
 
     #: In UTC.
     at: datetime
-    #: A person's name, or the policy's.
+    #: The name of a person or of the policy.
     actor: str
     #: decision.made, review.claimed, verdict.made ...
     what: str
@@ -34,27 +34,27 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class SubmissionHistory:
-    """Tell the history of a submission."""
+    """Return the history of a submission."""
 
     database: Database
 
     def __call__(self, submission_id: str, seen_by: Reviewer | None = None) -> list[HistoryEntry]:
-        """Return what happened, oldest first; [] where nothing is known of it.
+        """Return what happened, oldest first; [] if the submission is unknown.
 
-        Nothing of golden items, which are hidden, but what the person did with one. To a person who may be
-        asked without knowing what others answered, nothing of what others did, and nothing from before the
-        question: its age would tell that it is no first look.
+        Golden items are hidden, except what the person did with one. A person who may get a blind review of
+        the submission does not see what others did, nor times before that review was asked: they would
+        reveal that it is not the first review.
         """
         with self.database.reading() as session:
             found = list(map(_decision, decisions.of_submissions(session, [submission_id])))
-            found += _done(session, submission_id, seen_by)
+            found += _desk_entries(session, submission_id, seen_by)
         since = self.masked_until(submission_id, seen_by)
         if since is not None:
             found = [replace(one, at=max(one.at, since)) for one in found]
         return sorted(found, key=lambda one: one.at)
 
     def masked_until(self, submission_id: str, seen_by: Reviewer | None) -> datetime | None:
-        """Return the time before which a person sees no time; None if they may see all."""
+        """Return the earliest time that a person may see; None if they may see all."""
         if seen_by is None:
             return None
         with self.database.reading() as session:
@@ -63,17 +63,17 @@ class SubmissionHistory:
             return review_claims.blind_since(session, submission_id, seen_by)
 
 
-def _done(session: Session, submission_id: str, seen_by: Reviewer | None) -> list[HistoryEntry]:
+def _desk_entries(session: Session, submission_id: str, seen_by: Reviewer | None) -> list[HistoryEntry]:
     entries = audit_log.of_submission(session, submission_id)
     hidden = review_claims.golden_reviews(session, submission_id)
     if seen_by is None:
         entries = [one for one in entries if one.review_id not in hidden]
         return [HistoryEntry(one.at, one.actor, one.what, one.review_id, one.details) for one in entries]
-    in_hand = review_claims.held_reviews(session, submission_id, seen_by.name)
+    held = review_claims.held_reviews(session, submission_id, seen_by.name)
     entries = [
         one
         for one in entries
-        if one.review_id not in in_hand and (one.review_id not in hidden or one.actor == seen_by.name)
+        if one.review_id not in held and (one.review_id not in hidden or one.actor == seen_by.name)
     ]
     if review_claims.is_to_be_asked_blindly(session, submission_id, seen_by):
         entries = [one for one in entries if one.actor == seen_by.name or one.what == APPEAL_OPENED]

@@ -1,4 +1,4 @@
-"""Intake over HTTP: what is accepted is a committed row, before the queue hears of it."""
+"""Accepts submissions over HTTP: commit them to the ledger first, then publish them to the queue."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -38,33 +38,33 @@ class Acceptance:
     """A submission that is in the ledger."""
 
     id: str
-    #: Whether this request brings something to do: a submission, or the wish for a second judgement.
+    #: Whether the request brought work: a new submission, or a request for a second judgement.
     is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptSubmissions:
-    """Take submissions into the ledger, each on its own, then put them on the queue; safe to repeat."""
+    """Enter submissions into the ledger, then publish them to the queue; safe to repeat."""
 
     database: Database
     policies: Path
     publish: PublishSubmissions
     metrics: WebMetrics
-    #: What is promised here must be kept later.
+    #: Checked here, since what is accepted must be deliverable later.
     callbacks: AllowedCallbacks = NO_CALLBACKS
-    #: Where pictures are read from; None does not ask.
+    #: Where pictures may be read from; None skips the check.
     sources: AllowedSources | None = None
 
     def __call__(self, submissions: Sequence[Submission]) -> list[Acceptance | PermanentError]:
-        """Return what became of each: accepted, known, or why not; in the order given.
+        """Return for each, in the order given, that it is accepted or known, or why it is refused.
 
-        DatabaseUnavailableError where the database is away, and then none is accepted. A broker that is away
-        is no error: what is accepted is published later.
+        DatabaseUnavailableError if the database is unavailable; then none is accepted. An unavailable broker
+        is no error: accepted submissions are published later.
         """
         unknown = self._unknown_policies(submissions)
         forbidden = self._forbidden_callbacks(submissions) | self._forbidden_sources(submissions)
         outcomes: dict[int, Acceptance | PermanentError] = {}
-        # By their ids, so that two requests with the same ones never wait for each other.
+        # In the order of ids: two requests with the same ids must not deadlock.
         order = sorted(enumerate(submissions), key=lambda pair: pair[1].id)
         with self.database.transaction() as session:
             for n, one in order:
@@ -83,12 +83,12 @@ class AcceptSubmissions:
         return problems
 
     def _can_decide(self, name: str) -> bool:
-        """Whether a policy is in force, or will be once the workers have read its file."""
+        """Whether a policy is in force, or will be once workers have read its file."""
         try:
             require_policy(self.policies, name, self._last_good)
             return not self._is_refused(name)
         except UsageError:
-            # Its words name a folder of ours.
+            # Its message names a folder of this deployment.
             return False
 
     def _last_good(self, name: str) -> StoredPolicy | None:
@@ -96,7 +96,7 @@ class AcceptSubmissions:
             return policy_versions.last_good(session, name)
 
     def _is_refused(self, name: str) -> bool:
-        """Whether every worker refuses the policy's file as it is now, and none has an earlier version."""
+        """Whether every worker refuses the policy's current file, and has no earlier version in force."""
         with self.database.reading() as session:
             reports = policy_states.of_policy(session, name)
         saved_at = policy_saved_at(self.policies, name)
@@ -132,8 +132,8 @@ class AcceptSubmissions:
         self.metrics.accepted(len(new))
         left = self.publish(new)
         if left:
-            log.warning("the broker is away: %d accepted submissions are published later", len(left))
-            # They are in the ledger, whatever happens now, and are due in a minute in any case.
+            log.warning("the broker is unavailable: %d accepted submissions are published later", len(left))
+            # They are in the ledger; if this fails too, they are due in a minute anyway.
             with suppress(DatabaseUnavailableError), self.database.transaction() as session:
                 ledger.publish_soon(session, left)
 
@@ -144,7 +144,7 @@ def _accept(session: Session, submission: Submission) -> Acceptance | PermanentE
         return Acceptance(submission.id, is_new=True)
     known = ledger.find(session, submission.id)
     if known is not None and ledger.is_same(known, submission, source):
-        # A bare message of it may be waiting for its policy, to be refused after a minute.
+        # A message sent without HTTP may wait for its policy, to be refused after a minute.
         ledger.wait_for_policy(session, submission.id)
         asked = submission.again is not None and ledger.ask_again(session, submission, source, pending_source)
         return Acceptance(submission.id, is_new=asked)

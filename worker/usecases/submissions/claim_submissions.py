@@ -1,4 +1,4 @@
-"""Takes submissions in hand for this process and keeps them: a lease is renewed for as long as we live."""
+"""Claims submissions for this process, and renews their leases until they are settled or released."""
 
 import logging
 import time
@@ -20,9 +20,9 @@ from worker.store.submissions.claims import POLICY_WAIT, Arrival, ClaimRelease, 
 log = logging.getLogger(__name__)
 
 RENEW_SECONDS: Final = 5.0
-#: A release that fails though the database answers is tried again after this.
+#: A release that the database rejects is retried after this.
 RELEASE_AGAIN_SECONDS: Final = 60.0
-#: What is in hand this long hangs: it is renewed no more, so that another worker gets it.
+#: A job that takes longer hangs: its lease is no longer renewed, so that another worker gets it.
 MAX_HELD_SECONDS: Final = 15 * 60.0
 
 
@@ -34,16 +34,16 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A release that the ledger does not show yet."""
+    """A release that is not written to the ledger yet."""
 
     claim: ClaimResult
     how: ClaimRelease
-    #: It failed for a reason of its own, and is not tried before then.
+    #: If the database rejected it: not retried before this time.
     not_before: float = 0.0
 
 
 class ClaimSubmissions:
-    """Safe to use from many threads."""
+    """Holds the claims of this process; thread-safe."""
 
     def __init__(
         self,
@@ -52,25 +52,25 @@ class ClaimSubmissions:
         clock: Callable[[], float] = time.monotonic,
         policy_wait: timedelta = POLICY_WAIT,
     ) -> None:
-        """Claim for `process`; a message whose policy is in force nowhere is refused after `policy_wait`."""
+        """Claim for `process`; a message whose policy is not in force is refused after `policy_wait`."""
         self._database = database
         self._policy_wait = policy_wait
         self._process = process
         self._clock = clock
         self._lock = Lock()
-        #: Being claimed, to be in hand with the commit.
-        self._coming: set[str] = set()
+        #: Being claimed; held once the transaction is committed.
+        self._claiming: set[str] = set()
         self._held: dict[str, _Held] = {}
         self._pending: dict[str, _Pending] = {}
-        #: Suspects that wait here for their turn, each as often as a message here brought it.
-        self._expected: Counter[str] = Counter()
-        #: Nothing is released twice: the second release could end a claim that came after the first.
+        #: Crashed submissions that are queued locally, counted by the messages that brought them.
+        self._postponed: Counter[str] = Counter()
+        #: Held while releasing: a second release could end a claim that followed the first.
         self._flushing = Lock()
 
-    def __call__(self, arrivals: Sequence[Arrival], *, alone: bool = False) -> list[ClaimResult]:
-        """Claim in one transaction and return how each stands; nothing is claimed if this raises.
+    def __call__(self, arrivals: Sequence[Arrival], *, exclusive: bool = False) -> list[ClaimResult]:
+        """Claim in one transaction and return the results in order; nothing is claimed if this raises.
 
-        `alone`: this process has claimed nothing else.
+        `exclusive`: this process holds no other claim, so that crashed submissions can be claimed.
         """
         self._flush()
         taken: dict[str, _Held] = {}
@@ -81,69 +81,69 @@ class ClaimSubmissions:
                     arrivals,
                     self._process,
                     self._has_claimed,
-                    alone=alone,
+                    alone=exclusive,
                     policy_wait=self._policy_wait,
                 )
                 for one, claim in zip(arrivals, found, strict=True):
                     if claim.status is ClaimStatus.CLAIMED:
                         taken[one.submission.id] = _Held(claim, self._clock())
-                # Before the commit, since another thread that waits for it must know whose they are.
+                # Before the commit: a thread that waits for these rows must see that this process has them.
                 with self._lock:
-                    self._coming |= taken.keys()
+                    self._claiming |= taken.keys()
             with self._lock:
                 self._held |= taken
         finally:
             with self._lock:
-                self._coming -= taken.keys()
+                self._claiming -= taken.keys()
         return found
 
     def settled(self, submission_id: str, claim: ClaimResult) -> None:
-        """Forget what has its outcome."""
+        """Drop a claim whose submission has its outcome."""
         self._forget({submission_id: claim})
 
-    def release(self, over: Mapping[str, ClaimResult], how: ClaimRelease) -> None:
-        """End claims without an outcome; if the ledger cannot be written now, as soon as it can."""
+    def release(self, ended: Mapping[str, ClaimResult], how: ClaimRelease) -> None:
+        """Release claims without an outcome; if the database is unavailable, as soon as it answers."""
         with self._lock:
-            self._pending |= {name: _Pending(claim, how) for name, claim in over.items()}
-        self._forget(over)
+            self._pending |= {name: _Pending(claim, how) for name, claim in ended.items()}
+        self._forget(ended)
         try:
             self._flush()
         except UnavailableError as error:
-            log.warning("%d claims are released later: %s", len(over), error.message)
+            log.warning("%d claims are released later: %s", len(ended), error.message)
 
     def renew(self) -> None:
-        """Renew the claims, and take back crashes that others counted while this process stood still."""
+        """Renew the leases; take back crashes that others counted while this process was suspended."""
         self._flush()
-        self._give_up_what_hangs()
+        self._abandon_hanging()
         with self._lock:
             held = {name: one.claim for name, one in self._held.items()}
-            expected = sorted(self._expected)
-        # One that fails for a reason of its own must not let the others' leases run out.
+            postponed = sorted(self._postponed)
+        # One row that the database rejects must not let the other leases expire.
         outcomes = in_halves(self._renew, sorted(held.items()), "renewing claims")
-        outcomes += in_halves(self._expect, expected, "postponing what waits for its turn")
+        outcomes += in_halves(self._postpone, postponed, "postponing crashed submissions")
         for failure in outcomes:
             if isinstance(failure, BaseException):
                 raise failure
 
     def renewing(self) -> AbstractContextManager[None]:
-        """Renew while the context lasts."""
+        """Renew the claims periodically while the context lasts."""
         return run_periodically(self.renew, RENEW_SECONDS, name="renewing claims")
 
     @contextmanager
-    def expecting(self, ids: Collection[str]) -> Iterator[None]:
-        """Keep suspects that wait for their turn from being published again, unless this process dies."""
+    def postponing(self, ids: Collection[str]) -> Iterator[None]:
+        """Postpone republishing crashed submissions that are queued locally; lapses if this process dies."""
         with self._lock:
-            self._expected.update(ids)
+            self._postponed.update(ids)
         try:
             yield
         finally:
             with self._lock:
-                # Minus forgets what is down to none.
-                self._expected -= Counter(ids)
+                # Subtracting removes the ids whose count falls to 0.
+                self._postponed -= Counter(ids)
 
     def _has_claimed(self, submission_id: str) -> bool:
         with self._lock:
-            return any(submission_id in some for some in (self._coming, self._held, self._pending))
+            return any(submission_id in some for some in (self._claiming, self._held, self._pending))
 
     def _renew(self, held: Sequence[tuple[str, ClaimResult]]) -> list[None]:
         if held:
@@ -154,14 +154,14 @@ class ClaimSubmissions:
             self._forget(lost)
         return [None] * len(held)
 
-    def _expect(self, ids: Sequence[str]) -> list[None]:
+    def _postpone(self, ids: Sequence[str]) -> list[None]:
         if ids:
             with self._database.transaction() as session:
                 claims.expect(session, ids)
         return [None] * len(ids)
 
     def _flush(self) -> None:
-        """Write the pending releases; UnavailableError, and then they are still pending."""
+        """Write the pending releases; after UnavailableError they are still pending."""
         if not self._pending:
             return
         with self._flushing:
@@ -191,19 +191,19 @@ class ClaimSubmissions:
             return
         if failure:
             log.error(
-                "the claim of submission %s cannot be released, trying again in %g s: %s",
+                "the claim of submission %s cannot be released, retrying in %g s: %s",
                 name,
                 RELEASE_AGAIN_SECONDS,
                 in_a_line(failure),
             )
         with self._lock:
-            # Unless it was claimed and released anew.
+            # Unless it was claimed and released again.
             if self._pending.get(name) is one:
                 del self._pending[name]
                 if failure:
                     self._pending[name] = replace(one, not_before=self._clock() + RELEASE_AGAIN_SECONDS)
 
-    def _give_up_what_hangs(self) -> None:
+    def _abandon_hanging(self) -> None:
         with self._lock:
             late = {
                 name: one.claim
@@ -212,13 +212,15 @@ class ClaimSubmissions:
             }
         for name in late:
             log.error(
-                "submission %s has been in hand for %g s: another worker may have it", name, MAX_HELD_SECONDS
+                "submission %s has been claimed for %g s: another worker may claim it now",
+                name,
+                MAX_HELD_SECONDS,
             )
         self._forget(late)
 
-    def _forget(self, over: Mapping[str, ClaimResult]) -> None:
+    def _forget(self, ended: Mapping[str, ClaimResult]) -> None:
         with self._lock:
-            for name, claim in over.items():
-                # Unless it is in hand anew.
+            for name, claim in ended.items():
+                # Unless it was claimed again.
                 if name in self._held and self._held[name].claim is claim:
                     del self._held[name]

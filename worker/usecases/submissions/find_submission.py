@@ -1,4 +1,4 @@
-"""What is known about one submission: the ledger's entry, every decision on it, and a person's verdict."""
+"""Finds a submission: its ledger entry, every decision on it, and a person's verdict."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -20,24 +20,24 @@ class KnownSubmission:
     entry: LedgerEntry
     #: Newest first; the first one counts.
     decisions: tuple[RecordedDecision, ...]
-    #: What a person said, and which holds in place of the decision; None where nobody did.
+    #: A person's verdict, which overrides the decision; None without one.
     verdict: RecordedVerdict | None
     in_force: InForce
 
     @property
     def state(self) -> Literal["accepted", "decided", "refused"]:
-        """How it stands: accepted, decided or refused; a decision says more than the ledger."""
+        """The state: accepted, decided or refused; a decision takes precedence over the ledger."""
         return "decided" if self.decisions else cast("Any", self.entry.state)
 
 
 @dataclass(frozen=True, slots=True)
 class FindSubmission:
-    """Look a submission up by its id."""
+    """Look up a submission by its id."""
 
     database: Database
 
     def __call__(self, submission_id: str) -> KnownSubmission | None:
-        """Return what is known, or None where there is no such submission."""
+        """Return what is known, or None if there is no such submission."""
         with self.database.reading() as session:
             entry = submissions.find(session, submission_id)
             if entry is None:
@@ -48,6 +48,6 @@ class FindSubmission:
         return KnownSubmission(entry, tuple(reversed(found)), verdict, state)
 
     def is_open(self, submission_id: str) -> bool:
-        """Whether it has no outcome yet; cheap, to be asked often."""
+        """Whether it has no outcome yet; cheap enough for polling."""
         with self.database.reading() as session:
             return submissions.is_open(session, submission_id)

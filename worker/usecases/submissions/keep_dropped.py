@@ -1,4 +1,4 @@
-"""Counts and keeps the messages that a worker drops, without ever making the worker wait for the database."""
+"""Counts and stores dropped messages; the worker never waits for the database."""
 
 import logging
 from collections import deque
@@ -17,20 +17,20 @@ from worker.store.submissions import dropped_messages
 log = logging.getLogger(__name__)
 
 _EVERY_SECONDS: Final = 1.0
-#: Messages in a transaction: if it fails, about twice as many are tried to find out which of them do not fit.
+#: Messages in a transaction; if it fails, about twice that many inserts find the rows that do not fit.
 _CHUNK: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class KeepDropped:
-    """Note dropped messages in memory, and write them down every second."""
+    """Buffer dropped messages in memory, and write them to the database every second."""
 
     database: Database
     count: Callable[[str], object]
     _waiting: deque[DroppedMessage] = field(default_factory=lambda: deque(maxlen=dropped_messages.MOST_KEPT))
 
     def note(self, reason: DropReason, problem: str, raw: object) -> None:
-        """Log and count a message that is dropped, and keep it soon."""
+        """Log, count and buffer a dropped message."""
         message = DroppedMessage.of(reason, problem, raw)
         log.error("a message is dropped (%s): %s", reason.value, message.problem)
         self.count(reason.value)
@@ -38,7 +38,7 @@ class KeepDropped:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Write down what is noted while the context lasts, the rest at its end."""
+        """Write buffered messages periodically while the context lasts, and the rest at its end."""
         try:
             with run_periodically(self._write, _EVERY_SECONDS, name="keeping dropped messages"):
                 yield
@@ -46,25 +46,25 @@ class KeepDropped:
             try:
                 self._write()
             except ModerationError as error:
-                log.warning("dropped messages are not kept: %s", error.message)
+                log.warning("dropped messages could not be stored: %s", error.message)
             except Exception:
-                # A worker that shuts down has more to finish.
-                log.exception("dropped messages are not kept")
+                # The worker must still finish its shutdown.
+                log.exception("dropped messages could not be stored")
 
     def _write(self) -> None:
-        """Write down what is noted; what raises leaves the rest noted."""
-        while noted := self._take():
-            outcomes = in_halves(self._keep, noted, "keeping dropped messages")
+        """Write the buffered messages; after an error the unwritten ones stay buffered."""
+        while batch := self._take():
+            outcomes = in_halves(self._keep, batch, "keeping dropped messages")
             failures = [one for one in outcomes if isinstance(one, BaseException)]
-            if len(failures) == len(noted) or any(isinstance(one, UnavailableError) for one in failures):
+            if len(failures) == len(batch) or any(isinstance(one, UnavailableError) for one in failures):
                 left = [
-                    one for one, how in zip(noted, outcomes, strict=True) if isinstance(how, BaseException)
+                    one for one, how in zip(batch, outcomes, strict=True) if isinstance(how, BaseException)
                 ]
                 self._waiting.extendleft(reversed(left))
                 raise failures[0]
-            # The database takes others, so these will never fit; they are in the log.
+            # The database accepted others, so these never fit; the log has them.
             for failure in failures:
-                log.error("a dropped message cannot be kept: %s", in_a_line(failure))
+                log.error("a dropped message cannot be stored: %s", in_a_line(failure))
 
     def _take(self) -> list[DroppedMessage]:
         return [self._waiting.popleft() for _ in range(min(_CHUNK, len(self._waiting)))]

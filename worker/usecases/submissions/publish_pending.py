@@ -1,4 +1,4 @@
-"""Puts undecided submissions on the queue as the ledger holds them, and refuses what it cannot read."""
+"""Publishes undecided submissions from the ledger, and refuses those whose row cannot be read."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -21,16 +21,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PublishPending:
-    """Publish what is taken from the ledger; several processes may do so at once, each takes its own."""
+    """Publish submissions taken from the ledger; safe to run in several processes at once."""
 
     database: Database
     publish: PublishSubmissions
     metrics: ProcessMetrics
-    #: Who is notified of refusals if a submission names no callback.
+    #: Notified of refusals if a submission names no callback.
     default_callback: Mapping[str, Any] | None = None
 
     def __call__(self, take: Callable[[], Sequence[PendingSubmission]]) -> int:
-        """Publish until `take` finds nothing or the broker takes nothing; return how many were published."""
+        """Publish until `take` returns nothing or the broker fails; return how many were published."""
         count = 0
         while pending := take():
             readable = [one for one in map(self._read, pending) if one]
@@ -44,7 +44,7 @@ class PublishPending:
         return count
 
     def _read(self, pending: PendingSubmission) -> Submission | None:
-        """Return what is to be published; None if the row holds no submission, and then it is refused."""
+        """Return the submission of a row; if the row cannot be read, refuse it and return None."""
         try:
             return _submission(pending)
         except InvalidSubmissionError as error:

@@ -1,4 +1,4 @@
-"""Puts accepted submissions on the queue, and stops asking a broker that is away for a moment."""
+"""Publishes accepted submissions to the queue, and pauses while the broker is unavailable."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,12 +10,12 @@ from moderation_client.messages import MAX_SUBMISSIONS
 
 from worker.errors import BrokerUnavailableError
 
-#: So that requests do not wait, one after another, for a broker that is away.
+#: After a failure: requests must not wait in turn for an unavailable broker.
 PAUSE_SECONDS: Final = 5.0
 
 
 class PublishSubmissions:
-    """Safe to use from many threads."""
+    """Publishes in messages of many; thread-safe."""
 
     def __init__(self, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -23,7 +23,7 @@ class PublishSubmissions:
         self._paused_until = 0.0
 
     def __call__(self, submissions: Sequence[Submission]) -> list[str]:
-        """Publish `submissions` and return the ids of those that the broker did not take."""
+        """Publish `submissions` and return the ids of those that could not be published."""
         groups = _groups(submissions)
         for n, group in enumerate(groups):
             if not self._publish(group):
@@ -42,7 +42,7 @@ class PublishSubmissions:
 
     def _send(self, group: Sequence[Submission]) -> None:
         if len(group) > 1:
-            # The ledger knows their traces; a message for each would part what is judged together.
+            # The ledger knows their traces; one message for each would break up the batch.
             self._client.submit_many([replace(one, traceparent=None) for one in group])
             return
         (one,) = group
@@ -60,7 +60,7 @@ class PublishSubmissions:
 
 
 def _groups(submissions: Sequence[Submission]) -> list[Sequence[Submission]]:
-    """Return what shares a message; pictures that travel along go alone."""
+    """Group what shares a message; inline pictures get a message each."""
     inline = [one for one in submissions if isinstance(one.source, InlineBytes)]
     references = [one for one in submissions if not isinstance(one.source, InlineBytes)]
     starts = range(0, len(references), MAX_SUBMISSIONS)

@@ -1,4 +1,4 @@
-"""Refuses what no policy can decide: noted in the ledger, and an event for the platform."""
+"""Refuses a submission that no policy can decide: record it in the ledger, and notify the platform."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from worker.store.submissions import submissions
 
 @dataclass(frozen=True, slots=True)
 class RefuseSubmission:
-    """Refuse in one transaction; safe to repeat."""
+    """Refuse a submission in one transaction; safe to repeat."""
 
     database: Database
-    #: Who is notified of submissions that name no callback.
+    #: Notified of submissions that name no callback.
     default_callback: Callback | None = None
 
     def __call__(
         self, submission_id: str, error: PermanentError, submission: Submission | None = None
     ) -> None:
-        """Refuse a submission; without `submission` it is a message with an id that cannot be read."""
+        """Refuse a submission; `submission` is None if only the id of its message can be read."""
         of = fingerprint(submission) if submission else None
         callback = callback_record((submission and submission.callback) or self.default_callback)
         with self.database.transaction() as session:
@@ -38,9 +38,9 @@ class RefuseSubmission:
 def note_refusal(
     session: Session, submission_id: str, problem: str, default: Mapping[str, Any] | None
 ) -> None:
-    """Count the refusal, and have the platform notified if its submission or `default` names a callback."""
+    """Advance the sequence, and notify the platform if the submission or `default` names a callback."""
     in_force.advance(session, [submission_id])
-    # Nothing, unless it was a second judgement that was refused.
+    # Empty, unless a second judgement was refused.
     state = in_force.of(session, submission_id)
     if callback := submissions.callback_of(session, submission_id) or default:
         news = outbox.News(

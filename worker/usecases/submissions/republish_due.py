@@ -1,7 +1,7 @@
 """The reconciler: publishes undecided submissions that are not on the queue, when they are due.
 
-That heals a process that died before it sent a message and a worker that died of one; and it is how what
-failed is tried again. What was lost on the queue itself is found by `republish_lost.py`.
+It recovers from processes that died before they published and from workers that crashed, and it retries
+failed attempts. Messages lost on the queue itself are found by `republish_lost.py`.
 """
 
 import logging
@@ -24,24 +24,24 @@ CHUNK: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class RepublishDue:
-    """Publish what is due; several processes may do so at once, each takes its own."""
+    """Publish submissions that are due; safe to run in several processes at once."""
 
     database: Database
     publish: PublishPending
 
     def __call__(self) -> int:
-        """Return how many submissions were published."""
+        """Publish what is due; return how many submissions that was."""
         count = self.publish(self._take)
         if count:
             log.info("%d submissions published again", count)
         return count
 
     def running(self) -> AbstractContextManager[None]:
-        """Look now and again while the context lasts; a failure is only logged."""
+        """Run periodically while the context lasts; log failures."""
         return run_periodically(self, LOOK_SECONDS, name="publishing again what is not decided")
 
     def _take(self) -> list[PendingSubmission]:
-        # Most looks find nothing, and need no writer's turn to see that.
+        # Usually nothing is due, and a read transaction shows that without a write lock.
         with self.database.reading() as session:
             if not submissions.is_any_due(session):
                 return []

@@ -1,8 +1,8 @@
-"""Finds submissions whose message was lost on the queue, and publishes them again: only those.
+"""Finds submissions whose message was lost on the queue, and publishes only those again.
 
-A queue hands its messages out in the order in which they came. So what was published well before the oldest
-message that still waits, and was never claimed, is no longer on the queue; and if nothing waits, nothing is.
-However long a backlog takes, no message of it is published a second time.
+A queue is first in, first out. So a submission that was published well before the oldest waiting message, and
+was never claimed, is no longer on the queue; if no message waits, the queue is empty. However long a backlog
+takes, none of its messages is published a second time.
 """
 
 import logging
@@ -24,20 +24,20 @@ from worker.usecases.submissions.republish_due import CHUNK
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 10.0
-#: Of the oldest messages, so many are looked at for one that the ledger knows.
-LOOKED_AT: Final = 16
+#: How many of the oldest messages to inspect for one that the ledger knows.
+INSPECTED: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class RepublishLost:
-    """Publish what was lost; several processes may do so at once, each takes its own."""
+    """Publish lost submissions; safe to run in several processes at once."""
 
     database: Database
     broker: Client
     publish: PublishPending
 
     def __call__(self) -> int:
-        """Return how many submissions were published; BrokerUnavailableError if the queue cannot be read."""
+        """Publish what was lost; return how many. BrokerUnavailableError if the queue cannot be read."""
         moment = self._lost_before()
         if moment is None:
             return 0
@@ -47,22 +47,22 @@ class RepublishLost:
         return count
 
     def running(self) -> AbstractContextManager[None]:
-        """Look now and again while the context lasts; a failure is only logged."""
+        """Run periodically while the context lasts; log failures."""
         return run_periodically(self, LOOK_SECONDS, name="looking for lost messages")
 
     def _lost_before(self) -> datetime | None:
-        """Return before when whatever was published, and not claimed, is lost; None if nothing can be."""
+        """Return the time before which unclaimed publications are lost; None if nothing can be lost."""
         with self.database.reading() as session:
             now = database_now(session)
             if not submissions.is_any_queued_before(session, now - submissions.PATIENCE):
                 return None
-        oldest = self.broker.oldest(LOOKED_AT)
+        oldest = self.broker.oldest(INSPECTED)
         if oldest == []:
             return now - submissions.PATIENCE
         with self.database.reading() as session:
             times = submissions.published_at(session, oldest or [])
         if not times:
-            # Nothing is known of what waits: messages that others sent, or a broker that shows none.
+            # The waiting messages are unknown: other producers sent them, or the broker cannot list them.
             return now - submissions.LONGEST_PATIENCE
         return min(now, *times) - submissions.PATIENCE
 

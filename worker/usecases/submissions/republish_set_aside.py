@@ -1,4 +1,4 @@
-"""Publishes messages again that were set aside because they could not be entered into the ledger."""
+"""Republishes messages that were set aside because they could not be entered into the ledger."""
 
 import json
 import logging
@@ -21,29 +21,29 @@ CHUNK: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class RepublishSetAside:
-    """Publish what is due; if several processes do so at once, a message may be published by each."""
+    """Publish messages that are due; several processes at once may publish a message twice."""
 
     database: Database
     broker: Client
 
     def __call__(self) -> int:
-        """Return how many messages were published; after BrokerUnavailableError they are still set aside."""
+        """Publish what is due; return how many. After BrokerUnavailableError the rest stays set aside."""
         count = 0
-        while taken := self._publish():
-            count += taken
+        while published := self._publish_chunk():
+            count += published
         return count
 
     def running(self) -> AbstractContextManager[None]:
-        """Look now and again while the context lasts; a failure is only logged."""
+        """Run periodically while the context lasts; log failures."""
         return run_periodically(self, LOOK_SECONDS, name="publishing what was set aside")
 
-    def _publish(self) -> int:
+    def _publish_chunk(self) -> int:
         with self.database.reading() as session:
             due = set_aside_messages.find_due(session, CHUNK)
         if not due:
             return 0
-        # Outside any transaction, which would keep SQLite's other writers waiting for the broker; and before
-        # the messages are forgotten: one that is published twice does no harm, one that is lost does.
+        # Outside any transaction, in which SQLite's other writers would wait for the broker; and before the
+        # messages are deleted: publishing one twice does no harm, losing one does.
         for one in due:
             log.info("submission %s is published again, it was set aside: %s", one.submission_id, one.error)
             self.broker.resend(json.loads(one.message))

@@ -1,7 +1,7 @@
-"""Keeps a message whose submission cannot be entered into the ledger out of the workers' way.
+"""Sets aside messages whose submission cannot be entered into the ledger.
 
-For a minute it comes back by the queue, since what fails may pass. After that it would keep a thread busy for
-ever: it is set aside in the database, where people see it, and published again after pauses that grow.
+For a minute such a message is requeued, since the error may pass. After that it would keep a thread busy for
+ever: it is stored in the database, where people see it, and published again after growing pauses.
 """
 
 import hashlib
@@ -23,17 +23,17 @@ from worker.store.submissions.set_aside_messages import SetAsideMessage
 
 log = logging.getLogger(__name__)
 
-#: How long a message that fails comes back by the queue.
-BY_THE_QUEUE: Final = timedelta(minutes=1)
-#: The pause before it is published again is as long as it has been failing, within these.
+#: How long a failing message is requeued before it is set aside.
+REQUEUE_FOR: Final = timedelta(minutes=1)
+#: The pause before it is published again equals the time it has been failing, within these bounds.
 SHORTEST_PAUSE: Final = timedelta(seconds=10)
 LONGEST_PAUSE: Final = timedelta(hours=1)
-#: Messages of which a process remembers since when they have been failing.
+#: How many failing messages a process remembers.
 _REMEMBERED: Final = 4096
 
 
 class SetAside:
-    """Safe to use from many threads."""
+    """Sets messages aside once they have failed for long enough; thread-safe."""
 
     def __init__(
         self, database: Database, metrics: Metrics, clock: Callable[[], float] = time.monotonic
@@ -45,15 +45,15 @@ class SetAside:
         self._failing_since: OrderedDict[str, float] = OrderedDict()
 
     def __call__(self, message: Mapping[str, Any], error: BaseException) -> bool:
-        """Set a message aside if it has been failing for long; else it has to come back by the queue: False.
+        """Set a message aside if it has been failing for long; False if it must be requeued instead.
 
-        `message` has the arguments of `moderation.check`.
+        `message` holds the arguments of `moderation.check`.
         """
         self._metrics.not_claimed()
         text = json.dumps(message)
         digest = hashlib.sha256(text.encode()).hexdigest()
         failing_for = self._failing_for(digest)
-        if failing_for < BY_THE_QUEUE:
+        if failing_for < REQUEUE_FOR:
             return False
         submission_id = str(message.get("id"))[:140]
         pause = min(max(failing_for, SHORTEST_PAUSE), LONGEST_PAUSE)
@@ -66,9 +66,7 @@ class SetAside:
             with self._database.transaction() as session:
                 set_aside_messages.keep(session, kept, failing_for=failing_for, pause=pause)
         except Exception:
-            log.exception(
-                "submission %s cannot be set aside, and comes back by the queue", kept.submission_id
-            )
+            log.exception("submission %s cannot be set aside and is requeued", kept.submission_id)
             return False
         log.error(
             "submission %s is set aside for %g s, since it cannot be claimed: %s",

@@ -8,7 +8,7 @@ from worker.settings import Settings
 from worker.web.api.waiting import WaitingRoom
 from worker.web.desk.request.service import DeskService, open_desk_service
 from worker.web.http.rate_limit import RateLimit
-from worker.wiring.api_service import Intake, open_intake
+from worker.wiring.api_service import ApiService, open_api_service
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class WebService:
     """The components that HTTP routes use."""
 
     settings: Settings
-    intake: Intake
+    intake: ApiService
     rate_limit: RateLimit
     waiting_room: WaitingRoom
     #: None if this process serves no review desk.
@@ -31,7 +31,7 @@ def open_web_service(settings: Settings) -> Iterator[WebService]:
     """
     limit = RateLimit(settings.broker_url, f"{settings.queue}:rate:", settings.web_requests_per_minute)
     with ExitStack() as stack:
-        intake = stack.enter_context(open_intake(settings))
+        intake = stack.enter_context(open_api_service(settings))
         stack.enter_context(closing(limit))
         room = WaitingRoom(intake.find, settings.web_wait_seconds, settings.web_waiters)
         desk = None

@@ -12,7 +12,7 @@ from worker.web.desk.request.clients import TrustedProxies
 from worker.web.desk.request.known_browsers import KnownBrowsers
 from worker.web.desk.request.picture_links import PictureLinks
 from worker.web.desk.request.picture_queue import PictureQueue
-from worker.wiring.review_desk import DeskParts, ReviewDesk, open_desk_parts
+from worker.wiring.review_desk import DeskComponents, ReviewDesk, open_desk_components
 
 #: The desk's path, below the proxy's path prefix.
 PREFIX: Final = "/review"
@@ -30,7 +30,7 @@ class DeskService:
     proxies: TrustedProxies
     links: PictureLinks
     browsers: KnownBrowsers
-    parts: DeskParts
+    parts: DeskComponents
     pictures: PictureQueue
 
     @property
@@ -51,7 +51,7 @@ def open_desk_service(settings: Settings, queue: ReviewDesk) -> Iterator[DeskSer
     with queue.database.transaction() as session:
         key = desk_keys.picture_key(session)
     root = f"{settings.web_root_path}{PREFIX}"
-    with open_desk_parts(settings, queue) as parts:
+    with open_desk_components(settings, queue) as parts:
         yield DeskService(
             settings,
             root,
