@@ -227,7 +227,7 @@ class SubmissionView(BaseModel):
         description="The newest decision, which counts; null while undecided."
     )
     verdict: VerdictView | None = Field(
-        description="A person's verdict, which replaces the decision; null if there is none."
+        description="A person's verdict, which replaces the decision; null before a verdict."
     )
     earlier_decisions: list[DecisionView] = Field(
         description="Decisions of earlier policy versions, newest first."

@@ -76,7 +76,7 @@ class JsonBodies:
         self._parsing = anyio.CapacityLimiter(1)
 
     async def read(self, request: Request, max_bytes: int) -> dict[str, Any]:
-        """Return the JSON object in the body; ProblemError if there is none, or no room for it."""
+        """Return the JSON object in the body; ProblemError if it is invalid, or there is no room for it."""
         if media_type(request) != JSON:
             raise unsupported(JSON)
         body = bytearray()
@@ -103,7 +103,7 @@ class JsonBodies:
 
 
 async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
-    """Return the JSON object in the body; ProblemError if there is none."""
+    """Return the JSON object in the body; ProblemError if it is invalid."""
     bodies: JsonBodies = request.app.state.bodies
     return await bodies.read(request, max_bytes)
 

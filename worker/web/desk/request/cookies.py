@@ -25,7 +25,7 @@ KNOWN_BROWSER_FOR: Final = timedelta(days=180)
 
 
 def read(request: Request, name: str, origin: RequestOrigin) -> str:
-    """Return the value of a desk cookie, empty if there is none."""
+    """Return the value of a desk cookie, empty if it is missing."""
     return request.cookies.get(_full_name(name, origin), "")
 
 

@@ -21,7 +21,7 @@ class Form:
     fields: dict[str, list[str]]
 
     def get(self, name: str) -> str:
-        """Return the first value of a field, empty if there is none."""
+        """Return the first value of a field, empty if it is missing."""
         return next(iter(self.fields.get(name, ())), "")
 
     def all(self, name: str) -> list[str]:
