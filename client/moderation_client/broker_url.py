@@ -1,4 +1,4 @@
-"""A broker's URL, parsed: its kind, its servers, its password and its TLS options."""
+"""Parses broker URLs: kind, servers, login and TLS options."""
 
 import re
 import ssl
@@ -13,14 +13,14 @@ from moderation_client.errors import SettingsError
 
 
 class BrokerKind(Enum):
-    """What speaks at the other end."""
+    """The kinds of broker."""
 
     REDIS = "redis"
     #: Redis behind Sentinels, which know the primary.
     SENTINEL = "sentinel"
     REDIS_SOCKET = "redis+socket"
     RABBITMQ = "amqp"
-    #: In one process: for a platform's own tests of what it submits.
+    #: In this process: for tests of a platform.
     MEMORY = "memory"
 
 
@@ -34,7 +34,7 @@ _KINDS: Final = {
     "pyamqp": BrokerKind.RABBITMQ,
     "memory": BrokerKind.MEMORY,
 }
-#: Other names of the same: Valkey speaks Redis's protocol, and `unix` is redis-py's name of a socket.
+#: Valkey speaks Redis's protocol; `unix` is redis-py's name for a socket.
 _ALIASES: Final = {"valkey": "redis", "valkeys": "rediss", "unix": "redis+socket"}
 _TLS_SCHEMES: Final = {"rediss", "amqps"}
 
@@ -61,7 +61,7 @@ _EXAMPLES: Final = (
 _SERVER: Final = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^][:/?#@\s]*)(?::(?P<port>\d+))?(?P<path>/.*)?", re.DOTALL
 )
-#: Where one URL of several ends.
+#: Separates the URLs of several servers.
 _NEXT: Final = re.compile(r";(?=[A-Za-z+]+://)")
 
 
@@ -73,30 +73,30 @@ class Server:
     port: int | None
     username: str
     password: str
-    #: Behind the slash: Redis's database, RabbitMQ's virtual host, a socket's file.
+    #: After the slash: Redis's database, RabbitMQ's virtual host, a socket's file.
     path: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BrokerUrl:
-    """A broker's URL, parsed. `str` shows it without any password."""
+    """A parsed broker URL; `str` shows it without passwords."""
 
     kind: BrokerKind
     scheme: str
-    #: The first is connected to, the others when it does not answer; all Sentinels of a group.
+    #: In failover order: the next one if one does not answer. For Sentinel, the Sentinels of one group.
     servers: tuple[Server, ...]
     options: Mapping[str, str]
 
     @classmethod
     def parse(cls, text: str, setting: str = "MODERATION_BROKER_URL") -> Self:
-        """Parse the value of a setting; SettingsError, which never repeats a password, if it is invalid.
+        """Parse the value of a setting; SettingsError, which never shows a password, if it is invalid.
 
-        A password may hold raw special characters: all before the last @ belongs to it.
+        A password may contain unencoded special characters: the login ends at the last @.
         """
         try:
             return cls._parse(text.strip())
         except _InvalidUrlError as problem:
-            raise SettingsError(f"{setting} is not a broker's address: {problem}", hint=_EXAMPLES) from None
+            raise SettingsError(f"{setting} is not a broker URL: {problem}", hint=_EXAMPLES) from None
 
     @classmethod
     def _parse(cls, text: str) -> Self:
@@ -115,21 +115,21 @@ class BrokerUrl:
         for part in _NEXT.split(text):
             server, found = _parse_server(kind, part.partition("://")[2])
             servers.append(server)
-            # As URLs of kombu write some words: True, CERT_NONE.
+            # kombu's URLs write some values as True or CERT_NONE.
             options |= {n: v.lower().removeprefix("cert_") if n in _WORDS else v for n, v in found.items()}
         _check_options(kind, scheme, options)
         if kind is BrokerKind.SENTINEL:
-            servers = _of_one_group(servers)
+            servers = _with_shared_login(servers)
         return cls(kind, scheme, tuple(servers), options)
 
     @property
     def is_redis(self) -> bool:
-        """Whether the broker is a Redis, however it is reached."""
+        """Whether the broker is Redis: by TCP, by a socket or behind Sentinels."""
         return self.kind in {BrokerKind.REDIS, BrokerKind.SENTINEL, BrokerKind.REDIS_SOCKET}
 
     @property
     def is_rabbitmq(self) -> bool:
-        """Whether the broker speaks AMQP, as RabbitMQ does."""
+        """Whether the broker is RabbitMQ."""
         return self.kind is BrokerKind.RABBITMQ
 
     @property
@@ -143,14 +143,14 @@ class BrokerUrl:
 
     @property
     def database(self) -> int:
-        """The number of Redis's database."""
+        """The number of the Redis database."""
         if self.kind is BrokerKind.REDIS_SOCKET:
             return int(self.options.get("db") or self.options.get("virtual_host") or 0)
         return int(self.servers[0].path or 0)
 
     @property
     def tls_options(self) -> dict[str, Any]:
-        """TLS options as redis-py names them: certificate and host name are verified unless switched off."""
+        """TLS options for redis-py: certificate and host name are verified unless switched off."""
         if not self.uses_tls:
             return {}
         reqs = _CERT_REQS[self.options.get("ssl_cert_reqs", "required")]
@@ -160,12 +160,12 @@ class BrokerUrl:
 
     @property
     def for_kombu(self) -> str:
-        """The URL for kombu: passwords percent-encoded, without the options that go another way."""
+        """The URL for kombu: passwords percent-encoded, without the options that are passed separately."""
         if self.kind is BrokerKind.MEMORY:
             return "memory://"
-        return ";".join(self._one_for_kombu(server) for server in self.servers)
+        return ";".join(self._server_for_kombu(server) for server in self.servers)
 
-    def _one_for_kombu(self, server: Server) -> str:
+    def _server_for_kombu(self, server: Server) -> str:
         login = f"{quote(server.username, '')}:{quote(server.password, '')}@"
         login = login if server.username or server.password else ""
         if self.kind is BrokerKind.REDIS_SOCKET:
@@ -177,10 +177,10 @@ class BrokerUrl:
     def __str__(self) -> str:
         if self.kind is BrokerKind.MEMORY:
             return "memory://"
-        return ";".join(self._one_shown(server) for server in self.servers)
+        return ";".join(self._server_shown(server) for server in self.servers)
 
-    def _one_shown(self, server: Server) -> str:
-        # A name without a password may be a password in the wrong place.
+    def _server_shown(self, server: Server) -> str:
+        # A user name without a password may be a misplaced password.
         login = f"{server.username}:**@" if server.password else "**@" if server.username else ""
         if self.kind is BrokerKind.REDIS_SOCKET:
             return f"{self.scheme}://{login}{server.path}"
@@ -191,7 +191,7 @@ class BrokerUrl:
 
 
 class _InvalidUrlError(ValueError):
-    """What is wrong with a URL, in words that repeat nothing secret."""
+    """A URL is invalid; the message contains nothing secret."""
 
 
 def _parse_server(kind: BrokerKind, rest: str) -> tuple[Server, dict[str, str]]:
@@ -206,20 +206,20 @@ def _parse_server(kind: BrokerKind, rest: str) -> tuple[Server, dict[str, str]]:
         raise _InvalidUrlError("host or port cannot be read")
     path = unquote((found["path"] or "/")[1:])
     if kind is not BrokerKind.RABBITMQ and path and not path.isdecimal():
-        raise _InvalidUrlError("behind the host comes the number of a database, such as /0")
+        raise _InvalidUrlError("after the host comes the number of a database, such as /0")
     port = int(found["port"]) if found["port"] else None
     return Server(found["host"] or "127.0.0.1", port, username, password, path), options
 
 
-def _of_one_group(sentinels: list[Server]) -> list[Server]:
-    """Return Sentinels that all carry the login and the database of their primary."""
+def _with_shared_login(sentinels: list[Server]) -> list[Server]:
+    """Give every Sentinel the login and the database of the primary, which one of the URLs names."""
     login = next((one for one in sentinels if one.username or one.password), sentinels[0])
     path = next((one.path for one in sentinels if one.path), "")
     return [Server(one.host, one.port, login.username, login.password, path) for one in sentinels]
 
 
 def _split_options(kind: BrokerKind, rest: str) -> tuple[str, dict[str, str]]:
-    """Split the options off, known by their names: a question mark may belong to the password."""
+    """Split off the options, recognised by name: a password may contain a question mark."""
     names = "|".join(_OPTIONS[kind])
     if found := re.search(rf"\?(?=(?:{names})=)", rest):
         pairs = parse_qsl(rest[found.end() :], keep_blank_values=True)

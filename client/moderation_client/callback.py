@@ -1,4 +1,8 @@
-"""A callback: where the platform wants to hear of a decision, by a signed request or a Celery task."""
+"""A callback: the webhook or the Celery task that is notified of a decision.
+
+WebhookCallback("https://platform.example/moderated")
+CeleryCallback(task="platform.moderated", queue="platform")
+"""
 
 import re
 from dataclasses import dataclass
@@ -7,20 +11,20 @@ from typing import Any, Final
 from moderation_client.errors import InvalidSubmissionError
 from moderation_client.url import Url, without_query
 
-#: What names a task or a queue of the platform's own.
+#: The name of a task or a queue of the platform.
 CELERY_NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,254}")
-#: A callback that named our own tasks would have workers work for whoever enqueues.
+#: The prefix of this service's tasks; producers must not have workers call them.
 _OUR_TASKS: Final = "moderation."
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class WebhookCallback:
-    """An address to which the event is posted; its query can be a secret and is never shown."""
+    """A URL that the event is posted to; its query may be a secret and is never shown."""
 
     url: str
 
     def __post_init__(self) -> None:
-        """Refuse what is not plainly an http or https URL."""
+        """Raise InvalidSubmissionError unless the URL is http or https."""
         if not isinstance(self.url, str):
             raise InvalidSubmissionError("callback: a URL is text", field="callback.url")
         try:
@@ -36,19 +40,19 @@ class WebhookCallback:
 
     @property
     def receiver(self) -> str:
-        """Who answers, and may keep others waiting: host and port."""
+        """Host and port: deliveries are limited for each receiver."""
         return Url.parse(self.url).authority
 
 
 @dataclass(frozen=True, slots=True)
 class CeleryCallback:
-    """A task of the platform's own that is called with the event, through a queue of the platform's own."""
+    """A Celery task of the platform that is called with the event, on a queue of the platform."""
 
     task: str
     queue: str
 
     def __post_init__(self) -> None:
-        """Refuse what is no name, and our own tasks."""
+        """Raise InvalidSubmissionError for invalid names and for the tasks of this service."""
         names: list[tuple[str, object]] = [("task", self.task), ("queue", self.queue)]
         for what, name in names:
             if not CELERY_NAME_PATTERN.fullmatch(name if isinstance(name, str) else ""):
@@ -58,14 +62,14 @@ class CeleryCallback:
                     field=f"callback.{what}",
                 )
         if self.task.startswith(_OUR_TASKS):
-            raise InvalidSubmissionError(f"callback: the task {self.task!r} is not the platform's own")
+            raise InvalidSubmissionError(f"callback: the task {self.task!r} belongs to this service")
 
     def __str__(self) -> str:
         return f"the task {self.task} on the queue {self.queue}"
 
     @property
     def receiver(self) -> str:
-        """Who answers, and may keep others waiting: the one broker."""
+        """The same for all tasks: they share one broker."""
         return "celery"
 
 
@@ -73,7 +77,7 @@ Callback = WebhookCallback | CeleryCallback
 
 
 def callback_record(callback: Callback | None) -> dict[str, Any] | None:
-    """Return a callback as messages and the database hold it: `{"url"}`, or `{"task", "queue"}`."""
+    """Return a callback as messages and the database store it: `{"url"}` or `{"task", "queue"}`."""
     match callback:
         case None:
             return None
@@ -84,7 +88,7 @@ def callback_record(callback: Callback | None) -> dict[str, Any] | None:
 
 
 def callback_of(record: object) -> Callback | None:
-    """Return the callback that a record means; InvalidSubmissionError where it is none."""
+    """Parse a record of a callback; InvalidSubmissionError if it is malformed."""
     match record:
         case None:
             return None
@@ -98,7 +102,7 @@ def callback_of(record: object) -> Callback | None:
 
 
 def receiver_of(record: object) -> str:
-    """Return who answers where a record's callback is sent; `nobody` where it is none."""
+    """Return the receiver of a callback's record; "nobody" if there is no valid callback."""
     try:
         callback = callback_of(record)
     except InvalidSubmissionError:

@@ -1,4 +1,4 @@
-"""The producer's client: puts submissions on the queue and returns their ids."""
+"""The producer's client: enqueues submissions and returns their ids."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,14 @@ from moderation_client.submission import Source, Submission, new_submission_id
 
 
 class Client:
-    """A connection to the queue. Safe to share between threads; close it, or use it in a `with`."""
+    """A connection to the queue. Threads may share it; close it, or use it in a `with`.
+
+    with Client("redis://127.0.0.1:6379/0") as client:
+        client.submit(LocalFile("uploads/cat.jpg"), id="upload-7", reference="post-42")
+    """
 
     def __init__(self, broker_url: str, *, queue: str = DEFAULT_QUEUE) -> None:
-        """Take the address of the broker; SettingsError where it is none. Connects when first needed."""
+        """Parse the broker URL; SettingsError if it is invalid. Connects on first use."""
         self._queue = queue
         self._producer = Producer(broker_url)
 
@@ -34,7 +38,7 @@ class Client:
         *,
         policy: str | None = None,
         reference: str = "",
-        id: str | None = None,  # noqa: A002 - the field's name on every face of the service
+        id: str | None = None,  # noqa: A002 - the field's name in messages and HTTP
         sha256: str | None = None,
         context: dict[str, Any] | None = None,
         callback: Callback | None = None,
@@ -43,10 +47,12 @@ class Client:
     ) -> str:
         """Enqueue one picture and return the submission's id.
 
-        `id` is the idempotency key: submitting the same one again changes nothing, unless `again` asks for a
-        second judgement by the policy as it is now; it names this request. `traceparent` names the trace that
-        log lines and events of this submission belong to. InvalidSubmissionError before anything is sent if
-        a field is malformed; BrokerUnavailableError if the broker is away.
+        `id` is the idempotency key, random by default: submitting the same id again changes nothing. `again`
+        asks for a second judgement by the policy as it is now; its value names this request. `traceparent`
+        is the trace of the submission's log lines and events.
+
+        Raises InvalidSubmissionError if a field is malformed, before anything is sent, and
+        BrokerUnavailableError if the broker is unavailable.
         """
         submission = Submission(
             new_submission_id() if id is None else id,
@@ -65,8 +71,8 @@ class Client:
     def submit_many(self, submissions: Sequence[Submission]) -> list[str]:
         """Enqueue up to 64 pictures in one message and return their ids; no source may be `InlineBytes`.
 
-        Each is decided on its own; those of different traces go in a message for each trace. Raises as
-        `submit` does; sending the same submissions again is safe.
+        Each is judged separately; those of different traces are sent in a message for each trace. Raises as
+        `submit` does: if one is malformed, none is sent. Retrying with the same submissions is safe.
         """
         to_many_message(submissions)  # refused as a whole, before anything is sent
         for traceparent in dict.fromkeys(one.traceparent for one in submissions):
@@ -79,7 +85,7 @@ class Client:
         self._send(TASK, dict(message), [str(message.get("id"))], None)
 
     def oldest(self, limit: int) -> list[str] | None:
-        """Return the ids in the oldest messages on the queue, at most so many messages; [] if it is empty.
+        """Return the ids in the oldest `limit` messages on the queue; [] if it is empty.
 
         None if this kind of broker does not show them. BrokerUnavailableError unless it answers in seconds.
         """
@@ -91,12 +97,12 @@ class Client:
         self._producer.ping()
 
     def depth(self) -> QueueDepth:
-        """Return what the broker has of this queue; BrokerUnavailableError unless it answers in seconds."""
+        """Return the queue's message counts; BrokerUnavailableError unless the broker answers in seconds."""
         return self._producer.depth(self._queue)
 
     @property
     def address(self) -> str:
-        """Where the broker is, for people; never shows the password."""
+        """The broker URL for logs and errors, without the password."""
         return self._producer.address
 
     def close(self) -> None:
@@ -112,7 +118,7 @@ class Client:
         self.close()
 
     def _send(self, task: str, message: dict[str, Any], ids: list[str], traceparent: str | None) -> None:
-        # The ids are all that is shown of it: nothing that may be signed.
+        # Monitors and logs see the ids only: a source may contain a signature.
         self._producer.send(
             task,
             kwargs=message,

@@ -1,14 +1,14 @@
-"""The errors that a producer may catch; those of the service are in `worker.errors`."""
+"""The errors that a producer can catch; those of the service are in `worker.errors`."""
 
 from typing import ClassVar
 
 
 class ModerationError(Exception):
-    """Base of all errors that a person can act on: a message, and a hint at the way out."""
+    """Base of all errors that a user can act on: a message, and a hint at what to do."""
 
     #: Exit code of the command line: 1 problems found, 2 wrong usage, 3 something needed is unreachable.
     exit_code: ClassVar[int] = 1
-    #: Status of the HTTP API's answer; from 500 on the message is for the log alone.
+    #: Status of the HTTP response; from 500 on, the message is only logged.
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -50,5 +50,5 @@ class InvalidSubmissionError(PermanentError):
 
     def __init__(self, message: str, *, hint: str = "", field: str = "") -> None:
         super().__init__(message, hint=hint)
-        #: The invalid field, such as `source.path`; empty if it is not one field.
+        #: The invalid field, such as `source.path`; empty if it is not a single one.
         self.field = field

@@ -1,10 +1,13 @@
-"""The message that carries a submission: written by producers, read by workers, strict on both sides."""
+"""Writes and reads the messages that carry submissions; both sides refuse malformed ones.
 
-import base64
+{"id": "upload-7", "source": {"kind": "file", "path": "uploads/cat.jpg"}, "policy": "default", ...}
+"""
+
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Any, Final, assert_never
 
 from moderation_client.callback import callback_of, callback_record
@@ -17,24 +20,24 @@ from moderation_client.submission import (
     StoredObject,
     Submission,
 )
+from moderation_client.submission_fields import SOURCE_KINDS, SUBMISSION_FIELDS, kind_of
 from moderation_client.traceparent import TRACEPARENT, traceparent_of
 
 TASK: Final = "moderation.check"
 TASK_MANY: Final = "moderation.check_many"
-#: Submissions that one message of `moderation.check_many` carries at most.
+#: Limit of submissions in one message of `moderation.check_many`.
 MAX_SUBMISSIONS: Final = 64
 DEFAULT_QUEUE: Final = "moderation"
-#: The header that says when a message was put on the queue, in seconds since 1970.
+#: The header with the time at which a message was enqueued, in seconds since 1970.
 SENT_AT: Final = "moderation-sent-at"
 
-_FIELDS: Final = ("id", "source", "policy", "reference", "sha256", "context", "callback", "again")
-#: The fields that each kind of source has beside `kind`.
-_SOURCE_FIELDS: Final = {
-    "file": ("path",),
-    "bytes": ("base64",),
-    "url": ("url",),
-    "object": ("store", "key"),
+#: For each type of JSON Schema, the class of its values in Python and its name in error messages.
+_TYPES: Final[Mapping[str, tuple[type, str]]] = {
+    "string": (str, "text"),
+    "object": (dict, "an object"),
+    "null": (NoneType, "null"),
 }
+_KINDS_BY_NAME: Final = {kind.name: kind for kind in SOURCE_KINDS}
 
 Message = dict[str, Any]
 
@@ -49,7 +52,7 @@ def to_message(submission: Submission) -> Message:
         "sha256": submission.sha256,
         "context": submission.context,
         "callback": callback_record(submission.callback),
-        # Left out otherwise: workers of an earlier version refuse what they do not know.
+        # Omitted if unset: workers of an earlier version refuse unknown fields.
         **({} if submission.again is None else {"again": submission.again}),
     }
 
@@ -57,7 +60,7 @@ def to_message(submission: Submission) -> Message:
 def to_many_message(submissions: Sequence[Submission]) -> Message:
     """Return the keyword arguments of the task `moderation.check_many`.
 
-    InvalidSubmissionError if there are none or too many, or if one brings its picture along.
+    InvalidSubmissionError unless there are 1 to 64, none of them with an inline picture.
     """
     is_list = isinstance(submissions, list | tuple)
     if not is_list or not all(isinstance(one, Submission) for one in submissions):
@@ -68,10 +71,10 @@ def to_many_message(submissions: Sequence[Submission]) -> Message:
         raise InvalidSubmissionError(
             f"one message carries 1 to {MAX_SUBMISSIONS} submissions, not {len(submissions):,}"
         )
-    heavy = [submission.id for submission in submissions if isinstance(submission.source, InlineBytes)]
-    if heavy:
+    inline = [submission.id for submission in submissions if kind_of(submission.source).is_inline]
+    if inline:
         raise InvalidSubmissionError(
-            f"one message carries many references, but no pictures: {', '.join(heavy[:5])}",
+            f"one message carries many references, but no pictures: {', '.join(inline[:5])}",
             hint="send pictures as bytes one by one",
         )
     return {"submissions": [to_message(submission) for submission in submissions]}
@@ -84,7 +87,9 @@ def from_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -
     """
     problems = _form_problems(message, positional)
     if problems:
-        raise InvalidSubmissionError("; ".join(problems), hint=f"the fields are {', '.join(_FIELDS)}")
+        raise InvalidSubmissionError(
+            "; ".join(problems), hint=f"the fields are {', '.join(SUBMISSION_FIELDS)}"
+        )
     return Submission(
         id=message["id"],
         source=_source_from_message(message["source"]),
@@ -98,9 +103,9 @@ def from_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -
 
 
 def from_many_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -> list[Message]:
-    """Read the arguments of the task `moderation.check_many`: a list of messages, each still to be read.
+    """Read the arguments of the task `moderation.check_many`: messages for `from_message`.
 
-    InvalidSubmissionError where they are no such list, or too long a one.
+    InvalidSubmissionError unless they are a list of 1 to 64 objects.
     """
     problems = ["positional arguments are not understood, pass keywords"] if positional else []
     problems += _unknown_fields(message, ("submissions",), "")
@@ -115,7 +120,7 @@ def from_many_message(message: Mapping[str, Any], positional: tuple[Any, ...] = 
 
 
 def submission_ids(fields: object) -> list[str]:
-    """Return the ids in the keyword arguments of either task; of malformed ones, those that can be read."""
+    """Return the ids in the keyword arguments of either task, as far as they can be read."""
     if not isinstance(fields, Mapping):
         return []
     many = fields.get("submissions")
@@ -124,20 +129,20 @@ def submission_ids(fields: object) -> list[str]:
 
 
 def to_headers(traceparent: str | None, sent_at: float) -> Message:
-    """Return what a message says beside a task's arguments: its trace, and when it was sent, in seconds."""
+    """Return the headers of a message: its trace, and the time it is sent, in seconds since 1970."""
     return {SENT_AT: sent_at} | ({TRACEPARENT: traceparent} if traceparent else {})
 
 
 def with_headers(submission: Submission, headers: Mapping[str, Any]) -> Submission:
-    """Return a submission with what its message's headers say; what makes no sense there is ignored."""
+    """Return a submission with the trace and the time of its message's headers; invalid ones are ignored."""
     traceparent = traceparent_of(headers.get(TRACEPARENT))
-    return replace(submission, traceparent=traceparent, sent_at=_moment(headers.get(SENT_AT)))
+    return replace(submission, traceparent=traceparent, sent_at=_time(headers.get(SENT_AT)))
 
 
 def source_record(source: Source) -> Message | None:
-    """Return where a picture is, as the ledger keeps it; None where it travels inside the message.
+    """Return a source as the ledger stores it; None if the picture is in the message.
 
-    A URL is kept without its query, which may be a signature, and says so where it had one.
+    A URL is stored without its query, which may be a signature; `"query": "removed"` marks that it had one.
     """
     match source:
         case InlineBytes():
@@ -145,62 +150,41 @@ def source_record(source: Source) -> Message | None:
         case ImageUrl(url):
             removed = {"query": "removed"} if "?" in url else {}
             return {"kind": "url", "url": str(source), **removed}
-        case _:
+        case LocalFile() | StoredObject():
             return _source_to_message(source)
+        case _:
+            assert_never(source)
 
 
 def unrecorded_source(source: Source) -> Message | None:
-    """Return a source whole, where its record leaves out what reading it takes; None where it does not."""
+    """Return the whole source if its record is not enough to read the picture, else None."""
     whole = _source_to_message(source)
     return None if whole == source_record(source) else whole
 
 
 def recorded_source(record: Mapping[str, Any] | None) -> Source | None:
-    """Return where the ledger says a picture is; None where it travelled inside the message."""
+    """Return the source of a ledger's record; None if the record is not enough to read the picture."""
     if record is None or _source_problems(record):
         return None
     return _source_from_message(record)
 
 
 def _source_to_message(source: Source) -> Message:
-    match source:
-        case LocalFile(path):
-            return {"kind": "file", "path": path}
-        case InlineBytes(data):
-            return {"kind": "bytes", "base64": base64.b64encode(data).decode("ascii")}
-        case ImageUrl(url):
-            return {"kind": "url", "url": url}
-        case StoredObject(store, key):
-            return {"kind": "object", "store": store, "key": key}
-        case _:
-            assert_never(source)
+    return kind_of(source).to_message(source)
 
 
-def _source_from_message(source: Mapping[str, str]) -> Source:
-    match source["kind"]:
-        case "file":
-            return LocalFile(source["path"])
-        case "url":
-            return ImageUrl(source["url"])
-        case "object":
-            return StoredObject(source["store"], source["key"])
-    try:
-        return InlineBytes(base64.b64decode(source["base64"], validate=True))
-    except ValueError:
-        raise InvalidSubmissionError("field 'source.base64' is not base64") from None
+def _source_from_message(source: Mapping[str, Any]) -> Source:
+    found: Source = _KINDS_BY_NAME[source["kind"]].from_message(source)
+    return found
 
 
 def _form_problems(message: Mapping[str, Any], positional: tuple[Any, ...]) -> list[str]:
     problems = ["positional arguments are not understood, pass keywords"] if positional else []
-    problems += _unknown_fields(message, _FIELDS, "")
+    problems += _unknown_fields(message, SUBMISSION_FIELDS, "")
     problems += [f"field {name!r} is missing" for name in ("id", "source") if name not in message]
-    problems += [
-        f"field {name!r} must be text{'' if name == 'id' else ' or null'}, not {_kind(message[name])}"
-        for name in ("id", "policy", "reference", "sha256", "again")
-        if name in message and not _is_text(message[name], null_allowed=name != "id")
-    ]
-    if not isinstance(message.get("context"), dict | None):
-        problems.append(f"field 'context' must be an object or null, not {_kind(message['context'])}")
+    for name, schema in SUBMISSION_FIELDS.items():
+        if name in message and "type" in schema:
+            problems += _type_problems(name, schema["type"], message[name])
     return problems + (_source_problems(message["source"]) if "source" in message else [])
 
 
@@ -208,19 +192,28 @@ def _source_problems(source: object) -> list[str]:
     if not isinstance(source, Mapping):
         return [f"field 'source' must be an object, not {_kind(source)}"]
     kind = source.get("kind")
-    if not isinstance(kind, str) or kind not in _SOURCE_FIELDS:
-        known = ", ".join(repr(name) for name in _SOURCE_FIELDS)
+    if not isinstance(kind, str) or kind not in _KINDS_BY_NAME:
+        known = ", ".join(repr(name) for name in _KINDS_BY_NAME)
         return [f"field 'source.kind' must be one of {known}, not {str(kind)[:40]!r}"]
-    problems = _unknown_fields(source, ("kind", *_SOURCE_FIELDS[kind]), "source.")
-    for field in _SOURCE_FIELDS[kind]:
-        if field not in source:
-            problems.append(f"field 'source.{field}' is missing")
-        elif not isinstance(source[field], str):
-            problems.append(f"field 'source.{field}' must be text, not {_kind(source[field])}")
+    fields = _KINDS_BY_NAME[kind].fields
+    problems = _unknown_fields(source, ("kind", *fields), "source.")
+    for name, schema in fields.items():
+        if name not in source:
+            problems.append(f"field 'source.{name}' is missing")
+        else:
+            problems += _type_problems(f"source.{name}", schema["type"], source[name])
     return problems
 
 
-def _unknown_fields(found: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> list[str]:
+def _type_problems(name: str, types: str | Sequence[str], value: object) -> list[str]:
+    """Check the type of a value; `types` is one type of JSON Schema or several."""
+    allowed = [_TYPES[one] for one in ([types] if isinstance(types, str) else types)]
+    if any(isinstance(value, python_type) for python_type, _ in allowed):
+        return []
+    return [f"field {name!r} must be {' or '.join(word for _, word in allowed)}, not {_kind(value)}"]
+
+
+def _unknown_fields(found: Mapping[str, Any], known: Collection[str], prefix: str) -> list[str]:
     problems = []
     for name in sorted(str(name)[:80] for name in found if name not in known)[:5]:
         near = difflib.get_close_matches(name, known, 1)
@@ -228,15 +221,11 @@ def _unknown_fields(found: Mapping[str, Any], known: tuple[str, ...], prefix: st
     return problems
 
 
-def _moment(seconds: object) -> datetime | None:
+def _time(seconds: object) -> datetime | None:
     try:
         return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int | float) else None
     except (OverflowError, OSError, ValueError):
         return None
-
-
-def _is_text(value: object, *, null_allowed: bool) -> bool:
-    return isinstance(value, str) or (null_allowed and value is None)
 
 
 def _kind(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Puts Celery messages on a broker, and never waits long for one that is away."""
+"""Publishes Celery messages; raises within seconds if the broker is unavailable."""
 
 import base64
 import json
@@ -15,10 +15,10 @@ from moderation_client.errors import BrokerUnavailableError
 from moderation_client.queue_depth import QueueDepth
 from moderation_client.transport import CONFIRM_SECONDS, BrokerCelery, producer_configuration
 
-#: Seconds, then an error.
+#: Retries for about a second, then raises.
 _RETRY_POLICY: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
 
-#: What a broker that is unavailable or refuses raises here, whichever kind it is.
+#: The errors of a broker of any kind that is unavailable or refuses.
 _UNAVAILABLE: Final = (OperationalError, AMQPError, RedisError, OSError)
 
 
@@ -34,21 +34,21 @@ class _ProducerCelery(BrokerCelery):
 
 
 class Producer:
-    """A connection to a broker. Safe to share between threads."""
+    """A connection to a broker. Threads may share it."""
 
     def __init__(self, broker_url: str, *, setting: str = "MODERATION_BROKER_URL") -> None:
-        """Take the address of the broker, and the setting it comes from; SettingsError if it is invalid.
+        """Parse the broker URL, a value of `setting`; SettingsError if it is invalid.
 
-        Connects when first needed.
+        Connects on first use.
         """
         self._setting = setting
         broker = BrokerUrl.parse(broker_url, setting)
-        #: For people; never shows the password.
+        #: The broker URL for logs and errors, without the password.
         self.address = str(broker)
         self._app = _ProducerCelery(broker)
         self._app.conf.update(task_ignore_result=True, task_serializer="json", broker_connection_timeout=5)
 
-    def send(  # noqa: PLR0913 - what a message is made of, by name
+    def send(  # noqa: PLR0913 - the parts of a message, all by name
         self,
         task: str,
         *,
@@ -59,9 +59,9 @@ class Producer:
         task_id: str | None = None,
         headers: Mapping[str, Any] | None = None,
     ) -> None:
-        """Call a task; `shown` is all that Celery's monitors and logs see of its arguments.
+        """Call a task; Celery's monitors and logs see `shown` instead of its arguments.
 
-        BrokerUnavailableError where the broker is away.
+        BrokerUnavailableError if the broker is unavailable.
         """
         try:
             self._app.send_task(
@@ -74,8 +74,8 @@ class Producer:
                 task_id=task_id,
                 headers=headers,
                 retry_policy=_RETRY_POLICY,
-                # RabbitMQ alone heeds these two: a message that no queue takes is an error, not lost, and
-                # a broker that is full is not waited for.
+                # For RabbitMQ: a message that reaches no queue raises instead of being lost, and a full
+                # broker times out.
                 mandatory=True,
                 confirm_timeout=CONFIRM_SECONDS,
             )
@@ -91,20 +91,20 @@ class Producer:
             raise self._unavailable(error) from None
 
     def depth(self, queue: str) -> QueueDepth:
-        """Return what the broker has of a queue; BrokerUnavailableError unless it answers in seconds."""
+        """Return a queue's message counts; BrokerUnavailableError unless the broker answers in seconds."""
         with self._connected() as channel:
             return QueueDepth(_waiting(channel, queue), _unacknowledged(channel))
 
     def oldest(self, queue: str, limit: int) -> list[object] | None:
-        """Return the keyword arguments in the oldest messages on a queue, at most so many; [] if it is empty.
+        """Return the keyword arguments of the oldest `limit` messages on a queue; [] if it is empty.
 
-        None if only a consumer may look into a queue, as on RabbitMQ, and there is something on it.
+        None if the queue is not empty but only consumers can read it, as on RabbitMQ.
         BrokerUnavailableError unless it answers in seconds.
         """
         with self._connected() as channel:
             if not hasattr(channel, "client"):
                 return None if _waiting(channel, queue) else []
-            # Redis: the next one to be taken is the last of the list.
+            # Redis delivers from the end of the list.
             return [_keyword_arguments(raw) for raw in channel.client.lrange(queue, -limit, -1)]
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class Producer:
                 raise self._unavailable(error) from None
 
     def _unavailable(self, error: Exception) -> BrokerUnavailableError:
-        hint = f"see that it runs and that {self._setting} is right"
+        hint = f"check that it runs and that {self._setting} is right"
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             hint = (
                 "its certificate is not trusted: name a private certificate authority with "
@@ -132,16 +132,16 @@ class Producer:
 
 
 def _waiting(channel: Any, queue: str) -> int:
-    """Return how many messages are on a queue, whatever their priority."""
+    """Return the number of messages on a queue, of all priorities."""
     try:
         return int(channel.queue_declare(queue, passive=True).message_count)
     except ChannelError:
-        # Redis knows no empty queue, RabbitMQ none that nobody has used yet.
+        # In Redis an empty queue does not exist, in RabbitMQ one that was never used.
         return 0
 
 
 def _unacknowledged(channel: Any) -> int | None:
-    """Return how many messages are given out; None where the broker tells its administrators alone."""
+    """Return the number of unacknowledged messages; None if only the broker's administrators can see it."""
     key = getattr(channel, "unacked_key", None)
     return None if key is None else int(channel.client.hlen(key))
 
@@ -154,7 +154,7 @@ def _keyword_arguments(raw: bytes | str) -> object:
         if message["properties"].get("body_encoding") == "base64":
             body = base64.b64decode(body)
         found = json.loads(body)
-        # The second of Celery's protocol is [arguments, keywords, options], the first one object.
+        # Celery's protocol 2 is [arguments, keywords, options], protocol 1 an object.
         return found["kwargs"] if isinstance(found, dict) else found[1]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None

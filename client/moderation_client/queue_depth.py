@@ -1,12 +1,12 @@
-"""How many messages of our queue the broker holds."""
+"""The number of messages on a queue and in flight."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """Messages by whether they have been delivered to a worker."""
+    """The messages that wait on a queue, and those in flight."""
 
     waiting: int
-    #: Delivered but not acknowledged, over all queues of this broker; None if the broker does not report it.
+    #: Delivered and not acknowledged, on all queues of this broker; None if the broker does not show it.
     unacknowledged: int | None

@@ -1,4 +1,4 @@
-"""Kombu's Redis transport, except that a popped message is never lost and a refusal is an outage."""
+"""Extends kombu's Redis transport: a popped message is never lost, and a refused write is an outage."""
 
 import logging
 import time
@@ -16,31 +16,31 @@ from redis.exceptions import RedisError, ResponseError
 
 log = logging.getLogger(__name__)
 
-#: Sent when text from a queue is no message: `text` (bytes) and `problem`. It is in Redis no more.
+#: Signals that text from a queue is not a message: `text` (bytes), `problem`. Redis no longer has it.
 unreadable: Final = Signal(name="unreadable", providing_args=["text", "problem"])
 
-#: What kombu raises over text that is not JSON, and over JSON that is not a message.
+#: What kombu raises for text that is not JSON, and for JSON that is not a message.
 _NOT_A_MESSAGE: Final = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 _REFUSED: Final = (RedisError, OSError)
-#: How often a write that Redis refused is tried again.
+#: A refused write is retried at this interval.
 _RETRY_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
 class _Popped:
-    """A message that Redis popped and would not record as unacknowledged."""
+    """A popped message that Redis refused to record as unacknowledged."""
 
     record: str
-    #: Which Redis popped it; a callback may go to another one.
+    #: The Redis that popped it; callbacks may use another one.
     broker: frozenset[object]
-    #: Redelivers at once when recorded with the score 0, else after the visibility timeout.
+    #: If true, it is recorded with score 0 and redelivered at once, else after the visibility timeout.
     is_requeued: bool = False
 
 
-class Unrecorded:
-    """Messages that only this process has: popped, while Redis refused the write that records them.
+class UnrecordedMessages:
+    """Popped messages that only this process has, since Redis refused to record them.
 
-    Shared by all channels of the process, so that a lost connection does not lose them.
+    All channels of the process share them, so that they survive a lost connection.
     """
 
     def __init__(self) -> None:
@@ -66,13 +66,13 @@ class Unrecorded:
         self._popped.pop(tag, None)
 
     def requeue(self, tag: str) -> None:
-        """Have a message delivered again as soon as Redis takes it back."""
+        """Redeliver a message as soon as Redis accepts it."""
         self._popped[tag].is_requeued = True
 
     def record(self, channel: "CarefulChannel", *, at_once: bool = False) -> None:
-        """Record what the Redis of `channel` popped as unacknowledged, as kombu does, if it is time to try.
+        """Record the messages from the Redis of `channel` as unacknowledged, in kombu's format.
 
-        Raises what Redis says.
+        Tries once a second at most unless `at_once`. Raises the error of Redis.
         """
         if not self.has_any_of(channel) or (time.monotonic() < self._next_try and not at_once):
             return
@@ -91,17 +91,17 @@ class Unrecorded:
 
 
 def _broker_of(connection: Any) -> frozenset[object]:
-    """Return what tells one Redis from another: its address, or all addresses that stand for it."""
+    """Return the identity of a Redis: its address, or all its addresses if there are several."""
     return frozenset(connection.alt or [(connection.hostname, connection.port, connection.virtual_host)])
 
 
-def _words(error: Exception) -> str:
-    """Return what Redis said, without the command: its beginning may be a message."""
+def _reason(error: Exception) -> str:
+    """Return the error of Redis without the command, which may contain a message."""
     return str(error).rpartition(" of pipeline caused error: ")[2]
 
 
 class CarefulQoS(kombu_redis.QoS):
-    """Keeps what Redis refuses to record, and never lets a refused acknowledgement occupy a slot for ever."""
+    """Keeps messages that Redis refuses to record; a refused acknowledgement still frees a prefetch slot."""
 
     channel: "CarefulChannel"
 
@@ -111,33 +111,35 @@ class CarefulQoS(kombu_redis.QoS):
             try:
                 self.channel.unrecorded.record(self.channel)
             except ResponseError as error:
-                log.warning("waiting: Redis refuses to record a message: %s", _words(error))
+                log.warning("no message is fetched: Redis refuses to record the last one: %s", _reason(error))
             if self.channel.unrecorded.has_any_of(self.channel):
                 return False
         return bool(super().can_consume())
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Record a message as unacknowledged; one that Redis refuses to record is worked on all the same."""
+        """Record a message as unacknowledged; it is processed even if Redis refuses to record it."""
         delivery = message.delivery_info
         record = dumps([message._raw, delivery["exchange"], delivery["routing_key"]])  # noqa: SLF001 - kombu's
         try:
             super().append(message, delivery_tag)
         except _REFUSED as error:
-            log.warning("Redis popped message %s and refuses to record it: %s", delivery_tag, _words(error))
+            log.warning("Redis popped message %s and refuses to record it: %s", delivery_tag, _reason(error))
             self.channel.unrecorded.add(delivery_tag, record, self.channel)
             VirtualQoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Acknowledge; what Redis refuses to forget is delivered again, and the ledger answers for it."""
+        """Acknowledge; if Redis refuses, the message is redelivered and the ledger recognises it."""
         self.channel.unrecorded.forget(delivery_tag)
         try:
             super().ack(delivery_tag)
         except _REFUSED as error:
-            log.warning("message %s is not acknowledged and comes again: %s", delivery_tag, _words(error))
+            log.warning(
+                "message %s cannot be acknowledged, it will be redelivered: %s", delivery_tag, _reason(error)
+            )
             VirtualQoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Requeue or drop; what Redis refuses to move stays unacknowledged, and comes again."""
+        """Requeue or drop; if Redis refuses, the message stays unacknowledged and is redelivered."""
         if requeue and delivery_tag in self.channel.unrecorded:
             self.channel.unrecorded.requeue(delivery_tag)
             VirtualQoS.ack(self, delivery_tag)
@@ -146,11 +148,13 @@ class CarefulQoS(kombu_redis.QoS):
         try:
             super().reject(delivery_tag, requeue=requeue)
         except _REFUSED as error:
-            log.warning("message %s is not requeued yet and comes again: %s", delivery_tag, _words(error))
+            log.warning(
+                "message %s cannot be requeued, it will be redelivered: %s", delivery_tag, _reason(error)
+            )
             VirtualQoS.ack(self, delivery_tag)
 
     def restore_unacked(self, client: Any = None) -> None:
-        """Put back what was delivered and not acknowledged."""
+        """Requeue every message that is delivered and not acknowledged."""
         delivered: dict[str, Any] = self._delivered or {}
         for tag in [tag for tag in delivered if tag in self.channel.unrecorded]:
             self.channel.unrecorded.requeue(tag)
@@ -159,7 +163,7 @@ class CarefulQoS(kombu_redis.QoS):
 
 
 class _RememberingRedis(Redis):
-    """Remembers the last reply to BRPOP: if it is no message, it is shown to people."""
+    """Remembers the last reply to BRPOP, which is reported if it is not a message."""
 
     popped: tuple[bytes, bytes] | None = None
 
@@ -172,15 +176,15 @@ class _RememberingRedis(Redis):
 
 
 class _Careful:
-    """What both kinds of channels do."""
+    """Behaviour of both kinds of channel."""
 
     QoS = CarefulQoS
-    #: Of this process.
-    unrecorded: Final = Unrecorded()
+    #: Those of this process.
+    unrecorded: Final = UnrecordedMessages()
 
     def __init__(self, connection: Any, *args: Any, **options: Any) -> None:
         """Open a channel of kombu's virtual `connection`."""
-        #: Known here because a closed channel has no connection.
+        #: Stored, since a closed channel has no connection.
         self.broker = _broker_of(connection.client)
         super().__init__(connection, *args, **options)  # type: ignore[call-arg]  # mixed in before kombu's
 
@@ -189,7 +193,7 @@ class _Careful:
         return _RememberingRedis
 
     def close(self) -> None:
-        """Close, but first record what only this process has: kombu puts that back on the queue then."""
+        """Record the messages that only this process has, so that kombu requeues them; then close."""
         channel: CarefulChannel = self  # type: ignore[assignment]
         # Celery closes some channels twice.
         if not channel.closed:
@@ -207,7 +211,7 @@ class _Careful:
             _, text = client.popped
             problem = f"{type(error).__name__}: {error}"
             unreadable.send(sender=self, text=text, problem=problem)
-            # As if nothing came in time: kombu asks again.
+            # As if BRPOP had timed out: kombu calls it again.
             raise Empty from None
 
 
@@ -220,14 +224,14 @@ class CarefulSentinelChannel(_Careful, kombu_redis.SentinelChannel):  # type: ig
 
 
 class CarefulTransport(kombu_redis.Transport):
-    """Redis, whose refusals (READONLY, MISCONF, OOM, NOPERM) are waited out like lost connections."""
+    """Redis; a refusal (READONLY, MISCONF, OOM, NOPERM) is retried like a lost connection."""
 
     Channel = CarefulChannel
     connection_errors = (*kombu_redis.Transport.connection_errors, ResponseError)
 
 
 class CarefulSentinelTransport(kombu_redis.SentinelTransport):
-    """The same behind Sentinels."""
+    """`CarefulTransport` behind Sentinels."""
 
     Channel = CarefulSentinelChannel
     connection_errors = CarefulTransport.connection_errors

@@ -1,4 +1,9 @@
-"""What a platform hands over: a submission, and the source that says where its picture is."""
+"""A submission, and its source: where its picture is.
+
+Submission("upload-7", LocalFile("uploads/cat.jpg"), policy="default", reference="post-42")
+
+The classes check their fields: InvalidSubmissionError names the one that is malformed.
+"""
 
 import hashlib
 import json
@@ -16,16 +21,16 @@ from moderation_client.errors import InvalidSubmissionError
 from moderation_client.traceparent import traceparent_of
 from moderation_client.url import Url, without_query
 
-#: The producer's idempotency key: what a log line, a URL and a file name can carry unescaped.
+#: The producer's idempotency key; needs no escaping in log lines, URLs and file names.
 SUBMISSION_ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 POLICY_NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 SHA256_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 STORE_NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 MAX_REFERENCE_CHARACTERS: Final = 512
 MAX_PATH_CHARACTERS: Final = 1024
-#: A larger picture makes the broker the bottleneck: pass a path instead.
+#: A larger picture makes the broker the bottleneck: submit a path instead.
 MAX_INLINE_BYTES: Final = 256 * 1024
-#: What S3 allows.
+#: The limit of S3.
 MAX_KEY_BYTES: Final = 1024
 MAX_CONTEXT_BYTES: Final = 8 * 1024
 MAX_CONTEXT_DEPTH: Final = 16
@@ -38,7 +43,7 @@ class LocalFile:
     path: str
 
     def __post_init__(self) -> None:
-        """Refuse what can never name a file under the root."""
+        """Raise InvalidSubmissionError if the path can never name a file below the root."""
         field_name = "source.path"
         _require_text(self.path, "a path", field_name)
         if not 0 < len(self.path) <= MAX_PATH_CHARACTERS:
@@ -60,12 +65,12 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class InlineBytes:
-    """A small picture that travels inside the message."""
+    """A picture of at most 256 KiB that is sent inside the message."""
 
     data: bytes
 
     def __post_init__(self) -> None:
-        """Refuse nothing at all, and what is too much for a message."""
+        """Raise InvalidSubmissionError if the picture is empty or too large for a message."""
         if not isinstance(self.data, bytes):
             raise InvalidSubmissionError(
                 f"InlineBytes takes a picture's bytes, not {_kind(self.data)}", field="source"
@@ -85,12 +90,12 @@ class InlineBytes:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ImageUrl:
-    """A picture that workers fetch where they may; its query can be a signature and is never shown."""
+    """A URL that workers fetch if its host is allowed; the query may be a signature and is never shown."""
 
     url: str
 
     def __post_init__(self) -> None:
-        """Refuse what is not plainly an http or https URL."""
+        """Raise InvalidSubmissionError unless the URL is http or https."""
         _require_text(self.url, "a URL", "source.url")
         try:
             Url.parse(self.url)
@@ -106,13 +111,13 @@ class ImageUrl:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A picture in an object store that the workers' operator configured by name."""
+    """A picture in an object store, by the name that the workers' operator gave the store."""
 
     store: str
     key: str
 
     def __post_init__(self) -> None:
-        """Refuse what is no name of a store, and keys that could mean something outside its root."""
+        """Raise InvalidSubmissionError for an invalid name of a store, or a key that could leave its root."""
         _require_text(self.store, "the name of a store", "source.store")
         _require_text(self.key, "a key", "source.key")
         if not STORE_NAME_PATTERN.fullmatch(self.store):
@@ -145,30 +150,29 @@ Source = LocalFile | InlineBytes | ImageUrl | StoredObject
 class Submission:
     """One uploaded picture, to be judged once under its policy."""
 
-    #: The idempotency key: the same id is decided once, however often it arrives, unless `again` asks for
-    #: more.
+    #: The idempotency key: an id is judged once, however often it is sent; see `again`.
     id: str
     source: Source
-    #: None leaves the choice to the worker's default policy.
+    #: None is the default policy of the workers.
     policy: str | None = None
-    #: Whatever the platform wants to find again beside the decision, such as its own post's number.
+    #: Returned with the decision, such as the number of a post; at most 512 characters.
     reference: str = ""
-    #: Promised digest of the bytes, lower-case hexadecimal; checked before anything is judged.
+    #: SHA-256 of the bytes in lower-case hexadecimal; checked before the picture is judged.
     sha256: str | None = None
-    #: A small JSON object that the platform wants back beside the decision.
+    #: A JSON object that is returned with the decision; at most 8 KiB and 16 levels.
     context: dict[str, Any] | None = field(default=None, hash=False)
-    #: Where the platform wants to hear of the decision; None leaves it to the workers' settings.
+    #: Who is notified of the decision; None is the default webhook of the workers, if any.
     callback: Callback | None = None
-    #: Asks that a picture that is decided be judged once more, by the policy as it is now, and names this
-    #: request: copies with the same name ask once.
+    #: Judges a decided picture once more, by the policy as it is now. The value names this request: copies
+    #: with the same value are one request.
     again: str | None = None
-    #: The trace that it belongs to, as W3C writes it; goes into log lines and events.
+    #: The trace of its log lines and events, as a W3C traceparent.
     traceparent: str | None = field(default=None, compare=False)
-    #: When it was accepted over HTTP or put on the queue; None if that is unknown.
+    #: When it was accepted over HTTP or enqueued; None if unknown.
     sent_at: datetime | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        """Check every field, so that no submission that exists is malformed."""
+        """Raise InvalidSubmissionError if a field is malformed."""
         _require_text(self.id, "a submission id", "id")
         if not SUBMISSION_ID_PATTERN.fullmatch(self.id):
             raise InvalidSubmissionError(
@@ -200,7 +204,7 @@ class Submission:
         if self.traceparent is not None and traceparent_of(self.traceparent) is None:
             raise InvalidSubmissionError(
                 f"{str(self.traceparent)[:80]!r} is not a traceparent",
-                hint="00-<32 digits>-<16 digits>-01, as W3C says",
+                hint="00-<32 digits>-<16 digits>-01, as W3C Trace Context defines it",
                 field="traceparent",
             )
 
@@ -215,7 +219,7 @@ def _problem_of_path(path: str) -> str:
 
 
 def _check_source(source: object) -> None:
-    """Refuse what is no source, with the one that was probably meant."""
+    """Refuse a value that is not a source; the hint names the class that was probably meant."""
     if isinstance(source, Source):
         return
     if isinstance(source, str):
@@ -227,7 +231,9 @@ def _check_source(source: object) -> None:
     else:
         meant = "LocalFile(path), ImageUrl(url), StoredObject(store, key) or InlineBytes(data)"
     raise InvalidSubmissionError(
-        f"a source says what kind it is, and {_kind(source)} does not", hint=f"write {meant}", field="source"
+        f"a source is an object of one of the source classes, not {_kind(source)}",
+        hint=f"write {meant}",
+        field="source",
     )
 
 
@@ -252,7 +258,7 @@ def _check_again(again: object) -> None:
 
 
 def _check_sha256(sha256: object, source: Source) -> None:
-    """Refuse a malformed digest, and one of other bytes than those that are here."""
+    """Refuse a malformed digest, and one that does not match the inline bytes."""
     _require_text(sha256, "a SHA-256", "sha256")
     if not SHA256_PATTERN.fullmatch(str(sha256)):
         raise InvalidSubmissionError(
@@ -265,7 +271,7 @@ def _check_sha256(sha256: object, source: Source) -> None:
 
 
 def _check_context(context: object) -> None:
-    """Refuse what would not come back as it was given, from any database."""
+    """Refuse a context that any of the databases would not return unchanged."""
     if not isinstance(context, dict) or not _is_plain_json(context):
         raise InvalidSubmissionError(
             "a context is an object of plain JSON",
@@ -286,14 +292,14 @@ def _is_plain_json(context: object) -> bool:
         texts = list(_texts(context, MAX_CONTEXT_DEPTH))
         if any("\0" in text for text in texts):
             return False
-        "".join(texts).encode()  # no half of a character
+        "".join(texts).encode()  # raises for a lone surrogate
         return bool(json.loads(json.dumps(context, allow_nan=False)) == context)
     except (TypeError, ValueError):
         return False
 
 
 def _texts(value: object, depth: int) -> Iterator[str]:
-    """Yield every text in a JSON value; ValueError where it is nested deeper than `depth`."""
+    """Yield every text in a JSON value; ValueError if it is nested deeper than `depth`."""
     if depth < 0:
         raise ValueError("nested too deep")
     if isinstance(value, str):
@@ -318,7 +324,7 @@ def _kind(value: object) -> str:
 
 
 def _refuse_unstorable(text: str, what: str, field_name: str) -> None:
-    """Refuse what no database keeps: NUL, and halves of characters (lone surrogates)."""
+    """Refuse text that not every database can store: NUL and lone surrogates."""
     if "\0" in text:
         raise InvalidSubmissionError(f"{what} cannot contain a NUL character", field=field_name)
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
@@ -335,5 +341,5 @@ def _refuse_control_characters(text: str, what: str, field_name: str) -> None:
 
 
 def new_submission_id() -> str:
-    """Return an id for a producer that has no key of its own: 128 random bits in hexadecimal."""
+    """Return a random submission id: 128 bits in hexadecimal."""
     return secrets.token_hex(16)

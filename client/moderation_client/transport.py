@@ -1,4 +1,4 @@
-"""Connections to a broker: only its URL is configured, options, TLS and redelivery follow from it."""
+"""Connects to a broker; options, TLS and redelivery follow from its URL."""
 
 from typing import Any, Final
 
@@ -15,21 +15,21 @@ from redis.sentinel import Sentinel
 from moderation_client.broker_url import BrokerKind, BrokerUrl
 from moderation_client.redis_transport import CarefulSentinelTransport, CarefulTransport
 
-#: A job still unacknowledged after this long is delivered again; the ledger knows who claimed it.
-#: Redis alone waits: RabbitMQ delivers again as soon as the worker's connection is gone.
+#: On Redis, a message that is unacknowledged for this long is redelivered; the ledger holds its claim.
+#: RabbitMQ redelivers as soon as the worker's connection is lost.
 VISIBILITY_TIMEOUT_SECONDS: Final = 60
-#: RabbitMQ says that it has a message; one that is full or overwhelmed says nothing.
+#: Timeout for RabbitMQ's confirmation of a message; it sends none if it is full or overloaded.
 CONFIRM_SECONDS: Final = 5
 
 _REDIS: Final = {"socket_timeout": 30, "socket_connect_timeout": 5, "socket_keepalive": True}
 _REDELIVERY: Final = {
     "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-    # Without these two, redelivery waits for a sweep every 100 s, whatever the timeout says.
+    # Without these two, kombu redelivers only every 100 s, whatever the timeout.
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "health_check_interval": 10,
 }
-#: Without it, a message that RabbitMQ did not take is lost in silence.
+#: Without it, a message that RabbitMQ rejects is lost silently.
 _RABBITMQ: Final = {"confirm_publish": True}
 _CAREFUL: Final[dict[type, type]] = {
     kombu_redis.Transport: CarefulTransport,
@@ -38,15 +38,15 @@ _CAREFUL: Final[dict[type, type]] = {
 
 
 class BrokerConnection(Connection):
-    """A connection that keeps the URL's scheme, and with it TLS and failover, under our own transport."""
+    """A connection with our Redis transports that keeps the URL's scheme, and so TLS and failover."""
 
     def get_transport_cls(self) -> type:
-        """Return the careful kind of Redis's transports; any other as it is."""
+        """Return our subclass of a Redis transport; other transports unchanged."""
         found: type = super().get_transport_cls()
         return _CAREFUL.get(found, found)
 
     def __eqhash__(self) -> Any:
-        """Tell connections apart by their other hosts and TLS too: kombu pools what it holds for equal."""
+        """Hash failover hosts and TLS options too: kombu uses one pool for equal connections."""
         return HashedSeq(super().__eqhash__(), repr(self.alt), repr(self.ssl))
 
 
@@ -56,13 +56,13 @@ class _BrokerAMQP(AMQP):
 
 
 class BrokerCelery(Celery):
-    """A Celery application that keeps to its broker: CELERY_BROKER_URL is the platform's."""
+    """A Celery application that ignores CELERY_BROKER_URL, which belongs to the platform."""
 
-    amqp_cls = _BrokerAMQP  # type: ignore[assignment]  # a class is as good as its name
+    amqp_cls = _BrokerAMQP  # type: ignore[assignment]  # Celery accepts a class
 
     @property
     def broker(self) -> BrokerUrl:
-        """The broker that this application talks to."""
+        """The broker of this application."""
         raise NotImplementedError
 
     def connection_for_read(self, url: str | None = None, *arguments: Any, **options: Any) -> Connection:
@@ -75,7 +75,7 @@ class BrokerCelery(Celery):
 
 
 def producer_configuration(broker: BrokerUrl) -> dict[str, Any]:
-    """Return what Celery's settings say about the broker of a process that publishes."""
+    """Return the Celery settings about the broker for a process that publishes."""
     return {
         "broker_url": broker.for_kombu,
         "broker_use_ssl": _kombu_tls(broker),
@@ -84,18 +84,18 @@ def producer_configuration(broker: BrokerUrl) -> dict[str, Any]:
 
 
 def worker_configuration(broker: BrokerUrl) -> dict[str, Any]:
-    """Return what Celery's settings say about the broker of a worker."""
+    """Return the Celery settings about the broker for a worker."""
     options = _transport_options(broker) | (_REDELIVERY if broker.is_redis else {})
     return producer_configuration(broker) | {
         "broker_transport_options": options,
-        # What Celery reduces after a broken connection it restores in the midst of the pool's answers; on
-        # RabbitMQ the worker then stands still for good.
+        # After a lost connection, Celery reduces the prefetch count and restores it while results of the
+        # pool arrive; on RabbitMQ the worker then hangs for good.
         "worker_enable_prefetch_count_reduction": not broker.is_rabbitmq,
     }
 
 
 def connect(broker: BrokerUrl) -> Connection:
-    """Return a connection outside any Celery application; it connects when first used."""
+    """Return a connection outside any Celery application; it connects on first use."""
     return BrokerConnection(
         broker.for_kombu,
         ssl=_kombu_tls(broker),
@@ -105,7 +105,7 @@ def connect(broker: BrokerUrl) -> Connection:
 
 
 def redis_client(broker: BrokerUrl, timeout_seconds: float) -> redis.Redis | None:
-    """Return a client of the broker's Redis that never retries; None if the broker is no Redis."""
+    """Return a client of the broker's Redis that never retries; None if the broker is not Redis."""
     if not broker.is_redis:
         return None
     server = broker.servers[0]
@@ -130,7 +130,7 @@ def redis_client(broker: BrokerUrl, timeout_seconds: float) -> redis.Redis | Non
 
 
 def _transport_options(broker: BrokerUrl) -> dict[str, Any]:
-    """Return kombu's `transport_options` of a process that publishes."""
+    """Return kombu's `transport_options` for a process that publishes."""
     match broker.kind:
         case BrokerKind.REDIS | BrokerKind.REDIS_SOCKET:
             return dict(_REDIS)
@@ -146,21 +146,21 @@ def _transport_options(broker: BrokerUrl) -> dict[str, Any]:
 
 
 def _sentinel_options(broker: BrokerUrl, timeout_seconds: float) -> dict[str, Any]:
-    """Return how the Sentinels themselves are reached."""
+    """Return the options for connections to the Sentinels themselves."""
     names = {"username": "sentinel_username", "password": "sentinel_password"}
     options: dict[str, Any] = {
-        ours: broker.options[name] for ours, name in names.items() if name in broker.options
+        option: broker.options[name] for option, name in names.items() if name in broker.options
     }
     options |= {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
     return options | ({"ssl": True, **broker.tls_options} if broker.uses_tls else {})
 
 
 def _kombu_tls(broker: BrokerUrl) -> dict[str, Any] | bool:
-    """Return kombu's `ssl`: False, or options that verify certificate and host name unless told otherwise."""
+    """Return kombu's `ssl`: False, or options that verify certificate and host name unless switched off."""
     options = broker.tls_options
     if not options or broker.is_redis:
         return options or False
     checks = options.pop("ssl_check_hostname")
     named = {name.removeprefix("ssl_"): value for name, value in options.items()}
-    # kombu fills in the host; py-amqp checks it if it is there.
+    # kombu fills in the host; py-amqp verifies it if the key is present.
     return named | ({"server_hostname": None} if checks else {})

@@ -1,4 +1,4 @@
-"""A URL as we take it: what it may be made of, and how it is shown without the query that signs it."""
+"""Parses http and https URLs, and shows them without the query, which may be a signature."""
 
 import ipaddress
 import re
@@ -6,39 +6,39 @@ from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-#: Signed URLs are long; browsers and servers stop a little beyond this.
+#: Signed URLs are long; browsers and servers accept little more than this.
 MAX_URL_CHARACTERS: Final = 4096
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-#: Visible ASCII but \ " < >: the first is a slash to some parsers, the others end a URL in a text.
+#: Visible ASCII except \ " < >: some parsers read the first as a slash; the others end a URL in a text.
 _CHARACTERS: Final = re.compile(r"[!#-;=?-\[\]-~]+")
 #: Host and port, nothing else. urlsplit alone reads `[::1]example.com` as `::1`.
 _AUTHORITY: Final = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*)\.?)"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 )
-#: What resolvers take for a number: 2130706433, 0177.0.0.1, 0x7f.1.
+#: Hosts that resolvers read as a number: 2130706433, 0177.0.0.1, 0x7f.1.
 _ENDS_IN_A_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
-#: In text of any kind, JSON with escaped slashes too; rather a quotation mark too much than a signature.
+#: URLs in any text, also in JSON with escaped slashes; cuts too much rather than leave a signature.
 _QUERY: Final = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]{0,20}:(?:\\*/){2}[^\s?#"<>]*+)[?#][^\s"<>]*+""")
 _CREDENTIALS: Final = re.compile(r"(?<=//)[^/?#]*@")
 
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """The parts of an http or https URL that has neither credentials nor a fragment."""
+    """An http or https URL without credentials and fragment."""
 
     #: http or https.
     scheme: str
     #: Lower-case name, or an address without brackets.
     host: str
     port: int
-    #: Path and query, as they are sent.
+    #: Path and query as sent.
     target: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Take `text` apart; ValueError in words that do not show the query."""
+        """Parse `text`; ValueError, which never shows the query, if it is invalid."""
         if not 0 < len(text) <= MAX_URL_CHARACTERS:
             raise ValueError(f"a URL has 1 to {MAX_URL_CHARACTERS:,} characters, not {len(text):,}")
         if not _CHARACTERS.fullmatch(text):
@@ -54,7 +54,7 @@ class Url:
 
     @property
     def authority(self) -> str:
-        """Host and port as the Host header has them."""
+        """Host and port as in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -67,12 +67,12 @@ class Url:
 
 
 def without_query(url: str) -> str:
-    """Return a URL, or what was meant as one, without query, fragment and credentials."""
+    """Return a URL, valid or not, without query, fragment and credentials."""
     return _CREDENTIALS.sub("", re.split(r"[?#]", url, maxsplit=1)[0], count=1)
 
 
 def without_queries(text: str) -> str:
-    """Return text of any kind with the query of every URL in it cut off."""
+    """Return any text with the query of every URL in it removed."""
     return _QUERY.sub(r"\1", text)
 
 
@@ -108,5 +108,5 @@ def _refuse_odd_address(host: str, *, is_ipv6: bool) -> None:
             ipaddress.IPv4Address(host)
     except ValueError:
         raise ValueError(
-            f"{host[:80]!r} is not an address: IPv4 is four decimal numbers, IPv6 stands in brackets"
+            f"{host[:80]!r} is not an address: IPv4 is four decimal numbers, IPv6 is in brackets"
         ) from None

@@ -1,7 +1,10 @@
-"""Signs and verifies webhooks as Standard Webhooks says (standardwebhooks.com), with the standard library.
+"""Signs and verifies Standard Webhooks (standardwebhooks.com) with the standard library.
 
-The wheel `standardwebhooks` does the same for one secret, but raises ValueError for a malformed header, which
-a receiver would answer with status 500; tests compare the two.
+if not verify_webhook(secret, request.headers, request.body):
+    return 401
+
+The package `standardwebhooks` does the same for one secret, but raises ValueError for a malformed header, so
+that a receiver would answer with status 500; tests compare the two.
 """
 
 import base64
@@ -15,28 +18,28 @@ from typing import Final
 from moderation_client.errors import SettingsError
 
 PREFIX: Final = "whsec_"
-#: Length of a secret, as the standard requires.
+#: Length of a secret that the standard requires.
 MIN_BYTES: Final = 24
 MAX_BYTES: Final = 64
-#: A receiver accepts an event that is this old at most, or this far ahead of its clock.
+#: A receiver accepts an event that is at most this old, or this far ahead of its clock.
 TOLERANCE_SECONDS: Final = 300
 
 _VERSION: Final = "v1"
 
 
 def new_secret() -> str:
-    """Return a new secret, in the form that settings and receivers take."""
+    """Return a new secret in the format of settings and receivers: `whsec_` and base64."""
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def read_secrets(text: str) -> tuple[bytes, ...]:
-    """Parse comma-separated secrets, the newest first; SettingsError, which shows none, if one is invalid."""
+    """Parse comma-separated secrets, newest first; SettingsError, which shows none, if one is invalid."""
     written = [one for one in re.split(r"[,\s]+", text) if one]
     return tuple(_read_secret(one, f"secret {n} of {len(written)}") for n, one in enumerate(written, 1))
 
 
 def headers(keys: Sequence[bytes], event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers of a signed event, with a signature for each key: a receiver has one of them."""
+    """Return the headers of an event, signed with every key; a receiver needs one of the keys."""
     signed = " ".join(f"{_VERSION},{_signature(key, event_id, str(timestamp), body)}" for key in keys)
     return {"webhook-id": event_id, "webhook-timestamp": str(timestamp), "webhook-signature": signed}
 
@@ -80,6 +83,6 @@ def _read_secret(text: str, which: str) -> bytes:
         form = f"{PREFIX} and base64 of {MIN_BYTES} to {MAX_BYTES} bytes"
         raise SettingsError(
             f"MODERATION_WEBHOOK_SECRETS: {which} is not {form}",
-            hint="`moderate outbox new-secret` makes one; of several with commas between the newest is first",
+            hint="`moderate outbox new-secret` makes one; separate several with commas, the newest first",
         )
     return key

@@ -270,7 +270,7 @@ def test_an_address_that_is_no_brokers_is_refused(moderate, tmp_path, url):
     (tmp_path / "media" / "a.png").write_bytes(encoded(drawing(), "PNG"))
     result = moderate("submit", tmp_path / "media", broker_url=url)
     assert result.exit_code == 2
-    assert "is not a broker's address" in result.err
+    assert "is not a broker URL" in result.err
 
 
 def test_an_inline_file_that_is_too_large_is_named(moderate, tmp_path):

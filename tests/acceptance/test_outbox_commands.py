@@ -183,7 +183,7 @@ def test_submit_says_whom_to_tell(moderate, redis_url, tmp_path):
         (["--callback-task", "posts.moderated"], "--callback-task and --callback-queue go together"),
         (["--callback", URL, "--callback-task", "a", "--callback-queue", "b"], "exclude each other"),
         (["--callback", "ftp://platform.example/?5ec7e7"], "callback: a URL begins with"),
-        (["--callback-task", "moderation.check", "--callback-queue", "b"], "not the platform's own"),
+        (["--callback-task", "moderation.check", "--callback-queue", "b"], "belongs to this service"),
     ],
 )
 def test_submit_refuses_whom_nobody_could_tell(moderate, options, words):

@@ -67,7 +67,7 @@ REFUSED = [
     ({"url": "https://platform.example:8443/"}, "port 8443"),
     ({"url": "ftp://platform.example/"}, "begins with https://"),
     ({"task": "files.moderated", "queue": "files"}, "the task files.moderated is not allowed"),
-    ({"task": "moderation.check", "queue": "x"}, "is not the platform's own"),
+    ({"task": "moderation.check", "queue": "x"}, "belongs to this service"),
     ({"task": "posts.moderated", "queue": "unacked_mutex"}, "a key that Celery itself uses"),
     ({"task": "posts.moderated", "queue": "files"}, "the queue files is not allowed"),
     ({"task": "posts.moderated"}, "an object with 'url', or one with 'task' and 'queue'"),

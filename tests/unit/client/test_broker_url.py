@@ -87,7 +87,7 @@ def test_anything_else_is_refused_in_one_line_without_the_password(url, words):
         BrokerUrl.parse(url, "MODERATION_CALLBACK_BROKER_URL")
     message = refused.value.message
     assert words in message
-    assert message.startswith("MODERATION_CALLBACK_BROKER_URL is not a broker's address: ")
+    assert message.startswith("MODERATION_CALLBACK_BROKER_URL is not a broker URL: ")
     assert "\n" not in message
     assert "hunter2" not in message.removeprefix("MODERATION_CALLBACK_BROKER_URL") + refused.value.hint
     assert refused.value.__cause__ is None

@@ -87,7 +87,7 @@ def test_every_problem_is_named_at_once():
         ({"source": {"kind": "object", "store": "up", "key": "../y"}}, "an empty part, . or .."),
         ({"callback": "https://example.com"}, "field 'callback' must be null, an object with 'url'"),
         ({"callback": {"url": "file:///etc/passwd"}}, "callback: a URL begins with https://"),
-        ({"callback": {"task": "moderation.check", "queue": "moderation"}}, "not the platform's own"),
+        ({"callback": {"task": "moderation.check", "queue": "moderation"}}, "belongs to this service"),
         ({"context": [1]}, "field 'context' must be an object or null, not a list"),
         ({"context": {"a": float("nan")}}, "an object of plain JSON"),
         ({"source": {"kind": "file", "path": ""}}, "a path has 1 to 1024 characters, not 0"),

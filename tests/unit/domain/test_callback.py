@@ -36,7 +36,7 @@ def test_the_query_of_an_address_is_never_shown():
         ({"url": "https://ada:pw@platform.example/"}, "user name"),
         ({"task": "a b", "queue": "posts"}, "not the name of a task"),
         ({"task": "posts.moderated", "queue": ""}, "not the name of a queue"),
-        ({"task": "moderation.check", "queue": "moderation"}, "not the platform's own"),
+        ({"task": "moderation.check", "queue": "moderation"}, "belongs to this service"),
     ],
 )
 def test_what_is_no_callback_is_refused_in_words(record, words):

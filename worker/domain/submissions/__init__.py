@@ -1,1 +1,1 @@
-"""What is submitted, and what came of its message."""
+"""Fingerprints of submissions, and messages that were dropped."""

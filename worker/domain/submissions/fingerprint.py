@@ -1,4 +1,4 @@
-"""What tells two submissions with the same id apart: the picture, and the policy asked for."""
+"""Identifies what a submission asks for, to detect an id that is reused for another picture or policy."""
 
 import hashlib
 import json
@@ -8,10 +8,10 @@ from moderation_client.submission import InlineBytes, Submission
 
 
 def fingerprint(submission: Submission) -> str:
-    """Return a SHA-256 in hexadecimal, the same for the same picture under the same policy.
+    """Return a SHA-256 in hexadecimal, equal for the same picture under the same policy.
 
-    The picture is told by its own digest where that is known, wherever it lies: a URL that is signed anew is
-    no other picture then. Else it is told by its source.
+    A picture is identified by its digest if that is known, so that a URL that is signed anew is the same
+    picture, and by its source otherwise.
     """
     what = json.dumps([submission.policy, _picture(submission)])
     return hashlib.sha256(what.encode()).hexdigest()

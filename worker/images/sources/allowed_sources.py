@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import assert_never
 
-from moderation_client.submission import ImageUrl, Source, StoredObject
+from moderation_client.submission import ImageUrl, InlineBytes, LocalFile, Source, StoredObject
 from moderation_client.url import Url
 
 from worker.errors import AddressNotAllowedError, InvalidSubmissionError
@@ -22,12 +23,20 @@ class AllowedSources:
         match source:
             case ImageUrl(url):
                 self._check_host(Url.parse(url))
-            case StoredObject(store) if store not in self.stores:
-                raise InvalidSubmissionError(
-                    f"no object store {store!r} is configured here",
-                    hint="MODERATION_OBJECT_STORES names the stores and their roots",
-                    field="source.store",
-                )
+            case StoredObject(store):
+                self._check_store(store)
+            case LocalFile() | InlineBytes():
+                pass
+            case _:
+                assert_never(source)
+
+    def _check_store(self, store: str) -> None:
+        if store not in self.stores:
+            raise InvalidSubmissionError(
+                f"no object store {store!r} is configured here",
+                hint="MODERATION_OBJECT_STORES names the stores and their roots",
+                field="source.store",
+            )
 
     def _check_host(self, url: Url) -> None:
         try:

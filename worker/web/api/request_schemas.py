@@ -1,125 +1,29 @@
 """OpenAPI schemas of request bodies; `moderation_client/messages.py` and `web/api/upload.py` parse them."""
 
-from typing import Any, Final
+from typing import Final
 
-from moderation_client.callback import CELERY_NAME_PATTERN
-from moderation_client.submission import (
-    MAX_INLINE_BYTES,
-    MAX_KEY_BYTES,
-    MAX_PATH_CHARACTERS,
-    MAX_REFERENCE_CHARACTERS,
-    POLICY_NAME_PATTERN,
-    SHA256_PATTERN,
-    STORE_NAME_PATTERN,
-    SUBMISSION_ID_PATTERN,
-)
-from moderation_client.url import MAX_URL_CHARACTERS
-
-Schema = dict[str, Any]
+from moderation_client.submission_fields import SUBMISSION_FIELDS, Schema
 
 MAX_BATCH: Final = 256
 
-_ID: Final = {
-    "type": "string",
-    "pattern": f"^{SUBMISSION_ID_PATTERN.pattern}$",
-    "description": "Your idempotency key: the same id is accepted once. A random one if left out.",
-}
-_POLICY: Final = {
-    "type": ["string", "null"],
-    "pattern": f"^{POLICY_NAME_PATTERN.pattern}$",
-    "description": "The policy to judge by; the workers' default if left out.",
-}
-_REFERENCE: Final = {
-    "type": ["string", "null"],
-    "maxLength": MAX_REFERENCE_CHARACTERS,
-    "description": "Returned with the decision, for you to find it again.",
-}
-_SHA256: Final = {
-    "type": ["string", "null"],
-    "pattern": f"^{SHA256_PATTERN.pattern}$",
-    "description": "Of the picture's bytes; checked before it is judged. It also identifies the picture if a "
-    "submission is repeated: send it if your URLs are signed anew each time.",
-}
-_CELERY_NAME: Final = {"type": "string", "pattern": f"^{CELERY_NAME_PATTERN.pattern}$"}
-_CONTEXT: Final = {
-    "type": ["object", "null"],
-    "description": "Returned with the decision; up to 8 KiB.",
-}
-_CALLBACK: Final = {
-    "description": "Who is notified of the decision, if the service allows it: a URL gets a signed webhook, "
-    "a task of the platform's Celery is called. If left out, the service's default webhook, if any. "
-    "It is not part of the submission's identity: of one sent twice, the first callback counts.",
-    "oneOf": [
-        {
-            "type": "object",
-            "title": "webhook",
-            "properties": {"url": {"type": "string", "format": "uri", "maxLength": MAX_URL_CHARACTERS}},
-            "required": ["url"],
-            "additionalProperties": False,
-        },
-        {
-            "type": "object",
-            "title": "celery",
-            "properties": {"task": _CELERY_NAME, "queue": _CELERY_NAME},
-            "required": ["task", "queue"],
-            "additionalProperties": False,
-        },
-        {"type": "null"},
-    ],
-}
-
-_AGAIN: Final = {
-    "type": ["string", "null"],
-    "pattern": f"^{SUBMISSION_ID_PATTERN.pattern}$",
-    "description": "Judges a decided submission once more, by its policy as it is now. The value names this "
-    "request: sent twice with the same name, it is one request.",
-}
+#: The fields of a form with the picture itself, in place of a source.
+FORM_FIELDS: Final = tuple(name for name in SUBMISSION_FIELDS if name != "source")
+#: Fields of a form that are JSON inside it, since a form has only text.
+JSON_FORM_FIELDS: Final = tuple(
+    name for name in FORM_FIELDS if "string" not in SUBMISSION_FIELDS[name].get("type", ())
+)
 
 
-def _source(kind: str, **fields: Schema) -> Schema:
-    return {
-        "type": "object",
-        "title": kind,
-        "properties": {"kind": {"const": kind}, **fields},
-        "required": ["kind", *fields],
-        "additionalProperties": False,
-    }
+def _form_field(name: str) -> Schema:
+    if name not in JSON_FORM_FIELDS:
+        return {**SUBMISSION_FIELDS[name], "type": "string"}
+    what = "A JSON object, up to 8 KiB." if name == "context" else f"As JSON, the `{name}` of a submission."
+    return {"type": "string", "description": what}
 
-
-_SOURCE: Final = {
-    "description": "Where the picture is.",
-    "oneOf": [
-        _source("file", path={"type": "string", "minLength": 1, "maxLength": MAX_PATH_CHARACTERS}),
-        _source("url", url={"type": "string", "format": "uri", "maxLength": MAX_URL_CHARACTERS}),
-        _source(
-            "object",
-            store={"type": "string", "pattern": f"^{STORE_NAME_PATTERN.pattern}$"},
-            key={"type": "string", "minLength": 1, "maxLength": MAX_KEY_BYTES},
-        ),
-        _source(
-            "bytes",
-            base64={
-                "type": "string",
-                "contentEncoding": "base64",
-                "minLength": 4,
-                "maxLength": (MAX_INLINE_BYTES + 2) // 3 * 4,
-            },
-        ),
-    ],
-}
 
 SUBMISSION: Final[Schema] = {
     "type": "object",
-    "properties": {
-        "id": _ID,
-        "source": _SOURCE,
-        "policy": _POLICY,
-        "reference": _REFERENCE,
-        "sha256": _SHA256,
-        "context": _CONTEXT,
-        "callback": _CALLBACK,
-        "again": _AGAIN,
-    },
+    "properties": dict(SUBMISSION_FIELDS),
     "required": ["source"],
     "additionalProperties": False,
     "examples": [
@@ -156,13 +60,7 @@ UPLOAD: Final[Schema] = {
             "format": "binary",
             "minLength": 1,
         },
-        "id": _ID,
-        "policy": {**_POLICY, "type": "string"},
-        "reference": {**_REFERENCE, "type": "string"},
-        "sha256": {**_SHA256, "type": "string"},
-        "context": {"type": "string", "description": "A JSON object, up to 8 KiB."},
-        "callback": {"type": "string", "description": "As JSON, the `callback` of a submission."},
-        "again": {**_AGAIN, "type": "string"},
+        **{name: _form_field(name) for name in FORM_FIELDS},
     },
     "required": ["picture"],
     "additionalProperties": False,

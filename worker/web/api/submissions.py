@@ -25,7 +25,7 @@ from worker.store.reviews import in_force
 from worker.usecases.submissions.accept_submissions import Acceptance
 from worker.usecases.submissions.find_submission import KnownSubmission
 from worker.web.api.access import Service, needs, take_tokens
-from worker.web.api.request_schemas import MAX_BATCH, body
+from worker.web.api.request_schemas import JSON_FORM_FIELDS, MAX_BATCH, body
 from worker.web.api.service import WebService
 from worker.web.api.upload import read_form
 from worker.web.api.views import BatchAnswer, BatchItem, SubmissionView, submission_view
@@ -197,7 +197,7 @@ def _keep_and_accept(
 def _uploaded(picture: IncomingPicture, form: Mapping[str, str]) -> Submission:
     """Return the form's submission; its source is a placeholder."""
     message: dict[str, Any] = {name: value for name, value in form.items() if value}
-    for name in ("context", "callback"):
+    for name in JSON_FORM_FIELDS:
         if name in message:
             try:
                 message[name] = json.loads(message[name])

@@ -9,11 +9,11 @@ from starlette.concurrency import run_in_threadpool
 
 from worker.errors import UndecodablePictureError
 from worker.images.sources.uploads import IncomingPicture
+from worker.web.api.request_schemas import FORM_FIELDS
 from worker.web.http.bodies import body_deadline, chunks
 from worker.web.http.problems import ProblemError
 
 PICTURE: Final = "picture"
-FIELDS: Final = ("id", "policy", "reference", "sha256", "context", "callback", "again")
 #: Larger than any valid field.
 MAX_FIELD_BYTES: Final = 16 * 1024
 #: All of the form except the picture.
@@ -95,11 +95,11 @@ class _Form:
             self._name = parameters.get(b"name", b"").decode("utf-8", "replace")
 
     def _end_headers(self) -> None:
-        if self._name not in {PICTURE, *FIELDS}:
+        if self._name not in {PICTURE, *FORM_FIELDS}:
             raise ProblemError(
                 422,
                 f"unknown field {self._name[:80]!r}",
-                hint=f"the fields are {PICTURE}, {', '.join(FIELDS)}",
+                hint=f"the fields are {PICTURE}, {', '.join(FORM_FIELDS)}",
             )
         if self._name in self._seen:
             raise ProblemError(422, f"the field {self._name!r} appears twice")
