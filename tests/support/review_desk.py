@@ -22,13 +22,10 @@ from worker.store.submissions import submissions
 from worker.usecases.moderation.decision_events import write_decision_events
 from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.reviews.claim_review import ClaimedReviews, ClaimReview
-from worker.usecases.reviews.escalate_review import EscalateReview
+from worker.usecases.reviews.held_claims import HeldClaims
 from worker.usecases.reviews.open_appeal import OpenAppeal
-from worker.usecases.reviews.release_review import ReleaseReview
-from worker.usecases.reviews.renew_claim import RenewClaim
 from worker.usecases.reviews.reverse_verdict import ReverseVerdict
 from worker.usecases.reviews.settle_review import SettleReview
-from worker.usecases.reviews.skip_review import SkipReview
 
 MODEL_DIGEST = "c" * 64
 LEASE = timedelta(minutes=5)
@@ -151,20 +148,20 @@ class Desk:
         return ReverseVerdict(self.database, self.lease, self.callback)
 
     @property
-    def skip(self) -> SkipReview:
-        return SkipReview(self.database)
+    def skip(self):
+        return HeldClaims(self.database, self.lease).skip
 
     @property
-    def escalate(self) -> EscalateReview:
-        return EscalateReview(self.database)
+    def escalate(self):
+        return HeldClaims(self.database, self.lease).escalate
 
     @property
-    def release(self) -> ReleaseReview:
-        return ReleaseReview(self.database)
+    def release(self):
+        return HeldClaims(self.database, self.lease).release
 
     @property
-    def renew(self) -> RenewClaim:
-        return RenewClaim(self.database, self.lease)
+    def renew(self):
+        return HeldClaims(self.database, self.lease).renew
 
     @property
     def appeal(self) -> OpenAppeal:

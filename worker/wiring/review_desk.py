@@ -11,20 +11,16 @@ from worker.settings import Settings
 from worker.store.engine.database import Database
 from worker.usecases.accounts.sign_in import SignIn
 from worker.usecases.moderation.judged_pictures import CheckPictures, ReadJudgedPicture
-from worker.usecases.reviews.add_golden_item import AddGoldenItem
 from worker.usecases.reviews.claim_review import ClaimReview
-from worker.usecases.reviews.escalate_review import EscalateReview
+from worker.usecases.reviews.golden_items import GoldenItems
+from worker.usecases.reviews.held_claims import HeldClaims
 from worker.usecases.reviews.last_verdict import LastVerdict
 from worker.usecases.reviews.look_at_review import LookAtReview
 from worker.usecases.reviews.open_appeal import OpenAppeal
-from worker.usecases.reviews.release_review import ReleaseReview
-from worker.usecases.reviews.renew_claim import RenewClaim
-from worker.usecases.reviews.retire_golden_item import RetireGoldenItem
 from worker.usecases.reviews.reverse_verdict import ReverseVerdict
 from worker.usecases.reviews.review_statistics import ReviewStatistics
 from worker.usecases.reviews.settle_review import SettleReview
 from worker.usecases.reviews.show_picture import ShowPicture
-from worker.usecases.reviews.skip_review import SkipReview
 from worker.usecases.reviews.submission_history import SubmissionHistory
 from worker.wiring.components import image_reader, open_decoder
 from worker.wiring.notifications import default_callback
@@ -36,15 +32,11 @@ class ReviewDesk:
 
     database: Database
     claim: ClaimReview
-    renew: RenewClaim
-    release: ReleaseReview
-    skip: SkipReview
-    escalate: EscalateReview
+    claims: HeldClaims
     settle: SettleReview
     reverse: ReverseVerdict
     appeal: OpenAppeal
-    add_golden: AddGoldenItem
-    retire_golden: RetireGoldenItem
+    golden: GoldenItems
     statistics: ReviewStatistics
     history: SubmissionHistory
     read_picture: ReadJudgedPicture
@@ -71,15 +63,11 @@ def review_desk(settings: Settings, database: Database) -> ReviewDesk:
     return ReviewDesk(
         database=database,
         claim=ClaimReview(database, lease, settings.review_group_cosine, settings.review_golden_share),
-        renew=RenewClaim(database, lease),
-        release=ReleaseReview(database),
-        skip=SkipReview(database),
-        escalate=EscalateReview(database),
+        claims=HeldClaims(database, lease),
         settle=SettleReview(database, callback, check_pictures),
         reverse=ReverseVerdict(database, lease, callback),
         appeal=OpenAppeal(database),
-        add_golden=AddGoldenItem(database, read_picture),
-        retire_golden=RetireGoldenItem(database),
+        golden=GoldenItems(database, read_picture),
         statistics=ReviewStatistics(database),
         history=SubmissionHistory(database),
         read_picture=read_picture,

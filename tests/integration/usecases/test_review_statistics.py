@@ -14,8 +14,7 @@ from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import ReviewRow
 from worker.store.reviews.review_statistics import DayCount, LabelCount
 from worker.store.reviews.reviews import ReviewFilters
-from worker.usecases.reviews.add_golden_item import AddGoldenItem
-from worker.usecases.reviews.retire_golden_item import RetireGoldenItem
+from worker.usecases.reviews.golden_items import GoldenItems
 from worker.usecases.reviews.review_statistics import ReviewStatistics
 
 ALLOW = Answer(Action.ALLOW)
@@ -93,7 +92,7 @@ def test_golden_answers_are_held_against_the_truth(desk):
         desk.decide(weapons=0.8)
         desk.answer(LEA, WEAPONS)
     for name in ("upload-1", "upload-2"):
-        AddGoldenItem(desk.database)(LEA, name, WEAPONS)
+        GoldenItems(desk.database).add(LEA, name, WEAPONS)
     desk.golden_share = 1.0
     desk.decide(weapons=0.8)
     desk.answer(ADA, WEAPONS)
@@ -104,7 +103,7 @@ def test_golden_answers_are_held_against_the_truth(desk):
     assert found.golden_by_label == {"alcohol": Hits(3, 2), "weapons": Hits(3, 2)}
     # What only measures is no truth about labels.
     assert found.labels == [LabelCount("weapons", 2, 2, 0)]
-    RetireGoldenItem(desk.database)(LEA, 2)
+    GoldenItems(desk.database).retire(LEA, 2)
     found = statistics(desk)
     assert sum(hits.asked for hits in found.golden_by_reviewer.values()) < 3, (
         "no answer to it counts any more"

@@ -24,7 +24,7 @@ from worker.store.engine.tables import AuditLogRow, OutboxRow, ReviewRow
 from worker.store.operations import archive
 from worker.store.operations.archive import Span
 from worker.store.reviews import appeals, golden_items, review_claims, reviews, verdict_events, verdicts
-from worker.usecases.reviews.add_golden_item import AddGoldenItem
+from worker.usecases.reviews.golden_items import GoldenItems
 from worker.usecases.reviews.submission_history import SubmissionHistory
 
 ALLOW = Answer(Action.ALLOW)
@@ -320,7 +320,7 @@ def test_golden_items_are_hidden_in_the_queue_once_for_each_person(desk):
     for _ in range(3):
         desk.decide(weapons=0.8)
     desk.answer(LEA, BLOCK)
-    AddGoldenItem(desk.database)(LEA, "upload-1", BLOCK)
+    GoldenItems(desk.database).add(LEA, "upload-1", BLOCK)
     desk.golden_share, desk.drawn = 0.2, 0.1
     desk.callback = PLATFORM
     claim = desk.claim(ADA)
@@ -358,7 +358,7 @@ def test_a_golden_item_belongs_to_one_person(desk):
     desk.decide(weapons=0.8)
     desk.decide(weapons=0.8)
     desk.answer(LEA, BLOCK)
-    AddGoldenItem(desk.database)(LEA, "post-1", BLOCK)
+    GoldenItems(desk.database).add(LEA, "post-1", BLOCK)
     desk.golden_share = 1.0
     golden = desk.claim(ADA).review
     with pytest.raises(ReviewConflictError, match="claimed by ada"):
@@ -370,11 +370,11 @@ def test_a_golden_item_belongs_to_one_person(desk):
     assert desk.claim(BOB).review.id != golden.id
     assert desk.claim(ADA).review.id == golden.id
     with pytest.raises(ReviewConflictError, match="golden item already"):
-        AddGoldenItem(desk.database)(LEA, "upload-1", BLOCK)
+        GoldenItems(desk.database).add(LEA, "upload-1", BLOCK)
     with pytest.raises(ReviewConflictError, match="is in the queue"):
-        AddGoldenItem(desk.database)(LEA, "upload-2", BLOCK)
+        GoldenItems(desk.database).add(LEA, "upload-2", BLOCK)
     with pytest.raises(UnknownReviewError, match="no decision on a submission 'upload-9'"):
-        AddGoldenItem(desk.database)(LEA, "upload-9", BLOCK)
+        GoldenItems(desk.database).add(LEA, "upload-9", BLOCK)
     with desk.database.reading() as session:
         (item,) = golden_items.everything(session)
     assert (item.submission_id, item.labels, item.queue) == ("upload-1", ("weapons",), "default")
@@ -438,7 +438,7 @@ def test_an_escalated_golden_item_goes_to_no_lead(desk):
     desk.decide(weapons=0.8)
     desk.decide(weapons=0.8)
     desk.answer(CLEO, BLOCK)
-    AddGoldenItem(desk.database)(LEA, "upload-1", BLOCK)
+    GoldenItems(desk.database).add(LEA, "upload-1", BLOCK)
     desk.golden_share = 1.0
     desk.escalate(ADA, [desk.claim(ADA).review.token], "what is this?")
     with desk.database.reading() as session:

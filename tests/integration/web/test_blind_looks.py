@@ -74,7 +74,7 @@ def golden_item(rows, service, name="known", of=None):
     service.desk.work.settle(Reviewer("bob"), [claim.review.token], Answer(Action.BLOCK))
     with rows.database.transaction() as session:
         session.execute(update(DecisionRow).values(created_at=utc_now() - timedelta(days=90)))
-    service.desk.work.add_golden(LEA, name, Answer(Action.BLOCK, frozenset({"weapons"})))
+    service.desk.work.golden.add(LEA, name, Answer(Action.BLOCK, frozenset({"weapons"})))
     return number
 
 
@@ -250,7 +250,7 @@ def test_a_claimed_golden_item_is_listed_like_any_claimed_review(rows, service, 
         assert told[0] == told[1]
     assert "90 days" not in cleo.get("/review/submissions/known").text
     # Given back, it stays in ada's list, who alone can have it, and in no other.
-    service.desk.work.release(Reviewer("ada"), [golden.token])
+    service.desk.work.claims.release(Reviewer("ada"), [golden.token])
     assert "post-known" in ada.get("/review/").text
     assert "post-known" not in cleo.get("/review/").text
     assert [one["review"] for one in api.get("/v1/reviews").json()["reviews"]] == [other]

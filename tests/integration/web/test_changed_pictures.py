@@ -318,7 +318,7 @@ def golden_item(rows, service, lea):
     number, page = lea.take()
     assert lea.get(picture_address(page)).status_code == 200
     lea.send(f"/review/items/{number}/verdict", {"token": held_token(page), "action": "block"})
-    service.desk.work.add_golden(LEA, "known", Answer(Action.BLOCK, frozenset({"weapons"})))
+    service.desk.work.golden.add(LEA, "known", Answer(Action.BLOCK, frozenset({"weapons"})))
     rows.item("other")
     with service.desk.database.transaction() as session:
         (item,) = golden_items.everything(session)
@@ -375,7 +375,7 @@ def test_nothing_becomes_a_golden_item_whose_picture_changed(rows, service, lea)
     lea.send(f"/review/items/{number}/verdict", {"token": held_token(page), "action": "block"})
     overwrite(rows, "one")
     with pytest.raises(ReviewConflictError, match="cannot be a golden item: the picture changed"):
-        service.desk.work.add_golden(LEA, "one", Answer(Action.BLOCK, frozenset({"weapons"})))
+        service.desk.work.golden.add(LEA, "one", Answer(Action.BLOCK, frozenset({"weapons"})))
 
 
 def undecided_item(rows, name, decision, sha256):

@@ -8,7 +8,7 @@ from support.web_api import Api, make_key, serving_api
 from worker.domain.accounts.api_key import Scope
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.verdict import Answer
-from worker.usecases.reviews.add_golden_item import AddGoldenItem
+from worker.usecases.reviews.golden_items import GoldenItems
 
 BLOCK = Answer(Action.BLOCK, frozenset({"weapons"}))
 
@@ -115,7 +115,7 @@ def test_opt_outs_the_cap_and_filters_are_kept(desk, api):
 def test_a_golden_item_looks_like_any_other(desk, api):
     desk.decide(weapons=0.8)
     desk.answer(LEA, BLOCK)
-    AddGoldenItem(desk.database)(LEA, "upload-1", BLOCK)
+    GoldenItems(desk.database).add(LEA, "upload-1", BLOCK)
     desk.decide(weapons=0.8)
     (found,) = claim(api)
     assert (found["kind"], found["decision"]["submission"]) == ("decision", "upload-1")

@@ -172,7 +172,7 @@ def skip(
 ) -> None:
     """Skip claimed reviews: for you they come last."""
     with desk() as at:
-        at.skip(reviewer(name, lead=lead), _tokens(at, tokens, name), reason)
+        at.claims.skip(reviewer(name, lead=lead), _tokens(at, tokens, name), reason)
     results().print("skipped")
 
 
@@ -185,7 +185,7 @@ def escalate(
 ) -> None:
     """Escalate claimed reviews to a lead."""
     with desk() as at:
-        at.escalate(reviewer(name, lead=lead), _tokens(at, tokens, name), reason)
+        at.claims.escalate(reviewer(name, lead=lead), _tokens(at, tokens, name), reason)
     results().print("escalated")
 
 
@@ -193,7 +193,7 @@ def escalate(
 def release(tokens: Tokens, name: AsName = "", lead: AsLead = False) -> None:
     """Release claimed reviews to the queue."""
     with desk() as at:
-        at.release(reviewer(name, lead=lead), _tokens(at, tokens, name))
+        at.claims.release(reviewer(name, lead=lead), _tokens(at, tokens, name))
     results().print("released")
 
 

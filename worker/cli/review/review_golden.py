@@ -47,7 +47,7 @@ def add(
         raise UsageError("the right answer is allow or block")
     answer = Answer(action, frozenset(label or ()))
     with desk() as at:
-        item = at.add_golden(reviewer(name, lead=True), submission, answer, queue)
+        item = at.golden.add(reviewer(name, lead=True), submission, answer, queue)
     results().print(f"golden item {item}; a share of claims, MODERATION_REVIEW_GOLDEN_SHARE, are such items")
 
 
@@ -64,7 +64,7 @@ def retire(
 ) -> None:
     """Retire a golden item: it is not shown again and its answers do not count; `add` brings it back."""
     with desk() as at:
-        at.retire_golden(reviewer(name, lead=True), item)
+        at.golden.retire(reviewer(name, lead=True), item)
     results().print(f"golden item {item} is retired")
 
 

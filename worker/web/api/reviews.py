@@ -137,7 +137,7 @@ def renew(
     wanted: Annotated[bodies.Renewal, Depends(bodies.reading(bodies.Renewal))],
 ) -> RenewedView:
     """Renew the lease of these claims, all or none."""
-    until = service.intake.desk.renew(wanted.reviewer.reviewer(), wanted.tokens())
+    until = service.intake.desk.claims.renew(wanted.reviewer.reviewer(), wanted.tokens())
     return RenewedView(claimed_until=until)
 
 
@@ -154,7 +154,7 @@ def release(
     wanted: Annotated[bodies.Release, Depends(bodies.reading(bodies.Release))],
 ) -> None:
     """Release these claims; those no longer held are ignored."""
-    service.intake.desk.release(wanted.reviewer.reviewer(), wanted.tokens())
+    service.intake.desk.claims.release(wanted.reviewer.reviewer(), wanted.tokens())
 
 
 @router.post(
@@ -170,7 +170,7 @@ def skip(
     wanted: Annotated[bodies.Skip, Depends(bodies.reading(bodies.Skip))],
 ) -> None:
     """Release these reviews with a reason; for this person they come after all others."""
-    service.intake.desk.skip(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
+    service.intake.desk.claims.skip(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
 
 
 @router.post(
@@ -186,7 +186,7 @@ def escalate(
     wanted: Annotated[bodies.Escalation, Depends(bodies.reading(bodies.Escalation))],
 ) -> None:
     """Release these reviews with a reason; only leads can claim them."""
-    service.intake.desk.escalate(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
+    service.intake.desk.claims.escalate(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
 
 
 @router.post(

@@ -44,7 +44,7 @@ def answer(request: Request, review_id: ReviewNumber, desk: Desk, posted: Post) 
 def skip(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
     """Skip the item."""
     form, reviewer = posted.form, posted.visitor.reviewer
-    desk.work.skip(reviewer, _all_tokens(form, review_id), form.get("reason").strip())
+    desk.work.claims.skip(reviewer, _all_tokens(form, review_id), form.get("reason").strip())
     return RedirectResponse(next_address(desk, reviewer, DeskFilters.of_form(form), form.get("next")), 303)
 
 
@@ -52,7 +52,7 @@ def skip(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
 def escalate(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
     """Escalate the item to a lead."""
     form, reviewer = posted.form, posted.visitor.reviewer
-    desk.work.escalate(reviewer, _all_tokens(form, review_id), form.get("reason").strip())
+    desk.work.claims.escalate(reviewer, _all_tokens(form, review_id), form.get("reason").strip())
     return RedirectResponse(next_address(desk, reviewer, DeskFilters.of_form(form), form.get("next")), 303)
 
 
@@ -60,7 +60,7 @@ def escalate(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
 def release(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
     """Release all claims, and return to the queue."""
     form, reviewer = posted.form, posted.visitor.reviewer
-    desk.work.release(reviewer, [*_all_tokens(form, review_id), *_read(form.all("ahead"))])
+    desk.work.claims.release(reviewer, [*_all_tokens(form, review_id), *_read(form.all("ahead"))])
     return RedirectResponse(f"{desk.root}/{DeskFilters.of_form(form).query}", 303)
 
 
@@ -68,7 +68,7 @@ def release(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
 def renew(desk: Desk, posted: Post) -> Response:
     """Renew the claims; the page's script calls this while the page is open."""
     try:
-        until = desk.work.renew(posted.visitor.reviewer, _read(posted.form.all("token")))
+        until = desk.work.claims.renew(posted.visitor.reviewer, _read(posted.form.all("token")))
     except ReviewConflictError as conflict:
         return JSONResponse({"conflict": conflict.message}, 409)
     return JSONResponse({"until": until.isoformat()})
@@ -115,7 +115,7 @@ def _release_unticked(desk: DeskService, posted: Post, settled: Sequence[ClaimTo
     """Release the similar items that the verdict leaves out."""
     left = [token for token in _read(posted.form.all("beside")) if token not in settled]
     if left:
-        desk.work.release(posted.visitor.reviewer, left)
+        desk.work.claims.release(posted.visitor.reviewer, left)
 
 
 def _tokens(form: Form, review_id: int) -> list[ClaimToken]:

@@ -1,4 +1,4 @@
-"""Adds a golden item: a decision whose answer is known, hidden among the reviews to test reviewers."""
+"""Adds and retires golden items: decisions with a known answer, hidden in the queue to test reviewers."""
 
 from dataclasses import dataclass, replace
 
@@ -16,14 +16,14 @@ from worker.usecases.policies.policy_behind import place_again, policy_behind
 
 
 @dataclass(frozen=True, slots=True)
-class AddGoldenItem:
-    """Make a decision a golden item."""
+class GoldenItems:
+    """The golden items of the review queue."""
 
     database: Database
     #: Compares the picture with the judged bytes; None assumes that they are the same.
     read_picture: ReadJudgedPicture | None = None
 
-    def __call__(self, reviewer: Reviewer, name: str, answer: Answer, queue: str | None = None) -> int:
+    def add(self, reviewer: Reviewer, name: str, answer: Answer, queue: str | None = None) -> int:
         """Add the newest decision on the submission with this id or reference; return the item's id.
 
         It appears in `queue`, by default in the queue that the policy routes such decisions to.
@@ -59,6 +59,20 @@ class AddGoldenItem:
                 raise ReviewConflictError(f"submission {name!r} is a golden item already")
             audit_log.note(session, reviewer.name, audit_log.GOLDEN_ADDED, golden=item, decision=decision.id)
         return item
+
+    def retire(self, reviewer: Reviewer, item: int) -> None:
+        """Retire the item with this id: it is no longer asked, and answers to it no longer count.
+
+        If added again, it is asked of those who have not answered it. UnknownReviewError if it does not exist
+        or is retired already.
+        """
+        with self.database.transaction() as session:
+            if not golden_items.retire(session, item):
+                raise UnknownReviewError(
+                    f"there is no golden item {item} in use", hint="moderate review golden list shows them"
+                )
+            reviews.withdraw(session, golden_items.open_questions(session, item))
+            audit_log.note(session, reviewer.name, audit_log.GOLDEN_RETIRED, golden=item)
 
     def _require_same_picture(self, name: str) -> None:
         """Refuse a picture that changed: reviewers would see other bytes than the known answer is about."""
