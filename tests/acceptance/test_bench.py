@@ -108,7 +108,7 @@ def test_without_the_broker_it_brings_a_redis_and_interrupted_it_leaves_nothing(
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "does not answer: measuring with a Redis of our own" in err
+    assert "does not answer: measuring with a temporary Redis" in err
     assert "Traceback" not in err
     assert processes_below(folder) == []
     assert list(folder.glob("moderate-*")) == []

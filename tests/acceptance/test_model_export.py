@@ -78,7 +78,7 @@ def test_a_copy_is_made_measured_and_used(export, moderate, tmp_path, model, pic
     labels = ("--labels", "a,b", "--json")
     classified = moderate("classify", pictures / "0.png", *labels, model=tmp_path / "int8")
     assert len(json.loads(classified.out)) == 1
-    assert "int8 is an int8 copy: its figures differ from those of transformers" in classified.err
+    assert "int8 is an int8 copy: its scores differ from those of transformers" in classified.err
     assert "int8 copy" not in moderate("classify", pictures / "0.png", *labels, model=model).err
     again = export(out=tmp_path / "int8-again", model=tmp_path / "int8")
     assert again.exit_code == 2
@@ -91,7 +91,7 @@ def test_people_read_how_far_it_drifts_and_what_flips(export, tmp_path):
     made = export()
     assert made.exit_code == 0, made.err
     assert "int8, made with 6 pictures" in made.out
-    assert "left out, as no pictures that are judged: 1 files" in made.out
+    assert "left out because they cannot be judged: 1 files" in made.out
     assert "On 6 others, against float32: mean cosine 0.9" in made.out
     assert "of 6" in made.out
     assert f"MODERATION_MODEL={tmp_path / 'int8'}" in made.out

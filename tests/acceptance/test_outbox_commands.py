@@ -26,7 +26,7 @@ def database(sqlite_database: Database) -> Database:
     with sqlite_database.transaction() as session:
         _, kept, lost = outbox.take(session, limit=3, in_flight={}, at_once=3, lease=timedelta(seconds=60))
         outbox.delivered(session, kept)
-        outbox.give_up(session, lost, "platform.example answered 410: it wants to hear of nothing more")
+        outbox.give_up(session, lost, "platform.example answered 410: it does not want this event")
     return sqlite_database
 
 
@@ -38,7 +38,7 @@ def test_list_shows_whom_each_event_is_for_and_how_it_stands(moderate):
     assert "the task posts.moderated on the queue posts" in result.out
     assert "answered 410" in result.out
     assert "3 shown; in all: 1 pending, 1 delivered, 1 given_up" in result.out
-    assert "the oldest pending one waits for" in result.out
+    assert "the oldest pending event has waited for" in result.out
     assert "moderate outbox replay --given-up" in result.err
     found = moderate("outbox", "list", "--state", "given_up", "--json", "--submission", "upload-1")
     (event,) = json.loads(found.out)
@@ -53,8 +53,8 @@ def test_replay_lets_events_be_told_again(moderate, database):
     unknown = moderate("outbox", "replay", event["event"], "evt_none")
     assert (unknown.exit_code, "there is no event 'evt_none'" in unknown.err) == (2, True)
     result = moderate("outbox", "replay", event["event"])
-    assert (result.exit_code, result.out) == (0, "1 to be told by the workers\n")
-    assert moderate("outbox", "replay", "--given-up").out == "1 to be told by the workers\n"
+    assert (result.exit_code, result.out) == (0, "1 to be sent by the workers\n")
+    assert moderate("outbox", "replay", "--given-up").out == "1 to be sent by the workers\n"
     assert moderate("outbox", "replay", "--given-up").out == "nothing was given up\n"
     with database.reading() as session:
         assert outbox.count_by_state(session) == {"pending": 3}
@@ -63,7 +63,7 @@ def test_replay_lets_events_be_told_again(moderate, database):
 @pytest.mark.parametrize("arguments", [[], ["evt_1", "--given-up"]])
 def test_replay_wants_to_know_what(moderate, arguments):
     result = moderate("outbox", "replay", *arguments)
-    assert (result.exit_code, "name events, or say --given-up" in result.err) == (2, True)
+    assert (result.exit_code, "name events, or use --given-up" in result.err) == (2, True)
 
 
 def test_the_outbox_needs_its_tables(moderate):
@@ -112,7 +112,7 @@ def test_send_test_shows_the_answer_of_a_receiver_on_this_machine(moderate):
     ("answer", "exit_code", "words"),
     [
         (401, 1, "127.0.0.1 answered 401"),
-        (410, 1, "answered 410: it wants to hear of nothing more"),
+        (410, 1, "answered 410: it does not want this event"),
         (307, 1, "answered 307, a redirect, which is not followed"),
         (503, 1, "answered 503"),
         (DROP, 3, "127.0.0.1 does not answer"),
@@ -125,7 +125,7 @@ def test_send_test_says_what_went_wrong(moderate, answer, exit_code, words):
         url = f"http://127.0.0.1:{receiver.port}/"
         result = moderate("outbox", "send-test", url, **place, webhook_seconds=0.5)
     assert (result.exit_code, words in result.err) == (exit_code, True), result.err
-    assert "not taken after" in result.out
+    assert "not delivered after" in result.out
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_submit_says_whom_to_tell(moderate, redis_url, tmp_path):
     ("options", "words"),
     [
         (["--callback-task", "posts.moderated"], "--callback-task and --callback-queue go together"),
-        (["--callback", URL, "--callback-task", "a", "--callback-queue", "b"], "not both"),
+        (["--callback", URL, "--callback-task", "a", "--callback-queue", "b"], "exclude each other"),
         (["--callback", "ftp://platform.example/?5ec7e7"], "callback: a URL begins with"),
         (["--callback-task", "moderation.check", "--callback-queue", "b"], "belongs to this service"),
     ],

@@ -70,7 +70,7 @@ def test_it_shows_the_actions_the_reviews_the_labels_and_where_they_differ(moder
     ]
     assert "reviews: 2 decided, 6 would be: 4 more in 2 days, 2.0 more a day" in lines
     assert "weapons 8" in lines
-    assert "8 would be decided otherwise, the newest 3 of them:" in lines
+    assert "8 would be decided differently, the newest 3 of them:" in lines
     assert "upload-13 post-13 posts review block weapons 0.913" in lines
     assert not any("upload-10" in line for line in lines)
 
@@ -96,14 +96,14 @@ def test_json_has_the_same(moderate):
 def test_what_was_longer_ago_is_left_out(moderate):
     result, _ = shadow(moderate, "--since", "12h")
     assert (result.exit_code, result.out) == (0, "")
-    assert "no shadow policy has seen a job within 12 hours" in result.err
+    assert "no shadow policy has scored a job within 12 hours" in result.err
 
 
 @pytest.mark.usefixtures("_thirteen_jobs")
 def test_a_shadow_that_never_was_is_named_with_those_that_were(moderate):
     result, _ = shadow(moderate, "strickt")
     assert result.exit_code == 2
-    assert "no shadow policy 'strickt' has seen a job; there are: strict" in result.err
+    assert "no shadow policy 'strickt' has scored a job; there are: strict" in result.err
 
 
 @pytest.mark.usefixtures("sqlite_database")

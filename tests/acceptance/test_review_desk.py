@@ -210,7 +210,7 @@ def test_two_browsers_and_one_item(rows, sign_in):
     ada, bob = sign_in("ada"), sign_in("bob")
     take_next(ada)
     bob.goto(f"/review/items/{number}")
-    expect(bob.get_by_role("heading", name="In other hands")).to_be_visible()
+    expect(bob.get_by_role("heading", name="Claimed by somebody else")).to_be_visible()
     with rows.database.transaction() as session:
         review_claims.renew(session, [number], utc_now() - timedelta(seconds=1))
     bob.goto(f"/review/items/{number}")

@@ -32,7 +32,7 @@ def account(sqlite_url, name):
 
 def test_an_account_is_made_with_a_password_from_standard_input(reviewer, sqlite_url):
     made = reviewer("add", "Ada", "--role", "lead", "--opt-out", "gore, weapons", "--severe-per-day", "40")
-    assert (made.exit_code, made.out) == (0, "ada may enter the review desk as lead\n")
+    assert (made.exit_code, made.out) == (0, "ada may sign in to the review desk as lead\n")
     kept = account(sqlite_url, "ada")
     assert kept.password_hash.startswith("$argon2id$")
     assert passwords.matches(PASSWORD, kept.password_hash)
@@ -49,7 +49,7 @@ def test_what_cannot_be_an_account_is_refused_in_words(reviewer):
         (("add", "a b"), PASSWORD, "'a b' is not the name of a reviewer"),
         (("add", "ada"), "short", "a password has 12 to 256 characters, not 5"),
         (("add", "ada"), "", "not 0"),
-        (("add", "ada", "--severe-per-day", "many"), PASSWORD, "'many' is no number of pictures"),
+        (("add", "ada", "--severe-per-day", "many"), PASSWORD, "'many' is not a number of pictures"),
         (("password", "nobody"), PASSWORD, "there is no reviewer 'nobody'"),
         (("disable", "nobody"), PASSWORD, "moderate reviewer list"),
     ):

@@ -139,7 +139,7 @@ def test_the_desk_of_the_demo_lets_its_reviewer_in(tmp_path):
         assert (answer.status_code, "Start reviewing" in answer.text) == (200, True)
     said = (tmp_path / "web.log").read_text()
     assert password not in said
-    assert "nobody can enter it yet" not in said
+    assert "it has no accounts yet" not in said
     deployment.database.dispose()
 
 
@@ -149,6 +149,6 @@ def test_a_desk_that_nobody_can_enter_says_what_to_do(tmp_path):
     with serving_the_desk(deployment.settings, tmp_path / "web.log") as url:
         wait_for(lambda: requests.get(url, timeout=60).status_code == 401, what="the desk")
     said = (tmp_path / "web.log").read_text()
-    assert "nobody can enter it yet: moderate reviewer add NAME --role admin" in said
-    assert "MODERATION_TRUSTED_PROXIES, which names none" in said
+    assert "it has no accounts yet: moderate reviewer add NAME --role admin" in said
+    assert "MODERATION_TRUSTED_PROXIES, which is empty" in said
     deployment.database.dispose()

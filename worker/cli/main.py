@@ -1,4 +1,4 @@
-"""The command `moderate`: finds the command that is asked for; an error is a line and an exit code."""
+"""The command `moderate`: loads subcommands lazily; errors are one line and an exit code."""
 
 import io
 import logging
@@ -21,7 +21,7 @@ EPILOG = (
     "Settings are environment variables, listed in README.md."
 )
 
-#: Each command's module and what it does; imported when it runs, since some take seconds to import.
+#: Each command's module and help; modules are imported when they run, since some take seconds to import.
 COMMANDS: Final = {
     "demo": (
         "pictures.demo",
@@ -39,32 +39,32 @@ COMMANDS: Final = {
     "worker": ("operations.worker", "Judge what is enqueued, until stopped."),
     "schedule": (
         "operations.schedule",
-        "Publish again what is due, tell the platform of decisions and forget what is over; judges nothing.",
+        "Republish due submissions, deliver events and delete expired records; judges nothing.",
     ),
     "web": ("operations.web", "Serve the HTTP API and the review desk."),
     "status": (
         "operations.status",
-        "Show whether all is well, or what is not and what to run next; then what waits and what happened.",
+        "Show what is wrong with the deployment and what to run next; then the backlog and recent counts.",
     ),
     "decisions": (
         "pictures.decisions",
-        "Show decisions with what is in force now, their scores and reasons, newest first.",
+        "Show decisions with the action now in force, their scores and reasons, newest first.",
     ),
     "explain": (
         "pictures.explain",
-        "Make the decisions on a submission again from policy text and stored embedding, and compare.",
+        "Recompute a submission's decisions from policy text and stored embedding, and compare.",
     ),
     "bench": (
         "operations.bench",
-        "Measure how fast this machine is with your model and settings, and say what to set.",
+        "Measure how fast this machine is with your model and settings, and recommend settings.",
     ),
     "policy": ("policy.policy", "Commands for those who write policies."),
     "model": ("model.model", "Commands for those who choose a model."),
-    "outbox": ("operations.outbox", "What the platform is told of decisions."),
-    "dropped": ("operations.dropped", "The messages that no worker could work on."),
+    "outbox": ("operations.outbox", "The events that notify the platform of decisions."),
+    "dropped": ("operations.dropped", "The messages that workers could not process."),
     "review": (
         "review.review",
-        "The queue of questions for people. Whoever has this shell is trusted to be whom --as names.",
+        "The review queue. Anyone with access to this shell may act as any reviewer (--as).",
     ),
     "db": ("operations.database", "The database's tables."),
     "api-key": ("operations.api_key", "Keys to the HTTP API; each sees all submissions."),
@@ -73,11 +73,11 @@ COMMANDS: Final = {
 
 
 class _PlainFlags:
-    """Shows `--json` in the help as it is typed, and not as `--json <bool>`."""
+    """Shows flags in the help as `--json`, not as `--json <bool>`."""
 
     def get_params(self, context: Any) -> list[Any]:
         """Return the options and arguments."""
-        found: list[Any] = super().get_params(context)  # type: ignore[misc]  # of the class beside this one
+        found: list[Any] = super().get_params(context)  # type: ignore[misc]  # from the other base class
         for option in found:
             if getattr(option, "is_flag", False):
                 option.metavar = ""
@@ -102,22 +102,22 @@ def _show_plain_flags(group: typer.Typer) -> None:
 
 
 class LazyCommand(TyperCommand):
-    """A command that is imported when it runs; its name and its help are known before."""
+    """A command whose module is imported when it runs; its name and help are known before."""
 
     def load(self) -> Any:
-        """Return the command itself."""
+        """Import and return the command."""
         module = import_module(f"worker.cli.{COMMANDS[str(self.name)][0]}")
-        whole = typer.Typer(rich_markup_mode="rich")
+        loaded = typer.Typer(rich_markup_mode="rich")
         if hasattr(module, "app"):
-            whole.add_typer(module.app, name=self.name, cls=_Group)
+            loaded.add_typer(module.app, name=self.name, cls=_Group)
             _show_plain_flags(module.app)
         else:
             run = getattr(module, str(self.name))
-            whole.command(self.name, epilog=module.EPILOG, cls=_Command)(run)
-        return typer.main.get_group(whole).commands[str(self.name)]
+            loaded.command(self.name, epilog=module.EPILOG, cls=_Command)(run)
+        return typer.main.get_group(loaded).commands[str(self.name)]
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
-        """Let the command itself read what it is called with."""
+        """Let the loaded command parse the arguments."""
         return self.load().make_context(*arguments, **options)
 
 
@@ -156,25 +156,25 @@ def _main(
 
 
 def run() -> None:
-    """Run the command line and exit; an error a person can act on is a message, never a traceback."""
+    """Run the command line and exit; a ModerationError is printed as a message, without a traceback."""
     begin_logs()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A file's name need not be valid Unicode; showing it must not fail.
+            # File names need not be valid Unicode; printing one must not fail.
             stream.reconfigure(errors="backslashreplace")
     try:
         if are_json():
-            _run_for_machines()
+            _run_with_json_logs()
         app()
     except ModerationError as error:
-        from worker.cli.terminal.console import print_error  # noqa: PLC0415 - rich is needed when something went wrong
+        from worker.cli.terminal.console import print_error  # noqa: PLC0415 - rich is only needed for errors
 
         print_error(error)
         sys.exit(error.exit_code)
 
 
-def _run_for_machines() -> NoReturn:
-    """Run the command line and exit; what typer and Python would write themselves is a line of the log."""
+def _run_with_json_logs() -> NoReturn:
+    """Run the command line and exit; log the errors that typer and Python would print themselves."""
     try:
         code = app(standalone_mode=False)
     except TyperException as error:
@@ -185,6 +185,6 @@ def _run_for_machines() -> NoReturn:
     except (ModerationError, ModuleNotFoundError):
         raise
     except Exception:
-        log.critical("an unforeseen error ends this command", exc_info=True)
+        log.critical("the command failed with an unexpected error", exc_info=True)
         sys.exit(1)
     sys.exit(code or 0)

@@ -1,1 +1,1 @@
-"""Tells the platform what was decided: by signed webhooks, or by tasks of its own Celery."""
+"""Notifies the platform of decisions: by signed webhooks, or by tasks in the platform's Celery."""

@@ -1,4 +1,4 @@
-"""Whom this deployment tells of decisions: asked where a submission is accepted, and again before telling."""
+"""The callbacks that this deployment allows; checked when submissions are accepted, and before sending."""
 
 import re
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from worker.network.address_guard import AddressGuard, AllowedHosts
 NO_NAME: Final = "none"
 
 _PATTERN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]*?(?:\.\*)?")
-#: Keys that kombu and Celery keep for themselves: a message there would switch redelivery or events off.
+#: Keys reserved by kombu and Celery: a message there would break redelivery or events.
 _RESERVED: Final = re.compile(r"(unacked|_kombu\.|celeryev|celery-task|amq\.).*|.*\.pidbox")
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedNames:
-    """The Celery tasks that an operator lets workers call, or the queues that they may be called through."""
+    """The Celery tasks that workers may call, or the queues that they may use for it."""
 
-    #: Names, or `name.*` for all names that begin so.
+    #: Names, or `name.*` for all names with this prefix.
     patterns: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str, setting: str) -> Self:
-        """Read a setting: `none`, or names with commas between; SettingsError otherwise."""
+        """Parse a setting: `none`, or names separated by commas; SettingsError otherwise."""
         words = [word for word in re.split(r"[,\s]+", text.strip()) if word]
         if words in ([], [NO_NAME]):
             return cls()
@@ -40,7 +40,7 @@ class AllowedNames:
         return cls(tuple(words))
 
     def usual_queues(self) -> Self:
-        """Return the queues that go with these tasks if none are named: `posts` with `posts.moderated`."""
+        """Return the default queues of these tasks: `posts` and `celery` for `posts.moderated`."""
         first = dict.fromkeys(pattern.partition(".")[0] for pattern in self.patterns)
         return type(self)((*first, "celery") if first else ())
 
@@ -53,16 +53,16 @@ class AllowedNames:
 
 @dataclass(frozen=True, slots=True)
 class AllowedCallbacks:
-    """Which webhooks are sent and which tasks called."""
+    """The webhooks and Celery tasks that are allowed as callbacks."""
 
     guard: AddressGuard
     tasks: AllowedNames
     queues: AllowedNames
-    #: The workers' queue, in which the platform's task would be thrown away.
+    #: The workers' queue; workers would drop the platform's task.
     own_queue: str = ""
 
     def check(self, callback: Callback | None) -> None:
-        """Raise CallbackNotAllowedError, with the way out, where nobody would be told."""
+        """Raise CallbackNotAllowedError if this callback is not allowed; the hint says what to do."""
         match callback:
             case WebhookCallback(url):
                 try:
@@ -75,8 +75,8 @@ class AllowedCallbacks:
     def _check_task(self, task: str, queue: str) -> None:
         if task not in self.tasks:
             raise CallbackNotAllowedError(
-                f"callback: the task {task} is not one that is called from here",
-                hint="MODERATION_CALLBACK_TASKS names the tasks that are called with decisions",
+                f"callback: the task {task} is not allowed here",
+                hint="MODERATION_CALLBACK_TASKS names the tasks that callbacks may call",
             )
         self._check_queue(queue)
 
@@ -92,9 +92,9 @@ class AllowedCallbacks:
             )
         if queue not in self.queues:
             raise CallbackNotAllowedError(
-                f"callback: the queue {queue} is not one that tasks are called through from here",
+                f"callback: the queue {queue} is not allowed here",
                 hint="MODERATION_CALLBACK_QUEUES names the queues that callbacks may use",
             )
 
 
-NOBODY: Final = AllowedCallbacks(AddressGuard(AllowedHosts()), AllowedNames(), AllowedNames())
+NO_CALLBACKS: Final = AllowedCallbacks(AddressGuard(AllowedHosts()), AllowedNames(), AllowedNames())

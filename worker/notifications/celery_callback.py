@@ -1,4 +1,4 @@
-"""Calls a task of the platform's own Celery with an event."""
+"""Calls a task in the platform's Celery with an event."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,14 @@ from worker.notifications.events import Payload, trace_headers
 
 @dataclass(frozen=True, slots=True)
 class CeleryTask:
-    """Tells those who gave a task and a queue."""
+    """Sends events to callbacks that name a task and a queue."""
 
     producer: Producer
 
     def __call__(self, event: Payload, callback: CeleryCallback) -> None:
-        """Return when the broker has the message; BrokerUnavailableError where it is away.
+        """Publish the task; BrokerUnavailableError if the broker does not confirm it.
 
-        The task gets the event as its one positional argument; the message's id is the event's.
+        The event is the task's only positional argument, and its id is the task's id.
         """
         self.producer.send(
             callback.task,

@@ -1,4 +1,4 @@
-"""A decision in events, over HTTP and at the command line: one set of names."""
+"""The JSON fields of a decision: the same in events, the HTTP API and the command line."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from worker.store.decisions.decisions import RecordedDecision
 
 
 def decision_fields(decision: RecordedDecision) -> dict[str, Any]:
-    """Return a decision as JSON types; it names the picture and the rules, and never a person."""
+    """Return a decision as JSON types; it identifies the picture and the policy, never a person."""
     return {
         "id": decision.id,
         "submission": decision.submission_id,
@@ -32,7 +32,7 @@ def decision_fields(decision: RecordedDecision) -> dict[str, Any]:
 
 
 def listed_decision_fields(decision: RecordedDecision, state: InForce) -> dict[str, Any]:
-    """Return a decision of a list: `action` is in force now, `policy_action` is what the policy decided."""
+    """Return a decision as a list shows it: `action` is in force now, `policy_action` is the policy's."""
     own = decision_fields(decision)
     return {**own, **state.as_json(), "policy_action": own["action"]}
 

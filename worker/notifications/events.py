@@ -1,4 +1,4 @@
-"""An event as the platform gets it, by webhook or Celery: what happened, when, and what is in force now."""
+"""The JSON payload of an event, for webhooks and Celery: what happened, when, and the action in force now."""
 
 import json
 from collections.abc import Mapping
@@ -18,41 +18,41 @@ Payload = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class EventFields:
-    """What every event says."""
+    """The fields that every event has."""
 
     event_id: str
     #: decision.made, verdict.made ...
     kind: str
     happened_at: datetime
     submission_id: str
-    #: The submission's state after it.
+    #: The submission's state after the event.
     in_force: InForce
 
 
-def payload(happening: EventFields, data: Mapping[str, Any]) -> Payload:
-    """Return an event; `data` says what happened in detail, in the form of its type."""
+def payload(fields: EventFields, data: Mapping[str, Any]) -> Payload:
+    """Return the payload; `data` are the details, in the form of the event's type."""
     return {
-        "id": happening.event_id,
-        "type": happening.kind,
-        "timestamp": happening.happened_at.isoformat().replace("+00:00", "Z"),
-        "submission": happening.submission_id,
-        **happening.in_force.as_json(),
+        "id": fields.event_id,
+        "type": fields.kind,
+        "timestamp": fields.happened_at.isoformat().replace("+00:00", "Z"),
+        "submission": fields.submission_id,
+        **fields.in_force.as_json(),
         "data": dict(data),
     }
 
 
 def decision_data(decision: RecordedDecision, verdict: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the data of an event about `decision`, and about the `verdict` on it if there is one.
+    """Return the data of an event about `decision` and, if given, the `verdict` on it.
 
-    The decision in it is the one that the HTTP API shows.
+    The decision has the same fields as in the HTTP API.
     """
-    about_people = {} if verdict is None else {"verdict": dict(verdict)}
+    verdict_field = {} if verdict is None else {"verdict": dict(verdict)}
     return {
         "submission": decision.submission_id,
         "reference": decision.reference,
         "context": decision.context,
         "decision": decision_fields(decision),
-        **about_people,
+        **verdict_field,
     }
 
 
@@ -70,7 +70,7 @@ def refusal_data(refused: LedgerEntry, problem: str) -> dict[str, Any]:
 
 
 def trace_headers(event: Payload) -> dict[str, str]:
-    """Return the header that carries the submission's trace on to the receiver."""
+    """Return the header that passes the submission's trace on to the receiver."""
     return {TRACEPARENT: event[TRACEPARENT]} if TRACEPARENT in event else {}
 
 

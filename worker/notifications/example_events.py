@@ -1,4 +1,4 @@
-"""An example of every event, for the API's description and `moderate outbox send-test`."""
+"""An example of every event, for the OpenAPI document and `moderate outbox send-test`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -79,7 +79,7 @@ _REFUSED: Final = LedgerEntry(
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Which submission an example is about; the platform must not know one that is only a test."""
+    """The submission of an example; for a test event, one that the platform does not know."""
 
     submission_id: str = "upload-7"
     reference: str = "post-42"

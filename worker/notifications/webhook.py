@@ -1,4 +1,4 @@
-"""Posts an event to the platform: signed, to an address that the guard lets through, by one deadline."""
+"""Posts a signed event to the platform, to an address that the guard allows, within a deadline."""
 
 import re
 import time
@@ -23,28 +23,28 @@ from worker.errors import (
 from worker.network.http import GuardedHttp, Reply
 from worker.notifications.events import Payload, as_body, trace_headers
 
-#: Bounds of `Retry-After`: zero would mean a request after the other, and a year must not lose the event.
+#: Bounds of `Retry-After`: zero would retry without pause, and a year would lose the event.
 MIN_PAUSE_SECONDS: Final = 1.0
 MAX_PAUSE_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Webhook:
-    """Tells those who gave a URL; no redirect is followed, since a signed event is for who was named."""
+    """Sends events to callbacks that name a URL; follows no redirects, as events are for that URL only."""
 
     http: GuardedHttp
-    #: The newest first; an event is signed by every one.
+    #: The newest first; an event is signed with each.
     keys: Sequence[bytes]
-    #: For names, connection, request and answer together.
+    #: For DNS, connection, request and response together.
     seconds: float
     clock: Callable[[], float] = time.time
 
     def __call__(self, event: Payload, callback: WebhookCallback) -> int:
-        """Send the event and return the receiver's status, a 2xx: it has the event.
+        """Send the event and return the receiver's 2xx status.
 
-        AddressNotAllowedError if nothing may be sent to the URL's address, EventRefusedError if the receiver
-        wants nothing more (410), EventPostponedError if it says when to try again, EventNotTakenError for any
-        other status, RemoteUnavailableError if there is no answer.
+        AddressNotAllowedError if the URL's address is not allowed, EventRefusedError if the receiver answers
+        410, EventPostponedError if it answers with Retry-After, EventNotTakenError for any other status,
+        RemoteUnavailableError if there is no response.
         """
         url, body = Url.parse(callback.url), as_body(event)
         sent = {
@@ -57,7 +57,7 @@ class Webhook:
         try:
             reply = self.http.post(url, sent, body, Deadline(self.seconds))
         except UntrustedServerError as error:
-            # A certificate that ran out is renewed.
+            # Worth a retry: an expired certificate will be renewed.
             raise RemoteUnavailableError(error.message) from error
         _check(reply, url, self.clock())
         return reply.status
@@ -67,17 +67,17 @@ def _check(reply: Reply, url: Url, now: float) -> None:
     if 200 <= reply.status < 300:
         return
     if reply.status == 410:
-        raise EventRefusedError(f"{url.host} answered 410: it wants to hear of nothing more")
+        raise EventRefusedError(f"{url.host} answered 410: it does not want this event")
     redirect = ", a redirect, which is not followed" if 300 <= reply.status < 400 else ""
     message = f"{url.host} answered {reply.status}{redirect}"
-    retry_after = pause_asked_for(reply.headers.get("retry-after", ""), now)
+    retry_after = parse_retry_after(reply.headers.get("retry-after", ""), now)
     if retry_after is not None:
         raise EventPostponedError(f"{message}, Retry-After: {_shown(retry_after)}", retry_after=retry_after)
     raise EventNotTakenError(message)
 
 
-def pause_asked_for(retry_after: str, now: float) -> timedelta | None:
-    """Return how long `Retry-After` asks to wait, in seconds or until a date; None if it says neither."""
+def parse_retry_after(retry_after: str, now: float) -> timedelta | None:
+    """Parse `Retry-After`, seconds or a date, within its bounds; None if it is invalid."""
     text = retry_after.strip()
     if re.fullmatch("[0-9]{1,15}", text):
         seconds = float(text)

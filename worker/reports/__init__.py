@@ -1,1 +1,1 @@
-"""What people read of a comparison or a hunt beside the terminal: self-contained HTML files and JSON."""
+"""Reports of a comparison, a hunt or a scan: self-contained HTML files and JSON."""

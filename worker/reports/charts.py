@@ -1,4 +1,4 @@
-"""Where the bars and lines of a report's charts stand; the templates draw them as inline SVG."""
+"""Computes the bars and lines of a report's charts; the templates draw them as inline SVG."""
 
 from dataclasses import dataclass
 from math import ceil, log1p
@@ -11,10 +11,10 @@ from worker.domain.evaluation.comparison import BINS, LabelTally, Tally, days_of
 from worker.domain.policies.policy import Action, Label, Policy
 from worker.reports.days import day_of
 
-#: Of a histogram, in the units of its SVG.
+#: Size of a histogram, in SVG units.
 WIDTH: Final = 300
 HEIGHT: Final = 90
-#: Of the days' chart.
+#: Size of the chart by day.
 DAYS_WIDTH: Final = 600
 DAYS_HEIGHT: Final = 130
 _MOST_BARS: Final = 31
@@ -27,7 +27,7 @@ class Threshold:
 
     x: float
     action: str
-    #: `old`, `new`, or `both` where they are the same.
+    #: `old`, `new`, or `both` if they are equal.
     policy: str
     value: float
 
@@ -43,7 +43,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class LoadBar:
-    """One policy's load in a day or some days: what goes to people, and on top what is blocked at once."""
+    """One policy's load in one or more days: reviews below, automatic blocks on top."""
 
     policy: str
     x: float
@@ -60,7 +60,7 @@ class DayChart:
     """The load by day, the old policy beside the new."""
 
     bars: tuple[LoadBar, ...]
-    #: The largest load of a bar, days a bar, and what stands at both ends of the axis.
+    #: The largest load of a bar, the days per bar, and the labels at both ends of the axis.
     most: int
     days_a_bar: int
     first: str
@@ -76,7 +76,7 @@ def histogram(label: LabelTally, old: Policy, new: Policy) -> Histogram:
 
 
 def day_chart(tally: Tally) -> DayChart | None:
-    """Return the chart of the days; None where nobody would have been bothered at all."""
+    """Return the chart by day; None if there would have been no reviews or blocks."""
     days = list(days_of(tally))
     size = max(1, ceil(len(days) / _MOST_BARS))
     parts = [days[start : start + size] for start in range(0, len(days), size)]
@@ -96,7 +96,7 @@ def day_chart(tally: Tally) -> DayChart | None:
 def _bar(  # noqa: PLR0913, PLR0917 - a bar is what all of these make it
     policy: str, place: int, side: int, places: int, reviews: int, blocks: int, most: int, name: str
 ) -> LoadBar:
-    # A few days' bars need not fill the width.
+    # The bars of a few days need not fill the width.
     slot = min(DAYS_WIDTH / places, 60)
     width = slot * (1 - _GAP) / 2
     review_height, block_height = (DAYS_HEIGHT * count / most for count in (reviews, blocks))
@@ -118,7 +118,7 @@ def _name(first: int, last: int | None = None) -> str:
 
 
 def _outline(counts: NDArray[np.int64] | None, most: int) -> str:
-    """Return the points of the histogram's steps, from the ground and back to it."""
+    """Return the points of the histogram's steps, from the axis and back to it."""
     if counts is None or not most:
         return ""
     step = WIDTH / BINS

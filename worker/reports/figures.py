@@ -1,4 +1,4 @@
-"""A comparison and a hunt as JSON."""
+"""The JSON of a comparison and of a hunt."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from worker.usecases.policies.hunt_phrase import Hunt, Sighting
 
 
 def comparison_figures(comparison: Comparison) -> dict[str, Any]:
-    """Return everything that was counted, and the flips that were kept."""
+    """Return all counts, and the flips that were kept."""
     tally = comparison.tally
     return {
         "old": _policy(comparison.old),
@@ -60,7 +60,7 @@ def hunt_figures(hunt: Hunt) -> dict[str, Any]:
 
 
 def per_day(comparison: Comparison) -> dict[str, dict[str, float]]:
-    """Return how much a day would bring, before and after; the audit's share is what it expects to draw."""
+    """Return the load per day under both policies; `audited` is the expected size of the audit sample."""
     tally = comparison.tally
     before, after = tally.moves.sum(axis=1), tally.moves.sum(axis=0)
 

@@ -1,4 +1,4 @@
-"""Writes a comparison, a hunt or a scan as one HTML file: no script, no network, nothing beside it."""
+"""Writes a comparison, a hunt or a scan as one self-contained HTML file, without scripts or network."""
 
 import os
 import tempfile
@@ -23,9 +23,9 @@ from worker.usecases.moderation.judge_picture import Judgement
 from worker.usecases.policies.compare_policies import Comparison, Flip
 from worker.usecases.policies.hunt_phrase import Hunt
 
-#: Told how many thumbnails are made, and of how many.
+#: Called with the number of thumbnails made, and their total.
 Progress = Callable[[int, int], None]
-#: Returns the thumbnail of a file's view as a `data:` address; None if it is gone.
+#: Returns the thumbnail of a file's view as a `data:` URL; None if the file is gone.
 Draw = Callable[[Path, View], str | None]
 
 
@@ -62,7 +62,7 @@ def hunt_page(hunt: Hunt, thumbnails: Thumbnails, progress: Progress) -> str:
 def scan_page(
     policy: Policy, judged: Sequence[tuple[Path, Judgement]], draw: Draw, progress: Progress
 ) -> str:
-    """Return the page of a scan: a contact sheet with the scores, what needs attention first."""
+    """Return the page of a scan: a contact sheet with the scores, the most serious first."""
     found: list[tuple[tuple[Path, Judgement], str | None]] = []
     for number, (file, judgement) in enumerate(sorted(judged, key=_attention)):
         address = draw(file, _strongest_view(judgement)) if judgement.picture and number < MOST else None
@@ -73,7 +73,7 @@ def scan_page(
 
 
 def write_page(page: str, file: Path) -> None:
-    """Write `file` whole or not at all; UsageError where it cannot be written."""
+    """Write `file` atomically; UsageError if it cannot be written."""
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
@@ -81,7 +81,7 @@ def write_page(page: str, file: Path) -> None:
         ) as opened:
             temporary = Path(opened.name)
             opened.write(page)
-        # As any other file that this user makes; a temporary one is closed to others.
+        # The user's usual permissions; a temporary file is private.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(file)
     except OSError as problem:
@@ -110,12 +110,12 @@ def _attention(judged: tuple[Path, Judgement]) -> tuple[int, float]:
 
 
 def _strongest_view(judgement: Judgement) -> View:
-    """Return which view shows the strongest label."""
+    """Return the view with the highest score."""
     return max(judgement.decision.scores, key=lambda found: found.score).view
 
 
 def _view(flip: Flip) -> View:
-    """Return which view of the picture made it flip."""
+    """Return the view that made the submission flip."""
     scores = [label.new or label.old for label in flip.labels]
     return next((found.view for found in scores if found), FIRST)
 
@@ -137,7 +137,7 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Return a value as a page shows it: the name of a file need not be valid Unicode."""
+    """Return a value that can be encoded: a file's name need not be valid Unicode."""
     return printable(value) if type(value) is str else value
 
 

@@ -1,4 +1,4 @@
-"""Small pictures for reports, where the uploads are still to be had, as addresses that carry their data."""
+"""Thumbnails for reports, as `data:` URLs, if the uploads are still available."""
 
 import base64
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from worker.images.processes.pool import DecoderPool
 from worker.images.sources.reader import ImageReader, verify_sha256
 from worker.store.operations.archive import ArchivedSubmission
 
-#: In the picture's own shape, with as many pixels as a square of 160 has.
+#: In the picture's aspect ratio, with 160 x 160 pixels at most.
 THUMBNAIL: Final = Preprocessing(Image.Resampling.BICUBIC, patch_side=1, max_patches=160 * 160)
-#: Some kilobytes each; a report with more would be slow to open and hard to send.
+#: Thumbnails per report: each has some kilobytes, and a larger report would be hard to open and send.
 MOST: Final = 200
 
 
 def thumbnail(decoder: DecoderPool, data: bytes, view: View) -> str:
-    """Return a `data:` address of the frame that a view is of; UndecodablePictureError if there is none."""
-    return _address(decoder.decode(data, THUMBNAIL).showing(view))
+    """Return a `data:` URL of the view's frame; UndecodablePictureError if it cannot be decoded."""
+    return _data_url(decoder.decode(data, THUMBNAIL).showing(view))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Thumbnails:
     decoder: DecoderPool
 
     def __call__(self, submission: ArchivedSubmission, sha256: str, view: View) -> str | None:
-        """Return a `data:` address of the frame that a view is of; None if the same bytes are gone."""
+        """Return a `data:` URL of the view's frame; None if the judged bytes are gone."""
         try:
             source = recorded_source(submission.source)
             if source is None:
@@ -46,7 +46,7 @@ class Thumbnails:
             return None
 
 
-def _address(pixels: Pixels) -> str:
+def _data_url(pixels: Pixels) -> str:
     file = BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", quality=75)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

@@ -19,26 +19,26 @@ def headline(comparison: Comparison) -> str:
 
 
 def coverage(found: Comparison | Hunt) -> str:
-    """Say what was looked at, and how much could not be and why."""
+    """Say how many submissions were compared or searched, and which were left out and why."""
     looked_at = found.tally.pictures if isinstance(found, Comparison) else found.looked_at
     text = f"{looked_at:,} {_submissions(looked_at)} decided {_within(found.span)}"
     if found.undecoded:
         text += f"; {found.undecoded:,} more had no picture that could be judged"
     if found.of_other_models:
-        text += f"; of {found.of_other_models:,} more nothing is stored that the model {found.model} saw"
+        text += f"; {found.of_other_models:,} more have no embedding of the model {found.model}"
     return f"{text}."
 
 
-def nothing(found: Comparison | Hunt) -> str:
-    """Say why there is nothing to show, and the way out; empty where there is something."""
+def empty_reason(found: Comparison | Hunt) -> str:
+    """Say why there is nothing to show, and what to do; empty if there is something."""
     looked_at = found.tally.pictures if isinstance(found, Comparison) else found.looked_at
     if looked_at:
         return ""
     if found.of_other_models:
         return (
             f"{found.of_other_models:,} {_submissions(found.of_other_models)} decided {_within(found.span)}, "
-            f"but nothing is stored that the model {found.model} saw in them: they were judged by another "
-            "model, or what it saw was removed. Set MODERATION_MODEL to the model that judged them."
+            f"but none has an embedding of the model {found.model}: they were judged by another model, or "
+            "their embeddings were removed. Set MODERATION_MODEL to the model that judged them."
         )
     if found.undecoded:
         return (
@@ -52,15 +52,15 @@ def nothing(found: Comparison | Hunt) -> str:
 def notes(comparison: Comparison) -> list[str]:
     """Say what the figures leave out."""
     old, new = comparison.old, comparison.new
-    said = ["Limits per hour are not simulated: a block counts as one, however many there are."]
+    lines = ["Limits per hour are not simulated: a block counts as one, however many there are."]
     if comparison.undecoded and _without_picture(old) != _without_picture(new):
-        said.append("What cannot be judged would be decided differently too; it is not in these figures.")
+        lines.append("What cannot be judged would be decided differently too; it is not in these figures.")
     if comparison.tally.verdicts:
-        said.append(
+        lines.append(
             "People mostly see what was flagged, so what both policies miss is missing here as well: read "
             "recall as an upper bound."
         )
-    return said
+    return lines
 
 
 def verdict_count(comparison: Comparison) -> str:
@@ -72,7 +72,7 @@ def verdict_count(comparison: Comparison) -> str:
 
 
 def reasons(flip: Flip, new: Policy) -> list[str]:
-    """Say why a submission flips: the phrases of each label that does, or the new policy's own reason."""
+    """Say why a submission flips: the phrases of each label that flips, or the new decision's reason."""
     return [_label_reason(label, new) for label in flip.labels] or [flip.new.reason]
 
 
@@ -82,7 +82,7 @@ def version(policy: Policy) -> str:
 
 
 def nearest(policy: Policy, scores: Sequence[LabelScore]) -> list[LabelScore]:
-    """Return the three labels that are nearest to a person's look or furthest beyond it."""
+    """Return the three labels nearest to their review threshold or furthest above it."""
     return sorted(scores, key=lambda found: policy.label(found.label).review - found.score)[:3]
 
 
@@ -91,8 +91,8 @@ def moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M}"
 
 
-def dash(share: float | None) -> str:
-    """Write a share, or a dash where there is none."""
+def percent(share: float | None) -> str:
+    """Write a share in percent, or a dash for None."""
     return "–" if share is None else f"{share:.0%}"  # noqa: RUF001 - an en dash, as tables have it
 
 

@@ -1,1 +1,1 @@
-"""The HTTP API: `moderate web`. It takes submissions in and tells what was decided; workers judge."""
+"""The HTTP API and the review desk (`moderate web`); workers judge the submissions."""

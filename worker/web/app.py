@@ -1,4 +1,4 @@
-"""The ASGI application: routes, what stands around each request, and OpenAPI."""
+"""The ASGI application: routes, middleware and OpenAPI."""
 
 from typing import Any, Final
 
@@ -20,17 +20,17 @@ from worker.web.http.request_log import RequestLog
 
 DESCRIPTION: Final = """Judges uploaded pictures zero-shot, by policies written in YAML.
 
-Hand a picture over, wait for the decision or look for it later. What was answered with 202 is in the ledger
-and will be decided. Every error is `application/problem+json` (RFC 9457)."""
+Submit a picture, then wait for the decision or fetch it later. A submission that was answered with 202 is in
+the ledger and will be decided. Every error is `application/problem+json` (RFC 9457)."""
 
 
 class ModerationApi(FastAPI):
-    """FastAPI, with the parts of OpenAPI that it cannot read from the code."""
+    """FastAPI, with the parts of OpenAPI that it cannot derive from the code."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the description of the API."""
+        """Return the OpenAPI document."""
         if not self.openapi_schema:
-            made = get_openapi(
+            document = get_openapi(
                 title=self.title,
                 version=self.version,
                 description=self.description,
@@ -38,23 +38,23 @@ class ModerationApi(FastAPI):
                 webhooks=self.webhooks.routes,
             )
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas = made["components"]["schemas"]
+            schemas = document["components"]["schemas"]
             schemas |= problem.pop("$defs") | {"Problem": problem} | COMPONENTS | review_bodies.components()
-            # FastAPI would leave out what is null in them.
+            # FastAPI would drop the null values of the examples.
             for name, example in (EXAMPLES | webhooks.EXAMPLES).items():
                 schemas[name]["examples"] = [example]
-            made["components"]["schemas"] = dict(sorted(schemas.items()))
-            self.openapi_schema = made
+            document["components"]["schemas"] = dict(sorted(schemas.items()))
+            self.openapi_schema = document
         return self.openapi_schema
 
 
 def create_app(service: WebService | None) -> FastAPI:
-    """Return the application; without a service it can only describe itself."""
+    """Return the application; without a service it can only return its OpenAPI document."""
     app = ModerationApi(
         title="moderation-worker",
         version=__version__,
         description=DESCRIPTION,
-        # The pages that try the API out load scripts from elsewhere.
+        # FastAPI's documentation pages load scripts from a CDN.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -74,7 +74,7 @@ def create_app(service: WebService | None) -> FastAPI:
     if service is not None and service.desk is not None:
         home = f"{service.desk.root}/"
         app.mount(PREFIX, create_desk(service.desk))
-        # A mount answers below its path alone.
+        # A mount does not answer its own path without the slash.
         app.add_api_route(PREFIX, lambda: RedirectResponse(home, 308), include_in_schema=False)
     if service is not None:
         root = service.settings.web_root_path

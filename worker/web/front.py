@@ -1,24 +1,24 @@
-"""What every request passes first: the path that a proxy serves us under, and HEAD as GET without a body."""
+"""Outermost middleware: restores a path prefix that the proxy cut; answers HEAD as GET without a body."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Front:
-    """An ASGI application around another."""
+    """ASGI middleware."""
 
     def __init__(self, app: ASGIApp, root: str) -> None:
-        """`root` is the path that browsers see us under, empty or such as `/moderation`."""
+        """`root` is the path prefix that browsers see, empty or for example `/moderation`."""
         self._app = app
         self._root = root
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on as if the proxy had kept the path, whether or not it did."""
+        """Handle a request as if the proxy had kept the path prefix."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         is_head = scope["method"] == "HEAD"
         path = scope["path"]
-        # A probe of the machine we run on comes without the path, and so does what the proxy cut it from.
+        # Local probes come without the prefix, and so do requests from a proxy that strips it.
         if self._root and not path.startswith(f"{self._root}/"):
             path = self._root + path
         changed = {"path": path, "root_path": self._root, "method": "GET" if is_head else scope["method"]}

@@ -60,7 +60,7 @@ def test_a_decision_comes_out_the_same(moderate, decided, name):
 def test_people_see_phrases_scores_and_thresholds(moderate, decided):
     result = moderate("explain", "skull", database_url=decided)
     assert "best phrase" in result.out
-    assert "derived again from the policy's text and the stored embedding: identical" in result.out
+    assert "recomputed from the policy's text and the stored embedding: identical" in result.out
 
 
 def test_what_was_not_judged_says_why(moderate, decided):

@@ -42,7 +42,7 @@ def test_a_day_at_the_terminal(desk, review):
     late = review("decide", "1:1", "allow", "--as", "bob")
     assert (late.exit_code, "review 1 was settled by ada at" in late.err) == (1, True)
     undone = review("undo", "1", "--as", "ada")
-    assert "review 1 is open again, in your hands as 1:2" in undone.out
+    assert "review 1 is open again, claimed by you as 1:2" in undone.out
     assert review("release", "1", "--as", "ada").out == "released\n"
     (token,) = claimed(review, "--as", "bob", "--label", "weapons")
     assert review("skip", token, "--reason", "later", "--as", "bob").exit_code == 0
@@ -115,13 +115,13 @@ def test_a_golden_item_that_was_wrong_is_retired_and_set_right(desk, review):
         (["claim", "7", "--as", "ada"], 2, "there is no review 7"),
         (["decide", "allow", "--as", "ada"], 2, "name the reviews, then allow or block"),
         (["decide", "7:1", "burn", "--as", "ada"], 2, "name the reviews, then allow or block"),
-        (["decide", "seven", "allow", "--as", "ada"], 2, "'seven' is no review"),
+        (["decide", "seven", "allow", "--as", "ada"], 2, "'seven' is not a claim"),
         (["decide", "7", "allow", "--as", "ada"], 2, "there is no review 7"),
         (["undo", "7", "--as", "ada"], 2, "there is no verdict 7"),
         (["history", "post-9"], 2, "there is no submission 'post-9'"),
         (["golden", "add", "post-9", "allow", "--as", "ada"], 2, "no decision on a submission 'post-9'"),
         (["golden", "retire", "9", "--as", "ada"], 2, "there is no golden item 9 in use"),
-        (["golden", "add", "post-9", "review", "--as", "ada"], 2, "the true answer is allow or block"),
+        (["golden", "add", "post-9", "review", "--as", "ada"], 2, "the right answer is allow or block"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(review, arguments, exit_code, words):

@@ -15,7 +15,7 @@ from worker.domain.accounts.reviewer import Role
 from worker.web.api import appeals, decisions, operations, reviews, submissions
 from worker.web.api.service import open_web_service
 from worker.web.app import create_app
-from worker.web.desk.application import PARTS
+from worker.web.desk.application import PAGES
 
 #: As they stand in an address.
 CROOKED = ["a%00b", "%ff%fe", "9" * 20, "9" * 5000, "-1", "1e400", "NaN", "%D9%A3"]
@@ -179,7 +179,7 @@ def test_what_was_shown_is_kept_whatever_it_says(api):
 
 def test_no_address_of_the_desk_fails_us(lea):
     lea.take()
-    for path in paths(PARTS, "GET", "/review"):
+    for path in paths(PAGES, "GET", "/review"):
         for address in crooked_addresses(path, DESK_QUERIES):
             answer = lea.client.get(address, headers=HTML)
             assert answer.status_code < 500, (address, answer.text[-600:])
@@ -192,7 +192,7 @@ def test_no_form_of_the_desk_fails_us(lea):
         "action label token beside ahead with shown next reason note verdict pictures here name password filter-queue"
         " filter-label filter-policy filter-kind filter-age"
     ).split()
-    for path in paths(PARTS, "POST", "/review"):
+    for path in paths(PAGES, "POST", "/review"):
         if path.endswith(("/logout", "/login")):
             continue
         addresses = chain(

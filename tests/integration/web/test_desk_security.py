@@ -22,7 +22,7 @@ from worker.store.engine.tables import AuditLogRow, DeskSessionRow, LoginFailure
 from worker.store.reviews import review_claims, review_sources, reviews
 from worker.web.api.service import open_web_service
 from worker.web.app import create_app
-from worker.web.desk.application import PARTS
+from worker.web.desk.application import PAGES
 from worker.web.desk.pages import pictures
 
 SCRIPT = "<script>alert(1)</script>"
@@ -70,7 +70,7 @@ def bob(app):
 
 def routes():
     """Yield every route of the desk but those that are for everybody, with numbers for its parameters."""
-    for route in [route for part in PARTS for route in part.router.routes]:
+    for route in [route for part in PAGES for route in part.router.routes]:
         path = "/review" + re.sub(r"\{(\w+)\}", lambda m: "veiled" if m[1] == "variant" else "1", route.path)
         for method in sorted(set(route.methods) - {"HEAD"}):
             if not path.startswith(("/review/static/", "/review/login")):
@@ -457,7 +457,7 @@ def test_another_persons_item_shows_nothing_and_cannot_be_answered(rows, ada, bo
     number, page = ada.take()
     there = bob.get(f"/review/items/{number}")
     assert there.status_code == 409
-    assert "ada has item" in there.text
+    assert "ada has claimed item" in there.text
     assert "post-one" not in there.text
     assert "/pictures/" not in there.text
     for what in ("verdict", "skip", "escalate"):

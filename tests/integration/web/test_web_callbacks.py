@@ -66,10 +66,10 @@ REFUSED = [
     ({"url": "https://evil.example.net/?token=5ec7e7"}, "the host evil.example.net is not allowed"),
     ({"url": "https://platform.example:8443/"}, "port 8443"),
     ({"url": "ftp://platform.example/"}, "begins with https://"),
-    ({"task": "files.moderated", "queue": "files"}, "the task files.moderated is not one"),
+    ({"task": "files.moderated", "queue": "files"}, "the task files.moderated is not allowed"),
     ({"task": "moderation.check", "queue": "x"}, "belongs to this service"),
     ({"task": "posts.moderated", "queue": "unacked_mutex"}, "a key that Celery itself uses"),
-    ({"task": "posts.moderated", "queue": "files"}, "the queue files is not one"),
+    ({"task": "posts.moderated", "queue": "files"}, "the queue files is not allowed"),
     ({"task": "posts.moderated"}, "an object with 'url', or one with 'task' and 'queue'"),
     ("https://platform.example/", "must be null, an object"),
 ]

@@ -351,7 +351,7 @@ def test_while_the_tables_are_away_it_is_503_and_says_nothing_about_us(deploymen
     for path in ("/v1/decisions", "/readyz"):
         answer = api.get(path)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-        assert answer.json()["detail"] == "something the service needs is away"
+        assert answer.json()["detail"] == "something the service needs is unavailable"
     assert api.get("/healthz").json() == {"status": "alive"}
 
 

@@ -6,7 +6,7 @@ from moderation_client.webhooks import new_secret
 
 from worker.errors import CallbackNotAllowedError, SettingsError
 from worker.network.address_guard import AddressGuard, AllowedHosts
-from worker.notifications.allowed_callbacks import NOBODY, AllowedCallbacks, AllowedNames
+from worker.notifications.allowed_callbacks import NO_CALLBACKS, AllowedCallbacks, AllowedNames
 from worker.settings import Settings
 from worker.wiring.notifications import allowed_callbacks, default_callback
 
@@ -27,8 +27,8 @@ def allowed(hosts="*.example.com", tasks="posts.*, files.moderated", queues=None
 @pytest.mark.parametrize("callback", [URL, TASK])
 def test_by_default_nobody_is_told(callback):
     with pytest.raises(CallbackNotAllowedError, match="callback: the "):
-        NOBODY.check(callback)
-    NOBODY.check(None)
+        NO_CALLBACKS.check(callback)
+    NO_CALLBACKS.check(None)
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ def test_whom_the_operator_names_is_told(callback):
     [
         (URL, "the host platform.example is not allowed"),
         (WebhookCallback("https://a.example.com:6379/"), "port 6379"),
-        (CeleryCallback("postscript", "posts"), "the task postscript is not one"),
-        (CeleryCallback("files.moderated.x", "posts"), "is not one"),
+        (CeleryCallback("postscript", "posts"), "the task postscript is not allowed"),
+        (CeleryCallback("files.moderated.x", "posts"), "is not allowed"),
         (CeleryCallback("posts.moderated", "moderation"), "the queue moderation is the workers' own"),
         (CeleryCallback("posts.moderated", "moderation:rate:1"), "is the workers' own"),
-        (CeleryCallback("posts.moderated", "postscript"), "the queue postscript is not one"),
-        (CeleryCallback("posts.moderated", "posts.urgent"), "the queue posts.urgent is not one"),
+        (CeleryCallback("posts.moderated", "postscript"), "the queue postscript is not allowed"),
+        (CeleryCallback("posts.moderated", "posts.urgent"), "the queue posts.urgent is not allowed"),
     ],
 )
 def test_whom_nobody_named_is_not_told(callback, words):
@@ -92,7 +92,7 @@ def test_queues_are_those_that_the_operator_names():
     for queue in ("inbox", "posts.urgent"):
         named.check(CeleryCallback("posts.moderated", queue))
     for queue in ("posts", "celery", "inbox.x"):
-        with pytest.raises(CallbackNotAllowedError, match=f"the queue {queue} is not one") as refused:
+        with pytest.raises(CallbackNotAllowedError, match=f"the queue {queue} is not allowed") as refused:
             named.check(CeleryCallback("posts.moderated", queue))
         assert "MODERATION_CALLBACK_QUEUES" in refused.value.hint
 

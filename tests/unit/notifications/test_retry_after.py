@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from worker.notifications.webhook import pause_asked_for
+from worker.notifications.webhook import parse_retry_after
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 
@@ -33,4 +33,4 @@ def in_a_header(seconds):
 )
 def test_the_pause_that_a_receiver_asks_for(text, seconds):
     expected = None if seconds is None else timedelta(seconds=seconds)
-    assert pause_asked_for(text, NOW.timestamp()) == expected
+    assert parse_retry_after(text, NOW.timestamp()) == expected

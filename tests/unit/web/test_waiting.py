@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.web.api.waiting import wished_seconds
+from worker.web.api.waiting import preferred_wait_seconds
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ from worker.web.api.waiting import wished_seconds
     ],
 )
 def test_how_long_a_client_prefers_to_wait(headers, seconds):
-    assert wished_seconds(headers) == seconds
+    assert preferred_wait_seconds(headers) == seconds

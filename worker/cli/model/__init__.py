@@ -1,1 +1,1 @@
-"""Commands about models."""
+"""Commands for models."""

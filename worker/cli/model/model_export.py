@@ -1,4 +1,4 @@
-"""`moderate model export`: a faster copy of the model, and what it sees otherwise."""
+"""`moderate model export`: writes a faster copy of the model, and measures how its decisions differ."""
 
 from itertools import starmap
 from pathlib import Path
@@ -24,11 +24,11 @@ EPILOG = """Examples:
 
 [bold]MODERATION_MODEL=clip-int8 moderate worker[/]
 
-The folder holds pictures like those that are uploaded, some hundred of them; what it shows is measured on
-those that the copy was not made with. It needs the extra [bold]int8[/], the copy the extra [bold]openvino[/].
-Exit codes: 0 done, 1 the copy was made, but tests of a policy fail with it, or a policy has problems, and
-then none was made, 2 wrong usage, 3 the model cannot be exported."""
-#: Flips that a terminal shows one by one.
+The folder holds a few hundred pictures like those that are uploaded. Some calibrate the copy, the others
+measure it. The export needs the extra [bold]int8[/], the copy the extra [bold]openvino[/].
+Exit codes: 0 done, 1 tests of a policy fail with the copy, or a policy has problems and no copy was made,
+2 wrong usage, 3 the model cannot be exported."""
+#: Flips listed on the terminal.
 PRINTED: Final = 20
 
 
@@ -39,14 +39,14 @@ def export(
     out: Annotated[Path, typer.Option(help="New folder for the copy.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write a copy of MODERATION_MODEL that is several times as fast, and say what it sees otherwise."""
-    # Torch takes seconds to import; whoever mistypes a folder need not wait for it.
+    """Write a copy of MODERATION_MODEL that is several times as fast, and show which decisions differ."""
+    # Torch takes seconds to import: check the folders first.
     check_free(out)
     files = find_files([int8])
     settings = Settings.read()
     from worker.wiring.exporting import open_export  # noqa: PLC0415
 
-    # Whoever ends us finds no half-made copy.
+    # A signal must leave no incomplete copy.
     exit_cleanly()
     with open_export(settings) as export_int8:
         exported = export_int8(files, out, counting)
@@ -62,7 +62,7 @@ def _print(exported: "ExportedModel") -> None:
     out, drift = results(), exported.drift
     out.print(f"{exported.folder}: int8, made with {exported.calibrated} pictures", soft_wrap=True)
     if exported.unusable:
-        out.print(f"left out, as no pictures that are judged: {exported.unusable} files")
+        out.print(f"left out because they cannot be judged: {exported.unusable} files")
     out.print(
         f"\nOn {len(drift.cosines)} others, against float32: mean cosine {drift.mean:.4f}, "
         f"least {drift.least:.4f} ({drift.furthest})\n",
@@ -74,8 +74,8 @@ def _print(exported: "ExportedModel") -> None:
         for picture in policy.failed_tests:
             out.print(Text(f"\n{policy.policy}: the test of {picture} fails in int8", "bold red"))
     out.print(
-        f"\nLook at thresholds again, then set MODERATION_MODEL={exported.folder}; what is stored of earlier "
-        "uploads belongs to the model before.",
+        f"\nCheck the thresholds again, then set MODERATION_MODEL={exported.folder}; stored embeddings of "
+        "earlier uploads belong to the previous model.",
         soft_wrap=True,
     )
 
@@ -100,7 +100,7 @@ def _way(actions: tuple[Action, Action], count: int) -> str:
 def _print_flips(policy: PolicyDrift) -> None:
     if not policy.flips:
         return
-    results().print(f"\n{policy.policy}, decided otherwise:")
+    results().print(f"\n{policy.policy}, decided differently:")
     table = plain_table("picture", "decided", "labels", "in int8", "labels in int8")
     for flip in policy.flips[:PRINTED]:
         before, after = flip.before, flip.after
@@ -113,7 +113,7 @@ def _print_flips(policy: PolicyDrift) -> None:
         )
     results().print(table)
     if len(policy.flips) > PRINTED:
-        results().print(f"and {len(policy.flips) - PRINTED} more; --json tells all")
+        results().print(f"and {len(policy.flips) - PRINTED} more; --json prints all")
 
 
 def _as_json(exported: "ExportedModel") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`moderate model fetch`: from nothing to a model in a folder."""
+"""`moderate model fetch`: downloads a model into a folder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +34,7 @@ def fetch(
     # The hub's client takes a second to import.
     from worker.encoder.fetching import model_fetch  # noqa: PLC0415
 
-    # SIGTERM keeps what came, as Ctrl-C does, to go on from.
+    # SIGTERM keeps the partial download, as Ctrl-C does.
     exit_cleanly()
     try:
         with downloading(f"fetching {name}") as notify:

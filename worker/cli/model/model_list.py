@@ -1,4 +1,4 @@
-"""`moderate model list`: models of photographs to start from."""
+"""`moderate model list`: recommended models for photographs."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ Exit codes: 0 done, 2 wrong usage."""
 
 
 def list_presets(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List models of photographs to start from, each at one commit: what for, how large, at what cost."""
+    """List recommended models for photographs, each pinned to a commit, with size, cost and use."""
     speed = multiplications_a_second()
     if as_json:
         print_json([_as_json(preset, speed) for preset in PRESETS])

@@ -1,4 +1,4 @@
-"""`moderate api-key`: who may use the HTTP API."""
+"""`moderate api-key`: manages keys of the HTTP API."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,12 +34,12 @@ def create(
         list[str] | None,
         typer.Option(
             metavar="SCOPES",
-            help="What it opens: submit, read, reviews, appeals; commas between, or the option repeated. "
+            help="What it allows: submit, read, reviews, appeals; separated by commas, or repeat the option. "
             "[dim]\\[default: submit,read][/]",
         ),
     ] = None,
 ) -> None:
-    """Make a key and print it, this once: what is kept of it cannot be turned back into it."""
+    """Create a key and print it once: only a hash of it is stored."""
     new = new_api_key(name, _scopes(",".join(scope or ["submit,read"])))
     with _database() as database, database.transaction() as session:
         api_keys.add(session, new)
@@ -65,11 +65,11 @@ def show() -> None:
 
 @app.command(epilog=_EXIT_CODES)
 def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]) -> None:
-    """Let a key open nothing from now on."""
+    """Revoke a key."""
     with _database() as database, database.transaction() as session:
         if not api_keys.revoke(session, key_id):
             raise UsageError(f"there is no key {key_id!r}", hint="moderate api-key list shows all keys")
-    results().print(f"key {key_id} opens nothing any more")
+    results().print(f"key {key_id} is revoked")
 
 
 def _scopes(text: str) -> frozenset[Scope]:

@@ -1,4 +1,4 @@
-"""`moderate bench`: how fast this machine is as it is configured, where the time goes, and what to set."""
+"""`moderate bench`: measures throughput and latency, shows where the time goes, and recommends settings."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,37 +29,35 @@ EPILOG = """Examples:
 
 [bold]moderate bench --pictures uploads/ --seconds 300 --json > bench.json[/]
 
-It measures the settings of its environment, and touches nothing of the deployment: a database and pictures in
-a temporary folder (TMPDIR says where), a queue of its own on the broker, nobody is told of decisions. Run it
-on a machine that has nothing else to do.
+It measures the settings of its environment without touching the deployment: database and pictures are in a
+temporary folder (TMPDIR), the queue on the broker is a separate one, no notifications are sent. Run it on an
+idle machine.
 Exit codes: 0 done, 1 a policy has problems, 2 wrong usage, 3 broker or model is not usable."""
 
-#: Most terminals are as wide; text beyond is hard to read.
+#: Most terminals are this wide; longer lines are hard to read.
 WIDTH: Final = 80
-#: Fewer pictures than these say little of a rate, and less of the slowest.
+#: Below this number of pictures a rate is uncertain, and percentiles more so.
 FEW: Final = 30
-#: What is below 0 by this share of the whole is so by chance.
+#: A negative part up to this share of the whole is noise.
 NOISE: Final = 0.03
 
 MEANINGS: Final = {
     "tower": "the model's picture tower",
-    "decode": "decoding and scaling, in processes of their own",
+    "decode": "decoding and scaling, in separate processes",
     "score": "comparing with the policy's phrases",
     "store": "claiming, reading the file, recording",
-    "rest": "what comes on top when all run together",
+    "rest": "overhead when all run together",
     "others": "other programs, and sending the pictures",
-    "idle": "nobody had anything to do",
+    "idle": "cores without work",
 }
-#: Where the system does not tell processor time, it is all one.
+#: If the system does not report processor time, the rest is not split up.
 REST_OF_ALL: Final = "messages, waiting, idle cores, other programs"
 
 
 def bench(
     seconds: Annotated[
         int,
-        typer.Option(
-            min=2, max=86_400, help="Seconds to measure, loading the model and starting not counted."
-        ),
+        typer.Option(min=2, max=86_400, help="Seconds to measure, without loading the model and starting."),
     ] = 50,
     pictures: Annotated[
         Path | None,
@@ -67,14 +65,14 @@ def bench(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure how fast this machine is with your model and settings, and say what to set."""
+    """Measure how fast this machine is with your model and settings, and recommend settings."""
     exit_cleanly()
     if pictures is not None:
-        # Nobody should wait for a model to learn that the folder's name is misspelt.
+        # Check the folder before the model is loaded.
         find_files([pictures])
     with set_stage() as stage:
         if stage.own_redis:
-            messages().print("the configured broker does not answer: measuring with a Redis of our own")
+            messages().print("the configured broker does not answer: measuring with a temporary Redis")
         with _showing(seconds) as show:
             measure = MeasureDeployment(stage, pictures, seconds, show)
             figures = measure()
@@ -88,10 +86,10 @@ def bench(
 
 @contextmanager
 def _showing(seconds: int) -> Iterator[Callable[[str, float], None]]:
-    """Show what is done, under a bar of the seconds to measure."""
+    """Show the current step, and a progress bar of the seconds to measure."""
     with progress_bar() as progress:
         task = progress.add_task("starting", total=seconds)
-        yield lambda what, over: progress.update(task, description=what, completed=int(over))
+        yield lambda what, elapsed: progress.update(task, description=what, completed=int(elapsed))
 
 
 def _width(console: Console) -> int:
@@ -128,7 +126,7 @@ def _circumstances(stage: BenchEnvironment, measure: MeasureDeployment, figures:
     refused = f"; refused: {', '.join(measure.refused)}" if measure.refused else ""
     table.add_row("policy", f"{settings.policy}, {measure.labels} labels{refused}")
     table.add_row("pictures", _pictures(measure))
-    table.add_row("broker", f"{stage.broker}, a queue of its own")
+    table.add_row("broker", f"{stage.broker}, in a separate queue")
     table.add_row("database", "SQLite in a temporary folder")
     for doubt in _doubts(figures):
         table.add_row("careful", Text(doubt, "bold yellow"))
@@ -136,11 +134,11 @@ def _circumstances(stage: BenchEnvironment, measure: MeasureDeployment, figures:
 
 
 def _doubts(figures: Figures) -> Iterator[str]:
-    """Say what the figures cannot be trusted for."""
+    """Yield warnings about figures that cannot be trusted."""
     if figures.unjudged:
         yield f"{figures.unjudged} of {figures.decided} pictures could not be judged: rates are too high"
     if min(figures.single.pictures, figures.paced.pictures) < FEW:
-        yield "few pictures were counted: --seconds 300 is surer"
+        yield "few pictures were counted: --seconds 300 is more accurate"
     total = core_ms_a_picture(figures.machine.cores, figures.single.rate)
     if any(part.core_ms < -NOISE * total for part in parts(figures)):
         yield "parts took longer alone than together: something else was running, measure again"
@@ -213,7 +211,7 @@ def _memory(figures: Figures) -> Iterator[RenderableType]:
     memory = figures.memory
     yield ""
     if memory is None:
-        yield "Memory: this system does not tell."
+        yield "Memory: not reported by this system."
         return
     yield (
         f"Memory at its peak: worker {in_bytes(memory.worker_bytes)}, its {memory.decoders} decoders "

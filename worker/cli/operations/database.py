@@ -1,4 +1,4 @@
-"""`moderate db`: the database's tables."""
+"""`moderate db`: creates, upgrades and checks the database's tables."""
 
 import typer
 
@@ -18,7 +18,7 @@ Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."""
 
 @app.command(epilog=EPILOG)
 def upgrade() -> None:
-    """Create the tables, or bring them up to this version; safe to repeat, and to run in two places."""
+    """Create the tables, or upgrade them to this version; safe to repeat, and to run concurrently."""
     database = open_database(Settings.read())
     try:
         schema.upgrade(database)
@@ -28,10 +28,10 @@ def upgrade() -> None:
 
 
 @app.command(
-    epilog="Exit codes: 0 the tables are right, 2 wrong usage, 3 they are not, or the database is away."
+    epilog="Exit codes: 0 the tables are up to date, 2 wrong usage, 3 they are not or cannot be read."
 )
 def check() -> None:
-    """Say whether the tables are those this version needs, with every constraint; nothing is changed."""
+    """Check that the tables are those this version needs, with every constraint; change nothing."""
     database = open_database(Settings.read())
     try:
         schema.check(database)

@@ -1,4 +1,4 @@
-"""`moderate dropped`: the messages that no worker could work on."""
+"""`moderate dropped`: the messages that workers could not process."""
 
 from typing import Annotated
 
@@ -11,12 +11,12 @@ from worker.store.submissions import dropped_messages
 from worker.store.upgrade import schema
 from worker.wiring.components import open_database
 
-app = typer.Typer(no_args_is_help=True, help="The messages that no worker could work on.")
+app = typer.Typer(no_args_is_help=True, help="The messages that workers could not process.")
 
 
 @app.callback()
 def dropped() -> None:
-    """Show the messages that no worker could work on."""
+    """Show the messages that workers could not process."""
 
 
 @app.command(
@@ -28,7 +28,7 @@ def dropped() -> None:
 [bold]moderate dropped list --limit 5 --json[/]
 
 The newest {dropped_messages.MOST_KEPT:,} are kept, for {dropped_messages.KEPT_FOR.days} days.
-Of each the beginning is kept, without the queries of URLs.
+The beginning of each is kept, without the queries of URLs.
 Exit codes: 0 done, 2 wrong usage, 3 the database is not usable.""",
 )
 def show(
@@ -59,7 +59,7 @@ def show(
         return
     table = plain_table("dropped at", "reason", "problem", "begins")
     for one in found:
-        # Escaped: the text is not ours.
+        # Escaped, as the text is untrusted.
         words = [
             f"{one.dropped_at:%Y-%m-%d %H:%M:%S}",
             one.reason.value,

@@ -1,4 +1,4 @@
-"""`moderate outbox`: what the platform was told of decisions, what it was not, and another try."""
+"""`moderate outbox`: lists, replays and tests the events that notify the platform of decisions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from worker.store.upgrade import schema
 from worker.wiring.components import open_database
 from worker.wiring.notifications import sample_event_sender
 
-app = typer.Typer(no_args_is_help=True, help="What the platform is told of decisions.")
+app = typer.Typer(no_args_is_help=True, help="The events that notify the platform of decisions.")
 
 _EXIT_CODES = "Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."
 _STYLES = {EventState.PENDING: "yellow", EventState.DELIVERED: "green", EventState.GIVEN_UP: "bold red"}
@@ -49,7 +49,7 @@ def show(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show events, newest first: whom each is for, how it stands, why the last attempt failed."""
+    """Show events, newest first: recipient, state, and why the last attempt failed."""
     with _database() as database, database.reading() as session:
         found = outbox.newest(session, state=state, submission_id=submission, limit=limit)
         counts, lag = outbox.count_by_state(session), outbox.lag(session)
@@ -60,9 +60,9 @@ def show(
     total = ", ".join(f"{up_to(counts[one], MOST)} {one.value}" for one in EventState if one in counts)
     results().print(f"\n{len(found)} shown; in all: {total or 'no events yet'}")
     if lag.pending:
-        results().print(f"the oldest pending one waits for {short(lag.oldest)}")
+        results().print(f"the oldest pending event has waited for {short(lag.oldest)}")
     if lag.given_up:
-        messages().print("given up is told after all by: moderate outbox replay --given-up")
+        messages().print("to send the given-up events again: moderate outbox replay --given-up")
 
 
 @app.command(
@@ -72,7 +72,7 @@ def show(
 
 [bold]moderate outbox replay --given-up[/]
 
-What was delivered can be told again too; receivers know it by its id.
+Delivered events can be sent again too; receivers deduplicate them by id.
 {_EXIT_CODES}"""
 )
 def replay(
@@ -80,24 +80,24 @@ def replay(
         list[str] | None,
         typer.Argument(metavar="EVENT_ID...", help="As `list` shows them."),
     ] = None,
-    given_up: Annotated[bool, typer.Option("--given-up", help="Everything that was given up.")] = False,
+    given_up: Annotated[bool, typer.Option("--given-up", help="All events that were given up.")] = False,
 ) -> None:
-    """Let events be told, again or at last, within seconds, and as patiently as new ones."""
+    """Send events again, with a fresh retry schedule; workers do it within seconds."""
     wanted = list(dict.fromkeys(event_ids or []))
     if bool(wanted) == given_up:
-        raise UsageError("name events, or say --given-up", hint="moderate outbox list shows them")
+        raise UsageError("name events, or use --given-up", hint="moderate outbox list shows them")
     with _database() as database, database.transaction() as session:
         count = outbox.replay_given_up(session) if given_up else _replay(session, wanted)
-    results().print(f"{count} to be told by the workers" if count else "nothing was given up")
+    results().print(f"{count} to be sent by the workers" if count else "nothing was given up")
 
 
 @app.command("new-secret", epilog="Exit codes: 0 done.")
 def make_secret() -> None:
-    """Make a secret that webhooks are signed with, and print it; it is kept nowhere."""
+    """Create a secret for signing webhooks, and print it; it is not stored."""
     typer.echo(new_secret())
     messages().print(
         "Set MODERATION_WEBHOOK_SECRETS to it and give it to the receivers. To change it, set both first: the"
-        " new one, a comma, the old one; events are signed by each, until you take the old one away.",
+        " new one, a comma, the old one; events are signed with each, until you remove the old one.",
         soft_wrap=True,
     )
 
@@ -111,16 +111,16 @@ def make_secret() -> None:
 [bold]moderate outbox send-test https://platform.example/moderated --type verdict.made[/]
 
 The event is signed with MODERATION_WEBHOOK_SECRETS; its body has "test": true.
-Exit codes: 0 the receiver took it, 1 it answered that it did not, 2 wrong usage or not allowed by
+Exit codes: 0 the receiver accepted it, 1 it answered with an error, 2 wrong usage or not allowed by
 MODERATION_WEBHOOK_HOSTS, 3 it does not answer.""",
 )
 def send_test(
     url: Annotated[str, typer.Argument(metavar="URL", help="Where the receiver listens.")],
-    kind: Annotated[EventType, typer.Option("--type", help="What the event says.")] = EventType.DECISION_MADE,
+    kind: Annotated[EventType, typer.Option("--type", help="The event's type.")] = EventType.DECISION_MADE,
 ) -> None:
-    """Send a receiver a signed test event, once; show its answer, or what went wrong."""
+    """Send a signed test event once; show the receiver's answer, or what went wrong."""
     sent = sample_event_sender(Settings.read())(kind, url)
-    answered = "not taken" if sent.status is None else f"answered {sent.status}"
+    answered = "not delivered" if sent.status is None else f"answered {sent.status}"
     line = (
         f"{kind.value} {sent.event_id} to {without_query(url)}: {answered} after {sent.seconds * 1000:.0f} ms"
     )
@@ -154,7 +154,7 @@ def _print_table(found: list[OutboxEvent]) -> None:
 
 
 def _receiver(event: OutboxEvent) -> str:
-    """Return whom an event is for, without a query that may be a secret."""
+    """Return an event's recipient, without the URL's query, which may be a secret."""
     try:
         return str(callback_of(event.callback))
     except InvalidSubmissionError:

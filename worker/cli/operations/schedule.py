@@ -1,4 +1,4 @@
-"""`moderate schedule`: what is repeated beside the work, in a process of its own, until told to stop."""
+"""`moderate schedule`: runs the periodic tasks in a separate process, until stopped."""
 
 import signal
 from threading import Event
@@ -16,13 +16,13 @@ EPILOG = """Examples:
 
 [bold]moderate schedule[/]
 
-Workers do it too unless they are told not to; any number may at once. The broker may be away meanwhile.
-SIGTERM and Ctrl-C stop it.
+Workers do it too unless MODERATION_SCHEDULE_IN_WORKERS is false; several processes may at the same time.
+The broker may be unavailable. SIGTERM and Ctrl-C stop it.
 Exit codes: 0 stopped, 2 wrong usage, 3 the database is not usable."""
 
 
 def schedule() -> None:
-    """Publish again what is due, tell the platform of decisions and forget what is over; judges nothing."""
+    """Republish due submissions, deliver events and delete expired records; judges nothing."""
     settings, metrics, stopped = Settings.read(), Metrics(), Event()
     set_up_logs(settings)
     with serving_metrics(settings, metrics), open_schedule(settings, metrics) as database:

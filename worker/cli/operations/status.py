@@ -1,4 +1,4 @@
-"""`moderate status`: the whole deployment on one screen, what is wrong with it first."""
+"""`moderate status`: shows the whole deployment on one screen, problems first."""
 
 import time
 from collections import defaultdict
@@ -33,32 +33,32 @@ EPILOG = """Examples:
 
 Exit codes: 0 all is well, 1 something needs a person, 2 wrong usage, 3 broker or database is unreachable."""
 
-#: Processes and policies beyond these are counted, so that a screen stays one.
+#: Processes and policies listed; the others are counted, so that all fits one screen.
 SHOWN = 6
 
 
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     watch: Annotated[
-        float | None, typer.Option(min=0.5, metavar="SECONDS", help="Look again and again, until Ctrl-C.")
+        float | None, typer.Option(min=0.5, metavar="SECONDS", help="Refresh every SECONDS, until Ctrl-C.")
     ] = None,
 ) -> None:
-    """Show whether all is well, or what is not and what to run next; then what waits and what happened."""
+    """Show what is wrong with the deployment and what to run next; then the backlog and recent counts."""
     settings = Settings.read()
     with survey_deployment(settings) as survey:
-        code = _look(settings, survey, as_json=as_json)
+        code = _survey_once(settings, survey, as_json=as_json)
         try:
             while watch is not None:
                 time.sleep(watch)
                 results().clear()
-                code = _look(settings, survey, as_json=as_json)
+                code = _survey_once(settings, survey, as_json=as_json)
         except KeyboardInterrupt:
             messages().print()
     raise typer.Exit(code)
 
 
-def _look(settings: Settings, survey: SurveyDeployment, *, as_json: bool) -> int:
-    """Show the deployment as it is now, and return the exit code."""
+def _survey_once(settings: Settings, survey: SurveyDeployment, *, as_json: bool) -> int:
+    """Show the deployment's current state, and return the exit code."""
     found = survey()
     concerns = find_concerns(found)
     if as_json:
@@ -86,9 +86,9 @@ def _headline(concerns: Sequence[Concern]) -> RenderableType:
         return Text("all is well", "bold green")
     table = _grid()
     for concern in concerns:
-        told = Text.assemble((concern.what, "bold"), ("\n-> " + concern.way_out) if concern.way_out else "")
+        cell = Text.assemble((concern.what, "bold"), ("\n-> " + concern.way_out) if concern.way_out else "")
         mark = ("not usable", "bold red") if concern.is_outage else ("not well", "bold yellow")
-        table.add_row(Text(*mark), told)
+        table.add_row(Text(*mark), cell)
     return table
 
 
@@ -104,15 +104,15 @@ def _facts(settings: Settings, survey: SurveyDeployment, found: Survey) -> Rende
     table.add_row("database", f"{database}: tables at revision {found.records.revision}")
     table.add_row("workers", _workers(found.records))
     if policies := _policies(found.records):
-        table.add_row("policies", _some(f"{name} {told}" for name, told in policies.items()))
+        table.add_row("policies", _some(f"{name} {versions}" for name, versions in policies.items()))
     return table
 
 
 def _depth(depth: QueueDepth | ModerationError) -> Text:
     if isinstance(depth, ModerationError):
         return Text("not reached", "bold red")
-    in_hand = "" if depth.unacknowledged is None else f", {depth.unacknowledged:,} unacknowledged"
-    return Text(f"{depth.waiting:,} waiting{in_hand}")
+    unacknowledged = "" if depth.unacknowledged is None else f", {depth.unacknowledged:,} unacknowledged"
+    return Text(f"{depth.waiting:,} waiting{unacknowledged}")
 
 
 def _workers(records: Records) -> str:
@@ -121,13 +121,13 @@ def _workers(records: Records) -> str:
 
 
 def _policies(records: Records) -> dict[str, str]:
-    """Return which versions the workers that are awake have in force, by policy."""
+    """Return the versions that live workers have in force, by policy."""
     versions: dict[str, dict[str, None]] = defaultdict(dict)
     for report in records.awake:
         digest, shadow = report.version
-        told = (digest[:12] if digest else "none") + (" as a shadow" if shadow else "")
-        versions[report.state.policy][told] = None
-    return {policy: " and ".join(told) for policy, told in versions.items()}
+        version = (digest[:12] if digest else "none") + (" as a shadow" if shadow else "")
+        versions[report.state.policy][version] = None
+    return {policy: " and ".join(found) for policy, found in versions.items()}
 
 
 def _waiting(records: Records) -> RenderableType:
@@ -137,7 +137,7 @@ def _waiting(records: Records) -> RenderableType:
         (f"for the policy {name or '(default)'}, not in force", one)
         for name, one in backlog.without_policy.items()
     ]
-    rows += [("messages set aside", backlog.set_aside), ("events to be told", backlog.outbox)]
+    rows += [("messages set aside", backlog.set_aside), ("events to be sent", backlog.outbox)]
     rows += [(f"open reviews, {kind.value}", waiting) for kind, waiting in backlog.reviews.items()]
     table = _figures("", "waiting", "oldest")
     for name, waiting in rows:
@@ -167,7 +167,7 @@ def _lately(lately: Lately) -> tuple[str, str]:
 
 
 def _add(table: Table, name: str | Text, *figures: str) -> None:
-    """Add a row, dim where there is nothing to be seen."""
+    """Add a row; dim it if all figures are 0."""
     table.add_row(name, *figures, style="dim" if set(figures) <= {"0", ""} else "")
 
 
@@ -185,8 +185,8 @@ def _grid() -> Table:
     return table
 
 
-def _some(told: Iterable[str]) -> str:
-    every = list(told)
+def _some(texts: Iterable[str]) -> str:
+    every = list(texts)
     more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return ", ".join(every[:SHOWN]) + more
 

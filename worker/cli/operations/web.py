@@ -1,4 +1,4 @@
-"""`moderate web`: the HTTP API and the review desk, until it is told to stop."""
+"""`moderate web`: serves the HTTP API and the review desk, until stopped."""
 
 import signal
 import socket
@@ -25,12 +25,12 @@ EPILOG = """Examples:
 
 [bold]moderate web --host ::[/] (IPv6 and IPv4)
 
-It takes pictures in and tells what was decided; workers judge them. People review under /review; moderate
-reviewer add makes their accounts. TLS is the proxy's business.
-SIGTERM answers the requests in hand and leaves; so does Ctrl-C.
+It accepts pictures and answers with decisions; workers judge them. The review desk is under /review; moderate
+reviewer add creates its accounts. TLS is left to a proxy.
+SIGTERM and Ctrl-C finish the requests in progress, then stop.
 Exit codes: 0 stopped, 2 wrong usage or the port is taken, 3 the database is not usable."""
 
-#: Requests that wait for a decision are not waited for any longer.
+#: Time for requests in progress to finish; those that wait for a decision are cut off.
 STOP_SECONDS = 10
 
 
@@ -48,36 +48,36 @@ def web(
             f"database {service.intake.database.describe}, queue {service.settings.queue}; "
             f"listening on http://{shown}:{number}"
         )
-        _tell_of_keys(service)
+        _announce_missing_key(service)
         if service.desk is not None:
-            _tell_of_the_desk(service.desk, f"http://{shown}:{number}")
+            _announce_desk(service.desk, f"http://{shown}:{number}")
         _serve(service, listener)
 
 
-def _tell_of_keys(service: WebService) -> None:
+def _announce_missing_key(service: WebService) -> None:
     with service.intake.database.reading() as session:
         if not any(one.revoked_at is None for one in api_keys.everyone(session)):
             announce("there is no API key yet: moderate api-key create NAME")
 
 
-def _tell_of_the_desk(desk: DeskService, url: str) -> None:
+def _announce_desk(desk: DeskService, url: str) -> None:
     announce(f"review desk: {url}{desk.root}/")
     with desk.database.reading() as session:
         if not reviewers.count(session):
-            announce("nobody can enter it yet: moderate reviewer add NAME --role admin")
+            announce("it has no accounts yet: moderate reviewer add NAME --role admin")
     if desk.settings.reviewer_header and not desk.proxies.networks:
         announce(
-            "nobody can enter it: MODERATION_REVIEWER_HEADER counts only from MODERATION_TRUSTED_PROXIES,"
-            " which names none"
+            "no one can sign in: MODERATION_REVIEWER_HEADER counts only from MODERATION_TRUSTED_PROXIES,"
+            " which is empty"
         )
 
 
 def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # IPv6's "any address" takes IPv4 too, as other servers do.
-    both = host == "::" and socket.has_dualstack_ipv6()
+    # `::` accepts IPv4 too, as in other servers.
+    is_dual_stack = host == "::" and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server((host, port), family=family, backlog=512, dualstack_ipv6=both)
+        return socket.create_server((host, port), family=family, backlog=512, dualstack_ipv6=is_dual_stack)
     except OSError as error:
         raise UsageError(
             f"cannot listen on {host}:{port}: {error.strerror or error}", hint="name another --host or --port"
@@ -88,14 +88,14 @@ def _serve(service: WebService, listener: socket.socket) -> None:
     config = uvicorn.Config(
         create_app(service),
         log_config=None,
-        # Ours is in web/request_log.py.
+        # web/http/request_log.py logs requests.
         access_log=False,
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=STOP_SECONDS,
         timeout_keep_alive=service.settings.web_keepalive_seconds,
     )
-    # Once it has stopped, uvicorn raises again the signal that stopped it, which would end us amid leaving.
+    # After shutdown uvicorn raises the signal again, which would kill the process during cleanup.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])

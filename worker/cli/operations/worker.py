@@ -1,4 +1,4 @@
-"""`moderate worker`: run a worker process until it is told to stop."""
+"""`moderate worker`: runs a worker process, until stopped."""
 
 import os
 import socket
@@ -19,12 +19,12 @@ EPILOG = """Examples:
 
 [bold]MODERATION_MODEL=/models/siglip2 MODERATION_POLICY=default moderate worker --concurrency 32[/]
 
-SIGTERM finishes the jobs in hand and leaves; so does Ctrl-C. One process uses all processors of a machine.
+SIGTERM and Ctrl-C finish the jobs in progress, then stop. One process uses all processors of a machine.
 Exit codes: 0 stopped, 1 a policy has problems, 2 wrong usage, 3 broker, database or model is not usable."""
 
 
 class LogLevel(StrEnum):
-    """How much the log says."""
+    """The log level."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -34,14 +34,14 @@ class LogLevel(StrEnum):
 
 def worker(
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Jobs in hand at once instead of MODERATION_CONCURRENCY.")
+        int | None, typer.Option(min=1, help="Concurrent jobs, instead of MODERATION_CONCURRENCY.")
     ] = None,
     log_level: Annotated[
-        LogLevel | None, typer.Option(help="How much the log says, instead of MODERATION_LOG_LEVEL.")
+        LogLevel | None, typer.Option(help="Log level, instead of MODERATION_LOG_LEVEL.")
     ] = None,
 ) -> None:
     """Judge what is enqueued, until stopped."""
-    from worker.tasks import app  # noqa: PLC0415 - Celery's application is this command's alone
+    from worker.tasks import app  # noqa: PLC0415 - only this command needs the Celery application
 
     given = {"concurrency": concurrency, "log_level": log_level and log_level.value}
     app.settings = Settings.read(**{name: value for name, value in given.items() if value is not None})
@@ -56,7 +56,7 @@ def worker(
         + (f"shadows {shadows}, " if shadows else "")
         + f"database {service.database.describe}; waiting for jobs on {app.settings.queue}"
     )
-    # Several workers on one machine need names of their own.
+    # Several workers on one machine need different names.
     name = f"moderation-{os.getpid()}@{socket.gethostname()}"
     process = app.Worker(
         pool_cls="threads",

@@ -28,17 +28,18 @@ def classify(
     ],
     labels: Annotated[str, typer.Option(help="What to choose from, separated by commas.")],
     template: Annotated[
-        str, typer.Option("--template", "--hypothesis-template", help="The phrase a label stands in, at {}.")
+        str,
+        typer.Option("--template", "--hypothesis-template", help="The phrase around a label, with {}."),
     ] = DEFAULT_TEMPLATE,
     model: Annotated[str | None, typer.Option(help="Model to use instead of MODERATION_MODEL.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Rank labels on pictures: which of these is it? Whether it is there at all, [bold]scan[/] says.
 
-    The figures are those of transformers' zero-shot pipeline: in float32, whatever MODERATION_PRECISION is.
-    Those of an int8 copy that [bold]model export[/] made are not, and a note says so.
+    The scores equal those of transformers' zero-shot pipeline: in float32, whatever MODERATION_PRECISION is.
+    Scores of an int8 copy made by [bold]model export[/] differ, and a note says so.
     """
-    # In float32 whatever workers compute in: the figures are those of transformers' own pipeline.
+    # In float32 even if workers use another precision, to equal transformers' pipeline.
     settings = Settings.read(**({"model": model} if model else {}), precision="float32")
     files = find_files(images)
     names = [name.strip() for name in labels.split(",") if name.strip()]
@@ -64,7 +65,7 @@ def _note_int8(model: str) -> None:
     from worker.encoder.hub import model_files  # noqa: PLC0415
 
     if model_files.int8_tower(model_files.find(model)):
-        announce(f"{model} is an int8 copy: its figures differ from those of transformers' pipeline")
+        announce(f"{model} is an int8 copy: its scores differ from those of transformers' pipeline")
 
 
 def _print_json(rankings: list[Ranking]) -> None:

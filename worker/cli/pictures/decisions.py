@@ -1,4 +1,4 @@
-"""`moderate decisions`: what was decided, newest first."""
+"""`moderate decisions`: lists decisions, newest first."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -30,12 +30,12 @@ Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."""
 
 
 def decisions(
-    action: Annotated[Action | None, typer.Option(help="Only what the policy decided so.")] = None,
+    action: Annotated[Action | None, typer.Option(help="Only policy decisions with this action.")] = None,
     label: Annotated[str | None, typer.Option(help="Only pictures on which this label was flagged.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show decisions with what is in force now, their scores and reasons, newest first."""
+    """Show decisions with the action now in force, their scores and reasons, newest first."""
     database = open_database(Settings.read())
     try:
         schema.check(database)
@@ -59,7 +59,7 @@ def decisions(
 def print_table(
     found: list[store.RecordedDecision], states: Mapping[str, InForce] | None = None, *, times: bool = True
 ) -> None:
-    """Print decisions as a table, by default with the time of each; `states` say what is in force now."""
+    """Print decisions as a table, by default with their times; `states` are the actions in force."""
     table = plain_table(*(["decided"] if times else []), "reference", "action", "labels", "reason")
     for decision in found:
         table.add_row(
@@ -73,7 +73,7 @@ def print_table(
 
 
 def _action(decision: store.RecordedDecision, state: InForce | None) -> Text:
-    """Return what is in force, and who decided it if it was not the policy."""
+    """Return the action in force, and who decided it if it was not the policy."""
     if state is None or state.action is None or state.decided_by in {None, DecidedBy.POLICY}:
         return action_text(decision.action)
     return Text.assemble(action_text(state.action), f", by {state.decided_by}".replace("_", " "))

@@ -1,4 +1,4 @@
-"""`moderate demo`: uploads judged by a real worker, then a category added in words while it runs."""
+"""`moderate demo`: a real worker judges uploads; a category is added while it runs."""
 
 import subprocess
 import sys
@@ -24,8 +24,8 @@ from worker.errors import UnavailableError
 from worker.policy_files.parser import read_policy
 from worker.store.decisions import decisions as store
 
-EPILOG = """Starts a Redis of its own unless MODERATION_BROKER_URL is set, works in var/demo, and leaves no
-process behind.
+EPILOG = """Starts a Redis unless MODERATION_BROKER_URL is set, works in var/demo, and leaves no process
+behind.
 
 Exit codes: 0 done, 3 something it needs is unreachable."""
 
@@ -34,7 +34,7 @@ NEW_CATEGORY = """
     prompts: [a slot machine, dice, playing cards, a joker card]
     review: 0.5
 """
-#: Far above what a slow machine takes; a demo that hangs must end with the reason.
+#: Far more than a slow machine needs; after it a demo that hangs ends with the reason.
 PATIENCE_SECONDS = 120
 
 
@@ -44,9 +44,7 @@ def demo(
     ),
     desk: Annotated[
         bool | None,
-        typer.Option(
-            help="End with the review desk, until Ctrl-C; by default where somebody sits at the terminal."
-        ),
+        typer.Option(help="End with the review desk, until Ctrl-C; by default if run in a terminal."),
     ] = None,
 ) -> None:
     """See uploads judged by a real worker through a real Redis, then add a category, then review."""
@@ -67,7 +65,7 @@ def demo(
 
 @dataclass(frozen=True, slots=True)
 class Tour:
-    """What the demo shows while its worker runs."""
+    """The steps of the demo while its worker runs."""
 
     stage: DemoEnvironment
     client: Client
@@ -91,7 +89,7 @@ class Tour:
         print_table(allowed[:5], times=False)
 
     def _add_category(self) -> None:
-        """Append the category to the policy's labels and wait until the worker decides by it."""
+        """Add the category to the policy and wait until the worker decides by it."""
         file = self.stage.policy_file
         _title(f"A category that the policy does not have, saved to {file}")
         head, labels, rest = file.read_text(encoding="utf-8").partition("\nlabels:")
@@ -112,12 +110,12 @@ class Tour:
                 return
             if time.monotonic() > deadline:
                 raise UnavailableError(
-                    "the worker did not take the saved policy", hint=f"see {self.stage.log}"
+                    "the worker did not load the saved policy", hint=f"see {self.stage.log}"
                 )
             time.sleep(0.3)
 
     def _judge_uploads(self, batch: str) -> list[store.RecordedDecision]:
-        """Enqueue every upload and wait for its decision; return the gravest first."""
+        """Enqueue every upload and wait for the decisions; return the gravest first."""
         started = time.monotonic()
         ids = [
             self.client.submit(LocalFile(file.name), id=f"{batch}:{n}", reference=file.name)
@@ -133,7 +131,7 @@ class Tour:
     def _decided(
         self, ids: list[str], show: Callable[[int], None] = lambda _: None
     ) -> list[store.RecordedDecision]:
-        """Wait until all of `ids` are decided; `show` is told how many are."""
+        """Wait until all of `ids` are decided; `show` is called with the number decided."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             with self.stage.database.reading() as session:
@@ -148,14 +146,14 @@ class Tour:
 
 
 def _show_stage(stage: DemoEnvironment) -> None:
-    redis = "of our own" if stage.own_redis else "as configured"
+    redis = "started for the demo" if stage.own_redis else "as configured"
     _say("Redis", f"{redis}, queue {stage.settings.queue}")
     _say("Database", f"{stage.database.describe}, tables created")
     _say("Policy", f"{stage.policy_file}, model: the bundled sticker world")
 
 
 def _open_desk(stage: DemoEnvironment) -> None:
-    """Serve the review desk with the demo's items until somebody presses Ctrl-C."""
+    """Serve the review desk with the demo's items until Ctrl-C."""
     name = "lea"
     password = add_reviewer(stage.database, name)
     with running_web(stage.settings, stage.web_log) as address:
@@ -171,7 +169,7 @@ def _open_desk(stage: DemoEnvironment) -> None:
 
 
 def _show_what_next(stage: DemoEnvironment) -> None:
-    """Show commands that can be pasted as they are."""
+    """Show commands to copy and paste."""
     moderate = sys.argv[0] if Path(sys.argv[0]).name == "moderate" else f"{sys.executable} -m worker"
     media = stage.settings.media_root
     _title("Try next")

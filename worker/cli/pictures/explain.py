@@ -1,4 +1,4 @@
-"""`moderate explain`: why a submission was decided as it was, derived again from what is stored."""
+"""`moderate explain`: recomputes a submission's decisions from stored data and shows their reasons."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ EPILOG = """Examples:
 
 [bold]moderate explain 3f2a9c --json[/]
 
-Exit codes: 0 every decision comes out the same, 1 something differs, 2 wrong usage, 3 the model or the
+Exit codes: 0 every decision is the same, 1 something differs, 2 wrong usage, 3 the model or the
 database is not usable."""
 
 
@@ -34,7 +34,7 @@ def explain(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make the decisions on a submission again from policy text and stored embedding, and compare."""
+    """Recompute a submission's decisions from policy text and stored embedding, and compare."""
     settings = Settings.read()
     database = open_database(settings)
     try:
@@ -98,10 +98,10 @@ def _thresholds(label: Label | None) -> tuple[str, str]:
 
 def _verdict(explanation: Explanation) -> Text:
     if explanation.obstacle:
-        return Text(f"as recorded; not derived again: {explanation.obstacle}", "yellow")
+        return Text(f"as recorded; not recomputed: {explanation.obstacle}", "yellow")
     if explanation.differences:
-        return Text("\n".join(("derived again, and different:", *explanation.differences)), "bold red")
-    return Text("derived again from the policy's text and the stored embedding: identical", "green")
+        return Text("\n".join(("recomputed, and different:", *explanation.differences)), "bold red")
+    return Text("recomputed from the policy's text and the stored embedding: identical", "green")
 
 
 def _as_json(explanation: Explanation, state: InForce) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`moderate scan`: judge files on this machine, without broker or database."""
+"""`moderate scan`: judges files on this machine, without broker or database."""
 
 import csv
 import sys
@@ -30,7 +30,7 @@ from worker.usecases.moderation.judge_picture import Judgement
 from worker.wiring.components import open_decoder, open_encoder
 from worker.wiring.policies import open_policy, scan_folder
 
-#: Files with what came of each.
+#: Files and their judgements.
 Judged = list[tuple[Path, Judgement]]
 
 EPILOG = """Examples:
@@ -43,7 +43,7 @@ EPILOG = """Examples:
 
 [bold]moderate scan uploads/ --html scan.html[/]
 
-Exit codes: 0 done, whatever was found, 1 a policy has problems, 2 wrong usage, 3 the model cannot be
+Exit codes: 0 done, whatever was flagged, 1 a policy has problems, 2 wrong usage, 3 the model cannot be
 loaded."""
 
 
@@ -62,7 +62,7 @@ def scan(
 ) -> None:
     """Judge files by a policy here and now; nothing is enqueued or stored."""
     if as_json and as_csv:
-        raise UsageError("--json and --csv cannot both be printed")
+        raise UsageError("--json and --csv exclude each other")
     settings = Settings.read()
     files = find_files(paths)
     with open_decoder(settings) as decoder, open_encoder(settings) as encoder:
@@ -85,7 +85,7 @@ def _write(policy: Policy, judged: Judged, decoder: DecoderPool, html: Path) -> 
     def draw(file: Path, view: View) -> str | None:
         try:
             data = read_named_file(file, decoder.limits)
-            # It can have been overwritten since it was judged.
+            # The file may have been overwritten since it was judged.
             verify_sha256(data, judged_bytes.get(file))
             return thumbnail(decoder, data, view)
         except PermanentError:
@@ -129,7 +129,7 @@ def _print_csv(judged: Judged, labels: list[str]) -> None:
 
 
 def _no_formula(file: Path) -> str:
-    """Return the path in a form that no spreadsheet program takes for a formula and runs."""
+    """Return the path in a form that spreadsheets do not evaluate as a formula."""
     return f"./{file}" if str(file).startswith(("=", "+", "-", "@")) else str(file)
 
 

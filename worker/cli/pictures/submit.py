@@ -60,30 +60,28 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
         str | None, typer.Option(help="Policy to judge by; the workers' default if left out.")
     ] = None,
     reference: Annotated[
-        str, typer.Option(help="What to find beside the decision; where the picture is if left out.")
+        str, typer.Option(help="Returned with the decision; the picture's location if left out.")
     ] = "",
     context: Annotated[
-        str, typer.Option(metavar="JSON", help="A small JSON object to be given back beside the decision.")
+        str, typer.Option(metavar="JSON", help="A small JSON object, returned with the decision.")
     ] = "",
     store: Annotated[
         str | None, typer.Option(metavar="NAME", help="The pictures are keys in this object store.")
     ] = None,
     callback: Annotated[
-        str | None, typer.Option(metavar="URL", help="Who is told of the decision, by a signed webhook.")
+        str | None, typer.Option(metavar="URL", help="Notified of the decision by a signed webhook.")
     ] = None,
     callback_task: Annotated[
         str | None, typer.Option(metavar="NAME", help="A Celery task that is called with the decision, ...")
     ] = None,
-    callback_queue: Annotated[
-        str | None, typer.Option(metavar="NAME", help="... and the queue that it is put on.")
-    ] = None,
+    callback_queue: Annotated[str | None, typer.Option(metavar="NAME", help="... and its queue.")] = None,
     submission_id: Annotated[
         str,
         typer.Option("--id", metavar="ID", help="The idempotency key, for one picture; random if left out."),
     ] = "",
     again: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Judge the picture with this --id once more; names this request."),
+        typer.Option(metavar="NAME", help="Judge the picture with this --id once more; names the request."),
     ] = None,
     inline: Annotated[
         bool,
@@ -97,8 +95,8 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
     if store and inline:
         raise UsageError("a picture is either in a store or sent --inline")
     if again is not None and not submission_id:
-        raise UsageError("--again needs the --id of what was decided")
-    wanted, told = _context(context), _callback(callback, callback_task, callback_queue)
+        raise UsageError("--again needs the --id of a decided submission")
+    context_fields, notified = _context(context), _callback(callback, callback_task, callback_queue)
     found = list(_sources(pictures, settings, store=store, inline=inline))
     refused = [(name, why) for name, why in found if isinstance(why, InvalidSubmissionError)]
     submissions = [
@@ -107,8 +105,8 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
             source,
             policy,
             reference or printable(name)[-MAX_REFERENCE_CHARACTERS:],
-            context=wanted,
-            callback=told,
+            context=context_fields,
+            callback=notified,
             again=again,
         )
         for name, source in found
@@ -155,7 +153,7 @@ def _enqueue(client: Client, submissions: list[Submission]) -> None:
 
 
 def _groups(submissions: list[Submission]) -> Iterator[list[Submission]]:
-    """Yield what shares a message; pictures that travel along go alone."""
+    """Yield the submissions of each message; pictures sent inline have a message each."""
     inline = any(isinstance(submission.source, InlineBytes) for submission in submissions)
     size = 1 if inline else MAX_SUBMISSIONS
     for start in range(0, len(submissions), size):
@@ -165,7 +163,7 @@ def _groups(submissions: list[Submission]) -> Iterator[list[Submission]]:
 def _sources(
     pictures: list[str], settings: Settings, *, store: str | None, inline: bool
 ) -> Iterator[tuple[str, Source | InvalidSubmissionError]]:
-    """Yield each picture's name and its source, or why it has none; one of them does not stop the others."""
+    """Yield each picture's name and its source, or the error; an error does not stop the others."""
     if store is not None:
         yield from ((key, StoredObject(store, key)) for key in pictures)
         return
@@ -186,7 +184,7 @@ def _files(pictures: list[str]) -> list[Path]:
 
 
 def _file_source(file: Path, settings: Settings, *, inline: bool) -> Source:
-    """Return where the workers find the file: by its path under the media root, or in the message."""
+    """Return the file's source: its path under the media root, or its bytes."""
     if inline:
         limits = replace(limits_of(settings), max_bytes=MAX_INLINE_BYTES)
         try:
@@ -206,7 +204,7 @@ def _callback(url: str | None, task: str | None, queue: str | None) -> Callback 
     if (task is None) != (queue is None):
         raise UsageError("--callback-task and --callback-queue go together")
     if url is not None and task is not None:
-        raise UsageError("a decision is told by a --callback or by a --callback-task, not both")
+        raise UsageError("--callback and --callback-task exclude each other")
     if task is not None and queue is not None:
         return CeleryCallback(task, queue)
     return None if url is None else WebhookCallback(url)

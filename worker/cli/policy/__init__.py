@@ -1,1 +1,1 @@
-"""Commands of the policy editor."""
+"""Commands for policy authors."""

@@ -1,4 +1,4 @@
-"""`moderate policy check`: every problem of a policy file at once, and what the model makes of its words."""
+"""`moderate policy check`: shows all problems of policy files, and warnings about phrases from the model."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -35,10 +35,10 @@ loaded."""
 
 @dataclass
 class _Checked:
-    """A file, and what was found about it so far."""
+    """A file and its findings so far."""
 
     file: Path
-    #: None if it has problems, or is not read at all.
+    #: None if the file has problems, or is not read.
     policy: Policy | None = None
     text: str = ""
     error: InvalidPolicyError | None = None
@@ -48,7 +48,7 @@ class _Checked:
 
     @property
     def warnings(self) -> list[str]:
-        """What is valid and hardly meant, for people."""
+        """Return warnings about valid but probably unintended content, as text."""
         stray = (
             [f"warning: {one_line(str(self.file))} is not read as a policy: {self.stray}"]
             if self.stray
@@ -58,7 +58,7 @@ class _Checked:
 
     @property
     def noted(self) -> list[PolicyProblem]:
-        """The same for programs."""
+        """Return the same warnings as data."""
         stray = [PolicyProblem(str(self.file), 0, 0, self.stray)] if self.stray else []
         return stray + (self.found.problems() if self.found else [])
 
@@ -74,14 +74,15 @@ def check(
 ) -> None:
     """Show every problem of policy files at once, each with its place and a hint.
 
-    The model (MODERATION_MODEL) then reads the phrases: one that it would cut off is a problem; words that it
-    cannot read and phrases that it mistakes for each other are warnings, as is a background that no upload is
-    like, where the database can be asked. Of a folder, files that only look like policies are named too.
+    The model (MODERATION_MODEL) then reads the phrases. A phrase that it would truncate is a problem. Words
+    that it cannot read and phrases that it confuses are warnings, and so is a background phrase that no
+    upload is like, if the database is available. Of a folder, files that only look like policies are listed
+    too.
     """
-    checked = list(_named(files))
+    checked = list(_check_files(files))
     read = [one for one in checked if one.policy]
     if read and not no_model:
-        _ask_the_model(read)
+        _lint_with_model(read)
     if as_json:
         print_json(list(map(_as_json, checked)))
     else:
@@ -90,8 +91,8 @@ def check(
         raise typer.Exit(1)
 
 
-def _named(files: Iterable[Path]) -> Iterator[_Checked]:
-    """Yield what was read of the files that are named, and of the folders."""
+def _check_files(files: Iterable[Path]) -> Iterator[_Checked]:
+    """Yield the findings of each file, and of each file in a folder."""
     for file in files:
         unread = strays(file if file.is_dir() else file.parent)
         if not file.is_dir():
@@ -119,12 +120,12 @@ def _read(file: Path, stray: str = "") -> _Checked:
     return checked
 
 
-def _ask_the_model(read: list[_Checked]) -> None:
+def _lint_with_model(read: list[_Checked]) -> None:
     settings = Settings.read()
     with open_encoder(settings) as encoder:
         lint = lint_policy(settings, encoder)
         for one in track(read, total=len(read), what="reading the phrases"):
-            assert one.policy  # noqa: S101 - those that have one are asked about
+            assert one.policy  # noqa: S101 - only files with a policy are linted
             try:
                 one.found = lint(one.policy, one.file, one.text)
             except InvalidPolicyError as error:

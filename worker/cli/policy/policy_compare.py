@@ -1,4 +1,4 @@
-"""`moderate policy compare`: what a policy would have done to past uploads instead of another."""
+"""`moderate policy compare`: which decisions on past uploads would change under another policy."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -36,7 +36,7 @@ Examples:
 
 Exit codes: 0 done, whatever would change, 1 a policy has problems, 2 wrong usage, 3 the database or the
 model is not usable."""
-#: Changes that a terminal shows one by one, unless told how many.
+#: Changes listed on the terminal by default.
 PRINTED: Final = 20
 
 
@@ -51,13 +51,11 @@ def compare(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
     html: Annotated[Path | None, typer.Option(help="Write a report with thumbnails to this file.")] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=10_000, help="Changes told one by one; 20 if printed, else 1000. All are counted."
-        ),
+        typer.Option(min=1, max=10_000, help="Changes to list; 20 if printed, else 1000. All are counted."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what would have changed had NEW decided instead of OLD; no picture is judged again."""
+    """Show what would have changed if NEW had decided instead of OLD; no picture is judged again."""
     if policy and every:
         raise UsageError("--policy and --all exclude each other")
     back = parse_since(since)
@@ -68,19 +66,19 @@ def compare(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
         before, after = pick_policies(settings, database)(old, new)
         span = Span(now_at(database) - back, None if every else policy or after.name)
         comparison = _compare(settings, database, before, after, span, limit or DEFAULT_KEPT)
-        if html and not wording.nothing(comparison):
+        if html and not wording.empty_reason(comparison):
             _write(comparison, settings, database, html)
     finally:
         database.dispose()
     if as_json:
         print_json(comparison_figures(comparison))
-    elif reason := wording.nothing(comparison):
+    elif reason := wording.empty_reason(comparison):
         results().print(reason, soft_wrap=True)
     else:
         print_comparison(comparison, limit or PRINTED)
 
 
-def _compare(  # noqa: PLR0913, PLR0917 - all it takes
+def _compare(  # noqa: PLR0913, PLR0917 - the parameters of a comparison
     settings: Settings, database: Database, old: Policy, new: Policy, span: Span, limit: int
 ) -> Comparison:
     with open_encoder(settings) as encoder, counting("comparing") as progress:
@@ -95,7 +93,7 @@ def _write(comparison: Comparison, settings: Settings, database: Database, file:
 
 
 def print_comparison(comparison: Comparison, most: int) -> None:
-    """Print a comparison as tables, with at most so many changes one by one."""
+    """Print a comparison as tables, listing at most `most` changes."""
     out = results()
     out.print(f"{wording.version(comparison.old)} -> {wording.version(comparison.new)}", soft_wrap=True)
     out.print(wording.coverage(comparison), soft_wrap=True)
@@ -146,8 +144,8 @@ def _print_labels(comparison: Comparison) -> None:
         row = [f"{label.before:,} -> {label.after:,}", f"{label.gained:,}", f"{label.lost:,}"]
         old, new = label.agreements
         shares = [
-            f"{wording.dash(old.precision)} -> {wording.dash(new.precision)}",
-            f"{wording.dash(old.recall)} -> {wording.dash(new.recall)}",
+            f"{wording.percent(old.precision)} -> {wording.percent(new.precision)}",
+            f"{wording.percent(old.recall)} -> {wording.percent(new.recall)}",
         ]
         table.add_row(_label_name(label), *row, *(shares if agreed else []))
     if agreed:
@@ -155,8 +153,8 @@ def _print_labels(comparison: Comparison) -> None:
         table.add_row(
             "not allowed",
             *([""] * 3),
-            f"{wording.dash(old.precision)} -> {wording.dash(new.precision)}",
-            f"{wording.dash(old.recall)} -> {wording.dash(new.recall)}",
+            f"{wording.percent(old.precision)} -> {wording.percent(new.precision)}",
+            f"{wording.percent(old.recall)} -> {wording.percent(new.recall)}",
         )
     results().print()
     results().print(table)

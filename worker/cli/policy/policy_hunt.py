@@ -1,4 +1,4 @@
-"""`moderate policy hunt`: which past uploads show a phrase, the strongest first."""
+"""`moderate policy hunt`: finds past uploads that show a phrase, the most similar first."""
 
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +42,7 @@ def hunt(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Rank past uploads, whatever decided them, by how strongly they show a phrase."""
+    """Rank past uploads, whichever policy decided them, by how strongly they show a phrase."""
     back = parse_since(since)
     settings = Settings.read()
     database = open_database(settings)
@@ -51,19 +51,19 @@ def hunt(  # noqa: PLR0913, PLR0917 - typer passes each option as an argument
         span = Span(now_at(database) - back)
         background = pick_policies(settings, database).named(policy or settings.policy)
         found = _hunt(settings, database, phrase, background, span, top)
-        if html and not wording.nothing(found):
+        if html and not wording.empty_reason(found):
             _write(found, settings, database, html)
     finally:
         database.dispose()
     if as_json:
         print_json(hunt_figures(found))
-    elif reason := wording.nothing(found):
+    elif reason := wording.empty_reason(found):
         results().print(reason, soft_wrap=True)
     else:
         print_hunt(found)
 
 
-def _hunt(  # noqa: PLR0913, PLR0917 - all it takes
+def _hunt(  # noqa: PLR0913, PLR0917 - the parameters of a hunt
     settings: Settings, database: Database, phrase: str, policy: Policy, span: Span, top: int
 ) -> Hunt:
     with open_encoder(settings) as encoder, counting("hunting") as progress:
@@ -78,7 +78,7 @@ def _write(found: Hunt, settings: Settings, database: Database, file: Path) -> N
 
 
 def print_hunt(found: Hunt) -> None:
-    """Print what was found as a table."""
+    """Print the results as a table."""
     results().print(f'"{found.phrase}" against the background of {wording.version(found.policy)}')
     results().print(wording.coverage(found), soft_wrap=True)
     table = plain_table("score", "cosine", "submission", "uploads", "decided", "action", "nearest background")

@@ -1,4 +1,4 @@
-"""`moderate policy schema`: the format of policy files, for editors that complete and check while typing."""
+"""`moderate policy schema`: prints the JSON Schema of policy files, for completion and checks in editors."""
 
 from worker.cli.terminal.console import print_json
 from worker.policy_files.rules.json_schema import json_schema

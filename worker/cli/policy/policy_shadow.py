@@ -1,4 +1,4 @@
-"""`moderate policy shadow`: what shadow policies would have done, beside what was done."""
+"""`moderate policy shadow`: compares what shadow policies would have decided with what was decided."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ EPILOG = """Examples:
 
 [bold]moderate policy shadow strict --since 30d --limit 100 --json[/]
 
-A policy file that says `shadow: true` is scored on every job beside the policy that decides.
+A policy file with `shadow: true` is scored on every job in addition to the policy that decides.
 Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."""
 
 _A_DAY = timedelta(days=1)
@@ -35,36 +35,36 @@ _A_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class ShadowReport:
-    """What one version of a shadow would have done."""
+    """What one version of a shadow policy would have decided."""
 
     version: ShadowVersion
-    #: How often: {(decided, would be): count}.
+    #: {(decided, would be): count}.
     actions: Mapping[tuple[Action, Action], int]
-    #: On how many pictures each label would be flagged.
+    #: By label: the number of pictures on which it would be flagged.
     labels: Counter[str]
-    #: The newest submissions decided otherwise.
+    #: The newest submissions that would be decided differently.
     differences: list[Difference]
-    #: How long the version has been at work within the time that was asked for.
+    #: How long the version has run, within `--since`.
     span: timedelta
 
     @property
     def differing(self) -> int:
-        """How many submissions would be decided otherwise."""
+        """The number of submissions that would be decided differently."""
         return sum(count for (decided, would_be), count in self.actions.items() if decided != would_be)
 
     @property
     def reviews_decided(self) -> int:
-        """How many reviews there were."""
+        """The number of submissions that were sent to review."""
         return sum(n for (decided, _), n in self.actions.items() if decided is Action.REVIEW)
 
     @property
     def reviews_would_be(self) -> int:
-        """How many reviews there would have been."""
+        """The number of submissions that would have been sent to review."""
         return sum(n for (_, would_be), n in self.actions.items() if would_be is Action.REVIEW)
 
     @property
     def more_reviews_a_day(self) -> float:
-        """By how many the day's reviews would grow; what has run for less than a day is a day's."""
+        """The change in reviews per day; less than a day counts as one day."""
         return (self.reviews_would_be - self.reviews_decided) / max(self.span / _A_DAY, 1.0)
 
 
@@ -76,7 +76,7 @@ def shadow(
     ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what shadow policies would have decided beside what was decided, and where they differ."""
+    """Show what shadow policies would have decided, compared with what was decided."""
     database = open_database(Settings.read())
     try:
         schema.check(database)
@@ -89,7 +89,7 @@ def shadow(
         database.dispose()
     if name is not None and name not in known:
         raise UsageError(
-            f"no shadow policy {name!r} has seen a job; there are: {', '.join(known) or 'none'}",
+            f"no shadow policy {name!r} has scored a job; there are: {', '.join(known) or 'none'}",
             hint="a policy is a shadow while its file says `shadow: true`; see moderate policy status",
         )
     if as_json:
@@ -99,7 +99,7 @@ def shadow(
         _print(report)
     if not reports:
         messages().print(
-            f"no shadow policy has seen a job within {short(since)}; "
+            f"no shadow policy has scored a job within {short(since)}; "
             "a policy is a shadow while its file says `shadow: true`",
             soft_wrap=True,
         )
@@ -130,7 +130,7 @@ def _print(report: ShadowReport) -> None:
         results().print()
     if report.differing:
         shown = len(report.differences)
-        results().print(f"{report.differing:,} would be decided otherwise, the newest {shown} of them:\n")
+        results().print(f"{report.differing:,} would be decided differently, the newest {shown} of them:\n")
         results().print(_difference_table(report.differences))
         results().print()
 
@@ -145,12 +145,12 @@ def _matrix(report: ShadowReport) -> Table:
 
 def _reviews_text(report: ShadowReport) -> str:
     change = report.reviews_would_be - report.reviews_decided
-    told = f"{report.reviews_decided:,} decided, {report.reviews_would_be:,} would be: "
+    counts = f"{report.reviews_decided:,} decided, {report.reviews_would_be:,} would be: "
     if change == 0:
-        return told + "as many"
+        return counts + "no change"
     word = "more" if change > 0 else "fewer"
     a_day = f", {abs(report.more_reviews_a_day):.1f} {word} a day" if report.span >= _A_DAY else ""
-    return told + f"{abs(change):,} {word} in {short(report.span)}{a_day}"
+    return counts + f"{abs(change):,} {word} in {short(report.span)}{a_day}"
 
 
 def _label_table(report: ShadowReport) -> Table:

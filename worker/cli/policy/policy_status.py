@@ -1,4 +1,4 @@
-"""`moderate policy status`: which version of which policy is in force where, and what was refused and why."""
+"""`moderate policy status`: shows which policy versions are in force in which workers, and refused files."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,13 +24,13 @@ EPILOG = """Examples:
 
 [bold]moderate policy status --json[/]
 
-Workers report what they have in force to the database, at every change and every 30 seconds.
+Workers report their policy versions to the database, at every change and every 30 seconds.
 Exit codes: 0 all is well, 1 a file is refused or workers disagree, 2 wrong usage, 3 the database is not
 usable."""
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show what is in force where, since when, what was refused and why, and which workers disagree."""
+    """Show each worker's versions in force, since when, what was refused and why, and disagreements."""
     settings = Settings.read()
     database = open_database(settings)
     try:
@@ -39,8 +39,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
             reports, now = policy_states.all_states(session), database_now(session)
     finally:
         database.dispose()
-    awake = [report for report in reports if not report.is_silent(now)]
-    split = disagreements(awake)
+    alive = [report for report in reports if not report.is_silent(now)]
+    split = disagreements(alive)
     unread = strays(settings.policies)
     if as_json:
         print_json(
@@ -51,7 +51,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         for file, why in unread.items():
             line = Text.assemble(("not read: ", "yellow"), f"{one_line(str(file))}: {why}")
             results().print("\n", line, sep="", soft_wrap=True)
-    if split or any(report.state.refusal for report in awake):
+    if split or any(report.state.refusal for report in alive):
         raise typer.Exit(1)
 
 
@@ -59,7 +59,7 @@ def _print(reports: Sequence[ReportedState], split: Disagreements, now: datetime
     if not reports:
         messages().print(
             "no worker has reported to this database: start one with `moderate worker`, "
-            "or let MODERATION_DATABASE_URL name the database of those that run",
+            "or set MODERATION_DATABASE_URL to the database of the running workers",
             soft_wrap=True,
         )
         return
@@ -68,8 +68,10 @@ def _print(reports: Sequence[ReportedState], split: Disagreements, now: datetime
         if group[0].state.refusal:
             _print_refusal(group)
     for policy, holders in split.items():
-        told = "; ".join(f"{_told(*version)} in {_names(where)}" for version, where in holders.items())
-        line = Text.assemble((f"{policy}: workers disagree: ", "bold red"), told)
+        versions = "; ".join(
+            f"{_version_text(*version)} in {_names(where)}" for version, where in holders.items()
+        )
+        line = Text.assemble((f"{policy}: workers disagree: ", "bold red"), versions)
         results().print("\n", line, sep="", soft_wrap=True)
     for process, seen_at in _silent(reports, now).items():
         line = Text.assemble(
@@ -97,7 +99,7 @@ def _table(reports: Sequence[ReportedState], now: datetime) -> Any:
 def _print_refusal(group: Sequence[ReportedState]) -> None:
     state = group[0].state
     since = _time(min(r.state.refused_at for r in group if r.state.refused_at))
-    stays = f"{_told(*group[0].version)} stays in force" if state.digest else "no version is in force"
+    stays = f"{_version_text(*group[0].version)} stays in force" if state.digest else "no version is in force"
     head = Text.assemble(
         (f"{state.policy}: refused", "bold red"),
         f" since {since} in {_names(r.process for r in group)}; {stays}",
@@ -114,7 +116,7 @@ def _grouped(reports: Iterable[ReportedState], key: Any) -> list[list[ReportedSt
     return list(groups.values())
 
 
-def _told(digest: str | None, shadow: bool) -> str:
+def _version_text(digest: str | None, shadow: bool) -> str:
     if digest is None:
         return "no version"
     return f"version {digest[:12]}" + (" as a shadow" if shadow else "")
@@ -131,7 +133,7 @@ def _silent(reports: Iterable[ReportedState], now: datetime) -> dict[str, dateti
 
 
 def short_process(process: str) -> str:
-    """Return host:process-id, without the start."""
+    """Return host:process-id, without the start time."""
     return process.rpartition(":")[0] or process
 
 

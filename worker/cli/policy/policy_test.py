@@ -1,4 +1,4 @@
-"""`moderate policy test`: a policy's own tests, what came of each, and how near it was."""
+"""`moderate policy test`: runs a policy's tests, and shows each result with its margin."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +30,7 @@ def run_own_tests(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A policy file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Judge the pictures of a policy's own tests by it, and compare with what the tests expect."""
+    """Judge the pictures of a policy's tests, and compare with what the tests expect."""
     policy, text = read_policy(file)
     outcomes = _run(policy, file, text) if policy.tests else []
     if as_json:

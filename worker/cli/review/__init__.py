@@ -1,1 +1,1 @@
-"""Commands of reviewers and their lead."""
+"""Commands for reviewers and leads."""

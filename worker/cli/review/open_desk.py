@@ -1,4 +1,4 @@
-"""The review desk of this deployment, open while one command runs."""
+"""Opens the deployment's review queue for one command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from worker.wiring.review_desk import ReviewDesk, review_desk
 
 @contextmanager
 def desk() -> Iterator[ReviewDesk]:
-    """Yield the desk; SchemaError or DatabaseUnavailableError where its database has no tables."""
+    """Yield the desk; SchemaError or DatabaseUnavailableError if the database is not usable."""
     settings = Settings.read()
     database = open_database(settings)
     try:

@@ -1,4 +1,4 @@
-"""`moderate review`: the review queue from a terminal, for whoever may use the database."""
+"""`moderate review`: the review queue on the terminal, for people with access to the database."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -26,12 +26,12 @@ from worker.wiring.review_desk import ReviewDesk
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The queue of questions for people. Whoever has this shell is trusted to be whom --as names.",
+    help="The review queue. Anyone with access to this shell may act as any reviewer (--as).",
 )
 app.add_typer(review_golden.app, name="golden")
 
 _EXIT_CODES = (
-    "Exit codes: 0 done, 1 somebody was first or it is not for this person, 2 wrong usage, 3 the database is"
+    "Exit codes: 0 done, 1 somebody was first or this person may not answer, 2 wrong usage, 3 the database is"
     " not usable."
 )
 Tokens = Annotated[
@@ -39,7 +39,7 @@ Tokens = Annotated[
     typer.Argument(metavar="REVIEW:CLAIM...", help="As `claim` prints them, such as 17:2; or 17 alone."),
 ]
 Queue = Annotated[str | None, typer.Option(help="Only this queue.")]
-Label = Annotated[str | None, typer.Option(help="Only where this label was flagged.")]
+Label = Annotated[str | None, typer.Option(help="Only decisions that flagged this label.")]
 Policy = Annotated[str | None, typer.Option(help="Only under the policy of this name.")]
 Severity = Annotated[int | None, typer.Option(min=1, max=5, help="Only this grave or graver.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -53,7 +53,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 [bold]moderate review list --severity 4 --json[/]
 
-Who lives in SQL finds the same in the view review_queue. {_EXIT_CODES}""",
+In SQL, the view review_queue shows the same. {_EXIT_CODES}""",
 )
 def show(  # noqa: PLR0913, PLR0917 - an option each
     queue: Queue = None,
@@ -64,17 +64,17 @@ def show(  # noqa: PLR0913, PLR0917 - an option each
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is open, in the order in which it is handed out."""
+    """Show the open reviews, in the order of the queue."""
     filters = ReviewFilters(queue, label, policy, kind, severity)
     with desk() as at, at.database.reading() as session:
         found, now = reviews.page(session, filters, limit=limit), database_now(session)
-        # Unlike whoever answers, an operator sees the true kinds and what is in force.
+        # Unlike reviewers, operators see the true kinds and the actions in force.
         states = in_force.of_submissions(session, {one.decision.submission_id for one in found})
     if as_json:
         print_json([_as_json(review, states[review.decision.submission_id]) for review in found])
         return
     table = plain_table(
-        "review", "queue", "kind", "severity", "due", "in hand", "labels", "reference", "reason"
+        "review", "queue", "kind", "severity", "due", "claimed by", "labels", "reference", "reason"
     )
     for review in found:
         table.add_row(
@@ -102,7 +102,7 @@ def show(  # noqa: PLR0913, PLR0917 - an option each
 {_EXIT_CODES}"""
 )
 def claim(  # noqa: PLR0913, PLR0917 - an option each
-    review: Annotated[int | None, typer.Argument(help="This one; the next if left out.")] = None,
+    review: Annotated[int | None, typer.Argument(help="The review to claim; the next if left out.")] = None,
     name: AsName = "",
     lead: AsLead = False,
     queue: Queue = None,
@@ -112,7 +112,7 @@ def claim(  # noqa: PLR0913, PLR0917 - an option each
     alone: Annotated[bool, typer.Option("--alone", help="Without those that look nearly the same.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take the next review in hand, with those that look nearly the same."""
+    """Claim the next review, with those of pictures that look nearly the same."""
     filters = ReviewFilters(queue, label, policy, None, severity)
     with desk() as at:
         found = at.claim(reviewer(name, lead=lead), filters, review_id=review, grouped=not alone)
@@ -148,9 +148,9 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         list[str] | None, typer.Option(help="A label that truly applies; repeat it for several.")
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, for the platform.")] = "",
-    note: Annotated[str, typer.Option(help="For colleagues alone.")] = "",
+    note: Annotated[str, typer.Option(help="Only for colleagues.")] = "",
 ) -> None:
-    """Answer reviews in hand, all with the same verdict."""
+    """Answer claimed reviews, all with the same verdict."""
     *tokens, word = what
     if word not in {Action.ALLOW, Action.BLOCK} or not tokens:
         raise UsageError(
@@ -170,7 +170,7 @@ def skip(
     name: AsName = "",
     lead: AsLead = False,
 ) -> None:
-    """Pass reviews in hand by: for you they come last now."""
+    """Skip claimed reviews: for you they come last."""
     with desk() as at:
         at.claims.skip(reviewer(name, lead=lead), _tokens(at, tokens, name), reason)
     results().print("skipped")
@@ -179,11 +179,11 @@ def skip(
 @app.command(epilog=_EXIT_CODES)
 def escalate(
     tokens: Tokens,
-    reason: Annotated[str, typer.Option(help="What a lead has to know.")],
+    reason: Annotated[str, typer.Option(help="What the lead should know.")],
     name: AsName = "",
     lead: AsLead = False,
 ) -> None:
-    """Hand reviews in hand on to a lead."""
+    """Escalate claimed reviews to a lead."""
     with desk() as at:
         at.claims.escalate(reviewer(name, lead=lead), _tokens(at, tokens, name), reason)
     results().print("escalated")
@@ -191,7 +191,7 @@ def escalate(
 
 @app.command(epilog=_EXIT_CODES)
 def release(tokens: Tokens, name: AsName = "", lead: AsLead = False) -> None:
-    """Give reviews in hand back to the queue."""
+    """Release claimed reviews to the queue."""
     with desk() as at:
         at.claims.release(reviewer(name, lead=lead), _tokens(at, tokens, name))
     results().print("released")
@@ -208,15 +208,15 @@ def undo(
     verdict: Annotated[int, typer.Argument(help="As `decide` and `history` print it.")],
     name: AsName = "",
     lead: AsLead = False,
-    group: Annotated[bool, typer.Option("--group", help="And all that were given with it.")] = False,
+    group: Annotated[bool, typer.Option("--group", help="Also all verdicts given with it.")] = False,
     reason: Annotated[str, typer.Option(help="Why.")] = "",
 ) -> None:
-    """Take a verdict back, with all that came of it."""
+    """Reverse a verdict, with everything it caused."""
     with desk() as at:
         undone = at.reverse(reviewer(name, lead=lead), verdict, whole_group=group, reason=reason)
     results().print(f"{len(undone.verdict_ids)} verdicts reversed")
     for review in undone.reopened:
-        held = f", in your hands as {_token(review)}" if review.claimed_by else ""
+        held = f", claimed by you as {_token(review)}" if review.claimed_by else ""
         results().print(f"review {review.id} is open again{held}")
 
 
@@ -240,7 +240,7 @@ def history(
             )
         happened = at.history(found)
     if as_json:
-        print_json([_happening(one) for one in happened])
+        print_json([_history_as_json(one) for one in happened])
         return
     table = plain_table("when", "who", "what", "review", "details")
     for one in happened:
@@ -251,7 +251,7 @@ def history(
 
 
 def _tokens(at: ReviewDesk, texts: list[str], name: str) -> list[ClaimToken]:
-    """Return what `17:2` means, and 17 alone for whoever has it in hand."""
+    """Parse claims such as `17:2`, or `17` if this reviewer holds the claim."""
     held = {}
     if not all(":" in text for text in texts):
         with at.database.reading() as session:
@@ -262,10 +262,10 @@ def _tokens(at: ReviewDesk, texts: list[str], name: str) -> list[ClaimToken]:
 def _one_token(text: str, held: dict[int, ClaimToken]) -> ClaimToken:
     review, colon, fence = text.partition(":")
     if not review.isdecimal() or (colon and not fence.isdecimal()):
-        raise UsageError(f"{text!r} is no review", hint="write 17:2, as `moderate review claim` printed it")
+        raise UsageError(f"{text!r} is not a claim", hint="write 17:2, as `moderate review claim` printed it")
     if colon:
         return ClaimToken(int(review), int(fence))
-    # One that is not in hand is refused in words by whoever is asked for it.
+    # An invalid token: the use case refuses it with the reason.
     return held.get(int(review), ClaimToken(int(review), -1))
 
 
@@ -339,7 +339,7 @@ def _as_json(review: Review, state: InForce, *, blind: bool = False) -> dict[str
     }
 
 
-def _happening(one: HistoryEntry) -> dict[str, Any]:
+def _history_as_json(one: HistoryEntry) -> dict[str, Any]:
     return {
         "at": one.at.isoformat(),
         "actor": one.actor,

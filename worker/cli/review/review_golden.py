@@ -1,4 +1,4 @@
-"""`moderate review golden`: questions whose answer is known, hidden among the others."""
+"""`moderate review golden`: golden items, reviews whose answer is known."""
 
 from typing import Annotated
 
@@ -14,12 +14,13 @@ from worker.store.reviews import golden_items
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Golden items: decisions whose true answer is known. Each person is asked once; the answers change"
+    help="Golden items: decisions whose right answer is known. Each person gets them once; the answers change"
     " nothing, and `moderate review stats` counts them.",
 )
 
 _EXIT_CODES = (
-    "Exit codes: 0 done, 1 it is one already or still open, 2 wrong usage, 3 the database is not usable."
+    "Exit codes: 0 done, 1 it is already a golden item or still open, 2 wrong usage, 3 the database is not"
+    " usable."
 )
 
 
@@ -34,18 +35,16 @@ def add(
     submission: Annotated[
         str, typer.Argument(help="A submission's id, or its reference if no other has it.")
     ],
-    action: Annotated[Action, typer.Argument(help="The true answer: allow or block.")],
+    action: Annotated[Action, typer.Argument(help="The right answer: allow or block.")],
     label: Annotated[
         list[str] | None, typer.Option(help="A label that truly applies; repeat it for several.")
     ] = None,
-    queue: Annotated[
-        str | None, typer.Option(help="Ask in this queue; else where the policy puts it.")
-    ] = None,
+    queue: Annotated[str | None, typer.Option(help="The queue to use instead of the policy's.")] = None,
     name: AsName = "",
 ) -> None:
     """Make a decided submission a golden item."""
     if action is Action.REVIEW:
-        raise UsageError("the true answer is allow or block")
+        raise UsageError("the right answer is allow or block")
     answer = Answer(action, frozenset(label or ()))
     with desk() as at:
         item = at.golden.add(reviewer(name, lead=True), submission, answer, queue)
@@ -63,7 +62,7 @@ def retire(
     item: Annotated[int, typer.Argument(help="Its number, from `moderate review golden list`.")],
     name: AsName = "",
 ) -> None:
-    """Ask a golden item of nobody any more, and count no answer to it; `add` brings it back."""
+    """Retire a golden item: it is not shown again and its answers do not count; `add` brings it back."""
     with desk() as at:
         at.golden.retire(reviewer(name, lead=True), item)
     results().print(f"golden item {item} is retired")

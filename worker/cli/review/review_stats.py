@@ -1,4 +1,4 @@
-"""`moderate review stats`: whether the queue is under control, and whether the verdicts are right."""
+"""`moderate review stats`: statistics of the queue and of the verdicts."""
 
 from collections import Counter
 from datetime import datetime
@@ -20,7 +20,7 @@ EPILOG = """Examples:
 
 [bold]moderate review stats --since 30d --json[/]
 
-Kappa is agreement beyond chance between first and blind second looks: 1 always, 0 as by chance (Cohen).
+Cohen's kappa: agreement of first and blind second reviews beyond chance; 1 is full agreement, 0 is chance.
 Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."""
 
 
@@ -28,7 +28,7 @@ def stats(
     since: Since = "7d",  # type: ignore[assignment] # typer parses the default too
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what waits, what was answered, and how right the answers are."""
+    """Show what is open, what was answered, and how accurate the answers are."""
     with desk() as at:
         now = now_at(at.database)
         found = at.statistics(now - since)
@@ -41,7 +41,7 @@ def stats(
 
 
 def _print_backlog(found: Statistics, now: datetime) -> None:
-    table = plain_table("queue", "open", "in hand", "overdue", "for leads", "oldest")
+    table = plain_table("queue", "open", "claimed", "overdue", "for leads", "oldest")
     for one in found.backlog:
         overdue = Text(f"{one.overdue:,}", "bold red" if one.overdue else "")
         age = short(now - one.oldest_at)
@@ -91,7 +91,7 @@ def _print_labels(found: Statistics) -> None:
 
 
 def as_json_of(found: Statistics) -> dict[str, Any]:
-    """Return the statistics in the form of JSON."""
+    """Return the statistics as JSON types."""
     return {
         "since": found.since.isoformat(),
         "backlog": [

@@ -1,4 +1,4 @@
-"""`moderate reviewer`: the accounts of the people at the review desk."""
+"""`moderate reviewer`: the accounts of the review desk."""
 
 import sys
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from worker.wiring.components import open_database
 app = typer.Typer(no_args_is_help=True, help="The people at the review desk.")
 
 _EXIT_CODES = "Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."
-#: What takes an option's value back.
+#: The value that clears an option.
 _NONE = "none"
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `list` shows it.")]
@@ -35,7 +35,7 @@ RoleOption = Annotated[Role | None, typer.Option(help="What the person may do.")
 OptOuts = Annotated[
     str | None,
     typer.Option(
-        metavar="LABELS", help="Labels whose pictures the person is not shown, with commas between, or none."
+        metavar="LABELS", help="Labels whose pictures the person is not shown, separated by commas, or none."
     ),
 ]
 Cap = Annotated[
@@ -52,7 +52,7 @@ Cap = Annotated[
 
 [bold]moderate reviewer add ada@example.com --sso --opt-out gore,weapons --severe-per-day 40[/]
 
-The password is asked for, or read from standard input: arguments are seen by everybody on the machine.
+The password is prompted for, or read from standard input: everybody on the machine can see arguments.
 {_EXIT_CODES}"""
 )
 def add(
@@ -63,10 +63,11 @@ def add(
     opt_out: OptOuts = None,
     severe_per_day: Cap = None,
     sso: Annotated[
-        bool, typer.Option("--sso", help="No password: the single sign-on proxy alone lets the person in.")
+        bool,
+        typer.Option("--sso", help="No password: the person signs in through the single sign-on proxy only."),
     ] = False,
 ) -> None:
-    """Make an account."""
+    """Create an account."""
     new = Reviewer(reviewer_name(name), role, _labels(opt_out), _most(severe_per_day))
     with _database() as database:
         with database.reading() as session:
@@ -76,7 +77,7 @@ def add(
         with database.transaction() as session:
             if not reviewers.add(session, new, kept):
                 raise _exists(new.name)
-    results().print(f"{new.name} may enter the review desk as {role.value}")
+    results().print(f"{new.name} may sign in to the review desk as {role.value}")
 
 
 @app.command("list", epilog=_EXIT_CODES)
@@ -84,7 +85,7 @@ def show() -> None:
     """Show all accounts, disabled ones too; never their passwords."""
     with _database() as database, database.reading() as session:
         found = reviewers.everyone(session)
-    table = plain_table("name", "role", "enters by", "opted out of", "severe a day", "created", "disabled")
+    table = plain_table("name", "role", "signs in by", "opted out of", "severe a day", "created", "disabled")
     for one in found:
         table.add_row(
             one.reviewer.name,
@@ -100,21 +101,21 @@ def show() -> None:
 
 @app.command(epilog=_EXIT_CODES)
 def disable(name: Name) -> None:
-    """Let nothing open for a person from now on, also where they are signed in; verdicts stay."""
+    """Disable an account and end its sessions; the person's verdicts stay."""
     with _database() as database, database.transaction() as session:
         account = _account(database, name)
         reviewers.set_disabled(session, account, disabled=True)
         desk_sessions.end_all_of(session, account)
-    results().print(f"{account} enters no more; moderate reviewer enable {account} takes it back")
+    results().print(f"{account} is disabled; moderate reviewer enable {account} enables it again")
 
 
 @app.command(epilog=_EXIT_CODES)
 def enable(name: Name) -> None:
-    """Let a person in again who was disabled."""
+    """Enable a disabled account."""
     with _database() as database, database.transaction() as session:
         account = _account(database, name)
         reviewers.set_disabled(session, account, disabled=False)
-    results().print(f"{account} may enter again")
+    results().print(f"{account} may sign in again")
 
 
 @app.command(
@@ -127,7 +128,7 @@ def enable(name: Name) -> None:
 {_EXIT_CODES}"""
 )
 def password(name: Name) -> None:
-    """Give a person a new password, and end all their sessions."""
+    """Set a new password, and end all sessions of the account."""
     with _database() as database:
         account = _account(database, name)
         kept = passwords.hash_of(_new_password())
@@ -150,7 +151,7 @@ def password(name: Name) -> None:
 {_EXIT_CODES}""",
 )
 def change(name: Name, role: RoleOption = None, opt_out: OptOuts = None, severe_per_day: Cap = None) -> None:
-    """Change what a person may do and is shown; it holds from their next request on."""
+    """Change what a person may do and is shown; takes effect with their next request."""
     if role is None and opt_out is None and severe_per_day is None:
         raise UsageError("nothing to change", hint="give --role, --opt-out or --severe-per-day")
     with _database() as database, database.transaction() as session:
@@ -165,7 +166,7 @@ def change(name: Name, role: RoleOption = None, opt_out: OptOuts = None, severe_
 
 
 def _account(database: Database, name: str) -> str:
-    """Return the name of an account that is there."""
+    """Return the normalized name of an existing account."""
     wanted = reviewer_name(name)
     with database.reading() as session:
         if reviewers.find(session, wanted) is None:
@@ -180,7 +181,7 @@ def _exists(name: str) -> UsageError:
 
 
 def _new_password() -> str:
-    """Ask for a password twice, or read one line of standard input where nobody sits there."""
+    """Prompt for a password twice, or read one line from standard input if it is not a terminal."""
     if sys.stdin.isatty():
         given = getpass("Password: ", stream=sys.stderr)
         check_password(given)
@@ -203,7 +204,7 @@ def _most(text: str | None) -> int | None:
     if text is None or text.strip() == _NONE:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 7):
-        raise UsageError(f"{text!r} is no number of pictures", hint="a whole number from 0 on, or none")
+        raise UsageError(f"{text!r} is not a number of pictures", hint="a whole number from 0, or none")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""Who answers at the terminal: the name that --as or MODERATION_REVIEWER gives, which nobody checks."""
+"""The reviewer at the terminal, from --as or MODERATION_REVIEWER; the name is not checked."""
 
 from typing import Annotated
 
@@ -13,14 +13,14 @@ AsName = Annotated[
         "--as",
         envvar="MODERATION_REVIEWER",
         metavar="NAME",
-        help="Who answers. It is believed: whoever has this shell can write to the database anyway.",
+        help="Who answers. Not checked: anyone with this shell can write to the database anyway.",
     ),
 ]
-AsLead = Annotated[bool, typer.Option("--lead", help="Answer as a lead, for whom escalations are.")]
+AsLead = Annotated[bool, typer.Option("--lead", help="Answer as a lead, who answers escalations.")]
 
 
 def reviewer(name: str, *, lead: bool) -> Reviewer:
-    """Return who answers; UsageError where nobody is named."""
+    """Return the reviewer; UsageError if the name is missing or invalid."""
     if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
         raise UsageError(
             f"a reviewer's name has 1 to {MAX_NAME_CHARACTERS} printable characters"

@@ -1,1 +1,1 @@
-"""What all commands print with: tables, durations, progress, signals."""
+"""What all commands share: output, durations, progress bars, signals."""

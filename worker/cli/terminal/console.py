@@ -1,4 +1,4 @@
-"""Where the command line writes: results to standard output, everything about the work to standard error."""
+"""Output of the command line: results on standard output, progress and messages on standard error."""
 
 import logging
 import sys
@@ -36,31 +36,31 @@ ACTION_STYLES = {Action.ALLOW: "green", Action.REVIEW: "yellow", Action.BLOCK: "
 
 
 class SafeConsole(Console):
-    """A console that obeys no control character of what it prints, and finds no markup or emoji in it.
+    """A console that escapes control characters and interprets no markup or emoji.
 
-    Names, references and phrases may hold anything, so colour comes as `Text`.
+    Names, references and phrases may contain anything, so colours are given as `Text`.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a text as it is shown and measured."""
+        """Return a text in the form in which it is printed and measured."""
         return super().render_str(printable(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Yield what is written, the parts of tables and panels included."""
+        """Yield the segments, also those inside tables and panels."""
         shown = _printable_text(renderable) if isinstance(renderable, Text) else renderable
         return iter(super().render(shown, options))
 
 
 def results() -> Console:
-    """Return the console of what was asked for; piped output is wide, so that nothing is cut."""
+    """Return the console for results; piped output is wide, so that nothing is cut."""
     return SafeConsole(width=None if sys.stdout.isatty() else 200)
 
 
 def messages() -> Console:
-    """Return the console of progress, notes and errors."""
+    """Return the console for progress, notes and errors."""
     return SafeConsole(stderr=True)
 
 
@@ -70,7 +70,7 @@ def print_json(value: Any) -> None:
 
 
 def print_error(error: ModerationError) -> None:
-    """Print what went wrong and the way out; as a line of the log where machines read it."""
+    """Print an error and its hint; as a log line if logs are JSON."""
     if are_json():
         log.critical("%s", f"{error.message}; {error.hint}" if error.hint else error.message)
         return
@@ -81,7 +81,7 @@ def print_error(error: ModerationError) -> None:
 
 
 def announce(text: str) -> None:
-    """Say what a process that stays does; as a line of the log where machines read it."""
+    """Print a message of a long-running process; as a log line if logs are JSON."""
     if are_json():
         log.info("%s", text)
     else:
@@ -89,14 +89,14 @@ def announce(text: str) -> None:
 
 
 def track(items: Iterable[Item], *, total: int, what: str) -> Iterator[Item]:
-    """Yield the items under a progress bar that leaves nothing behind; silent where nobody watches."""
+    """Yield the items while a transient progress bar is shown; without a terminal nothing is."""
     with progress_bar() as progress:
         yield from progress.track(items, total=total, description=what)
 
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield what a long task tells how much is done, and of how much; shows a progress bar meanwhile."""
+    """Yield a callback for the amount done and the total; shows a progress bar."""
     with progress_bar() as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
@@ -104,7 +104,7 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def downloading(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield what is called with the bytes that are there and their total; shows a progress bar."""
+    """Yield a callback for the bytes downloaded and their total; shows a progress bar."""
     with progress_bar(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
@@ -125,15 +125,15 @@ def progress_bar(*figures: ProgressColumn) -> Progress:
 
 
 class PlainTable(Table):
-    """A table whose cells keep to their lines, whatever a reference or a file's name holds."""
+    """A table that keeps line breaks out of its cells, whatever references and file names contain."""
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
-        """Add a row; text is measured as it is shown."""
+        """Add a row; line breaks and control characters in text are escaped."""
         super().add_row(*(one_line(cell) if isinstance(cell, str) else cell for cell in cells), **options)
 
 
 def plain_table(*columns: str) -> Table:
-    """Return an empty table in the style of every command; text cells are shown as they are."""
+    """Return an empty table in the common style; cells are not parsed as markup."""
     table = PlainTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -146,7 +146,7 @@ def action_text(action: Action) -> Text:
 
 
 def _printable_text(text: Text) -> Text:
-    """Return a text with its styles, and with escapes for what a terminal would obey."""
+    """Return a text with its styles, with control characters escaped."""
     if not UNSAFE.search(text.plain):
         return text
     shown, end = text.blank_copy(), 0

@@ -1,4 +1,4 @@
-"""How far back to look, as people write it: 30d, 12h, 90m."""
+"""Time spans as people write them: 30d, 12h, 90m."""
 
 import re
 from datetime import timedelta
@@ -12,7 +12,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 
 
 def parse_since(text: str) -> timedelta:
-    """Understand a number and its unit; typer.BadParameter names the forms there are."""
+    """Parse a number with a unit; typer.BadParameter, with examples, if it is invalid."""
     found = _FORM.fullmatch(text.strip().lower())
     if found is None or not int(found[1]):
         raise typer.BadParameter(f"{text!r} is not a time span: write it like 30d, 12h, 90m, 45s or 2w")
@@ -31,7 +31,7 @@ def short(span: timedelta) -> str:
     return f"{span.total_seconds():.0f} seconds"
 
 
-#: The option of every command that looks back; its default is a text too, such as "7d".
+#: The option `--since`; its default is a text too, such as "7d".
 Since = Annotated[
     timedelta,
     typer.Option("--since", parser=parse_since, metavar="SPAN", help="How far back to look: 30d, 12h, 90m."),

@@ -1,4 +1,4 @@
-"""Signals that end a command, turned into an exception, so that every child is stopped on the way out."""
+"""Turns terminating signals into an exception, so that child processes are stopped on exit."""
 
 import signal
 from types import FrameType
@@ -6,12 +6,12 @@ from typing import NoReturn
 
 
 def exit_cleanly() -> None:
-    """Have SIGTERM and SIGHUP do what Ctrl-C does."""
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # What nohup or a shell has us ignore stays ignored.
+        # A signal that nohup or a shell ignores stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _leave)
+            signal.signal(number, _interrupt)
 
 
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt

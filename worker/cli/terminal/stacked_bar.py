@@ -1,4 +1,4 @@
-"""Draws shares of a whole as one bar, told apart without colour too."""
+"""Draws shares of a whole as one bar; signs distinguish them without colour."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,14 +12,14 @@ _STYLES: Final = ("cyan", "magenta", "yellow", "green", "blue", "red", "dim")
 
 
 def cells(amounts: Sequence[float], width: int) -> list[int]:
-    """Share `width` cells out in proportion to amounts, of which those below 0 get none; they sum to it."""
+    """Distribute `width` cells in proportion to the amounts; negative amounts get 0."""
     amounts = [max(0.0, amount) for amount in amounts]
     whole = sum(amounts)
     if not whole:
         return [0] * len(amounts)
     exact = [amount * width / whole for amount in amounts]
     shared = [int(share) for share in exact]
-    # What is left over goes to those who lost most by rounding.
+    # The remainder goes to the shares that lost most by rounding.
     losers = sorted(range(len(exact)), key=lambda place: shared[place] - exact[place])
     for place in losers[: width - sum(shared)]:
         shared[place] += 1

@@ -22,7 +22,7 @@ from worker.errors import (
     UsageError,
 )
 from worker.images.sources.allowed_sources import AllowedSources
-from worker.notifications.allowed_callbacks import NOBODY, AllowedCallbacks
+from worker.notifications.allowed_callbacks import NO_CALLBACKS, AllowedCallbacks
 from worker.observability.metrics import WebMetrics
 from worker.policy_files.intake import policy_saved_at, require_policy
 from worker.store.engine.database import Database
@@ -51,7 +51,7 @@ class AcceptSubmissions:
     publish: PublishSubmissions
     metrics: WebMetrics
     #: Checked here, since what is accepted must be deliverable later.
-    callbacks: AllowedCallbacks = NOBODY
+    callbacks: AllowedCallbacks = NO_CALLBACKS
     #: Where pictures may be read from; None skips the check.
     sources: AllowedSources | None = None
 

@@ -1,4 +1,4 @@
-"""Who asks: an API key, what it opens, and how much it may ask."""
+"""Authentication by API key: scopes and rate limit."""
 
 import math
 from typing import Annotated, Any, cast
@@ -29,7 +29,7 @@ def _key(
     if key is None:
         raise ProblemError(
             401,
-            "this API key is not known, or was revoked" if credentials else "there is no API key",
+            "this API key is unknown or revoked" if credentials else "there is no API key",
             hint="send `Authorization: Bearer` and a key that `moderate api-key create` made",
             WWW_Authenticate="Bearer",
         )
@@ -39,7 +39,7 @@ def _key(
 
 
 def needs(scope: Scope) -> Any:
-    """Return what lets a request pass whose key has the scope; the key itself where it is asked for."""
+    """Return a dependency that requires an API key with this scope; its value is the key."""
 
     def check(key: Annotated[ApiKey, Depends(_key)]) -> ApiKey:
         if scope not in key.scopes:
@@ -50,12 +50,12 @@ def needs(scope: Scope) -> Any:
 
 
 def take_tokens(service: WebService, key: ApiKey, cost: int) -> None:
-    """Let a key pay for a request; ProblemError where it has asked too much."""
+    """Count a request against the key's rate limit; ProblemError if it is exceeded."""
     missing = service.rate_limit.take(key.id, cost)
     if missing > 0:
         raise ProblemError(
             429,
-            f"this API key may ask {service.settings.web_requests_per_minute} times a minute",
-            hint="a batch counts its submissions",
+            f"this API key may send {service.settings.web_requests_per_minute} requests a minute",
+            hint="a batch counts as many requests as it has submissions",
             Retry_After=str(math.ceil(missing)),
         )

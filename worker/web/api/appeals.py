@@ -1,4 +1,4 @@
-"""`/v1/appeals`: the platform asks whether a decision was right; another person answers."""
+"""`/v1/appeals`: the platform appeals a decision; a person who did not answer before answers."""
 
 from typing import Annotated
 
@@ -22,12 +22,12 @@ router = APIRouter(prefix="/v1/appeals", tags=["appeals"], dependencies=[needs(S
     summary="Appeal a decision",
     status_code=201,
     responses={
-        200: {"model": AppealView, "description": "It was appealed before, in these words."},
-        201: {"description": "A person other than the first will answer."},
+        200: {"model": AppealView, "description": "It was appealed before, with this statement."},
+        201: {"description": "Another person will answer it."},
         **problems(
             *(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
             on_404="There is no such decision.",
-            on_409="It was appealed in other words, a newer decision replaces it, or it waits for a person.",
+            on_409="It was appealed in other words, a newer decision replaced it, or its review is open.",
         ),
     },
     openapi_extra=body(json="AppealBody"),
@@ -37,7 +37,7 @@ def open_appeal(
     service: Service,
     wanted: Annotated[bodies.AppealBody, Depends(bodies.reading(bodies.AppealBody))],
 ) -> AppealView:
-    """Open an appeal on what is in force about a submission; its answer is an event.
+    """Open an appeal against the action in force for a submission; the answer is sent as an event.
 
     A decision can be appealed once. The same statement sent again is the same appeal.
     """
@@ -50,7 +50,7 @@ def open_appeal(
 
 @router.get(
     "/{appeal_id}",
-    summary="See how an appeal stands",
+    summary="Get an appeal",
     responses={
         200: {"description": "The appeal, and its answer."},
         **problems(401, 403, 404, 422, 429, 503, on_404="There is no such appeal."),
@@ -60,7 +60,7 @@ def show(
     appeal_id: Annotated[int, Path(ge=1, lt=2**63)],
     service: Service,
 ) -> AppealView:
-    """Return an appeal with its answer, never who answered."""
+    """Return an appeal with its answer, but not who answered."""
     with service.intake.database.reading() as session:
         appeal = store.find(session, appeal_id)
         if appeal is None:

@@ -1,4 +1,4 @@
-"""`/v1/decisions`: what was decided, newest first, page by page."""
+"""`/v1/decisions`: decisions, newest first, in pages."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ _MAX_NAME_CHARACTERS: Final = 200
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
-#: What a cursor holds: times and ids that every database can compare.
+#: The fields of a cursor: only times and ids that every database can compare.
 _At = Annotated[AwareDatetime, Field(ge=_EARLIEST, le=_LATEST)]
 _Id = Annotated[int, Field(ge=0, lt=2**63)]
 _SubmissionId = Annotated[str, Field(pattern=f"^{SUBMISSION_ID_PATTERN.pattern}$")]
@@ -42,9 +42,12 @@ Time = Annotated[AwareDatetime, Query(ge=_EARLIEST, le=_LATEST, examples=["2026-
 )
 def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     service: Service,
-    action: Annotated[Action | None, Query(description="Only what the policy decided so.")] = None,
+    action: Annotated[
+        Action | None, Query(description="Only decisions of the policy with this action.")
+    ] = None,
     label: Annotated[
-        str | None, Query(max_length=_MAX_NAME_CHARACTERS, description="Only where this label was flagged.")
+        str | None,
+        Query(max_length=_MAX_NAME_CHARACTERS, description="Only decisions that flagged this label."),
     ] = None,
     policy: Annotated[
         str | None, Query(max_length=_MAX_NAME_CHARACTERS, description="Only under the policy of this name.")
@@ -55,13 +58,14 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
         str | None, Query(max_length=MAX_REFERENCE_CHARACTERS, description="Only with this reference.")
     ] = None,
     cursor: Annotated[
-        str | None, Query(max_length=_MAX_CURSOR_CHARACTERS, description="`next_cursor` of the page before.")
+        str | None,
+        Query(max_length=_MAX_CURSOR_CHARACTERS, description="`next_cursor` of the previous page."),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50,
 ) -> DecisionPage:
-    """Return decisions with what is in force now, their scores and reasons.
+    """Return decisions with the action now in force, their scores and reasons.
 
-    What is decided while you turn the pages comes on none of them: nothing is shown twice.
+    Decisions made while you page through the list are left out, so no decision appears twice.
     """
     filters = Filters(action, label, policy, since, until, reference)
     after = _place(cursor, filters) if cursor else None
@@ -80,13 +84,13 @@ def _cursor(place: Cursor) -> str:
 
 
 def _place(cursor: str, filters: Filters) -> Cursor:
-    """Return the place that a cursor names; a list by reference has places of another form."""
+    """Parse a cursor; a list filtered by reference has cursors of another form."""
     try:
         place = Cursor(*_PLACE.validate_json(base64.urlsafe_b64decode(f"{cursor}===")))
     except ValueError:
         place = None
     if place is None or (place.submission_id is None) != (filters.reference is None):
         raise ProblemError(
-            422, "invalid cursor", hint="take `next_cursor` and the filters of the page before"
+            422, "invalid cursor", hint="send `next_cursor` and the filters of the previous page"
         )
     return place

@@ -1,4 +1,4 @@
-"""What operators' machines ask: does it live, can it work, what has it done; they need no key."""
+"""Health, readiness and metrics for monitoring; no API key is needed."""
 
 from pathlib import Path
 from typing import Literal
@@ -18,34 +18,36 @@ router = APIRouter(tags=["operations"])
 
 
 class Health(BaseModel):
-    """The process lives."""
+    """The process is alive."""
 
     status: Literal["alive"] = "alive"
 
 
 class Readiness(BaseModel):
-    """What the service needs."""
+    """The state of what the service needs."""
 
     database: Literal["ready"] = "ready"
-    policies: Literal["ready"] = Field("ready", description="The folder by which a policy's name is checked.")
+    policies: Literal["ready"] = Field(
+        "ready", description="The folder of policies, needed to check policy names."
+    )
     broker: Literal["ready", "away"] = Field(
-        description="Away: what is accepted is kept, and published when it is back."
+        description="`away`: submissions are accepted and stored, and published when the broker is back."
     )
 
 
-@router.get("/healthz", summary="Whether the process lives", responses={200: {"description": "It does."}})
+@router.get("/healthz", summary="Check that the process is alive", responses={200: {"description": "It is."}})
 def health() -> Health:
-    """Answer, and touch nothing."""
+    """Answer without checking anything."""
     return Health()
 
 
 @router.get(
     "/readyz",
-    summary="Whether pictures can be accepted",
+    summary="Check that pictures can be accepted",
     responses={200: {"description": "They can."}, **problems(503)},
 )
 def readiness(service: Service) -> Readiness:
-    """Look at the database and its tables, at the policies' folder, and at the broker, which may be away."""
+    """Check the database and its tables, the policy folder and the broker; the broker may be unavailable."""
     schema.check_revision(service.intake.database)
     _require_policies(service.settings.policies)
     try:
@@ -67,7 +69,7 @@ def metrics(service: Service) -> Response:
 
 
 def _require_policies(folder: Path) -> None:
-    """Raise UnavailableError where every policy that a submission names would seem unknown."""
+    """Raise UnavailableError if the folder cannot be read or is empty: no policy name could be checked."""
     try:
         found = policy_files(folder)
     except OSError as error:

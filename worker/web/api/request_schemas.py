@@ -1,4 +1,4 @@
-"""The bodies of requests as OpenAPI tells them; `client/messages.py` and `web/upload.py` read them."""
+"""OpenAPI schemas of request bodies; `moderation_client/messages.py` and `web/api/upload.py` parse them."""
 
 from typing import Final
 
@@ -66,12 +66,12 @@ UPLOAD: Final[Schema] = {
     "additionalProperties": False,
 }
 
-#: By the names by which OpenAPI refers to them.
+#: By their names in OpenAPI.
 COMPONENTS: Final = {"Submission": SUBMISSION, "Batch": BATCH, "Upload": UPLOAD}
 
 
 def body(**schemas: str) -> Schema:
-    """Return what a route says about its body: the component for each kind of content, `json` or `form`."""
+    """Return a route's OpenAPI request body: the component for each media type, `json` or `form`."""
     kinds = {"json": "application/json", "form": "multipart/form-data"}
     content = {
         kinds[kind]: {"schema": {"$ref": f"#/components/schemas/{name}"}} for kind, name in schemas.items()

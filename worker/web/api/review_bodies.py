@@ -1,4 +1,4 @@
-"""The bodies of requests about reviews and appeals, and how they are read."""
+"""Request bodies of reviews and appeals, and how they are parsed."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,9 +17,9 @@ from worker.domain.reviews.verdict import MAX_LABELS, MAX_NOTE_CHARACTERS, MAX_R
 from worker.usecases.reviews.open_appeal import MAX_STATEMENT_CHARACTERS
 from worker.web.http.bodies import read_json
 
-#: A statement or a note, and what was shown.
+#: Enough for a statement or a note, and for `shown`.
 MAX_BYTES: Final = 256 * 1024
-#: A claimed group, and some.
+#: More than a claimed group has.
 MAX_CLAIMS: Final = 100
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -39,27 +39,28 @@ GivenReason = Annotated[str, Field(min_length=1, max_length=MAX_REASON_CHARACTER
 
 
 class _Body(BaseModel):
-    """A JSON object: unknown fields are refused, and no value is bent to fit."""
+    """A JSON object: unknown fields are refused and values are not coerced."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class ReviewerBody(_Body):
-    """Who answers: whoever holds the key is believed."""
+    """The person who answers; the service trusts the holder of the API key."""
 
-    name: Name = Field(description="The same person, the same name: it keeps them from answering twice.")
+    name: Name = Field(description="The same name for the same person, so that no one answers an item twice.")
     role: Annotated[Role, Field(strict=False)] = Field(
-        Role.REVIEWER, description="A lead answers what is escalated, and can reverse anybody's verdict."
+        Role.REVIEWER, description="A lead answers escalated reviews and can reverse anybody's verdict."
     )
     opt_outs: list[Label] = Field(
-        [], max_length=200, description="Labels whose pictures they are not to see."
+        [], max_length=200, description="Labels whose pictures this person must not see."
     )
     severe_per_day: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
-        None, description="Pictures of severity 4 or 5 that they may see a day, in UTC; null for no cap."
+        None,
+        description="Pictures of severity 4 or 5 that this person may see a day, in UTC; null for no cap.",
     )
 
     def reviewer(self) -> Reviewer:
-        """Return who it is."""
+        """Return the reviewer."""
         return Reviewer(self.name, self.role, frozenset(self.opt_outs), self.severe_per_day)
 
 
@@ -68,21 +69,21 @@ class _Acting(_Body):
 
 
 class Claim(_Acting):
-    """What to claim: the next review that fits, or the one named."""
+    """What to claim: the next review that matches, or the one named."""
 
-    review: Identifier | None = Field(None, description="This one; null for the next.")
+    review: Identifier | None = Field(None, description="The review to claim; null for the next.")
     queue: Label | None = Field(None, description="Only in this queue.")
-    label: Label | None = Field(None, description="Only where this label was flagged.")
+    label: Label | None = Field(None, description="Only reviews of decisions that flagged this label.")
     policy: Label | None = Field(None, description="Only under the policy of this name.")
     severity: Annotated[int, Field(ge=1, le=5)] | None = Field(None, description="Only this grave or graver.")
-    grouped: bool = Field(True, description="Claim what looks nearly the same with it.")
+    grouped: bool = Field(True, description="Also claim reviews of pictures that look nearly the same.")
 
 
 class HeldClaim(_Body):
-    """What shows that a review is in hand."""
+    """A review and its claim."""
 
     review: Identifier
-    claim: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="As the claim answered.")
+    claim: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="`claim` of the claimed review.")
 
 
 def _tokens(claims: Sequence[HeldClaim]) -> list[ClaimToken]:
@@ -98,32 +99,32 @@ class _Holding(_Acting):
 
 
 class Renewal(_Holding):
-    """Reviews to keep in hand."""
+    """Reviews whose claims are renewed."""
 
 
 class Release(_Holding):
-    """Reviews to give back."""
+    """Reviews to release."""
 
 
 class Skip(_Holding):
-    """Reviews to pass by."""
+    """Reviews to skip."""
 
     reason: GivenReason
 
 
 class Escalation(_Holding):
-    """Reviews to hand on to a lead."""
+    """Reviews to escalate to a lead."""
 
-    reason: GivenReason = Field(description="What a lead has to know.")
+    reason: GivenReason = Field(description="What the lead should know.")
 
 
 class AnsweredClaim(HeldClaim):
-    """A claim that is answered, and which bytes the person saw."""
+    """A claim to answer, and the bytes that the person saw."""
 
     sha256: Annotated[str, Field(pattern=f"^{SHA256_PATTERN.pattern}$")] | None = Field(
         None,
-        description="Of the bytes that your desk showed to the person. Left out, the source is read again"
-        " and compared with the bytes that were judged.",
+        description="Of the bytes that your desk showed to the person. If left out, the source is read again"
+        " and compared with the judged bytes.",
     )
 
 
@@ -133,11 +134,13 @@ class VerdictBody(_Acting):
     claims: list[AnsweredClaim] = Field(min_length=1, max_length=MAX_CLAIMS)
     action: Literal["allow", "block"]
     labels: list[Label] = Field(
-        [], max_length=MAX_LABELS, description="The labels that truly apply, those the model missed too."
+        [],
+        max_length=MAX_LABELS,
+        description="The labels that truly apply, also those that the model missed.",
     )
-    reason: Reason = Field("", description="Why, for whoever the decision hits; some policies demand one.")
+    reason: Reason = Field("", description="Why, for the person it affects; some policies require it.")
     note: Annotated[str, Field(max_length=MAX_NOTE_CHARACTERS)] = Field(
-        "", description="For colleagues alone."
+        "", description="Only for colleagues."
     )
     shown: dict[str, Any] = Field({}, description="What the person saw, for the audit log.")
 
@@ -146,19 +149,19 @@ class VerdictBody(_Acting):
         return _tokens(self.claims)
 
     def digests(self) -> dict[int, str]:
-        """Return the SHA-256 of what was shown, by the review's id."""
+        """Return the SHA-256 of the bytes that were shown, by review id."""
         return {one.review: one.sha256 for one in self.claims if one.sha256}
 
     def answer(self) -> Answer:
-        """Return what the person says."""
+        """Return the person's answer."""
         return Answer(Action(self.action), frozenset(self.labels), self.reason, self.note)
 
 
 class ReversalBody(_Acting):
-    """A verdict to take back."""
+    """A verdict to reverse."""
 
     verdict: Identifier
-    whole_group: bool = Field(False, description="And all that were given with it at one look.")
+    whole_group: bool = Field(False, description="Also reverse all verdicts given together with it.")
     reason: Reason = ""
 
 
@@ -167,7 +170,7 @@ class AppealBody(_Body):
 
     decision: Identifier = Field(description="The decision's id.")
     statement: Annotated[str, Field(max_length=MAX_STATEMENT_CHARACTERS)] = Field(
-        "", description="In the words of whoever appeals; the person who answers reads it."
+        "", description="In the words of the person who appeals; the reviewer who answers reads it."
     )
 
 
@@ -175,7 +178,7 @@ _BODIES: Final = (Claim, Renewal, Release, Skip, Escalation, VerdictBody, Revers
 
 
 def components() -> dict[str, Any]:
-    """Return the bodies as OpenAPI tells them, by name."""
+    """Return the OpenAPI schemas of the bodies, by name."""
     wanted = [(body, "validation") for body in _BODIES]
     _, described = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     found: dict[str, Any] = described["$defs"]
@@ -183,7 +186,7 @@ def components() -> dict[str, Any]:
 
 
 def reading(body: type[Body]) -> Callable[[Request], Awaitable[Body]]:
-    """Return the dependency that reads a body of this form; a problem with every field that does not fit."""
+    """Return a dependency that parses a body of this type; its problem lists every invalid field."""
 
     async def read(request: Request) -> Body:
         found = await read_json(request, MAX_BYTES)

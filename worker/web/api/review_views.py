@@ -1,4 +1,4 @@
-"""What the HTTP API answers about reviews and appeals, and how records become it."""
+"""Responses of the HTTP API about reviews and appeals, and how they are made from records."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,49 +21,51 @@ class ReviewView(BaseModel):
     """An open question for a person."""
 
     review: int
-    claim: int = Field(description="The number of its last claim; whoever holds it sends it back.")
+    claim: int = Field(
+        description="The number of its last claim; the claim's holder sends it with an answer."
+    )
     kind: ReviewKind
     queue: str
     priority: float = Field(description="Larger first.")
     created_at: datetime
     deadline_at: datetime | None
     for_lead: bool
-    escalation: str | None = Field(description="Why it was handed on to a lead.")
+    escalation: str | None = Field(description="Why it was escalated to a lead.")
     claimed_by: str | None
     claimed_until: datetime | None
     picture_changed_at: datetime | None = Field(
-        description="When the source was found to have other bytes than those that were judged; null while "
+        description="When the source was found to have other bytes than those that were judged; null if "
         "it was not."
     )
-    statement: str | None = Field(description="Of whoever appeals.")
+    statement: str | None = Field(description="Of the person who appeals.")
     action: InForceAction = Field(
-        description="What is in force about the submission; of a second look, which must not know, what the "
-        "policy decided. `/v1/submissions` has it with its sequence number."
+        description="The action in force for the submission. For a blind second review, the policy's action. "
+        "`/v1/submissions` shows it with its sequence number."
     )
     decided_by: InForceBy
     decision: DecisionView
 
 
 class ReviewPage(BaseModel):
-    """Open reviews, in the order in which they are handed out."""
+    """Open reviews, in the order of the queue."""
 
     reviews: list[ReviewView]
     next_cursor: str | None = Field(
-        description="Asks for what follows; null at the end. There may be more though this page is not full."
+        description="For the next page; null at the end. There may be more although this page is not full."
     )
 
 
 class ClaimedView(BaseModel):
-    """What is in the person's hands now."""
+    """The claimed reviews."""
 
     reviews: list[ReviewView] = Field(
-        description="The one that comes next, then those that look nearly the same; empty where nothing is "
+        description="The next review, then those of pictures that look nearly the same; empty if nothing is "
         "open for this person."
     )
 
 
 class RenewedView(BaseModel):
-    """How long the claims hold."""
+    """When the claims expire."""
 
     claimed_until: datetime
 
@@ -81,22 +83,22 @@ class SettledItem(BaseModel):
 
 
 class SettledView(BaseModel):
-    """What was answered."""
+    """The verdicts that were recorded."""
 
     verdicts: list[SettledItem]
 
 
 class ReversedView(BaseModel):
-    """What was undone."""
+    """The verdicts that were reversed, and the reviews that are open again."""
 
-    verdicts: list[int] = Field(description="The one asked for, then those that rested on it.")
+    verdicts: list[int] = Field(description="The one requested, then those that depended on it.")
     reopened: list[ReviewView] = Field(
-        description="The reviews that are open again: in the hands of whoever took back their own verdict."
+        description="The reviews that are open again; a person who reversed their own verdict holds them."
     )
 
 
 class BacklogView(BaseModel):
-    """What waits in one queue."""
+    """The open reviews of one queue."""
 
     queue: str
     open: int
@@ -122,15 +124,17 @@ class LabelView(BaseModel):
     flagged: int
     right: int
     precision: float | None
-    missed: int = Field(description="Not flagged, and a person found it.")
+    missed: int = Field(description="Not flagged, but a person found that it applies.")
 
 
 class AgreementView(BaseModel):
-    """First and blind second looks."""
+    """Agreement of first and blind second reviews."""
 
     pairs: int
     agreeing: int
-    kappa: float | None = Field(description="Cohen's: 1 always, 0 as by chance; null where it says nothing.")
+    kappa: float | None = Field(
+        description="Cohen's kappa: 1 is full agreement, 0 is chance; null if it is undefined."
+    )
 
 
 class HitsView(BaseModel):
@@ -142,7 +146,7 @@ class HitsView(BaseModel):
 
 
 class StatisticsView(BaseModel):
-    """How the queue and the verdicts stand."""
+    """The state of the queue, and the quality of the verdicts."""
 
     since: datetime
     backlog: list[BacklogView]
@@ -156,14 +160,14 @@ class StatisticsView(BaseModel):
 
 
 class AppealView(BaseModel):
-    """An appeal and how it stands; never who answered."""
+    """An appeal and its state, but not who answered."""
 
     id: int
     decision: int
     submission: str
     state: Literal["open", "answered"]
     statement: str
-    appealed_action: Action = Field(description="What was in force when it was opened.")
+    appealed_action: Action = Field(description="The action in force when the appeal was opened.")
     outcome: Literal["upheld", "overturned"] | None = Field(description="Null while it is open.")
     action: InForceAction
     decided_by: InForceBy
@@ -176,7 +180,7 @@ class AppealView(BaseModel):
 
 
 def review_view(review: Review, state: InForce) -> ReviewView:
-    """Return a review as the person who answers may know it: not which ones only measure."""
+    """Return a review as its reviewer may see it: blind second reviews and golden items look like others."""
     review = review.blinded
     return ReviewView(
         review=review.id,
@@ -199,7 +203,7 @@ def review_view(review: Review, state: InForce) -> ReviewView:
 
 
 def reversed_view(undone: Reversal, states: Mapping[int, InForce]) -> ReversedView:
-    """Return what was undone; `states` are those of the reviews that are open again."""
+    """Return a reversal; `states` are those of the reviews that are open again."""
     return ReversedView(
         verdicts=list(undone.verdict_ids),
         reopened=[review_view(one, states[one.id]) for one in undone.reopened],
@@ -207,7 +211,7 @@ def reversed_view(undone: Reversal, states: Mapping[int, InForce]) -> ReversedVi
 
 
 def statistics_view(found: Statistics) -> StatisticsView:
-    """Return the statistics as the API tells them."""
+    """Return the statistics as the API answers them."""
     return StatisticsView(
         since=found.since,
         backlog=[
@@ -244,7 +248,7 @@ def statistics_view(found: Statistics) -> StatisticsView:
 
 
 def appeal_view(appeal: Appeal, state: InForce) -> AppealView:
-    """Return an appeal as the API tells it."""
+    """Return an appeal as the API answers it."""
     upheld = "upheld" if appeal.action is appeal.appealed_action else "overturned"
     return AppealView(
         id=appeal.id,

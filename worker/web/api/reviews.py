@@ -1,4 +1,4 @@
-"""`/v1/reviews`: the review queue, for a platform's own desk; its key speaks for its people."""
+"""`/v1/reviews`: the review queue, for platforms with their own desk; the key acts for its reviewers."""
 
 import base64
 import json
@@ -41,15 +41,15 @@ _PLACE: Final = TypeAdapter(
     tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[int, Field(ge=0, lt=2**63)]]
 )
 _CONFLICT: Final = (
-    "Somebody was first, the claim is held no more, or the picture changed and only a lead can allow it;"
-    " the detail says which."
+    "Another person was first, the claim is no longer held, or the picture changed and only a lead can allow"
+    " it; the detail says which."
 )
-_NOT_ALLOWED: Final = "The API key does not have the scope, or the review is not for this person."
+_NOT_ALLOWED: Final = "The API key does not have the scope, or this person may not answer the review."
 _UNKNOWN: Final = "There is no such review or verdict."
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"], dependencies=[needs(Scope.REVIEWS)])
 
-#: The kinds that people may know of.
+#: The kinds that reviewers may see.
 Kind = Literal["decision", "audit", "quarantine", "appeal", "disagreement"]
 Name = Annotated[str | None, Query(max_length=_MAX_NAME_CHARACTERS)]
 
@@ -61,22 +61,22 @@ def _answers(*more: int) -> dict[int | str, dict[str, Any]]:
 
 @router.get(
     "",
-    summary="List open reviews, in the order in which they are handed out",
+    summary="List open reviews, in the order of the queue",
     responses={200: {"description": "One page."}, **problems(401, 403, 422, 429, 503)},
 )
 def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     service: Service,
     queue: Annotated[Name, Query(description="Only in this queue.")] = None,
-    label: Annotated[Name, Query(description="Only where this label was flagged.")] = None,
+    label: Annotated[Name, Query(description="Only decisions that flagged this label.")] = None,
     policy: Annotated[Name, Query(description="Only under the policy of this name.")] = None,
     kind: Annotated[
-        Kind | None, Query(description="Only of this kind; blind second looks pass for first ones.")
+        Kind | None, Query(description="Only of this kind; blind second reviews count as first ones.")
     ] = None,
     severity: Annotated[int | None, Query(ge=1, le=5, description="Only this grave or graver.")] = None,
-    cursor: Annotated[Name, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[Name, Query(description="`next_cursor` of the previous page.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")] = 50,
 ) -> ReviewPage:
-    """Return open reviews with their decisions, claimed ones too."""
+    """Return open reviews with their decisions, including claimed ones."""
     filters = ReviewFilters(queue, label, policy, ReviewKind(kind) if kind else None, severity)
     after = _place(cursor) if cursor else None
     with service.intake.database.reading() as session:
@@ -90,32 +90,32 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
 
 @router.get(
     "/statistics",
-    summary="See whether the queue is under control, and the verdicts are right",
+    summary="Get statistics of the queue and the verdicts",
     responses={200: {"description": "Counts."}, **problems(401, 403, 422, 429, 503)},
 )
 def statistics(
     service: Service,
     days: Annotated[int, Query(ge=1, le=366, description="How far back to look.")] = 7,
 ) -> StatisticsView:
-    """Return what waits now, and what was answered in the last days."""
+    """Return what is open now, and what was answered in the last days."""
     desk = service.intake.desk
     return statistics_view(desk.statistics(now_at(desk.database) - timedelta(days=days)))
 
 
 @router.post(
     "/claim",
-    summary="Take the next review in hand",
-    responses={200: {"description": "What is in hand now."}, **_answers(404, 409)},
+    summary="Claim the next review",
+    responses={200: {"description": "The claimed reviews."}, **_answers(404, 409)},
     openapi_extra=body(json="Claim"),
 )
 def claim(
     service: Service,
     wanted: Annotated[bodies.Claim, Depends(bodies.reading(bodies.Claim))],
 ) -> ClaimedView:
-    """Claim the next review for a person, and those that look nearly the same; nobody else gets them.
+    """Claim the next review for a person, and those of pictures that look nearly the same.
 
-    The claim runs out by itself unless it is renewed. Some are questions whose answer is known, and tell so
-    to nobody.
+    The claim is exclusive and expires unless it is renewed. Some reviews are golden items, whose answer is
+    known; nothing marks them.
     """
     filters = ReviewFilters(wanted.queue, wanted.label, wanted.policy, None, wanted.severity)
     found = service.intake.desk.claim(
@@ -128,38 +128,38 @@ def claim(
 
 @router.post(
     "/renew",
-    summary="Keep reviews in hand",
-    responses={200: {"description": "They are held on."}, **_answers(404, 409)},
+    summary="Renew claims",
+    responses={200: {"description": "They are renewed."}, **_answers(404, 409)},
     openapi_extra=body(json="Renewal"),
 )
 def renew(
     service: Service,
     wanted: Annotated[bodies.Renewal, Depends(bodies.reading(bodies.Renewal))],
 ) -> RenewedView:
-    """Begin the lease of these claims anew, all or none."""
+    """Renew the lease of these claims, all or none."""
     until = service.intake.desk.claims.renew(wanted.reviewer.reviewer(), wanted.tokens())
     return RenewedView(claimed_until=until)
 
 
 @router.post(
     "/release",
-    summary="Give reviews back",
+    summary="Release claims",
     status_code=204,
     response_class=Response,
-    responses={204: {"description": "They are in nobody's hands."}, **_answers(404)},
+    responses={204: {"description": "They are released."}, **_answers(404)},
     openapi_extra=body(json="Release"),
 )
 def release(
     service: Service,
     wanted: Annotated[bodies.Release, Depends(bodies.reading(bodies.Release))],
 ) -> None:
-    """Release these claims; what is held no more stays as it is."""
+    """Release these claims; those no longer held are ignored."""
     service.intake.desk.claims.release(wanted.reviewer.reviewer(), wanted.tokens())
 
 
 @router.post(
     "/skip",
-    summary="Pass reviews by",
+    summary="Skip reviews",
     status_code=204,
     response_class=Response,
     responses={204: {"description": "They come last for this person."}, **_answers(404, 409)},
@@ -169,29 +169,29 @@ def skip(
     service: Service,
     wanted: Annotated[bodies.Skip, Depends(bodies.reading(bodies.Skip))],
 ) -> None:
-    """Give these back with a reason; for this person they come behind all others."""
+    """Release these reviews with a reason; for this person they come after all others."""
     service.intake.desk.claims.skip(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
 
 
 @router.post(
     "/escalate",
-    summary="Hand reviews on to a lead",
+    summary="Escalate reviews to a lead",
     status_code=204,
     response_class=Response,
-    responses={204: {"description": "Only leads get them."}, **_answers(404, 409)},
+    responses={204: {"description": "Only leads can claim them."}, **_answers(404, 409)},
     openapi_extra=body(json="Escalation"),
 )
 def escalate(
     service: Service,
     wanted: Annotated[bodies.Escalation, Depends(bodies.reading(bodies.Escalation))],
 ) -> None:
-    """Give these back with a reason; only leads can claim them."""
+    """Release these reviews with a reason; only leads can claim them."""
     service.intake.desk.claims.escalate(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
 
 
 @router.post(
     "/verdict",
-    summary="Answer reviews in hand",
+    summary="Answer claimed reviews",
     responses={200: {"description": "They are answered."}, **_answers(404, 409)},
     openapi_extra=body(json="VerdictBody"),
 )
@@ -199,7 +199,7 @@ def verdict(
     service: Service,
     wanted: Annotated[bodies.VerdictBody, Depends(bodies.reading(bodies.VerdictBody))],
 ) -> SettledView:
-    """Give one answer to all of these, all or none; sent again, the same answer is answered as before."""
+    """Record one answer to all of these reviews, all or none; a repeated request gets the same response."""
     settled = service.intake.desk.settle(
         wanted.reviewer.reviewer(), wanted.tokens(), wanted.answer(), wanted.shown, wanted.digests()
     )
@@ -218,15 +218,15 @@ def verdict(
 
 @router.post(
     "/reverse",
-    summary="Take a verdict back",
-    responses={200: {"description": "It counts no more."}, **_answers(404, 409)},
+    summary="Reverse a verdict",
+    responses={200: {"description": "It is reversed."}, **_answers(404, 409)},
     openapi_extra=body(json="ReversalBody"),
 )
 def reverse(
     service: Service,
     wanted: Annotated[bodies.ReversalBody, Depends(bodies.reading(bodies.ReversalBody))],
 ) -> ReversedView:
-    """Undo a verdict and all that came of it: a person's own, or anybody's by a lead."""
+    """Reverse a verdict and everything it caused: a person's own verdict, or anybody's for a lead."""
     undone = service.intake.desk.reverse(
         wanted.reviewer.reviewer(), wanted.verdict, whole_group=wanted.whole_group, reason=wanted.reason
     )
@@ -246,5 +246,5 @@ def _place(cursor: str) -> Place:
     try:
         place: Place = _PLACE.validate_json(base64.urlsafe_b64decode(f"{cursor}==="))
     except ValueError:
-        raise ProblemError(422, "invalid cursor", hint="take `next_cursor` of the page before") from None
+        raise ProblemError(422, "invalid cursor", hint="send `next_cursor` of the previous page") from None
     return place

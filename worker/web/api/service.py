@@ -1,4 +1,4 @@
-"""What the HTTP API works with: no model, no policy in force, no decoder."""
+"""The components of a web process; it loads no model, no policy and no decoder."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -13,21 +13,21 @@ from worker.wiring.api_service import ApiService, open_api_service
 
 @dataclass(frozen=True, slots=True)
 class WebService:
-    """What a web process runs."""
+    """The components that HTTP routes use."""
 
     settings: Settings
     intake: ApiService
     rate_limit: RateLimit
     waiting_room: WaitingRoom
-    #: None where this process serves no review desk.
+    #: None if this process serves no review desk.
     desk: DeskService | None
 
 
 @contextmanager
 def open_web_service(settings: Settings) -> Iterator[WebService]:
-    """Assemble what a web process needs; SchemaError or DatabaseUnavailableError of the tables.
+    """Assemble a web process's components; SchemaError or DatabaseUnavailableError without usable tables.
 
-    The broker may be away: what is accepted meanwhile is published when it is back.
+    The broker may be unavailable: submissions accepted until it is back are published then.
     """
     limit = RateLimit(settings.broker_url, f"{settings.queue}:rate:", settings.web_requests_per_minute)
     with ExitStack() as stack:

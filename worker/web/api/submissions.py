@@ -1,4 +1,4 @@
-"""`/v1/submissions`: hand pictures over, one or many, and see how they stand."""
+"""`/v1/submissions`: submit pictures, one or many, and get their status."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from worker.web.api.request_schemas import JSON_FORM_FIELDS, MAX_BATCH, body
 from worker.web.api.service import WebService
 from worker.web.api.upload import read_form
 from worker.web.api.views import BatchAnswer, BatchItem, SubmissionView, submission_view
-from worker.web.api.waiting import wished_seconds
+from worker.web.api.waiting import preferred_wait_seconds
 from worker.web.http.bodies import (
     JSON,
     MAX_BATCH_BYTES,
@@ -42,7 +42,7 @@ from worker.web.http.bodies import (
 from worker.web.http.problems import Problem, ProblemError, problem_of
 from worker.web.http.responses import problems, with_headers
 
-#: When to look again for a decision.
+#: `Retry-After` of a submission that is not decided yet.
 RETRY_AFTER_SECONDS: Final = 1
 
 router = APIRouter(prefix="/v1/submissions", tags=["submissions"])
@@ -58,16 +58,16 @@ SubmissionId = Annotated[str, Path(pattern=f"^{SUBMISSION_ID_PATTERN.pattern}$",
 
 @router.post(
     "",
-    summary="Hand over a picture",
+    summary="Submit a picture",
     status_code=202,
     responses={
         200: {
             "model": SubmissionView,
-            "description": "It is decided, as `Prefer: wait` asked; or it was known already.",
+            "description": "It was decided within the time of `Prefer: wait`, or it was submitted before.",
             **with_headers("Preference-Applied"),
         },
         202: {
-            "description": "It is accepted: it will be decided, whatever happens.",
+            "description": "It is accepted and will be decided.",
             **with_headers("Location", "Retry-After", "Preference-Applied"),
         },
         **problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
@@ -79,28 +79,28 @@ async def submit(
     request: Request,
     response: Response,
     service: Service,
-    prefer: Annotated[  # noqa: ARG001 - for OpenAPI; there can be several, and we read them all
+    prefer: Annotated[  # noqa: ARG001 - for OpenAPI; all of several headers are read below
         str | None,
-        Header(description="`wait=10` holds the answer back for up to 10 seconds until it is decided."),
+        Header(description="`wait=10` waits up to 10 seconds for the decision before answering."),
     ] = None,
     traceparent: Traceparent = None,
 ) -> SubmissionView:
-    """Take one picture in: by JSON that says where it is, or as a form with the picture itself.
+    """Submit one picture: as JSON that says where it is, or as a form with the picture itself.
 
     The same id with the same source, sha256 and policy is the same submission, however often it is sent; with
-    others it is a conflict. Of repeated ones the first one's callback counts. A submission that is decided is
-    judged once more if `again` asks for it.
+    others it is a conflict. If a submission is repeated, the first callback counts. `again` has a decided
+    submission judged once more.
     """
     accepted = await _accept_one(request, service, traceparent_of(traceparent))
-    seconds = wished_seconds(request.headers.getlist("Prefer"))
+    seconds = preferred_wait_seconds(request.headers.getlist("Prefer"))
     if seconds is not None and await service.waiting_room.wait(request, accepted.id, seconds):
         response.headers["Preference-Applied"] = f"wait={seconds}"
     known = await run_in_threadpool(_known, service, accepted.id)
-    open_and_asked_for = (accepted.is_new or seconds is not None) and await run_in_threadpool(
+    is_pending = (accepted.is_new or seconds is not None) and await run_in_threadpool(
         service.intake.find.is_open, accepted.id
     )
-    response.status_code = 202 if open_and_asked_for else 200
-    if open_and_asked_for:
+    response.status_code = 202 if is_pending else 200
+    if is_pending:
         response.headers["Location"] = f"{request.scope['root_path']}{router.prefix}/{accepted.id}"
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return submission_view(known)
@@ -108,9 +108,9 @@ async def submit(
 
 @router.post(
     "/batch",
-    summary="Hand over up to 256 pictures",
+    summary="Submit up to 256 pictures",
     responses={
-        200: {"description": "What became of each, in the order given."},
+        200: {"description": "The result of each, in the order given."},
         **problems(400, 401, 403, 408, 413, 415, 422, 429, 503),
     },
     openapi_extra=body(json="Batch"),
@@ -121,7 +121,7 @@ async def submit_batch(
     key: Annotated[ApiKey, needs(Scope.SUBMIT)],
     traceparent: Traceparent = None,
 ) -> BatchAnswer:
-    """Take many in, each on its own: one that is refused stops no other."""
+    """Submit many pictures independently: a refused one does not affect the others."""
     found = await read_json(request, MAX_BATCH_BYTES)
     entries = found.get("submissions")
     if found.keys() != {"submissions"} or not isinstance(entries, list) or not 0 < len(entries) <= MAX_BATCH:
@@ -135,9 +135,9 @@ async def submit_batch(
 
 @router.get(
     "/{submission_id}",
-    summary="See how a submission stands",
+    summary="Get a submission",
     responses={
-        200: {"description": "What is known about it."},
+        200: {"description": "The submission, with its decisions."},
         **problems(401, 403, 404, 422, 429, 503),
     },
     dependencies=[needs(Scope.READ)],
@@ -165,7 +165,7 @@ async def _accept_one(request: Request, service: WebService, trace: str | None) 
 
 
 async def _accept_upload(request: Request, service: WebService, trace: str | None) -> Acceptance:
-    # Opening and closing the file wait for the disk, which may hang.
+    # Opening and closing the file block on the disk.
     async with contextmanager_in_threadpool(service.intake.uploads.receiving()) as picture:
         form = await read_form(request, picture, service.settings.max_picture_bytes)
         return await run_in_threadpool(_keep_and_accept, service, picture, form, trace)
@@ -174,7 +174,7 @@ async def _accept_upload(request: Request, service: WebService, trace: str | Non
 def _keep_and_accept(
     service: WebService, picture: IncomingPicture, form: Mapping[str, str], trace: str | None
 ) -> Acceptance:
-    """Put the picture in its place before workers hear of it, and delete it again if it is not accepted."""
+    """Store the picture before the submission is published; delete it if the submission is not accepted."""
     submission = _uploaded(picture, form)
     uploads = service.intake.uploads
     kept = uploads.keep(picture, submission.id)
@@ -182,11 +182,11 @@ def _keep_and_accept(
     try:
         (outcome,) = service.intake.accept([placed])
     except DatabaseUnavailableError as error:
-        # What may be in the ledger is left to the sweep, which asks it.
+        # The submission may be in the ledger: the sweep checks, and deletes the picture if it is not.
         if not error.may_be_written:
             uploads.discard(kept)
         raise
-    # A repeated submission has its picture already.
+    # A repeated submission already has its picture.
     if isinstance(outcome, Acceptance) and outcome.is_new:
         uploads.confirm(kept)
     else:
@@ -195,7 +195,7 @@ def _keep_and_accept(
 
 
 def _uploaded(picture: IncomingPicture, form: Mapping[str, str]) -> Submission:
-    """Return what the form says; its picture has no name yet."""
+    """Return the form's submission; its source is a placeholder."""
     message: dict[str, Any] = {name: value for name, value in form.items() if value}
     for name in JSON_FORM_FIELDS:
         if name in message:
@@ -228,10 +228,10 @@ def _accepted(outcome: Acceptance | PermanentError) -> Acceptance:
 
 def _accept_many(service: WebService, entries: Sequence[Any], trace: str | None) -> list[BatchItem]:
     read = [_read(entry, trace) for entry in entries]
-    meant = [one for one in read if isinstance(one, Submission)]
-    outcomes = iter(service.intake.accept(meant))
+    valid = [one for one in read if isinstance(one, Submission)]
+    outcomes = iter(service.intake.accept(valid))
     with service.intake.database.reading() as session:
-        states = in_force.of_submissions(session, [one.id for one in meant])
+        states = in_force.of_submissions(session, [one.id for one in valid])
     return [
         _item(one.id, next(outcomes), states.get(one.id))
         if isinstance(one, Submission)
@@ -253,7 +253,7 @@ def _item(
     submission_id: str | None, outcome: Acceptance | PermanentError, state: InForce | None
 ) -> BatchItem:
     if isinstance(outcome, Acceptance):
-        told = state.as_json() if state else {}
-        return BatchItem(id=submission_id, status=202 if outcome.is_new else 200, **told)
+        in_force_fields = state.as_json() if state else {}
+        return BatchItem(id=submission_id, status=202 if outcome.is_new else 200, **in_force_fields)
     problem: Problem = problem_of(outcome)
     return BatchItem(id=submission_id, status=problem.status, problem=problem)

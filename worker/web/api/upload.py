@@ -1,4 +1,4 @@
-"""`multipart/form-data` with the picture itself, written to the disk while it arrives."""
+"""Reads `multipart/form-data` uploads; the picture is streamed to disk."""
 
 from typing import Any, Final
 
@@ -10,31 +10,31 @@ from starlette.concurrency import run_in_threadpool
 from worker.errors import UndecodablePictureError
 from worker.images.sources.uploads import IncomingPicture
 from worker.web.api.request_schemas import FORM_FIELDS
-from worker.web.http.bodies import chunks, in_time
+from worker.web.http.bodies import body_deadline, chunks
 from worker.web.http.problems import ProblemError
 
 PICTURE: Final = "picture"
-#: More than any field may have.
+#: Larger than any valid field.
 MAX_FIELD_BYTES: Final = 16 * 1024
-#: What the form has beside the picture.
+#: All of the form except the picture.
 FORM_BYTES: Final = 128 * 1024
 
 
 async def read_form(request: Request, picture: IncomingPicture, max_picture_bytes: int) -> dict[str, str]:
     """Write the form's picture to `picture` and return the other fields.
 
-    ProblemError where the form is none, has other fields, or is too large.
+    ProblemError if the body is not a form, has other fields, or is too large.
     """
     form = _Form(request.headers["Content-Type"], picture)
-    async with in_time():
+    async with body_deadline():
         async for chunk in chunks(request, max_picture_bytes + FORM_BYTES):
-            # The disk may take its time.
+            # Writing blocks on the disk.
             await run_in_threadpool(form.feed, chunk)
     return form.finish()
 
 
 class _Form:
-    """A form that is being received, part by part."""
+    """A form that is being received."""
 
     def __init__(self, content_type: str, picture: IncomingPicture) -> None:
         _, parameters = parse_options_header(content_type)
@@ -62,7 +62,7 @@ class _Form:
             raise ProblemError(400, "the boundary is too long") from None
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next piece of the body."""
+        """Parse the next chunk of the body."""
         try:
             self._parser.write(chunk)
         except FormParserError:
@@ -71,7 +71,7 @@ class _Form:
             raise ProblemError(413, error.message) from None
 
     def finish(self) -> dict[str, str]:
-        """Return the fields; ProblemError where something is missing."""
+        """Return the fields; ProblemError if something is missing."""
         if not self._is_complete:
             raise ProblemError(400, "the form ends too early")
         if PICTURE not in self._seen:
@@ -102,7 +102,7 @@ class _Form:
                 hint=f"the fields are {PICTURE}, {', '.join(FORM_FIELDS)}",
             )
         if self._name in self._seen:
-            raise ProblemError(422, f"the field {self._name!r} is there twice")
+            raise ProblemError(422, f"the field {self._name!r} appears twice")
         self._seen.add(self._name)
         if self._name != PICTURE:
             self._fields[self._name] = bytearray()

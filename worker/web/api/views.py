@@ -1,4 +1,4 @@
-"""What the HTTP API answers: the forms of its JSON, and how records become them."""
+"""Responses of the HTTP API, and how they are made from records."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -46,7 +46,7 @@ _DECISION = {
 }
 
 
-#: Of the answers, by their names.
+#: By the names of the responses.
 EXAMPLES: Final[dict[str, Any]] = {
     "DecisionView": _DECISION,
     "SubmissionView": {
@@ -119,92 +119,92 @@ EXAMPLES: Final[dict[str, Any]] = {
 
 InForceAction = Annotated[
     Action | None,
-    Field(description="What is in force now: act on this. Null while undecided, and if refused."),
+    Field(description="The action in force now: act on this. Null while undecided, and if refused."),
 ]
 InForceBy = Annotated[DecidedBy | None, Field(description="Who decided the action in force.")]
 Sequence = Annotated[
     int,
     Field(
         description="Counts the changes of the submission: of two states, the one with the higher number is "
-        "newer, in answers and events alike."
+        "newer, in responses and events alike."
     ),
 ]
 
 
 class ScoreView(BaseModel):
-    """One label's score, and the two phrases that made it."""
+    """One label's score, and the two phrases that it is computed from."""
 
     label: str
     score: float = Field(description="0 to 1.")
-    prompt: str = Field(description="The label's phrase that fits best.")
+    prompt: str = Field(description="The label's phrase most like the picture.")
     prompt_cosine: float
-    background: str = Field(description="The harmless phrase that fits best.")
+    background: str = Field(description="The harmless phrase most like the picture.")
     background_cosine: float
-    frame: int = Field(description="Of an animation: the frame that scored highest, from 0.")
-    on_black: bool = Field(description="Whether it shows on a black page, through what is transparent.")
+    frame: int = Field(description="Of an animation: the frame that scored highest, counted from 0.")
+    on_black: bool = Field(description="Whether a transparent picture scored highest on a black background.")
     part: int = Field(
-        description="Of a wide or tall picture: the part that scored highest, from 0, the left or top one."
+        description="Of a wide or tall picture: the part that scored highest; 0 is the left or top one."
     )
 
 
 class DecisionView(BaseModel):
-    """What was decided, and why."""
+    """A policy's decision and its reason."""
 
     id: int
     submission: str
     reference: str
-    context: dict[str, Any] | None = Field(description="As the submission brought it.")
+    context: dict[str, Any] | None = Field(description="The submission's context.")
     policy: str
     policy_digest: str
     model_digest: str
     action: Action
     labels: list[str] = Field(description="The flagged labels, gravest first.")
-    severity: int = Field(description="1 to 5; 0 where nothing is flagged.")
+    severity: int = Field(description="1 to 5; 0 if nothing is flagged.")
     reason: str
     held_back: bool = Field(
-        description="A block that became a review: the policy's hourly limit was reached."
+        description="Whether a block became a review because the policy's hourly limit was reached."
     )
-    sha256: str | None = Field(description="Of the picture; null where it could not be judged.")
+    sha256: str | None = Field(description="Of the picture; null if it could not be judged.")
     parts: int | None = Field(
-        description="Squares along the long side that were looked at, of each frame; null if it was not "
-        "judged, or judged before this was kept."
+        description="Squares along the long side of each frame that were judged; null if the picture was not "
+        "judged, or was judged before this was recorded."
     )
     area_share: float | None = Field(
-        description="Share of the picture that the parts cover. Null as `parts`."
+        description="Share of the picture's area that the parts cover. Null like `parts`."
     )
     time_share: float | None = Field(
-        description="Share of an animation's display time that the frames looked at stand for; 1 for a still "
-        "picture. Null as `parts`."
+        description="Share of an animation's display time that the judged frames cover; 1 for a still "
+        "picture. Null like `parts`."
     )
     decided_at: datetime
     scores: list[ScoreView] = Field(
-        description="In the policy's order; of more than 50 labels those that reached their `review`, and of "
-        "the highest others up to 50. Empty where nothing was judged."
+        description="In the policy's order. If there are more than 50 labels, those that reached their "
+        "`review`, then the highest others, up to 50. Empty if nothing was judged."
     )
 
 
 class ListedDecisionView(DecisionView):
-    """A decision of a list, and what is in force about its submission now."""
+    """A decision in a list, with the action now in force for its submission."""
 
-    action: Action = Field(description="What is in force now: act on this.")
+    action: Action = Field(description="The action in force now: act on this.")
     decided_by: DecidedBy = Field(description="Who decided the action in force.")
     sequence: Sequence
     policy_action: Action = Field(description="What the policy decided.")
 
 
 class VerdictView(BaseModel):
-    """What a person said; never who."""
+    """A person's answer, but not who gave it."""
 
     id: int
     action: Action
     labels: list[str] = Field(description="The labels that truly apply.")
     reason: str
-    inherited: bool = Field(description="Said of the same bytes, uploaded before.")
+    inherited: bool = Field(description="Given for the same bytes, uploaded before.")
     made_at: datetime
 
 
 class SubmissionView(BaseModel):
-    """A submission and how it stands."""
+    """A submission and its status."""
 
     id: str
     state: Literal["accepted", "decided", "refused"]
@@ -213,34 +213,32 @@ class SubmissionView(BaseModel):
     sequence: Sequence
     reference: str
     policy: str | None = Field(
-        description="The one asked for, then the one that decided; null is the default."
+        description="The requested policy, after the decision the one that decided; null is the default."
     )
     sha256: str | None
     source: dict[str, Any] | None = Field(
-        description="Where the picture is, a URL without its query; null where it came with the submission."
+        description="Where the picture is, a URL without its query; null if it came with the submission."
     )
     context: dict[str, Any] | None
-    error: str | None = Field(
-        description="Why it was refused or, while it is accepted, why it waits for its policy."
-    )
+    error: str | None = Field(description="Why it was refused; null otherwise.")
     created_at: datetime
     updated_at: datetime
     decision: DecisionView | None = Field(
-        description="The one that counts, the newest; null while undecided."
+        description="The newest decision, which counts; null while undecided."
     )
     verdict: VerdictView | None = Field(
-        description="What a person said, which holds in place of the decision; null where nobody did."
+        description="A person's verdict, which replaces the decision; null before a verdict."
     )
     earlier_decisions: list[DecisionView] = Field(
-        description="Under earlier versions of policies, newest first."
+        description="Decisions of earlier policy versions, newest first."
     )
 
 
 class BatchItem(BaseModel):
-    """What became of one submission of a batch."""
+    """The result of one submission of a batch."""
 
     id: str | None
-    status: int = Field(description="202 accepted, 200 known already; else the problem's.")
+    status: int = Field(description="202 accepted, 200 submitted before; otherwise the problem's.")
     action: InForceAction = None
     decided_by: InForceBy = None
     sequence: int | None = Field(None, description="Null if there is a problem.")
@@ -248,7 +246,7 @@ class BatchItem(BaseModel):
 
 
 class BatchAnswer(BaseModel):
-    """What became of each submission, in the order given."""
+    """The result of each submission, in the order given."""
 
     items: list[BatchItem]
 
@@ -258,22 +256,22 @@ class DecisionPage(BaseModel):
 
     decisions: list[ListedDecisionView]
     next_cursor: str | None = Field(
-        description="Asks for what follows; null at the end. There may be more though this page is not full."
+        description="For the next page; null at the end. There may be more although this page is not full."
     )
 
 
 def decision_view(decision: RecordedDecision) -> DecisionView:
-    """Return a decision as the API tells it."""
+    """Return a decision as the API answers it."""
     return DecisionView.model_validate(decision_fields(decision))
 
 
 def listed_decision_view(decision: RecordedDecision, state: InForce) -> ListedDecisionView:
-    """Return a decision of a list."""
+    """Return a decision as a list shows it."""
     return ListedDecisionView.model_validate(listed_decision_fields(decision, state))
 
 
 def submission_view(known: KnownSubmission) -> SubmissionView:
-    """Return a submission as the API tells it."""
+    """Return a submission as the API answers it."""
     entry, decisions = known.entry, [decision_view(decision) for decision in known.decisions]
     return SubmissionView(
         id=entry.id,
@@ -286,7 +284,7 @@ def submission_view(known: KnownSubmission) -> SubmissionView:
         sha256=entry.sha256,
         source=entry.source,
         context=entry.context,
-        # Why one is not judged yet is for operators.
+        # Only operators see why a submission is not judged yet.
         error=entry.error if known.state == "refused" else None,
         created_at=entry.created_at,
         updated_at=entry.updated_at,

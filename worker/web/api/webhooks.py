@@ -1,4 +1,4 @@
-"""The events that we post to the platform, as OpenAPI describes them; nothing here answers a request."""
+"""OpenAPI descriptions of the events that the service sends; no route here answers a request."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -13,19 +13,19 @@ from worker.web.api.views import DecisionView, InForceAction, InForceBy, Sequenc
 
 
 class Event(BaseModel):
-    """What every event says."""
+    """The fields that every event has."""
 
-    id: str = Field(description="The same whenever the event is sent again: take each once.")
+    id: str = Field(description="The same if the event is sent again: deduplicate by it.")
     timestamp: datetime
     submission: str
     action: InForceAction
     decided_by: InForceBy
     sequence: Sequence
-    test: bool = Field(False, description="`moderate outbox send-test` sent it.")
+    test: bool = Field(False, description="Whether `moderate outbox send-test` sent it.")
 
 
 class DecisionData(BaseModel):
-    """What the policy decided, and why."""
+    """The policy's decision and its submission."""
 
     submission: str
     reference: str
@@ -41,45 +41,45 @@ class DecisionMade(Event):
 
 
 class EventVerdict(BaseModel):
-    """What a person said; never who."""
+    """A person's answer, but not who gave it."""
 
     verdict: int
     decision: int
     action: Action
     labels: list[str]
     reason: str
-    inherited: bool = Field(description="Said of the same bytes, uploaded before.")
+    inherited: bool = Field(description="Given for the same bytes, uploaded before.")
     made_at: datetime
 
 
 class VerdictData(DecisionData):
-    """The decision, and what a person said of it."""
+    """The decision, and the verdict on it."""
 
     verdict: EventVerdict
 
 
 class VerdictMade(Event):
-    """A person answered a review, or the same bytes inherit such an answer."""
+    """A person answered a review, or the same bytes inherited such an answer."""
 
     type: Literal[EventType.VERDICT_MADE]
     data: VerdictData
 
 
 class EventReversal(EventVerdict):
-    """A verdict that was taken back; `action` is what is in force since."""
+    """A verdict that was reversed; `action` is in force since."""
 
     reversed_action: Action
     reversed_at: datetime
 
 
 class ReversalData(DecisionData):
-    """The decision, and the verdict that counts no more."""
+    """The decision, and the reversed verdict."""
 
     verdict: EventReversal
 
 
 class VerdictReversed(Event):
-    """A verdict was taken back."""
+    """A verdict was reversed."""
 
     type: Literal[EventType.VERDICT_REVERSED]
     data: ReversalData
@@ -99,7 +99,7 @@ class AnswerData(DecisionData):
 
 
 class AppealAnswered(Event):
-    """A person answered an appeal; `verdict.made` tells the verdict itself."""
+    """A person answered an appeal; a `verdict.made` event carries the verdict itself."""
 
     type: Literal[EventType.APPEAL_ANSWERED]
     data: AnswerData
@@ -139,9 +139,9 @@ EVENTS: Final[dict[EventType, type[Event]]] = {
 EXAMPLES: Final[dict[str, Any]] = {model.__name__: example_event(kind) for kind, model in EVENTS.items()}
 
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
-    204: {"description": "You have it; any 2xx says so."},
+    204: {"description": "The event was received; any 2xx will do."},
     410: {"description": "You do not want this event; it is not sent again."},
-    "default": {"description": "It is sent again, after `Retry-After` if you say so (an hour at most)."},
+    "default": {"description": "The event is sent again, after `Retry-After` if given (an hour at most)."},
 }
 
 
@@ -150,7 +150,9 @@ def _describe(kind: EventType, model: type[Event]) -> None:
         body: Any,
         webhook_id: Annotated[str, Header(description="The event's `id`.")],
         webhook_timestamp: Annotated[int, Header(description="When it was sent, in Unix seconds.")],
-        webhook_signature: Annotated[str, Header(description="As https://www.standardwebhooks.com says.")],
+        webhook_signature: Annotated[
+            str, Header(description="As specified by https://www.standardwebhooks.com.")
+        ],
     ) -> None:
         pass
 

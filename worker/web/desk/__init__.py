@@ -1,1 +1,1 @@
-"""The review desk: server-rendered pages under `/review`, for people who look at pictures all day."""
+"""The review desk: server-rendered pages under `/review`, for people who review pictures all day."""

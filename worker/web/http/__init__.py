@@ -1,1 +1,1 @@
-"""What API and desk share: bodies, problems, rate limits, the request log."""
+"""What the API and the desk share: request bodies, problems, rate limits, the request log."""

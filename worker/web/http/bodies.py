@@ -1,4 +1,4 @@
-"""Reads what a client sends within limits: of bytes, of time, and of what all requests hold at once."""
+"""Reads request bodies within limits: bytes and seconds per body, and bytes of all bodies together."""
 
 import asyncio
 import json
@@ -15,35 +15,35 @@ from worker.web.http.problems import ProblemError
 
 JSON: Final = "application/json"
 MULTIPART: Final = "multipart/form-data"
-#: A picture as base64 in JSON, and the fields beside it.
+#: Enough for a picture as base64 in JSON and the other fields.
 MAX_JSON_BYTES: Final = 1024 * 1024
 MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
-#: Bytes of JSON bodies that one process holds at once: of two full batches, or of hundreds of common ones.
+#: Bytes of JSON bodies that one process holds at once: two full batches, or hundreds of ordinary bodies.
 MAX_BYTES_AT_ONCE: Final = 2 * MAX_BATCH_BYTES
-#: Values, and keys, of one body. A byte is cheap, an object of Python's is not: `[{},{},...]` of 16 MiB would
-#: take half a gigabyte, and all other requests would wait for it.
+#: Values and keys in one body. Bytes are cheap, Python objects are not: `[{},{},...]` of 16 MiB would take
+#: half a gigabyte, and all other requests would wait for it.
 MAX_VALUES: Final = 100_000
-#: A body this small is parsed where it is read.
+#: Up to this size a body is parsed in the event loop.
 _SMALL_BYTES: Final = 16 * 1024
-#: When to send again what found no room.
+#: `Retry-After` if there is no room for a body.
 BUSY_SECONDS: Final = 2
-#: A client that sends a byte now and then must not hold a connection for ever.
+#: A client that sends a byte now and then must not hold a connection forever.
 BODY_SECONDS: Final = 120
 
 
 def media_type(request: Request) -> str:
-    """Return the type of the body, without its parameters."""
+    """Return the body's media type without parameters."""
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def unsupported(*understood: str) -> ProblemError:
-    """Return the problem with a body of another type."""
+    """Return the problem for a body of another media type."""
     kinds = " or ".join(understood)
     return ProblemError(415, f"the body is not {kinds}", hint=f"send Content-Type: {kinds}")
 
 
 async def chunks(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the body piece by piece; ProblemError where it is too large or ends too early."""
+    """Yield the body in chunks; ProblemError if it is too large or ends too early."""
     size = 0
     if _announced(request) > max_bytes:
         raise too_large(max_bytes)
@@ -58,8 +58,8 @@ async def chunks(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
 
 
 @asynccontextmanager
-async def in_time() -> AsyncIterator[None]:
-    """Let a body be read here, and not for ever."""
+async def body_deadline() -> AsyncIterator[None]:
+    """Limit the time for reading a body; ProblemError after BODY_SECONDS."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
             yield
@@ -68,20 +68,20 @@ async def in_time() -> AsyncIterator[None]:
 
 
 class JsonBodies:
-    """Reads JSON bodies, and bounds what those of all requests take; lives in one event loop."""
+    """Reads JSON bodies and bounds their total memory; belongs to one event loop."""
 
     def __init__(self) -> None:
         self._held_bytes = 0
-        # One large body at a time: while Python parses it, everything else waits.
+        # One large body at a time: parsing holds the GIL.
         self._parsing = anyio.CapacityLimiter(1)
 
     async def read(self, request: Request, max_bytes: int) -> dict[str, Any]:
-        """Return the JSON object in the body; ProblemError if there is none, or not enough room for it."""
+        """Return the JSON object in the body; ProblemError if it is invalid, or there is no room for it."""
         if media_type(request) != JSON:
             raise unsupported(JSON)
         body = bytearray()
         try:
-            async with in_time():
+            async with body_deadline():
                 async for chunk in chunks(request, max_bytes):
                     self._make_room(len(chunk))
                     body += chunk
@@ -103,13 +103,13 @@ class JsonBodies:
 
 
 async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
-    """Return the JSON object in the body; ProblemError if there is none."""
+    """Return the JSON object in the body; ProblemError if it is invalid."""
     bodies: JsonBodies = request.app.state.bodies
     return await bodies.read(request, max_bytes)
 
 
 def _parsed(body: bytearray) -> dict[str, Any]:
-    # Each value but the first follows one of these.
+    # Each value except the first follows one of these characters.
     if sum(body.count(mark) for mark in (b",", b":", b"[", b"{")) > MAX_VALUES:
         raise ProblemError(413, f"the body has more than {MAX_VALUES:,} values", hint="send fewer at once")
     try:
@@ -122,12 +122,12 @@ def _parsed(body: bytearray) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
+    """Refuse NaN and Infinity: Python parses them, JSON has neither."""
     raise ValueError(f"{name} is not JSON")
 
 
 def _finite(text: str) -> float:
-    """Refuse what is too large for a number and would become Infinity."""
+    """Refuse a number that is too large for a float and would become Infinity."""
     value = float(text)
     if math.isinf(value):
         raise ValueError(f"{text[:80]} is too large")
@@ -135,7 +135,7 @@ def _finite(text: str) -> float:
 
 
 def too_large(max_bytes: int) -> ProblemError:
-    """Return the problem with a body that is larger than allowed."""
+    """Return the problem for a body that is too large."""
     return ProblemError(413, f"the body has more than {max_bytes:,} bytes")
 
 

@@ -1,4 +1,4 @@
-"""Every error as a problem of RFC 9457: what is wrong and the way out, never our insides."""
+"""Turns every error into a problem (RFC 9457): what is wrong and what to do, without internals."""
 
 import logging
 from http import HTTPStatus
@@ -15,19 +15,19 @@ from worker.errors import InvalidSubmissionError, ModerationError
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
-#: What is away is worth asking for again soon.
+#: `Retry-After` if a dependency is unavailable.
 RETRY_AFTER_SECONDS: Final = 5
 
 
 class FieldProblem(BaseModel):
-    """One field that does not fit."""
+    """One invalid field."""
 
     where: str = Field(description="The field, such as `query.limit`.")
     detail: str
 
 
 class Problem(BaseModel):
-    """What is wrong, as RFC 9457 writes it."""
+    """What is wrong, in the form of RFC 9457."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -38,7 +38,7 @@ class Problem(BaseModel):
                     "status": 409,
                     "detail": "the id 'upload-7' belongs to another submission",
                     "hint": "the same id with the same source, sha256 and policy is the same submission; "
-                    "else take a new id",
+                    "otherwise use a new id",
                     "request_id": "5f1c2b7e9d3a4c60",
                 }
             ]
@@ -49,9 +49,9 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    hint: str | None = Field(None, description="The way out.")
-    errors: list[FieldProblem] | None = Field(None, description="Each field that does not fit.")
-    request_id: str | None = Field(None, description="Finds the request in our log.")
+    hint: str | None = Field(None, description="What to do about it.")
+    errors: list[FieldProblem] | None = Field(None, description="Each invalid field.")
+    request_id: str | None = Field(None, description="Identifies the request in the service's log.")
 
 
 class ProblemError(Exception):
@@ -62,30 +62,30 @@ class ProblemError(Exception):
         self.status = status
         self.detail = detail
         self.hint = hint
-        #: Names with _ for -.
+        #: Keyword names have `_` in place of `-`.
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 def problem_of(error: ModerationError) -> Problem:
-    """Return the problem that an error of ours is to a client; what concerns the operator alone is logged."""
+    """Return the problem that a client sees; the message of a 5xx error is only logged."""
     if error.http_status < HTTPStatus.INTERNAL_SERVER_ERROR:
         problem = _problem(error.http_status, error.message, hint=error.hint)
         if isinstance(error, InvalidSubmissionError) and error.field:
             problem.errors = [FieldProblem(where=error.field, detail=error.message)]
         return problem
     log.error("%s", error.message)
-    away = error.http_status == HTTPStatus.SERVICE_UNAVAILABLE
-    detail = "something the service needs is away" if away else "the service failed"
-    return _problem(error.http_status, detail, hint="try again later" if away else "")
+    is_unavailable = error.http_status == HTTPStatus.SERVICE_UNAVAILABLE
+    detail = "something the service needs is unavailable" if is_unavailable else "the service failed"
+    return _problem(error.http_status, detail, hint="try again later" if is_unavailable else "")
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Let `app` answer every error with a problem."""
+    """Register handlers with which `app` answers every error with a problem."""
     app.add_exception_handler(ProblemError, _answer_problem)
     app.add_exception_handler(ModerationError, _answer_moderation_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http_exception)
-    app.add_exception_handler(Exception, _answer_unforeseen)
+    app.add_exception_handler(Exception, _answer_unexpected)
 
 
 def _answer_problem(request: Request, error: Any) -> JSONResponse:
@@ -103,13 +103,13 @@ def _answer_invalid(request: Request, error: Any) -> JSONResponse:
 
 
 def _answer_http_exception(request: Request, error: Any) -> JSONResponse:
-    details = {404: "there is nothing at this path", 405: f"{request.method} is not understood here"}
+    details = {404: "there is nothing at this path", 405: f"{request.method} is not allowed here"}
     detail = details.get(error.status_code, str(error.detail))
     return _answer(request, _problem(error.status_code, detail), error.headers)
 
 
-def _answer_unforeseen(request: Request, _: Exception) -> JSONResponse:
-    # The server logs it, with its traceback.
+def _answer_unexpected(request: Request, _: Exception) -> JSONResponse:
+    # The server logs the traceback.
     return _answer(request, _problem(500, "the service failed"))
 
 

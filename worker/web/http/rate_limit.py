@@ -1,4 +1,4 @@
-"""How much one API key may ask: buckets of tokens in Redis that all web processes share, or each its own."""
+"""Rate limit per API key: token buckets in Redis, shared by all web processes; local ones without Redis."""
 
 import threading
 import time
@@ -8,11 +8,11 @@ import redis
 from moderation_client.broker_url import BrokerUrl
 from moderation_client.transport import redis_client
 
-#: A request must not wait for a Redis that is away; after a failure it is left alone for a while.
+#: A request must not wait for an unavailable Redis: after a failure Redis is not asked for some seconds.
 _TIMEOUT_SECONDS: Final = 0.5
 _PAUSE_SECONDS: Final = 5.0
-#: Takes tokens if there are enough; returns how many seconds are missing else. Redis's clock is the one
-#: that all processes share.
+#: Takes the tokens and returns 0 if there are enough, else returns the seconds until there are. It uses
+#: Redis's clock, which all processes share.
 _TAKE: Final = """
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1000000
@@ -29,9 +29,9 @@ return string.format('%.3f', missing)
 
 
 class RateLimit:
-    """Gives each key a minute's tokens at once, and new ones at an even pace.
+    """Token bucket per key: it holds a minute's tokens and refills at a constant rate.
 
-    While Redis is unavailable, and if the broker is no Redis, each process counts for itself.
+    If Redis is unavailable, or the broker is not Redis, each process counts separately.
     """
 
     def __init__(self, broker_url: str, prefix: str, per_minute: int) -> None:
@@ -43,7 +43,7 @@ class RateLimit:
         self._script = self._redis.register_script(_TAKE) if self._redis else None
 
     def take(self, key: str, cost: int = 1) -> float:
-        """Take `cost` tokens and return 0, or return in how many seconds there will be enough."""
+        """Take `cost` tokens and return 0, or return the seconds until there are enough."""
         cost = min(cost, self._capacity)
         if self._script is not None and time.monotonic() >= self._shared_from:
             try:
@@ -60,16 +60,16 @@ class RateLimit:
 
 
 class LocalBuckets:
-    """The same buckets, of this process alone."""
+    """The same token buckets, in this process only."""
 
     def __init__(self, per_minute: int) -> None:
         self._capacity, self._rate = float(per_minute), per_minute / 60
         self._lock = threading.Lock()
-        #: How many tokens there were, and when.
+        #: By key: the tokens, and the time at which they were counted.
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, key: str, cost: int) -> float:
-        """Take `cost` tokens and return 0, or return in how many seconds there will be enough."""
+        """Take `cost` tokens and return 0, or return the seconds until there are enough."""
         with self._lock:
             now = time.monotonic()
             tokens, at = self._buckets.get(key, (self._capacity, now))

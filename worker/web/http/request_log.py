@@ -1,4 +1,4 @@
-"""Around every request: its id, a line in the log that shows no query, and a count for the metrics."""
+"""Middleware that gives every request an id, logs it without its query, and counts it in the metrics."""
 
 import logging
 import re
@@ -16,14 +16,14 @@ from worker.observability.metrics import WebMetrics
 log = logging.getLogger(__name__)
 
 HEADER: Final = "X-Request-ID"
-#: What a client may call its request: nothing that could forge a line of the log.
+#: Request ids that a client may choose: no characters that could forge a log line.
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-#: A client can invent methods; the metrics must not grow with them.
+#: Clients can invent methods; the metrics' labels must stay few.
 _METHODS: Final = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"}
 
 
 class RequestLog:
-    """An ASGI application around another."""
+    """ASGI middleware."""
 
     def __init__(self, app: ASGIApp, metrics: WebMetrics, root: str = "") -> None:
         self._app = app
@@ -31,7 +31,7 @@ class RequestLog:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and tell what came of it."""
+        """Handle a request, then log and count it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -40,7 +40,7 @@ class RequestLog:
         scope.setdefault("state", {})["request_id"] = request_id
         started, status = time.monotonic(), 500
 
-        async def send_marked(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -52,11 +52,11 @@ class RequestLog:
 
         with about(None, Headers(scope=scope).get(TRACEPARENT)):
             try:
-                await self._app(scope, receive, send_marked)
+                await self._app(scope, receive, send_with_headers)
             finally:
-                self._tell(scope, status, time.monotonic() - started)
+                self._record(scope, status, time.monotonic() - started)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = _route(scope).removeprefix(self._root)
         self._metrics.answered(method, route, status)
@@ -72,6 +72,6 @@ class RequestLog:
 
 
 def _route(scope: Scope) -> str:
-    """Return the path of the route, not of the request: there are few of them."""
+    """Return the route's path instead of the request's, so that the metrics' labels stay few."""
     path: str | None = getattr(scope.get("route"), "path", None)
     return "none" if path is None else f"{scope.get('root_path', '')}{path}"

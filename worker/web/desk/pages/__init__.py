@@ -1,1 +1,1 @@
-"""The pages of the desk, and what is posted from them."""
+"""The routes of the desk: pages, and the forms they send."""

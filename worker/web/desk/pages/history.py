@@ -5,14 +5,14 @@ from fastapi.responses import Response
 
 from worker.store.submissions import submissions
 from worker.web.desk.rendering.pages import page
-from worker.web.desk.request.access import Desk, Here
+from worker.web.desk.request.access import Desk, SignedIn
 from worker.web.http.problems import ProblemError
 
 router = APIRouter()
 
 
 @router.get("/submissions/{submission_id}")
-def show(request: Request, submission_id: str, desk: Desk, visitor: Here) -> Response:
+def show(request: Request, submission_id: str, desk: Desk, visitor: SignedIn) -> Response:
     """Show what happened to a submission."""
     with desk.database.reading() as session:
         entry = submissions.find(session, submission_id)

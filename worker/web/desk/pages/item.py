@@ -21,11 +21,11 @@ from worker.usecases.reviews.show_picture import Page, Variant
 from worker.web.desk.rendering import bars
 from worker.web.desk.rendering.outline import outline
 from worker.web.desk.rendering.pages import page
-from worker.web.desk.request.access import Desk, Here, Post, ReviewNumber, Visitor
+from worker.web.desk.request.access import Desk, Post, ReviewNumber, SignedIn, Visitor
 from worker.web.desk.request.addresses import address_of, ids_in
 from worker.web.desk.request.filters import DeskFilters
 from worker.web.desk.request.forms import Form
-from worker.web.desk.request.picture_links import PictureWay
+from worker.web.desk.request.picture_links import PictureView
 from worker.web.desk.request.service import DeskService
 
 router = APIRouter()
@@ -36,40 +36,40 @@ _CHANGED: Final = "it changed after it was judged"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """The addresses of a picture's views."""
+class PictureUrls:
+    """The URLs of a picture's views."""
 
     review: Review
-    #: By page, the white one first, and by frame.
+    #: By background, the white one first, and by frame.
     veiled: Sequence[Sequence[str]]
     clear: Sequence[Sequence[str]]
-    #: The view to begin with.
+    #: The view that is shown first.
     first: View
     frames: int
-    #: Why there is no picture, as far as that is known already.
+    #: Why there is no picture, if that is known already.
     obstacle: str | None
-    #: Whether the source has other bytes now than those that were judged.
+    #: Whether the source now has other bytes than those that were judged.
     changed: bool
 
     @property
     def first_veiled(self) -> str:
-        """The address to begin with, veiled."""
+        """The URL of the first view, veiled."""
         return self.veiled[self.first.on_black][self.first.frame]
 
     @property
     def first_clear(self) -> str:
-        """The address to begin with, clear."""
+        """The URL of the first view, clear."""
         return self.clear[self.first.on_black][self.first.frame]
 
 
 @router.get("/items/{review_id}")
-def show(request: Request, review_id: ReviewNumber, desk: Desk, visitor: Here) -> Response:
-    """Show an item to whoever has it in hand."""
+def show(request: Request, review_id: ReviewNumber, desk: Desk, visitor: SignedIn) -> Response:
+    """Show an item to the person who holds its claim."""
     return item_page(request, desk, visitor, review_id, dict(request.query_params))
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class RefusedVerdict:
     """A verdict that was refused, and why."""
 
     form: Form
@@ -77,25 +77,25 @@ class Sent:
 
     @property
     def problem(self) -> str:
-        """Return what is wrong and the way out, in one sentence."""
+        """Return what is wrong and what to do, in one sentence."""
         return f"{self.error.message}: {self.error.hint}" if self.error.hint else self.error.message
 
 
-def item_page(  # noqa: PLR0913, PLR0917 - what the page is about, and for whom
+def item_page(  # noqa: PLR0913, PLR0917 - what the page shows, and to whom
     request: Request,
     desk: DeskService,
     visitor: Visitor,
     review_id: int,
     query: dict[str, str],
-    sent: Sent | None = None,
+    sent: RefusedVerdict | None = None,
 ) -> Response:
-    """Return the page; with the verdict that was refused, if one was."""
+    """Render the page; `sent` is the verdict that was refused, if one was."""
     filters = DeskFilters.of(query)
     with desk.database.reading() as session:
         now = database_now(session)
-        main, alike = _in_hand(session, visitor.reviewer, review_id, ids_in(query.get("with", "")), now)
+        main, alike = _claimed(session, visitor.reviewer, review_id, ids_in(query.get("with", "")), now)
     if main is None:
-        return _not_in_hand(request, desk, visitor, review_id, filters)
+        return _not_claimed_page(request, desk, visitor, review_id, filters)
     first, *others = desk.parts.look([main, *alike])
     return page(
         request,
@@ -107,8 +107,8 @@ def item_page(  # noqa: PLR0913, PLR0917 - what the page is about, and for whom
         filters=filters,
         query=query,
         dossier=first,
-        picture=_shown(desk, visitor, first, now),
-        others=[(other, _shown(desk, visitor, other, now)) for other in others],
+        picture=_picture_urls(desk, visitor, first, now),
+        others=[(other, _picture_urls(desk, visitor, other, now)) for other in others],
         bars=[bars.bar(one) for one in first.evidence],
         clear=visitor.account.shows_clear or query.get("shown") == "clear",
         asked=_asked_view(query, first),
@@ -123,8 +123,8 @@ def item_page(  # noqa: PLR0913, PLR0917 - what the page is about, and for whom
 
 
 @router.post("/ahead")
-def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
-    """Claim the item after this one, so that its picture is there when it is wanted."""
+def claim_ahead(desk: Desk, visitor: SignedIn, posted: Post) -> Response:
+    """Claim the next item ahead of time, so that the browser can prefetch its picture."""
     filters = DeskFilters.of_form(posted.form)
     here = set(ids_in(posted.form.get("here")))
     with desk.database.reading() as session:
@@ -136,7 +136,7 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
         main = waiting[0]
     else:
         try:
-            # Whoever went on meanwhile would find something in hand that they never asked for.
+            # Skip the prefetch if the reviewer has moved on.
             claim = desk.work.claim(visitor.reviewer, filters.for_store(now), while_holding=here)
         except (ReviewConflictError, ReviewNotAllowedError):
             claim = None
@@ -144,7 +144,7 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
             return JSONResponse({})
         main, alike = claim.review, claim.alike
     dossiers = desk.parts.look([main, *alike])
-    pictures = [_shown(desk, visitor, one, now) for one in dossiers]
+    pictures = [_picture_urls(desk, visitor, one, now) for one in dossiers]
     is_clear = visitor.account.shows_clear
     return JSONResponse(
         {
@@ -157,7 +157,7 @@ def look_ahead(desk: Desk, visitor: Here, posted: Post) -> Response:
     )
 
 
-def _in_hand(
+def _claimed(
     session: Session, reviewer: Reviewer, review_id: int, beside: Sequence[int], now: datetime
 ) -> tuple[Review | None, list[Review]]:
     held = {one.id: one for one in reviews.held_by(session, reviewer.name, now)}
@@ -166,7 +166,7 @@ def _in_hand(
     ]
 
 
-def _not_in_hand(
+def _not_claimed_page(
     request: Request, desk: DeskService, visitor: Visitor, review_id: int, filters: DeskFilters
 ) -> Response:
     with desk.database.reading() as session:
@@ -189,17 +189,17 @@ def _not_in_hand(
     )
 
 
-def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier, now: datetime) -> Shown:
+def _picture_urls(desk: DeskService, visitor: Visitor, dossier: Dossier, now: datetime) -> PictureUrls:
     review = dossier.review
     changed = review.picture_changed_at is not None
     frames = _frames(dossier)
     first = dossier.first_view
 
     def links(variant: Variant) -> list[list[str]]:
-        ways = [[PictureWay(review.id, variant, page, frame) for frame in range(frames)] for page in Page]
-        return [[desk.links.make(visitor.session_id, way, now) for way in of_page] for of_page in ways]
+        views = [[PictureView(review.id, variant, page, frame) for frame in range(frames)] for page in Page]
+        return [[desk.links.make(visitor.session_id, view, now) for view in of_page] for of_page in views]
 
-    return Shown(
+    return PictureUrls(
         review,
         links(Variant.VEILED),
         links(Variant.CLEAR),
@@ -211,7 +211,7 @@ def _shown(desk: DeskService, visitor: Visitor, dossier: Dossier, now: datetime)
 
 
 def _lifts_a_flag_unseen(review: Review) -> bool:
-    """Whether to allow this would lift a flag from a picture that cannot be seen any more."""
+    """Whether an allow would lift the flag from a picture that cannot be shown any more."""
     return review.picture_changed_at is not None and review.decision.action is not Action.ALLOW
 
 
@@ -220,7 +220,7 @@ def _frames(dossier: Dossier) -> int:
 
 
 def _asked_view(query: dict[str, str], dossier: Dossier) -> View | None:
-    """Return the view that a link without the script asks for."""
+    """Return the view that the query asks for; links use it if there is no script."""
     asked = query.get("frame", "")
     is_number = asked.isascii() and asked.isdigit() and len(asked) < 5
     if not is_number or int(asked) >= _frames(dossier):
@@ -229,7 +229,7 @@ def _asked_view(query: dict[str, str], dossier: Dossier) -> View | None:
 
 
 def _needing_reason(dossier: Dossier) -> dict[str, Any]:
-    """Return what the form has to know of when the policy wants a reason."""
+    """Return when the policy requires a reason, for the form."""
     policy = dossier.policy
     if policy is None:
         return {"always": False, "labels": []}

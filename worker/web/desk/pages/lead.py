@@ -1,4 +1,4 @@
-"""The lead's page: whether the queue is under control, and whether the verdicts are right."""
+"""The lead's page: statistics of the queue and of the verdicts."""
 
 from datetime import timedelta
 from typing import Annotated, Final
@@ -18,7 +18,7 @@ _DAYS: Final = (7, 14, 30, 90)
 
 @router.get("/lead")
 def show(request: Request, desk: Desk, visitor: Lead, days: Annotated[int, Query()] = 14) -> Response:
-    """Show how the queue and the verdicts stand."""
+    """Show the statistics of the last days."""
     days = days if days in _DAYS else 14
     now = now_at(desk.database)
     found = desk.work.statistics(now - timedelta(days=days))

@@ -1,4 +1,4 @@
-"""Signing in and out, and what a person prefers."""
+"""Signing in and out, and preferences."""
 
 import secrets
 from typing import Annotated
@@ -21,7 +21,7 @@ router = APIRouter()
 def show(
     request: Request, desk: Desk, origin: Origin, wanted: Annotated[str, Query(alias="next")] = ""
 ) -> Response:
-    """Show the form."""
+    """Show the login form."""
     if desk.settings.reviewer_header:
         return RedirectResponse(f"{desk.root}/", 303)
     return _form(request, desk, origin, wanted)
@@ -29,45 +29,47 @@ def show(
 
 @router.post("/login")
 def sign_in(request: Request, desk: Desk, origin: Origin, form: AnyForm) -> Response:
-    """Begin a session."""
+    """Sign in."""
     if desk.settings.reviewer_header:
         raise SignInNeededError
-    wanted, secret = form.get("next"), cookies.read(request, cookies.BEFORE, origin)
+    wanted, secret = form.get("next"), cookies.read(request, cookies.LOGIN, origin)
     if not secret:
-        why = "your browser did not send our cookie back: let it keep cookies"
+        why = "your browser did not send the desk's cookie back: allow cookies"
         if not origin.is_private:
             why = "the desk has to be opened by https: your browser keeps no session here"
         return _form(request, desk, origin, wanted, why, 403)
     check_form(request, form, secret)
     name = normal_name(form.get("name"))
-    browser = desk.browsers.find(name, cookies.read(request, cookies.KNOWN, origin))
+    browser = desk.browsers.find(name, cookies.read(request, cookies.KNOWN_BROWSER, origin))
     try:
-        token = desk.parts.sign_in(name, form.get("password"), origin.limited_as, browser)
+        token = desk.parts.sign_in(name, form.get("password"), origin.rate_limit_key, browser)
     except LoginRefusedError as refusal:
         hint = f"{refusal.message}; {refusal.hint}" if refusal.hint else refusal.message
         return _form(request, desk, origin, wanted, hint, refusal.http_status, form.get("name"))
     answer = RedirectResponse(_within(desk, wanted), 303)
-    cookies.take_back(answer, cookies.BEFORE, origin)
-    cookies.give(answer, cookies.SESSION, token, origin)
+    cookies.delete(answer, cookies.LOGIN, origin)
+    cookies.set_cookie(answer, cookies.SESSION, token, origin)
     if not browser:
-        cookies.give(answer, cookies.KNOWN, desk.browsers.make(name), origin, cookies.KNOWN_FOR)
+        cookies.set_cookie(
+            answer, cookies.KNOWN_BROWSER, desk.browsers.make(name), origin, cookies.KNOWN_BROWSER_FOR
+        )
     return answer
 
 
 @router.post("/logout")
 def sign_out(desk: Desk, origin: Origin, posted: Post) -> Response:
-    """End the session, here and in the database."""
+    """End the session, in the browser and in the database."""
     with desk.database.transaction() as session:
         desk_sessions.end(session, posted.visitor.session_id)
     answer = RedirectResponse(f"{desk.root}/login", 303)
-    cookies.take_back(answer, cookies.SESSION, origin)
+    cookies.delete(answer, cookies.SESSION, origin)
     answer.headers["Clear-Site-Data"] = '"cache"'
     return answer
 
 
 @router.post("/preferences")
 def prefer(desk: Desk, posted: Post) -> Response:
-    """Keep whether pictures are shown at once."""
+    """Store whether pictures are shown unveiled at once."""
     with desk.database.transaction() as session:
         reviewers.set_shows_clear(
             session, posted.visitor.reviewer.name, clear=posted.form.get("pictures") == "clear"
@@ -75,7 +77,7 @@ def prefer(desk: Desk, posted: Post) -> Response:
     return RedirectResponse(_within(desk, posted.form.get("next")), 303)
 
 
-def _form(  # noqa: PLR0913, PLR0917 - what stands on the page
+def _form(  # noqa: PLR0913, PLR0917 - what the page shows
     request: Request,
     desk: DeskService,
     origin: RequestOrigin,
@@ -85,9 +87,9 @@ def _form(  # noqa: PLR0913, PLR0917 - what stands on the page
     name: str = "",
 ) -> Response:
     with desk.database.reading() as session:
-        nobody = reviewers.count(session) == 0
-    # Another tab may have the form open too.
-    secret = cookies.read(request, cookies.BEFORE, origin) or secrets.token_urlsafe(32)
+        has_no_accounts = reviewers.count(session) == 0
+    # Another tab may have the form open too: keep its cookie valid.
+    secret = cookies.read(request, cookies.LOGIN, origin) or secrets.token_urlsafe(32)
     answer = page(
         request,
         "login.html",
@@ -96,14 +98,14 @@ def _form(  # noqa: PLR0913, PLR0917 - what stands on the page
         next=_within(desk, wanted),
         problem=problem,
         name=name[:80],
-        nobody=nobody,
+        has_no_accounts=has_no_accounts,
     )
-    cookies.give(answer, cookies.BEFORE, secret, origin)
+    cookies.set_cookie(answer, cookies.LOGIN, secret, origin)
     return answer
 
 
 def _within(desk: DeskService, address: str) -> str:
-    """Return the address, or the desk's first page where it leads elsewhere."""
+    """Return the URL if it is within the desk, else that of the desk's first page."""
     home = f"{desk.root}/"
     inside = address.startswith(home) and address.isprintable() and address.isascii()
     return address if inside and not {"\\", " "} & set(address) else home

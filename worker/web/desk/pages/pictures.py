@@ -1,4 +1,4 @@
-"""Serves pictures of ours: to the session they were signed for, while the item is in that person's hands."""
+"""Serves pictures to the session that their URL was signed for, while that person holds the item's claim."""
 
 from datetime import datetime
 from typing import Annotated
@@ -14,8 +14,8 @@ from worker.store.engine.clock import now_at
 from worker.store.reviews import audit_log, reviews
 from worker.store.reviews.reviews import Review
 from worker.usecases.reviews.show_picture import Page, PictureRequest, Variant
-from worker.web.desk.request.access import Desk, Here, ReviewNumber
-from worker.web.desk.request.picture_links import PictureWay
+from worker.web.desk.request.access import Desk, ReviewNumber, SignedIn
+from worker.web.desk.request.picture_links import PictureView
 from worker.web.desk.request.service import DeskService
 from worker.web.http.problems import ProblemError
 
@@ -26,7 +26,7 @@ _Time = Annotated[int, Query(ge=0, lt=2**63)]
 
 
 @router.get("/pictures/{review_id}/{variant}/{page}/{frame}")
-async def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
+async def picture(  # noqa: PLR0913, PLR0917 - the signed fields and the signature
     review_id: ReviewNumber,
     variant: Variant,
     page: Page,
@@ -34,15 +34,15 @@ async def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
     until: _Time,
     key: str,
     desk: Desk,
-    visitor: Here,
+    visitor: SignedIn,
 ) -> Response:
-    """Return a picture, encoded by us."""
+    """Return a picture, re-encoded."""
     now = await run_in_threadpool(now_at, desk.database)
-    way = PictureWay(review_id, variant, page, frame)
-    seconds = desk.links.seconds_left(visitor.session_id, way, until, key, now=now)
+    view = PictureView(review_id, variant, page, frame)
+    seconds = desk.links.seconds_left(visitor.session_id, view, until, key, now=now)
     if not seconds:
-        raise ProblemError(403, "this picture's address holds no more: load the page again")
-    review = await run_in_threadpool(_in_hand, desk, visitor.reviewer.name, review_id, now)
+        raise ProblemError(403, "this picture's address has expired: load the page again")
+    review = await run_in_threadpool(_claimed, desk, visitor.reviewer.name, review_id, now)
     decision = review.decision
     try:
         shown = await desk.pictures.show(
@@ -51,23 +51,23 @@ async def picture(  # noqa: PLR0913, PLR0917 - what is signed, and the signature
     except PictureChangedError:
         raise
     except ModerationError as error:
-        # The person has to decide without it, and should know why.
+        # The person has to decide without the picture, and should know why.
         raise ProblemError(410, error.message) from None
     if shown.state is PictureState.SAME:
         desk.work.check_pictures.note_shown(review.token)
     if variant is Variant.CLEAR:
         await run_in_threadpool(_note, desk, visitor.reviewer.name, review_id, decision.submission_id, frame)
-    # Kept by the browser, and by nothing between, until its address ends.
+    # Cached by the browser only, until the URL expires.
     return Response(
         shown.data, media_type=MEDIA_TYPE, headers={"Cache-Control": f"private, max-age={seconds}"}
     )
 
 
-def _in_hand(desk: DeskService, reviewer: str, review_id: int, now: datetime) -> Review:
+def _claimed(desk: DeskService, reviewer: str, review_id: int, now: datetime) -> Review:
     with desk.database.reading() as session:
         held = {one.id: one for one in reviews.held_by(session, reviewer, now)}
     if review_id not in held:
-        raise ProblemError(403, "this item is not in your hands")
+        raise ProblemError(403, "you have not claimed this item")
     return held[review_id]
 
 

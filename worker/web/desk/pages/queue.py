@@ -1,4 +1,4 @@
-"""The first page: what waits, by filters, and the button that hands out the next item."""
+"""The first page: the open items, filtered, and the button that claims the next one."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from worker.store.engine.clock import database_now
 from worker.store.reviews import review_counts, reviews
 from worker.web.desk.rendering.pages import page
-from worker.web.desk.request.access import Desk, Here, Post, ReviewNumber
+from worker.web.desk.request.access import Desk, Post, ReviewNumber, SignedIn
 from worker.web.desk.request.addresses import address_of, next_address
 from worker.web.desk.request.filters import AGES, KINDS, DeskFilters
 
@@ -18,7 +18,7 @@ _LISTED: Final = 50
 
 
 @router.get("/")
-def show(request: Request, desk: Desk, visitor: Here) -> Response:
+def show(request: Request, desk: Desk, visitor: SignedIn) -> Response:
     """Show the queue."""
     filters = DeskFilters.of(request.query_params)
     with desk.database.reading() as session:
@@ -48,7 +48,7 @@ def show(request: Request, desk: Desk, visitor: Here) -> Response:
 
 @router.post("/next")
 def take_next(desk: Desk, posted: Post) -> Response:
-    """Open the item that is in hand already, else claim the next one."""
+    """Open a claimed item, else claim the next one."""
     return RedirectResponse(
         next_address(desk, posted.visitor.reviewer, DeskFilters.of_form(posted.form)), 303
     )
@@ -56,7 +56,7 @@ def take_next(desk: Desk, posted: Post) -> Response:
 
 @router.post("/items/{review_id}/claim")
 def take_this(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
-    """Claim one item by its number."""
+    """Claim an item by its id."""
     claim = desk.work.claim(posted.visitor.reviewer, review_id=review_id)
     filters = DeskFilters.of_form(posted.form)
     return RedirectResponse(

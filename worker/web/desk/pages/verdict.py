@@ -1,4 +1,4 @@
-"""What a person does with an item: answers it, passes it by, hands it on, or takes an answer back."""
+"""What a person can do with an item: answer, skip, escalate, release, or undo a verdict."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from worker.domain.reviews.review import ClaimToken
 from worker.domain.reviews.verdict import Answer
 from worker.errors import InvalidVerdictError, PictureChangedError, ReviewConflictError
 from worker.store.reviews import reviews
-from worker.web.desk.pages.item import Sent, item_page
+from worker.web.desk.pages.item import RefusedVerdict, item_page
 from worker.web.desk.request.access import Desk, Post, ReviewNumber
 from worker.web.desk.request.addresses import address_of, ids_in, next_address
 from worker.web.desk.request.filters import DeskFilters
@@ -20,13 +20,13 @@ from worker.web.http.problems import ProblemError
 
 router = APIRouter()
 
-#: The box for what no label names; unlike no box at all, it does not confirm what was flagged.
+#: The box "none of these"; unlike no box at all, it does not confirm the flagged labels.
 NO_LABEL = "-"
 
 
 @router.post("/items/{review_id}/verdict")
 def answer(request: Request, review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
-    """Record the answer for this item, and for those beside it that are ticked; go on to the next."""
+    """Record the answer for this item and the ticked similar ones; go on to the next item."""
     form, visitor = posted.form, posted.visitor
     filters = DeskFilters.of_form(form)
     tokens = _tokens(form, review_id)
@@ -35,14 +35,14 @@ def answer(request: Request, review_id: ReviewNumber, desk: Desk, posted: Post) 
         desk.work.settle(visitor.reviewer, tokens, given, _what_was_shown(form))
     except (InvalidVerdictError, PictureChangedError) as error:
         query = {"with": form.get("with"), "shown": form.get("shown"), **filters.chosen}
-        return item_page(request, desk, visitor, review_id, query, sent=Sent(form, error))
-    _let_go_of_unticked(desk, posted, tokens)
+        return item_page(request, desk, visitor, review_id, query, sent=RefusedVerdict(form, error))
+    _release_unticked(desk, posted, tokens)
     return RedirectResponse(next_address(desk, visitor.reviewer, filters, form.get("next")), 303)
 
 
 @router.post("/items/{review_id}/skip")
 def skip(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
-    """Pass it by."""
+    """Skip the item."""
     form, reviewer = posted.form, posted.visitor.reviewer
     desk.work.claims.skip(reviewer, _all_tokens(form, review_id), form.get("reason").strip())
     return RedirectResponse(next_address(desk, reviewer, DeskFilters.of_form(form), form.get("next")), 303)
@@ -50,7 +50,7 @@ def skip(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
 
 @router.post("/items/{review_id}/escalate")
 def escalate(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
-    """Hand it on to a lead."""
+    """Escalate the item to a lead."""
     form, reviewer = posted.form, posted.visitor.reviewer
     desk.work.claims.escalate(reviewer, _all_tokens(form, review_id), form.get("reason").strip())
     return RedirectResponse(next_address(desk, reviewer, DeskFilters.of_form(form), form.get("next")), 303)
@@ -58,7 +58,7 @@ def escalate(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
 
 @router.post("/items/{review_id}/release")
 def release(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
-    """Give back everything in hand, and return to the queue."""
+    """Release all claims, and return to the queue."""
     form, reviewer = posted.form, posted.visitor.reviewer
     desk.work.claims.release(reviewer, [*_all_tokens(form, review_id), *_read(form.all("ahead"))])
     return RedirectResponse(f"{desk.root}/{DeskFilters.of_form(form).query}", 303)
@@ -66,7 +66,7 @@ def release(review_id: ReviewNumber, desk: Desk, posted: Post) -> Response:
 
 @router.post("/renew")
 def renew(desk: Desk, posted: Post) -> Response:
-    """Keep what is in hand; a script asks, while the page is open."""
+    """Renew the claims; the page's script calls this while the page is open."""
     try:
         until = desk.work.claims.renew(posted.visitor.reviewer, _read(posted.form.all("token")))
     except ReviewConflictError as conflict:
@@ -76,10 +76,10 @@ def renew(desk: Desk, posted: Post) -> Response:
 
 @router.post("/undo")
 def undo(desk: Desk, posted: Post) -> Response:
-    """Take a verdict back, with those that were given with it, and open its item again."""
+    """Reverse a verdict and those given together with it, and reopen its item."""
     verdict_id = posted.form.get("verdict")
     if not (verdict_id.isascii() and verdict_id.isdigit() and len(verdict_id) < 19):
-        raise ProblemError(422, "this names no verdict")
+        raise ProblemError(422, "this is not the number of a verdict")
     reversal = desk.work.reverse(
         posted.visitor.reviewer, int(verdict_id), whole_group=True, reason=posted.form.get("reason").strip()
     )
@@ -92,7 +92,7 @@ def undo(desk: Desk, posted: Post) -> Response:
 
 
 def _answer(desk: DeskService, form: Form, review_id: int) -> Answer:
-    """Return what the form says; a block that ticks no label confirms those that were flagged."""
+    """Return the form's answer; a block without ticked labels confirms the flagged ones."""
     if form.get("action") not in {Action.ALLOW.value, Action.BLOCK.value}:
         raise ProblemError(422, "a verdict is allow or block")
     action, ticked = Action(form.get("action")), set(form.all("label"))
@@ -111,15 +111,15 @@ def _what_was_shown(form: Form) -> dict[str, str | int]:
     }
 
 
-def _let_go_of_unticked(desk: DeskService, posted: Post, settled: Sequence[ClaimToken]) -> None:
-    """Give back what was shown beside the item and left out of its verdict."""
+def _release_unticked(desk: DeskService, posted: Post, settled: Sequence[ClaimToken]) -> None:
+    """Release the similar items that the verdict leaves out."""
     left = [token for token in _read(posted.form.all("beside")) if token not in settled]
     if left:
         desk.work.claims.release(posted.visitor.reviewer, left)
 
 
 def _tokens(form: Form, review_id: int) -> list[ClaimToken]:
-    """Return the claims that the form answers; this item's among them."""
+    """Return the claims that the form answers; ProblemError if this item's is not among them."""
     tokens = _read(form.all("token"))
     if review_id not in {token.review_id for token in tokens}:
         raise ProblemError(422, "this form is about another item")
@@ -127,7 +127,7 @@ def _tokens(form: Form, review_id: int) -> list[ClaimToken]:
 
 
 def _all_tokens(form: Form, review_id: int) -> list[ClaimToken]:
-    """Return the claims of the item and of all beside it."""
+    """Return the claims of the item and of all similar ones."""
     return list(dict.fromkeys([*_tokens(form, review_id), *_read(form.all("beside"))]))
 
 
@@ -136,6 +136,6 @@ def _read(texts: Sequence[str]) -> list[ClaimToken]:
     for text in texts:
         numbers = ids_in(text)
         if len(numbers) != 2 or text.count(".") != 1:
-            raise ProblemError(422, "a claim is the number of an item and of a claim")
+            raise ProblemError(422, "a claim is an item's number, a dot and the claim's number")
         tokens.append(ClaimToken(*numbers))
     return tokens

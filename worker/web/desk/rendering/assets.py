@@ -1,4 +1,4 @@
-"""The desk's own style sheet and script, read once and served under an address that names their content."""
+"""The desk's style sheet, script and icon, read once and served under URLs that contain their digest."""
 
 import hashlib
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class _Asset:
         return hashlib.sha256(self.data).hexdigest()[:12]
 
 
-#: By name: nothing else is ever read for a request.
+#: By name; no request reads another file.
 _ASSETS: Final = {
     file.name: _Asset(file.read_bytes(), _MEDIA_TYPES[file.suffix])
     for file in sorted(_FOLDER.iterdir())
@@ -39,13 +39,13 @@ _ASSETS: Final = {
 
 
 def address(name: str) -> str:
-    """Return the address of a file below the desk, which changes with its content."""
+    """Return a file's URL below the desk; it changes with the content."""
     return f"/static/{name}?v={_ASSETS[name].version}"
 
 
 @router.get("/static/{name}")
 def asset(name: str) -> Response:
-    """Return a file of the desk's own."""
+    """Return a static file."""
     found = _ASSETS.get(name)
     if found is None:
         raise ProblemError(404, "there is no such file")

@@ -1,4 +1,4 @@
-"""Where a label's score and its thresholds stand on a bar; the template draws it as inline SVG."""
+"""Computes the bar of a label's score and thresholds; the template draws it as inline SVG."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,11 +11,11 @@ WIDTH: Final = 240
 
 @dataclass(frozen=True, slots=True)
 class EvidenceBar:
-    """A bar."""
+    """The bar of one label."""
 
     evidence: LabelEvidence
     width: float
-    #: None where the policy is not understood any more, or never blocks by itself.
+    #: None if the policy cannot be read any more; block_x also if the label never blocks.
     review_x: float | None
     block_x: float | None
     #: quiet, review or block: how far the score got.

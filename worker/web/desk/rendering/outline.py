@@ -1,4 +1,4 @@
-"""Outlines the part of a wide or tall picture that showed its gravest label."""
+"""Computes the outline of the part of a wide or tall picture that showed its gravest label."""
 
 from dataclasses import dataclass
 

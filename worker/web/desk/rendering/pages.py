@@ -1,4 +1,4 @@
-"""Renders the desk's templates: what comes from outside is escaped, everywhere, by default."""
+"""Renders the desk's templates with autoescaping."""
 
 import json
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ _MINUTE: Final = timedelta(minutes=1)
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a page; `now` among the values is the time by which it judges ages and deadlines."""
+    """Render a page; `now` among the values is the reference for ages and deadlines."""
     usual = {"visitor": None, "undo": None, "here": "", "now": utc_now()}
     text = _TEMPLATES.get_template(template).render(
         usual | values, request_id=request.state.request_id, root=request.scope["root_path"]
@@ -28,7 +28,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
 
 
 def span(length: timedelta) -> str:
-    """Return a length of time as people say it: 3 h, 2 days."""
+    """Format a duration for people: 3 h, 2 days."""
     length = abs(length)
     if length >= 2 * _DAY:
         return f"{length // _DAY} days"
@@ -69,7 +69,7 @@ def _words(name: str) -> str:
 
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("worker.web.desk.rendering"),
-    # By hand or by the file's name would be one mistake away from a script in somebody's page.
+    # Always: escaping by hand or by file name is one mistake away from script injection.
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -1,4 +1,4 @@
-"""Where the bars of the lead's plots stand; the template draws them as inline SVG."""
+"""Computes the bars of the lead's plots; the template draws them as inline SVG."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from typing import Final
 from worker.domain.policies.policy import Action
 from worker.store.reviews.review_statistics import DayCount
 
-#: Of the days' plot, and of a bar in a table, in the units of their SVGs.
+#: Size of the plot by day, and width of a bar in a table, in SVG units.
 WIDTH: Final = 720
 HEIGHT: Final = 160
 BAR: Final = 160
@@ -34,7 +34,7 @@ class Throughput:
     """The verdicts by day."""
 
     days: tuple[Day, ...]
-    #: The most of a day, and all.
+    #: The maximum of a day, and the sum.
     most: int
     total: int
     first: str
@@ -43,23 +43,23 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """How much one person answered."""
+    """The number of verdicts of one person."""
 
     name: str
     allow: int
     block: int
-    #: Of the bar, at most BAR.
+    #: Widths in the bar, together at most BAR.
     allow_width: float
     block_width: float
 
     @property
     def total(self) -> int:
-        """Return how many verdicts these are."""
+        """Return the number of verdicts."""
         return self.allow + self.block
 
 
 def throughput(counts: Iterable[DayCount], now: datetime, days: int) -> Throughput:
-    """Return the plot of the last days; a day without verdicts has an empty place."""
+    """Return the plot of the last days; days without verdicts are included."""
     sums = Counter[tuple[str, Action]]()
     for one in counts:
         sums[one.day, one.action] += one.count
@@ -80,7 +80,7 @@ def throughput(counts: Iterable[DayCount], now: datetime, days: int) -> Throughp
 
 
 def people(counts: Sequence[DayCount]) -> list[Person]:
-    """Return how much each person answered, the busiest first."""
+    """Return the number of verdicts of each person, the most first."""
     sums = Counter[tuple[str, Action]]()
     for one in counts:
         sums[one.reviewer, one.action] += one.count
@@ -96,7 +96,7 @@ def people(counts: Sequence[DayCount]) -> list[Person]:
 
 
 def mix(counts: Iterable[DayCount]) -> tuple[int, int]:
-    """Return how many verdicts allow and how many block."""
+    """Return the numbers of allow and block verdicts."""
     sums = Counter[Action]()
     for one in counts:
         sums[one.action] += one.count
@@ -104,7 +104,7 @@ def mix(counts: Iterable[DayCount]) -> tuple[int, int]:
 
 
 def width(share: float | None) -> float:
-    """Return how wide a bar of this share is; nothing where there is no share, or it is below 0."""
+    """Return the width of a bar of this share; 0 if the share is None or negative."""
     return round(BAR * max(0.0, share or 0.0), 1)
 
 

@@ -1,1 +1,1 @@
-"""Who asks the desk for what: sessions, browsers, filters, forms."""
+"""Requests to the desk: sessions, clients, filters, forms."""

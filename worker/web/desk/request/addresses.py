@@ -1,4 +1,4 @@
-"""Where an item's page is, and which comes next."""
+"""URLs of item pages, and the choice of the next one."""
 
 import re
 from collections.abc import Iterable
@@ -16,21 +16,21 @@ _ITEM: Final = re.compile(r"/items/[0-9]{1,18}(?:\?[A-Za-z0-9=&%+._-]{0,2000})?"
 
 
 def address_of(desk: DeskService, review_id: int, alike: Iterable[Review], filters: DeskFilters) -> str:
-    """Return the address of an item's page, with those that are shown beside it."""
+    """Return the URL of an item's page, with the similar items shown on it."""
     beside = ".".join(str(one.id) for one in alike)
     query = urlencode(({"with": beside} if beside else {}) | filters.chosen)
     return f"{desk.root}/items/{review_id}" + (f"?{query}" if query else "")
 
 
 def ids_in(text: str) -> list[int]:
-    """Return the numbers of the items beside the first; what is none is left out."""
+    """Parse the ids of the similar items; invalid ones are dropped."""
     return [
         int(part) for part in text[:600].split(".") if part.isascii() and part.isdigit() and len(part) < 19
     ]
 
 
 def next_address(desk: DeskService, reviewer: Reviewer, filters: DeskFilters, wanted: str = "") -> str:
-    """Return where to go on: where the last page wanted to, else to what is in hand, else to a new claim."""
+    """Return the wanted item's URL if it is claimed, else that of a claimed item, else of a new claim."""
     with desk.database.reading() as session:
         now = database_now(session)
         held = reviews.held_by(session, reviewer.name, now)

@@ -1,4 +1,4 @@
-"""Where a request comes from: believes the forwarded headers of trusted proxies, and no others."""
+"""Finds a request's client; only trusted proxies' X-Forwarded headers count."""
 
 import ipaddress
 import logging
@@ -15,23 +15,23 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 log = logging.getLogger(__name__)
 
-#: An IPv6 customer has at least this much, and takes any address in it.
+#: A provider gives each IPv6 customer at least this network; the customer can use any address in it.
 _IPV6_PREFIX: Final = 64
 #: `203.0.113.9:1234`, as some proxies write an address, and `[2001:db8::1]:443` or `[2001:db8::1]`.
 _WITH_PORT: Final = re.compile(r"(?P<v4>[0-9.]+):[0-9]{1,5}|\[(?P<v6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
-#: Peers of which the log says once that they are no trusted proxies.
-_MOST_NAMED: Final = 32
+#: Untrusted peers that forward addresses and are warned of, each once.
+_MAX_WARNED: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The addresses whose word counts."""
+    """Addresses and networks of trusted proxies."""
 
     networks: tuple[Network, ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `10.0.0.1, 10.1.0.0/16`; SettingsError where one is no address."""
+        """Read `10.0.0.1, 10.1.0.0/16`; SettingsError if one is not an address or network."""
         networks = []
         for part in filter(None, (part.strip() for part in text.split(","))):
             try:
@@ -44,29 +44,29 @@ class TrustedProxies:
         return cls(tuple(networks))
 
     def trust(self, address: str) -> bool:
-        """Whether this is an address of a proxy of ours."""
+        """Whether this is the address of a trusted proxy."""
         found = _parsed(address)
         return found is not None and any(found in network for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestOrigin:
-    """Where a request comes from."""
+    """The client of a request."""
 
-    #: The person's, as far as our proxies tell it.
+    #: The client's address, as trusted proxies forward it.
     address: str
-    #: Whether it came through a proxy of ours.
+    #: Whether the request came through a trusted proxy.
     by_proxy: bool
-    #: Whether nobody between can have read it: TLS, or no network at all.
+    #: Whether no one in between can have read it: TLS, or the same machine.
     is_private: bool
-    #: Whether the browser was told an https address.
+    #: Whether the browser used https.
     is_https: bool
-    #: Below which path the browser sends our cookies.
+    #: The path for which the browser sends the desk's cookies.
     cookie_path: str = "/"
 
     @property
-    def limited_as(self) -> str:
-        """Return what shares one limit: an IPv4 address, or the network of an IPv6 one."""
+    def rate_limit_key(self) -> str:
+        """Return the key of the login limit: an IPv4 address, or the network of an IPv6 address."""
         found = _parsed(self.address)
         if isinstance(found, ipaddress.IPv6Address):
             return str(ipaddress.ip_network((found, _IPV6_PREFIX), strict=False))
@@ -74,7 +74,7 @@ class RequestOrigin:
 
 
 def origin_of(request: Request, proxies: TrustedProxies, cookie_path: str = "/") -> RequestOrigin:
-    """Return where a request comes from."""
+    """Return the client of a request."""
     peer = request.client.host if request.client else ""
     by_proxy = proxies.trust(peer)
     is_https = request.url.scheme == "https"
@@ -84,20 +84,20 @@ def origin_of(request: Request, proxies: TrustedProxies, cookie_path: str = "/")
         address = _nearest_untrusted(request, proxies) or peer
     is_forwarded = not by_proxy and "X-Forwarded-For" in request.headers
     if is_forwarded:
-        _warn_of(peer)
-    # Behind a proxy on this machine that is not named, everybody comes from here.
+        _warn_untrusted(peer)
+    # Behind an unlisted proxy on this machine, every request seems to be local.
     is_local = not is_forwarded and _is_loopback(request.url.hostname or "") and _is_loopback(address)
     return RequestOrigin(address, by_proxy, is_https or is_local, is_https, cookie_path)
 
 
 def _nearest_untrusted(request: Request, proxies: TrustedProxies) -> str | None:
-    """Return the last address that is no trusted proxy; what stands before it, a client can have written."""
+    """Return the last address that is not a trusted proxy's; a client can forge those before it."""
     listed = [part.strip() for line in request.headers.getlist("X-Forwarded-For") for part in line.split(",")]
     nearest = None
     for part in reversed(listed):
         found = _parsed(part)
         if found is None:
-            # "unknown", or nonsense: the proxy that wrote it is the last that is known.
+            # "unknown", or garbage: the proxy that wrote it is the last known address.
             return nearest
         nearest = str(found)
         if not proxies.trust(nearest):
@@ -106,7 +106,7 @@ def _nearest_untrusted(request: Request, proxies: TrustedProxies) -> str | None:
 
 
 def _parsed(text: str) -> Address | None:
-    """Return an address without its port and brackets, as IPv4 if it is one in IPv6's clothes; else None."""
+    """Parse an address, dropping port and brackets; IPv4 if it is IPv4-mapped IPv6; None if invalid."""
     if found := _WITH_PORT.fullmatch(text):
         text = found["v4"] or found["v6"]
     try:
@@ -119,9 +119,9 @@ def _parsed(text: str) -> Address | None:
 _warned: set[str] = set()
 
 
-def _warn_of(peer: str) -> None:
-    """Say once that a peer forwards addresses and is not trusted to; a client can do so too."""
-    if peer in _warned or len(_warned) >= _MOST_NAMED:
+def _warn_untrusted(peer: str) -> None:
+    """Warn once that an untrusted peer forwards addresses; any client can do so."""
+    if peer in _warned or len(_warned) >= _MAX_WARNED:
         return
     _warned.add(peer)
     log.warning(

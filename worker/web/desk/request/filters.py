@@ -1,4 +1,4 @@
-"""Which reviews a person wants to see, as the address of a page says it."""
+"""The queue's filters, as query parameters of a page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from worker.store.reviews.reviews import ReviewFilters
 from worker.web.desk.request.forms import Form
 
 NAMES: Final = ("queue", "label", "policy", "kind", "age")
-#: What `age` can be, in minutes: at least so old.
+#: Values of `age`: the minimum age in minutes.
 AGES: Final[Mapping[str, int]] = {"1h": 60, "4h": 240, "1d": 1440, "3d": 4320}
 _MAX_CHARACTERS: Final = 128
-#: The kinds that people may know of.
+#: The kinds that reviewers may see.
 KINDS: Final = tuple(kind for kind in ReviewKind if not kind.is_blind)
 
 
 @dataclass(frozen=True, slots=True)
 class DeskFilters:
-    """What was chosen; empty leaves a field open."""
+    """The chosen filters; an empty field does not filter."""
 
     queue: str = ""
     label: str = ""
@@ -30,7 +30,7 @@ class DeskFilters:
 
     @classmethod
     def of(cls, values: Mapping[str, str]) -> "DeskFilters":
-        """Read a query; what makes no sense is left out."""
+        """Parse a query; invalid values are dropped."""
         found = {name: values.get(name, "")[:_MAX_CHARACTERS] for name in NAMES}
         if found["kind"] not in set(KINDS):
             found["kind"] = ""
@@ -40,21 +40,21 @@ class DeskFilters:
 
     @classmethod
     def of_form(cls, form: Form) -> "DeskFilters":
-        """Read the fields of a form that a page carried along."""
+        """Parse the hidden filter fields of a form."""
         return cls.of({name: form.get(f"filter-{name}") for name in NAMES})
 
     @property
     def chosen(self) -> dict[str, str]:
-        """Return what is not open."""
+        """Return the fields that filter."""
         return {name: value for name in NAMES if (value := getattr(self, name))}
 
     @property
     def query(self) -> str:
-        """Return the end of an address that says so, empty where all is open."""
+        """Return the query string, empty if nothing filters."""
         return f"?{urlencode(self.chosen)}" if self.chosen else ""
 
     def for_store(self, now: datetime) -> ReviewFilters:
-        """Return the same for the queue."""
+        """Return the filters for a search in the store."""
         until = now - timedelta(minutes=AGES[self.age]) if self.age else None
         return ReviewFilters(
             queue=self.queue or None,

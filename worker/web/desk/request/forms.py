@@ -1,4 +1,4 @@
-"""Reads the forms that the desk's pages send: small, and of one kind alone."""
+"""Parses the URL-encoded forms that the desk's pages send."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from fastapi import Request
 
-from worker.web.http.bodies import chunks, in_time, media_type, unsupported
+from worker.web.http.bodies import body_deadline, chunks, media_type, unsupported
 from worker.web.http.problems import ProblemError
 
 _URLENCODED: Final = "application/x-www-form-urlencoded"
@@ -16,12 +16,12 @@ _MAX_FIELDS: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields of a form; each may be there several times."""
+    """The fields of a form; each may have several values."""
 
     fields: dict[str, list[str]]
 
     def get(self, name: str) -> str:
-        """Return the first value of a field, empty where there is none."""
+        """Return the first value of a field, empty if it is missing."""
         return next(iter(self.fields.get(name, ())), "")
 
     def all(self, name: str) -> list[str]:
@@ -30,10 +30,10 @@ class Form:
 
 
 async def read_form(request: Request) -> Form:
-    """Return what a form says; ProblemError where it is none of ours."""
+    """Parse a form; ProblemError if it is invalid."""
     if media_type(request) != _URLENCODED:
         raise unsupported(_URLENCODED)
-    async with in_time():
+    async with body_deadline():
         body = b"".join([chunk async for chunk in chunks(request, _MAX_BYTES)])
     try:
         fields = parse_qs(

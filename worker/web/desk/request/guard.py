@@ -1,4 +1,4 @@
-"""Around every answer of the desk: the headers that tell the browser to trust nothing but our own files."""
+"""Middleware that adds security headers: the browser loads nothing but the desk's files."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _HEADERS: Final = {
-    # No inline script or style at all, so that text that slips into a page stays text.
+    # No inline scripts or styles, so that text injected into a page stays text.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
         " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -21,16 +21,16 @@ _HEADERS: Final = {
 }
 
 
-class Guard:
-    """An ASGI application around the desk."""
+class SecurityHeaders:
+    """ASGI middleware of the desk."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and mark the answer."""
+        """Handle a request, and add the headers and a pending cookie to the response."""
 
-        async def send_marked(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
@@ -39,4 +39,4 @@ class Guard:
                     headers.append("Set-Cookie", cookie)
             await send(message)
 
-        await self._app(scope, receive, send_marked)
+        await self._app(scope, receive, send_with_headers)

@@ -1,4 +1,4 @@
-"""Signed names of browsers from which a person signed in before: others cannot lock that person out there."""
+"""Signed tokens of browsers that a person signed in from before: there, others cannot lock the person out."""
 
 import hashlib
 import hmac
@@ -12,17 +12,17 @@ _TOKEN: Final = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class KnownBrowsers:
-    """Makes and checks names with the key that all processes share."""
+    """Signs and verifies browser tokens with the key that all processes share."""
 
     key: bytes
 
     def make(self, account: str) -> str:
-        """Return the token of a browser from which this person has just signed in."""
+        """Return a token for a browser that this person has just signed in from."""
         browser = secrets.token_hex(16)
         return f"{browser}.{self._sign(account, browser)}"
 
     def find(self, account: str, token: str) -> str:
-        """Return the browser that a token names for this person; empty if it names none."""
+        """Return the browser's id from this person's token; empty if the token is invalid."""
         found = _TOKEN.fullmatch(token)
         if found is None or not hmac.compare_digest(found[2], self._sign(account, found[1])):
             return ""

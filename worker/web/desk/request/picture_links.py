@@ -1,4 +1,4 @@
-"""Short-lived addresses of pictures: signed, for one review, one way to show it, and one session."""
+"""Short-lived signed URLs of pictures, each for one review, one view and one session."""
 
 import hashlib
 import hmac
@@ -8,13 +8,13 @@ from typing import Final
 
 from worker.usecases.reviews.show_picture import Page, Variant
 
-#: An address lives for one to two of these; it is the same within one, so that the browser keeps the picture.
+#: A URL is valid for one to two steps. It does not change within a step, so that browsers can cache it.
 STEP_SECONDS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class PictureWay:
-    """One way to show the picture of a review."""
+class PictureView:
+    """One view of a review's picture."""
 
     review_id: int
     variant: Variant
@@ -27,27 +27,27 @@ class PictureWay:
 
 @dataclass(frozen=True, slots=True)
 class PictureLinks:
-    """Makes and checks addresses with the key that all processes share."""
+    """Signs and verifies URLs with the key that all processes share."""
 
     key: bytes
     #: The path of the desk.
     root: str = "/review"
 
-    def make(self, session_id: str, way: PictureWay, now: datetime) -> str:
-        """Return the address of a picture for this session; `now` is the database's time."""
+    def make(self, session_id: str, view: PictureView, now: datetime) -> str:
+        """Return the URL of a view for this session; `now` is the database's time."""
         until = (int(now.timestamp()) // STEP_SECONDS + 2) * STEP_SECONDS
-        signature = self._sign(session_id, way, until)
-        return f"{self.root}/pictures/{way}?until={until}&key={signature}"
+        signature = self._sign(session_id, view, until)
+        return f"{self.root}/pictures/{view}?until={until}&key={signature}"
 
     def seconds_left(
-        self, session_id: str, way: PictureWay, until: int, signature: str, *, now: datetime
+        self, session_id: str, view: PictureView, until: int, signature: str, *, now: datetime
     ) -> int:
-        """Return how long an address is still valid; 0 if it has expired or its signature is wrong."""
-        right = self._sign(session_id, way, until)
-        if not hmac.compare_digest(signature.encode(), right.encode()):
+        """Return how long a URL is still valid; 0 if it has expired or its signature is wrong."""
+        expected = self._sign(session_id, view, until)
+        if not hmac.compare_digest(signature.encode(), expected.encode()):
             return 0
         return max(0, until - int(now.timestamp()))
 
-    def _sign(self, session_id: str, way: PictureWay, until: int) -> str:
-        text = f"{session_id}|{way}|{until}"
+    def _sign(self, session_id: str, view: PictureView, until: int) -> str:
+        text = f"{session_id}|{view}|{until}"
         return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()

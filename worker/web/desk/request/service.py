@@ -1,4 +1,4 @@
-"""What the desk's pages work with."""
+"""The components that the desk's pages use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,18 +14,18 @@ from worker.web.desk.request.picture_links import PictureLinks
 from worker.web.desk.request.picture_queue import PictureQueue
 from worker.wiring.review_desk import DeskComponents, ReviewDesk, open_desk_components
 
-#: Where the desk is, below the path that the proxy serves us under.
+#: The desk's path, below the proxy's path prefix.
 PREFIX: Final = "/review"
-#: Pictures that are fetched and decoded at once; the decoders have processes of their own.
+#: Pictures fetched and decoded at the same time; decoding itself runs in separate processes.
 _PICTURES_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class DeskService:
-    """What a web process shows to reviewers."""
+    """The components of the desk in a web process."""
 
     settings: Settings
-    #: The path that all pages are below, as browsers see it.
+    #: The path of all pages, as browsers see it.
     root: str
     proxies: TrustedProxies
     links: PictureLinks
@@ -35,18 +35,18 @@ class DeskService:
 
     @property
     def work(self) -> ReviewDesk:
-        """What people do with the queue."""
+        """The use cases of the review queue."""
         return self.parts.queue
 
     @property
     def database(self) -> Database:
-        """Where all of it is."""
+        """The database of the review queue."""
         return self.work.database
 
 
 @contextmanager
 def open_desk_service(settings: Settings, queue: ReviewDesk) -> Iterator[DeskService]:
-    """Assemble what the pages need; SettingsError where a trusted proxy has no address."""
+    """Assemble the desk's components; SettingsError if a trusted proxy is not an address or network."""
     proxies = TrustedProxies.parse(settings.trusted_proxies)
     with queue.database.transaction() as session:
         key = desk_keys.picture_key(session)

@@ -1,5 +1,5 @@
-// The desk's own script: every action by key, the veil, the lease, and the next item ahead. All forms work
-// without it.
+// The desk's script: keyboard shortcuts, the veil, lease renewal and prefetching the next item. All forms
+// work without it.
 "use strict";
 
 const one = (selector) => document.querySelector(selector);
@@ -19,10 +19,10 @@ const views = picture && {
 const isClear = () => figure.classList.contains("clear");
 
 function show() {
-  const way = isClear() ? "clear" : "veiled";
-  picture.src = views[way][picture.dataset.page][picture.dataset.frame];
+  const variant = isClear() ? "clear" : "veiled";
+  picture.src = views[variant][picture.dataset.page][picture.dataset.frame];
   picture.alt = isClear() ? "The uploaded picture" : "The uploaded picture, veiled";
-  all("img.thumb").forEach((thumb) => (thumb.src = thumb.dataset[way]));
+  all("img.thumb").forEach((thumb) => (thumb.src = thumb.dataset[variant]));
   const veil = one("#veil");
   veil.firstElementChild.textContent = veil.dataset[isClear() ? "clearText" : "veiledText"];
   if (isClear()) one("#shown").value = "clear";
@@ -64,8 +64,8 @@ function toggleZoom() {
 
 const CHANGED = 409, BUSY = 503;
 
-// Return why a picture did not load; null if it loads now. A changed one is said on the page, with its form.
-async function whyNot(image) {
+// Return why a picture did not load; null if it loads now. If the picture changed, reload the page, which says so.
+async function loadProblem(image) {
   const answer = await fetch(image.src, { headers: { Accept: "text/plain" } }).catch(() => null);
   if (answer && answer.ok) return null;
   if (answer && answer.status === CHANGED) location.reload();
@@ -73,11 +73,11 @@ async function whyNot(image) {
   return answer ? answer.text() : "the desk does not answer";
 }
 
-async function sayWhyNot() {
-  const why = await whyNot(picture);
-  if (why === null) return;
+async function showLoadProblem() {
+  const problem = await loadProblem(picture);
+  if (problem === null) return;
   const gone = one("#gone");
-  gone.textContent = "No picture: " + why;
+  gone.textContent = "No picture: " + problem;
   gone.hidden = false;
   picture.hidden = true;
 }
@@ -89,17 +89,17 @@ if (picture) {
   all(".frames .button").forEach((button) =>
     button.addEventListener("click", (event) => { event.preventDefault(); goToFrame(Number(button.dataset.frame)); }));
   picture.addEventListener("dblclick", toggleZoom);
-  picture.addEventListener("error", sayWhyNot);
+  picture.addEventListener("error", showLoadProblem);
   picture.addEventListener("load", () => { picture.hidden = false; one("#gone").hidden = true; });
-  if (picture.complete && picture.naturalWidth === 0) sayWhyNot();
+  if (picture.complete && picture.naturalWidth === 0) showLoadProblem();
 }
 
 all("img.thumb").forEach((thumb) => {
-  thumb.addEventListener("error", () => whyNot(thumb));
-  if (thumb.complete && thumb.naturalWidth === 0) whyNot(thumb);
+  thumb.addEventListener("error", () => loadProblem(thumb));
+  if (thumb.complete && thumb.naturalWidth === 0) loadProblem(thumb);
 });
 
-// ------------------------------------------------------------ the lease, and what comes next
+// ------------------------------------------------------------ the lease, and the next item
 
 const RENEW_MILLISECONDS = 30000;
 const verdict = one("#verdict-form");
@@ -110,11 +110,11 @@ function post(path, fields) {
   return fetch(document.body.dataset.root + path, { method: "POST", body, headers: { Accept: "application/json" } });
 }
 
-const inHand = () => [...verdict.querySelectorAll("input[type=hidden][name=token], input[name=beside]")].map((input) => input.value);
+const claimTokens = () => [...verdict.querySelectorAll("input[type=hidden][name=token], input[name=beside]")].map((input) => input.value);
 const filterFields = () => [...verdict.querySelectorAll("input[name^=filter-]")].map((input) => [input.name, input.value]);
 
 async function renew() {
-  const answer = await post("/renew", inHand().map((token) => ["token", token])).catch(() => null);
+  const answer = await post("/renew", claimTokens().map((token) => ["token", token])).catch(() => null);
   if (answer && (answer.status === 409 || answer.status === 401)) {
     const lost = one("#lost");
     lost.textContent = answer.status === 401 ? await answer.text() : (await answer.json()).conflict;
@@ -123,13 +123,13 @@ async function renew() {
   if (ahead.length) post("/renew", ahead.map((token) => ["token", token])).catch(() => null);
 }
 
-async function lookAhead() {
+async function prefetch() {
   await claimNext();
   verdict.dataset.ahead = ahead.length;
 }
 
 async function claimNext() {
-  const here = inHand().map((token) => token.split(".")[0]).join(".");
+  const here = claimTokens().map((token) => token.split(".")[0]).join(".");
   const answer = await post("/ahead", [["here", here], ...filterFields()]).catch(() => null);
   if (!answer || !answer.ok) return;
   const next = await answer.json();
@@ -147,9 +147,9 @@ async function claimNext() {
 if (verdict) {
   setInterval(renew, RENEW_MILLISECONDS);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) renew(); });
-  if (document.readyState === "complete") lookAhead();
-  else window.addEventListener("load", lookAhead);
-  // A second press must not send the answer twice.
+  if (document.readyState === "complete") prefetch();
+  else window.addEventListener("load", prefetch);
+  // A second press must not submit the verdict twice.
   verdict.addEventListener("submit", () => setTimeout(() => all(".decide button").forEach((button) => (button.disabled = true)), 0));
 }
 
@@ -198,13 +198,13 @@ if (picture) {
 }
 
 document.addEventListener("keydown", (event) => {
-  const writing = event.target.matches("input:not([type=checkbox]), textarea, select");
-  if (event.key === "Escape" && writing) {
+  const isTyping = event.target.matches("input:not([type=checkbox]), textarea, select");
+  if (event.key === "Escape" && isTyping) {
     event.target.blur();
     all(".aside-actions details").forEach((details) => (details.open = false));
     return;
   }
-  if (writing || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const help = one("#help");
   if (help && help.open && event.key !== "?") return;
   if (verdict && /^[0-9]$/.test(event.key)) tick(Number(event.key));
