@@ -7,8 +7,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 
 from worker import __version__
-from worker.web.api import appeals, decisions, operations, review_bodies, reviews, submissions, webhooks
+from worker.web.api import decisions, operations, submissions, webhooks
 from worker.web.api.request_schemas import COMPONENTS
+from worker.web.api.reviews import appeals, review_bodies, reviews
 from worker.web.api.service import WebService
 from worker.web.api.views import EXAMPLES
 from worker.web.desk.application import create_desk

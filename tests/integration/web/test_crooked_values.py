@@ -12,7 +12,8 @@ from support.desk_browser import HTML, Browser, form_token, held_token
 from support.web_api import make_key
 
 from worker.domain.accounts.reviewer import Role
-from worker.web.api import appeals, decisions, operations, reviews, submissions
+from worker.web.api import decisions, operations, submissions
+from worker.web.api.reviews import appeals, reviews
 from worker.web.api.service import open_web_service
 from worker.web.app import create_app
 from worker.web.desk.application import PAGES

@@ -127,13 +127,6 @@ def test_an_unforeseen_error_is_one_object_with_its_traceback(tmp_path):
     assert (line["level"], line["traceback"].splitlines()[-1]) == ("CRITICAL", "RuntimeError: unforeseen")
 
 
-def test_a_missing_package_is_named_as_logs_are_asked_for(tmp_path):
-    (tmp_path / "typer.py").write_text("raise ModuleNotFoundError(name='typer')\n")
-    ran = run("-m", "worker", "status", MODERATION_LOG_FORMAT="json", PYTHONPATH=str(tmp_path))
-    assert ran.returncode == 3
-    assert lines(ran)[0]["message"].startswith("the command needs the package 'typer'")
-
-
 def test_a_warning_is_json_if_logs_are(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import worker.settings, warnings\nread = worker.settings.Settings.read\n"

@@ -80,7 +80,10 @@ def test_private_is_tls_or_no_network_at_all(peer, host, scheme, proto, private,
     ],
 )
 def test_what_shares_one_limit(address, rate_limit_key):
-    assert RequestOrigin(address, by_proxy=False, is_private=False, is_https=True).rate_limit_key == rate_limit_key
+    assert (
+        RequestOrigin(address, by_proxy=False, is_private=False, is_https=True).rate_limit_key
+        == rate_limit_key
+    )
 
 
 def test_who_comes_through_an_unnamed_proxy_on_this_machine_is_not_on_it():

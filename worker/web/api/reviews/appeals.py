@@ -7,10 +7,10 @@ from fastapi import APIRouter, Depends, Path, Response
 from worker.domain.accounts.api_key import Scope
 from worker.store.reviews import appeals as store
 from worker.store.reviews import in_force
-from worker.web.api import review_bodies as bodies
 from worker.web.api.access import Service, needs
 from worker.web.api.request_schemas import body
-from worker.web.api.review_views import AppealView, appeal_view
+from worker.web.api.reviews import review_bodies as bodies
+from worker.web.api.reviews.review_views import AppealView, appeal_view
 from worker.web.http.problems import ProblemError
 from worker.web.http.responses import problems
 

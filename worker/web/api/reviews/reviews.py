@@ -16,10 +16,10 @@ from worker.store.engine.clock import now_at
 from worker.store.reviews import in_force
 from worker.store.reviews import reviews as store
 from worker.store.reviews.reviews import Place, Review, ReviewFilters
-from worker.web.api import review_bodies as bodies
 from worker.web.api.access import Service, needs
 from worker.web.api.request_schemas import body
-from worker.web.api.review_views import (
+from worker.web.api.reviews import review_bodies as bodies
+from worker.web.api.reviews.review_views import (
     ClaimedView,
     RenewedView,
     ReversedView,
