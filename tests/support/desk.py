@@ -11,6 +11,7 @@ import numpy as np
 from moderation_client.messages import source_record
 from moderation_client.submission import LocalFile, Source, Submission
 from PIL import Image, ImageDraw
+from support.decided_submission import add_decided
 from support.pictures import animation, encoded
 from support.tables import make_tables
 
@@ -23,15 +24,11 @@ from worker.domain.reviews.review import ReviewKind, place_in_queue
 from worker.policy_files.parser import parse_policy
 from worker.settings import Settings
 from worker.store.accounts import passwords, reviewers
-from worker.store.decisions import decisions, embeddings
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.database import Database
-from worker.store.policies import policy_versions
 from worker.store.reviews import reviews
-from worker.store.submissions import submissions
 
 PASSWORD = "correct horse battery"
-MODEL_DIGEST = "c" * 64
 POLICY_TEXT = """name: default
 description: Uploads to a general-audience platform.
 background: [an everyday scene, a person]
@@ -118,33 +115,17 @@ class DeskRows:
         facts = PictureFacts(digest, "PNG", *size, frames, parts)
         place = place_in_queue(POLICY, decision, utc_now())
         with self.database.transaction() as session:
-            policy_versions.keep(session, [(POLICY, POLICY_TEXT)])
-            submissions.record(
+            decision_id = add_decided(
                 session,
-                [
-                    submissions.DecidedSubmission(
-                        made, POLICY.name, POLICY.digest, sha256=digest, source=source_record(made.source)
-                    )
-                ],
+                made,
+                POLICY,
+                decision,
+                facts=facts,
+                vectors=np.array([vector or _own_vector(name)] * frames * parts),
+                source=source_record(made.source),
+                text=POLICY_TEXT,
             )
-            decision_id = decisions.insert(
-                session,
-                [
-                    decisions.NewDecision(
-                        submission=made,
-                        policy=POLICY,
-                        decision=decision,
-                        model="demo",
-                        model_digest=MODEL_DIGEST,
-                        facts=facts,
-                    )
-                ],
-            )[0]
             assert decision_id is not None
-            vectors = np.array([vector or _own_vector(name)] * frames * parts, dtype=np.float32)
-            embeddings.keep(
-                session, MODEL_DIGEST, [(facts, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))]
-            )
             review_id = reviews.ask(session, decision_id, kind, place)
         assert review_id is not None
         return review_id

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from moderation_client.callback import callback_of
 from moderation_client.submission import LocalFile, Submission
+from support.decided_submission import add_decided
 
 from worker.domain.accounts.reviewer import Reviewer, Role
 from worker.domain.moderation.decision import Decision, decide
@@ -14,11 +15,8 @@ from worker.domain.moderation.scoring import LabelScore
 from worker.domain.policies.policy import Action, Policy
 from worker.domain.reviews.review import ReviewKind, kind_of_review, place_in_queue
 from worker.policy_files.parser import parse_policy
-from worker.store.decisions import decisions, embeddings
 from worker.store.engine.database import Database
-from worker.store.policies import policy_versions
 from worker.store.reviews import reviews
-from worker.store.submissions import submissions
 from worker.usecases.moderation.decision_events import write_decision_events
 from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.reviews.claim_review import ClaimedReviews, ClaimReview
@@ -27,7 +25,6 @@ from worker.usecases.reviews.open_appeal import OpenAppeal
 from worker.usecases.reviews.reverse_verdict import ReverseVerdict
 from worker.usecases.reviews.settle_review import SettleReview
 
-MODEL_DIGEST = "c" * 64
 LEASE = timedelta(minutes=5)
 POLICY_TEXT = """
 name: default
@@ -103,27 +100,16 @@ class Desk:
         facts = PictureFacts(sha256, "PNG", 64, 48, frames=1)
         inherit = InheritVerdict(self.inherits)
         with self.database.transaction() as session:
-            policy_versions.keep(session, [(policy, text)])
-            submissions.record(
+            decision_id = add_decided(
                 session,
-                [submissions.DecidedSubmission(what, policy.name, policy.digest, sha256=sha256, source=None)],
+                what,
+                policy,
+                decision,
+                facts=None if action else facts,
+                vectors=None if vector is None else np.array([vector]),
+                sha256=sha256,
+                text=text,
             )
-            decision_id = decisions.insert(
-                session,
-                [
-                    decisions.NewDecision(
-                        submission=what,
-                        policy=policy,
-                        decision=decision,
-                        model="demo",
-                        model_digest=MODEL_DIGEST,
-                        facts=None if action else facts,
-                    )
-                ],
-            )[0]
-            if vector is not None:
-                matrix = np.array([vector], np.float32)
-                embeddings.keep(session, MODEL_DIGEST, [(facts, matrix / np.linalg.norm(matrix))])
             heir = Heir(what.id, decision_id, sha256, policy.digest)
             inherited = inherit(session, [] if action else [heir])
             write_decision_events(session, [(what, decision_id)], inherited, callback_of(self.callback))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from moderation_client.submission import LocalFile, Submission
 from sqlalchemy import update
+from support.decided_submission import MODEL_DIGEST, add_decided
 
 from worker.domain.accounts.api_key import Scope, new_api_key
 from worker.domain.moderation.decision import Decision
@@ -15,7 +16,6 @@ from worker.domain.policies.policy import DEFAULT_QUEUE, Action, Label, Policy
 from worker.domain.reviews.review import ReviewKind, Routing
 from worker.domain.submissions.dropped_message import DroppedMessage, DropReason
 from worker.store.accounts import api_keys
-from worker.store.decisions import decisions, embeddings
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.database import Database
 from worker.store.engine.tables import (
@@ -38,11 +38,10 @@ from worker.store.engine.tables import (
     VerdictRow,
 )
 from worker.store.notifications import outbox
-from worker.store.policies import policy_versions, text_vectors
+from worker.store.policies import text_vectors
 from worker.store.reviews import review_sources, reviews, verdicts
 from worker.store.submissions import dropped_messages, submissions
 
-MODEL_DIGEST = "c" * 64
 POLICY = Policy(
     name="default",
     background=("an everyday scene",),
@@ -82,38 +81,9 @@ def record(  # noqa: PLR0913
 ) -> int | None:
     """Record a decision like `ModerateImage`, in one transaction."""
     with database.transaction() as session:
-        policy_versions.keep(session, [(policy, "name: default\n")])
-        wanted = submissions.record(
-            session,
-            [
-                submissions.DecidedSubmission(
-                    what,
-                    policy=policy.name,
-                    policy_digest=policy.digest,
-                    sha256=facts and facts.sha256,
-                    source=None,
-                )
-            ],
-        )
-        if not wanted:
-            return None
-        decision_id = decisions.insert(
-            session,
-            [
-                decisions.NewDecision(
-                    submission=what,
-                    policy=policy,
-                    decision=decision,
-                    model="demo",
-                    model_digest=MODEL_DIGEST,
-                    facts=facts,
-                )
-            ],
-        )[0]
+        decision_id = add_decided(session, what, policy, decision, facts=facts, vectors=embedding)
         if decision_id is None:
             return None
-        if facts:
-            embeddings.keep(session, MODEL_DIGEST, [(facts, embedding)])
         if decision.action is Action.REVIEW:
             reviews.ask(session, decision_id, ReviewKind.DECISION, Routing(DEFAULT_QUEUE, 4.75, None))
     return decision_id

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from worker.domain.evaluation.comparison import BINS, LabelTally, Tally, days_of
 from worker.domain.policies.policy import Action, Label, Policy
 from worker.reports.days import day_of
+from worker.svg import StackedBar
 
 #: Size of a histogram, in SVG units.
 WIDTH: Final = 300
@@ -46,12 +47,7 @@ class LoadBar:
     """One policy's load in one or more days: reviews below, automatic blocks on top."""
 
     policy: str
-    x: float
-    width: float
-    review_y: float
-    review_height: float
-    block_y: float
-    block_height: float
+    shape: StackedBar
     title: str
 
 
@@ -99,15 +95,10 @@ def _bar(  # noqa: PLR0913, PLR0917 - a bar is what all of these make it
     # The bars of a few days need not fill the width.
     slot = min(DAYS_WIDTH / places, 60)
     width = slot * (1 - _GAP) / 2
-    review_height, block_height = (DAYS_HEIGHT * count / most for count in (reviews, blocks))
+    x = place * slot + slot * _GAP / 2 + side * width
     return LoadBar(
-        policy=policy,
-        x=round(place * slot + slot * _GAP / 2 + side * width, 2),
-        width=round(width * 0.92, 2),
-        review_y=round(DAYS_HEIGHT - review_height, 2),
-        review_height=round(review_height, 2),
-        block_y=round(DAYS_HEIGHT - review_height - block_height, 2),
-        block_height=round(block_height, 2),
+        policy,
+        StackedBar.of(reviews, blocks, most=most, height=DAYS_HEIGHT, x=x, width=width * 0.92),
         title=f"{name}, {policy}: {reviews:,} to review, {blocks:,} blocked at once",
     )
 

@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 from moderation_client.submission import LocalFile, Submission
 from sqlalchemy import select
+from support.decided_submission import add_decided
 from support.statements import statements
 
 from worker.domain.moderation.decision import Decision
 from worker.domain.moderation.picture import PictureFacts
 from worker.domain.policies.policy import Action, Label, Policy
 from worker.settings import Settings
-from worker.store.decisions import decisions, embeddings
 from worker.store.engine.tables import VerdictRow
 from worker.store.operations import archive
 from worker.store.operations.archive import Span
 from worker.store.policies import policy_versions
 from worker.store.reviews import verdicts
-from worker.store.submissions import submissions
 from worker.usecases.policies.compare_policies import ComparePolicies
 from worker.usecases.policies.hunt_phrase import HuntPhrase
 from worker.wiring.components import open_encoder
@@ -65,24 +64,9 @@ def fill(database, encoder, count, verdicts_on=0):
             what = Submission(f"upload-{n:03}", LocalFile("x.png"))
             facts = PictureFacts(picture, "PNG", 64, 64, frames=2)
             vectors = random.normal(size=(2, encoder.info.dimension))
-            submissions.record(
-                session, [submissions.DecidedSubmission(what, "p", "d" * 64, sha256=picture, source=None)]
-            )
-            decision_id = decisions.insert(
-                session,
-                [
-                    decisions.NewDecision(
-                        submission=what,
-                        policy=OLD,
-                        decision=Decision(Action.ALLOW, "nothing"),
-                        model="demo",
-                        model_digest=MODEL,
-                        facts=facts,
-                    )
-                ],
-            )[0]
-            embeddings.keep(
-                session, MODEL, [(facts, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))]
+            allow = Decision(Action.ALLOW, "nothing")
+            decision_id = add_decided(
+                session, what, OLD, allow, facts=facts, vectors=vectors, text="name: p\n", model_digest=MODEL
             )
             if n < verdicts_on:
                 verdict = verdicts.Verdict(what.id, Action.BLOCK, frozenset({"drinks"}))

@@ -14,6 +14,7 @@ from moderation_client.callback import WebhookCallback
 from moderation_client.submission import ImageUrl, LocalFile, Submission
 from sqlalchemy import ColumnDefault, select, update
 from support.broken_rows import break_rows, mend_rows
+from support.decided_submission import add_decided
 from support.statements import statements
 
 from worker.concurrency.batching import in_halves
@@ -33,11 +34,9 @@ from worker.errors import (
 )
 from worker.observability.metrics import Metrics
 from worker.observability.progress import Progress
-from worker.store.decisions import decisions
 from worker.store.engine import column_types
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import OutboxRow, SubmissionConflictRow, SubmissionRow
-from worker.store.policies import policy_versions
 from worker.store.submissions import submissions
 from worker.usecases.moderation import settle_submissions
 from worker.usecases.moderation.settle_submissions import SettleSubmissions
@@ -86,30 +85,7 @@ class Failing:
         with self._lock:
             note(*what)
         with self._database.transaction() as session:
-            policy_versions.keep(session, [(self.policy, "name: default\n")])
-            wanted = submissions.record(
-                session,
-                [
-                    submissions.DecidedSubmission(
-                        submission, self.policy.name, self.policy.digest, sha256=None, source=None
-                    )
-                ],
-            )
-            if not wanted:
-                return None
-            return decisions.insert(
-                session,
-                [
-                    decisions.NewDecision(
-                        submission=submission,
-                        policy=self.policy,
-                        decision=Decision(Action.ALLOW, "harmless"),
-                        model="demo",
-                        model_digest="c" * 64,
-                        facts=None,
-                    )
-                ],
-            )[0]
+            return add_decided(session, submission, self.policy, Decision(Action.ALLOW, "harmless"))
 
 
 @pytest.fixture

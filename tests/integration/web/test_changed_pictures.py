@@ -4,7 +4,8 @@ import pytest
 from moderation_client.submission import LocalFile, Submission
 from sqlalchemy import select
 from starlette.testclient import TestClient
-from support.desk import MODEL_DIGEST, POLICY, POLICY_TEXT, desk_rows, picture, scores
+from support.decided_submission import add_decided
+from support.desk import POLICY, POLICY_TEXT, desk_rows, picture, scores
 from support.desk_browser import Browser, held_token, picture_address
 from support.pictures import encoded
 from support.web_api import make_key
@@ -15,12 +16,9 @@ from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ReviewKind, place_in_queue
 from worker.domain.reviews.verdict import Answer
 from worker.errors import ReviewConflictError, UndecodablePictureError
-from worker.store.decisions import decisions
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import AuditLogRow, DecisionRow, ReviewRow, VerdictRow
-from worker.store.policies import policy_versions
 from worker.store.reviews import golden_items, in_force, review_statistics, reviews, verdicts
-from worker.store.submissions import submissions
 from worker.web.api.service import open_web_service
 from worker.web.app import create_app
 
@@ -382,18 +380,9 @@ def undecided_item(rows, name, decision, sha256):
     """Write a decision without a judged picture, as a worker does, and its review."""
     made = Submission(name, LocalFile(f"{name}.png"))
     with rows.database.transaction() as session:
-        policy_versions.keep(session, [(POLICY, POLICY_TEXT)])
-        submissions.record(
-            session,
-            [
-                submissions.DecidedSubmission(
-                    made, POLICY.name, POLICY.digest, sha256, {"kind": "file", "path": f"{name}.png"}
-                )
-            ],
-        )
-        (decision_id,) = decisions.insert(
-            session,
-            [decisions.NewDecision(made, POLICY, decision, "demo", MODEL_DIGEST, facts=None)],
+        source = {"kind": "file", "path": f"{name}.png"}
+        decision_id = add_decided(
+            session, made, POLICY, decision, sha256=sha256, source=source, text=POLICY_TEXT
         )
         return reviews.ask(
             session, decision_id, ReviewKind.DECISION, place_in_queue(POLICY, decision, utc_now())

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from moderation_client.submission import LocalFile, Submission
 from sqlalchemy import update
+from support.decided_submission import add_decided
 from support.deployment import deploy
 from support.web_api import Api, make_key, serving_api
 
@@ -13,11 +14,8 @@ from worker.domain.moderation.decision import Decision
 from worker.domain.moderation.scoring import LabelScore
 from worker.domain.moderation.view import View
 from worker.domain.policies.policy import Action, Label, Policy
-from worker.store.decisions import decisions
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import DecisionRow
-from worker.store.policies import policy_versions
-from worker.store.submissions import submissions
 
 WEAPONS = LabelScore("weapons", 0.75, "a handgun", 0.3, "an everyday scene", 0.25, view=View(frame=1))
 POLICY = Policy("default", ("an everyday scene",), (Label("weapons", ("a handgun",), severity=4),))
@@ -47,22 +45,7 @@ def api(deployment):
 def record(database, number, policy=POLICY, decision=REVIEW):
     what = Submission(f"upload-{number}", LocalFile("a.png"), reference=f"post-{number % 3}")
     with database.transaction() as session:
-        policy_versions.keep(session, [(policy, "name: default\n")])
-        decided = submissions.DecidedSubmission(what, policy.name, policy.digest, sha256=None, source=None)
-        submissions.record(session, [decided])
-        return decisions.insert(
-            session,
-            [
-                decisions.NewDecision(
-                    submission=what,
-                    policy=policy,
-                    decision=decision,
-                    model="demo",
-                    model_digest="c" * 64,
-                    facts=None,
-                )
-            ],
-        )[0]
+        return add_decided(session, what, policy, decision)
 
 
 def ids(answer):

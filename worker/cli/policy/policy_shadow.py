@@ -1,24 +1,18 @@
 """`moderate policy shadow`: compares what shadow policies would have decided with what was decided."""
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from sqlalchemy.orm import Session
 
 from worker.cli.terminal.console import action_text, messages, plain_table, print_json, results
 from worker.cli.terminal.durations import Since, short
 from worker.domain.policies.policy import Action
-from worker.errors import UsageError
 from worker.settings import Settings
-from worker.store.decisions import shadow_decisions
-from worker.store.decisions.shadow_decisions import Difference, ShadowVersion
-from worker.store.engine.clock import database_now
+from worker.store.decisions.shadow_decisions import Difference
 from worker.store.upgrade import schema
+from worker.usecases.policies.report_shadows import A_DAY, ReportShadows, ShadowReport
 from worker.wiring.components import open_database
 
 EPILOG = """Examples:
@@ -29,43 +23,6 @@ EPILOG = """Examples:
 
 A policy file with `shadow: true` is scored on every job in addition to the policy that decides.
 Exit codes: 0 done, 2 wrong usage, 3 the database is not usable."""
-
-_A_DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class ShadowReport:
-    """What one version of a shadow policy would have decided."""
-
-    version: ShadowVersion
-    #: {(decided, would be): count}.
-    actions: Mapping[tuple[Action, Action], int]
-    #: By label: the number of pictures on which it would be flagged.
-    labels: Counter[str]
-    #: The newest submissions that would be decided differently.
-    differences: list[Difference]
-    #: How long the version has run, within `--since`.
-    span: timedelta
-
-    @property
-    def differing(self) -> int:
-        """The number of submissions that would be decided differently."""
-        return sum(count for (decided, would_be), count in self.actions.items() if decided != would_be)
-
-    @property
-    def reviews_decided(self) -> int:
-        """The number of submissions that were sent to review."""
-        return sum(n for (decided, _), n in self.actions.items() if decided is Action.REVIEW)
-
-    @property
-    def reviews_would_be(self) -> int:
-        """The number of submissions that would have been sent to review."""
-        return sum(n for (_, would_be), n in self.actions.items() if would_be is Action.REVIEW)
-
-    @property
-    def more_reviews_a_day(self) -> float:
-        """The change in reviews per day; less than a day counts as one day."""
-        return (self.reviews_would_be - self.reviews_decided) / max(self.span / _A_DAY, 1.0)
 
 
 def shadow(
@@ -80,18 +37,9 @@ def shadow(
     database = open_database(Settings.read())
     try:
         schema.check(database)
-        with database.reading(unhurried=True) as session:
-            now = database_now(session)
-            found = shadow_decisions.versions(session, name=name, since=now - since)
-            reports = [_report(session, version, now - since, now, limit) for version in found]
-            known = shadow_decisions.names(session)
+        reports = ReportShadows(database)(name, since, limit)
     finally:
         database.dispose()
-    if name is not None and name not in known:
-        raise UsageError(
-            f"no shadow policy {name!r} has scored a job; there are: {', '.join(known) or 'none'}",
-            hint="a policy is a shadow while its file says `shadow: true`; see moderate policy status",
-        )
     if as_json:
         print_json([_as_json(report) for report in reports])
         return
@@ -103,18 +51,6 @@ def shadow(
             "a policy is a shadow while its file says `shadow: true`",
             soft_wrap=True,
         )
-
-
-def _report(
-    session: Session, version: ShadowVersion, since: datetime, now: datetime, limit: int
-) -> ShadowReport:
-    return ShadowReport(
-        version,
-        shadow_decisions.actions(session, version, since),
-        shadow_decisions.labels(session, version, since),
-        shadow_decisions.differences(session, version, since, limit),
-        now - version.first_at,
-    )
 
 
 def _print(report: ShadowReport) -> None:
@@ -149,7 +85,7 @@ def _reviews_text(report: ShadowReport) -> str:
     if change == 0:
         return counts + "no change"
     word = "more" if change > 0 else "fewer"
-    a_day = f", {abs(report.more_reviews_a_day):.1f} {word} a day" if report.span >= _A_DAY else ""
+    a_day = f", {abs(report.more_reviews_a_day):.1f} {word} a day" if report.span >= A_DAY else ""
     return counts + f"{abs(change):,} {word} in {short(report.span)}{a_day}"
 
 

@@ -66,6 +66,11 @@ def check_reason(what: str, reason: str) -> None:
         )
 
 
+def labels_needing_reason(policy: Policy) -> list[str]:
+    """Return the labels about which a verdict must give a reason, in the policy's order."""
+    return [label.name for label in policy.labels if _needs_reason(policy, label.name)]
+
+
 def second_review_share(policy: Policy, answer: Answer, flagged: Collection[str]) -> float:
     """Return the share, 0 to 1, of such answers that go to a second reviewer."""
     default = policy.reviewing.second_share or 0.0

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from worker.domain.accounts.reviewer import Reviewer
 from worker.domain.moderation.view import View
 from worker.domain.policies.policy import Action
+from worker.domain.reviews.verdict import labels_needing_reason
 from worker.errors import ModerationError, ReviewConflictError, ReviewNotAllowedError
 from worker.store.engine.clock import database_now
 from worker.store.reviews import review_claims, reviews
@@ -233,7 +234,8 @@ def _needing_reason(dossier: Dossier) -> dict[str, Any]:
     policy = dossier.policy
     if policy is None:
         return {"always": False, "labels": []}
-    own = {label.name: label.reviewing.needs_reason for label in policy.labels}
-    default = bool(policy.reviewing.needs_reason)
-    asking = [name for name, wants in own.items() if (default if wants is None else wants)]
-    return {"always": default or bool(set(asking) & set(dossier.review.decision.flagged)), "labels": asking}
+    labels = labels_needing_reason(policy)
+    always = bool(policy.reviewing.needs_reason) or not set(labels).isdisjoint(
+        dossier.review.decision.flagged
+    )
+    return {"always": always, "labels": labels}

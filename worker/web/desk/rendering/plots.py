@@ -8,6 +8,7 @@ from typing import Final
 
 from worker.domain.policies.policy import Action
 from worker.store.reviews.review_statistics import DayCount
+from worker.svg import StackedBar
 
 #: Size of the plot by day, and width of a bar in a table, in SVG units.
 WIDTH: Final = 720
@@ -20,12 +21,7 @@ _GAP: Final = 0.25
 class Day:
     """One day's verdicts: allows below, blocks on top."""
 
-    x: float
-    width: float
-    allow_y: float
-    allow_height: float
-    block_y: float
-    block_height: float
+    shape: StackedBar
     title: str
 
 
@@ -109,13 +105,8 @@ def width(share: float | None) -> float:
 
 
 def _day(x: float, slot: float, name: str, allow: int, block: int, most: int) -> Day:  # noqa: PLR0913, PLR0917 - a bar is what all of these make it
-    allow_height, block_height = HEIGHT * allow / most, HEIGHT * block / most
+    margin = slot * _GAP / 2
     return Day(
-        x=round(x + slot * _GAP / 2, 2),
-        width=round(slot * (1 - _GAP), 2),
-        allow_y=round(HEIGHT - allow_height, 2),
-        allow_height=round(allow_height, 2),
-        block_y=round(HEIGHT - allow_height - block_height, 2),
-        block_height=round(block_height, 2),
+        StackedBar.of(allow, block, most=most, height=HEIGHT, x=x + margin, width=slot * (1 - _GAP)),
         title=f"{name}: {allow:,} allowed, {block:,} blocked",
     )
