@@ -43,6 +43,8 @@ SHAPES: Final = {
     "2:1": (1440, 720),
     "1080 x 2400": (540, 1200),
     "3.6:1": (1800, 500),
+    "8:1": (4000, 500),
+    "10:1": (5000, 500),
 }
 SQUARES: Final = (1, 2, 3, 4, 5, 6)
 PLACES: Final = 9
@@ -114,19 +116,24 @@ def measure(  # noqa: PLR0913, PLR0917
 ) -> Iterator[dict[str, Any]]:
     """Yield the figures of one shape for each number of squares."""
     preprocessing = finder.encoder.info.preprocessing
-    chosen = Parts.of(size, preprocessing).count
-    for count in track(SQUARES, description=name, transient=True):
+    parts = Parts.of(size, preprocessing)
+    squeezes = parts.count > 1 and parts.resized != parts.preprocessing.resized(size)
+    ways = [(count, False) for count in SQUARES] + [(parts.count, True)] * squeezes
+    for count, squeezed in track(ways, description=name, transient=True):
+
+        def cut(picture: Image.Image, count: int = count, squeezed: bool = squeezed) -> list[Pixels]:
+            return as_judged(picture, parts) if squeezed else squares(picture, preprocessing, count)
+
         found = np.zeros((PLACES, len(SIZES)))
         for place in range(PLACES):
             for number, share in enumerate(SIZES):
                 made = [pasted(one, on, size, place, share) for one in objects for on in backgrounds]
-                found[place, number] = np.mean(
-                    finder.finds([squares(one, preprocessing, count) for one in made])
-                )
-        without = finder.finds([squares(ImageOps.fit(one, size), preprocessing, count) for one in empty])
+                found[place, number] = np.mean(finder.finds([cut(one) for one in made]))
+        without = finder.finds([cut(ImageOps.fit(one, size)) for one in empty])
         yield {
             "squares": count,
-            "chosen": count == chosen,
+            "squeezed": squeezed,
+            "chosen": count == parts.count and squeezed == squeezes,
             "recall": round(float(found.mean()), 3),
             "worst place": round(float(found.mean(axis=1).min()), 3),
             "by place": [round(float(one), 2) for one in found.mean(axis=1)],
@@ -161,6 +168,11 @@ def squares(picture: Image.Image, preprocessing: Preprocessing, count: int) -> l
     return prepare_parts(picture, crops, crops.resized(picture.size), count)
 
 
+def as_judged(picture: Image.Image, parts: Parts) -> list[Pixels]:
+    """Cut a picture as the service does: squeezed until the squares leave no gap."""
+    return prepare_parts(picture, parts.preprocessing, parts.resized, parts.count)
+
+
 def whole(picture: Image.Image, preprocessing: Preprocessing) -> list[Pixels]:
     """Prepare a picture like the model's own image processor."""
     return [prepare(picture, preprocessing)]
@@ -182,7 +194,7 @@ def show(run: dict[str, Any]) -> None:
         for row in rows:
             table.add_row(
                 shape,
-                f"{row['squares']}{' *' if row['chosen'] else ''}",
+                f"{row['squares']}{' squeezed' if row['squeezed'] else ''}{' *' if row['chosen'] else ''}",
                 f"{row['recall']:.0%}",
                 f"{row['worst place']:.0%}",
                 f"{row['flagged without']:.0%}",
