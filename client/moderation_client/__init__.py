@@ -1,12 +1,12 @@
 """Enqueue pictures for moderation-worker, and verify its webhooks: Celery with Redis, nothing else.
 
+Catch `InvalidSubmissionError` (a field is malformed, nothing was sent) and `BrokerUnavailableError` (retry
+later with the same `id`).
+
 from moderation_client import Client, LocalFile
 
 with Client("redis://127.0.0.1:6379/0") as client:
     client.submit(LocalFile("uploads/cat.jpg"), reference="post-42")
-
-Catch `InvalidSubmissionError` (a field is malformed, nothing was sent) and `BrokerUnavailableError` (retry
-later with the same `id`).
 """
 
 from typing import TYPE_CHECKING, Any

@@ -83,7 +83,8 @@ def test_each_snippet_of_the_readme_enqueues(run, redis_url, queue, number):
 
 
 def test_the_snippet_of_the_package_enqueues(run, redis_url, queue):
-    snippet = ast.get_docstring(ast.parse(Path(moderation_client.__file__).read_text())).split("\n\n", 1)[1]
+    text = ast.get_docstring(ast.parse(Path(moderation_client.__file__).read_text()))
+    snippet = text[text.index("from moderation_client import") :]
     run("-c", snippet.replace(f'"{BROKER}"', f'"{redis_url}", queue={queue!r}'))
     assert waiting(redis_url, queue) == ["moderation.check"]
 

@@ -27,8 +27,11 @@ def add_decided(  # noqa: PLR0913 - what differs from test to test
     source: dict[str, object] | None = None,
     text: str = "name: default\n",
     model_digest: str = MODEL_DIGEST,
+    again: bool = False,
 ) -> int | None:
     """Add a decided submission and return its decision's id; None if the ledger has it already.
+
+    `again` adds a second decision then.
 
     `vectors`, shape (views, dimension), are the picture's embedding; they need `facts`, and any length.
     `sha256` is by default that of `facts`.
@@ -36,7 +39,7 @@ def add_decided(  # noqa: PLR0913 - what differs from test to test
     policy_versions.keep(session, [(policy, text)])
     sha256 = sha256 or (facts.sha256 if facts else None)
     decided = submissions.DecidedSubmission(submission, policy.name, policy.digest, sha256, source)
-    if not submissions.record(session, [decided]):
+    if not submissions.record(session, [decided]) and not again:
         return None
     (decision_id,) = decisions.insert(
         session, [decisions.NewDecision(submission, policy, decision, "demo", model_digest, facts)]

@@ -109,6 +109,7 @@ class Desk:
                 vectors=None if vector is None else np.array([vector]),
                 sha256=sha256,
                 text=text,
+                again=True,
             )
             heir = Heir(what.id, decision_id, sha256, policy.digest)
             inherited = inherit(session, [] if action else [heir])

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from moderation_client import InlineBytes
@@ -35,8 +36,7 @@ class Judge:
 
     digest = MODEL_DIGEST
 
-    class encoder:  # noqa: N801 - in the place of one
-        name = "demo"
+    encoder = SimpleNamespace(info=SimpleNamespace(name="demo"))
 
 
 def live(policy=POLICY):

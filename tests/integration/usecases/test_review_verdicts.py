@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, text
-from support.review_desk import ADA, BOB, CLEO, LEA, MODEL_DIGEST, POLICY, POLICY_TEXT, Desk
+from support.decided_submission import MODEL_DIGEST
+from support.review_desk import ADA, BOB, CLEO, LEA, POLICY, POLICY_TEXT, Desk
 
 from worker.domain.accounts.reviewer import Reviewer, Role
 from worker.domain.policies.policy import Action

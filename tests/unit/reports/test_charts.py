@@ -24,8 +24,8 @@ def test_a_day_has_a_bar_for_each_policy_and_quiet_days_have_room():
     assert (chart.first, chart.last) == ("11 Jan 1970", "14 Jan 1970")
     old, new = chart.bars[:2]
     assert (old.policy, new.policy) == ("old", "new")
-    assert new.review_height + new.block_height == pytest.approx(charts.DAYS_HEIGHT)
-    assert new.block_y == 0
+    assert new.shape.lower_height + new.shape.upper_height == pytest.approx(charts.DAYS_HEIGHT)
+    assert new.shape.upper_y == 0
     assert old.title == "11 Jan 1970, old: 2 to review, 1 blocked at once"
 
 
@@ -34,8 +34,8 @@ def test_many_days_share_bars_and_nothing_is_lost(days, size):
     chart = charts.day_chart(tally_of({day: [0, 1, 0, 0, 2, 0] for day in range(days)}))
     assert chart.days_a_bar == size
     assert len(chart.bars) <= 62
-    assert all(bar.x >= 0 and bar.x + bar.width <= charts.DAYS_WIDTH for bar in chart.bars)
-    assert sum(bar.review_height for bar in chart.bars if bar.policy == "new") == pytest.approx(
+    assert all(bar.shape.x >= 0 and bar.shape.x + bar.shape.width <= charts.DAYS_WIDTH for bar in chart.bars)
+    assert sum(bar.shape.lower_height for bar in chart.bars if bar.policy == "new") == pytest.approx(
         2 * days * charts.DAYS_HEIGHT / chart.most, abs=1
     )
 
