@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from worker.cli.terminal.console import messages, plain_table, results
-from worker.domain.accounts.api_key import Scope, new_api_key
+from worker.domain.accounts.api_key import Scope
 from worker.errors import UsageError
 from worker.settings import Settings
-from worker.store.accounts import api_keys
-from worker.store.engine.database import Database
 from worker.store.upgrade import schema
+from worker.usecases.accounts.manage_api_keys import ManageApiKeys
 from worker.wiring.components import open_database
 
 app = typer.Typer(no_args_is_help=True, help="Keys to the HTTP API; each sees all submissions.")
@@ -40,9 +39,9 @@ def create(
     ] = None,
 ) -> None:
     """Create a key and print it once: only a hash of it is stored."""
-    new = new_api_key(name, _scopes(",".join(scope or ["submit,read"])))
-    with _database() as database, database.transaction() as session:
-        api_keys.add(session, new)
+    scopes = _scopes(",".join(scope or ["submit,read"]))
+    with _keys() as keys:
+        new = keys.create(name, scopes)
     typer.echo(new.token)
     messages().print(
         f"key {new.key.id} of {name}; it is not shown again. Clients send it as"
@@ -54,8 +53,8 @@ def create(
 @app.command("list", epilog=_EXIT_CODES)
 def show() -> None:
     """Show all keys, revoked ones too; never their secrets."""
-    with _database() as database, database.reading() as session:
-        found = api_keys.everyone(session)
+    with _keys() as keys:
+        found = keys.everyone()
     table = plain_table("id", "name", "scopes", "created", "last used", "revoked")
     for one in found:
         times = (one.created_at, one.last_used_at, one.revoked_at)
@@ -66,9 +65,8 @@ def show() -> None:
 @app.command(epilog=_EXIT_CODES)
 def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]) -> None:
     """Revoke a key."""
-    with _database() as database, database.transaction() as session:
-        if not api_keys.revoke(session, key_id):
-            raise UsageError(f"there is no key {key_id!r}", hint="moderate api-key list shows all keys")
+    with _keys() as keys:
+        keys.revoke(key_id)
     results().print(f"key {key_id} is revoked")
 
 
@@ -81,11 +79,11 @@ def _scopes(text: str) -> frozenset[Scope]:
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
+def _keys() -> Iterator[ManageApiKeys]:
     database = open_database(Settings.read())
     try:
         schema.check(database)
-        yield database
+        yield ManageApiKeys(database)
     finally:
         database.dispose()
 

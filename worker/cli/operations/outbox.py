@@ -10,7 +10,6 @@ from moderation_client.callback import callback_of
 from moderation_client.url import without_query
 from moderation_client.webhooks import new_secret
 from rich.text import Text
-from sqlalchemy.orm import Session
 
 from worker.cli.terminal.console import messages, plain_table, print_json, results
 from worker.cli.terminal.durations import short
@@ -24,6 +23,7 @@ from worker.store.engine.database import Database
 from worker.store.notifications import outbox
 from worker.store.notifications.outbox import EventState, OutboxEvent
 from worker.store.upgrade import schema
+from worker.usecases.operations.replay_events import ReplayEvents
 from worker.wiring.components import open_database
 from worker.wiring.notifications import sample_event_sender
 
@@ -86,8 +86,9 @@ def replay(
     wanted = list(dict.fromkeys(event_ids or []))
     if bool(wanted) == given_up:
         raise UsageError("name events, or use --given-up", hint="moderate outbox list shows them")
-    with _database() as database, database.transaction() as session:
-        count = outbox.replay_given_up(session) if given_up else _replay(session, wanted)
+    with _database() as database:
+        replay_events = ReplayEvents(database)
+        count = replay_events.given_up() if given_up else replay_events(wanted)
     results().print(f"{count} to be sent by the workers" if count else "nothing was given up")
 
 
@@ -127,15 +128,6 @@ def send_test(
     results().print(line, soft_wrap=True)
     if sent.problem is not None:
         raise sent.problem
-
-
-def _replay(session: Session, event_ids: list[str]) -> int:
-    for event_id in event_ids:
-        if not outbox.replay(session, event_id):
-            raise UsageError(
-                f"there is no event {event_id!r}; nothing is replayed", hint="moderate outbox list shows them"
-            )
-    return len(event_ids)
 
 
 def _print_table(found: list[OutboxEvent]) -> None:

@@ -19,9 +19,8 @@ from worker.domain.accounts.reviewer import (
 )
 from worker.errors import UsageError
 from worker.settings import Settings
-from worker.store.accounts import desk_sessions, passwords, reviewers
-from worker.store.engine.database import Database
 from worker.store.upgrade import schema
+from worker.usecases.accounts.manage_reviewers import ManageReviewers
 from worker.wiring.components import open_database
 
 app = typer.Typer(no_args_is_help=True, help="The people at the review desk.")
@@ -69,22 +68,17 @@ def add(
 ) -> None:
     """Create an account."""
     new = Reviewer(reviewer_name(name), role, _labels(opt_out), _most(severe_per_day))
-    with _database() as database:
-        with database.reading() as session:
-            if reviewers.find(session, new.name):
-                raise _exists(new.name)
-        kept = None if sso else passwords.hash_of(_new_password())
-        with database.transaction() as session:
-            if not reviewers.add(session, new, kept):
-                raise _exists(new.name)
+    with _accounts() as accounts:
+        accounts.require_new(new.name)
+        accounts.add(new, None if sso else _new_password())
     results().print(f"{new.name} may sign in to the review desk as {role.value}")
 
 
 @app.command("list", epilog=_EXIT_CODES)
 def show() -> None:
     """Show all accounts, disabled ones too; never their passwords."""
-    with _database() as database, database.reading() as session:
-        found = reviewers.everyone(session)
+    with _accounts() as accounts:
+        found = accounts.everyone()
     table = plain_table("name", "role", "signs in by", "opted out of", "severe a day", "created", "disabled")
     for one in found:
         table.add_row(
@@ -102,19 +96,16 @@ def show() -> None:
 @app.command(epilog=_EXIT_CODES)
 def disable(name: Name) -> None:
     """Disable an account and end its sessions; the person's verdicts stay."""
-    with _database() as database, database.transaction() as session:
-        account = _account(database, name)
-        reviewers.set_disabled(session, account, disabled=True)
-        desk_sessions.end_all_of(session, account)
+    with _accounts() as accounts:
+        account = accounts.disable(name)
     results().print(f"{account} is disabled; moderate reviewer enable {account} enables it again")
 
 
 @app.command(epilog=_EXIT_CODES)
 def enable(name: Name) -> None:
     """Enable a disabled account."""
-    with _database() as database, database.transaction() as session:
-        account = _account(database, name)
-        reviewers.set_disabled(session, account, disabled=False)
+    with _accounts() as accounts:
+        account = accounts.enable(name)
     results().print(f"{account} may sign in again")
 
 
@@ -129,12 +120,9 @@ def enable(name: Name) -> None:
 )
 def password(name: Name) -> None:
     """Set a new password, and end all sessions of the account."""
-    with _database() as database:
-        account = _account(database, name)
-        kept = passwords.hash_of(_new_password())
-        with database.transaction() as session:
-            reviewers.set_password_hash(session, account, kept)
-            desk_sessions.end_all_of(session, account)
+    with _accounts() as accounts:
+        account = accounts.known(name)
+        accounts.set_password(account, _new_password())
     results().print(f"{account} has a new password, and has to sign in with it")
 
 
@@ -154,30 +142,11 @@ def change(name: Name, role: RoleOption = None, opt_out: OptOuts = None, severe_
     """Change what a person may do and is shown; takes effect with their next request."""
     if role is None and opt_out is None and severe_per_day is None:
         raise UsageError("nothing to change", hint="give --role, --opt-out or --severe-per-day")
-    with _database() as database, database.transaction() as session:
-        account = _account(database, name)
-        if role is not None:
-            reviewers.set_role(session, account, role)
-        if opt_out is not None:
-            reviewers.set_opt_outs(session, account, _labels(opt_out))
-        if severe_per_day is not None:
-            reviewers.set_severe_per_day(session, account, _most(severe_per_day))
+    opt_outs = None if opt_out is None else _labels(opt_out)
+    caps = None if severe_per_day is None else (_most(severe_per_day),)
+    with _accounts() as accounts:
+        account = accounts.change(name, role=role, opt_outs=opt_outs, caps=caps)
     results().print(f"{account} is changed")
-
-
-def _account(database: Database, name: str) -> str:
-    """Return the normalized name of an existing account."""
-    wanted = reviewer_name(name)
-    with database.reading() as session:
-        if reviewers.find(session, wanted) is None:
-            raise UsageError(f"there is no reviewer {wanted!r}", hint="moderate reviewer list shows all")
-    return wanted
-
-
-def _exists(name: str) -> UsageError:
-    return UsageError(
-        f"there is a reviewer {name!r} already", hint=f"moderate reviewer set {name}, or password {name}"
-    )
 
 
 def _new_password() -> str:
@@ -209,11 +178,11 @@ def _most(text: str | None) -> int | None:
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
+def _accounts() -> Iterator[ManageReviewers]:
     database = open_database(Settings.read())
     try:
         schema.check(database)
-        yield database
+        yield ManageReviewers(database)
     finally:
         database.dispose()
 
