@@ -53,9 +53,13 @@ def another_picture(scene: Scene, load: Load) -> Iterator[None]:
         scene.client.submit(other.source, id=one.id)
     yield
     conflicts = select(func.count()).where(SubmissionConflictRow.submission_id.in_(one.id for one in first))
-    with scene.deployment.database.reading() as session:
-        recorded = session.scalar(conflicts)
-    assert recorded == NEIGHBOURS, f"{recorded} conflicts are recorded instead of {NEIGHBOURS}"
+
+    def all_recorded() -> bool:
+        with scene.deployment.database.reading() as session:
+            return session.scalar(conflicts) == NEIGHBOURS
+
+    # The first ones can be decided before the last of the others is received.
+    wait_for(all_recorded, what=f"{NEIGHBOURS} conflicts to be recorded", seconds=TAKEN_SECONDS)
 
 
 @fault(f"a job that takes {SLOW_SECONDS} s", patience_seconds=240)
