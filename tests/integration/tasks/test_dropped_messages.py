@@ -54,10 +54,14 @@ def push(deployment: Deployment, *texts: str | bytes) -> None:
         connection.lpush(deployment.settings.queue, *texts)
 
 
+def stored(deployment: Deployment) -> list[DroppedMessage]:
+    with deployment.database.reading() as session:
+        return dropped_messages.newest(session, limit=100)
+
+
 def kept(deployment: Deployment, count: int) -> list[DroppedMessage]:
     def enough() -> list[DroppedMessage]:
-        with deployment.database.reading() as session:
-            found = dropped_messages.newest(session, limit=100)
+        found = stored(deployment)
         return found if len(found) >= count else []
 
     return wait_for(enough, what=f"{count} dropped messages, see {deployment.folder}")
@@ -145,15 +149,18 @@ def test_whatever_is_dropped_is_counted_shown_and_kept(deployment, moderate):
 
 def test_a_message_whose_body_is_no_text_is_dropped_for_good(deployment):
     """It was never acknowledged: keeping it failed, so that each worker got it again and again."""
-    sent = set()
+    sent, before = set(), len(stored(deployment))
     for body in (None, 42, True, [1, {}], {"id": "x"}, ""):
         message = json.loads(envelope(deployment, "{}", headers={"task": TASK, "id": "x"}))
         message["body"] = body
         del message["properties"]["body_encoding"]
         push(deployment, json.dumps(message))
         sent.add(message["properties"]["delivery_tag"])
+
+    def is_acknowledged() -> bool:
+        return not sent & {tag.decode() for tag in connection.hkeys("unacked")}
+
     with redis.Redis.from_url(deployment.settings.broker_url) as connection:
-        wait_for(
-            lambda: not sent & {tag.decode() for tag in connection.hkeys("unacked")},
-            what="every message to be acknowledged",
-        )
+        # Long before Redis would redeliver what is not acknowledged.
+        wait_for(is_acknowledged, what="every message to be acknowledged", seconds=20)
+    assert len(kept(deployment, before + len(sent))) == before + len(sent)
