@@ -9,7 +9,7 @@ from faults.load import Load
 from faults.scene import Scene
 from sqlalchemy import select
 from support.deployment import wait_for
-from support.refusals import REFUSALS, Refusal
+from support.refusals import ERROR_REPLIES, Refusal
 
 from worker.store.engine.tables import DecisionRow
 
@@ -95,9 +95,5 @@ def _undecided(scene: Scene, load: Load) -> set[str]:
         return load.bare - set(session.scalars(decided))
 
 
-# LOADING is in tests/integration/tasks/test_redis_refusals.py. With an append-only file, a provoked reload
-# answers nothing at all, as a frozen Redis does.
-for _name, _refusal in REFUSALS.items():
-    if _name == "LOADING":
-        continue
+for _name, _refusal in ERROR_REPLIES.items():
     fault(f"Redis answers {_name} for {REFUSED_SECONDS} s")(_refusing(_refusal))

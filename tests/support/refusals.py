@@ -132,7 +132,8 @@ def _place(connection: redis.Redis) -> dict[str, object]:
     return {"host": known["host"], "port": known["port"], "socket_timeout": 120}
 
 
-REFUSALS: dict[str, Refusal] = {
+#: What any Redis can be made to answer.
+ERROR_REPLIES: dict[str, Refusal] = {
     "OOM": out_of_memory,
     "READONLY": read_only,
     "MISCONF": cannot_save,
@@ -140,5 +141,6 @@ REFUSALS: dict[str, Refusal] = {
     "NOPERM for records": no_records,
     "max number of clients": too_many_clients,
     "BUSY script": busy_script,
-    "LOADING": loading,
 }
+#: With an append-only file, a provoked reload answers nothing at all, as a frozen Redis does.
+REFUSALS = ERROR_REPLIES | {"LOADING": loading}

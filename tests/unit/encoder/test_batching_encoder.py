@@ -3,29 +3,16 @@ from threading import Event, Semaphore
 
 import numpy as np
 import pytest
+from support.fake_encoder import FakeEncoder
 
 from worker.encoder.batching_encoder import BatchingEncoder
-from worker.encoder.protocol import ModelInfo
 from worker.errors import UnavailableError
-from worker.images.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.timeout(20)
 
 
-class GatedEncoder:
+class GatedEncoder(FakeEncoder):
     """Encodes the picture `n` as [n, 0]; every pass waits at a gate and is written down."""
-
-    info = ModelInfo(
-        name="gated",
-        digest="d1",
-        precision="float32",
-        scale=10.0,
-        bias=-1.0,
-        pairwise=True,
-        dimension=2,
-        window=7,
-        preprocessing=Preprocessing(3, width=32, height=32),
-    )
 
     def __init__(self, *, gate_open):
         self.passes = []
@@ -41,18 +28,6 @@ class GatedEncoder:
         if "poison" in images:
             raise ValueError("poison")
         return np.array([[image, 0] for image in images], np.float32)
-
-    def encode_texts(self, texts):
-        return np.full((len(texts), 2), 3, np.float32)
-
-    def count_tokens(self, texts):
-        return [len(text) for text in texts]
-
-    def pieces(self, texts):
-        return [list(text) for text in texts]
-
-    def vocabulary(self):
-        return frozenset({"a"})
 
 
 @pytest.fixture

@@ -2,43 +2,18 @@ from threading import Barrier, Thread
 
 import numpy as np
 import pytest
+from support.fake_encoder import FakeEncoder
 
-from worker.encoder.protocol import ModelInfo
 from worker.encoder.text_cache import TextCache
-from worker.images.preprocessing import Preprocessing
 
 
-class CountingEncoder:
-    info = ModelInfo(
-        name="counting",
-        digest="d1",
-        precision="float32",
-        scale=10.0,
-        bias=-1.0,
-        pairwise=True,
-        dimension=2,
-        window=7,
-        preprocessing=Preprocessing(3, width=32, height=32),
-    )
-
+class CountingEncoder(FakeEncoder):
     def __init__(self):
         self.calls = []
 
     def encode_texts(self, texts):
         self.calls.append(list(texts))
         return np.array([[len(text), 1] for text in texts], np.float32)
-
-    def encode_images(self, images):
-        return np.full((len(images), 2), 7, np.float32)
-
-    def count_tokens(self, texts):
-        return [len(text) for text in texts]
-
-    def pieces(self, texts):
-        return [list(text) for text in texts]
-
-    def vocabulary(self):
-        return frozenset({"a"})
 
 
 @pytest.fixture

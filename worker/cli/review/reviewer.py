@@ -20,7 +20,7 @@ from worker.domain.accounts.reviewer import (
 from worker.errors import UsageError
 from worker.settings import Settings
 from worker.store.upgrade import schema
-from worker.usecases.accounts.manage_reviewers import ManageReviewers
+from worker.usecases.accounts.manage_reviewers import Cap, ManageReviewers
 from worker.wiring.components import open_database
 
 app = typer.Typer(no_args_is_help=True, help="The people at the review desk.")
@@ -37,7 +37,7 @@ OptOuts = Annotated[
         metavar="LABELS", help="Labels whose pictures the person is not shown, separated by commas, or none."
     ),
 ]
-Cap = Annotated[
+CapOption = Annotated[
     str | None, typer.Option(metavar="NUMBER", help="Severe pictures a day at most, or none for no limit.")
 ]
 
@@ -60,7 +60,7 @@ def add(
     ],
     role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.REVIEWER,
     opt_out: OptOuts = None,
-    severe_per_day: Cap = None,
+    severe_per_day: CapOption = None,
     sso: Annotated[
         bool,
         typer.Option("--sso", help="No password: the person signs in through the single sign-on proxy only."),
@@ -138,14 +138,16 @@ def password(name: Name) -> None:
 
 {_EXIT_CODES}""",
 )
-def change(name: Name, role: RoleOption = None, opt_out: OptOuts = None, severe_per_day: Cap = None) -> None:
+def change(
+    name: Name, role: RoleOption = None, opt_out: OptOuts = None, severe_per_day: CapOption = None
+) -> None:
     """Change what a person may do and is shown; takes effect with their next request."""
     if role is None and opt_out is None and severe_per_day is None:
         raise UsageError("nothing to change", hint="give --role, --opt-out or --severe-per-day")
     opt_outs = None if opt_out is None else _labels(opt_out)
-    caps = None if severe_per_day is None else (_most(severe_per_day),)
+    cap = None if severe_per_day is None else Cap(_most(severe_per_day))
     with _accounts() as accounts:
-        account = accounts.change(name, role=role, opt_outs=opt_outs, caps=caps)
+        account = accounts.change(name, role=role, opt_outs=opt_outs, cap=cap)
     results().print(f"{account} is changed")
 
 

@@ -10,6 +10,13 @@ from worker.store.engine.database import Database
 
 
 @dataclass(frozen=True, slots=True)
+class Cap:
+    """How many severe pictures a day a person is shown at most; None for no limit."""
+
+    severe_per_day: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ManageReviewers:
     """The accounts; each change is one transaction. UsageError if an account to change does not exist."""
 
@@ -69,17 +76,17 @@ class ManageReviewers:
         *,
         role: Role | None = None,
         opt_outs: frozenset[str] | None = None,
-        caps: tuple[int | None] | None = None,
+        cap: Cap | None = None,
     ) -> str:
-        """Change what is given and return the account's name; `caps` holds the severe pictures a day."""
+        """Change what is not None, and return the account's name."""
         account = self.known(name)
         with self.database.transaction() as session:
             if role is not None:
                 reviewers.set_role(session, account, role)
             if opt_outs is not None:
                 reviewers.set_opt_outs(session, account, opt_outs)
-            if caps is not None:
-                reviewers.set_severe_per_day(session, account, *caps)
+            if cap is not None:
+                reviewers.set_severe_per_day(session, account, cap.severe_per_day)
         return account
 
 
