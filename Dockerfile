@@ -1,19 +1,22 @@
 # One image for every `moderate` command. The model comes from `moderate model fetch`, or from the hub.
-# constraints.txt pins what is installed; no sources stay in the image.
+# locks/server.txt pins what is installed, with hashes; no sources stay in the image.
 FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /source
 RUN python -m venv /opt/moderation
 ENV PATH=/opt/moderation/bin:$PATH
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY locks ./locks
 COPY client ./client
 COPY demo ./demo
 COPY worker ./worker
 COPY migrations ./migrations
 COPY policies ./policies
-# The CPU build of PyTorch: a tenth of the size.
+# The CPU build of PyTorch, a tenth of the size; it is not in the lock, as each index has its own builds of it.
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --extra-index-url https://download.pytorch.org/whl/cpu \
-        --constraint constraints.txt ./client ./demo ".[openvino,s3]"
+    pip install --require-hashes --no-deps --requirement locks/server.txt \
+    && pip install --extra-index-url https://download.pytorch.org/whl/cpu "$(grep '^torch==' constraints.txt)" \
+    && pip install --no-deps ./client ./demo . \
+    && pip check
 
 FROM python:3.11.14-slim-bookworm
 COPY --from=build /opt/moderation /opt/moderation

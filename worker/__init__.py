@@ -1,3 +1,3 @@
 """moderation-worker: judges uploaded pictures zero-shot, by policies written in YAML."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
