@@ -39,7 +39,7 @@ from worker.store.operations.archive import Span
 from worker.store.reviews import review_choice, review_counts, reviews, verdicts
 from worker.store.reviews.review_choice import Claimant
 from worker.store.reviews.reviews import ReviewFilters
-from worker.store.submissions import submissions
+from worker.store.submissions import publishing
 from worker.store.upgrade import schema
 from worker.usecases.operations.tidy_up import TidyUp
 from worker.usecases.reviews.last_verdict import LastVerdict
@@ -120,7 +120,7 @@ def _lists(database: Database, count: int) -> dict[str, Callable[[], object]]:
         ),
         "what waits, for metrics": overview.backlog,
         "what the meme inherits": lambda s: verdicts.to_inherit(s, [(MEME, DEFAULT)]),
-        "whether a submission is due": submissions.is_any_due,
+        "whether a submission is due": publishing.is_any_due,
         "events to send while a receiver hangs": lambda s: outbox.take(
             s, limit=16, in_flight={"hangs.example": 8}, at_once=8, lease=DAY
         ),

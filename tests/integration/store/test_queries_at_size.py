@@ -37,7 +37,7 @@ from worker.store.reviews import (
 )
 from worker.store.reviews.review_choice import Claimant
 from worker.store.reviews.reviews import ReviewFilters
-from worker.store.submissions import submissions
+from worker.store.submissions import publishing, submissions
 from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.operations import tidy_up
 from worker.usecases.operations.tidy_up import TidyUp
@@ -190,8 +190,8 @@ LOOK_UPS = {
         s, limit=16, in_flight={"hangs.example": 8}, at_once=8, lease=DAY
     ),
     "events to send": lambda s: outbox.take(s, limit=16, in_flight={}, at_once=8, lease=DAY),
-    "whether a submission is due": submissions.is_any_due,
-    "submissions that are due": lambda s: submissions.take_due(s, 64),
+    "whether a submission is due": publishing.is_any_due,
+    "submissions that are due": lambda s: publishing.take_due(s, 64),
     "severe pictures of today": lambda s: audit_log.severe_shown(s, "person-1", NOW - timedelta(hours=12)),
     "what was done about a submission": lambda s: audit_log.of_submission(s, "upload-7"),
     "when a review was claimed": lambda s: audit_log.claimed_at(s, 10_001),

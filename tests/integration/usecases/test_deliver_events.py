@@ -21,7 +21,7 @@ from worker.store.decisions import decisions
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import OutboxRow, SubmissionRow
 from worker.store.notifications import outbox
-from worker.store.submissions import submissions
+from worker.store.submissions import accepting
 from worker.usecases.operations.deliver_events import IN_FLIGHT_PER_RECEIVER, PAUSES, DeliverEvents
 from worker.usecases.submissions.refuse_submission import RefuseSubmission
 from worker.web.api.views import decision_view
@@ -94,7 +94,7 @@ def test_a_refusal_is_told_with_the_submission_and_the_reason(database, deliver)
         )
         source = {"kind": "file", "path": "a.jpg"}
         with database.transaction() as session:
-            submissions.accept(session, what, source, source)
+            accepting.accept(session, what, source, source)
         RefuseSubmission(database)(what.id, UnknownPolicyError("there is no policy uploads"), what)
         assert deliver(receiver)() == 1
     (event,) = receiver.events
