@@ -40,8 +40,8 @@ from worker.store.engine.tables import (
     ReviewRow,
     SubmissionRow,
 )
-from worker.store.reviews import review_counts, reviews
-from worker.store.reviews.reviews import ReviewFilters
+from worker.store.reviews import review_counts, review_search
+from worker.store.reviews.review_search import ReviewFilters
 from worker.store.upgrade import schema
 from worker.usecases.reviews.claim_review import ClaimedReviews, ClaimReview
 from worker.usecases.reviews.settle_review import SettleReview
@@ -174,7 +174,7 @@ def _naive(database: Database, name: str) -> None:
 
 def _list(database: Database) -> None:
     with database.reading() as session:
-        reviews.page(session, ReviewFilters(), limit=51)
+        review_search.page(session, ReviewFilters(), limit=51)
         review_counts.waiting(session, datetime.now(UTC))
 
 

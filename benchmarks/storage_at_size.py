@@ -33,13 +33,13 @@ from worker.store.decisions import decision_search, decisions
 from worker.store.decisions.decision_search import Cursor, Filters
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.database import Database
-from worker.store.notifications import outbox
+from worker.store.notifications import deliveries, outbox
 from worker.store.operations import archive, overview
 from worker.store.operations.archive import Span
-from worker.store.reviews import review_choice, review_counts, reviews, verdicts
+from worker.store.reviews import review_choice, review_counts, review_search, reviews, verdicts
 from worker.store.reviews.review_choice import Claimant
-from worker.store.reviews.reviews import ReviewFilters
-from worker.store.submissions import submissions
+from worker.store.reviews.review_search import ReviewFilters
+from worker.store.submissions import publishing
 from worker.store.upgrade import schema
 from worker.usecases.operations.tidy_up import TidyUp
 from worker.usecases.reviews.last_verdict import LastVerdict
@@ -97,7 +97,7 @@ def _lists(database: Database, count: int) -> dict[str, Callable[[], object]]:
         return lambda s: decision_search.search(s, filters, after=after, limit=PAGE)
 
     def waiting(filters: ReviewFilters, after: tuple[float, int] | None = None) -> Work:
-        return lambda s: reviews.search(s, filters, after=after, limit=PAGE)
+        return lambda s: review_search.search(s, filters, after=after, limit=PAGE)
 
     works: dict[str, Work] = {
         "decisions": found(Filters()),
@@ -120,8 +120,8 @@ def _lists(database: Database, count: int) -> dict[str, Callable[[], object]]:
         ),
         "what waits, for metrics": overview.backlog,
         "what the meme inherits": lambda s: verdicts.to_inherit(s, [(MEME, DEFAULT)]),
-        "whether a submission is due": submissions.is_any_due,
-        "events to send while a receiver hangs": lambda s: outbox.take(
+        "whether a submission is due": publishing.is_any_due,
+        "events to send while a receiver hangs": lambda s: deliveries.take(
             s, limit=16, in_flight={"hangs.example": 8}, at_once=8, lease=DAY
         ),
         "events, counted": outbox.count_by_state,

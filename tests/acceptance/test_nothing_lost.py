@@ -15,7 +15,7 @@ from support.deployment import Deployment, deploy, wait_for
 
 from worker.observability.metrics import WebMetrics
 from worker.store.engine.tables import DecisionRow, LabelScoreRow, ReviewRow, SubmissionRow
-from worker.store.submissions import submissions
+from worker.store.submissions import due_times
 from worker.usecases.submissions.accept_submissions import AcceptSubmissions
 from worker.usecases.submissions.publish_submissions import PublishSubmissions
 
@@ -39,7 +39,7 @@ def deployment(database_url, tmp_path, redis_url):
 )
 def test_a_killed_worker_loses_nothing_and_nothing_is_decided_twice(deployment, way, monkeypatch):
     # What Redis gave the killed worker, but the worker not yet the ledger, comes again after this.
-    monkeypatch.setattr(submissions, "PATIENCE", timedelta(seconds=20))
+    monkeypatch.setattr(due_times, "PATIENCE", timedelta(seconds=20))
     pictures, size = WAYS[way]
     uploads = draw_uploads(deployment, pictures)
     with (

@@ -13,7 +13,7 @@ from support.receiver import DROP, HANG, receiving
 
 from worker.domain.operations.event_type import EventType
 from worker.store.engine.database import Database
-from worker.store.notifications import outbox
+from worker.store.notifications import deliveries, outbox
 
 URL = "https://platform.example/moderated?token=5ec7e7"
 TASK = {"task": "posts.moderated", "queue": "posts"}
@@ -24,9 +24,11 @@ def database(sqlite_database: Database) -> Database:
     """Return a database in which one event waits, one is delivered and one is given up."""
     add_events(sqlite_database, decide(sqlite_database), URL, TASK, URL)
     with sqlite_database.transaction() as session:
-        _, kept, lost = outbox.take(session, limit=3, in_flight={}, at_once=3, lease=timedelta(seconds=60))
-        outbox.delivered(session, kept)
-        outbox.give_up(session, lost, "platform.example answered 410: it does not want this event")
+        _, kept, lost = deliveries.take(
+            session, limit=3, in_flight={}, at_once=3, lease=timedelta(seconds=60)
+        )
+        deliveries.delivered(session, kept)
+        deliveries.give_up(session, lost, "platform.example answered 410: it does not want this event")
     return sqlite_database
 
 

@@ -11,7 +11,7 @@ from support.deployment import deploy, wait_for
 from worker.demo.processes import running
 from worker.store.engine.clock import moment
 from worker.store.engine.tables import SubmissionRow
-from worker.store.submissions import submissions
+from worker.store.submissions import accepting
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def deployment(tmp_path, redis_url):
 def accept(deployment, what):
     with deployment.database.transaction() as session:
         source = to_message(what)["source"]
-        assert submissions.accept(session, what, source_record(what.source), source)
+        assert accepting.accept(session, what, source_record(what.source), source)
         session.execute(update(SubmissionRow).values(publish_at=moment(), published_at=None))
 
 

@@ -15,7 +15,7 @@ from worker.domain.reviews.review import ReviewKind
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionConflictRow, SubmissionRow
 from worker.store.policies import policy_states
-from worker.store.submissions import submissions
+from worker.store.submissions import accepting
 
 NOWHERE = "redis://127.0.0.1:1/0"
 
@@ -80,7 +80,7 @@ def test_json_has_every_figure_and_every_concern(status, deployment):
     with deployment.database.transaction() as session:
         for name in ("upload-1", "upload-2"):
             one = Submission(name, LocalFile("cat.jpg"))
-            submissions.accept(session, one, None, {"kind": "file", "path": "cat.jpg"})
+            accepting.accept(session, one, None, {"kind": "file", "path": "cat.jpg"})
         session.execute(update(SubmissionRow).values(created_at=utc_now() - timedelta(hours=1)))
         session.add(SubmissionConflictRow(submission_id="upload-1", fingerprint="f" * 64, reference=""))
     result = status("--json")

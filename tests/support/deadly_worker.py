@@ -14,7 +14,7 @@ from datetime import timedelta
 import worker.wiring.worker_service  # noqa: F401 - before the fork, once for all
 from worker.cli.main import run
 from worker.encoder.towers import transformers_encoder  # noqa: F401 - likewise
-from worker.store.submissions import claims
+from worker.store.submissions import due_times
 from worker.usecases.moderation.judge_picture import JudgePicture
 from worker.usecases.operations import leave_when_stuck
 from worker.usecases.submissions import claim_submissions
@@ -53,7 +53,7 @@ def supervise() -> None:
 
 if __name__ == "__main__":
     JudgePicture.__call__ = judge
-    claims.LEASE = timedelta(seconds=2)
+    due_times.LEASE = timedelta(seconds=2)
     claim_submissions.RENEW_SECONDS = 0.5
     leave_when_stuck.LOOK_SECONDS = 0.5
     leave_when_stuck.GRACE_SECONDS = 2.0

@@ -10,7 +10,7 @@ from worker.domain.moderation.scoring import Matrix
 from worker.domain.policies.policy import Policy
 from worker.store.decisions import decisions, embeddings
 from worker.store.policies import policy_versions
-from worker.store.submissions import submissions
+from worker.store.submissions import outcomes
 
 MODEL_DIGEST = "c" * 64
 
@@ -38,8 +38,8 @@ def add_decided(  # noqa: PLR0913 - what differs from test to test
     """
     policy_versions.keep(session, [(policy, text)])
     sha256 = sha256 or (facts.sha256 if facts else None)
-    decided = submissions.DecidedSubmission(submission, policy.name, policy.digest, sha256, source)
-    if not submissions.record(session, [decided]) and not again:
+    decided = outcomes.DecidedSubmission(submission, policy.name, policy.digest, sha256, source)
+    if not outcomes.record(session, [decided]) and not again:
         return None
     (decision_id,) = decisions.insert(
         session, [decisions.NewDecision(submission, policy, decision, "demo", model_digest, facts)]

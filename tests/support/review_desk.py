@@ -16,7 +16,7 @@ from worker.domain.policies.policy import Action, Policy
 from worker.domain.reviews.review import ReviewKind, kind_of_review, place_in_queue
 from worker.policy_files.parser import parse_policy
 from worker.store.engine.database import Database
-from worker.store.reviews import reviews
+from worker.store.reviews import review_search, reviews
 from worker.usecases.moderation.decision_events import write_decision_events
 from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.reviews.claim_review import ClaimedReviews, ClaimReview
@@ -172,5 +172,5 @@ class Desk:
     def open(self) -> list[tuple[str, str]]:
         """Return kind and submission of the open reviews, in the order of the queue."""
         with self.database.reading() as session:
-            found = reviews.page(session, reviews.ReviewFilters(), limit=1000)
+            found = review_search.page(session, review_search.ReviewFilters(), limit=1000)
         return [(review.kind.value, review.decision.submission_id) for review in found]

@@ -40,7 +40,7 @@ from worker.store.engine.tables import (
 from worker.store.notifications import outbox
 from worker.store.policies import text_vectors
 from worker.store.reviews import review_sources, reviews, verdicts
-from worker.store.submissions import dropped_messages, submissions
+from worker.store.submissions import accepting, dropped_messages
 
 POLICY = Policy(
     name="default",
@@ -127,7 +127,7 @@ def record_everything(database: Database) -> None:
             ],
         )
         session.add(SubmissionConflictRow(submission_id="upload-1", fingerprint="f" * 64, reference=""))
-        submissions.accept(session, submission("upload-0"), None, {"kind": "file", "path": "upload.png"})
+        accepting.accept(session, submission("upload-0"), None, {"kind": "file", "path": "upload.png"})
         session.add(
             SetAsideMessageRow(
                 digest="b" * 64,

@@ -27,7 +27,7 @@ from worker.notifications.example_events import example_event
 from worker.settings import Settings
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import OutboxRow
-from worker.store.notifications import outbox
+from worker.store.notifications import deliveries, outbox
 from worker.wiring.notifications import open_deliverer, sample_event_sender
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -57,7 +57,7 @@ def newest(database):
 
 def replay(database, event):
     with database.transaction() as session:
-        assert outbox.replay(session, event.event_id)
+        assert deliveries.replay(session, event.event_id)
 
 
 def make_due(database):

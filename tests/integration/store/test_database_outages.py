@@ -15,7 +15,7 @@ from worker.errors import DatabaseUnavailableError, TransactionGivenUpError
 from worker.store.engine.database import Database
 from worker.store.engine.tables import SubmissionRow
 from worker.store.engine.updating import update_submissions
-from worker.store.submissions import submissions
+from worker.store.submissions import outcomes
 from worker.store.upgrade import schema
 
 
@@ -44,7 +44,7 @@ def count_submissions(database: Database) -> int:
 
 def run(database: Database, *statements: str) -> None:
     with database.transaction() as session:
-        submissions.refuse(session, "half-written", "error")
+        outcomes.refuse(session, "half-written", "error")
         for statement in statements:
             session.execute(text(statement))
 
@@ -67,7 +67,7 @@ def test_every_connection_can_be_cut_in_mid_transaction(postgres_database):
     def write(n: int) -> bool:
         try:
             with postgres_database.transaction() as session:
-                submissions.refuse(session, f"upload-{n}", "error")
+                outcomes.refuse(session, f"upload-{n}", "error")
                 session.flush()
                 ready.wait(30)
                 cut.wait(30)
@@ -116,7 +116,7 @@ def test_a_process_that_was_stopped_in_mid_transaction_loses_its_locks(postgres_
     def stand_still(database: Database) -> None:
         with database.transaction() as session:
             pid = session.scalar(text("SELECT pg_backend_pid()"))
-            submissions.refuse(session, "half-written", "error")
+            outcomes.refuse(session, "half-written", "error")
             session.flush()
             wait_for(lambda: not is_there(pid), what="the server to end the connection")
             session.execute(text("SELECT 1"))
@@ -230,7 +230,7 @@ def test_a_full_disk_is_named_and_loses_nothing(sqlite_database):
         # No page more, on this connection; the pool gives the next transaction the same one.
         session.execute(text("PRAGMA max_page_count = 1"))
     with pytest.raises(DatabaseUnavailableError) as caught, sqlite_database.transaction() as session:
-        submissions.refuse(session, "upload-1", "x" * 10_000_000)
+        outcomes.refuse(session, "upload-1", "x" * 10_000_000)
     assert caught.value.message.endswith("database or disk is full")
     assert "make room" in caught.value.hint
     sqlite_database.dispose()

@@ -8,7 +8,7 @@ from support.store_records import OTHER_VERSION, record, submission
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionRow
 from worker.store.notifications import outbox
-from worker.store.submissions import submissions
+from worker.store.submissions import accepting
 
 PROMISED = ["load.plain.0", "load.plain.1"]
 
@@ -43,7 +43,7 @@ def test_a_loss_is_seen(look):
 
 def test_what_is_accepted_and_undecided_is_lost(database, look, decision_ids):
     with database.transaction() as session:
-        submissions.accept(session, submission("load.plain.2"), None, {"kind": "file", "path": "upload.png"})
+        accepting.accept(session, submission("load.plain.2"), None, {"kind": "file", "path": "upload.png"})
     assert look().lost == ["load.plain.2"]
 
 

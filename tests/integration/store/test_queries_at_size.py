@@ -21,7 +21,7 @@ from worker.store.decisions import decision_search, decisions, embeddings, shado
 from worker.store.decisions.decision_search import Cursor, Filters
 from worker.store.engine import counting
 from worker.store.engine.column_types import utc_now
-from worker.store.notifications import outbox
+from worker.store.notifications import deliveries, outbox
 from worker.store.notifications.outbox import EventState
 from worker.store.operations import archive, overview
 from worker.store.operations.archive import Span
@@ -31,13 +31,14 @@ from worker.store.reviews import (
     golden_items,
     review_choice,
     review_counts,
+    review_search,
     review_statistics,
     reviews,
     verdicts,
 )
 from worker.store.reviews.review_choice import Claimant
-from worker.store.reviews.reviews import ReviewFilters
-from worker.store.submissions import submissions
+from worker.store.reviews.review_search import ReviewFilters
+from worker.store.submissions import publishing, submissions
 from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.operations import tidy_up
 from worker.usecases.operations.tidy_up import TidyUp
@@ -74,7 +75,7 @@ def filled(kept_database):
 def _small_bounds(monkeypatch):
     for module, name in (
         (decision_search, "WINDOW"),
-        (reviews, "WINDOW"),
+        (review_search, "WINDOW"),
         (review_counts, "MOST"),
         (decisions, "MOST"),
         (outbox, "MOST"),
@@ -148,7 +149,7 @@ def test_a_list_of_decisions_reads_about_what_it_returns(filled, which):
 def test_a_list_of_reviews_reads_about_what_it_returns(filled, which):
     filters, after = REVIEW_LISTS[which]
     with visited(filled) as seen, filled.reading() as session:
-        found = reviews.search(session, filters, after=after, limit=PAGE)
+        found = review_search.search(session, filters, after=after, limit=PAGE)
     assert seen.rows <= FEW, str(seen)
     assert len(found.reviews) <= PAGE
 
@@ -178,7 +179,7 @@ LOOK_UPS = {
     "decisions in all": decisions.count_by_action,
     "events in all": outbox.count_by_state,
     "how late events are": outbox.lag,
-    "whether an event is due": outbox.is_due,
+    "whether an event is due": deliveries.is_due,
     "events of a submission": lambda s: outbox.newest(s, submission_id="upload-7", limit=PAGE),
     "pending events": lambda s: outbox.newest(s, state=EventState.PENDING, limit=PAGE),
     "events that were given up": lambda s: outbox.newest(s, state=EventState.GIVEN_UP, limit=PAGE),
@@ -186,12 +187,12 @@ LOOK_UPS = {
     "refused submissions": lambda s: submissions.refused(s, 5),
     "a submission by its id": lambda s: submissions.named(s, "upload-7"),
     "a submission by no such reference": lambda s: submissions.named(s, "nosuch"),
-    "events to send while a receiver hangs": lambda s: outbox.take(
+    "events to send while a receiver hangs": lambda s: deliveries.take(
         s, limit=16, in_flight={"hangs.example": 8}, at_once=8, lease=DAY
     ),
-    "events to send": lambda s: outbox.take(s, limit=16, in_flight={}, at_once=8, lease=DAY),
-    "whether a submission is due": submissions.is_any_due,
-    "submissions that are due": lambda s: submissions.take_due(s, 64),
+    "events to send": lambda s: deliveries.take(s, limit=16, in_flight={}, at_once=8, lease=DAY),
+    "whether a submission is due": publishing.is_any_due,
+    "submissions that are due": lambda s: publishing.take_due(s, 64),
     "severe pictures of today": lambda s: audit_log.severe_shown(s, "person-1", NOW - timedelta(hours=12)),
     "what was done about a submission": lambda s: audit_log.of_submission(s, "upload-7"),
     "when a review was claimed": lambda s: audit_log.claimed_at(s, 10_001),

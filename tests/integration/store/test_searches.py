@@ -12,8 +12,8 @@ from worker.store.decisions import decision_search
 from worker.store.decisions.decision_search import Filters
 from worker.store.engine.column_types import UtcDateTime, utc_now
 from worker.store.engine.tables import PolicyVersionRow
-from worker.store.reviews import reviews
-from worker.store.reviews.reviews import ReviewFilters
+from worker.store.reviews import review_search
+from worker.store.reviews.review_search import ReviewFilters
 
 DECISIONS = 600
 #: What one search looks at, and what a page holds at most.
@@ -66,7 +66,7 @@ def filled(kept_database):
 @pytest.fixture(autouse=True)
 def _small_windows(monkeypatch):
     monkeypatch.setattr(decision_search, "WINDOW", WINDOW)
-    monkeypatch.setattr(reviews, "WINDOW", WINDOW)
+    monkeypatch.setattr(review_search, "WINDOW", WINDOW)
 
 
 def in_full(session, search, filters):
@@ -105,9 +105,9 @@ def expected_decisions(session, filters):
 @pytest.mark.parametrize("filters", REVIEW_FILTERS, ids=range(len(REVIEW_FILTERS)))
 def test_the_pages_of_reviews_hold_everything_once_and_in_order(filled, filters):
     with filled.reading() as session:
-        pages = in_full(session, reviews.search, filters)
+        pages = in_full(session, review_search.search, filters)
         found = [review for page in pages for review in page.reviews]
-        every = in_full(session, reviews.search, ReviewFilters())
+        every = in_full(session, review_search.search, ReviewFilters())
     meant = [one for page in every for one in page.reviews if is_meant(one, filters)]
     assert [one.id for one in found] == [one.id for one in meant]
     assert [one.id for one in found] == [one.id for one in sorted(found, key=lambda r: (-r.priority, r.id))]

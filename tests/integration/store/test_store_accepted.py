@@ -11,7 +11,7 @@ from support.store_records import record, submission
 from worker.domain.submissions.fingerprint import fingerprint
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionRow
-from worker.store.submissions import submissions
+from worker.store.submissions import accepting, outcomes, publishing
 
 SIGNED = replace(submission(), source=ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7"))
 WHOLE = {"kind": "url", "url": SIGNED.source.url}
@@ -20,7 +20,7 @@ SHOWN = {"kind": "url", "url": str(SIGNED.source), "query": "removed"}
 
 def accept(database, what=SIGNED):
     with database.transaction() as session:
-        return submissions.accept(session, what, SHOWN, WHOLE)
+        return accepting.accept(session, what, SHOWN, WHOLE)
 
 
 def row(database):
@@ -37,7 +37,7 @@ def make_due(database, **values):
 
 def take(database, limit=10):
     with database.transaction() as session:
-        return submissions.take_due(session, limit)
+        return publishing.take_due(session, limit)
 
 
 def test_what_is_accepted_is_accepted_once(database):
@@ -61,7 +61,7 @@ def test_a_decision_moves_it_on_and_empties_the_whole_source(database):
 def test_a_refusal_moves_it_on_and_then_it_can_be_accepted_anew(database):
     accept(database)
     with database.transaction() as session:
-        submissions.refuse(session, SIGNED.id, "no policy of this name", of=fingerprint(SIGNED))
+        outcomes.refuse(session, SIGNED.id, "no policy of this name", of=fingerprint(SIGNED))
     assert (row(database).state, row(database).pending_source) == ("refused", None)
     assert accept(database, submission())
     assert (row(database).state, row(database).error) == ("accepted", None)
@@ -84,7 +84,7 @@ def test_nothing_is_due_before_its_time_and_what_is_due_is_given_to_one(database
 
 def lost(database, moment, limit=10):
     with database.transaction() as session:
-        return [one.id for one in submissions.take_lost(session, limit, moment)]
+        return [one.id for one in publishing.take_lost(session, limit, moment)]
 
 
 def test_what_is_on_the_queue_is_not_due_however_long_it_waits(database):
@@ -93,7 +93,7 @@ def test_what_is_on_the_queue_is_not_due_however_long_it_waits(database):
     with database.transaction() as session:
         session.execute(update(SubmissionRow).values(publish_at=past, published_at=past))
     with database.reading() as session:
-        assert not submissions.is_any_due(session)
+        assert not publishing.is_any_due(session)
     assert take(database) == []
 
 
@@ -112,8 +112,8 @@ def test_what_was_published_before_a_moment_and_never_came_is_taken_once(databas
 def test_a_message_that_cannot_be_read_takes_nothing_from_what_is_accepted_under_its_id(database):
     accept(database)
     with database.transaction() as session:
-        submissions.refuse(session, SIGNED.id, "field 'source' is missing")
-        submissions.refuse(session, SIGNED.id, "no policy of this name", of=fingerprint(submission()))
+        outcomes.refuse(session, SIGNED.id, "field 'source' is missing")
+        outcomes.refuse(session, SIGNED.id, "no policy of this name", of=fingerprint(submission()))
     assert (row(database).state, row(database).pending_source) == ("accepted", WHOLE)
 
 
@@ -121,7 +121,7 @@ def test_what_cannot_be_read_back_is_refused_with_the_reason_and_no_longer_due(d
     accept(database)
     make_due(database)
     with database.transaction() as session:
-        submissions.abandon(session, SIGNED.id, "the ledger's entry cannot be read")
+        outcomes.abandon(session, SIGNED.id, "the ledger's entry cannot be read")
     assert (row(database).state, row(database).error) == ("refused", "the ledger's entry cannot be read")
     assert take(database) == []
 
@@ -132,7 +132,7 @@ def test_what_the_broker_did_not_take_does_not_count(database):
         make_due(database)
         (due,) = take(database)
         with database.transaction() as session:
-            submissions.give_back(session, [due.id])
+            publishing.give_back(session, [due.id])
     assert len(take(database)) == 1
 
 
@@ -140,5 +140,5 @@ def test_what_the_broker_did_not_take_does_not_count(database):
 def test_bytes_wait_whole(database, size):
     what = replace(submission(), source=InlineBytes(b"a" * size))
     with database.transaction() as session:
-        assert submissions.accept(session, what, None, {"kind": "bytes", "base64": "a" * size})
+        assert accepting.accept(session, what, None, {"kind": "bytes", "base64": "a" * size})
     assert row(database).pending_source == {"kind": "bytes", "base64": "a" * size}

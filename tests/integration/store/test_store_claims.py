@@ -15,9 +15,20 @@ from worker.domain.submissions.fingerprint import fingerprint
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionConflictRow, SubmissionRow
 from worker.store.operations import overview
-from worker.store.submissions import claims, submissions
-from worker.store.submissions.claims import Arrival, ClaimRelease, ClaimResult, ClaimStatus
-from worker.store.submissions.submissions import PendingSubmission
+from worker.store.submissions import (
+    accepting,
+    claim_leases,
+    claim_status,
+    claims,
+    due_times,
+    outcomes,
+    publishing,
+    submissions,
+)
+from worker.store.submissions.arrivals import Arrival
+from worker.store.submissions.claim_leases import ClaimRelease
+from worker.store.submissions.claim_status import ClaimResult, ClaimStatus
+from worker.store.submissions.publishing import PendingSubmission
 
 CLAIMED = ClaimResult(ClaimStatus.CLAIMED, attempts=1)
 SIGNED = replace(submission(), source=ImageUrl("https://cdn.example.com/cat.jpg?signature=5ec7e7"))
@@ -48,7 +59,7 @@ def standing(*arguments, **options):
 
 def release(database, how, process="ada"):
     with database.transaction() as session:
-        return claims.release(session, process, [SIGNED.id], how)
+        return claim_leases.release(session, process, [SIGNED.id], how)
 
 
 def row(database, submission_id=SIGNED.id):
@@ -65,7 +76,7 @@ def let_run_out(database):
 
 def due(database):
     with database.transaction() as session:
-        return [one.id for one in submissions.take_due(session, 10)]
+        return [one.id for one in publishing.take_due(session, 10)]
 
 
 def conflicts(database):
@@ -86,12 +97,12 @@ def test_what_is_claimed_is_in_the_ledger_whole(database):
     assert (found.claimed_by, found.pending_source, found.fingerprint) == ("ada", WHOLE, fingerprint(SIGNED))
     assert "5ec7e7" not in str(found.source)
     assert found.publish_at > found.claimed_until
-    assert timedelta() < found.claimed_until - utc_now() <= claims.LEASE
+    assert timedelta() < found.claimed_until - utc_now() <= due_times.LEASE
 
 
 def test_what_was_accepted_over_http_is_claimed_like_any_other(database):
     with database.transaction() as session:
-        submissions.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
+        accepting.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
     assert claim(database) == [CLAIMED]
 
 
@@ -151,7 +162,7 @@ def test_whoever_is_alone_counts_the_crash_and_claims_at_once(database):
 
 
 def test_after_three_deaths_nobody_is_given_it_again(database):
-    for n in range(claims.MAX_CRASHES):
+    for n in range(claim_status.MAX_CRASHES):
         assert standing(database, process=f"worker-{n}", alone=True) is ClaimStatus.CLAIMED
         let_run_out(database)
     assert claim(database, process="eve", alone=True) == [ClaimResult(ClaimStatus.POISON, crashes=3)]
@@ -166,8 +177,8 @@ def test_what_is_renewed_stays_in_hand(database):
     claim(database)
     let_run_out(database)
     with database.transaction() as session:
-        assert claims.renew(session, "eve", [SIGNED.id]) == set()
-        assert claims.renew(session, "ada", [SIGNED.id, "another"]) == {SIGNED.id}
+        assert claim_leases.renew(session, "eve", [SIGNED.id]) == set()
+        assert claim_leases.renew(session, "ada", [SIGNED.id, "another"]) == {SIGNED.id}
     assert due(database) == []
     assert standing(database, process="eve") is ClaimStatus.IN_FLIGHT
 
@@ -206,7 +217,7 @@ def test_what_was_not_tried_does_not_count_and_can_be_claimed_at_once(database, 
 
 
 def test_what_failed_three_times_is_not_tried_a_fourth_time(database):
-    for _ in range(claims.MAX_FAILURES):
+    for _ in range(claim_status.MAX_FAILURES):
         assert standing(database) is ClaimStatus.CLAIMED
         release(database, SOON)
         let_run_out(database)
@@ -216,7 +227,7 @@ def test_what_failed_three_times_is_not_tried_a_fourth_time(database):
 def test_a_crash_is_no_failure(database):
     claim(database)
     let_run_out(database)
-    for _ in range(claims.MAX_FAILURES):
+    for _ in range(claim_status.MAX_FAILURES):
         assert standing(database, process="eve", alone=True) is ClaimStatus.CLAIMED
         release(database, SOON, process="eve")
         let_run_out(database)
@@ -229,10 +240,10 @@ def test_a_process_that_only_stood_still_takes_the_crash_back(database):
     (theirs,) = claim(database, process="eve", alone=True)
     for _ in range(2):
         with database.transaction() as session:
-            claims.take_back_crashes(session, {SIGNED.id: mine})
+            claim_leases.take_back_crashes(session, {SIGNED.id: mine})
         assert (row(database).crashes, row(database).attempts) == (0, 1)
     with database.transaction() as session:
-        claims.take_back_crashes(session, {SIGNED.id: theirs})
+        claim_leases.take_back_crashes(session, {SIGNED.id: theirs})
     assert (row(database).crashes, row(database).claimed_by) == (0, "eve")
 
 
@@ -261,7 +272,7 @@ def test_a_second_judgement_that_is_asked_for_is_made_once_and_can_be_brought_ba
     assert (found.state, found.pending_source, found.attempts) == ("decided", WHOLE, 1)
     let_run_out(database)
     with database.transaction() as session:
-        (due,) = submissions.take_due(session, 10)
+        (due,) = publishing.take_due(session, 10)
     assert (due.id, due.again) == (SIGNED.id, AGAIN.again)
     assert standing(database, process="eve", policy=OTHER_VERSION, alone=True) is ClaimStatus.CLAIMED
     assert record(database, SIGNED, policy=OTHER_VERSION) is not None
@@ -285,7 +296,7 @@ def test_to_ask_again_under_the_same_version_is_answered_by_the_decision_there_i
 def test_a_request_over_http_is_taken_once(database):
     def ask():
         with database.transaction() as session:
-            return submissions.ask_again(session, AGAIN, source_record(SIGNED.source), WHOLE)
+            return accepting.ask_again(session, AGAIN, source_record(SIGNED.source), WHOLE)
 
     claim(database)
     assert not ask(), "it will be judged anyway"
@@ -324,12 +335,12 @@ def test_a_bare_message_waits_for_its_policy_and_is_then_to_be_refused(database)
     assert standing(database, policy=None) is ClaimStatus.NO_POLICY
     found = row(database)
     assert (found.state, found.error, found.claimed_by) == ("accepted", "not in force", None)
-    assert timedelta() < found.publish_at - utc_now() <= submissions.POLICY_PAUSE
+    assert timedelta() < found.publish_at - utc_now() <= due_times.POLICY_PAUSE
     assert timedelta() < found.refuse_at - utc_now() <= claims.POLICY_WAIT
     let_run_out(database)
     assert due(database) == [SIGNED.id]
     assert standing(database, policy=None) is ClaimStatus.NO_POLICY
-    assert row(database).publish_at - utc_now() > submissions.POLICY_PAUSE, "the pauses grow"
+    assert row(database).publish_at - utc_now() > due_times.POLICY_PAUSE, "the pauses grow"
     with database.transaction() as session:
         session.execute(update(SubmissionRow).values(refuse_at=utc_now()))
     assert standing(database, policy=None) is ClaimStatus.NO_POLICY_IN_TIME
@@ -339,7 +350,7 @@ def test_a_bare_message_waits_for_its_policy_and_is_then_to_be_refused(database)
 
 def test_what_http_accepted_waits_for_its_policy_as_long_as_it_takes(database):
     with database.transaction() as session:
-        submissions.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
+        accepting.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
     assert standing(database, policy=None) is ClaimStatus.NO_POLICY
     assert row(database).refuse_at is None
 
@@ -362,7 +373,7 @@ def test_what_a_worker_without_claims_decided_is_moved_on(database):
 
 def test_what_was_refused_is_taken_anew_whatever_it_was(database):
     with database.transaction() as session:
-        submissions.refuse(session, SIGNED.id, "field 'source' is missing")
+        outcomes.refuse(session, SIGNED.id, "field 'source' is missing")
     assert claim(database) == [CLAIMED]
     found = row(database)
     assert (found.state, found.error, found.pending_source) == ("accepted", None, WHOLE)
@@ -399,7 +410,7 @@ def test_of_one_id_twice_in_a_message_the_first_counts(database):
 
 def test_what_comes_beside_a_strange_one_of_its_id_is_taken_all_the_same(database):
     with database.transaction() as session:
-        submissions.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
+        accepting.accept(session, SIGNED, source_record(SIGNED.source), WHOLE)
     other = replace(SIGNED, source=LocalFile("other.png"))
     found = [one.status for one in claim(database, other, SIGNED)]
     assert found == [ClaimStatus.CONFLICT, ClaimStatus.CLAIMED]
@@ -412,7 +423,7 @@ def test_nothing_to_claim_is_no_mistake(database):
 
 def ask(database, what=AGAIN):
     with database.transaction() as session:
-        return submissions.ask_again(session, what, source_record(what.source), WHOLE)
+        return accepting.ask_again(session, what, source_record(what.source), WHOLE)
 
 
 def published(database):
@@ -421,7 +432,7 @@ def published(database):
         session.execute(
             update(SubmissionRow).values(publish_at=utc_now() - timedelta(seconds=1), published_at=None)
         )
-        (one,) = submissions.take_due(session, 10)
+        (one,) = publishing.take_due(session, 10)
     assert (one.policy, one.sha256) == (None, None), "as the message said it"
     return from_message({name: getattr(one, name) for name in PendingSubmission.__dataclass_fields__})
 
@@ -452,7 +463,7 @@ def test_a_second_judgement_inherits_no_failed_attempt(database, crashes):
     claim(database)
     record(database, SIGNED)
     with database.transaction() as session:
-        tried = {"attempts": claims.MAX_FAILURES + crashes, "crashes": crashes, "published_again": 7}
+        tried = {"attempts": claim_status.MAX_FAILURES + crashes, "crashes": crashes, "published_again": 7}
         session.execute(update(SubmissionRow).values(**tried))
     # A policy that is missing, or a crash of before, has it wait before it is claimed.
     first = standing(database, AGAIN, policy=OTHER_VERSION if crashes else None)
@@ -479,9 +490,9 @@ def test_a_second_judgement_that_is_refused_ends_and_what_was_decided_stays(data
     if is_claimed:
         claim(database, AGAIN, policy=OTHER_VERSION)
     with database.transaction() as session:
-        assert not submissions.refuse(session, SIGNED.id, "not readable")
-        assert not submissions.refuse(session, SIGNED.id, "another one", of="f" * 64)
-        assert submissions.refuse(session, SIGNED.id, "its source is not allowed", of=fingerprint(AGAIN))
+        assert not outcomes.refuse(session, SIGNED.id, "not readable")
+        assert not outcomes.refuse(session, SIGNED.id, "another one", of="f" * 64)
+        assert outcomes.refuse(session, SIGNED.id, "its source is not allowed", of=fingerprint(AGAIN))
     found = row(database)
     assert (found.state, found.error, found.publish_at, found.claimed_by) == ("decided", None, None, None)
     assert (found.policy, found.policy_digest, found.sha256) == (POLICY.name, POLICY.digest, FACTS.sha256)
@@ -532,7 +543,7 @@ def test_the_age_of_a_second_judgement_counts_from_its_request(database, asked_o
 
 def test_what_was_refused_and_is_taken_anew_is_as_old_as_that(database):
     with database.transaction() as session:
-        submissions.refuse(session, SIGNED.id, "field 'source' is missing")
+        outcomes.refuse(session, SIGNED.id, "field 'source' is missing")
     make_old(database)
     assert standing(database, policy=None) is ClaimStatus.NO_POLICY
     assert age(database) < timedelta(minutes=1)

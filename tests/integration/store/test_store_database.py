@@ -16,7 +16,7 @@ from worker.store.engine.address import Address
 from worker.store.engine.database import Database
 from worker.store.engine.failures import named_failures
 from worker.store.engine.tables import SubmissionRow
-from worker.store.submissions import submissions
+from worker.store.submissions import outcomes
 from worker.store.upgrade import schema
 
 
@@ -185,7 +185,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password():
 
 def write_until_the_connection_is_lost(database: Database) -> None:
     with database.transaction() as session:
-        submissions.refuse(session, "upload-1", "half-written")
+        outcomes.refuse(session, "upload-1", "half-written")
         own = session.scalar(text("SELECT pg_backend_pid()"))
         with database.transaction() as other:
             other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": own})
@@ -273,7 +273,7 @@ def test_tables_that_vanished_are_a_failure_that_a_later_try_survives(database: 
 
 def test_what_is_written_while_reading_is_lost(database: Database):
     with database.reading() as session:
-        submissions.refuse(session, "upload-1", "error")
+        outcomes.refuse(session, "upload-1", "error")
     assert count_submissions(database) == 0
 
 

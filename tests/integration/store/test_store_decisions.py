@@ -39,7 +39,7 @@ from worker.store.engine.tables import (
     Row,
     SubmissionRow,
 )
-from worker.store.submissions import submissions
+from worker.store.submissions import outcomes, submissions
 
 THREADS = 8
 
@@ -278,9 +278,9 @@ def test_pictures_are_compared_view_by_view_if_they_have_the_same_ones(database,
 
 def test_a_refused_submission_is_listed_until_it_is_decided(database):
     with database.transaction() as session:
-        submissions.refuse(session, "upload-1", "there is no policy 'defualt'")
+        outcomes.refuse(session, "upload-1", "there is no policy 'defualt'")
     with database.transaction() as session:
-        submissions.refuse(session, "upload-2", "unexpected field")
+        outcomes.refuse(session, "upload-2", "unexpected field")
     with database.reading() as session:
         assert submissions.refused(session, 1) == [("upload-2", "unexpected field")]
     record(database, submission("upload-2"))
@@ -293,7 +293,7 @@ def test_a_refused_submission_is_listed_until_it_is_decided(database):
 def test_a_refusal_does_not_undo_a_decision(database):
     record(database, submission())
     with database.transaction() as session:
-        submissions.refuse(session, "upload-1", "too late")
+        outcomes.refuse(session, "upload-1", "too late")
     with database.reading() as session:
         assert submissions.refused(session, 5) == []
         assert session.get(SubmissionRow, "upload-1").error is None
@@ -302,7 +302,7 @@ def test_a_refusal_does_not_undo_a_decision(database):
 def test_a_second_refusal_replaces_the_first(database):
     for error in ("first", "second"):
         with database.transaction() as session:
-            submissions.refuse(session, "upload-1", error)
+            outcomes.refuse(session, "upload-1", error)
     with database.reading() as session:
         assert submissions.refused(session, 5) == [("upload-1", "second")]
 
@@ -349,9 +349,9 @@ def test_reading_many_decisions_takes_four_statements(database):
 
 def fail_halfway(database: Database) -> None:
     with database.transaction() as session:
-        submissions.record(
+        outcomes.record(
             session,
-            [submissions.DecidedSubmission(submission(), "default", POLICY.digest, sha256=None, source=None)],
+            [outcomes.DecidedSubmission(submission(), "default", POLICY.digest, sha256=None, source=None)],
         )
         raise RuntimeError("killed")
 

@@ -10,7 +10,7 @@ from support.store_records import record, submission
 
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import OutboxRow
-from worker.store.notifications import outbox
+from worker.store.notifications import deliveries, outbox
 from worker.store.notifications.outbox import EventState
 from worker.usecases.operations import tidy_up
 
@@ -43,7 +43,7 @@ def add(database):
 
 def take(database, limit=10, at_once=10, **in_flight):
     with database.transaction() as session:
-        return outbox.take(session, limit=limit, in_flight=in_flight, at_once=at_once, lease=LEASE)
+        return deliveries.take(session, limit=limit, in_flight=in_flight, at_once=at_once, lease=LEASE)
 
 
 def shift(database, **values):
@@ -70,9 +70,9 @@ def test_what_is_taken_is_counted_and_nobody_elses_until_its_lease_is_over(datab
     (stored,) = newest(database)
     assert (stored.attempts, stored.next_attempt_at > utc_now()) == (1, True)
     shift(database, next_attempt_at=utc_now() - timedelta(seconds=1))
-    assert do(database, outbox.is_due)
+    assert do(database, deliveries.is_due)
     assert [one.attempts for one in take(database)] == [2]
-    assert not do(database, outbox.is_due)
+    assert not do(database, deliveries.is_due)
 
 
 def test_parallel_deliverers_share_the_events_and_none_is_given_out_twice(database, add):
@@ -111,10 +111,10 @@ def test_what_waits_longest_is_first(database, add):
 def test_an_event_ends_delivered_or_given_up_and_can_be_told_again(database, add):
     add(3)
     kept, lost, later = take(database)
-    do(database, outbox.delivered, kept)
-    do(database, outbox.give_up, lost, "x" * 1000)
+    do(database, deliveries.delivered, kept)
+    do(database, deliveries.give_up, lost, "x" * 1000)
     at = utc_now() + timedelta(seconds=5)
-    do(database, outbox.try_again, later, "platform.example answered 500", at)
+    do(database, deliveries.try_again, later, "platform.example answered 500", at)
     states = {event.id: event for event in newest(database)}
     assert (states[kept.id].state, states[kept.id].next_attempt_at) == (EventState.DELIVERED, None)
     assert (states[lost.id].state, len(states[lost.id].error)) == (EventState.GIVEN_UP, 500)
@@ -123,14 +123,14 @@ def test_an_event_ends_delivered_or_given_up_and_can_be_told_again(database, add
     assert states[later.id].next_attempt_at == at
     assert do(database, outbox.count_by_state) == {"delivered": 1, "given_up": 1, "pending": 1}
 
-    assert do(database, outbox.replay_given_up) == 1
-    assert do(database, outbox.replay_given_up) == 0
+    assert do(database, deliveries.replay_given_up) == 1
+    assert do(database, deliveries.replay_given_up) == 0
     (again,) = take(database)
     assert (again.id, again.attempts, again.error, again.settled_at) == (lost.id, 1, None, None)
     assert again.started_at > lost.started_at
     assert again.created_at == lost.created_at
-    assert do(database, outbox.replay, kept.event_id)
-    assert not do(database, outbox.replay, "evt_none")
+    assert do(database, deliveries.replay, kept.event_id)
+    assert not do(database, deliveries.replay, "evt_none")
     assert [event.id for event in take(database)] == [kept.id]
 
 
@@ -139,12 +139,12 @@ def test_whoever_is_late_does_not_undo_what_another_did(database, add):
     (first,) = take(database)
     shift(database, next_attempt_at=utc_now() - timedelta(seconds=1))
     (second,) = take(database)
-    do(database, outbox.give_up, first, "timed out")
-    do(database, outbox.try_again, first, "timed out", utc_now())
+    do(database, deliveries.give_up, first, "timed out")
+    do(database, deliveries.try_again, first, "timed out", utc_now())
     (event,) = newest(database)
     assert (event.state, event.error, event.attempts) == ("pending", None, 2)
-    do(database, outbox.delivered, first)
-    do(database, outbox.give_up, second, "timed out")
+    do(database, deliveries.delivered, first)
+    do(database, deliveries.give_up, second, "timed out")
     (event,) = newest(database)
     assert (event.state, event.error) == ("delivered", None)
 
@@ -157,7 +157,7 @@ def test_the_lag_is_the_age_of_the_oldest_that_waits(database, add):
     shift(database, started_at=utc_now() - timedelta(hours=3))
     lag = do(database, outbox.lag)
     assert (lag.pending, lag.oldest >= timedelta(hours=3), lag.given_up) == (2, True, 0)
-    do(database, outbox.give_up, one, "no")
+    do(database, deliveries.give_up, one, "no")
     assert do(database, outbox.lag).given_up == 1
 
 
@@ -181,11 +181,11 @@ def test_what_was_told_long_ago_is_forgotten_and_nothing_else_is(database, add, 
     monkeypatch.setattr(tidy_up, "CHUNK", 2)
     add(5)
     for event in take(database):
-        do(database, outbox.delivered, event)
+        do(database, deliveries.delivered, event)
     shift(database, settled_at=utc_now() - timedelta(days=31))
     add(3)
     told, given_up, pending = take(database)
-    do(database, outbox.delivered, told)
-    do(database, outbox.give_up, given_up, "nobody there")
+    do(database, deliveries.delivered, told)
+    do(database, deliveries.give_up, given_up, "nobody there")
     tidy_up.TidyUp(database, timedelta(days=30))()
     assert {event.id for event in newest(database)} == {told.id, given_up.id, pending.id}

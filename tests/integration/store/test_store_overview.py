@@ -13,7 +13,7 @@ from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import DecisionRow, OutboxRow, PolicyStateRow, SubmissionRow
 from worker.store.operations import overview
 from worker.store.operations.overview import Lately
-from worker.store.submissions import submissions
+from worker.store.submissions import accepting, outcomes, publishing
 from worker.store.upgrade import schema
 
 
@@ -50,7 +50,7 @@ def test_nothing_waits_in_an_empty_database(database):
 def test_what_waits_is_counted_with_its_oldest(database):
     record_everything(database)
     with database.transaction() as session:
-        submissions.accept(session, submission("upload-9"), None, {"kind": "file", "path": "a.png"})
+        accepting.accept(session, submission("upload-9"), None, {"kind": "file", "path": "a.png"})
         old = utc_now() - timedelta(hours=2)
         session.execute(update(SubmissionRow).where(SubmissionRow.id == "upload-9").values(created_at=old))
     found = backlog(database)
@@ -73,7 +73,7 @@ def test_what_waits_for_something_unavailable_is_counted_by_what_that_is(databas
     old = utc_now() - timedelta(hours=2)
     with database.transaction() as session:
         for n, resource in enumerate([None, "the media root", "the media root", "the decoders"]):
-            submissions.accept(session, submission(f"waits-{n}"), None, {"kind": "file", "path": "a.png"})
+            accepting.accept(session, submission(f"waits-{n}"), None, {"kind": "file", "path": "a.png"})
             row = update(SubmissionRow).where(SubmissionRow.id == f"waits-{n}")
             session.execute(row.values(waits_for=resource, error=f"why {n}", created_at=old))
     assert backlog(database).waiting_for == {
@@ -83,8 +83,8 @@ def test_what_waits_for_something_unavailable_is_counted_by_what_that_is(databas
     with database.reading() as session:
         assert overview.why_waiting(session, "the decoders") == "why 3"
     with database.transaction() as session:
-        submissions.refuse(session, "waits-3", "done", of=None)
-        submissions.close(session, [f"waits-{n}" for n in range(4)])
+        outcomes.refuse(session, "waits-3", "done", of=None)
+        outcomes.close(session, [f"waits-{n}" for n in range(4)])
     assert backlog(database).waiting_for == {}
 
 
@@ -92,7 +92,7 @@ def test_what_nobody_puts_on_the_queue_again_is_overdue_from_when_it_was_due(dat
     due = utc_now() - timedelta(minutes=2)
     with database.transaction() as session:
         for name, publish_at in (("late", due), ("later", due + timedelta(hours=1))):
-            submissions.accept(session, submission(name), None, {"kind": "file", "path": "a.png"})
+            accepting.accept(session, submission(name), None, {"kind": "file", "path": "a.png"})
             session.execute(
                 update(SubmissionRow)
                 .where(SubmissionRow.id == name)
@@ -106,7 +106,7 @@ def test_what_waits_for_its_policy_is_counted_by_policy_and_what_is_queued_is_no
     with database.transaction() as session:
         for name in ("one", "two", "queued"):
             what = replace(submission(name), policy="strict")
-            submissions.accept(session, what, None, {"kind": "file", "path": "a.png"})
+            accepting.accept(session, what, None, {"kind": "file", "path": "a.png"})
         session.execute(update(SubmissionRow).values(publish_at=past, created_at=past))
         waits = SubmissionRow.id != "queued"
         session.execute(update(SubmissionRow).where(waits).values(error="not in force", published_at=None))
@@ -116,7 +116,7 @@ def test_what_waits_for_its_policy_is_counted_by_policy_and_what_is_queued_is_no
     change(database, SubmissionRow, state="decided")
     assert backlog(database).without_policy == {"strict": PendingCount(2, past)}
     with database.transaction() as session:
-        submissions.close(session, ["one", "two"])
+        outcomes.close(session, ["one", "two"])
     assert backlog(database).without_policy == {}
 
 
@@ -126,8 +126,8 @@ def test_what_a_worker_of_the_previous_version_decided_waits_for_nothing(databas
     change(database, SubmissionRow, published_at=past, waits_for="the media root")
     assert backlog(database).waiting_for == {}
     with database.transaction() as session:
-        assert not submissions.is_any_queued_before(session, utc_now())
-        assert submissions.take_lost(session, 10, utc_now()) == []
+        assert not publishing.is_any_queued_before(session, utc_now())
+        assert publishing.take_lost(session, 10, utc_now()) == []
 
 
 def test_what_happened_is_counted_by_hour_and_day(database):
@@ -137,7 +137,7 @@ def test_what_happened_is_counted_by_hour_and_day(database):
     record(database, submission("upload-3"), decision=ALLOW)
     change(database, SubmissionRow, attempts=2)
     with database.transaction() as session:
-        submissions.refuse(session, "upload-4", "no such policy")
+        outcomes.refuse(session, "upload-4", "no such policy")
     found = happenings(database)
     assert found.decisions[Action.ALLOW] == Lately(1, 2)
     assert found.decisions[Action.REVIEW] == Lately(0, 1)

@@ -21,7 +21,7 @@ from support.web import serving
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import ReviewRow, SubmissionRow
 from worker.store.reviews import review_sources
-from worker.store.submissions import submissions
+from worker.store.submissions import outcomes, submissions
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 PIZZA = (PICTURES / "pizza.jpg").read_bytes()
@@ -203,8 +203,8 @@ def test_a_store_that_fails_as_a_whole_decides_nothing_and_holds_up_no_other(dep
     log = (deployment.folder / "worker.log").read_text()
     assert log.count("the object store tape is unavailable") == 1
     with deployment.database.transaction() as session:
-        submissions.refuse(session, "tape-0", "done with it", of=waiting.fingerprint)
-        submissions.refuse(session, "tape-1", "done with it", of=row_of(deployment, "tape-1").fingerprint)
+        outcomes.refuse(session, "tape-0", "done with it", of=waiting.fingerprint)
+        outcomes.refuse(session, "tape-1", "done with it", of=row_of(deployment, "tape-1").fingerprint)
 
 
 @pytest.mark.parametrize("example", ["enqueue_with_celery.py", "enqueue_with_redis.py"])

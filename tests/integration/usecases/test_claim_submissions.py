@@ -13,7 +13,9 @@ from support.statements import statements
 from worker.errors import DatabaseUnavailableError
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionRow
-from worker.store.submissions.claims import Arrival, ClaimRelease, ClaimStatus
+from worker.store.submissions.arrivals import Arrival
+from worker.store.submissions.claim_leases import ClaimRelease
+from worker.store.submissions.claim_status import ClaimStatus
 from worker.usecases.submissions.claim_submissions import MAX_HELD_SECONDS, ClaimSubmissions
 
 WHAT = Submission("upload-1", LocalFile("upload.png"))

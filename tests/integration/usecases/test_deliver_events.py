@@ -20,8 +20,8 @@ from worker.observability.logs import hide_queries
 from worker.store.decisions import decisions
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import OutboxRow, SubmissionRow
-from worker.store.notifications import outbox
-from worker.store.submissions import submissions
+from worker.store.notifications import deliveries, outbox
+from worker.store.submissions import accepting
 from worker.usecases.operations.deliver_events import IN_FLIGHT_PER_RECEIVER, PAUSES, DeliverEvents
 from worker.usecases.submissions.refuse_submission import RefuseSubmission
 from worker.web.api.views import decision_view
@@ -94,7 +94,7 @@ def test_a_refusal_is_told_with_the_submission_and_the_reason(database, deliver)
         )
         source = {"kind": "file", "path": "a.jpg"}
         with database.transaction() as session:
-            submissions.accept(session, what, source, source)
+            accepting.accept(session, what, source, source)
         RefuseSubmission(database)(what.id, UnknownPolicyError("there is no policy uploads"), what)
         assert deliver(receiver)() == 1
     (event,) = receiver.events
@@ -170,7 +170,7 @@ def test_it_is_given_up_when_its_time_is_over_and_not_before(database, add, deli
         deliver(receiver)()
         assert (the_event(database).state, the_event(database).attempts) == ("given_up", 32)
         with database.transaction() as session:
-            outbox.replay_given_up(session)
+            deliveries.replay_given_up(session)
         deliver(receiver)()
         assert (the_event(database).state, the_event(database).attempts) == ("pending", 1)
     assert len(receiver.ids) == 3
@@ -373,7 +373,7 @@ def test_what_a_process_that_died_had_in_hand_is_told_by_another(database, add, 
     with receiving(200) as receiver:
         add(receiver.url)
         with database.transaction() as session:
-            outbox.take(session, limit=1, in_flight={}, at_once=1, lease=timedelta(seconds=60))
+            deliveries.take(session, limit=1, in_flight={}, at_once=1, lease=timedelta(seconds=60))
         assert deliver(receiver)() == 0
         make_due(database)
         assert deliver(receiver)() == 1
@@ -385,7 +385,7 @@ def test_where_the_outcome_cannot_be_noted_it_is_told_again(database, add, deliv
         add(receiver.url)
         with monkeypatch.context() as patch:
             patch.setattr(
-                outbox, "delivered", lambda session, _: session.execute(text("UPDATE nothing SET id = 1"))
+                deliveries, "delivered", lambda session, _: session.execute(text("UPDATE nothing SET id = 1"))
             )
             assert deliver(receiver)() == 0
         make_due(database)

@@ -11,7 +11,7 @@ from support.review_desk import ADA, BOB, LEA, POLICY, Desk
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.verdict import Answer
 from worker.store.engine.tables import OutboxRow, SubmissionRow
-from worker.store.reviews import in_force, reviews
+from worker.store.reviews import in_force, review_search
 
 ALLOW = Answer(Action.ALLOW)
 BLOCK = Answer(Action.BLOCK, frozenset({"weapons"}))
@@ -42,7 +42,7 @@ def state(desk, submission_id="upload-1"):
 def answer(desk, reviewer, what, submission_id="upload-1"):
     """Claim whatever is open about a submission, and answer it; return the verdict's id."""
     with desk.database.reading() as session:
-        page = reviews.page(session, reviews.ReviewFilters(), limit=99)
+        page = review_search.page(session, review_search.ReviewFilters(), limit=99)
     (review,) = [one for one in page if one.decision.submission_id == submission_id]
     claim = desk.claim(reviewer, review_id=review.id, grouped=False)
     return desk.settle(reviewer, [claim.review.token], what)[0].verdict_id
@@ -120,7 +120,7 @@ def test_changes_at_the_same_time_have_different_numbers_and_the_last_says_what_
         changed = replace(POLICY, description=f"version {n}")
         desk.decide(weapons=0.8, policy=changed, submission_id=name)
     with desk.database.reading() as session:
-        page = reviews.page(session, reviews.ReviewFilters(), limit=99)
+        page = review_search.page(session, review_search.ReviewFilters(), limit=99)
     open_reviews = {}
     for review in page:
         open_reviews.setdefault(review.decision.submission_id, []).append(review.id)

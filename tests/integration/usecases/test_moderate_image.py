@@ -14,7 +14,7 @@ from worker.errors import InvalidSubmissionError, UnknownPolicyError, UsageError
 from worker.resources import folder
 from worker.settings import Settings
 from worker.store.decisions import decisions
-from worker.store.engine.tables import OutboxRow, ReviewRow
+from worker.store.engine.tables import OutboxRow, ReviewRow, SubmissionRow
 from worker.store.submissions import submissions
 from worker.usecases.moderation.record_decisions import RecordDecisions
 from worker.usecases.submissions.refuse_submission import RefuseSubmission
@@ -106,7 +106,7 @@ def test_giving_up_is_a_decision_with_the_reason(service):
 def test_the_digest_of_what_cannot_be_decoded_is_kept(service):
     service.moderate_image(Submission("post-4", InlineBytes(b"a letter")))
     with service.database.reading() as session:
-        kept = session.get(submissions.SubmissionRow, "post-4").sha256
+        kept = session.get(SubmissionRow, "post-4").sha256
     assert kept is not None
 
 

@@ -15,7 +15,7 @@ from worker.observability.metrics import Metrics, WebMetrics
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionRow
 from worker.store.notifications import outbox
-from worker.store.submissions.claims import Arrival
+from worker.store.submissions.arrivals import Arrival
 from worker.usecases.submissions.accept_submissions import AcceptSubmissions
 from worker.usecases.submissions.claim_submissions import ClaimSubmissions
 from worker.usecases.submissions.publish_pending import PublishPending

@@ -15,7 +15,8 @@ from support.deployment import deploy
 from worker.errors import BrokerUnavailableError
 from worker.observability.metrics import Metrics, WebMetrics
 from worker.store.engine.tables import SubmissionRow
-from worker.store.submissions.claims import Arrival, ClaimResult, ClaimStatus
+from worker.store.submissions.arrivals import Arrival
+from worker.store.submissions.claim_status import ClaimResult, ClaimStatus
 from worker.usecases.submissions.accept_submissions import AcceptSubmissions
 from worker.usecases.submissions.claim_submissions import ClaimSubmissions
 from worker.usecases.submissions.publish_pending import PublishPending

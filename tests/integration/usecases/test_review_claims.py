@@ -22,8 +22,8 @@ from worker.errors import (
 )
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import VerdictRow
-from worker.store.reviews import audit_log, reviews
-from worker.store.reviews.reviews import ReviewFilters
+from worker.store.reviews import audit_log, review_search, reviews
+from worker.store.reviews.review_search import ReviewFilters
 
 ALLOW = Answer(Action.ALLOW)
 EXPIRED = timedelta(seconds=-1)
@@ -100,7 +100,7 @@ def test_a_queue_a_label_a_kind_and_a_severity_can_be_asked_for(desk):
         (ReviewFilters(policy="other"), []),
     ]:
         with desk.database.reading() as session:
-            page = reviews.page(session, filters, limit=9)
+            page = review_search.page(session, filters, limit=9)
         assert [review.decision.submission_id for review in page] == found
         claim = desk.claim(ADA, filters)
         assert claimed(claim) == (found[0] if found else None)
@@ -113,7 +113,7 @@ def test_the_queue_is_paged_without_gaps(desk):
         desk.decide(weapons=0.6 if n % 2 else 0.8)
     seen, after = [], None
     with desk.database.reading() as session:
-        while page := reviews.page(session, ReviewFilters(), after=after, limit=3):
+        while page := review_search.page(session, ReviewFilters(), after=after, limit=3):
             seen += [review.id for review in page]
             after = (page[-1].priority, page[-1].id)
     assert len(seen) == len(set(seen)) == 7
@@ -215,7 +215,7 @@ def test_nobody_sees_a_label_they_opted_out_of(desk):
     assert desk.claim(squeamish) is None
     with desk.database.reading() as session:
         (review,) = [
-            r for r in reviews.page(session, ReviewFilters(), limit=9) if "gore" in r.decision.flagged
+            r for r in review_search.page(session, ReviewFilters(), limit=9) if "gore" in r.decision.flagged
         ]
     with pytest.raises(ReviewNotAllowedError, match="opted out"):
         desk.claim(squeamish, review_id=review.id)
@@ -243,7 +243,7 @@ def test_the_daily_cap_leaves_what_is_mild(desk):
     assert [claimed(desk.claim(careful)) for _ in range(3)] == ["upload-1", "upload-2", "upload-4"]
     assert desk.claim(careful) is None
     with desk.database.reading() as session:
-        (severe,) = [r for r in reviews.page(session, ReviewFilters(), limit=9) if r.claimed_by is None]
+        (severe,) = [r for r in review_search.page(session, ReviewFilters(), limit=9) if r.claimed_by is None]
     with pytest.raises(ReviewNotAllowedError, match="ada has seen 2 severe pictures today"):
         desk.claim(careful, review_id=severe.id)
     assert claimed(desk.claim(BOB)) == "upload-3"
@@ -267,7 +267,9 @@ def test_what_looks_nearly_the_same_is_claimed_together(desk):
     desk.decide(gore=0.8, vector=close)
     elsewhere = desk.decide(weapons=0.8, vector=close)
     with desk.database.reading() as session:
-        (other,) = [r for r in reviews.page(session, ReviewFilters(), limit=9) if r.decision.id == elsewhere]
+        (other,) = [
+            r for r in review_search.page(session, ReviewFilters(), limit=9) if r.decision.id == elsewhere
+        ]
     desk.claim(BOB, review_id=other.id, grouped=False)
     claim = desk.claim(ADA, ReviewFilters(queue="default"))
     assert claimed(claim) == "upload-1"

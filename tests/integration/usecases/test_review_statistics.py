@@ -12,8 +12,8 @@ from worker.domain.reviews.agreement import Agreement, Hits
 from worker.domain.reviews.verdict import Answer
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import ReviewRow
+from worker.store.reviews.review_search import ReviewFilters
 from worker.store.reviews.review_statistics import DayCount, LabelCount
-from worker.store.reviews.reviews import ReviewFilters
 from worker.usecases.reviews.golden_items import GoldenItems
 from worker.usecases.reviews.review_statistics import ReviewStatistics
 

@@ -24,7 +24,14 @@ from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import AuditLogRow, OutboxRow, ReviewRow
 from worker.store.operations import archive
 from worker.store.operations.archive import Span
-from worker.store.reviews import appeals, golden_items, review_claims, reviews, verdict_events, verdicts
+from worker.store.reviews import (
+    appeals,
+    golden_items,
+    review_claims,
+    review_search,
+    verdict_events,
+    verdicts,
+)
 from worker.usecases.reviews.golden_items import GoldenItems
 from worker.usecases.reviews.submission_history import SubmissionHistory
 
@@ -64,7 +71,7 @@ def kinds(desk):
 def claim_of(desk, reviewer, submission_id):
     """Claim whatever is open about a submission."""
     with desk.database.reading() as session:
-        page = reviews.page(session, reviews.ReviewFilters(), limit=99)
+        page = review_search.page(session, review_search.ReviewFilters(), limit=99)
     (review,) = [one for one in page if one.decision.submission_id == submission_id]
     return desk.claim(reviewer, review_id=review.id, grouped=False).review
 
@@ -403,7 +410,7 @@ def test_what_measures_and_what_was_taken_back_is_no_truth_for_policies(desk):
 def test_people_read_the_queue_in_sql(desk):
     desk.decide(gore=0.8)
     desk.decide(weapons=0.8)
-    desk.claim(ADA, reviews.ReviewFilters(queue="urgent"))
+    desk.claim(ADA, review_search.ReviewFilters(queue="urgent"))
     query = (
         "SELECT queue, kind, severity, submission_id, reference, claimed_by, deadline_at IS NOT NULL, for_lead"
         " FROM review_queue ORDER BY priority DESC"

@@ -37,7 +37,7 @@ from worker.observability.progress import Progress
 from worker.store.engine import column_types
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import OutboxRow, SubmissionConflictRow, SubmissionRow
-from worker.store.submissions import submissions
+from worker.store.submissions import publishing
 from worker.usecases.moderation import settle_submissions
 from worker.usecases.moderation.settle_submissions import SettleSubmissions
 from worker.usecases.submissions.claim_submissions import RELEASE_AGAIN_SECONDS, ClaimSubmissions
@@ -128,7 +128,7 @@ def come_again(database, settle):
             .where(resting)
             .values(publish_at=past, published_at=None, claimed_until=past)
         )
-        due = [one.id for one in submissions.take_due(session, 100)]
+        due = [one.id for one in publishing.take_due(session, 100)]
     settle(what(*due))
     return set(due)
 

@@ -16,7 +16,7 @@ from worker.domain.reviews.review import ReviewKind
 from worker.domain.reviews.verdict import Answer
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import DecisionRow, ReviewRow, SubmissionRow
-from worker.store.reviews import review_counts, reviews
+from worker.store.reviews import review_counts, review_search, reviews
 from worker.web.api.service import open_web_service
 from worker.web.app import create_app
 
@@ -89,7 +89,7 @@ def test_every_filter_shows_a_second_look_as_what_the_first_was(rows, service, m
             )
     for asked in ReviewKind:
         with rows.database.reading() as session:
-            found = reviews.page(session, reviews.ReviewFilters(kind=asked), limit=9)
+            found = review_search.page(session, review_search.ReviewFilters(kind=asked), limit=9)
         wanted = [second] if asked in {kind, ReviewKind.SECOND} else []
         assert [one.id for one in found] == wanted, asked
     with rows.database.reading() as session:

@@ -19,7 +19,7 @@ from worker.domain.accounts.reviewer import Role
 from worker.store.accounts import passwords, reviewers
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import AuditLogRow, DeskSessionRow, LoginFailureRow
-from worker.store.reviews import review_claims, review_sources, reviews
+from worker.store.reviews import review_claims, review_search, review_sources
 from worker.web.api.service import open_web_service
 from worker.web.app import create_app
 from worker.web.desk.application import PAGES
@@ -622,5 +622,5 @@ def test_what_waits_is_listed_by_filters(rows, ada):
     assert "post-two" in listed.text
     assert "post-one" not in listed.text
     with rows.database.reading() as session:
-        assert len(reviews.page(session, reviews.ReviewFilters(), limit=9)) == 2
+        assert len(review_search.page(session, review_search.ReviewFilters(), limit=9)) == 2
     assert "post-two" not in ada.get("/review/", params={"age": "4h"}).text

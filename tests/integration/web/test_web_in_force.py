@@ -7,7 +7,7 @@ from support.web_api import Api, make_key, serving_api
 
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.verdict import Answer
-from worker.store.submissions import submissions
+from worker.store.submissions import outcomes, submissions
 
 ALLOW = Answer(Action.ALLOW)
 BLOCK = Answer(Action.BLOCK, frozenset({"weapons"}))
@@ -93,7 +93,7 @@ def test_what_is_undecided_or_refused_has_no_action(desk, api):
     accepted = api.post("/v1/submissions", json={"id": "upload-7", "source": FILE})
     assert (accepted.status_code, state(accepted.json())) == (202, (None, None, 0))
     with desk.database.transaction() as session:
-        submissions.abandon(session, "upload-7", "the ledger's entry cannot be read")
+        outcomes.abandon(session, "upload-7", "the ledger's entry cannot be read")
     refused = api.get("/v1/submissions/upload-7").json()
     assert (refused["state"], state(refused)) == ("refused", (None, None, 0))
 

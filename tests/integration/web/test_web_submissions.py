@@ -26,7 +26,7 @@ from worker.policy_files.parser import parse_policy
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionRow
 from worker.store.policies import policy_states, policy_versions
-from worker.store.submissions import submissions
+from worker.store.submissions import outcomes
 from worker.usecases.operations.sweep_uploads import SweepUploads
 from worker.usecases.submissions.publish_pending import PublishPending
 from worker.usecases.submissions.publish_submissions import PublishSubmissions
@@ -295,7 +295,7 @@ def test_whoever_waits_is_told_when_it_is_decided_and_no_longer_than_asked(deplo
     answer = api.post("/v1/submissions", json=body, headers={"Prefer": "respond-async, wait=0"})
     assert (answer.status_code, answer.headers["Preference-Applied"]) == (202, "wait=0")
     with deployment.database.transaction() as session:
-        submissions.refuse(session, "upload-7", "no policy", of=what_is_accepted(session))
+        outcomes.refuse(session, "upload-7", "no policy", of=what_is_accepted(session))
     again = api.post("/v1/submissions", json=body | {"id": "upload-8"}, headers={"Prefer": "wait=x"})
     assert "Preference-Applied" not in again.headers
     assert api.get("/v1/submissions/upload-7").json()["error"] == "no policy"
@@ -382,7 +382,7 @@ def test_what_it_did_is_in_the_metrics(api):
 def test_a_refused_submission_can_be_handed_over_again(deployment, api):
     api.post("/v1/submissions", json={"id": "upload-7", "source": URL})
     with deployment.database.transaction() as session:
-        submissions.refuse(session, "upload-7", "no policy", of=what_is_accepted(session))
+        outcomes.refuse(session, "upload-7", "no policy", of=what_is_accepted(session))
     answer = api.post("/v1/submissions", json={"id": "upload-7", "source": URL})
     assert (answer.status_code, answer.json()["state"], answer.json()["error"]) == (202, "accepted", None)
 
@@ -391,8 +391,8 @@ def test_what_came_before_there_were_fingerprints_is_known_by_its_source(deploym
     what = Submission("upload-7", LocalFile("cat.jpg"))
     source = {"kind": "file", "path": "cat.jpg"}
     with deployment.database.transaction() as session:
-        decided = submissions.DecidedSubmission(what, "p", "d" * 64, sha256=DIGEST, source=source)
-        submissions.record(session, [decided])
+        decided = outcomes.DecidedSubmission(what, "p", "d" * 64, sha256=DIGEST, source=source)
+        outcomes.record(session, [decided])
         session.execute(update(SubmissionRow).values(fingerprint=None, updated_at=utc_now()))
     assert api.post("/v1/submissions", json={"id": "upload-7", "source": source}).status_code == 200
     assert api.post("/v1/submissions", json={"id": "upload-7", "source": URL}).status_code == 409
@@ -440,7 +440,7 @@ def test_a_second_judgement_is_asked_for_once_by_its_name(deployment, api):
     asked = fields | {"again": "since-the-edit"}
     assert api.post("/v1/submissions", json=asked).status_code == 200, "it will be judged anyway"
     with deployment.database.transaction() as session:
-        submissions.record(session, [submissions.DecidedSubmission(what, "stickers", "d" * 64, None, None)])
+        outcomes.record(session, [outcomes.DecidedSubmission(what, "stickers", "d" * 64, None, None)])
     assert api.post("/v1/submissions", json=fields).status_code == 200
     answer = api.post("/v1/submissions", json=asked)
     assert (answer.status_code, answer.headers["Location"]) == (202, "/v1/submissions/upload-7")

@@ -17,8 +17,9 @@ from worker.domain.reviews.verdict import Answer
 from worker.errors import UsageError
 from worker.printable import one_line
 from worker.store.engine.clock import database_now
-from worker.store.reviews import in_force, reviews
-from worker.store.reviews.reviews import Review, ReviewFilters
+from worker.store.reviews import in_force, review_search, reviews
+from worker.store.reviews.review_search import ReviewFilters
+from worker.store.reviews.reviews import Review
 from worker.store.submissions import submissions
 from worker.usecases.reviews.settle_review import Settled
 from worker.usecases.reviews.submission_history import HistoryEntry
@@ -67,7 +68,7 @@ def show(  # noqa: PLR0913, PLR0917 - an option each
     """Show the open reviews, in the order of the queue."""
     filters = ReviewFilters(queue, label, policy, kind, severity)
     with desk() as at, at.database.reading() as session:
-        found, now = reviews.page(session, filters, limit=limit), database_now(session)
+        found, now = review_search.page(session, filters, limit=limit), database_now(session)
         # Unlike reviewers, operators see the true kinds and the actions in force.
         states = in_force.of_submissions(session, {one.decision.submission_id for one in found})
     if as_json:

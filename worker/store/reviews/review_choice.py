@@ -19,8 +19,9 @@ from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import SEVERE, ReviewKind, Routing
 from worker.errors import ReviewNotAllowedError
 from worker.store.engine.tables import DecisionRow, GoldenItemRow, ReviewRow, ReviewSkipRow, VerdictRow
-from worker.store.reviews import review_claims, reviews
-from worker.store.reviews.reviews import IS_OPEN, OPEN, Review, ReviewFilters
+from worker.store.reviews import review_claims, review_search, reviews
+from worker.store.reviews.review_search import ReviewFilters
+from worker.store.reviews.reviews import IS_OPEN, OPEN, Review
 
 #: Key of an advisory lock: any number that no other lock in this database uses.
 _REVIEWER_LOCK: Final = 712_027
@@ -42,7 +43,7 @@ def take_turns(session: Session, reviewer: str) -> None:
 
 def next_for(session: Session, claimant: Claimant, filters: ReviewFilters, now: datetime) -> int | None:
     """Return the next review for a person; those they skipped come last, in the order of skipping."""
-    if not reviews.may_match(session, filters):
+    if not review_search.may_match(session, filters):
         return None
     skipped = exists().where(
         ReviewSkipRow.review_id == ReviewRow.id, ReviewSkipRow.reviewer == claimant.reviewer.name
@@ -50,7 +51,9 @@ def next_for(session: Session, claimant: Claimant, filters: ReviewFilters, now: 
     fitting = (
         select(ReviewRow.id)
         .join(DecisionRow, DecisionRow.id == ReviewRow.decision_id)
-        .where(_is_free(now), *reviews.meant(filters), *_fits(session, claimant), *_within_cap(claimant))
+        .where(
+            _is_free(now), *review_search.meant(filters), *_fits(session, claimant), *_within_cap(claimant)
+        )
         .limit(1)
         .with_for_update(of=ReviewRow, skip_locked=True)
     )
@@ -71,7 +74,7 @@ def golden_for(session: Session, claimant: Claimant, filters: ReviewFilters) -> 
         select(GoldenItemRow)
         .join(DecisionRow, DecisionRow.id == GoldenItemRow.decision_id)
         .where(GoldenItemRow.retired_at.is_(None), ~asked, ~seen)
-        .where(*reviews.about(filters), *_may_see(session, claimant))
+        .where(*review_search.about(filters), *_may_see(session, claimant))
         .order_by(func.random())
         .limit(1)
     )
@@ -203,7 +206,7 @@ def _may_see(session: Session, claimant: Claimant) -> list[ColumnElement[bool]]:
     """Return the conditions that this person may see a picture: their opt-outs and their daily limit."""
     found: list[ColumnElement[bool]] = []
     if opt_outs := claimant.reviewer.opt_outs:
-        found += [~reviews.flagged(opt_outs), ~_has_verdict_with(session, opt_outs)]
+        found += [~review_search.flagged(opt_outs), ~_has_verdict_with(session, opt_outs)]
     if claimant.severe_left is not None and claimant.severe_left <= 0:
         found.append(DecisionRow.severity < SEVERE)
     return found
@@ -233,14 +236,16 @@ def _has_verdict_with(session: Session, labels: Collection[str]) -> ColumnElemen
         each = func.json_each(VerdictRow.labels).table_valued("value")
         found = exists(select(1).select_from(each).where(each.c.value.in_(labels)).correlate(VerdictRow))
     answers = select(VerdictRow.id).where(VerdictRow.submission_id == DecisionRow.submission_id, found)
-    # Not EXISTS, for the reason that `reviews.flagged` gives.
+    # Not EXISTS, for the reason that `review_search.flagged` gives.
     return answers.limit(1).correlate(DecisionRow).scalar_subquery().is_not(None)
 
 
 def _require_fit(session: Session, claimant: Claimant, review_id: int) -> None:
     """Raise ReviewNotAllowedError with the first reason why this person may not claim a review."""
     reviewer, opt_outs = claimant.reviewer, claimant.reviewer.opt_outs
-    shown = or_(reviews.flagged(opt_outs), _has_verdict_with(session, opt_outs)) if opt_outs else false()
+    shown = (
+        or_(review_search.flagged(opt_outs), _has_verdict_with(session, opt_outs)) if opt_outs else false()
+    )
     full = claimant.severe_left is not None and claimant.severe_left <= 0
     reasons = {
         f"review {review_id} is for a lead": false() if reviewer.is_lead else ReviewRow.for_lead,

@@ -10,7 +10,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from worker.store.engine.tables import DecisionRow, ReviewRow
-from worker.store.reviews import reviews
+from worker.store.reviews import review_search
 from worker.store.reviews.reviews import IS_OPEN
 
 #: Only this number of the most urgent reviews is counted, so that a long queue does not slow the page.
@@ -19,7 +19,7 @@ MOST: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class OpenReviews:
-    """Numbers of open reviews, as `reviews.listed` selects them; each mapping is sorted by name."""
+    """Numbers of open reviews, as `review_search.listed` selects them; each mapping is sorted by name."""
 
     total: int
     overdue: int
@@ -37,11 +37,11 @@ class OpenReviews:
 
 def waiting(session: Session, now: datetime, seen_by: str | None = None) -> OpenReviews:
     """Count the open reviews, at most the `MOST` most urgent ones."""
-    open_ones = select(ReviewRow).where(IS_OPEN, reviews.listed(seen_by))
+    open_ones = select(ReviewRow).where(IS_OPEN, review_search.listed(seen_by))
     row = aliased(
         ReviewRow, open_ones.order_by(ReviewRow.priority.desc(), ReviewRow.id).limit(MOST + 1).subquery()
     )
-    kind = reviews.shown_kind(row).label("shown_kind")
+    kind = review_search.shown_kind(row).label("shown_kind")
     rows = session.execute(
         select(row.queue, kind, row.for_lead, row.deadline_at, DecisionRow.policy, DecisionRow.labels).join(
             DecisionRow, DecisionRow.id == row.decision_id

@@ -13,7 +13,8 @@ from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ReviewKind
 from worker.store.engine.chunking import chunks
 from worker.store.engine.tables import GIVEN, DecisionRow, GoldenItemRow, ReviewRow, VerdictRow
-from worker.store.reviews.reviews import IS_OPEN, listed
+from worker.store.reviews.review_search import listed
+from worker.store.reviews.reviews import IS_OPEN
 from worker.store.reviews.verdicts import in_force, is_not_reversed
 
 #: Only this number of the newest pairs is evaluated: more would not change the result.

@@ -22,7 +22,7 @@ from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
 from worker.store.policies import policy_versions
 from worker.store.reviews import review_sources, reviews
-from worker.store.submissions import submissions
+from worker.store.submissions import outcomes
 from worker.usecases.moderation.decision_events import write_decision_events
 from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.moderation.judge_picture import Judgement, JudgePicture
@@ -94,10 +94,10 @@ class RecordDecisions:
     def _write(self, session: Session, judged: Sequence[JudgedSubmission]) -> list[int | None]:
         """Write the submissions, and decisions on those not decided yet; return their ids, else None."""
         policy_versions.keep(session, _policy_versions(judged))
-        wanted = submissions.record(
+        wanted = outcomes.record(
             session,
             [
-                submissions.DecidedSubmission(
+                outcomes.DecidedSubmission(
                     one.submission,
                     one.policy.name,
                     one.policy.digest,

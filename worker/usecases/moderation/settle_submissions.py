@@ -30,7 +30,9 @@ from worker.observability.logs import about
 from worker.observability.metrics import Metrics
 from worker.observability.progress import Progress
 from worker.policy_files.library import LivePolicy
-from worker.store.submissions.claims import MAX_FAILURES, Arrival, ClaimRelease, ClaimResult, ClaimStatus
+from worker.store.submissions.arrivals import Arrival
+from worker.store.submissions.claim_leases import ClaimRelease
+from worker.store.submissions.claim_status import MAX_FAILURES, ClaimResult, ClaimStatus
 from worker.usecases.moderation.moderate_image import ModerateImage
 from worker.usecases.submissions.claim_submissions import ClaimSubmissions
 from worker.usecases.submissions.refuse_submission import RefuseSubmission

@@ -37,7 +37,7 @@ from worker.notifications.webhook import Webhook
 from worker.store.decisions import decisions
 from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
-from worker.store.notifications import outbox
+from worker.store.notifications import deliveries
 from worker.store.notifications.outbox import OutboxEvent
 from worker.store.reviews import in_force, verdict_events
 from worker.store.submissions import submissions
@@ -103,10 +103,10 @@ class DeliverEvents:
     def _take(self, in_flight: Mapping[str, int]) -> list[OutboxEvent]:
         room = IN_FLIGHT - sum(in_flight.values())
         with self.database.reading() as session:
-            if not room or not outbox.is_due(session):
+            if not room or not deliveries.is_due(session):
                 return []
         with self.database.transaction() as session:
-            taken = outbox.take(
+            taken = deliveries.take(
                 session,
                 limit=room,
                 in_flight=in_flight,
@@ -134,15 +134,15 @@ class DeliverEvents:
         Their delivery time runs on: the first process that sees it expired gives them up.
         """
         now, left = database_now(session), Counter[str]()
-        for event in outbox.overdue(session, by=OTHERS_TAKE_WITHIN, limit=outbox.PAGE):
+        for event in deliveries.overdue(session, by=OTHERS_TAKE_WITHIN, limit=deliveries.PAGE):
             try:
                 self.allowed.check(callback_of(event.callback))
             except CallbackNotAllowedError as error:
                 if self._has_expired(now, event):
-                    outbox.give_up(session, event, error.message)
+                    deliveries.give_up(session, event, error.message)
                 else:
                     at = min(now + PAUSE_FOR_OTHERS, event.started_at + self.give_up_after)
-                    outbox.try_again(session, event, error.message, at)
+                    deliveries.try_again(session, event, error.message, at)
                     left[error.message] += 1
             except InvalidSubmissionError:
                 continue
@@ -156,11 +156,11 @@ class DeliverEvents:
             with self.database.transaction() as session:
                 now = database_now(session)
                 if error is None:
-                    outbox.delivered(session, event)
+                    deliveries.delivered(session, event)
                 elif isinstance(error, _FINAL) or self._has_expired(now, event):
-                    outbox.give_up(session, event, str(error))
+                    deliveries.give_up(session, event, str(error))
                 else:
-                    outbox.try_again(session, event, str(error), self._next_attempt_at(now, event, error))
+                    deliveries.try_again(session, event, str(error), self._next_attempt_at(now, event, error))
         except DatabaseUnavailableError as outage:
             log.warning(
                 "the result of event %s could not be recorded, so it is sent again: %s",

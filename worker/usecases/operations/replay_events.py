@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from worker.errors import UsageError
 from worker.store.engine.database import Database
-from worker.store.notifications import outbox
+from worker.store.notifications import deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class ReplayEvents:
         """Replay these events, all or none, and return their number; UsageError if one does not exist."""
         with self.database.transaction() as session:
             for event_id in event_ids:
-                if not outbox.replay(session, event_id):
+                if not deliveries.replay(session, event_id):
                     raise UsageError(
                         f"there is no event {event_id!r}; nothing is replayed",
                         hint="moderate outbox list shows them",
@@ -28,4 +28,4 @@ class ReplayEvents:
     def given_up(self) -> int:
         """Replay all events that were given up, and return their number."""
         with self.database.transaction() as session:
-            return outbox.replay_given_up(session)
+            return deliveries.replay_given_up(session)

@@ -16,7 +16,8 @@ from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
 from worker.store.reviews import audit_log, review_choice, review_claims, reviews
 from worker.store.reviews.review_choice import Claimant
-from worker.store.reviews.reviews import Review, ReviewFilters
+from worker.store.reviews.review_search import ReviewFilters
+from worker.store.reviews.reviews import Review
 from worker.usecases.policies.policy_behind import place_again
 
 #: How many of the next reviews are compared with the claimed picture.

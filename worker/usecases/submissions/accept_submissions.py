@@ -27,6 +27,7 @@ from worker.observability.metrics import WebMetrics
 from worker.policy_files.intake import policy_saved_at, require_policy
 from worker.store.engine.database import Database
 from worker.store.policies import policy_states, policy_versions
+from worker.store.submissions import accepting, publishing
 from worker.store.submissions import submissions as ledger
 from worker.usecases.submissions.publish_submissions import PublishSubmissions
 
@@ -135,18 +136,20 @@ class AcceptSubmissions:
             log.warning("the broker is unavailable: %d accepted submissions are published later", len(left))
             # They are in the ledger; if this fails too, they are due in a minute anyway.
             with suppress(DatabaseUnavailableError), self.database.transaction() as session:
-                ledger.publish_soon(session, left)
+                publishing.publish_soon(session, left)
 
 
 def _accept(session: Session, submission: Submission) -> Acceptance | PermanentError:
     source, pending_source = source_record(submission.source), to_message(submission)["source"]
-    if ledger.accept(session, submission, source, pending_source):
+    if accepting.accept(session, submission, source, pending_source):
         return Acceptance(submission.id, is_new=True)
     known = ledger.find(session, submission.id)
-    if known is not None and ledger.is_same(known, submission, source):
+    if known is not None and accepting.is_same(known, submission, source):
         # A message sent without HTTP may wait for its policy, to be refused after a minute.
-        ledger.wait_for_policy(session, submission.id)
-        asked = submission.again is not None and ledger.ask_again(session, submission, source, pending_source)
+        accepting.wait_for_policy(session, submission.id)
+        asked = submission.again is not None and accepting.ask_again(
+            session, submission, source, pending_source
+        )
         return Acceptance(submission.id, is_new=asked)
     return SubmissionConflictError(
         f"the id {submission.id!r} belongs to another submission",

@@ -14,8 +14,11 @@ from worker.concurrency.batching import in_a_line, in_halves
 from worker.concurrency.periodic import run_periodically
 from worker.errors import UnavailableError
 from worker.store.engine.database import Database
-from worker.store.submissions import claims
-from worker.store.submissions.claims import POLICY_WAIT, Arrival, ClaimRelease, ClaimResult, ClaimStatus
+from worker.store.submissions import claim_leases, claims
+from worker.store.submissions.arrivals import Arrival
+from worker.store.submissions.claim_leases import ClaimRelease
+from worker.store.submissions.claim_status import ClaimResult, ClaimStatus
+from worker.store.submissions.claims import POLICY_WAIT
 
 log = logging.getLogger(__name__)
 
@@ -148,16 +151,16 @@ class ClaimSubmissions:
     def _renew(self, held: Sequence[tuple[str, ClaimResult]]) -> list[None]:
         if held:
             with self._database.transaction() as session:
-                kept = claims.renew(session, self._process, [name for name, _ in held])
+                kept = claim_leases.renew(session, self._process, [name for name, _ in held])
                 lost = {name: claim for name, claim in held if name not in kept}
-                claims.take_back_crashes(session, lost)
+                claim_leases.take_back_crashes(session, lost)
             self._forget(lost)
         return [None] * len(held)
 
     def _postpone(self, ids: Sequence[str]) -> list[None]:
         if ids:
             with self._database.transaction() as session:
-                claims.expect(session, ids)
+                claim_leases.expect(session, ids)
         return [None] * len(ids)
 
     def _flush(self) -> None:
@@ -181,9 +184,9 @@ class ClaimSubmissions:
                 written: set[str] = set()
                 for how in {one.how for _, one in pending}:
                     ids = [name for name, one in pending if one.how == how]
-                    written |= claims.release(session, self._process, ids, how)
+                    written |= claim_leases.release(session, self._process, ids, how)
                 lost = {name: one.claim for name, one in pending if name not in written}
-                claims.take_back_crashes(session, lost)
+                claim_leases.take_back_crashes(session, lost)
         return [None] * len(pending)
 
     def _note_release(self, name: str, one: _Pending, failure: BaseException | None) -> None:

@@ -11,8 +11,8 @@ from moderation_client.submission import Submission
 from worker.errors import InvalidSubmissionError
 from worker.observability.metrics.process import ProcessMetrics
 from worker.store.engine.database import Database
-from worker.store.submissions import submissions
-from worker.store.submissions.submissions import PendingSubmission
+from worker.store.submissions import outcomes, publishing
+from worker.store.submissions.publishing import PendingSubmission
 from worker.usecases.submissions.publish_submissions import PublishSubmissions
 from worker.usecases.submissions.refuse_submission import note_refusal
 
@@ -38,7 +38,7 @@ class PublishPending:
             count += len(readable) - len(left)
             if left:
                 with self.database.transaction() as session:
-                    submissions.give_back(session, left)
+                    publishing.give_back(session, left)
                 break
         self.metrics.published_again(count)
         return count
@@ -51,7 +51,7 @@ class PublishPending:
             log.error("submission %s cannot be published: %s", pending.id, error)  # noqa: TRY400 - no traceback
             problem = f"the ledger's entry cannot be read: {error.message}"
             with self.database.transaction() as session:
-                if submissions.abandon(session, pending.id, problem):
+                if outcomes.abandon(session, pending.id, problem):
                     note_refusal(session, pending.id, problem, self.default_callback)
             return None
 

@@ -13,7 +13,7 @@ from worker.errors import PermanentError
 from worker.store.engine.database import Database
 from worker.store.notifications import outbox
 from worker.store.reviews import in_force
-from worker.store.submissions import submissions
+from worker.store.submissions import outcomes, submissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class RefuseSubmission:
         of = fingerprint(submission) if submission else None
         callback = callback_record((submission and submission.callback) or self.default_callback)
         with self.database.transaction() as session:
-            if submissions.refuse(session, submission_id, error.message, of=of):
+            if outcomes.refuse(session, submission_id, error.message, of=of):
                 note_refusal(session, submission_id, error.message, callback)
 
 

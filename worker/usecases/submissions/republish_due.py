@@ -11,8 +11,8 @@ from typing import Final
 
 from worker.concurrency.periodic import run_periodically
 from worker.store.engine.database import Database
-from worker.store.submissions import submissions
-from worker.store.submissions.submissions import PendingSubmission
+from worker.store.submissions import publishing
+from worker.store.submissions.publishing import PendingSubmission
 from worker.usecases.submissions.publish_pending import PublishPending
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class RepublishDue:
     def _take(self) -> list[PendingSubmission]:
         # Usually nothing is due, and a read transaction shows that without a write lock.
         with self.database.reading() as session:
-            if not submissions.is_any_due(session):
+            if not publishing.is_any_due(session):
                 return []
         with self.database.transaction() as session:
-            return submissions.take_due(session, CHUNK)
+            return publishing.take_due(session, CHUNK)

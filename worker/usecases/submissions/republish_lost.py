@@ -16,8 +16,8 @@ from moderation_client import Client
 from worker.concurrency.periodic import run_periodically
 from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
-from worker.store.submissions import submissions
-from worker.store.submissions.submissions import PendingSubmission
+from worker.store.submissions import due_times, publishing
+from worker.store.submissions.publishing import PendingSubmission
 from worker.usecases.submissions.publish_pending import PublishPending
 from worker.usecases.submissions.republish_due import CHUNK
 
@@ -54,21 +54,21 @@ class RepublishLost:
         """Return the time before which unclaimed publications are lost; None if nothing can be lost."""
         with self.database.reading() as session:
             now = database_now(session)
-            if not submissions.is_any_queued_before(session, now - submissions.PATIENCE):
+            if not publishing.is_any_queued_before(session, now - due_times.PATIENCE):
                 return None
         oldest = self.broker.oldest(INSPECTED)
         if oldest == []:
-            return now - submissions.PATIENCE
+            return now - due_times.PATIENCE
         with self.database.reading() as session:
-            times = submissions.published_at(session, oldest or [])
+            times = publishing.published_at(session, oldest or [])
         if not times:
             # The waiting messages are unknown: other producers sent them, or the broker cannot list them.
-            return now - submissions.LONGEST_PATIENCE
-        return min(now, *times) - submissions.PATIENCE
+            return now - due_times.LONGEST_PATIENCE
+        return min(now, *times) - due_times.PATIENCE
 
     def _take(self, moment: datetime) -> list[PendingSubmission]:
         with self.database.reading() as session:
-            if not submissions.is_any_queued_before(session, moment):
+            if not publishing.is_any_queued_before(session, moment):
                 return []
         with self.database.transaction() as session:
-            return submissions.take_lost(session, CHUNK, moment)
+            return publishing.take_lost(session, CHUNK, moment)

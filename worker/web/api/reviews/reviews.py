@@ -13,9 +13,9 @@ from worker.domain.accounts.api_key import Scope
 from worker.domain.moderation.in_force import InForce
 from worker.domain.reviews.review import ReviewKind
 from worker.store.engine.clock import now_at
-from worker.store.reviews import in_force
-from worker.store.reviews import reviews as store
-from worker.store.reviews.reviews import Place, Review, ReviewFilters
+from worker.store.reviews import in_force, review_search
+from worker.store.reviews.review_search import Place, ReviewFilters
+from worker.store.reviews.reviews import Review
 from worker.web.api.access import Service, needs
 from worker.web.api.request_schemas import body
 from worker.web.api.reviews import review_bodies as bodies
@@ -80,7 +80,7 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     filters = ReviewFilters(queue, label, policy, ReviewKind(kind) if kind else None, severity)
     after = _place(cursor) if cursor else None
     with service.intake.database.reading() as session:
-        found = store.search(session, filters, after=after, limit=limit)
+        found = review_search.search(session, filters, after=after, limit=limit)
         states = in_force.of_reviews(session, found.reviews)
     return ReviewPage(
         reviews=[review_view(review, states[review.id]) for review in found.reviews],

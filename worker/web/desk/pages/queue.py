@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from worker.store.engine.clock import database_now
-from worker.store.reviews import review_counts, reviews
+from worker.store.reviews import review_counts, review_search, reviews
 from worker.web.desk.rendering.pages import page
 from worker.web.desk.request.access import Desk, Post, ReviewNumber, SignedIn
 from worker.web.desk.request.addresses import address_of, next_address
@@ -24,7 +24,7 @@ def show(request: Request, desk: Desk, visitor: SignedIn) -> Response:
     with desk.database.reading() as session:
         now = database_now(session)
         name = visitor.reviewer.name
-        found = reviews.search(session, filters.for_store(now), limit=_LISTED, seen_by=name)
+        found = review_search.search(session, filters.for_store(now), limit=_LISTED, seen_by=name)
         waiting = review_counts.waiting(session, now, seen_by=name)
         held = reviews.held_by(session, name, now)
     return page(
@@ -38,7 +38,7 @@ def show(request: Request, desk: Desk, visitor: SignedIn) -> Response:
         ages=AGES,
         listed=[review.blinded for review in found.reviews],
         more=found.next is not None,
-        searched=reviews.WINDOW,
+        searched=review_search.WINDOW,
         waiting=waiting,
         held=held,
         now=now,

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from worker.domain.reviews.review import ReviewKind
-from worker.store.reviews.reviews import ReviewFilters
+from worker.store.reviews.review_search import ReviewFilters
 from worker.web.desk.request.forms import Form
 
 NAMES: Final = ("queue", "label", "policy", "kind", "age")

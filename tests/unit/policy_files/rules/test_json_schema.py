@@ -14,7 +14,7 @@ from worker.errors import InvalidPolicyError
 from worker.policy_files.parser import parse_policy
 from worker.policy_files.rules.json_schema import json_schema
 
-POLICIES = Path(__file__).parents[3] / "policies"
+POLICIES = Path(__file__).parents[4] / "policies"
 VALIDATOR = Draft202012Validator(json_schema())
 
 #: The rules that no schema can say: they compare values, count over lists, or look at how something is written.
