@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from moderation_client.callback import callback_record
 
 from worker.settings import Settings
 from worker.store.engine.database import Database
+from worker.usecases.accounts.desk_keys import DeskKeys
+from worker.usecases.accounts.desk_sessions import DeskSessions
+from worker.usecases.accounts.manage_reviewers import ManageReviewers
 from worker.usecases.accounts.sign_in import SignIn
 from worker.usecases.moderation.judged_pictures import CheckPictures, ReadJudgedPicture
 from worker.usecases.reviews.claim_review import ClaimReview
@@ -49,9 +52,13 @@ class DeskComponents:
 
     queue: ReviewDesk
     sign_in: SignIn
+    sessions: DeskSessions
+    accounts: ManageReviewers
     look: LookAtReview
     last_verdict: LastVerdict
     show_picture: ShowPicture
+    #: Signs the URLs of pictures, and the tokens of known browsers.
+    picture_key: bytes = field(repr=False)
 
 
 def review_desk(settings: Settings, database: Database) -> ReviewDesk:
@@ -83,7 +90,10 @@ def open_desk_components(settings: Settings, queue: ReviewDesk) -> Iterator[Desk
         yield DeskComponents(
             queue=queue,
             sign_in=SignIn(database),
+            sessions=DeskSessions(database),
+            accounts=ManageReviewers(database),
             look=LookAtReview(database),
             last_verdict=LastVerdict(database),
             show_picture=ShowPicture(queue.read_picture, decoder),
+            picture_key=DeskKeys(database).pictures(),
         )
