@@ -37,18 +37,13 @@ class DeskService:
         """The use cases of the review queue."""
         return self.parts.queue
 
-    @property
-    def database(self) -> Database:
-        """The database of the review queue."""
-        return self.work.database
-
 
 @contextmanager
-def open_desk_service(settings: Settings, queue: ReviewDesk) -> Iterator[DeskService]:
+def open_desk_service(settings: Settings, database: Database, queue: ReviewDesk) -> Iterator[DeskService]:
     """Assemble the desk's components; SettingsError if a trusted proxy is not an address or network."""
     proxies = TrustedProxies.parse(settings.trusted_proxies)
     root = f"{settings.web_root_path}{PREFIX}"
-    with open_desk_components(settings, queue) as parts:
+    with open_desk_components(settings, database, queue) as parts:
         yield DeskService(
             settings,
             root,
