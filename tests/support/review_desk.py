@@ -19,9 +19,9 @@ from worker.store.engine.database import Database
 from worker.store.reviews import review_search, reviews
 from worker.usecases.moderation.decision_events import write_decision_events
 from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
+from worker.usecases.reviews.appeals import Appeals
 from worker.usecases.reviews.claim_review import ClaimedReviews, ClaimReview
 from worker.usecases.reviews.held_claims import HeldClaims
-from worker.usecases.reviews.open_appeal import OpenAppeal
 from worker.usecases.reviews.reverse_verdict import ReverseVerdict
 from worker.usecases.reviews.settle_review import SettleReview
 
@@ -151,8 +151,8 @@ class Desk:
         return HeldClaims(self.database, self.lease).renew
 
     @property
-    def appeal(self) -> OpenAppeal:
-        return OpenAppeal(self.database)
+    def appeal(self):
+        return Appeals(self.database).open
 
     def answer(self, reviewer: Reviewer, answer, kind: ReviewKind | None = None, **options) -> int:
         """Claim the next review, settle it, and return the verdict's id."""

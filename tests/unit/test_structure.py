@@ -1,5 +1,6 @@
-"""Folders stay small, and CONTRIBUTING.md names files that exist."""
+"""Folders stay small, faces open no transactions, and CONTRIBUTING.md names files that exist."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -7,6 +8,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MOST_MODULES = 13
+#: The folders of `worker` that show people and programs what use cases do.
+FACES = ("cli", "web")
+#: The methods of `Database` that open a transaction.
+TRANSACTIONS = {"reading", "transaction"}
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FOLDERS = [ROOT / "worker", *(path for path in (ROOT / "worker").rglob("*") if path.is_dir())]
 #: Folders that a path in the table may be relative to, beside the folder of the path before it.
@@ -19,6 +24,31 @@ def test_a_folder_holds_few_modules():
         for folder in FOLDERS
     }
     assert {name: count for name, count in counts.items() if count > MOST_MODULES} == {}
+
+
+def transactions(text: str) -> list[int]:
+    """Return the lines that open a transaction."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in TRANSACTIONS
+    ]
+
+
+def test_a_transaction_is_found_wherever_it_is_opened():
+    text = "with at.database.reading() as session:\n    pass\nstack.enter_context(database.transaction())\n"
+    assert transactions(text) == [1, 3]
+    assert transactions("# database.reading()\nreading = 'database.transaction()'\n") == []
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_face_opens_no_transaction(face):
+    files = sorted((ROOT / "worker" / face).rglob("*.py"))
+    assert files
+    opened = {str(file.relative_to(ROOT)): transactions(file.read_text(encoding="utf-8")) for file in files}
+    assert {name: lines for name, lines in opened.items() if lines} == {}
 
 
 def rows() -> list[str]:

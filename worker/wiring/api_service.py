@@ -14,6 +14,7 @@ from worker.settings import Settings
 from worker.store.engine.database import Database
 from worker.store.upgrade import schema
 from worker.usecases.accounts.authenticate_key import AuthenticateKey
+from worker.usecases.moderation.list_decisions import ListDecisions
 from worker.usecases.operations.sweep_uploads import SweepUploads
 from worker.usecases.submissions.accept_submissions import AcceptSubmissions
 from worker.usecases.submissions.find_submission import FindSubmission
@@ -37,6 +38,7 @@ class ApiService:
     authenticate: AuthenticateKey
     accept: AcceptSubmissions
     find: FindSubmission
+    decisions: ListDecisions
     desk: ReviewDesk
 
 
@@ -69,5 +71,6 @@ def open_api_service(settings: Settings) -> Iterator[ApiService]:
             authenticate=AuthenticateKey(database),
             accept=AcceptSubmissions(database, settings.policies, publish, metrics, callbacks, sources),
             find=FindSubmission(database),
+            decisions=ListDecisions(database),
             desk=review_desk(settings, database),
         )

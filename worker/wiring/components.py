@@ -18,8 +18,8 @@ from worker.network.address_guard import AddressGuard, AllowedHosts
 from worker.network.http import GuardedHttp
 from worker.observability.metrics import Metrics
 from worker.settings import Settings
-from worker.store.accounts import desk_keys
 from worker.store.engine.database import Database
+from worker.usecases.accounts.desk_keys import DeskKeys
 from worker.usecases.policies.keep_text_vectors import KeepTextVectors
 from worker.wiring.sizing import Sizing
 
@@ -105,14 +105,9 @@ def open_decoder(
         seconds=settings.decode_seconds,
         memory_bytes=settings.decoder_memory_bytes,
         lazy=lazy,
-        frame_key=_frame_key(database) if database else b"",
+        frame_key=DeskKeys(database).frames() if database else b"",
     )
     try:
         yield decoder
     finally:
         decoder.close()
-
-
-def _frame_key(database: Database) -> bytes:
-    with database.transaction() as session:
-        return desk_keys.frame_key(session)

@@ -2,26 +2,31 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from moderation_client.callback import callback_record
 
 from worker.settings import Settings
 from worker.store.engine.database import Database
+from worker.usecases.accounts.desk_keys import DeskKeys
+from worker.usecases.accounts.desk_sessions import DeskSessions
+from worker.usecases.accounts.manage_reviewers import ManageReviewers
 from worker.usecases.accounts.sign_in import SignIn
 from worker.usecases.moderation.judged_pictures import CheckPictures, ReadJudgedPicture
+from worker.usecases.reviews.appeals import Appeals
+from worker.usecases.reviews.browse_reviews import BrowseReviews
 from worker.usecases.reviews.claim_review import ClaimReview
 from worker.usecases.reviews.golden_items import GoldenItems
 from worker.usecases.reviews.held_claims import HeldClaims
 from worker.usecases.reviews.last_verdict import LastVerdict
 from worker.usecases.reviews.look_at_review import LookAtReview
-from worker.usecases.reviews.open_appeal import OpenAppeal
 from worker.usecases.reviews.reverse_verdict import ReverseVerdict
 from worker.usecases.reviews.review_statistics import ReviewStatistics
 from worker.usecases.reviews.settle_review import SettleReview
 from worker.usecases.reviews.show_picture import ShowPicture
 from worker.usecases.reviews.submission_history import SubmissionHistory
+from worker.usecases.submissions.find_submission import FindSubmission
 from worker.wiring.components import image_reader, open_decoder
 from worker.wiring.notifications import default_callback
 
@@ -30,15 +35,16 @@ from worker.wiring.notifications import default_callback
 class ReviewDesk:
     """The use cases of the review queue; none needs a model."""
 
-    database: Database
+    browse: BrowseReviews
     claim: ClaimReview
     claims: HeldClaims
     settle: SettleReview
     reverse: ReverseVerdict
-    appeal: OpenAppeal
+    appeals: Appeals
     golden: GoldenItems
     statistics: ReviewStatistics
     history: SubmissionHistory
+    submissions: FindSubmission
     read_picture: ReadJudgedPicture
     check_pictures: CheckPictures
 
@@ -49,9 +55,13 @@ class DeskComponents:
 
     queue: ReviewDesk
     sign_in: SignIn
+    sessions: DeskSessions
+    accounts: ManageReviewers
     look: LookAtReview
     last_verdict: LastVerdict
     show_picture: ShowPicture
+    #: Signs the URLs of pictures, and the tokens of known browsers.
+    picture_key: bytes = field(repr=False)
 
 
 def review_desk(settings: Settings, database: Database) -> ReviewDesk:
@@ -61,29 +71,34 @@ def review_desk(settings: Settings, database: Database) -> ReviewDesk:
     read_picture = ReadJudgedPicture(database, image_reader(settings))
     check_pictures = CheckPictures(read_picture)
     return ReviewDesk(
-        database=database,
+        browse=BrowseReviews(database),
         claim=ClaimReview(database, lease, settings.review_group_cosine, settings.review_golden_share),
         claims=HeldClaims(database, lease),
         settle=SettleReview(database, callback, check_pictures),
         reverse=ReverseVerdict(database, lease, callback),
-        appeal=OpenAppeal(database),
+        appeals=Appeals(database),
         golden=GoldenItems(database, read_picture),
         statistics=ReviewStatistics(database),
         history=SubmissionHistory(database),
+        submissions=FindSubmission(database),
         read_picture=read_picture,
         check_pictures=check_pictures,
     )
 
 
 @contextmanager
-def open_desk_components(settings: Settings, queue: ReviewDesk) -> Iterator[DeskComponents]:
+def open_desk_components(
+    settings: Settings, database: Database, queue: ReviewDesk
+) -> Iterator[DeskComponents]:
     """Assemble the use cases of the desk's pages."""
-    database = queue.database
     with open_decoder(settings, database, lazy=True) as decoder:
         yield DeskComponents(
             queue=queue,
             sign_in=SignIn(database),
+            sessions=DeskSessions(database),
+            accounts=ManageReviewers(database),
             look=LookAtReview(database),
             last_verdict=LastVerdict(database),
-            show_picture=ShowPicture(queue.read_picture, decoder),
+            show_picture=ShowPicture(database, queue.read_picture, decoder),
+            picture_key=DeskKeys(database).pictures(),
         )

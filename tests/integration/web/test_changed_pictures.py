@@ -318,7 +318,7 @@ def golden_item(rows, service, lea):
     lea.send(f"/review/items/{number}/verdict", {"token": held_token(page), "action": "block"})
     service.desk.work.golden.add(LEA, "known", Answer(Action.BLOCK, frozenset({"weapons"})))
     rows.item("other")
-    with service.desk.database.transaction() as session:
+    with service.intake.database.transaction() as session:
         (item,) = golden_items.everything(session)
         session.add(
             ReviewRow(

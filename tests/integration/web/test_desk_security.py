@@ -20,10 +20,10 @@ from worker.store.accounts import passwords, reviewers
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import AuditLogRow, DeskSessionRow, LoginFailureRow
 from worker.store.reviews import review_claims, review_search, review_sources
+from worker.usecases.reviews import held_claims
 from worker.web.api.service import open_web_service
 from worker.web.app import create_app
 from worker.web.desk.application import PAGES
-from worker.web.desk.pages import pictures
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -399,7 +399,8 @@ def test_an_address_holds_for_its_picture_its_session_and_a_while_alone(rows, ad
     assert ada.get(path, params=asked | {"until": str(int(asked["until"]) + 600)}).status_code == 403
     assert ada.get(path).status_code == 404
     assert bob.get(address).status_code == 403
-    monkeypatch.setattr(pictures, "now_at", lambda _: datetime.fromtimestamp(int(asked["until"]), UTC))
+    until = datetime.fromtimestamp(int(asked["until"]), UTC)
+    monkeypatch.setattr(held_claims, "database_now", lambda _: until)
     expired = ada.get(address)
     assert expired.status_code == 403
     assert "load the page again" in expired.text

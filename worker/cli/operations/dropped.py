@@ -9,6 +9,7 @@ from worker.cli.terminal.console import plain_table, print_json, results
 from worker.settings import Settings
 from worker.store.submissions import dropped_messages
 from worker.store.upgrade import schema
+from worker.usecases.operations.worker_reports import WorkerReports
 from worker.wiring.components import open_database
 
 app = typer.Typer(no_args_is_help=True, help="The messages that workers could not process.")
@@ -39,8 +40,7 @@ def show(
     database = open_database(Settings.read())
     try:
         schema.check(database)
-        with database.reading() as session:
-            found = dropped_messages.newest(session, limit)
+        found = WorkerReports(database).dropped(limit)
     finally:
         database.dispose()
     if as_json:

@@ -1,6 +1,6 @@
 """`moderate outbox`: lists, replays and tests the events that notify the platform of decisions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
@@ -19,11 +19,9 @@ from worker.domain.operations.event_type import EventType
 from worker.errors import InvalidSubmissionError, UsageError
 from worker.settings import Settings
 from worker.store.engine.counting import MOST
-from worker.store.engine.database import Database
-from worker.store.notifications import outbox
 from worker.store.notifications.outbox import EventState, OutboxEvent
 from worker.store.upgrade import schema
-from worker.usecases.operations.replay_events import ReplayEvents
+from worker.usecases.operations.manage_events import ManageEvents
 from worker.wiring.components import open_database
 from worker.wiring.notifications import sample_event_sender
 
@@ -50,15 +48,15 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show events, newest first: recipient, state, and why the last attempt failed."""
-    with _database() as database, database.reading() as session:
-        found = outbox.newest(session, state=state, submission_id=submission, limit=limit)
-        counts, lag = outbox.count_by_state(session), outbox.lag(session)
+    with _events() as events:
+        found = events.newest(state=state, submission_id=submission, limit=limit)
     if as_json:
-        print_json([_as_json(event) for event in found])
+        print_json([_as_json(event) for event in found.events])
         return
-    _print_table(found)
+    _print_table(found.events)
+    counts, lag = found.counts, found.lag
     total = ", ".join(f"{up_to(counts[one], MOST)} {one.value}" for one in EventState if one in counts)
-    results().print(f"\n{len(found)} shown; in all: {total or 'no events yet'}")
+    results().print(f"\n{len(found.events)} shown; in all: {total or 'no events yet'}")
     if lag.pending:
         results().print(f"the oldest pending event has waited for {short(lag.oldest)}")
     if lag.given_up:
@@ -86,9 +84,8 @@ def replay(
     wanted = list(dict.fromkeys(event_ids or []))
     if bool(wanted) == given_up:
         raise UsageError("name events, or use --given-up", hint="moderate outbox list shows them")
-    with _database() as database:
-        replay_events = ReplayEvents(database)
-        count = replay_events.given_up() if given_up else replay_events(wanted)
+    with _events() as events:
+        count = events.replay_given_up() if given_up else events.replay(wanted)
     results().print(f"{count} to be sent by the workers" if count else "nothing was given up")
 
 
@@ -130,7 +127,7 @@ def send_test(
         raise sent.problem
 
 
-def _print_table(found: list[OutboxEvent]) -> None:
+def _print_table(found: Sequence[OutboxEvent]) -> None:
     table = plain_table("event", "submission", "for", "state", "attempts", "next or settled", "last failure")
     for event in found:
         table.add_row(
@@ -171,11 +168,11 @@ def _as_json(event: OutboxEvent) -> dict[str, Any]:
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
+def _events() -> Iterator[ManageEvents]:
     database = open_database(Settings.read())
     try:
         schema.check(database)
-        yield database
+        yield ManageEvents(database)
     finally:
         database.dispose()
 

@@ -12,7 +12,7 @@ from worker.cli.terminal.console import announce
 from worker.errors import UsageError
 from worker.observability.logs import set_up_logs
 from worker.settings import Settings
-from worker.store.accounts import api_keys, reviewers
+from worker.usecases.accounts.manage_api_keys import ManageApiKeys
 from worker.web.api.service import WebService, open_web_service
 from worker.web.app import create_app
 from worker.web.desk.request.service import DeskService
@@ -55,16 +55,14 @@ def web(
 
 
 def _announce_missing_key(service: WebService) -> None:
-    with service.intake.database.reading() as session:
-        if not any(one.revoked_at is None for one in api_keys.everyone(session)):
-            announce("there is no API key yet: moderate api-key create NAME")
+    if not ManageApiKeys(service.intake.database).has_usable():
+        announce("there is no API key yet: moderate api-key create NAME")
 
 
 def _announce_desk(desk: DeskService, url: str) -> None:
     announce(f"review desk: {url}{desk.root}/")
-    with desk.database.reading() as session:
-        if not reviewers.count(session):
-            announce("it has no accounts yet: moderate reviewer add NAME --role admin")
+    if not desk.parts.accounts.has_usable():
+        announce("it has no accounts yet: moderate reviewer add NAME --role admin")
     if desk.settings.reviewer_header and not desk.proxies.networks:
         announce(
             "no one can sign in: MODERATION_REVIEWER_HEADER counts only from MODERATION_TRUSTED_PROXIES,"

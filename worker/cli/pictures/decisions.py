@@ -1,6 +1,6 @@
 """`moderate decisions`: lists decisions, newest first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -12,12 +12,10 @@ from worker.domain.moderation.in_force import DecidedBy, InForce
 from worker.domain.policies.policy import Action
 from worker.notifications.decision_fields import listed_decision_fields
 from worker.settings import Settings
-from worker.store.decisions import decision_search
-from worker.store.decisions import decisions as store
+from worker.store.decisions.decisions import RecordedDecision
 from worker.store.engine.counting import MOST
-from worker.store.reviews import in_force
-from worker.store.submissions import submissions
 from worker.store.upgrade import schema
+from worker.usecases.moderation.list_decisions import ListDecisions
 from worker.wiring.components import open_database
 
 EPILOG = """Examples:
@@ -39,25 +37,24 @@ def decisions(
     database = open_database(Settings.read())
     try:
         schema.check(database)
-        with database.reading() as session:
-            found = decision_search.latest(session, action=action, label=label, limit=limit)
-            states = in_force.of_submissions(session, [decision.submission_id for decision in found])
-            counts = store.count_by_action(session)
-            refused = submissions.refused(session, limit=5)
+        found = ListDecisions(database).newest(action=action, label=label, limit=limit)
     finally:
         database.dispose()
     if as_json:
-        print_json([listed_decision_fields(one, states[one.submission_id]) for one in found])
+        print_json(
+            [listed_decision_fields(one, found.in_force[one.submission_id]) for one in found.decisions]
+        )
         return
-    print_table(found, states)
-    results().print(f"\n{len(found)} shown; in all: " + (_count_text(counts) or "no decisions yet"))
-    for submission_id, error in refused:
+    print_table(found.decisions, found.in_force)
+    total = _count_text(found.counts) or "no decisions yet"
+    results().print(f"\n{len(found.decisions)} shown; in all: {total}")
+    for submission_id, error in found.refused:
         line = Text.assemble(("refused: ", "bold red"), f"submission {submission_id}: {error}")
         messages().print(line, soft_wrap=True)
 
 
 def print_table(
-    found: list[store.RecordedDecision], states: Mapping[str, InForce] | None = None, *, times: bool = True
+    found: Sequence[RecordedDecision], states: Mapping[str, InForce] | None = None, *, times: bool = True
 ) -> None:
     """Print decisions as a table, by default with their times; `states` are the actions in force."""
     table = plain_table(*(["decided"] if times else []), "reference", "action", "labels", "reason")
@@ -72,14 +69,14 @@ def print_table(
     results().print(table)
 
 
-def _action(decision: store.RecordedDecision, state: InForce | None) -> Text:
+def _action(decision: RecordedDecision, state: InForce | None) -> Text:
     """Return the action in force, and who decided it if it was not the policy."""
     if state is None or state.action is None or state.decided_by in {None, DecidedBy.POLICY}:
         return action_text(decision.action)
     return Text.assemble(action_text(state.action), f", by {state.decided_by}".replace("_", " "))
 
 
-def _count_text(counts: dict[Action, int]) -> str:
+def _count_text(counts: Mapping[Action, int]) -> str:
     return ", ".join(
         f"{up_to(counts[action], MOST)} {action.value}" for action in Action if counts.get(action)
     )

@@ -22,7 +22,8 @@ from worker.demo.stage import DemoEnvironment, add_reviewer, running_web, runnin
 from worker.domain.policies.policy import Action
 from worker.errors import UnavailableError
 from worker.policy_files.parser import read_policy
-from worker.store.decisions import decisions as store
+from worker.store.decisions.decisions import RecordedDecision
+from worker.usecases.moderation.list_decisions import ListDecisions
 
 EPILOG = """Starts a Redis unless MODERATION_BROKER_URL is set, works in var/demo, and leaves no process
 behind.
@@ -114,7 +115,7 @@ class Tour:
                 )
             time.sleep(0.3)
 
-    def _judge_uploads(self, batch: str) -> list[store.RecordedDecision]:
+    def _judge_uploads(self, batch: str) -> list[RecordedDecision]:
         """Enqueue every upload and wait for the decisions; return the gravest first."""
         started = time.monotonic()
         ids = [
@@ -130,12 +131,12 @@ class Tour:
 
     def _decided(
         self, ids: list[str], show: Callable[[int], None] = lambda _: None
-    ) -> list[store.RecordedDecision]:
+    ) -> list[RecordedDecision]:
         """Wait until all of `ids` are decided; `show` is called with the number decided."""
+        decisions = ListDecisions(self.stage.database)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            with self.stage.database.reading() as session:
-                found = store.of_submissions(session, ids)
+            found = decisions.of_submissions(ids)
             show(len(found))
             if len(found) == len(ids):
                 return found

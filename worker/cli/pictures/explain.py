@@ -12,9 +12,9 @@ from worker.domain.moderation.scoring import LabelScore
 from worker.domain.policies.policy import Label, Policy
 from worker.printable import one_line
 from worker.settings import Settings
-from worker.store.reviews import in_force
 from worker.store.upgrade import schema
 from worker.usecases.policies.explain_decision import Explanation
+from worker.usecases.submissions.find_submission import FindSubmission
 from worker.wiring.components import open_database, open_encoder
 from worker.wiring.policies import explain_decision
 
@@ -41,8 +41,7 @@ def explain(
         schema.check(database)
         with open_encoder(settings) as encoder:
             explanations = explain_decision(settings, encoder, database)(submission)
-        with database.reading() as session:
-            state = in_force.of(session, explanations[0].recorded.submission_id)
+        (state,) = FindSubmission(database).in_force([explanations[0].recorded.submission_id]).values()
     finally:
         database.dispose()
     if as_json:

@@ -12,10 +12,9 @@ from worker.cli.terminal.console import messages, plain_table, print_json, resul
 from worker.policy_files.yaml_text.folder import strays
 from worker.printable import one_line
 from worker.settings import Settings
-from worker.store.engine.clock import database_now
-from worker.store.policies import policy_states
 from worker.store.policies.policy_states import Disagreements, ReportedState, disagreements
 from worker.store.upgrade import schema
+from worker.usecases.operations.worker_reports import WorkerReports
 from worker.wiring.components import open_database
 
 EPILOG = """Examples:
@@ -35,10 +34,10 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     database = open_database(settings)
     try:
         schema.check(database)
-        with database.reading() as session:
-            reports, now = policy_states.all_states(session), database_now(session)
+        found = WorkerReports(database).policies()
     finally:
         database.dispose()
+    reports, now = found.states, found.now
     alive = [report for report in reports if not report.is_silent(now)]
     split = disagreements(alive)
     unread = strays(settings.policies)

@@ -16,11 +16,8 @@ from worker.domain.reviews.review import ClaimToken, ReviewKind
 from worker.domain.reviews.verdict import Answer
 from worker.errors import UsageError
 from worker.printable import one_line
-from worker.store.engine.clock import database_now
-from worker.store.reviews import in_force, review_search, reviews
 from worker.store.reviews.review_search import ReviewFilters
 from worker.store.reviews.reviews import Review
-from worker.store.submissions import submissions
 from worker.usecases.reviews.settle_review import Settled
 from worker.usecases.reviews.submission_history import HistoryEntry
 from worker.wiring.review_desk import ReviewDesk
@@ -67,30 +64,29 @@ def show(  # noqa: PLR0913, PLR0917 - an option each
 ) -> None:
     """Show the open reviews, in the order of the queue."""
     filters = ReviewFilters(queue, label, policy, kind, severity)
-    with desk() as at, at.database.reading() as session:
-        found, now = review_search.page(session, filters, limit=limit), database_now(session)
-        # Unlike reviewers, operators see the true kinds and the actions in force.
-        states = in_force.of_submissions(session, {one.decision.submission_id for one in found})
+    with desk() as at:
+        found = at.browse.for_operators(filters, limit=limit)
     if as_json:
-        print_json([_as_json(review, states[review.decision.submission_id]) for review in found])
+        states = found.in_force
+        print_json([_as_json(review, states[review.decision.submission_id]) for review in found.reviews])
         return
     table = plain_table(
         "review", "queue", "kind", "severity", "due", "claimed by", "labels", "reference", "reason"
     )
-    for review in found:
+    for review in found.reviews:
         table.add_row(
             str(review.id),
             review.queue,
             review.kind.value + (" (lead)" if review.for_lead else ""),
             str(review.decision.severity),
-            _due(review, now),
-            review.claimed_by if review.is_held(now) else "",
+            _due(review, found.now),
+            review.claimed_by if review.is_held(found.now) else "",
             ", ".join(review.decision.flagged),
             review.decision.reference or review.decision.submission_id,
             review.decision.reason,
         )
     results().print(table)
-    results().print(f"\n{len(found)} shown")
+    results().print(f"\n{len(found.reviews)} shown")
 
 
 @app.command(
@@ -118,8 +114,7 @@ def claim(  # noqa: PLR0913, PLR0917 - an option each
     with desk() as at:
         found = at.claim(reviewer(name, lead=lead), filters, review_id=review, grouped=not alone)
         claimed = [found.review, *found.alike] if found else []
-        with at.database.reading() as session:
-            states = in_force.of_reviews(session, claimed)
+        states = at.browse.in_force(claimed)
     if as_json:
         print_json([_as_json(one, states[one.id], blind=True) for one in claimed])
         return
@@ -233,8 +228,7 @@ def history(
 ) -> None:
     """Show what happened to a submission, oldest first."""
     with desk() as at:
-        with at.database.reading() as session:
-            found = submissions.named(session, submission)
+        found = at.submissions.named(submission)
         if found is None:
             raise UsageError(
                 f"there is no submission {submission!r}", hint="moderate decisions lists what was decided"
@@ -255,8 +249,7 @@ def _tokens(at: ReviewDesk, texts: list[str], name: str) -> list[ClaimToken]:
     """Parse claims such as `17:2`, or `17` if this reviewer holds the claim."""
     held = {}
     if not all(":" in text for text in texts):
-        with at.database.reading() as session:
-            held = {one.id: one.token for one in reviews.held_by(session, name, database_now(session))}
+        held = {one.id: one.token for one in at.claims.of(name).reviews}
     return [_one_token(text, held) for text in texts]
 
 

@@ -10,7 +10,6 @@ from worker.cli.terminal.console import action_text, plain_table, print_json, re
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.verdict import Answer
 from worker.errors import UsageError
-from worker.store.reviews import golden_items
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,8 +70,8 @@ def retire(
 @app.command("list", epilog=_EXIT_CODES)
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show all golden items, oldest first."""
-    with desk() as at, at.database.reading() as session:
-        found = golden_items.everything(session)
+    with desk() as at:
+        found = at.golden.everything()
     if as_json:
         print_json(
             [

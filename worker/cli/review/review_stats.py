@@ -11,7 +11,6 @@ from worker.cli.review.open_desk import desk
 from worker.cli.terminal.console import plain_table, print_json, results
 from worker.cli.terminal.durations import Since, short
 from worker.domain.policies.policy import Action
-from worker.store.engine.clock import now_at
 from worker.usecases.reviews.review_statistics import Statistics
 
 EPILOG = """Examples:
@@ -30,12 +29,11 @@ def stats(
 ) -> None:
     """Show what is open, what was answered, and how accurate the answers are."""
     with desk() as at:
-        now = now_at(at.database)
-        found = at.statistics(now - since)
+        found = at.statistics.of_last(since)
     if as_json:
         print_json(as_json_of(found))
         return
-    _print_backlog(found, now)
+    _print_backlog(found, found.since + since)
     _print_people(found, short(since))
     _print_labels(found)
 

@@ -20,6 +20,8 @@ VERDICT_MADE: Final = "verdict.made"
 VERDICT_INHERITED: Final = "verdict.inherited"
 VERDICT_REVERSED: Final = "verdict.reversed"
 APPEAL_OPENED: Final = "appeal.opened"
+#: A person saw a picture without its veil.
+PICTURE_SHOWN: Final = "picture.shown"
 #: The source no longer has the bytes that were judged.
 PICTURE_CHANGED: Final = "picture.changed"
 GOLDEN_ADDED: Final = "golden.added"

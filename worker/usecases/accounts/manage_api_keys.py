@@ -27,6 +27,10 @@ class ManageApiKeys:
         with self.database.reading() as session:
             return api_keys.everyone(session)
 
+    def has_usable(self) -> bool:
+        """Whether there is a key that is not revoked."""
+        return any(one.revoked_at is None for one in self.everyone())
+
     def revoke(self, key_id: str) -> None:
         """Revoke a key; UsageError if it does not exist."""
         with self.database.transaction() as session:

@@ -40,6 +40,11 @@ class ManageReviewers:
         with self.database.reading() as session:
             return reviewers.everyone(session)
 
+    def has_usable(self) -> bool:
+        """Whether there is an account that is not disabled."""
+        with self.database.reading() as session:
+            return reviewers.count(session) > 0
+
     def known(self, name: str) -> str:
         """Return the normalized name of an existing account."""
         wanted = reviewer_name(name)
@@ -69,6 +74,11 @@ class ManageReviewers:
         with self.database.transaction() as session:
             reviewers.set_password_hash(session, account, kept)
             desk_sessions.end_all_of(session, account)
+
+    def show_clear(self, account: str, *, clear: bool) -> None:
+        """Set whether a known account is shown pictures at once, not veiled."""
+        with self.database.transaction() as session:
+            reviewers.set_shows_clear(session, account, clear=clear)
 
     def change(
         self,

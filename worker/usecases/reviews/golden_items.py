@@ -1,4 +1,4 @@
-"""Adds and retires golden items: decisions with a known answer, hidden in the queue to test reviewers."""
+"""Manages golden items: decisions with a known answer, hidden in the queue to test reviewers."""
 
 from dataclasses import dataclass, replace
 
@@ -9,6 +9,7 @@ from worker.store.decisions import decisions
 from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
 from worker.store.reviews import audit_log, golden_items, reviews
+from worker.store.reviews.golden_items import GoldenItem
 from worker.store.reviews.reviews import OPEN
 from worker.store.submissions import submissions
 from worker.usecases.moderation.judged_pictures import ReadJudgedPicture
@@ -59,6 +60,11 @@ class GoldenItems:
                 raise ReviewConflictError(f"submission {name!r} is a golden item already")
             audit_log.note(session, reviewer.name, audit_log.GOLDEN_ADDED, golden=item, decision=decision.id)
         return item
+
+    def everything(self) -> list[GoldenItem]:
+        """Return all golden items, retired ones too, oldest first."""
+        with self.database.reading() as session:
+            return golden_items.everything(session)
 
     def retire(self, reviewer: Reviewer, item: int) -> None:
         """Retire the item with this id: it is no longer asked, and answers to it no longer count.

@@ -1,6 +1,6 @@
-"""What a reviewer does with claims they hold, other than deciding: renew, release, skip, escalate."""
+"""What a reviewer does with claims they hold, other than deciding: list, renew, release, skip, escalate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,8 +11,23 @@ from worker.domain.reviews.review import ClaimToken, ReviewKind
 from worker.domain.reviews.verdict import check_reason
 from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
-from worker.store.reviews import audit_log, review_claims
+from worker.store.reviews import audit_log, review_claims, reviews
 from worker.store.reviews.reviews import Review
+
+
+@dataclass(frozen=True, slots=True)
+class HeldReviews:
+    """The reviews that a person has claimed."""
+
+    #: The most urgent first.
+    reviews: Sequence[Review]
+    #: The database's time.
+    now: datetime
+
+    @property
+    def by_id(self) -> Mapping[int, Review]:
+        """The reviews by their ids."""
+        return {one.id: one for one in self.reviews}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +36,12 @@ class HeldClaims:
 
     database: Database
     lease: timedelta
+
+    def of(self, reviewer: str) -> HeldReviews:
+        """Return the reviews that the person of this name has claimed."""
+        with self.database.reading() as session:
+            now = database_now(session)
+            return HeldReviews(reviews.held_by(session, reviewer, now), now)
 
     def renew(self, reviewer: Reviewer, tokens: Sequence[ClaimToken]) -> datetime:
         """Renew the leases and return when they expire; ReviewConflictError if one has expired."""

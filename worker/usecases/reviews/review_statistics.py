@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.agreement import Agreement, Hits, agreement, hits
-from worker.store.engine.clock import database_now
+from worker.store.engine.clock import database_now, now_at
 from worker.store.engine.database import Database
 from worker.store.reviews import review_statistics as store
 from worker.store.reviews.review_statistics import DayCount, GoldenAnswer, LabelCount, Looks, OpenByQueue
@@ -64,6 +64,10 @@ class ReviewStatistics:
             golden_by_reviewer=dict(_golden_by_reviewer(golden)),
             golden_by_label=dict(_golden_by_label(golden)),
         )
+
+    def of_last(self, span: timedelta) -> Statistics:
+        """Return the statistics of the time until now, by the database's clock."""
+        return self(now_at(self.database) - span)
 
 
 def _actions(looks: Looks) -> tuple[Action, Action]:

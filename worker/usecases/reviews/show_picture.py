@@ -11,6 +11,9 @@ from worker.domain.moderation.view import View
 from worker.errors import ModerationError
 from worker.images import display
 from worker.images.processes.pool import DecoderPool
+from worker.store.engine.database import Database
+from worker.store.reviews import audit_log
+from worker.store.reviews.reviews import Review
 from worker.usecases.moderation.judged_pictures import FoundPicture, ReadJudgedPicture, source_of
 
 #: How many encoded pictures are cached: veiled and clear, and several frames.
@@ -79,6 +82,7 @@ class _Recent:
 class ShowPicture:
     """Render pictures for reviewers."""
 
+    database: Database
     read: ReadJudgedPicture
     decoder: DecoderPool
     _recent: _Recent = field(default_factory=_Recent)
@@ -103,6 +107,18 @@ class ShowPicture:
         except ModerationError as error:
             return error.message
         return None
+
+    def note_clear(self, reviewer: str, review: Review, frame: int) -> None:
+        """Record that a person saw a frame without its veil."""
+        with self.database.transaction() as session:
+            audit_log.note(
+                session,
+                reviewer,
+                audit_log.PICTURE_SHOWN,
+                review_id=review.id,
+                submission_id=review.decision.submission_id,
+                frame=frame,
+            )
 
     def _render(self, request: PictureRequest, found: FoundPicture) -> bytes:
         prepared = self.decoder.decode(found.data, display.DISPLAYED)

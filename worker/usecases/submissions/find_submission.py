@@ -1,5 +1,6 @@
 """Finds a submission: its ledger entry, every decision on it, and a person's verdict."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -32,7 +33,7 @@ class KnownSubmission:
 
 @dataclass(frozen=True, slots=True)
 class FindSubmission:
-    """Look up a submission by its id."""
+    """Look up submissions."""
 
     database: Database
 
@@ -46,6 +47,24 @@ class FindSubmission:
             found = decisions.of_submissions(session, [submission_id])
             verdict = verdicts.current(session, submission_id) if found else None
         return KnownSubmission(entry, tuple(reversed(found)), verdict, state)
+
+    def named(self, name: str) -> str | None:
+        """Return the id of the submission with this id, else with this reference; None if neither exists.
+
+        UsageError if several have the reference.
+        """
+        with self.database.reading() as session:
+            return submissions.named(session, name)
+
+    def entry(self, submission_id: str) -> LedgerEntry | None:
+        """Return the ledger entry of a submission, or None if there is no such submission."""
+        with self.database.reading() as session:
+            return submissions.find(session, submission_id)
+
+    def in_force(self, ids: Collection[str]) -> dict[str, InForce]:
+        """Return what is in force on each of these submissions, without those that do not exist."""
+        with self.database.reading() as session:
+            return in_force.of_submissions(session, ids)
 
     def is_open(self, submission_id: str) -> bool:
         """Whether it has no outcome yet; cheap enough for polling."""

@@ -11,8 +11,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter
 
 from worker.domain.accounts.api_key import Scope
 from worker.domain.policies.policy import Action
-from worker.store.decisions.decision_search import Cursor, Filters, search
-from worker.store.reviews import in_force
+from worker.store.decisions.decision_search import Cursor, Filters
 from worker.web.api.access import Service, needs
 from worker.web.api.views import DecisionPage, listed_decision_view
 from worker.web.http.problems import ProblemError
@@ -69,11 +68,9 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     """
     filters = Filters(action, label, policy, since, until, reference)
     after = _place(cursor, filters) if cursor else None
-    with service.intake.database.reading() as session:
-        found = search(session, filters, after=after, limit=limit)
-        states = in_force.of_submissions(session, [decision.submission_id for decision in found.decisions])
+    found = service.intake.decisions.page(filters, after=after, limit=limit)
     return DecisionPage(
-        decisions=[listed_decision_view(one, states[one.submission_id]) for one in found.decisions],
+        decisions=[listed_decision_view(one, found.in_force[one.submission_id]) for one in found.decisions],
         next_cursor=_cursor(found.next) if found.next else None,
     )
 

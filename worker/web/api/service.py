@@ -36,5 +36,5 @@ def open_web_service(settings: Settings) -> Iterator[WebService]:
         room = WaitingRoom(intake.find, settings.web_wait_seconds, settings.web_waiters)
         desk = None
         if settings.review_desk:
-            desk = stack.enter_context(open_desk_service(settings, intake.desk))
+            desk = stack.enter_context(open_desk_service(settings, intake.database, intake.desk))
         yield WebService(settings, intake, limit, room, desk)

@@ -21,7 +21,6 @@ from worker.domain.accounts.api_key import ApiKey, Scope
 from worker.domain.moderation.in_force import InForce
 from worker.errors import DatabaseUnavailableError, InvalidSubmissionError, PermanentError
 from worker.images.sources.uploads import IncomingPicture
-from worker.store.reviews import in_force
 from worker.usecases.submissions.accept_submissions import Acceptance
 from worker.usecases.submissions.find_submission import KnownSubmission
 from worker.web.api.access import Service, needs, take_tokens
@@ -230,8 +229,7 @@ def _accept_many(service: WebService, entries: Sequence[Any], trace: str | None)
     read = [_read(entry, trace) for entry in entries]
     valid = [one for one in read if isinstance(one, Submission)]
     outcomes = iter(service.intake.accept(valid))
-    with service.intake.database.reading() as session:
-        states = in_force.of_submissions(session, [one.id for one in valid])
+    states = service.intake.find.in_force([one.id for one in valid])
     return [
         _item(one.id, next(outcomes), states.get(one.id))
         if isinstance(one, Submission)

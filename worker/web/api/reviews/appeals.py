@@ -5,8 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Response
 
 from worker.domain.accounts.api_key import Scope
-from worker.store.reviews import appeals as store
-from worker.store.reviews import in_force
 from worker.web.api.access import Service, needs
 from worker.web.api.request_schemas import body
 from worker.web.api.reviews import review_bodies as bodies
@@ -35,16 +33,15 @@ router = APIRouter(prefix="/v1/appeals", tags=["appeals"], dependencies=[needs(S
 def open_appeal(
     response: Response,
     service: Service,
-    wanted: Annotated[bodies.AppealBody, Depends(bodies.reading(bodies.AppealBody))],
+    wanted: Annotated[bodies.AppealBody, Depends(bodies.parsing(bodies.AppealBody))],
 ) -> AppealView:
     """Open an appeal against the action in force for a submission; the answer is sent as an event.
 
     A decision can be appealed once. The same statement sent again is the same appeal.
     """
-    appeal, is_new = service.intake.desk.appeal(wanted.decision, wanted.statement)
+    appeal, is_new = service.intake.desk.appeals.open(wanted.decision, wanted.statement)
     response.status_code = 201 if is_new else 200
-    with service.intake.database.reading() as session:
-        state = in_force.of(session, appeal.submission_id)
+    (state,) = service.intake.find.in_force([appeal.submission_id]).values()
     return appeal_view(appeal, state)
 
 
@@ -61,9 +58,7 @@ def show(
     service: Service,
 ) -> AppealView:
     """Return an appeal with its answer, but not who answered."""
-    with service.intake.database.reading() as session:
-        appeal = store.find(session, appeal_id)
-        if appeal is None:
-            raise ProblemError(404, f"there is no appeal {appeal_id}")
-        state = in_force.of(session, appeal.submission_id)
-    return appeal_view(appeal, state)
+    found = service.intake.desk.appeals.find(appeal_id)
+    if found is None:
+        raise ProblemError(404, f"there is no appeal {appeal_id}")
+    return appeal_view(*found)

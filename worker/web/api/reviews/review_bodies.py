@@ -14,7 +14,7 @@ from worker.domain.accounts.reviewer import MAX_NAME_CHARACTERS, Reviewer, Role
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ClaimToken
 from worker.domain.reviews.verdict import MAX_LABELS, MAX_NOTE_CHARACTERS, MAX_REASON_CHARACTERS, Answer
-from worker.usecases.reviews.open_appeal import MAX_STATEMENT_CHARACTERS
+from worker.usecases.reviews.appeals import MAX_STATEMENT_CHARACTERS
 from worker.web.http.bodies import read_json
 
 #: Enough for a statement or a note, and for `shown`.
@@ -185,7 +185,7 @@ def components() -> dict[str, Any]:
     return found
 
 
-def reading(body: type[Body]) -> Callable[[Request], Awaitable[Body]]:
+def parsing(body: type[Body]) -> Callable[[Request], Awaitable[Body]]:
     """Return a dependency that parses a body of this type; its problem lists every invalid field."""
 
     async def read(request: Request) -> Body:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -10,12 +9,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field, TypeAdapter
 
 from worker.domain.accounts.api_key import Scope
-from worker.domain.moderation.in_force import InForce
 from worker.domain.reviews.review import ReviewKind
-from worker.store.engine.clock import now_at
-from worker.store.reviews import in_force, review_search
 from worker.store.reviews.review_search import Place, ReviewFilters
-from worker.store.reviews.reviews import Review
 from worker.web.api.access import Service, needs
 from worker.web.api.request_schemas import body
 from worker.web.api.reviews import review_bodies as bodies
@@ -31,7 +26,6 @@ from worker.web.api.reviews.review_views import (
     review_view,
     statistics_view,
 )
-from worker.web.api.service import WebService
 from worker.web.http.problems import ProblemError
 from worker.web.http.responses import problems
 
@@ -79,11 +73,9 @@ def listed(  # noqa: PLR0913, PLR0917 - a query parameter each
     """Return open reviews with their decisions, including claimed ones."""
     filters = ReviewFilters(queue, label, policy, ReviewKind(kind) if kind else None, severity)
     after = _place(cursor) if cursor else None
-    with service.intake.database.reading() as session:
-        found = review_search.search(session, filters, after=after, limit=limit)
-        states = in_force.of_reviews(session, found.reviews)
+    found = service.intake.desk.browse.page(filters, after=after, limit=limit)
     return ReviewPage(
-        reviews=[review_view(review, states[review.id]) for review in found.reviews],
+        reviews=[review_view(review, found.in_force[review.id]) for review in found.reviews],
         next_cursor=_cursor(found.next) if found.next else None,
     )
 
@@ -98,8 +90,7 @@ def statistics(
     days: Annotated[int, Query(ge=1, le=366, description="How far back to look.")] = 7,
 ) -> StatisticsView:
     """Return what is open now, and what was answered in the last days."""
-    desk = service.intake.desk
-    return statistics_view(desk.statistics(now_at(desk.database) - timedelta(days=days)))
+    return statistics_view(service.intake.desk.statistics.of_last(timedelta(days=days)))
 
 
 @router.post(
@@ -110,7 +101,7 @@ def statistics(
 )
 def claim(
     service: Service,
-    wanted: Annotated[bodies.Claim, Depends(bodies.reading(bodies.Claim))],
+    wanted: Annotated[bodies.Claim, Depends(bodies.parsing(bodies.Claim))],
 ) -> ClaimedView:
     """Claim the next review for a person, and those of pictures that look nearly the same.
 
@@ -118,11 +109,10 @@ def claim(
     known; nothing marks them.
     """
     filters = ReviewFilters(wanted.queue, wanted.label, wanted.policy, None, wanted.severity)
-    found = service.intake.desk.claim(
-        wanted.reviewer.reviewer(), filters, review_id=wanted.review, grouped=wanted.grouped
-    )
+    desk = service.intake.desk
+    found = desk.claim(wanted.reviewer.reviewer(), filters, review_id=wanted.review, grouped=wanted.grouped)
     claimed = [found.review, *found.alike] if found else []
-    states = _states(service, claimed)
+    states = desk.browse.in_force(claimed)
     return ClaimedView(reviews=[review_view(one, states[one.id]) for one in claimed])
 
 
@@ -134,7 +124,7 @@ def claim(
 )
 def renew(
     service: Service,
-    wanted: Annotated[bodies.Renewal, Depends(bodies.reading(bodies.Renewal))],
+    wanted: Annotated[bodies.Renewal, Depends(bodies.parsing(bodies.Renewal))],
 ) -> RenewedView:
     """Renew the lease of these claims, all or none."""
     until = service.intake.desk.claims.renew(wanted.reviewer.reviewer(), wanted.tokens())
@@ -151,7 +141,7 @@ def renew(
 )
 def release(
     service: Service,
-    wanted: Annotated[bodies.Release, Depends(bodies.reading(bodies.Release))],
+    wanted: Annotated[bodies.Release, Depends(bodies.parsing(bodies.Release))],
 ) -> None:
     """Release these claims; those no longer held are ignored."""
     service.intake.desk.claims.release(wanted.reviewer.reviewer(), wanted.tokens())
@@ -167,7 +157,7 @@ def release(
 )
 def skip(
     service: Service,
-    wanted: Annotated[bodies.Skip, Depends(bodies.reading(bodies.Skip))],
+    wanted: Annotated[bodies.Skip, Depends(bodies.parsing(bodies.Skip))],
 ) -> None:
     """Release these reviews with a reason; for this person they come after all others."""
     service.intake.desk.claims.skip(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
@@ -183,7 +173,7 @@ def skip(
 )
 def escalate(
     service: Service,
-    wanted: Annotated[bodies.Escalation, Depends(bodies.reading(bodies.Escalation))],
+    wanted: Annotated[bodies.Escalation, Depends(bodies.parsing(bodies.Escalation))],
 ) -> None:
     """Release these reviews with a reason; only leads can claim them."""
     service.intake.desk.claims.escalate(wanted.reviewer.reviewer(), wanted.tokens(), wanted.reason)
@@ -197,7 +187,7 @@ def escalate(
 )
 def verdict(
     service: Service,
-    wanted: Annotated[bodies.VerdictBody, Depends(bodies.reading(bodies.VerdictBody))],
+    wanted: Annotated[bodies.VerdictBody, Depends(bodies.parsing(bodies.VerdictBody))],
 ) -> SettledView:
     """Record one answer to all of these reviews, all or none; a repeated request gets the same response."""
     settled = service.intake.desk.settle(
@@ -224,18 +214,14 @@ def verdict(
 )
 def reverse(
     service: Service,
-    wanted: Annotated[bodies.ReversalBody, Depends(bodies.reading(bodies.ReversalBody))],
+    wanted: Annotated[bodies.ReversalBody, Depends(bodies.parsing(bodies.ReversalBody))],
 ) -> ReversedView:
     """Reverse a verdict and everything it caused: a person's own verdict, or anybody's for a lead."""
-    undone = service.intake.desk.reverse(
+    desk = service.intake.desk
+    undone = desk.reverse(
         wanted.reviewer.reviewer(), wanted.verdict, whole_group=wanted.whole_group, reason=wanted.reason
     )
-    return reversed_view(undone, _states(service, undone.reopened))
-
-
-def _states(service: WebService, reviews: Sequence[Review]) -> dict[int, InForce]:
-    with service.intake.database.reading() as session:
-        return in_force.of_reviews(session, reviews)
+    return reversed_view(undone, desk.browse.in_force(undone.reopened))
 
 
 def _cursor(place: Place) -> str:

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from worker.store.submissions import submissions
 from worker.web.desk.rendering.pages import page
 from worker.web.desk.request.access import Desk, SignedIn
 from worker.web.http.problems import ProblemError
@@ -14,8 +13,7 @@ router = APIRouter()
 @router.get("/submissions/{submission_id}")
 def show(request: Request, submission_id: str, desk: Desk, visitor: SignedIn) -> Response:
     """Show what happened to a submission."""
-    with desk.database.reading() as session:
-        entry = submissions.find(session, submission_id)
+    entry = desk.work.submissions.entry(submission_id)
     if entry is None:
         raise ProblemError(404, f"there is no submission {submission_id[:80]}")
     masked = desk.work.history.masked_until(submission_id, visitor.reviewer)

@@ -7,16 +7,13 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.orm import Session
 
-from worker.domain.accounts.reviewer import Reviewer
 from worker.domain.moderation.view import View
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.verdict import labels_needing_reason
 from worker.errors import ModerationError, ReviewConflictError, ReviewNotAllowedError
-from worker.store.engine.clock import database_now
-from worker.store.reviews import review_claims, reviews
 from worker.store.reviews.reviews import Review
+from worker.usecases.reviews.held_claims import HeldReviews
 from worker.usecases.reviews.look_at_review import Dossier
 from worker.usecases.reviews.show_picture import Page, Variant
 from worker.web.desk.rendering import bars
@@ -92,11 +89,11 @@ def item_page(  # noqa: PLR0913, PLR0917 - what the page shows, and to whom
 ) -> Response:
     """Render the page; `sent` is the verdict that was refused, if one was."""
     filters = DeskFilters.of(query)
-    with desk.database.reading() as session:
-        now = database_now(session)
-        main, alike = _claimed(session, visitor.reviewer, review_id, ids_in(query.get("with", "")), now)
+    held = desk.work.claims.of(visitor.reviewer.name)
+    main, now = held.by_id.get(review_id), held.now
     if main is None:
         return _not_claimed_page(request, desk, visitor, review_id, filters)
+    alike = _beside(held, main, ids_in(query.get("with", "")))
     first, *others = desk.parts.look([main, *alike])
     return page(
         request,
@@ -128,24 +125,22 @@ def claim_ahead(desk: Desk, visitor: SignedIn, posted: Post) -> Response:
     """Claim the next item ahead of time, so that the browser can prefetch its picture."""
     filters = DeskFilters.of_form(posted.form)
     here = set(ids_in(posted.form.get("here")))
-    with desk.database.reading() as session:
-        now = database_now(session)
-        held = reviews.held_by(session, visitor.reviewer.name, now)
-    waiting = [one for one in held if one.id not in here]
+    held = desk.work.claims.of(visitor.reviewer.name)
+    waiting = [one for one in held.reviews if one.id not in here]
     alike: Sequence[Review] = ()
     if waiting:
         main = waiting[0]
     else:
         try:
             # Skip the prefetch if the reviewer has moved on.
-            claim = desk.work.claim(visitor.reviewer, filters.for_store(now), while_holding=here)
+            claim = desk.work.claim(visitor.reviewer, filters.for_store(held.now), while_holding=here)
         except (ReviewConflictError, ReviewNotAllowedError):
             claim = None
         if claim is None:
             return JSONResponse({})
         main, alike = claim.review, claim.alike
     dossiers = desk.parts.look([main, *alike])
-    pictures = [_picture_urls(desk, visitor, one, now) for one in dossiers]
+    pictures = [_picture_urls(desk, visitor, one, held.now) for one in dossiers]
     is_clear = visitor.account.shows_clear
     return JSONResponse(
         {
@@ -158,25 +153,16 @@ def claim_ahead(desk: Desk, visitor: SignedIn, posted: Post) -> Response:
     )
 
 
-def _claimed(
-    session: Session, reviewer: Reviewer, review_id: int, beside: Sequence[int], now: datetime
-) -> tuple[Review | None, list[Review]]:
-    held = {one.id: one for one in reviews.held_by(session, reviewer.name, now)}
-    return held.get(review_id), [
-        held[one] for one in dict.fromkeys(beside) if one in held and one != review_id
-    ]
+def _beside(held: HeldReviews, main: Review, ids: Sequence[int]) -> list[Review]:
+    """Return the other held reviews among these."""
+    by_id = held.by_id
+    return [by_id[one] for one in dict.fromkeys(ids) if one in by_id and one != main.id]
 
 
 def _not_claimed_page(
     request: Request, desk: DeskService, visitor: Visitor, review_id: int, filters: DeskFilters
 ) -> Response:
-    with desk.database.reading() as session:
-        found, now = reviews.find(session, review_id), database_now(session)
-        if found and not review_claims.may_know(session, found, visitor.reviewer):
-            found = None
-    if found and review_claims.is_escalated_golden(found):
-        found = replace(found, state="open", for_lead=True)
-    free = found is not None and found.state == "open" and not found.is_held(now)
+    found = desk.work.browse.known_to(visitor.reviewer, review_id)
     return page(
         request,
         "elsewhere.html",
@@ -184,8 +170,8 @@ def _not_claimed_page(
         here="item",
         visitor=visitor,
         undo=desk.parts.last_verdict(visitor.reviewer.name),
-        review=found,
-        free=free,
+        review=found and found.review,
+        free=found is not None and found.is_free,
         filters=filters,
     )
 

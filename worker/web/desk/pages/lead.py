@@ -6,7 +6,6 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from worker.store.engine.clock import now_at
 from worker.web.desk.rendering import plots
 from worker.web.desk.rendering.pages import page
 from worker.web.desk.request.access import Desk, Lead
@@ -20,8 +19,9 @@ _DAYS: Final = (7, 14, 30, 90)
 def show(request: Request, desk: Desk, visitor: Lead, days: Annotated[int, Query()] = 14) -> Response:
     """Show the statistics of the last days."""
     days = days if days in _DAYS else 14
-    now = now_at(desk.database)
-    found = desk.work.statistics(now - timedelta(days=days))
+    span = timedelta(days=days)
+    found = desk.work.statistics.of_last(span)
+    now = found.since + span
     return page(
         request,
         "lead.html",

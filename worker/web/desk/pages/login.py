@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from worker.store.accounts import desk_sessions, reviewers
 from worker.usecases.accounts.sign_in import LoginRefusedError, normal_name
 from worker.web.desk.rendering.pages import page
 from worker.web.desk.request import cookies
@@ -59,8 +58,7 @@ def sign_in(request: Request, desk: Desk, origin: Origin, form: AnyForm) -> Resp
 @router.post("/logout")
 def sign_out(desk: Desk, origin: Origin, posted: Post) -> Response:
     """End the session, in the browser and in the database."""
-    with desk.database.transaction() as session:
-        desk_sessions.end(session, posted.visitor.session_id)
+    desk.parts.sessions.end(posted.visitor.session_id)
     answer = RedirectResponse(f"{desk.root}/login", 303)
     cookies.delete(answer, cookies.SESSION, origin)
     answer.headers["Clear-Site-Data"] = '"cache"'
@@ -70,10 +68,7 @@ def sign_out(desk: Desk, origin: Origin, posted: Post) -> Response:
 @router.post("/preferences")
 def prefer(desk: Desk, posted: Post) -> Response:
     """Store whether pictures are shown unveiled at once."""
-    with desk.database.transaction() as session:
-        reviewers.set_shows_clear(
-            session, posted.visitor.reviewer.name, clear=posted.form.get("pictures") == "clear"
-        )
+    desk.parts.accounts.show_clear(posted.visitor.reviewer.name, clear=posted.form.get("pictures") == "clear")
     return RedirectResponse(_within(desk, posted.form.get("next")), 303)
 
 
@@ -86,8 +81,6 @@ def _form(  # noqa: PLR0913, PLR0917 - what the page shows
     status: int = 200,
     name: str = "",
 ) -> Response:
-    with desk.database.reading() as session:
-        has_no_accounts = reviewers.count(session) == 0
     # Another tab may have the form open too: keep its cookie valid.
     secret = cookies.read(request, cookies.LOGIN, origin) or secrets.token_urlsafe(32)
     answer = page(
@@ -98,7 +91,7 @@ def _form(  # noqa: PLR0913, PLR0917 - what the page shows
         next=_within(desk, wanted),
         problem=problem,
         name=name[:80],
-        has_no_accounts=has_no_accounts,
+        has_no_accounts=not desk.parts.accounts.has_usable(),
     )
     cookies.set_cookie(answer, cookies.LOGIN, secret, origin)
     return answer

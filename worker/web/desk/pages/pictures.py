@@ -1,6 +1,5 @@
 """Serves pictures to the session that their URL was signed for, while that person holds the item's claim."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -10,13 +9,9 @@ from starlette.concurrency import run_in_threadpool
 from worker.domain.moderation.picture import PictureState
 from worker.errors import ModerationError, PictureChangedError
 from worker.images.display import MEDIA_TYPE
-from worker.store.engine.clock import now_at
-from worker.store.reviews import audit_log, reviews
-from worker.store.reviews.reviews import Review
 from worker.usecases.reviews.show_picture import Page, PictureRequest, Variant
 from worker.web.desk.request.access import Desk, ReviewNumber, SignedIn
 from worker.web.desk.request.picture_links import PictureView
-from worker.web.desk.request.service import DeskService
 from worker.web.http.problems import ProblemError
 
 router = APIRouter()
@@ -37,12 +32,14 @@ async def picture(  # noqa: PLR0913, PLR0917 - the signed fields and the signatu
     visitor: SignedIn,
 ) -> Response:
     """Return a picture, re-encoded."""
-    now = await run_in_threadpool(now_at, desk.database)
+    held = await run_in_threadpool(desk.work.claims.of, visitor.reviewer.name)
     view = PictureView(review_id, variant, page, frame)
-    seconds = desk.links.seconds_left(visitor.session_id, view, until, key, now=now)
+    seconds = desk.links.seconds_left(visitor.session_id, view, until, key, now=held.now)
     if not seconds:
         raise ProblemError(403, "this picture's address has expired: load the page again")
-    review = await run_in_threadpool(_claimed, desk, visitor.reviewer.name, review_id, now)
+    review = held.by_id.get(review_id)
+    if review is None:
+        raise ProblemError(403, "you have not claimed this item")
     decision = review.decision
     try:
         shown = await desk.pictures.show(
@@ -56,23 +53,8 @@ async def picture(  # noqa: PLR0913, PLR0917 - the signed fields and the signatu
     if shown.state is PictureState.SAME:
         desk.work.check_pictures.note_shown(review.token)
     if variant is Variant.CLEAR:
-        await run_in_threadpool(_note, desk, visitor.reviewer.name, review_id, decision.submission_id, frame)
+        await run_in_threadpool(desk.parts.show_picture.note_clear, visitor.reviewer.name, review, frame)
     # Cached by the browser only, until the URL expires.
     return Response(
         shown.data, media_type=MEDIA_TYPE, headers={"Cache-Control": f"private, max-age={seconds}"}
     )
-
-
-def _claimed(desk: DeskService, reviewer: str, review_id: int, now: datetime) -> Review:
-    with desk.database.reading() as session:
-        held = {one.id: one for one in reviews.held_by(session, reviewer, now)}
-    if review_id not in held:
-        raise ProblemError(403, "you have not claimed this item")
-    return held[review_id]
-
-
-def _note(desk: DeskService, reviewer: str, review_id: int, submission_id: str, frame: int) -> None:
-    with desk.database.transaction() as session:
-        audit_log.note(
-            session, reviewer, "picture.shown", review_id=review_id, submission_id=submission_id, frame=frame
-        )

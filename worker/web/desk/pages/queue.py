@@ -5,8 +5,7 @@ from typing import Final
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from worker.store.engine.clock import database_now
-from worker.store.reviews import review_counts, review_search, reviews
+from worker.store.reviews import review_search
 from worker.web.desk.rendering.pages import page
 from worker.web.desk.request.access import Desk, Post, ReviewNumber, SignedIn
 from worker.web.desk.request.addresses import address_of, next_address
@@ -21,12 +20,7 @@ _LISTED: Final = 50
 def show(request: Request, desk: Desk, visitor: SignedIn) -> Response:
     """Show the queue."""
     filters = DeskFilters.of(request.query_params)
-    with desk.database.reading() as session:
-        now = database_now(session)
-        name = visitor.reviewer.name
-        found = review_search.search(session, filters.for_store(now), limit=_LISTED, seen_by=name)
-        waiting = review_counts.waiting(session, now, seen_by=name)
-        held = reviews.held_by(session, name, now)
+    queue = desk.work.browse.queue(filters.for_store, limit=_LISTED, seen_by=visitor.reviewer.name)
     return page(
         request,
         "queue.html",
@@ -36,12 +30,12 @@ def show(request: Request, desk: Desk, visitor: SignedIn) -> Response:
         filters=filters,
         kinds=KINDS,
         ages=AGES,
-        listed=[review.blinded for review in found.reviews],
-        more=found.next is not None,
+        listed=[review.blinded for review in queue.found.reviews],
+        more=queue.found.next is not None,
         searched=review_search.WINDOW,
-        waiting=waiting,
-        held=held,
-        now=now,
+        waiting=queue.waiting,
+        held=queue.held,
+        now=queue.now,
         nothing="nothing" in request.query_params,
     )
 

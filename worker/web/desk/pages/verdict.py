@@ -9,7 +9,6 @@ from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ClaimToken
 from worker.domain.reviews.verdict import Answer
 from worker.errors import InvalidVerdictError, PictureChangedError, ReviewConflictError
-from worker.store.reviews import reviews
 from worker.web.desk.pages.item import RefusedVerdict, item_page
 from worker.web.desk.request.access import Desk, Post, ReviewNumber
 from worker.web.desk.request.addresses import address_of, ids_in, next_address
@@ -98,9 +97,7 @@ def _answer(desk: DeskService, form: Form, review_id: int) -> Answer:
     action, ticked = Action(form.get("action")), set(form.all("label"))
     labels = frozenset(ticked - {NO_LABEL})
     if action is Action.BLOCK and not ticked:
-        with desk.database.reading() as session:
-            review = reviews.find(session, review_id)
-        labels = frozenset(review.decision.flagged) if review else labels
+        labels = desk.work.browse.flagged(review_id)
     return Answer(action, labels, form.get("reason").strip(), form.get("note").strip())
 
 

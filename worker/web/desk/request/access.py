@@ -6,7 +6,7 @@ from typing import Annotated, Final, cast
 from fastapi import Depends, Path, Request
 
 from worker.domain.accounts.reviewer import Reviewer
-from worker.store.accounts import desk_sessions
+from worker.store.accounts.desk_sessions import DeskSession
 from worker.store.accounts.reviewers import Account
 from worker.web.desk.request import cookies
 from worker.web.desk.request.clients import RequestOrigin, origin_of
@@ -66,15 +66,15 @@ Origin = Annotated[RequestOrigin, Depends(_origin)]
 def _visitor(request: Request, desk: Desk, origin: Origin) -> Visitor:
     proxy_name = _name_from_proxy(request, desk, origin)
     token = cookies.read(request, cookies.SESSION, origin)
-    found = _find(desk, token) if token else None
+    found = desk.parts.sessions.find(token) if token else None
     if found and _belongs_to(found, proxy_name):
         if request.scope["route"].path not in _BY_SCRIPT:
-            _note_use(desk, found)
+            desk.parts.sessions.note_use(found.id)
         return _visitor_of(request, found, token)
     if proxy_name is None or request.method != "GET":
         raise SignInNeededError
     token = desk.parts.sign_in.by_proxy(proxy_name) or ""
-    found = _find(desk, token) if token else None
+    found = desk.parts.sessions.find(token) if token else None
     if found is None:
         raise ProblemError(
             403,
@@ -133,24 +133,11 @@ def _name_from_proxy(request: Request, desk: DeskService, origin: RequestOrigin)
     return names[0].strip().lower()
 
 
-def _belongs_to(found: desk_sessions.DeskSession, proxy_name: str | None) -> bool:
+def _belongs_to(found: DeskSession, proxy_name: str | None) -> bool:
     """Whether a session belongs to the proxy's user; without a proxy, whether it was begun by password."""
     return found.by_proxy == (proxy_name is not None) and proxy_name in {None, found.account.reviewer.name}
 
 
-def _find(desk: DeskService, token: str) -> desk_sessions.DeskSession | None:
-    with desk.database.reading() as session:
-        return desk_sessions.find(session, token)
-
-
-def _note_use(desk: DeskService, found: desk_sessions.DeskSession) -> None:
-    with desk.database.reading() as session:
-        is_stale = desk_sessions.seen_is_stale(session, found.id)
-    if is_stale:
-        with desk.database.transaction() as session:
-            desk_sessions.note_use(session, found.id)
-
-
-def _visitor_of(request: Request, found: desk_sessions.DeskSession, token: str) -> Visitor:
+def _visitor_of(request: Request, found: DeskSession, token: str) -> Visitor:
     request.state.key_id = found.account.reviewer.name
     return Visitor(found.id, found.account, cookies.form_token(token), found.by_proxy)

@@ -6,8 +6,6 @@ from typing import Final
 from urllib.parse import urlencode
 
 from worker.domain.accounts.reviewer import Reviewer
-from worker.store.engine.clock import database_now
-from worker.store.reviews import reviews
 from worker.store.reviews.reviews import Review
 from worker.web.desk.request.filters import DeskFilters
 from worker.web.desk.request.service import DeskService
@@ -31,15 +29,13 @@ def ids_in(text: str) -> list[int]:
 
 def next_address(desk: DeskService, reviewer: Reviewer, filters: DeskFilters, wanted: str = "") -> str:
     """Return the wanted item's URL if it is claimed, else that of a claimed item, else of a new claim."""
-    with desk.database.reading() as session:
-        now = database_now(session)
-        held = reviews.held_by(session, reviewer.name, now)
-    if held:
+    held = desk.work.claims.of(reviewer.name)
+    if held.reviews:
         items = f"{desk.root}/items/"
         is_item = wanted.startswith(items) and _ITEM.fullmatch(wanted.removeprefix(desk.root))
-        is_held = is_item and wanted.removeprefix(items).partition("?")[0] in {str(one.id) for one in held}
-        return wanted if is_held else address_of(desk, held[0].id, (), filters)
-    claim = desk.work.claim(reviewer, filters.for_store(now))
+        is_held = is_item and wanted.removeprefix(items).partition("?")[0] in map(str, held.by_id)
+        return wanted if is_held else address_of(desk, held.reviews[0].id, (), filters)
+    claim = desk.work.claim(reviewer, filters.for_store(held.now))
     if claim is None:
         return f"{desk.root}/?{urlencode(filters.chosen | {'nothing': '1'})}"
     return address_of(desk, claim.review.id, claim.alike, filters)

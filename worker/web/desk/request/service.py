@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.settings import Settings
-from worker.store.accounts import desk_keys
 from worker.store.engine.database import Database
 from worker.web.desk.request.clients import TrustedProxies
 from worker.web.desk.request.known_browsers import KnownBrowsers
@@ -38,26 +37,19 @@ class DeskService:
         """The use cases of the review queue."""
         return self.parts.queue
 
-    @property
-    def database(self) -> Database:
-        """The database of the review queue."""
-        return self.work.database
-
 
 @contextmanager
-def open_desk_service(settings: Settings, queue: ReviewDesk) -> Iterator[DeskService]:
+def open_desk_service(settings: Settings, database: Database, queue: ReviewDesk) -> Iterator[DeskService]:
     """Assemble the desk's components; SettingsError if a trusted proxy is not an address or network."""
     proxies = TrustedProxies.parse(settings.trusted_proxies)
-    with queue.database.transaction() as session:
-        key = desk_keys.picture_key(session)
     root = f"{settings.web_root_path}{PREFIX}"
-    with open_desk_components(settings, queue) as parts:
+    with open_desk_components(settings, database, queue) as parts:
         yield DeskService(
             settings,
             root,
             proxies,
-            PictureLinks(key, root),
-            KnownBrowsers(key),
+            PictureLinks(parts.picture_key, root),
+            KnownBrowsers(parts.picture_key),
             parts,
             PictureQueue(parts.show_picture, _PICTURES_AT_ONCE),
         )

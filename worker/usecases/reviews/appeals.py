@@ -1,10 +1,11 @@
-"""Opens an appeal: a person other than the first reviews whether the decision was right."""
+"""Opens and finds appeals: a person other than the first reviews whether the decision was right."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy.orm import Session
 
+from worker.domain.moderation.in_force import InForce
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ReviewKind
 from worker.errors import InvalidVerdictError, ReviewConflictError, UnknownReviewError
@@ -22,13 +23,15 @@ _PLATFORM: Final = "the platform"
 
 
 @dataclass(frozen=True, slots=True)
-class OpenAppeal:
-    """Open an appeal on a decision."""
+class Appeals:
+    """The appeals against decisions."""
 
     database: Database
 
-    def __call__(self, decision_id: int, statement: str = "") -> tuple[Appeal, bool]:
-        """Return the appeal, and whether it is new; the same statement sent again is the same appeal.
+    def open(self, decision_id: int, statement: str = "") -> tuple[Appeal, bool]:
+        """Open an appeal.
+
+        Return the appeal, and whether it is new; the same statement sent again is the same appeal.
 
         UnknownReviewError if there is no such decision; ReviewConflictError if it was appealed with another
         statement, if a newer decision replaces it, or if it waits for a person anyway.
@@ -48,6 +51,14 @@ class OpenAppeal:
         if appeal is None or appeal.statement != statement:
             raise ReviewConflictError(f"decision {decision_id} was appealed already, in other words")
         return appeal, False
+
+    def find(self, appeal_id: int) -> tuple[Appeal, InForce] | None:
+        """Return an appeal and what is in force on its submission; None if there is no such appeal."""
+        with self.database.reading() as session:
+            appeal = appeals.find(session, appeal_id)
+            if appeal is None:
+                return None
+            return appeal, in_force.of(session, appeal.submission_id)
 
 
 def _open(session: Session, decision: RecordedDecision, statement: str) -> int | None:
