@@ -14,8 +14,8 @@ from moderation_client import LocalFile, Submission, new_submission_id
 from worker.bench.figures import Alone, TowerCost
 from worker.bench.machine import cores
 from worker.bench.pictures import SIZE, Pictures
-from worker.bench.process_tree import read_tree
 from worker.bench.stage import BenchEnvironment
+from worker.bench.usage import read_tree
 from worker.encoder.protocol import Encoder
 from worker.images.preprocessing import Pixels
 from worker.images.processes.pool import DecoderPool

@@ -17,9 +17,8 @@ from sqlalchemy import select
 
 from worker.bench.figures import FullLoad, PacedLoad, PeakMemory, rate_of
 from worker.bench.pictures import Pictures
-from worker.bench.process_tree import ProcessTree, read_tree
-from worker.bench.processors import idle_seconds
 from worker.bench.stage import BenchEnvironment
+from worker.bench.usage import ProcessTree, idle_seconds, read_tree
 from worker.bench.worker_metrics import WorkerMetrics, fetch
 from worker.errors import UnavailableError
 from worker.store.engine.tables import DecisionRow
