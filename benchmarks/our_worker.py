@@ -15,8 +15,8 @@ from sqlalchemy import select
 from turns import Way
 
 from worker.bench.usage import ProcessTree, read_tree
-from worker.demo.stage import running_worker
 from worker.settings import Settings
+from worker.stage.service_processes import running_worker
 from worker.store.engine.database import Database
 from worker.store.engine.tables import DecisionRow, LabelScoreRow
 from worker.store.upgrade import schema

@@ -16,10 +16,10 @@ from moderation_client.messages import MAX_SUBMISSIONS
 
 from worker.bench.figures import FullLoad, PacedLoad, PeakMemory, rate_of
 from worker.bench.pictures import Pictures
-from worker.bench.stage import BenchEnvironment
 from worker.bench.usage import ProcessTree, idle_seconds, read_tree
 from worker.bench.worker_metrics import WorkerMetrics, fetch
 from worker.errors import UnavailableError
+from worker.stage.stage import Stage
 from worker.usecases.moderation.follow_decisions import FollowDecisions
 from worker.wiring.sizing import Sizing
 
@@ -67,7 +67,7 @@ class Load:
     if the worker exits or stalls.
     """
 
-    stage: BenchEnvironment
+    stage: Stage
     process: "Popen[bytes]"
     client: Client
     pictures: Pictures
