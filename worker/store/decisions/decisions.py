@@ -73,7 +73,7 @@ class NewDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class DecidedSubmission:
+class BriefDecision:
     """A decision, without what it is about."""
 
     id: int
@@ -129,11 +129,11 @@ def newest_id(session: Session) -> int:
     return session.scalar(select(DecisionRow.id).order_by(DecisionRow.id.desc()).limit(1)) or 0
 
 
-def decided_after(session: Session, decision_id: int) -> list[DecidedSubmission]:
+def decided_after(session: Session, decision_id: int) -> list[BriefDecision]:
     """Return the decisions with a higher id, oldest first."""
     query = select(DecisionRow.id, DecisionRow.submission_id, DecisionRow.sha256.is_not(None))
     found = session.execute(query.where(DecisionRow.id > decision_id).order_by(DecisionRow.id)).all()
-    return [DecidedSubmission(*row) for row in found]
+    return [BriefDecision(*row) for row in found]
 
 
 def get(session: Session, decision_id: int) -> RecordedDecision:

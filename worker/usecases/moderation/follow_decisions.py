@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from worker.store.decisions import decisions
-from worker.store.decisions.decisions import DecidedSubmission, RecordedDecision
+from worker.store.decisions.decisions import BriefDecision, RecordedDecision
 from worker.store.engine.database import Database
 
 
@@ -19,7 +19,7 @@ class FollowDecisions:
         with self.database.reading() as session:
             return decisions.newest_id(session)
 
-    def after(self, decision_id: int) -> list[DecidedSubmission]:
+    def after(self, decision_id: int) -> list[BriefDecision]:
         """Return what was decided after this decision, oldest first."""
         with self.database.reading() as session:
             return decisions.decided_after(session, decision_id)
