@@ -26,8 +26,8 @@ from rival_worker import PROCESSES, rival_worker
 from turns import Rounds, Way, table
 
 from worker.concurrency.processors import usable_processors
-from worker.demo.stage import environment_of
 from worker.settings import Settings
+from worker.stage.service_processes import environment_of
 
 #: Pictures that calibrate the int8 copy of the model.
 CALIBRATION = 64

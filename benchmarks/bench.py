@@ -13,7 +13,7 @@ from pictures import Supply
 from random_model import save
 from transformers.utils import logging as transformers_logging
 
-from worker.demo.redis_server import running_redis
+from worker.stage.redis_server import running_redis
 
 
 @dataclass(frozen=True)

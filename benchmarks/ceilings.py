@@ -34,8 +34,8 @@ from sqlalchemy import Column, Integer, MetaData, Table, Text, insert
 from turns import summary, table
 
 from worker.bench.pictures import SIZE, draw
-from worker.demo.processes import running, wait_until
-from worker.demo.redis_server import running_redis
+from worker.stage.processes import running, wait_until
+from worker.stage.redis_server import running_redis
 from worker.store.engine.database import Database
 
 CORES = os.cpu_count() or 1

@@ -17,7 +17,6 @@ import typer
 from bench import Bench, open_bench
 from circumstances import circumstances
 from our_worker import OurWorker, our_worker
-from process_tree import core_seconds
 from random_model import MODELS
 from rich.console import Console
 from transformers import pipeline
@@ -57,9 +56,9 @@ def _metered(ours: OurWorker, costs: list[float]) -> Callable[[Sequence[Path]], 
     """Return a judge that appends the worker's core milliseconds per picture to `costs`."""
 
     def judge(files: Sequence[Path]) -> None:
-        before = core_seconds(ours.process_id)
+        before = ours.usage.seconds
         ours.judge(files)
-        costs.append(1000 * (core_seconds(ours.process_id) - before) / len(files))
+        costs.append(1000 * (ours.usage.seconds - before) / len(files))
 
     return judge
 

@@ -13,8 +13,7 @@ from typing import Annotated, Any
 import typer
 from bench import open_bench
 from circumstances import circumstances
-from our_worker import our_worker
-from process_tree import resident_bytes
+from our_worker import OurWorker, our_worker
 from random_model import MODELS
 from rich.console import Console
 from rich.progress import track
@@ -38,11 +37,11 @@ def main(
         our_worker(bench, "memory", precision=precision) as ours,
     ):
         supply = bench.supply()
-        line = [(0, *_megabytes(ours.process_id))]
+        line = [(0, *_megabytes(ours))]
         for start in track(range(0, pictures, STEP), description="judging", console=Console(stderr=True)):
             with supply.new(STEP) as files:
                 ours.judge(files)
-            line.append((start + STEP, *_megabytes(ours.process_id)))
+            line.append((start + STEP, *_megabytes(ours)))
         run |= {"threads": ours.threads}
     run["columns"] = ["pictures", "worker, MB", "decoders, MB"]
     run["line"] = line
@@ -52,9 +51,9 @@ def main(
         out.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
 
 
-def _megabytes(process_id: int) -> tuple[float, float]:
-    own, children = resident_bytes(process_id)
-    return round(own / 2**20, 1), round(children / 2**20, 1)
+def _megabytes(ours: OurWorker) -> tuple[float, float]:
+    usage = ours.usage
+    return round(usage.own_bytes / 2**20, 1), round(usage.children_bytes / 2**20, 1)
 
 
 def _summary(line: list[tuple[int, float, float]]) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from moderation_client import Client, LocalFile, Submission
 from sqlalchemy import select
 from turns import Way
 
-from worker.demo.stage import running_worker
+from worker.bench.usage import ProcessTree, read_tree
 from worker.settings import Settings
+from worker.stage.service_processes import running_worker
 from worker.store.engine.database import Database
 from worker.store.engine.tables import DecisionRow, LabelScoreRow
 from worker.store.upgrade import schema
@@ -60,6 +61,13 @@ class OurWorker:
     def threads(self) -> dict[str, Any]:
         """Settings of what runs at once; 0 means that the worker chooses."""
         return {name: getattr(self.settings, name) for name in SIZING}
+
+    @property
+    def usage(self) -> ProcessTree:
+        """Processor time and memory of the worker and its decoders, up to now."""
+        if (tree := read_tree(self.process_id)) is None:
+            raise RuntimeError("the worker has exited, or this system has no /proc")
+        return tree
 
     def judge(self, files: Sequence[Path]) -> None:
         """Enqueue each and wait until all are decided."""

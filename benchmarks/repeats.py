@@ -16,7 +16,6 @@ import typer
 from bench import open_bench
 from circumstances import circumstances
 from our_worker import OurWorker, our_worker
-from process_tree import core_seconds
 from random_model import MODELS
 from rich.console import Console
 from rich.progress import track
@@ -69,9 +68,9 @@ def main(  # noqa: PLR0913, PLR0917 - options
 
 def _cost(ours: OurWorker, judge: Judge, files: list[Path]) -> tuple[float, float]:
     """Return the core milliseconds and the wall-clock milliseconds of a picture."""
-    before, started = core_seconds(ours.process_id), time.perf_counter()
+    before, started = ours.usage.seconds, time.perf_counter()
     judge(files)
-    took, used = time.perf_counter() - started, core_seconds(ours.process_id) - before
+    took, used = time.perf_counter() - started, ours.usage.seconds - before
     return 1000 * used / len(files), 1000 * took / len(files)
 
 

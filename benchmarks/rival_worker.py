@@ -15,7 +15,7 @@ from celery import Celery
 from our_worker import wait
 from turns import Way
 
-from worker.demo.processes import running, wait_until
+from worker.stage.processes import running, wait_until
 
 HERE = Path(__file__).parent
 PROCESSES = os.cpu_count() or 1

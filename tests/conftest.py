@@ -12,7 +12,7 @@ from support.commands import Moderate
 from support.postgres import PostgresServer, memory, running_postgres
 from support.tables import TEMPLATE, make_tables, make_template
 
-from worker.demo.redis_server import running_redis
+from worker.stage.redis_server import running_redis
 from worker.store.engine.database import Database
 from worker.store.engine.tables import Row
 

@@ -10,7 +10,7 @@ from moderation_client import LocalFile
 from support.deployment import deploy
 from support.pictures import drawing, encoded
 
-from worker.demo.processes import running, wait_until
+from worker.stage.processes import running, wait_until
 
 
 @pytest.fixture

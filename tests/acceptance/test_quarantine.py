@@ -9,7 +9,7 @@ from support.deadly_worker import HANGING, POISON
 from support.deployment import deploy
 from support.pictures import drawing, encoded
 
-from worker.demo.processes import running
+from worker.stage.processes import running
 
 TESTS = Path(__file__).parents[1]
 

@@ -7,7 +7,7 @@ import pytest
 from moderation_demo import PICTURES
 
 from worker import resources
-from worker.demo.large_picture import SIZE, twelve_megapixels
+from worker.demo import LARGE, enlarge_sample
 
 POLICIES = resources.folder("policies")
 MODEL = PICTURES.parent / "model"
@@ -53,7 +53,7 @@ def test_a_telephones_picture_is_judged_whole(moderate, tmp_path):
     (tmp_path / "uploads").mkdir()
     original = "tractor-and-cow.jpg"
     (tmp_path / "uploads" / original).write_bytes((PICTURES / original).read_bytes())
-    large = twelve_megapixels(tmp_path / "uploads")
-    assert SIZE[0] * SIZE[1] == 12_000_000
+    large = enlarge_sample(tmp_path / "uploads")
+    assert LARGE[0] * LARGE[1] == 12_000_000
     result = moderate("scan", large, "--json", policies=POLICIES)
     assert json.loads(result.out)[0]["scores"]

@@ -8,7 +8,7 @@ from moderation_client.messages import source_record, to_message
 from sqlalchemy import update
 from support.deployment import deploy, wait_for
 
-from worker.demo.processes import running
+from worker.stage.processes import running
 from worker.store.engine.clock import moment
 from worker.store.engine.tables import SubmissionRow
 from worker.store.submissions import accepting

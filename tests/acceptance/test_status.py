@@ -9,9 +9,9 @@ from moderation_client.submission import Submission
 from sqlalchemy import update
 from support.deployment import deploy
 
-from worker.demo.redis_server import running_redis
 from worker.domain.policies.policy_state import PolicyState
 from worker.domain.reviews.review import ReviewKind
+from worker.stage.redis_server import running_redis
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import SubmissionConflictRow, SubmissionRow
 from worker.store.policies import policy_states

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import signal
 import sys
 from contextlib import contextmanager
@@ -12,10 +13,11 @@ from moderation_demo import PICTURES
 from support.deployment import deploy, wait_for
 from support.web_api import Api, make_key
 
-from worker.demo.processes import running, wait_until
-from worker.demo.redis_server import running_redis
-from worker.demo.stage import add_reviewer
-from worker.demo.stage import running_web as serving_the_desk
+from worker.domain.accounts.reviewer import Reviewer, Role
+from worker.stage.processes import running, wait_until
+from worker.stage.redis_server import running_redis
+from worker.stage.service_processes import running_web as serving_the_desk
+from worker.usecases.accounts.manage_reviewers import ManageReviewers
 
 KNIFE = (PICTURES / "kitchen-knife.jpg").read_bytes()
 PIZZA = (PICTURES / "pizza.jpg").read_bytes()
@@ -129,9 +131,10 @@ def test_keys_are_made_shown_once_and_revoked(moderate):
 
 
 @pytest.mark.slow
-def test_the_desk_of_the_demo_lets_its_reviewer_in(tmp_path):
+def test_the_desk_lets_a_lead_in_and_logs_no_password(tmp_path):
     deployment = deploy(tmp_path, "redis://127.0.0.1:1/0")
-    password = add_reviewer(deployment.database, "lea")
+    password = secrets.token_urlsafe(12)
+    ManageReviewers(deployment.database).add(Reviewer("lea", Role.LEAD), password)
     with serving_the_desk(deployment.settings, tmp_path / "web.log") as url, requests.Session() as browser:
         token = re.search(r'name="form_token" value="(\w+)"', browser.get(f"{url}login", timeout=60).text)[1]
         form = {"form_token": token, "name": "lea", "password": password}

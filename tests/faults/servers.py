@@ -15,7 +15,7 @@ import redis
 from support.deployment import wait_for
 from support.postgres import NOBODY, PostgresServer, open_folder, programs_in
 
-from worker.demo.redis_server import _executable, _free_port
+from worker.stage.redis_server import free_port, redis_executable
 
 DISK_BYTES = 600 * 2**20
 STOP_SECONDS = 30
@@ -64,10 +64,19 @@ class Redis(Server):
     """A Redis configured as in `docker-compose.yml`: an append-only file, no eviction."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         folder.mkdir()
         keeps = ["--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"]
-        command = [_executable(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", folder, *keeps]
+        command = [
+            redis_executable(),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            folder,
+            *keeps,
+        ]
         super().__init__(command, folder / "redis.log")
 
     @property

@@ -18,8 +18,8 @@ from support.forked_worker import ForkedProcess, forked_worker
 from support.tables import make_tables
 
 from worker import resources
-from worker.demo.stage import environment_of, running_worker
 from worker.settings import Settings
+from worker.stage.service_processes import environment_of, running_worker
 from worker.store.decisions import decisions
 from worker.store.engine.database import Database
 from worker.store.submissions import submissions

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from worker.demo.processes import _stop, deferred_signals, wait_until
+from worker.stage.processes import _stop, deferred_signals, wait_until
 
 #: Everything that a worker imports, much of it only when it loads a model or opens a connection.
 PRELOADED = [

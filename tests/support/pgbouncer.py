@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from support.postgres import NOBODY
 
-from worker.demo.redis_server import _free_port
+from worker.stage.redis_server import free_port
 
 #: Environment variable with more programs to test, besides the one on PATH; separated as in PATH.
 VARIABLE = "MODERATION_TEST_PGBOUNCERS"
@@ -111,7 +111,7 @@ def running_pgbouncer(
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     folder = Path(tempfile.mkdtemp(prefix="pgbouncer-"))
     folder.chmod(0o777)
-    server = PgBouncer(program, folder, postgres, settings, _free_port(), pool_size)
+    server = PgBouncer(program, folder, postgres, settings, free_port(), pool_size)
     try:
         server.start()
         yield server

@@ -10,7 +10,7 @@ from pathlib import Path
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from worker.demo.processes import running, wait_until
+from worker.stage.processes import running, wait_until
 
 #: Debian's command on PATH switches to the user `rabbitmq`, who cannot write our folder; this one does not.
 DEBIAN = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")

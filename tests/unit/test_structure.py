@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MOST_MODULES = 13
 #: The folders of `worker` that show people and programs what use cases do.
-FACES = ("cli", "web")
+FACES = ("bench", "cli", "stage", "web")
 #: The methods of `Database` that open a transaction.
 TRANSACTIONS = {"reading", "transaction"}
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

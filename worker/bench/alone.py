@@ -14,11 +14,11 @@ from moderation_client import LocalFile, Submission, new_submission_id
 from worker.bench.figures import Alone, TowerCost
 from worker.bench.machine import cores
 from worker.bench.pictures import SIZE, Pictures
-from worker.bench.process_tree import read_tree
-from worker.bench.stage import BenchEnvironment
+from worker.bench.usage import read_tree
 from worker.encoder.protocol import Encoder
 from worker.images.preprocessing import Pixels
 from worker.images.processes.pool import DecoderPool
+from worker.stage.stage import Stage
 from worker.usecases.moderation.judge_picture import JudgePicture
 from worker.wiring.components import open_encoder
 from worker.wiring.worker_service import Service
@@ -36,7 +36,7 @@ Tick = Callable[[str], None]
 class MeasureAlone:
     """Measure in this process, within about `seconds`."""
 
-    stage: BenchEnvironment
+    stage: Stage
     pictures: Pictures
     seconds: float
     tick: Tick

@@ -13,16 +13,14 @@ from typing import Final
 
 from moderation_client import Client, LocalFile, Submission, new_submission_id
 from moderation_client.messages import MAX_SUBMISSIONS
-from sqlalchemy import select
 
 from worker.bench.figures import FullLoad, PacedLoad, PeakMemory, rate_of
 from worker.bench.pictures import Pictures
-from worker.bench.process_tree import ProcessTree, read_tree
-from worker.bench.processors import idle_seconds
-from worker.bench.stage import BenchEnvironment
+from worker.bench.usage import ProcessTree, idle_seconds, read_tree
 from worker.bench.worker_metrics import WorkerMetrics, fetch
 from worker.errors import UnavailableError
-from worker.store.engine.tables import DecisionRow
+from worker.stage.stage import Stage
+from worker.usecases.moderation.follow_decisions import FollowDecisions
 from worker.wiring.sizing import Sizing
 
 #: Nothing is counted in this first share of a load's time: the worker's queue is still filling up.
@@ -69,7 +67,7 @@ class Load:
     if the worker exits or stalls.
     """
 
-    stage: BenchEnvironment
+    stage: Stage
     process: "Popen[bytes]"
     client: Client
     pictures: Pictures
@@ -86,9 +84,7 @@ class Load:
 
     def __post_init__(self) -> None:
         """Skip decisions from before."""
-        with self.stage.database.reading() as session:
-            newest = select(DecisionRow.id).order_by(DecisionRow.id.desc()).limit(1)
-            self._last_decision = session.scalar(newest) or 0
+        self._last_decision = FollowDecisions(self.stage.database).newest()
 
     def single(self, seconds: float) -> FullLoad:
         """Keep the worker busy with new pictures, one a message."""
@@ -204,17 +200,13 @@ class Load:
 
         UnavailableError if the worker stalls.
         """
-        newer = select(DecisionRow.id, DecisionRow.submission_id, DecisionRow.sha256)
-        with self.stage.database.reading() as session:
-            rows = session.execute(
-                newer.where(DecisionRow.id > self._last_decision).order_by(DecisionRow.id)
-            ).all()
+        decided = FollowDecisions(self.stage.database).after(self._last_decision)
         seen_at, found = time.monotonic(), []
-        for number, submission_id, sha256 in rows:
-            self._last_decision = number
-            self.unjudged += sha256 is None
+        for one in decided:
+            self._last_decision = one.id
+            self.unjudged += not one.is_judged
             # If a policy is saved during the run, a redelivered picture can be decided twice.
-            if sent := self._waiting.pop(submission_id, None):
+            if sent := self._waiting.pop(one.submission_id, None):
                 file, sent_at = sent
                 if file not in self._kept:
                     file.unlink()

@@ -15,10 +15,10 @@ from worker.bench.figures import Alone, Configured, Figures
 from worker.bench.load import Load
 from worker.bench.machine import is_int8, is_processor, precision_for, this_machine
 from worker.bench.pictures import Pictures, drawn_pictures, own_pictures
-from worker.bench.stage import BenchEnvironment
-from worker.demo.stage import running_worker
 from worker.errors import ModelError
 from worker.settings import Settings
+from worker.stage.service_processes import running_worker
+from worker.stage.stage import Stage
 from worker.wiring.components import open_decoder
 from worker.wiring.sizing import Sizing
 from worker.wiring.worker_service import open_service
@@ -36,7 +36,7 @@ Show = Callable[[str, float], None]
 class MeasureDeployment:
     """Measure the configured deployment, with the pictures of `folder` or with drawn ones."""
 
-    stage: BenchEnvironment
+    stage: Stage
     folder: Path | None
     seconds: float
     show: Show

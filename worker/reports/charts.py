@@ -1,6 +1,7 @@
 """Computes the bars and lines of a report's charts; the templates draw them as inline SVG."""
 
 from dataclasses import dataclass
+from datetime import date
 from math import ceil, log1p
 from typing import Final
 
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 
 from worker.domain.evaluation.comparison import BINS, LabelTally, Tally, days_of
 from worker.domain.policies.policy import Action, Label, Policy
-from worker.reports.days import day_of
 from worker.svg import StackedBar
 
 #: Size of a histogram, in SVG units.
@@ -103,9 +103,9 @@ def _bar(  # noqa: PLR0913, PLR0917 - a bar is what all of these make it
     )
 
 
-def _name(first: int, last: int | None = None) -> str:
-    name = f"{day_of(first):%d %b %Y}"
-    return name if last in {None, first} else f"{name} to {day_of(last or first):%d %b %Y}"
+def _name(first: date, last: date | None = None) -> str:
+    name = f"{first:%d %b %Y}"
+    return name if last in {None, first} else f"{name} to {last:%d %b %Y}"
 
 
 def _outline(counts: NDArray[np.int64] | None, most: int) -> str:

@@ -7,7 +7,6 @@ from worker.domain.evaluation.comparison import LabelTally, PolicyAgreement, day
 from worker.domain.moderation.decision import Decision
 from worker.domain.moderation.scoring import LabelScore
 from worker.domain.policies.policy import Policy
-from worker.reports.days import day_of
 from worker.store.operations.archive import Span
 from worker.usecases.policies.compare_policies import Comparison, Flip
 from worker.usecases.policies.hunt_phrase import Hunt, Sighting
@@ -34,7 +33,7 @@ def comparison_figures(comparison: Comparison) -> dict[str, Any]:
             for count, new in zip(row, ACTIONS, strict=True)
         ],
         "days": [
-            {"day": day_of(day).isoformat(), "old": _actions(counts[:3]), "new": _actions(counts[3:])}
+            {"day": day.isoformat(), "old": _actions(counts[:3]), "new": _actions(counts[3:])}
             for day, counts in days_of(tally)
         ],
         "per_day": per_day(comparison),

@@ -19,12 +19,12 @@ from support.deployment import wait_for
 from support.receiver import HOST, SECRET, deliverer, receiving
 from support.review_desk import ADA, BOB, LEA, Desk
 
-from worker.demo.processes import running, wait_until
 from worker.domain.operations.event_type import EventType
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.verdict import Answer
 from worker.notifications.example_events import example_event
 from worker.settings import Settings
+from worker.stage.processes import running, wait_until
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import OutboxRow
 from worker.store.notifications import deliveries, outbox

@@ -15,8 +15,8 @@ from moderation_client import Client, InlineBytes
 from support.deployment import deploy, wait_for
 from support.pictures import drawing, encoded
 
-from worker.demo.redis_server import _executable
 from worker.errors import BrokerUnavailableError
+from worker.stage.redis_server import redis_executable
 from worker.web.http.rate_limit import RateLimit
 
 CAT = encoded(drawing(40, 40), "PNG")
@@ -32,7 +32,7 @@ def _free_port() -> int:
 @contextmanager
 def server(folder: Path, *options: str) -> Iterator[None]:
     with (folder / f"{secrets.token_hex(4)}.log").open("wb") as log:
-        process = subprocess.Popen([_executable(), *options], cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen([redis_executable(), *options], cwd=folder, stdout=log, stderr=log)
     try:
         yield
     finally:

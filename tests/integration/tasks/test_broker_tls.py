@@ -10,8 +10,8 @@ from support.deployment import Deployment, deploy
 from support.pictures import drawing, encoded
 from support.tls import Authority
 
-from worker.bench.private_queue import private_queue
 from worker.errors import BrokerUnavailableError
+from worker.stage.private_queue import private_queue
 from worker.web.http.rate_limit import RateLimit
 
 CAT = encoded(drawing(40, 40), "PNG")
@@ -67,7 +67,7 @@ def test_the_rate_limit_and_private_queues_speak_tls(tls_url, redis_url):
     assert limits[0].take("a") > 0, "the tokens are not shared: the rate limit counts in its process"
     for limit in limits:
         limit.close()
-    with private_queue(tls_url) as name, Client(tls_url, queue=name) as client:
+    with private_queue(tls_url, "bench") as name, Client(tls_url, queue=name) as client:
         client.submit(InlineBytes(CAT))
         assert client.depth().waiting == 1
 

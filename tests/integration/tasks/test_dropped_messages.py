@@ -12,8 +12,8 @@ from moderation_client.messages import TASK
 from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded
 
-from worker.demo.redis_server import _free_port
 from worker.domain.submissions.dropped_message import DroppedMessage, DropReason
+from worker.stage.redis_server import free_port
 from worker.store.submissions import dropped_messages
 
 CAT = encoded(drawing(40, 40), "PNG")
@@ -23,7 +23,7 @@ SECRET = "hunter2"
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("deployment")
-    made = deploy(folder, redis_url, metrics_port=_free_port(), concurrency=2)
+    made = deploy(folder, redis_url, metrics_port=free_port(), concurrency=2)
     made.save_picture("cat.png", CAT)
     with made.worker():
         yield made

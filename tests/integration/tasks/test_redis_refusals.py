@@ -15,8 +15,8 @@ from support.deployment import Deployment, deploy, wait_for
 from support.pictures import drawing, encoded
 from support.refusals import REFUSALS, no_records, out_of_memory, read_only
 
-from worker.demo.redis_server import running_redis
 from worker.errors import BrokerUnavailableError
+from worker.stage.redis_server import running_redis
 
 CAT = encoded(drawing(40, 40), "PNG")
 REFUSED_SECONDS = 2

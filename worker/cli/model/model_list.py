@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.bench.arithmetic import multiplications_a_second
+from worker.bench.machine import multiplications_a_second
 from worker.cli.terminal.console import plain_table, print_json, results
 from worker.encoder.hub.presets import PRESETS, UNIT_COST, Preset
 

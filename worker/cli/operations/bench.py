@@ -15,11 +15,12 @@ from rich.text import Text
 from worker.bench.advice import Advice, advise, in_bytes
 from worker.bench.figures import Figures, FullLoad, Part, core_ms_a_picture, parts
 from worker.bench.measure import PACE, MeasureDeployment
-from worker.bench.stage import BenchEnvironment, set_stage
+from worker.bench.stage import bench_stage
 from worker.cli.terminal.console import messages, plain_table, print_json, progress_bar, results
 from worker.cli.terminal.signals import exit_cleanly
 from worker.cli.terminal.stacked_bar import bar, sign
 from worker.images.sources.folder import find_files
+from worker.stage.stage import Stage
 
 EPILOG = """Examples:
 
@@ -70,7 +71,7 @@ def bench(
     if pictures is not None:
         # Check the folder before the model is loaded.
         find_files([pictures])
-    with set_stage() as stage:
+    with bench_stage() as stage:
         if stage.own_redis:
             messages().print("the configured broker does not answer: measuring with a temporary Redis")
         with _showing(seconds) as show:
@@ -97,7 +98,7 @@ def _width(console: Console) -> int:
 
 
 def _report(
-    stage: BenchEnvironment,
+    stage: Stage,
     measure: MeasureDeployment,
     figures: Figures,
     advice: Sequence[Advice],
@@ -117,7 +118,7 @@ def _report(
     )
 
 
-def _circumstances(stage: BenchEnvironment, measure: MeasureDeployment, figures: Figures) -> RenderableType:
+def _circumstances(stage: Stage, measure: MeasureDeployment, figures: Figures) -> RenderableType:
     machine, settings = figures.machine, stage.settings
     table = _grid()
     table.add_row("machine", f"{machine.processor}, {_cores(machine.cores)}")
@@ -247,7 +248,7 @@ def _duration(seconds: float) -> str:
 
 
 def _as_json(
-    stage: BenchEnvironment, measure: MeasureDeployment, figures: Figures, advice: Sequence[Advice]
+    stage: Stage, measure: MeasureDeployment, figures: Figures, advice: Sequence[Advice]
 ) -> dict[str, Any]:
     total = core_ms_a_picture(figures.machine.cores, figures.single.rate)
     found: dict[str, Any] = _rounded(asdict(figures))

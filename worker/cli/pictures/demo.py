@@ -1,5 +1,6 @@
 """`moderate demo`: a real worker judges uploads; a category is added while it runs."""
 
+import secrets
 import subprocess
 import sys
 import time
@@ -18,12 +19,16 @@ from rich.text import Text
 from worker.cli.pictures.decisions import print_table
 from worker.cli.terminal.console import progress_bar, results
 from worker.cli.terminal.signals import exit_cleanly
-from worker.demo.stage import DemoEnvironment, add_reviewer, running_web, running_worker, set_stage
+from worker.demo import demo_stage, policy_file, uploads
+from worker.domain.accounts.reviewer import Reviewer, Role
 from worker.domain.policies.policy import Action
 from worker.errors import UnavailableError
 from worker.policy_files.parser import read_policy
+from worker.stage.service_processes import running_web, running_worker
+from worker.stage.stage import Stage
 from worker.store.decisions.decisions import RecordedDecision
-from worker.usecases.moderation.list_decisions import ListDecisions
+from worker.usecases.accounts.manage_reviewers import ManageReviewers
+from worker.usecases.moderation.follow_decisions import FollowDecisions
 
 EPILOG = """Starts a Redis unless MODERATION_BROKER_URL is set, works in var/demo, and leaves no process
 behind.
@@ -50,7 +55,7 @@ def demo(
 ) -> None:
     """See uploads judged by a real worker through a real Redis, then add a category, then review."""
     exit_cleanly()
-    with set_stage(folder) as stage:
+    with demo_stage(folder) as stage:
         _show_stage(stage)
         started = time.monotonic()
         with running_worker(stage.settings, stage.log) as process:
@@ -68,7 +73,7 @@ def demo(
 class Tour:
     """The steps of the demo while its worker runs."""
 
-    stage: DemoEnvironment
+    stage: Stage
     client: Client
     process: subprocess.Popen[bytes]
 
@@ -91,7 +96,7 @@ class Tour:
 
     def _add_category(self) -> None:
         """Add the category to the policy and wait until the worker decides by it."""
-        file = self.stage.policy_file
+        file = policy_file(self.stage)
         _title(f"A category that the policy does not have, saved to {file}")
         head, labels, rest = file.read_text(encoding="utf-8").partition("\nlabels:")
         file.write_text(head + labels + NEW_CATEGORY.rstrip() + rest, encoding="utf-8")
@@ -101,7 +106,7 @@ class Tour:
         results().print(f"\nLive {time.monotonic() - started:.1f} s after saving.")
 
     def _wait_for_version(self, digest: str) -> None:
-        probe = self.stage.uploads()[0]
+        probe = uploads(self.stage)[0]
         deadline = time.monotonic() + PATIENCE_SECONDS
         for attempt in count():
             submission = self.client.submit(
@@ -120,7 +125,7 @@ class Tour:
         started = time.monotonic()
         ids = [
             self.client.submit(LocalFile(file.name), id=f"{batch}:{n}", reference=file.name)
-            for n, file in enumerate(self.stage.uploads())
+            for n, file in enumerate(uploads(self.stage))
         ]
         with progress_bar() as progress:
             task = progress.add_task("judging uploads", total=len(ids))
@@ -133,10 +138,9 @@ class Tour:
         self, ids: list[str], show: Callable[[int], None] = lambda _: None
     ) -> list[RecordedDecision]:
         """Wait until all of `ids` are decided; `show` is called with the number decided."""
-        decisions = ListDecisions(self.stage.database)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            found = decisions.of_submissions(ids)
+            found = FollowDecisions(self.stage.database).of(ids)
             show(len(found))
             if len(found) == len(ids):
                 return found
@@ -146,17 +150,16 @@ class Tour:
             time.sleep(0.1)
 
 
-def _show_stage(stage: DemoEnvironment) -> None:
-    redis = "started for the demo" if stage.own_redis else "as configured"
-    _say("Redis", f"{redis}, queue {stage.settings.queue}")
+def _show_stage(stage: Stage) -> None:
+    _say("Broker", f"{stage.broker}, queue {stage.settings.queue}")
     _say("Database", f"{stage.database.describe}, tables created")
-    _say("Policy", f"{stage.policy_file}, model: the bundled sticker world")
+    _say("Policy", f"{policy_file(stage)}, model: the bundled sticker world")
 
 
-def _open_desk(stage: DemoEnvironment) -> None:
+def _open_desk(stage: Stage) -> None:
     """Serve the review desk with the demo's items until Ctrl-C."""
-    name = "lea"
-    password = add_reviewer(stage.database, name)
+    name, password = "lea", "-".join(secrets.token_hex(2) for _ in range(4))
+    ManageReviewers(stage.database).add(Reviewer(name, Role.LEAD), password)
     with running_web(stage.settings, stage.web_log) as address:
         _title("The review desk, with the uploads that need a person")
         _say("Address", address)
@@ -169,7 +172,7 @@ def _open_desk(stage: DemoEnvironment) -> None:
                 time.sleep(3600)
 
 
-def _show_what_next(stage: DemoEnvironment) -> None:
+def _show_what_next(stage: Stage) -> None:
     """Show commands to copy and paste."""
     moderate = sys.argv[0] if Path(sys.argv[0]).name == "moderate" else f"{sys.executable} -m worker"
     media = stage.settings.media_root
@@ -178,7 +181,7 @@ def _show_what_next(stage: DemoEnvironment) -> None:
         f"MODERATION_DATABASE_URL={stage.settings.database_url} {moderate} decisions --label gambling",
         f"MODERATION_POLICIES={stage.settings.policies} {moderate} scan {media}",
         f'{moderate} classify {media}/owl.jpg {media}/pizza.jpg --labels "fox,bear,owl,pizza"',
-        f"{moderate} policy check {stage.policy_file}",
+        f"{moderate} policy check {policy_file(stage)}",
     ):
         results().print(f"  {command}", soft_wrap=True)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from worker.domain.policies.policy import Policy
 #: Bins of a histogram of scores, over 0 to 1.
 BINS: Final = 50
 SECONDS_A_DAY: Final = 86_400
+_FIRST_DAY: Final = date(1970, 1, 1)
 
 
 @dataclass(slots=True)
@@ -185,11 +187,11 @@ class Change:
         return 2 * steps + largest
 
 
-def days_of(tally: Tally) -> Iterator[tuple[int, NDArray[np.int64]]]:
+def days_of(tally: Tally) -> Iterator[tuple[date, NDArray[np.int64]]]:
     """Yield every day from the first to the last with its counts, quiet days too."""
     nothing = np.zeros(6, np.int64)
     for day in range(min(tally.days, default=0), max(tally.days, default=-1) + 1):
-        yield day, tally.days.get(day, nothing)
+        yield _FIRST_DAY + timedelta(days=day), tally.days.get(day, nothing)
 
 
 def _names(policy: Policy) -> list[str]:

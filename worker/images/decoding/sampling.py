@@ -1,5 +1,7 @@
 """Chooses which frames of an animation are judged, by display time and appearance instead of by number."""
 
+import hashlib
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -25,6 +27,14 @@ class Sample:
     frames: tuple[int, ...]
     #: Share of the display time of these and of frames nearly identical to one of them.
     time_share: float = 1.0
+
+
+def frame_seed(key: bytes, data: bytes) -> bytes:
+    """Return HMAC-SHA256 of the picture's SHA-256, so that the same picture always has the same frames.
+
+    The decoding child gets only the seed of its picture: the key would reveal the seeds of all others.
+    """
+    return hmac.digest(key, hashlib.sha256(data).digest(), "sha256")
 
 
 def choose(

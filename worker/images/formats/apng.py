@@ -10,7 +10,7 @@ from typing import Final
 from PIL import Image, PngImagePlugin
 
 from worker.images.colours.colour import eight_bits
-from worker.images.formats.broken import finish
+from worker.images.formats.truncation import load_in_part
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _CHUNK: Final = struct.Struct(">I4s")
@@ -123,12 +123,10 @@ class Apng:
         pixels = b"".join(_chunk(b"IDAT", part) for part in frame.pixels)
         file = _SIGNATURE + _chunk(b"IHDR", header) + self._shared + pixels + _chunk(b"IEND", b"")
         with PngImagePlugin.PngImageFile(BytesIO(file)) as image:
-            try:
+            if in_part:
+                load_in_part(image)
+            else:
                 image.load()
-            except (OSError, EOFError):
-                if not in_part:
-                    raise
-                finish(image)
             return (eight_bits(image) if image.mode.startswith("I;16") else image).convert("RGBA")
 
 

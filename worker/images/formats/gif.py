@@ -10,7 +10,7 @@ from typing import Final
 from PIL import GifImagePlugin, Image
 
 from worker.errors import UndecodableKind, UndecodablePictureError
-from worker.images.formats.broken import finish
+from worker.images.formats.truncation import load_in_part
 from worker.images.limits import Limits
 
 _SCREEN: Final = struct.Struct("<6sHHBxx")
@@ -103,12 +103,10 @@ class Gif:
 def _decoded(frame: GifFrame, *, in_part: bool) -> Image.Image:
     """Return the pixels of a frame, RGBA; with `in_part`, of a broken frame what could be read."""
     with GifImagePlugin.GifImageFile(BytesIO(frame.file)) as image:
-        try:
+        if in_part:
+            load_in_part(image)
+        else:
             image.load()
-        except (OSError, EOFError):
-            if not in_part:
-                raise
-            finish(image)
         return image.convert("RGBA")
 
 

@@ -1,10 +1,10 @@
-"""Detects truncated pictures, and loads those of which too little is missing to be noticed."""
+"""Detects truncated pictures, and loads what can be read of them."""
 
 import re
 from typing import Final
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from worker.errors import UndecodableKind, UndecodablePictureError
 from worker.images.formats import boxes
@@ -68,6 +68,17 @@ def load_whole(image: Image.Image) -> None:
             raise
     if image.info.get(NO_END) and _missing_blocks(image) > _UNNOTICED:
         raise cut_off()
+
+
+def load_in_part(image: ImageFile.ImageFile) -> None:
+    """Load a frame; of a truncated or broken one keep the rows that can be read, as browsers do."""
+    try:
+        image.load()
+    except (OSError, EOFError):
+        # Pillow may have finished loading before it raised.
+        if image.tile:
+            image.tile = []
+            image.load_end()
 
 
 def cut_off() -> UndecodablePictureError:

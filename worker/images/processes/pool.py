@@ -27,7 +27,7 @@ from worker.errors import (
     UndecodableKind,
     UndecodablePictureError,
 )
-from worker.images.decoding.seeds import frame_seed
+from worker.images.decoding.sampling import frame_seed
 from worker.images.limits import Limits
 from worker.images.parts import LEAST_PARTS, MOST_PARTS, MOST_VIEWS, Parts
 from worker.images.preprocessing import Pixels, Preprocessing

@@ -72,6 +72,16 @@ class NewDecision:
     audit_probability: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BriefDecision:
+    """A decision, without what it is about."""
+
+    id: int
+    submission_id: str
+    #: Whether the picture was judged; otherwise its bytes could not be.
+    is_judged: bool
+
+
 def find(session: Session, submission_id: str, policy_digest: str) -> int | None:
     """Return the id of the decision on a submission under a policy version, if there is one."""
     return session.scalar(
@@ -112,6 +122,18 @@ def insert(session: Session, made: Sequence[NewDecision]) -> list[int | None]:
 def of_submissions(session: Session, ids: Sequence[str]) -> list[RecordedDecision]:
     """Return every decision on these submissions, oldest first."""
     return _read(session, _decisions().where(DecisionRow.submission_id.in_(ids)).order_by(DecisionRow.id))
+
+
+def newest_id(session: Session) -> int:
+    """Return the id of the newest decision; 0 if there is none."""
+    return session.scalar(select(DecisionRow.id).order_by(DecisionRow.id.desc()).limit(1)) or 0
+
+
+def decided_after(session: Session, decision_id: int) -> list[BriefDecision]:
+    """Return the decisions with a higher id, oldest first."""
+    query = select(DecisionRow.id, DecisionRow.submission_id, DecisionRow.sha256.is_not(None))
+    found = session.execute(query.where(DecisionRow.id > decision_id).order_by(DecisionRow.id)).all()
+    return [BriefDecision(*row) for row in found]
 
 
 def get(session: Session, decision_id: int) -> RecordedDecision:

@@ -1,7 +1,9 @@
-"""Column types that behave the same on SQLite and PostgreSQL."""
+"""Column types, and JSON, that behave the same on SQLite and PostgreSQL."""
 
+import json
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Integer, Text
@@ -18,6 +20,8 @@ Names: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "p
 ActionName: Final = Enum(Action, native_enum=False, length=16, values_callable=list)
 
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+#: A string, which stays as it is, or a float that Python writes with a positive exponent: a whole number.
+_LARGE_FLOAT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(-?[0-9.]+e\+[0-9]+)')
 
 
 def utc_now() -> datetime:
@@ -35,6 +39,18 @@ def storable(value: Any) -> Any:
         case list():
             return [storable(one) for one in value]
     return value
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as JSON whose floats PostgreSQL returns as equal floats.
+
+    JSONB keeps a number's digits, but returns 1e300 as an integer.
+    """
+    return _LARGE_FLOAT.sub(_with_all_digits, json.dumps(value))
+
+
+def _with_all_digits(found: re.Match[str]) -> str:
+    return f"{Decimal(found[1]):f}.0" if found[1] else found[0]
 
 
 class UtcDateTime(TypeDecorator[datetime]):

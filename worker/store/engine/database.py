@@ -16,8 +16,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from worker.errors import DatabaseUnavailableError, SettingsError
 from worker.store.engine import time_limits
 from worker.store.engine.address import Address
+from worker.store.engine.column_types import json_text
 from worker.store.engine.failures import named_failures
-from worker.store.engine.json_text import json_text
 
 #: Connections that threads share. Other threads wait for one: a transaction takes milliseconds.
 POOL_SIZE: Final = 16

@@ -62,8 +62,3 @@ class ListDecisions:
             counts = decisions.count_by_action(session)
             refused = submissions.refused(session, limit=_MOST_REFUSED)
         return NewestDecisions(found, states, counts, refused)
-
-    def of_submissions(self, ids: Sequence[str]) -> list[RecordedDecision]:
-        """Return every decision on these submissions, oldest first."""
-        with self.database.reading() as session:
-            return decisions.of_submissions(session, ids)

@@ -15,7 +15,7 @@ from support.pictures import animation, drawing, encoded
 
 from worker.errors import UndecodablePictureError
 from worker.images.decoding.decoder import decode
-from worker.images.decoding.seeds import frame_seed
+from worker.images.decoding.sampling import frame_seed
 from worker.images.decoding.sketch import Grid
 from worker.images.formats.gif import Gif
 from worker.images.limits import Limits

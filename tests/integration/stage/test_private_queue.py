@@ -9,7 +9,7 @@ from kombu import Connection, Queue
 from moderation_client import Client, InlineBytes
 from support.rabbitmq import rabbitmq_server, running_rabbitmq
 
-from worker.bench.private_queue import private_queue
+from worker.stage.private_queue import private_queue
 
 PROGRAM = rabbitmq_server()
 
@@ -43,11 +43,11 @@ def depth(broker_url: str, queue: str) -> int:
 
 
 def test_what_waits_goes_with_the_queue_and_another_queue_stays(broker_url):
-    with private_queue(broker_url) as name, private_queue(broker_url) as other:
+    with private_queue(broker_url, "bench") as name, private_queue(broker_url, "bench") as other:
         submit(broker_url, name, 3)
         submit(broker_url, other, 2)
         assert depth(broker_url, name) == 3
-        with private_queue(broker_url):
+        with private_queue(broker_url, "bench"):
             pass
         assert depth(broker_url, other) == 2
     assert depth(broker_url, name) == depth(broker_url, other) == 0
@@ -55,9 +55,9 @@ def test_what_waits_goes_with_the_queue_and_another_queue_stays(broker_url):
 
 def test_what_a_killed_worker_had_is_never_put_back_by_redis(redis_url):
     with Connection(redis_url) as killed:
-        with private_queue(redis_url) as other:
+        with private_queue(redis_url, "bench") as other:
             submit(redis_url, other, 1)
-            with private_queue(redis_url) as name:
+            with private_queue(redis_url, "bench") as name:
                 submit(redis_url, name, 2)
                 for queue in (name, name, other):
                     assert Queue(queue)(killed.default_channel).get() is not None
@@ -76,6 +76,6 @@ def given_out(redis_url: str, *queues: str) -> list[str]:
 
 
 def test_a_broker_that_is_away_by_then_keeps_nobody(caplog):
-    with private_queue("redis://127.0.0.1:1/0") as name:
+    with private_queue("redis://127.0.0.1:1/0", "bench") as name:
         pass
     assert f"the queue {name} could not be removed" in caplog.text

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from worker.bench.machine import cores
-from worker.bench.process_tree import read_tree
-from worker.bench.processors import idle_seconds
+from worker.bench.usage import idle_seconds, read_tree
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system has no /proc")
 WORK = "sum(range(10**7)); print('done', flush=True); input()"
@@ -26,10 +25,12 @@ def test_children_count_while_they_live_and_when_they_are_gone():
     after = read_tree(os.getpid())
     assert during.children == before.children + 1
     assert during.children_peak_bytes > before.children_peak_bytes
+    assert before.children_bytes < during.children_bytes <= during.children_peak_bytes
     assert before.children_seconds < during.children_seconds
     # The kernel rounds to its ticks, each sum for itself.
     assert after.children_seconds > during.children_seconds - 0.1
-    assert after.own_peak_bytes > 0
+    assert after.seconds == after.own_seconds + after.children_seconds
+    assert 0 < after.own_bytes <= after.own_peak_bytes
 
 
 def test_a_process_that_is_gone_says_nothing():

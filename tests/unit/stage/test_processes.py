@@ -5,7 +5,7 @@ import sys
 
 HEAD = """
 import os, signal
-from worker.demo.processes import deferred_signals
+from worker.stage.processes import deferred_signals
 
 # A process in the background may have been told to ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def private_queue(broker_url: str) -> Iterator[str]:
-    """Yield the name of a queue; remove the queue at the end, when nothing may use it any more."""
-    name = f"moderation-bench-{secrets.token_hex(4)}"
+def private_queue(broker_url: str, purpose: str) -> Iterator[str]:
+    """Yield a name for a queue; remove the queue at the end, when nothing may use it any more."""
+    name = f"moderation-{purpose}-{secrets.token_hex(4)}"
     try:
         yield name
     finally:
