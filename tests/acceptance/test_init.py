@@ -1,6 +1,7 @@
 """`moderate init` as someone runs it who has the package and no checkout."""
 
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -30,6 +31,16 @@ def test_its_policy_is_without_a_warning_and_passes_its_tests(started, moderate)
     assert "no problems" in checked.out
     tested = moderate("policy", "test", "policies/uploads.yaml")
     assert (tested.exit_code, tested.out.splitlines()[-1]) == (0, "2 of 2 tests passed")
+
+
+def test_the_category_that_is_commented_out_works(started, moderate):
+    file = started[0] / "policies" / "uploads.yaml"
+    text = file.read_text(encoding="utf-8")
+    example = re.compile(r"^  # (?=  |sweets:|- picture)", re.MULTILINE)
+    assert len(example.findall(text)) == 5
+    file.write_text(example.sub("  ", text), encoding="utf-8")
+    tested = moderate("policy", "test", str(file))
+    assert (tested.exit_code, tested.out.splitlines()[-1]) == (0, "3 of 3 tests passed")
 
 
 def test_its_settings_choose_its_policy(started, monkeypatch):

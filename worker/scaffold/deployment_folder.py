@@ -17,7 +17,8 @@ from worker.settings import BUNDLED_MODEL
 POLICY: Final = "uploads"
 #: The model of those who did not install the bundled one: a preset that needs no `moderate model fetch`.
 MODEL_OF_PHOTOGRAPHS: Final = "clip-l14"
-PICTURES: Final = ("kitchen-knife.jpg", "ice-cream.webp")
+#: The last one is for the category that is commented out.
+PICTURES: Final = ("kitchen-knife.jpg", "hammer-and-wrench.jpg", "ice-cream.webp")
 
 #: What to run first; the README of the folder has the same.
 NEXT: Final = f"""\
@@ -30,7 +31,7 @@ moderate decisions"""
 
 #: What the folder holds, for the README and the terminal.
 CONTENTS: Final = {
-    f"policies/{POLICY}.yaml": "what is looked for, in words; its tests are at its end",
+    f"policies/{POLICY}.yaml": "what is looked for, in words, with tests",
     "policies/cases/": "the pictures of these tests",
     ".env": "every setting with its meaning; those that begin with # have their defaults",
     "docker-compose.yml": "Redis, PostgreSQL, workers and HTTP in containers, from the Dockerfile",
