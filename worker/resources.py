@@ -15,6 +15,11 @@ def folder(name: str) -> Path:
     return inside_wheel if inside_wheel.is_dir() else _PACKAGE.parent / name
 
 
+def demo_is_installed() -> bool:
+    """Return whether the demo's distribution is installed."""
+    return find_spec("moderation_demo") is not None
+
+
 def demo_folder(name: str) -> Path:
     """Return the demo's folder `name` ("model" or "pictures"), which has 12 MB and its own distribution.
 

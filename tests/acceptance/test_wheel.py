@@ -89,6 +89,15 @@ def test_without_a_checkout_the_tables_are_made_and_the_policies_found(server, t
     assert (tmp_path / "moderation.db").stat().st_size > 0
 
 
+def test_without_a_checkout_and_the_demo_a_deployment_is_begun(server, tmp_path):
+    run = run_elsewhere(server, tmp_path, "-m", "worker", "init", "new")
+    assert run.returncode == 0, run.stderr
+    assert "moderation-demo is not installed" in run.stderr
+    assert (tmp_path / "new" / "policies" / "cases" / "kitchen-knife.jpg").is_file()
+    unit = (tmp_path / "new" / "systemd" / "moderation-worker.service").read_text()
+    assert f'ExecStart="{server.parent}/moderate" worker' in unit
+
+
 def test_the_demo_has_a_wheel_to_itself(wheels, server, tmp_path):
     picture = ROOT / "demo" / "moderation_demo" / "pictures" / "pizza.jpg"
     scan = ("-m", "worker", "scan", picture, "--policy", "stickers", "--json")

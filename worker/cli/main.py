@@ -27,6 +27,10 @@ COMMANDS: Final = {
         "pictures.demo",
         "See uploads judged by a real worker through a real Redis, then add a category, then review.",
     ),
+    "init": (
+        "operations.init",
+        "Write a folder to start from: a policy, settings, Compose and systemd files.",
+    ),
     "classify": (
         "pictures.classify",
         "Rank labels on pictures: which of these is it? Whether it is there at all, [bold]scan[/] says.",

@@ -1,0 +1,1 @@
+"""What `moderate init` writes: a folder to start a deployment from."""
