@@ -15,6 +15,7 @@ from worker import __version__
 from worker.cli.main import app
 from worker.cli.operations.web import STOP_SECONDS
 from worker.settings import SECRETS, Settings
+from worker.usecases.operations.leave_when_stuck import GRACE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -239,6 +240,16 @@ def test_a_pod_has_the_time_that_stopping_takes():
     assert f"{seconds['worker']}s" == COMPOSE["worker"]["stop_grace_period"]
     pause = container("web")["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert seconds["web"] >= pause + STOP_SECONDS
+
+
+def test_a_stuck_worker_leaves_before_it_is_killed():
+    """Only the worker knows whether its jobs wait for an unavailable database."""
+    probe = container("worker")["livenessProbe"]
+    # /healthz fails after MODERATION_STUCK_SECONDS; the worker leaves as long after that.
+    leaves = Settings.model_fields["stuck_seconds"].default + GRACE_SECONDS
+    assert probe["periodSeconds"] * (probe["failureThreshold"] - 1) > leaves
+    assert Settings.model_fields["exit_when_stuck"].default is True
+    assert "MODERATION_EXIT_WHEN_STUCK" not in settings()
 
 
 @pytest.mark.parametrize("name", ["Service/web", "PodDisruptionBudget/web", "PodDisruptionBudget/worker"])
