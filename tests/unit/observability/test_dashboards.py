@@ -1,4 +1,4 @@
-"""The dashboard and the alerts ask for what the processes export, under the names and labels they export."""
+"""The dashboard, the alerts and the scaler ask for what the processes export, under the names and labels they export."""
 
 import json
 import re
@@ -23,9 +23,15 @@ RULES = [
     for group in yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text(encoding="utf-8"))["groups"]
     for rule in group["rules"]
 ]
+SCALER = yaml.safe_load((DEPLOY / "kubernetes" / "keda" / "scaledobject.yaml").read_text(encoding="utf-8"))
+TRIGGERS = [
+    (trigger["name"], {"expr": trigger["metadata"]["query"]}) for trigger in SCALER["spec"]["triggers"]
+]
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-EXPRESSIONS = [(panel["title"], target) for panel in PANELS for target in panel["targets"]] + [
-    (rule["alert"], rule) for rule in RULES
+EXPRESSIONS = [
+    *((panel["title"], target) for panel in PANELS for target in panel["targets"]),
+    *((rule["alert"], rule) for rule in RULES),
+    *TRIGGERS,
 ]
 
 #: What Prometheus knows beyond what a process tells it.
@@ -148,6 +154,7 @@ def test_every_alert_says_how_grave_it_is_and_what_to_do():
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool, of Prometheus, is not installed")
 def test_prometheus_itself_understands_every_expression(tmp_path):
     asked = [t["expr"].replace("$__rate_interval", "5m") for panel in PANELS for t in panel["targets"]]
+    asked += [trigger["expr"] for _, trigger in TRIGGERS]
     recorded = [{"record": f"panel:{n}", "expr": expression} for n, expression in enumerate(asked)]
     panels = tmp_path / "panels.yml"
     panels.write_text(json.dumps({"groups": [{"name": "panels", "rules": recorded}]}))
