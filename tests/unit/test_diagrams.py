@@ -12,7 +12,7 @@ from worker.domain.reviews.review import ReviewKind
 from worker.store.engine.tables import OutboxRow, ReviewRow, Row, SubmissionRow
 from worker.store.notifications.outbox import EventState
 from worker.store.reviews import reviews
-from worker.store.submissions.claims import ClaimStatus
+from worker.store.submissions.claim_status import ClaimStatus
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "explanation"
