@@ -25,6 +25,7 @@ from worker.errors import SettingsError
 log = logging.getLogger(__name__)
 
 _PREFIX: Final = "MODERATION_"
+_ALL_SETTINGS: Final = "moderate init FOLDER writes a file with all variables and their defaults"
 #: Kubernetes sets these variables in every pod for each service; one may be called moderation-database.
 _SERVICE_LINK: Final = re.compile(
     r"(?:.+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
@@ -366,7 +367,8 @@ class Settings(BaseSettings):
                 for e in error.errors()
             ]
             raise SettingsError(
-                "\n".join(lines), hint="the variables and their defaults are in README.md"
+                "\n".join(lines),
+                hint=_ALL_SETTINGS,
             ) from None
 
 
@@ -392,4 +394,4 @@ def _refuse_misspelt(found: Iterable[str], known: Iterable[str]) -> None:
         f"{_PREFIX}{name.upper()}: did you mean {_PREFIX}{m[0].upper()}?" for name, m in near.items() if m
     ]
     if lines:
-        raise SettingsError("\n".join(lines), hint="the variables and their defaults are in README.md")
+        raise SettingsError("\n".join(lines), hint=_ALL_SETTINGS)

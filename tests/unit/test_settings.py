@@ -1,24 +1,11 @@
-"""Every setting is an environment variable, is told in the README, and is refused in words where it does not fit."""
+"""Every setting is an environment variable, and an invalid one is refused in words."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from worker.errors import SettingsError
 from worker.settings import Settings
-
-README = Path(__file__).parents[2] / "README.md"
-
-
-def test_the_readme_lists_every_setting_with_its_default_and_what_it_does():
-    table = re.findall(
-        r"^\| `(MODERATION_\w+)` \| (.+?) \| (.+) \|$", README.read_text(encoding="utf-8"), re.MULTILINE
-    )
-    assert table == [
-        (f"MODERATION_{name.upper()}", f"`{field.default}`", field.description)
-        for name, field in Settings.model_fields.items()
-    ]
 
 
 def test_a_setting_comes_from_the_environment(monkeypatch):

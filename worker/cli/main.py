@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 EPILOG = (
     "Exit codes: 0 done, 1 it found problems, 2 wrong usage, 3 something it needs is unreachable. "
-    "Settings are environment variables, listed in README.md."
+    "Settings are environment variables; moderate init writes a file with all of them."
 )
 
 #: Each command's module and help; modules are imported when they run, since some take seconds to import.
