@@ -3,14 +3,15 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # A CPU build of torch is enough; on a machine whose index serves CUDA builds, see README.md, "Installing".
-EXTRAS := heic,int8,demo,dev
+EXTRAS := heic,int8,demo,docs,dev
 # Rivals of `make bench`: half a gigabyte that no other target needs.
 BENCH_EXTRAS := $(EXTRAS),bench
 
-.PHONY: help setup programs demo test lint faults bench model-bench
+.PHONY: help setup programs demo docs test lint faults bench model-bench
 
 help:
 	@echo "make demo    judge sample uploads with real workers, then add a category in words"
+	@echo "make docs    generate the references and build the documentation's site"
 	@echo "make test    set up, lint, type-check and run every test"
 	@echo "make lint    ruff, mypy and the import contracts alone"
 	@echo "make faults  kill, pause and flood real servers and workers, and count what is lost (half an hour; FAULTS=--list)"
@@ -38,6 +39,11 @@ programs:
 
 demo: setup
 	$(BIN)/moderate demo
+
+docs: setup
+	$(BIN)/python -m docgen
+	$(BIN)/zensical build --clean --strict
+	@echo "The documentation: $(CURDIR)/site/index.html"
 
 lint: setup
 	$(BIN)/ruff check .
