@@ -291,8 +291,8 @@ class DecisionRow(Row):
     height: Mapped[int | None]
     #: Frames of the animation, 1 for a still picture; None if it could not be judged.
     frames: Mapped[int | None]
-    #: Squares along the long side of each frame that were judged. None if the picture was not judged, or if the
-    #: decision is older than the column.
+    #: Squares along the long side of each frame that were judged. None if the picture was not judged, or if
+    #: the decision is older than the column.
     parts: Mapped[int | None]
     #: Share of the picture's area that the parts cover. None like `parts`.
     area_share: Mapped[float | None]
