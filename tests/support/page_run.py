@@ -15,6 +15,8 @@ from pathlib import Path
 import yaml
 from support.snippets import Snippet
 
+from worker import resources
+
 SECONDS = 180
 STOP_SECONDS = 30
 #: Where pages expect Redis; a test puts its own there.
@@ -47,6 +49,8 @@ class PageRun:
 
     folder: Path
     environment: Mapping[str, str]
+    #: In force until a snippet makes a folder `policies`, which is the default of the setting.
+    policies: Path
     #: The first process of each session that a snippet started; a session may outlive it.
     _sessions: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -76,6 +80,10 @@ class PageRun:
         for process in self._sessions:
             _signal(process, signal.SIGKILL)
             process.wait()
+
+    def _environment(self) -> dict[str, str]:
+        has_policies = (self.folder / "policies").is_dir()
+        return {**self.environment, **({} if has_policies else {"MODERATION_POLICIES": str(self.policies)})}
 
     def _write(self, snippet: Snippet) -> None:
         file = self.folder / snippet.file
@@ -111,7 +119,7 @@ class PageRun:
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env=dict(self.environment),
+                env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -140,10 +148,10 @@ class PageRun:
 
 @contextmanager
 def page_run(folder: Path, environment: Mapping[str, str]) -> Iterator[PageRun]:
-    """Yield a run in an empty folder below `folder`; stop its processes afterwards."""
+    """Yield a run in an empty folder below `folder`, with the shipped policies; stop its processes afterwards."""
     home = folder / "page"
     home.mkdir()
-    run = PageRun(home, environment)
+    run = PageRun(home, environment, resources.folder("policies"))
     try:
         yield run
     finally:

@@ -44,6 +44,11 @@ def parse(text: str) -> list[Token]:
     return _PARSER.parse(text)
 
 
+def render(text: str) -> str:
+    """Return a page as HTML, as viewers of repositories show it."""
+    return str(_PARSER.render(text))
+
+
 def snippets(page: Path) -> list[Snippet]:
     """Return the snippets in order; PageError for a block or a comment that nothing can be done with."""
     return list(_snippets(page, parse(page.read_text(encoding="utf-8"))))
