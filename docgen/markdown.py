@@ -15,7 +15,7 @@ _CODE: Final = re.compile(r"`([^`]+)`")
 def code(text: str) -> str:
     """Return text as code, also if it contains what ends a cell of a table or a code span."""
     if "|" in text or "`" in text:
-        return f"<code>{_entities(text)}</code>"
+        return f"<code>{_escaped(text)}</code>"
     return f"`{text}`"
 
 
