@@ -2,14 +2,15 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := heic,int8,demo,dev
+EXTRAS := heic,int8,demo,docs,dev
 # Rivals of `make bench`: half a gigabyte that no other target needs.
 BENCH_EXTRAS := $(EXTRAS),bench
 
-.PHONY: help setup programs demo test lint coverage subjects dist locks faults bench model-bench
+.PHONY: help setup programs demo docs test lint coverage subjects dist locks faults bench model-bench
 
 help:
 	@echo "make demo    judge sample uploads with real workers, then add a category in words"
+	@echo "make docs    generate the references and build the documentation's site"
 	@echo "make test    set up, lint, type-check and run every test"
 	@echo "make lint    ruff, mypy and the import contracts alone"
 	@echo "make coverage  run every test and print which lines they reach"
@@ -45,6 +46,11 @@ programs:
 
 demo: setup
 	$(BIN)/moderate demo
+
+docs: setup
+	$(BIN)/python -m docgen
+	$(BIN)/zensical build --clean --strict
+	@echo "The documentation: $(CURDIR)/site/index.html"
 
 lint: setup
 	$(BIN)/ruff check .

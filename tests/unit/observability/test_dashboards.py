@@ -4,17 +4,12 @@ import json
 import re
 import shutil
 import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
-from moderation_client.queue_depth import QueueDepth
 
-from worker.domain.operations.backlog import Backlog, PendingCount
-from worker.domain.reviews.review import ReviewKind
-from worker.observability.metrics import Metrics, PolicyReading, WebMetrics
-from worker.observability.progress import Progress
+from docgen.metrics import after_everything
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "moderation.json").read_text(encoding="utf-8"))
@@ -44,28 +39,8 @@ GROUPING = re.compile(r"\b(?:by|without)\s*\(([^)]*)\)")
 
 
 def exported() -> dict[str, set[str]]:
-    """Return the labels of every sample that a process tells, by name, after everything has happened once."""
-    metrics, web = Metrics(), WebMetrics()
-    now = datetime.now(UTC)
-    metrics.decided("posts", "aaa", "review", ["weapons"], held_back=True)
-    metrics.decided_after("posts", 1.5)
-    metrics.shadow_decided("strict", "block")
-    metrics.quarantined("posts")
-    with metrics.stage("fetch"):
-        pass
-    metrics.follow_policies(
-        lambda: [PolicyReading("posts", "aaa", shadow=False, in_force_since=now, refused=True)]
-    )
-    metrics.follow_progress(Progress())
-    reviews, waiting_for = (
-        dict.fromkeys(ReviewKind, PendingCount(1, now)),
-        {"the media root": PendingCount(1, now)},
-    )
-    metrics.follow_backlog(lambda: Backlog(at=now, reviews=reviews, waiting_for=waiting_for))
-    metrics.follow_sources(lambda: {"the media root": False})
-    metrics.follow_queue(lambda: QueueDepth(1, 1))
-    web.answered("GET", "/v1/decisions", 200)
-    families = [*metrics.registry.collect(), *web.registry.collect()]
+    """Return the labels of every sample that a process exports, by name, after everything has happened once."""
+    families = [family for process in after_everything() for family in process.registry.collect()]
     assert [family.name for family in families if not family.samples] == []
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
 

@@ -110,6 +110,7 @@ class SubmissionRow(Row):
 
     #: The producer's idempotency key.
     id: Mapped[str] = mapped_column(primary_key=True)
+    #: What the platform calls it; empty if it sent nothing.
     reference: Mapped[str]
     #: Undecided: the requested policy, None for the workers' default. Refused before one was found: None.
     policy: Mapped[str | None]
@@ -121,6 +122,7 @@ class SubmissionRow(Row):
     context: Mapped[dict[str, Any] | None] = mapped_column(Names)
     #: Where to send the decision; None for the default in the settings.
     callback: Mapped[dict[str, Any] | None] = mapped_column(Names)
+    #: accepted, decided or refused.
     state: Mapped[str]
     #: Why it was refused, or why it is not judged yet; None otherwise.
     error: Mapped[str | None]
@@ -159,6 +161,7 @@ class SubmissionRow(Row):
     #: The trace that it belongs to, in W3C format; None if the platform sent none.
     traceparent: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=moment())
+    #: When its state last changed.
     updated_at: Mapped[datetime] = mapped_column(default=moment())
 
 
@@ -192,9 +195,11 @@ class SetAsideMessageRow(Row):
     submission_id: Mapped[str]
     #: The arguments of `moderation.check`, as JSON.
     message: Mapped[str]
+    #: Why it failed last.
     error: Mapped[str]
     #: When it first failed.
     failing_since: Mapped[datetime]
+    #: When it is published again.
     publish_at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -203,9 +208,13 @@ class PolicyVersionRow(Row):
 
     __tablename__ = "policy_versions"
 
+    #: SHA-256 of what the policy decides by, in hexadecimal.
     digest: Mapped[str] = mapped_column(primary_key=True)
+    #: The policy's name.
     name: Mapped[str]
+    #: The file's text.
     text: Mapped[str]
+    #: When a worker first put it in force.
     first_seen_at: Mapped[datetime] = mapped_column(default=moment())
     #: When a worker last put it in force; None if none has since this is recorded.
     last_in_force_at: Mapped[datetime | None]
@@ -218,13 +227,17 @@ class PolicyStateRow(Row):
 
     #: host:process-id:start.
     process: Mapped[str] = mapped_column(primary_key=True)
+    #: The name of the file, without `.yaml`.
     policy: Mapped[str] = mapped_column(primary_key=True)
     #: The version in force in this process; None if no version was ever valid.
     digest: Mapped[str | None]
+    #: Whether the version in force is a shadow policy, which decides nothing.
     shadow: Mapped[bool]
+    #: When the process put the version in force.
     in_force_since: Mapped[datetime | None]
-    #: When and why the file's latest version was refused; None if it was accepted.
+    #: When the file's latest version was refused; None if it was accepted.
     refused_at: Mapped[datetime | None]
+    #: Why the file's latest version was refused; None if it was accepted.
     refusal: Mapped[str | None]
     #: When the process last reported.
     seen_at: Mapped[datetime] = mapped_column(index=True)
@@ -256,24 +269,34 @@ class DecisionRow(Row):
     submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id))
     policy: Mapped[str]
     policy_digest: Mapped[str] = mapped_column(ForeignKey(PolicyVersionRow.digest))
-    #: The model's name in the settings, and the digest of its weights and preprocessing.
+    #: The model's name in the settings.
     model: Mapped[str]
+    #: SHA-256 of the model's weights and preprocessing, in hexadecimal.
     model_digest: Mapped[str]
+    #: allow, review or block: what the policy decided, before any verdict.
     action: Mapped[Action]
     #: The flagged labels, gravest first.
     labels: Mapped[list[str]] = mapped_column(Names)
     #: The gravest flagged label's severity, 1 to 5; 0 if none is flagged.
     severity: Mapped[int]
+    #: Why, in a sentence for people.
     reason: Mapped[str]
-    #: The picture's facts; None if it could not be judged.
+    #: SHA-256 of the picture's bytes, in hexadecimal; None if it could not be judged.
     sha256: Mapped[str | None]
+    #: The picture's format, such as JPEG; None if it could not be judged.
     format: Mapped[str | None]
+    #: Pixels; None if it could not be judged.
     width: Mapped[int | None]
+    #: Pixels; None if it could not be judged.
     height: Mapped[int | None]
+    #: Frames of the animation, 1 for a still picture; None if it could not be judged.
     frames: Mapped[int | None]
-    #: None also if the decision is older than these columns.
+    #: Squares along the long side of each frame that were judged. None if the picture was not judged, or if
+    #: the decision is older than the column.
     parts: Mapped[int | None]
+    #: Share of the picture's area that the parts cover. None like `parts`.
     area_share: Mapped[float | None]
+    #: Share of an animation's display time that the judged frames cover. None like `parts`.
     time_share: Mapped[float | None]
     #: Whether it would have been a block if the hour's automatic blocks had not been used up.
     held_back: Mapped[bool] = mapped_column(server_default=false())
@@ -301,16 +324,25 @@ class LabelScoreRow(Row):
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), primary_key=True)
     #: The label's place in the policy, from 0.
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    #: The label's name.
     label: Mapped[str]
+    #: Whether the score reached a threshold of the label.
     flagged: Mapped[bool]
+    #: 0 to 1: how clearly the best prompt beat the best harmless phrase.
     score: Mapped[float]
+    #: The prompt that is most similar to the picture.
     prompt: Mapped[str]
+    #: Cosine similarity of picture and prompt.
     prompt_cosine: Mapped[float]
+    #: The harmless phrase that is most similar to the picture.
     background: Mapped[str]
+    #: Cosine similarity of picture and harmless phrase.
     background_cosine: Mapped[float]
-    #: The view with the highest score. `on_black` is None if the decision is older than the column.
+    #: Of the view with the highest score: the frame of the animation, from 0.
     frame: Mapped[int]
+    #: Whether a transparent picture was on a black page. None if the decision is older than the column.
     on_black: Mapped[bool | None]
+    #: The square along the picture's long side, from 0.
     part: Mapped[int] = mapped_column(server_default=text("0"))
 
 
@@ -329,6 +361,7 @@ class EmbeddingRow(Row):
     parts: Mapped[int] = mapped_column(server_default=text("1"))
     area_share: Mapped[float] = mapped_column(server_default=text("1"))
     time_share: Mapped[float] = mapped_column(server_default=text("1"))
+    #: Numbers in a vector.
     dimension: Mapped[int]
     #: float16, little-endian, shape (views, dimension).
     vectors: Mapped[bytes] = mapped_column(LargeBinary)
@@ -340,6 +373,7 @@ class TextVectorRow(Row):
 
     __tablename__ = "text_vectors"
 
+    #: SHA-256 of the phrase in its template, in hexadecimal.
     text_sha256: Mapped[str] = mapped_column(primary_key=True)
     model_digest: Mapped[str] = mapped_column(primary_key=True)
     #: float32, little-endian.
@@ -402,14 +436,17 @@ class ReviewRow(Row):
     queue: Mapped[str] = mapped_column(server_default="default")
     #: When a person should have answered; None if the policy sets no deadline.
     deadline_at: Mapped[datetime | None]
-    #: Whether only a lead may answer, and why it was escalated; None if it was not.
+    #: Whether only a lead may answer.
     for_lead: Mapped[bool] = mapped_column(server_default=false())
+    #: Why it was escalated; None if it was not.
     escalation: Mapped[str | None]
-    #: Golden: the item with the known answer, and the one person it is asked of.
+    #: Golden: the item with the known answer.
     golden_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey("golden_items.id"))
+    #: Golden: the one person it is asked of.
     meant_for: Mapped[str | None]
-    #: The person who has claimed it, and the end of the lease unless they renew it; both None if it is free.
+    #: The person who has claimed it; None if it is free.
     claimed_by: Mapped[str | None]
+    #: The end of the lease unless they renew it; None if it is free.
     claimed_until: Mapped[datetime | None]
     #: Fencing token: each claim increments it, and an answer with an older number is rejected.
     fence: Mapped[int] = mapped_column(server_default="0")
@@ -424,7 +461,9 @@ class ReviewSkipRow(Row):
     __tablename__ = "review_skips"
 
     review_id: Mapped[int] = mapped_column(Identifier, ForeignKey(ReviewRow.id), primary_key=True)
+    #: The person's name.
     reviewer: Mapped[str] = mapped_column(primary_key=True)
+    #: Why.
     reason: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=moment())
 
@@ -440,10 +479,13 @@ class GoldenItemRow(Row):
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), unique=True)
+    #: The queue that it is mixed into.
     queue: Mapped[str]
     #: The known answer.
     action: Mapped[Action]
+    #: The labels that truly apply.
     labels: Mapped[list[str]] = mapped_column(Names)
+    #: The name of the person who added it.
     added_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=moment())
     #: When it was retired, and is no longer asked; None while it is active.
@@ -467,10 +509,13 @@ class ShadowDecisionRow(Row):
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), index=True)
     policy: Mapped[str]
     policy_digest: Mapped[str] = mapped_column(ForeignKey(PolicyVersionRow.digest))
+    #: What it would have decided.
     action: Mapped[Action]
     #: The flagged labels, gravest first.
     labels: Mapped[list[str]] = mapped_column(Names)
+    #: The gravest flagged label's severity, 1 to 5; 0 if none is flagged.
     severity: Mapped[int]
+    #: Why, in a sentence for people.
     reason: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=moment())
 
@@ -510,9 +555,11 @@ class VerdictRow(Row):
     decision_id: Mapped[int] = mapped_column(Identifier, ForeignKey(DecisionRow.id), index=True)
     #: The review that it answers; None if it is inherited, or older than the queue.
     review_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey(ReviewRow.id))
+    #: What the person decided: allow or block.
     action: Mapped[Action]
     #: The labels that truly apply, including those the model missed.
     labels: Mapped[list[str]] = mapped_column(Names)
+    #: The person's name.
     reviewer: Mapped[str]
     #: Why, for the platform; None if the person gave none, and the policy requires none.
     reason: Mapped[str | None]
@@ -539,8 +586,11 @@ class ReversalRow(Row):
 
     __tablename__ = "reversals"
 
+    #: The verdict that no longer counts.
     verdict_id: Mapped[int] = mapped_column(Identifier, ForeignKey(VerdictRow.id), primary_key=True)
+    #: The name of the person who reversed it.
     reviewer: Mapped[str]
+    #: Why; None if the person gave no reason.
     reason: Mapped[str | None]
     #: What is in force about the submission after the reversal.
     action: Mapped[Action]
@@ -584,13 +634,16 @@ class AuditLogRow(Row):
     )
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    #: When.
     at: Mapped[datetime] = mapped_column(default=moment(), index=True)
+    #: The person's name.
     actor: Mapped[str]
     #: review.claimed, verdict.made and the like: see `store/reviews/audit_log.py`.
     what: Mapped[str]
     #: No foreign keys: an entry outlives its object.
     review_id: Mapped[int | None] = mapped_column(Identifier)
     submission_id: Mapped[str | None]
+    #: What belongs to the entry, such as the answer and what was shown.
     details: Mapped[dict[str, Any]] = mapped_column(Names)
 
 
@@ -620,16 +673,19 @@ class OutboxRow(Row):
     problem: Mapped[str | None]
     #: The verdict that was made, reversed, or answers the appeal; None if it is about a decision.
     verdict_id: Mapped[int | None] = mapped_column(Identifier, ForeignKey(VerdictRow.id))
-    #: The submission's state after the event: its sequence number, what is in force, who decided it.
-    #: All None if a version before 0011 wrote the event.
+    #: The submission's sequence number after the event; None if a version before 0011 wrote it.
     sequence: Mapped[int | None]
+    #: What is in force after the event; None if nothing is, or if a version before 0011 wrote it.
     action: Mapped[Action | None]
+    #: Who decided what is in force: policy, reviewer, appeal or inherited_verdict.
     decided_by: Mapped[str | None]
     #: The target: `{"url"}`, or `{"task", "queue"}`.
     callback: Mapped[dict[str, Any]] = mapped_column(Names)
     #: The target's host, or `celery`; one receiver that hangs must not delay the others.
     receiver: Mapped[str]
+    #: pending, delivered or given_up.
     state: Mapped[str]
+    #: How often delivery was attempted.
     attempts: Mapped[int] = mapped_column(server_default="0")
     #: Pending: when the next attempt is due or, during an attempt, when its lease ends.
     next_attempt_at: Mapped[datetime | None]
@@ -649,7 +705,9 @@ class ApiKeyRow(Row):
 
     #: The public part of the key, by which people recognise it.
     id: Mapped[str] = mapped_column(primary_key=True)
+    #: Who holds it.
     name: Mapped[str]
+    #: What it allows.
     scopes: Mapped[list[str]] = mapped_column(Names)
     #: SHA-256 of the key's secret, in hexadecimal.
     secret_sha256: Mapped[str]
@@ -671,6 +729,7 @@ class ReviewerRow(Row):
 
     #: Lower-case: a short name, or the person's name at the single sign-on proxy.
     name: Mapped[str] = mapped_column(primary_key=True)
+    #: reviewer, lead or admin.
     role: Mapped[str]
     #: Labels whose pictures this person is not shown.
     opt_outs: Mapped[list[str]] = mapped_column(Names)
@@ -692,6 +751,7 @@ class DeskSessionRow(Row):
 
     #: SHA-256 of the token in the browser's cookie, in hexadecimal.
     id: Mapped[str] = mapped_column(primary_key=True)
+    #: The person who is signed in.
     reviewer: Mapped[str] = mapped_column(ForeignKey(ReviewerRow.name), index=True)
     #: Whether the single sign-on proxy authenticated the person, not a password.
     by_proxy: Mapped[bool]
@@ -715,6 +775,7 @@ class LoginFailureRow(Row):
     name: Mapped[str]
     #: The client's, as trusted proxies report it.
     address: Mapped[str]
+    #: When.
     failed_at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -725,11 +786,15 @@ class DroppedMessageRow(Row):
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    #: Why, in a word: the label of the metric.
     reason: Mapped[str]
+    #: Why, in a sentence.
     problem: Mapped[str]
     #: The beginning of its text, without the secrets in URLs.
     excerpt: Mapped[str]
+    #: Size of the whole message.
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    #: When.
     dropped_at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -738,7 +803,9 @@ class DeskKeyRow(Row):
 
     __tablename__ = "desk_keys"
 
+    #: What the secret is for.
     purpose: Mapped[str] = mapped_column(primary_key=True)
+    #: Random bytes.
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(default=moment())
 
@@ -748,6 +815,7 @@ class LeaseRow(Row):
 
     __tablename__ = "leases"
 
+    #: The task's name.
     task: Mapped[str] = mapped_column(primary_key=True)
     #: The end of the lease; in the past if no process holds it.
     until: Mapped[datetime] = mapped_column(default=moment())
