@@ -56,6 +56,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=tests $(BIN)/mypy benchmarks examples
 	$(BIN)/lint-imports
 
 # Three at once even on two processors, since many tests wait for servers. No reordering: the folders' order

@@ -105,7 +105,10 @@ def _talking(photo: Image.Image) -> Iterator[Image.Image]:
 
 def _nodding(photo: Image.Image) -> Iterator[Image.Image]:
     for step in range(FRAMES):
-        moved = (photo.width * 0.04 * math.sin(step / 6), photo.height * 0.05 * math.sin(step / 3))
+        moved = (
+            round(photo.width * 0.04 * math.sin(step / 6)),
+            round(photo.height * 0.05 * math.sin(step / 3)),
+        )
         turned = photo.rotate(6 * math.sin(step / 4), Image.Resampling.BILINEAR, translate=moved)
         yield _window(turned, 0.15, 0.15, 0.7)
 

@@ -3,7 +3,7 @@
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +57,12 @@ def phrases(number: int) -> list[str]:
 
 def _quiet() -> None:
     """Silence warnings and progress bars that do not concern the figures."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quieten: Iterable[Callable[[], None]] = (
+        transformers_logging.set_verbosity_error,
+        transformers_logging.disable_progress_bar,
+    )
+    for one in quieten:
+        one()
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", message="Converting a tensor to a Python boolean")
     for name in ("", "torch.onnx"):

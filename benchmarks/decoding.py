@@ -11,8 +11,9 @@ import io
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,6 +77,10 @@ def ways(pool: DecoderPool, threads: ThreadPoolExecutor) -> dict[str, Way]:
     """Return every way from a file to a model's pixels; only transformers' processor normalises them too."""
     processor = CLIPImageProcessorPil()
 
+    def each(way: Callable[[bytes], None], files: Sequence[bytes]) -> None:
+        for data in files:
+            way(data)
+
     def pillow_alone(data: bytes) -> None:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
@@ -89,10 +94,10 @@ def ways(pool: DecoderPool, threads: ThreadPoolExecutor) -> dict[str, Way]:
         prepare(picture.frames[0], MODEL)
 
     return {
-        "Pillow's decoder alone, one thread": lambda files: [pillow_alone(data) for data in files],
-        "transformers' processor, one thread": lambda files: [transformers(data) for data in files],
-        "ours, in this process, full size": lambda files: [here(data, scaled=False) for data in files],
-        "ours, in this process, scaled": lambda files: [here(data, scaled=True) for data in files],
+        "Pillow's decoder alone, one thread": lambda files: each(pillow_alone, files),
+        "transformers' processor, one thread": lambda files: each(transformers, files),
+        "ours, in this process, full size": lambda files: each(partial(here, scaled=False), files),
+        "ours, in this process, scaled": lambda files: each(partial(here, scaled=True), files),
         "ours, in child processes, full size": lambda files: list(
             threads.map(lambda data: pool.decode(data, MODEL, scaled=False), files)
         ),

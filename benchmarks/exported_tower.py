@@ -43,7 +43,8 @@ class _Vectors(torch.nn.Module):
         self.model = model.eval()
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        return self.model.get_image_features(pixel_values=pixel_values).pooler_output
+        vectors: torch.Tensor = self.model.get_image_features(pixel_values=pixel_values).pooler_output
+        return vectors
 
 
 def _openvino(module: _Vectors, tower: Tower, hint: str) -> tuple[Way, Encode]:

@@ -31,7 +31,8 @@ class InfinityRival:
         assert self._process.stdin is not None  # noqa: S101 - they are pipes
         assert self._process.stdout is not None  # noqa: S101
         print(json.dumps([str(file) for file in files]), file=self._process.stdin, flush=True)
-        return json.loads(self._process.stdout.readline())
+        vectors: list[list[float]] = json.loads(self._process.stdout.readline())
+        return vectors
 
     def ready(self) -> None:
         """Wait until the model is loaded; raise RuntimeError if the engine exits instead."""

@@ -81,7 +81,8 @@ def _ratios(figures: dict[str, Any]) -> dict[str, float]:
     """Return the cost of a picture with many labels, relative to few."""
 
     def ratio(way: str, few: int, many: int) -> float:
-        return figures[f"{way}, {few:,} labels"]["median"] / figures[f"{way}, {many:,} labels"]["median"]
+        quick, slow = (figures[f"{way}, {number:,} labels"]["median"] for number in (few, many))
+        return float(quick / slow)
 
     return {
         f"moderation-worker, {OURS[1]:,} labels against {OURS[0]}": ratio("moderation-worker", *OURS),

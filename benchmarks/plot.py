@@ -146,7 +146,8 @@ def _model(run: dict[str, Any]) -> str:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8"))
+    run: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return run
 
 
 def _short(name: str) -> str:

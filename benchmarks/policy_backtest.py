@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import typer
@@ -33,7 +33,7 @@ from worker.domain.evaluation.comparison import Change, Tally
 from worker.domain.moderation.decision import decide
 from worker.domain.moderation.scoring import Matrix, PhraseVectors, score
 from worker.domain.policies.policy import Label, Policy
-from worker.encoder.protocol import ModelInfo
+from worker.encoder.protocol import Encoder, ModelInfo
 from worker.images.preprocessing import Preprocessing
 from worker.store.engine.database import Database
 from worker.store.engine.tables import DecisionRow, EmbeddingRow, PolicyVersionRow, SubmissionRow
@@ -266,7 +266,7 @@ def child(url: str, share: float) -> None:
     old, new = policies()
     database, idle = Database.connect(url), _peak_mb()
     started = time.perf_counter()
-    compare = ComparePolicies(RandomPhrases(), MODEL, database)
+    compare = ComparePolicies(cast("Encoder", RandomPhrases()), MODEL, database)
     comparison = compare(old, new, _span(share), lambda _done, _total: None)
     seconds = time.perf_counter() - started
     tally = comparison.tally
@@ -336,7 +336,8 @@ def _normal(random: np.random.Generator, rows: int) -> Matrix:
 
 
 def _unit(matrix: Matrix) -> Matrix:
-    return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    unit: Matrix = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    return unit
 
 
 def _seconds(work: Callable[[], object]) -> float:

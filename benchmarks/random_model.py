@@ -59,7 +59,8 @@ def _with_wide_weights(model: PreTrainedModel) -> PreTrainedModel:
 def _clip(config: CLIPConfig) -> tuple[Any, ...]:
     tokenizer = AutoTokenizer.from_pretrained(model_files.find("demo"))
     # CLIP takes a phrase's vector at this token; without it all phrases would have the same vector.
-    config.text_config.eos_token_id = tokenizer.eos_token_id
+    text: Any = config.text_config
+    text.eos_token_id = tokenizer.eos_token_id
     return CLIPModel(config), CLIPImageProcessorPil(), tokenizer
 
 

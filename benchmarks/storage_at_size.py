@@ -78,7 +78,7 @@ def measure(url: str, count: int) -> dict[str, float]:
         schema.upgrade(database)
         fill(database, count)
         tidy_up = TidyUp(database, timedelta(days=60))
-        whole = {
+        whole: dict[str, Callable[[], object]] = {
             "tidying up, the first time": tidy_up,
             "tidying up, nothing to do": tidy_up,
             "the last verdict, of a popular one": lambda: LastVerdict(database)("ada"),

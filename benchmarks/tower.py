@@ -1,6 +1,6 @@
 """The model in this process, with labels encoded once: its picture tower alone, and a loop around it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,8 @@ class Tower:
 
     def __post_init__(self) -> None:
         self.model = AutoModelForZeroShotImageClassification.from_pretrained(self.folder, dtype=torch.float32)
-        self.processor = AutoImageProcessor.from_pretrained(self.folder, backend="pil")
+        load: Callable[..., Any] = AutoImageProcessor.from_pretrained
+        self.processor = load(self.folder, backend="pil")
         self.side = self.model.config.vision_config.image_size
         self.texts = _texts(self.model, self.folder, self.labels)
         self.model.to(self.dtype).eval()
@@ -46,7 +47,8 @@ class Tower:
 
     def logits(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the logits of the labels, input of a softmax."""
-        return vectors @ self.texts.T * self.model.logit_scale.detach().float().exp()
+        scale: torch.Tensor = self.model.logit_scale.detach().float().exp()
+        return vectors @ self.texts.T * scale
 
     def loop(self, files: Sequence[Path]) -> list[list[float]]:
         """Judge batch after batch as by hand, and record nothing; return each picture's cosines."""
@@ -74,4 +76,4 @@ def _texts(model: Any, folder: Path | str, labels: list[str]) -> torch.Tensor:
 
 
 def _unit(vectors: torch.Tensor) -> torch.Tensor:
-    return vectors / vectors.norm(dim=-1, keepdim=True)
+    return torch.nn.functional.normalize(vectors, dim=-1)
