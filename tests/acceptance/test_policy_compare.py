@@ -266,7 +266,7 @@ def test_verdicts_give_precision_and_recall(ask, archive, draft):
         text = ask("compare", "live", draft).out
     finally:
         with database.transaction() as session:
-            session.execute(verdicts.VerdictRow.__table__.delete())
+            session.execute(verdicts.VerdictRow.__table__.delete())  # type: ignore[attr-defined]
         database.dispose()
     gambling = found["labels"][-1]
     assert found["verdicts"] == 2

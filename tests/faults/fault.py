@@ -151,7 +151,7 @@ def _inject_once(one: Fault, load: Load, outcome: Outcome) -> None:
         outcome.verdict = "broken"
         outcome.notes.append(f"{type(problem).__name__}: {problem}".partition("\n")[0])
     finally:
-        injection.close()
+        injection.close()  # type: ignore[attr-defined]
         outcome.notes += [note for note in load.notes if note not in outcome.notes]
 
 

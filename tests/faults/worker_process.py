@@ -43,8 +43,8 @@ _MARK = re.compile(r"(?P<moment>[a-z-]+)-(?P<number>\d+)")
 def wrap() -> None:
     """Wrap every function at which a worker may crash."""
     # The platform of the tests is on loopback.
-    components.AddressGuard = notifications.AddressGuard = functools.partial(AddressGuard, **ANYWHERE)
-    components.DecoderPool = functools.partial(DecoderPool, child_module="support.poisoned_child")
+    components.AddressGuard = notifications.AddressGuard = functools.partial(AddressGuard, **ANYWHERE)  # type: ignore[assignment]
+    components.DecoderPool = functools.partial(DecoderPool, child_module="support.poisoned_child")  # type: ignore[assignment]
     _wrap(ModerateImage, "_fetch_and_judge", before=lambda submission, *_: _crash("die-judging", submission))
     _wrap(ModerateImage, "_fetch_and_judge", before=lambda submission, *_: _sleep(submission))
     _wrap(RecordDecisions, "_follow_up", after=_crash_before_commit)

@@ -120,7 +120,7 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], streams
     except BaseException:  # noqa: BLE001 - as Python does at the top
         sys.excepthook(*sys.exc_info())
     finally:
-        threading._shutdown()
+        threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         with suppress(BrokenPipeError):
             sys.stdout.flush()

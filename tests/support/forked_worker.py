@@ -109,7 +109,7 @@ def _run(command: Callable[[], object], log: Path, folder: Path, environment: Ma
         command()
     finally:
         # multiprocessing exits by `os._exit`, which skips these.
-        threading._shutdown()
+        threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
 
 

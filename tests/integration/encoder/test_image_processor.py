@@ -173,7 +173,7 @@ def test_every_processor_of_the_families_is_described(processor):
 class Sharpened(CLIPImageProcessorPil):
     """Does one thing more than its configuration says."""
 
-    def rescale(self, image, scale, **options):
+    def rescale(self, image, scale, **options):  # type: ignore[override]
         return super().rescale(image, scale, **options) ** 1.1
 
 

@@ -94,7 +94,7 @@ def test_weights_are_held_in_float32_whatever_the_file_holds(tmp_path):
 
     encoder = TransformersEncoder.load(str(folder))
 
-    weights = [*encoder.tower.model.parameters(), *encoder.texts._model.parameters()]
+    weights = [*encoder.tower.model.parameters(), *encoder.texts._model.parameters()]  # type: ignore[attr-defined]
     assert {weight.dtype for weight in weights} == {torch.float32}
 
 

@@ -265,7 +265,7 @@ def odd_profiles():
     deep = np.linspace(9_000, 60_000, 32).astype(">u2").tobytes()
     yield "profile of greys, 16 bits", png((16, 8, 16, 4), [deep] * 8, profile(grey_profile()))
     for space in (b"CMYK", b"Lab "):
-        yield f"profile of {space}", with_chunks(PNG, profile(SRGB[:16] + space + SRGB[20:]), LINEAR)
+        yield f"profile of {space}", with_chunks(PNG, profile(SRGB[:16] + space + SRGB[20:]), LINEAR)  # type: ignore[str-bytes-safe]
 
 
 def transparency():
@@ -343,7 +343,7 @@ def orientations():
     yield "PNG, XMP", with_chunks(PNG, png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP))
     text = b"Raw profile type exif\0\nexif\n      40\n" + (b"Exif\0\0" + exif(6)).hex().encode()
     yield "PNG, text", with_chunks(PNG, png_chunk(b"tEXt", text))
-    for kind, count in ((4, 1), (3, 2)):
+    for kind, count in ((4, 1), (3, 2)):  # type: ignore[assignment]
         yield f"JPEG, type {kind}, {count}", jpeg_with(b"Exif\0\0" + exif(6, kind, count))
         yield f"PNG, type {kind}, {count}", with_chunks(PNG, png_chunk(b"eXIf", exif(6, kind, count)))
     yield "JPEG, first of two", jpeg_with(b"Exif\0\0" + exif(6), b"Exif\0\0" + exif(3))
@@ -360,9 +360,9 @@ def orientations():
 def damage():
     for name in ("png-bad-crc-in-phys.png", "png-itxt-2mb-compressed.png"):
         yield name, (DATA / name).read_bytes()
-    for name in (b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"tIME", b"bKGD", b"acTL"):
-        yield f"damaged {name.decode()}", with_chunks(PNG, damaged_chunk(name, b"rubbish"))
-        yield f"odd {name.decode()}", with_chunks(PNG, png_chunk(name, b"x"))
+    for name in (b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"tIME", b"bKGD", b"acTL"):  # type: ignore[assignment]
+        yield f"damaged {name.decode()}", with_chunks(PNG, damaged_chunk(name, b"rubbish"))  # type: ignore[attr-defined]
+        yield f"odd {name.decode()}", with_chunks(PNG, png_chunk(name, b"x"))  # type: ignore[attr-defined]
     packed = zlib.compress(bytes(1_500_000))
     yield "text of 15 MB", with_chunks(PNG, *[png_chunk(b"zTXt", b"a\0\0" + packed)] * 10)
     yield "text of 3 MB", with_chunks(PNG, png_chunk(b"tEXt", b"a\0" + b"b" * 3_000_000))

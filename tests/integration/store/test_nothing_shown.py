@@ -56,7 +56,7 @@ def test_the_code_of_a_failure_is_still_known(postgres_url):
     database = Database.connect(postgres_url)
     error = failure_of(database, lambda session: session.execute(text("SELECT 1/0")))
     assert "division by zero" in str(error)
-    assert error.orig.sqlstate == "22012"
+    assert error.orig.sqlstate == "22012"  # type: ignore[attr-defined]
     database.dispose()
 
 

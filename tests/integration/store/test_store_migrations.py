@@ -80,7 +80,7 @@ def test_the_queue_is_indexed_in_the_order_in_which_reviews_are_handed_out(datab
     }
     declared = {
         index.name: str(CreateIndex(index).compile(database.engine)).partition("reviews (")[2]
-        for index in ReviewRow.__table__.indexes
+        for index in ReviewRow.__table__.indexes  # type: ignore[attr-defined]
         if index.name in expected
     }
     is_sqlite = database.address.file is not None

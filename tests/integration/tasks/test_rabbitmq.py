@@ -41,7 +41,7 @@ def waiting(deployment: Deployment) -> int:
         Celery(broker=settings.broker_url, set_as_current=False) as app,
         app.connection_for_write() as broker,
     ):
-        return broker.default_channel.queue_declare(settings.queue, passive=True).message_count
+        return broker.default_channel.queue_declare(settings.queue, passive=True).message_count  # type: ignore[attr-defined]
 
 
 def submit(deployment: Deployment, count: int, name: str) -> list[str]:
@@ -138,8 +138,8 @@ def test_a_message_that_no_queue_takes_is_an_error_and_sent_anew_the_next_time(r
         app.connection_for_write() as connection,
     ):
         client.submit(LocalFile("cat.png"))
-        connection.default_channel.queue_delete("gone")
+        connection.default_channel.queue_delete("gone")  # type: ignore[attr-defined]
         with pytest.raises(BrokerUnavailableError, match="NO_ROUTE"):
             client.submit(LocalFile("cat.png"))
         client.submit(LocalFile("cat.png"))
-        assert connection.default_channel.queue_declare("gone", passive=True).message_count == 1
+        assert connection.default_channel.queue_declare("gone", passive=True).message_count == 1  # type: ignore[attr-defined]

@@ -150,7 +150,7 @@ def test_what_a_lost_connection_left_unrecorded_is_recorded_by_the_next(own_redi
     assert [connection.llen("bare"), connection.hlen("unacked"), len(CarefulChannel.unrecorded)] == [0, 0, 1]
     again = Consumed(own_redis_url, "bare")
     again.wait_for(1)
-    again.messages[0].ack()
+    again.messages[0].ack()  # type: ignore[attr-defined]
     again.connection.release()
 
 
@@ -166,7 +166,7 @@ def test_a_channel_that_is_closed_twice_stays_closed_while_something_is_unrecord
         consumed.connection.release()
     again = Consumed(own_redis_url, "bare")
     again.wait_for(1)
-    again.messages[0].ack()
+    again.messages[0].ack()  # type: ignore[attr-defined]
     again.connection.release()
 
 
@@ -182,12 +182,12 @@ def test_what_was_popped_from_one_redis_is_recorded_in_no_other(own_redis_url, c
     other.wait_for(1)
     with redis.Redis.from_url(other_url) as elsewhere:
         assert elsewhere.hlen("unacked") == 1
-    other.messages[0].ack()
+    other.messages[0].ack()  # type: ignore[attr-defined]
     other.connection.release()
     assert len(CarefulChannel.unrecorded) == 1
     again = Consumed(own_redis_url, "bare")
     again.wait_for(1)
-    again.messages[0].ack()
+    again.messages[0].ack()  # type: ignore[attr-defined]
     again.connection.release()
 
 

@@ -84,7 +84,7 @@ def test_a_record_that_was_changed_is_found_out(moderate, database):
 def test_another_model_or_a_forgotten_embedding_is_said(moderate, database):
     url = judge(database)
     with database.transaction() as session:
-        session.execute(EmbeddingRow.__table__.delete())
+        session.execute(EmbeddingRow.__table__.delete())  # type: ignore[attr-defined]
         session.execute(
             update(DecisionRow).where(DecisionRow.submission_id == "hens").values(model_digest="b" * 64)
         )

@@ -430,7 +430,7 @@ def test_a_picture_that_came_inside_its_message_is_shown_while_its_source_is_kep
     number, page = ada.take()
     assert "came inside its message" in page.text
     with rows.database.transaction() as session:
-        review_sources.keep(session, {"one": unrecorded_source(InlineBytes(data))})
+        review_sources.keep(session, {"one": unrecorded_source(InlineBytes(data))})  # type: ignore[dict-item]
     assert ada.get(picture_address(ada.get(f"/review/items/{number}"))).status_code == 200
 
 

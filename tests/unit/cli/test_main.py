@@ -49,7 +49,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 def every_command() -> dict[str, Any]:
     """Return all commands by what is typed, those of groups included."""
     found: dict[str, Any] = {}
-    waiting = dict(typer.main.get_command(app).commands)
+    waiting = dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
     while waiting:
         name, command = waiting.popitem()
         found[name] = command.load() if isinstance(command, LazyCommand) else command

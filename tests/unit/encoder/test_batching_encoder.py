@@ -40,7 +40,7 @@ def open_batcher():
 
     yield open_
     for batcher in batchers:
-        batcher._encoder.gate.set()
+        batcher._encoder.gate.set()  # type: ignore[attr-defined]
         batcher.close()
 
 

@@ -117,7 +117,7 @@ def test_each_thread_has_its_own_submission(logs):
 
 def test_logs_go_to_standard_error_or_to_a_file(logs, tmp_path):
     logs("json")
-    assert logging.getLogger().handlers[0].stream is sys.stderr
+    assert logging.getLogger().handlers[0].stream is sys.stderr  # type: ignore[attr-defined]
     set_up_logs(Settings(log_format="json"), "INFO", str(tmp_path / "worker.log"))
     logging.getLogger("worker").info("written")
     (handler,) = logging.getLogger().handlers

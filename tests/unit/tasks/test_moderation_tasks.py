@@ -96,7 +96,7 @@ def test_while_something_is_away_the_message_goes_back_as_it_came(service, task,
     service.away = DatabaseUnavailableError("the database is away")
     with pytest.raises(Reject) as rejected:
         task(**message)
-    assert rejected.value.requeue
+    assert rejected.value.requeue  # type: ignore[attr-defined]
 
 
 class Panic(BaseException):
@@ -119,7 +119,7 @@ def test_whatever_is_raised_the_message_goes_back(service, task, message, error)
     service.away = error
     with pytest.raises(Reject) as rejected:
         task(**message)
-    assert rejected.value.requeue
+    assert rejected.value.requeue  # type: ignore[attr-defined]
 
 
 def test_a_service_that_cannot_be_opened_loses_no_message(service, monkeypatch):
@@ -132,7 +132,7 @@ def test_a_service_that_cannot_be_opened_loses_no_message(service, monkeypatch):
     for task, message in ((moderation.check, MESSAGE), (moderation.check_many, many("a"))):
         with pytest.raises(Reject) as rejected:
             task(**message)
-        assert rejected.value.requeue
+        assert rejected.value.requeue  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_what_the_ledger_cannot_take_comes_back_until_it_is_set_aside(service, m
     service.broken = {"bad"}
     with pytest.raises(Reject) as rejected:
         moderation.check_many(**message)
-    assert rejected.value.requeue
+    assert rejected.value.requeue  # type: ignore[attr-defined]
     assert service.settled == ["post-42"]
     service.can_be_set_aside = True
     moderation.check_many(**message)

@@ -92,7 +92,7 @@ def changed(path, value):
     *parents, last = path
     place = data
     for key in parents:
-        place = place[key]
+        place = place[key]  # type: ignore[assignment]
     if value is ...:
         del place[last]
     else:
@@ -269,7 +269,7 @@ def test_both_agree_on_any_change_of_a_policy(path, key, value, change):
     data = copy.deepcopy(WHOLE)
     place, owner = data, None
     for step in path:
-        owner, place = place, place[step]
+        owner, place = place, place[step]  # type: ignore[assignment]
     if change == "add" and isinstance(place, dict):
         place[key] = value
     elif owner is not None and change == "remove":
