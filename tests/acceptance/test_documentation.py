@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 GENERATED = {f"docs/reference/{name}" for name in PAGES}
 DOCS = sorted({str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")} - GENERATED)
 WITH_SNIPPETS = ("README.md", *DOCS, "policies/README.md", "client/README.md")
+#: Programs beside ours that pages use; a page is skipped if one of them is not installed here.
+PROGRAMS = ("curl", "jq", "node", "redis-cli")
 MOST_WORDS = 60
 #: A database of Redis that no other test uses.
 REDIS_DATABASE = 9
@@ -48,8 +50,14 @@ def environment(redis_url, commands):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_SNIPPETS)
 def test_every_snippet_works_as_it_stands(page, tmp_path, environment):
+    found = snippets(ROOT / page)
+    commands = " ".join(one.text for one in found if one.language == "sh" and not one.not_run)
+    used = [name for name in PROGRAMS if re.search(rf"\b{name}\b", commands)]
+    missing = [name for name in used if not shutil.which(name, path=environment["PATH"])]
+    if missing:
+        pytest.skip(f"{page} needs {', '.join(missing)}")
     with page_run(tmp_path, environment) as run:
-        for snippet in snippets(ROOT / page):
+        for snippet in found:
             run(snippet)
 
 
