@@ -20,7 +20,7 @@ FIGURES = sorted(PAGES.glob("*.svg"))
 ARCHITECTURE = (PAGES / "architecture.md").read_text(encoding="utf-8")
 DELIVERY = (PAGES / "delivery.md").read_text(encoding="utf-8")
 #: Layers that are a few small modules beside the packages; the figure leaves them out.
-SMALL = {"training", "__main__", "printable", "svg", "child_python", "control_groups", "resources"}
+SMALL = {"docgen", "training", "__main__", "printable", "svg", "child_python", "control_groups", "resources"}
 
 
 def texts(figure: str, role: str) -> list[str]:

@@ -20,6 +20,8 @@ from worker.web.desk.application import PAGES
 
 #: As they stand in an address.
 CROOKED = ["a%00b", "%ff%fe", "9" * 20, "9" * 5000, "-1", "1e400", "NaN", "%D9%A3"]
+#: Those that the drivers of SQLite and PostgreSQL take differently; the others are refused before either.
+CROOKED_FOR_DRIVERS = ["a%00b", "%ff%fe", "9" * 20]
 #: As they stand in JSON, wherever a value can be.
 CROOKED_JSON = [
     '"a\\u0000b"',
@@ -120,15 +122,21 @@ def paths(parts, method, prefix=""):
     return sorted({prefix + route.path for route in routes(parts, method)})
 
 
-def crooked_addresses(path, queries):
+@pytest.fixture
+def crooked(rows):
+    """Return the values for addresses: all on PostgreSQL, and on SQLite those that its driver takes differently."""
+    return CROOKED_FOR_DRIVERS if rows.database.engine.dialect.name == "sqlite" else CROOKED
+
+
+def crooked_addresses(path, queries, crooked):
     """Yield the path with each crooked value in the place of each of its parameters, then behind each query name."""
     names = re.findall(r"\{\w+\}", path)
     filled = re.sub(r"\{\w+\}", "1", path)
     for name in names:
-        for value in CROOKED:
+        for value in crooked:
             yield re.sub(r"\{\w+\}", "1", path.replace(name, value))
     for name in queries:
-        for value in CROOKED:
+        for value in crooked:
             yield f"{filled}?{name}={value}"
 
 
@@ -149,10 +157,10 @@ def with_crooked(body, place, text):
     return json.dumps(changed).replace('"PUT HERE"', text).encode()
 
 
-def test_no_address_of_the_api_fails_us(api):
+def test_no_address_of_the_api_fails_us(api, crooked):
     for route in routes(API_PARTS, "GET"):
         queries = [one.alias for one in route.dependant.query_params]
-        for address in crooked_addresses(route.path, queries):
+        for address in crooked_addresses(route.path, queries, crooked):
             answer = api.get(address)
             assert answer.status_code < 500, (address, answer.text)
 
@@ -178,15 +186,15 @@ def test_what_was_shown_is_kept_whatever_it_says(api):
     assert api.post("/v1/reviews/verdict", json=body).status_code == 200
 
 
-def test_no_address_of_the_desk_fails_us(lea):
+def test_no_address_of_the_desk_fails_us(lea, crooked):
     lea.take()
     for path in paths(PAGES, "GET", "/review"):
-        for address in crooked_addresses(path, DESK_QUERIES):
+        for address in crooked_addresses(path, DESK_QUERIES, crooked):
             answer = lea.client.get(address, headers=HTML)
             assert answer.status_code < 500, (address, answer.text[-600:])
 
 
-def test_no_form_of_the_desk_fails_us(lea):
+def test_no_form_of_the_desk_fails_us(lea, crooked):
     number, page = lea.take()
     sent = {"form_token": form_token(page), "token": held_token(page), "action": "allow"}
     fields = (
@@ -197,7 +205,7 @@ def test_no_form_of_the_desk_fails_us(lea):
         if path.endswith(("/logout", "/login")):
             continue
         addresses = chain(
-            (re.sub(r"\{\w+\}", value, path) for value in CROOKED),
+            (re.sub(r"\{\w+\}", value, path) for value in crooked),
             [re.sub(r"\{\w+\}", str(number), path)],
         )
         for address in addresses if "{" in path else [path]:
@@ -206,7 +214,7 @@ def test_no_form_of_the_desk_fails_us(lea):
         number, page = lea.take()
         sent = {"form_token": form_token(page), "token": held_token(page), "action": "allow"}
         for name in fields:
-            for value in ("a%00b", "%ff", "NaN", "9" * 18 + ".1", f"{number}.{'9' * 18}"):
+            for value in (*crooked, "9" * 18 + ".1", f"{number}.{'9' * 18}"):
                 body = "&".join(f"{k}={v}" for k, v in (sent | {name: value}).items())
                 headers = HTML | {"Content-Type": "application/x-www-form-urlencoded"}
                 answer = lea.client.post(re.sub(r"\{\w+\}", str(number), path), content=body, headers=headers)
