@@ -21,9 +21,9 @@ from worker.usecases.moderation.record_decisions import JudgedSubmission, Record
 
 log = logging.getLogger(__name__)
 
-#: Records decisions, and returns the result of each.
+#: `RecordDecisions`, batched: records decisions, and returns the result of each.
 Record = Callable[[Sequence[JudgedSubmission]], Sequence[RecordResult]]
-#: Returns the stored embeddings of the same bytes under this model, which need not be computed again.
+#: `RecallEmbeddings`, batched: returns the stored embeddings of the same bytes under this model.
 Recall = Callable[[Sequence[str]], Sequence[EmbeddedPicture | None]]
 
 

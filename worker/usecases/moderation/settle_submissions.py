@@ -104,7 +104,7 @@ class SettleSubmissions:
     moderate_image: ModerateImage
     refuse: RefuseSubmission
     claim: ClaimSubmissions
-    #: Claims in transactions that threads share; returns the result or the error of each claim.
+    #: `claim`, batched: threads share its transactions; returns the result or the error of each claim.
     claim_each: Callable[[Sequence[Arrival]], Sequence[ClaimResult | BaseException]]
     isolation: SharedLock
     metrics: Metrics
