@@ -6,12 +6,13 @@ EXTRAS := heic,int8,demo,docs,dev
 # Rivals of `make bench`: half a gigabyte that no other target needs.
 BENCH_EXTRAS := $(EXTRAS),bench
 
-.PHONY: help setup programs demo docs test lint types coverage subjects dist locks faults bench model-bench
+.PHONY: help setup programs demo docs test test-all lint types coverage subjects dist locks faults bench model-bench
 
 help:
 	@echo "make demo    judge sample uploads with real workers, then add a category in words"
 	@echo "make docs    generate the references and build the documentation's site"
-	@echo "make test    set up, lint, type-check and run every test"
+	@echo "make test    set up, lint, type-check and run the tests"
+	@echo "make test-all  also the exhaustive tests: fuzzing, training, every page's snippets (half as long again)"
 	@echo "make lint    ruff, mypy and the import contracts alone"
 	@echo "make types   type-check the benchmarks and the tests too"
 	@echo "make coverage  run every test and print which lines they reach"
@@ -67,8 +68,13 @@ types: setup
 
 # Three at once even on two processors, since many tests wait for servers. No reordering: the folders' order
 # puts files with few, long tests first; xdist would leave them to the end.
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 test: lint programs
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not exhaustive"
+
+# The same, with fuzzing, training, every page's snippets, and long runs whose parts other tests cover.
+test-all: lint types programs
+	$(PYTEST)
 
 # What the tests run of the code, also in the processes that they start.
 coverage: setup programs

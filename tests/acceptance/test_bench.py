@@ -96,6 +96,7 @@ def test_it_measures_and_what_it_says_adds_up(tmp_path, environment, redis_url):
     assert processes_below(tmp_path / "tmp") == []
 
 
+@pytest.mark.exhaustive
 def test_without_the_broker_it_brings_a_redis_and_interrupted_it_leaves_nothing(tmp_path, environment):
     environment["MODERATION_BROKER_URL"] = NOWHERE
     folder = tmp_path / "tmp"

@@ -23,6 +23,14 @@ DOCS = sorted({str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.
 WITH_SNIPPETS = ("README.md", *DOCS, "policies/README.md", "client/README.md")
 #: Programs beside ours that pages use; a page is skipped if one of them is not installed here.
 PROGRAMS = ("curl", "jq", "node", "redis-cli")
+#: Pages whose snippets every run tries; those of the others are tried by `make test-all`.
+IN_EVERY_RUN = {
+    "README.md",
+    "docs/tutorial.md",
+    "docs/guides/webhooks.md",
+    "policies/README.md",
+    "client/README.md",
+}
 MOST_WORDS = 60
 #: A database of Redis that no other test uses.
 REDIS_DATABASE = 9
@@ -48,7 +56,13 @@ def environment(redis_url, commands):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", WITH_SNIPPETS)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=() if page in IN_EVERY_RUN else pytest.mark.exhaustive)
+        for page in WITH_SNIPPETS
+    ],
+)
 def test_every_snippet_works_as_it_stands(page, tmp_path, environment):
     found = snippets(ROOT / page)
     commands = " ".join(one.text for one in found if one.language == "sh" and not one.not_run)

@@ -12,6 +12,7 @@ QUICKEST = [
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.exhaustive
 def test_the_quickest_faults_lose_and_double_nothing(tmp_path):
     outcomes = run_on("sqlite", chosen(QUICKEST), tmp_path / "faults", rounds=1)
     assert len(outcomes) == len(QUICKEST)

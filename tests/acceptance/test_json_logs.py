@@ -64,6 +64,7 @@ def test_a_process_logs_json_from_its_start_to_its_end(name, deployment):
         ([*MODERATE, "web", "--host", "no.such.host.invalid"], {}),
     ],
 )
+@pytest.mark.exhaustive
 def test_a_process_that_cannot_start_says_so_in_json(arguments, settings, deployment):
     environment = os.environ | deployment.environment | settings
     ran = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=120)

@@ -140,6 +140,7 @@ def test_a_missing_package_is_named_with_its_extra(export, monkeypatch, package,
     assert "pip install 'moderation-worker[int8]'" in refused.err
 
 
+@pytest.mark.exhaustive
 def test_an_export_that_is_ended_leaves_nothing(tmp_path):
     out = tmp_path / "int8"
     command = [sys.executable, "-m", "worker", "model", "export"]

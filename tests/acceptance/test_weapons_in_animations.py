@@ -96,6 +96,7 @@ def test_no_picture_around_the_weapon_is_flagged_by_itself(scanned):
     assert {name: entry["labels"] for name, entry in judged.items() if entry["labels"]} == {}
 
 
+@pytest.mark.exhaustive
 def test_a_weapon_in_an_animation_is_found_wherever_it_is_shown(scanned):
     judged = scanned({name: make() for name, make in SHOWING_A_KNIFE.items()})
 

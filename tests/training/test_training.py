@@ -27,6 +27,7 @@ from training.world import Thing, World
 from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.images.preprocessing import prepare
 
+pytestmark = pytest.mark.exhaustive
 COLOURS = ("red", "green", "blue", "yellow")
 SHAPES = ("disc", "square", "triangle")
 #: One step of each stage, from what an earlier run left.

@@ -116,6 +116,7 @@ def check_moved_little(pool, encoder, pictures, record_property):
 
 @needs_photos
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_scaled_decode_moves_photographs_little(pool, record_property):
     """These are small, and telephones' are not: every third, enlarged fourfold."""
     encoder = TransformersEncoder.load(str(PHOTO_MODEL))

@@ -25,6 +25,8 @@ from worker.images.sources.folder import find_files
 from worker.settings import Settings
 from worker.wiring.exporting import open_export
 
+#: A short form of it, as people use it: tests/acceptance/test_model_export.py.
+pytestmark = pytest.mark.exhaustive
 TEXTS = ["a fox", "a bear beside a very long river"]
 
 

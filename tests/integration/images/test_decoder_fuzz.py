@@ -85,6 +85,7 @@ def test_whole_pictures_of_every_kind_decode(pool):
 @pytest.mark.slow
 @settings(max_examples=EXAMPLES)
 @given(kind=st.sampled_from(sorted(WHOLE)), changes=st.lists(edits, min_size=1, max_size=6))
+@pytest.mark.exhaustive
 def test_damaged_pictures_are_decoded_or_refused_in_one_line(pool, kind, changes):
     data = WHOLE[kind]
     for change in changes:

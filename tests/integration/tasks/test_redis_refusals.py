@@ -43,6 +43,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, own_redis_url: str) -> 
     made.database.dispose()
 
 
+@pytest.mark.exhaustive
 def test_the_worker_waits_and_loses_nothing(deployment, connection):
     ids = []
     with deployment.client() as client:

@@ -194,6 +194,7 @@ def test_no_address_of_the_desk_fails_us(lea, crooked):
             assert answer.status_code < 500, (address, answer.text[-600:])
 
 
+@pytest.mark.exhaustive
 def test_no_form_of_the_desk_fails_us(lea, crooked):
     number, page = lea.take()
     sent = {"form_token": form_token(page), "token": held_token(page), "action": "allow"}
