@@ -56,6 +56,7 @@ def processes_below(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.exhaustive
 def test_it_measures_and_what_it_says_adds_up(tmp_path, environment, redis_url):
     own = tmp_path / "own"
     own.mkdir()

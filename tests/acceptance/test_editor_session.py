@@ -80,6 +80,7 @@ def in_force(run, digest):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_an_editor_adds_a_category_proves_it_puts_it_live_and_breaks_it(run, deployment, draft):
     with deployment.worker() as worker:
         before = upload_all(run, deployment, "before")

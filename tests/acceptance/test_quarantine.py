@@ -43,6 +43,7 @@ def test_a_picture_that_kills_workers_ends_in_quarantine_and_takes_nobody_along(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_worker_that_hangs_leaves_and_the_next_one_does_its_work(tmp_path, redis_url, postgres_url):
     deployment = deploy(tmp_path, redis_url, postgres_url, decoder_processes=1, stuck_seconds=2)
     uploads = []

@@ -98,6 +98,7 @@ def test_without_a_checkout_and_the_demo_a_deployment_is_begun(server, tmp_path)
     assert f'ExecStart="{server.parent}/moderate" worker' in unit
 
 
+@pytest.mark.exhaustive
 def test_the_demo_has_a_wheel_to_itself(wheels, server, tmp_path):
     picture = ROOT / "demo" / "moderation_demo" / "pictures" / "pizza.jpg"
     scan = ("-m", "worker", "scan", picture, "--policy", "stickers", "--json")

@@ -186,6 +186,7 @@ def test_what_was_shown_is_kept_whatever_it_says(api):
     assert api.post("/v1/reviews/verdict", json=body).status_code == 200
 
 
+@pytest.mark.exhaustive
 def test_no_address_of_the_desk_fails_us(lea, crooked):
     lea.take()
     for path in paths(PAGES, "GET", "/review"):
