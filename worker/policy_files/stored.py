@@ -1,9 +1,10 @@
 """Parses policies from the database so that each version keeps the meaning it was stored with."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from worker.domain.policies.policy import Policy
+from worker.domain.policies.policy import Policy, Scoring
 from worker.domain.policies.stored_policy import StoredPolicy
 from worker.errors import InvalidPolicyError
 from worker.policy_files.parser import parse_policy
@@ -12,13 +13,19 @@ from worker.policy_files.parser import parse_policy
 def parse_stored(stored: StoredPolicy, file: Path | str) -> Policy:
     """Return the policy of a stored text; errors as in `parse_policy`.
 
-    Rules that were added later do not apply, and its phrases have the spelling of that time: the stored
-    digest shows which.
+    Rules that were added later do not apply, and its phrases have the spelling of that time, as its scores
+    have the rule of that time: the stored digest shows which.
     """
     before = parse_policy(stored.text, file, was_in_force=True)
-    if before.digest != stored.digest:
-        with suppress(InvalidPolicyError):
-            now = parse_policy(stored.text, file)
-            if now.digest == stored.digest:
-                return now
+    if found := _with_digest(stored.digest, before):
+        return found
+    with suppress(InvalidPolicyError):
+        if found := _with_digest(stored.digest, parse_policy(stored.text, file)):
+            return found
     return before
+
+
+def _with_digest(digest: str, policy: Policy) -> Policy | None:
+    """Return the policy with the scoring rule that gives it this digest; None if no rule does."""
+    versions = (replace(policy, scoring=rule) for rule in Scoring)
+    return next((version for version in versions if version.digest == digest), None)

@@ -116,10 +116,7 @@ def _label_reason(flip: LabelFlip, new: Policy) -> str:
     shown = flip.new or flip.old
     if shown is None:
         return flip.label
-    winner, loser = shown.prompt, shown.background
-    if shown.margin < 0:
-        winner, loser = loser, winner
-    return f'{flip.label} {_scores(flip, new)}: "{winner}" beat "{loser}"{shown.view}'
+    return f"{flip.label} {_scores(flip, new)}: {shown.pair}{shown.view}{shown.together}"
 
 
 def _scores(flip: LabelFlip, new: Policy) -> str:

@@ -94,4 +94,4 @@ def print_hunt(found: Hunt) -> None:
         )
     results().print()
     results().print(table)
-    results().print("\na score of 0.5 or more: the phrase beats every background phrase")
+    results().print("\na score of 0.5 or more: the phrase beats the background")

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.domain.moderation.scoring import Matrix, PhraseVectors, Vector
-from worker.domain.policies.policy import Action, Label, Policy
+from worker.domain.moderation.scoring import Logits, Matrix, PhraseVectors, Vector, own_lookalikes
+from worker.domain.policies.policy import Action, Label, Policy, Scoring
 
 #: Actions as numbers, mildest first.
 ACTIONS: Final = tuple(Action)
@@ -42,11 +42,12 @@ class PolicyOutcome:
 
 @dataclass(frozen=True, slots=True)
 class _Contest:
-    """A label's prompts against its background, as rows of the phrases' matrix."""
+    """A label's prompts against its background, as rows of the phrases' matrix, and the rule."""
 
     prompts: tuple[int, ...]
     background: tuple[int, ...]
     lookalikes: tuple[int, ...]
+    scoring: Scoring
 
 
 class Backtest:
@@ -89,19 +90,19 @@ class Backtest:
         marks pictures of which too little was judged; None marks none. ValueError if a vector is not finite
         or not a unit vector.
         """
-        scores = _sigmoid(self._scale * self.margins(vectors, views).astype(np.float64))
+        scores = _sigmoid(self.logits(vectors, views))
         pairs = zip(self.policies, self._rows_of, strict=True)
         if partly_seen is None:
             partly_seen = np.zeros(len(views), np.bool_)
         return [_decide(policy, scores[rows], partly_seen) for policy, rows in pairs]
 
-    def margins(self, vectors: NDArray[np.float16], views: NDArray[np.intp]) -> Matrix:
-        """Return the largest cosine margin of each distinct label over the views, shape (labels, pictures).
+    def logits(self, vectors: NDArray[np.float16], views: NDArray[np.intp]) -> Logits:
+        """Return the largest logit of each distinct label over the views, shape (labels, pictures).
 
         Labels with the same phrases share a row, in the order of their first mention. Arguments and errors
         as in `judge`.
         """
-        margins = np.empty((len(self._contests), len(vectors)), np.float32)
+        logits = np.empty((len(self._contests), len(vectors)))
         for start in range(0, len(vectors), _BLOCK_ROWS):
             rows = vectors[start : start + _BLOCK_ROWS]
             cosines = self._phrases @ widened(rows).T
@@ -109,19 +110,21 @@ class Backtest:
                 raise ValueError(
                     "the embedding of a picture or of a phrase is not finite, or not a unit vector"
                 )
-            self._add_margins(cosines, margins[:, start : start + len(rows)])
+            self._add_logits(cosines, logits[:, start : start + len(rows)])
         if len(views) == len(vectors):
-            return margins
+            return logits
         firsts = np.concatenate(([0], np.cumsum(views)[:-1]))
-        return np.maximum.reduceat(margins, firsts, axis=1)
+        return np.maximum.reduceat(logits, firsts, axis=1)
 
-    def _add_margins(self, cosines: Matrix, margins: Matrix) -> None:
-        backgrounds: dict[tuple[int, ...], Matrix] = {}
-        for contest, margin in zip(self._contests, margins, strict=True):
-            if contest.background not in backgrounds:
-                backgrounds[contest.background] = _best(cosines, contest.background)
-            others = _best(cosines, contest.lookalikes, backgrounds[contest.background])
-            np.subtract(_best(cosines, contest.prompts), others, out=margin)
+    def _add_logits(self, cosines: Matrix, logits: Logits) -> None:
+        """Write the logit of each contest in each view into `logits`."""
+        joined = {
+            rule: _Joined(rule, cosines, self._scale)
+            for rule in {contest.scoring for contest in self._contests}
+        }
+        for contest, logit in zip(self._contests, logits, strict=True):
+            join = joined[contest.scoring]
+            np.subtract(join(contest.prompts), join(contest.background, contest.lookalikes), out=logit)
 
 
 def widened(vectors: NDArray[np.float16]) -> Matrix:
@@ -142,18 +145,44 @@ def _contest(policy: Policy, label: Label, index: dict[str, int]) -> _Contest:
     def rows(phrases: tuple[str, ...]) -> tuple[int, ...]:
         return tuple(index[phrase] for phrase in dict.fromkeys(phrases))
 
-    return _Contest(rows(label.prompts), rows(policy.background), rows(label.lookalikes))
+    lookalikes = own_lookalikes(policy, label)
+    return _Contest(rows(label.prompts), rows(policy.background), rows(lookalikes), policy.scoring)
 
 
-def _best(cosines: Matrix, rows: tuple[int, ...], so_far: Matrix | None = None) -> Matrix:
-    """Return the maximum of some rows, and of `so_far`, for each column."""
-    if not rows and so_far is not None:
-        return so_far
-    first, *others = rows
-    best: Matrix = cosines[first].copy() if so_far is None else np.maximum(so_far, cosines[first])
-    for row in others:
-        np.maximum(best, cosines[row], out=best)
-    return best
+class _Joined:
+    """Joins the similarities of groups of phrases with the pictures of one block, by one scoring rule."""
+
+    def __init__(self, scoring: Scoring, cosines: Matrix, scale: float) -> None:
+        """Take `cosines` of shape (phrases, pictures)."""
+        self._is_sum = scoring is Scoring.TOGETHER
+        self._add: np.ufunc = np.add if self._is_sum else np.maximum
+        self._similarities = scale * cosines.astype(np.float64)
+        self._values = self._similarities
+        if self._is_sum:
+            # Relative to the picture's nearest phrase, so that nothing overflows; it cancels out in a logit.
+            self._similarities -= self._similarities.max(axis=0)
+            self._values = np.exp(self._similarities)
+        self._known: dict[tuple[int, ...], Logits] = {}
+
+    def __call__(self, rows: tuple[int, ...], more: tuple[int, ...] = ()) -> Logits:
+        """Return what some phrases amount to together, shape (pictures,); `rows` is remembered."""
+        if rows not in self._known:
+            self._known[rows] = self._total(rows)
+        total = self._known[rows]
+        for row in more:
+            total = self._add(total, self._values[row])
+        if not self._is_sum:
+            return total
+        if not total.all():
+            # Only with a scale above 350, which no trained model has: all these phrases vanish beside others.
+            return np.logaddexp.reduce(self._similarities[[*rows, *more]], axis=0)
+        return np.log(total)
+
+    def _total(self, rows: tuple[int, ...]) -> Logits:
+        total = self._values[rows[0]].copy()
+        for row in rows[1:]:
+            self._add(total, self._values[row], out=total)
+        return total
 
 
 def _decide(policy: Policy, scores: Scores, partly_seen: Flags) -> PolicyOutcome:

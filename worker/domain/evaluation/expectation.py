@@ -24,11 +24,7 @@ class DecisiveScore:
 
     def __str__(self) -> str:
         s = self.score
-        verb = "beat" if s.margin >= 0 else "lost to"
-        return (
-            f"{s.label} {s.score:.2f} ({self.action.value} at {self.threshold:g}): "
-            f'"{s.prompt}" {verb} "{s.background}" by {abs(s.margin):.3f}{s.view}'
-        )
+        return f"{s.label} {s.score:.2f} ({self.action.value} at {self.threshold:g}): {s.contest}"
 
 
 def meets(test: PolicyTest, decision: Decision) -> bool:

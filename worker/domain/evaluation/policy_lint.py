@@ -220,8 +220,8 @@ def _labels_on_everything(policy: Policy, vectors: PhraseVectors, cosines: Matri
             yield Finding(
                 ("labels", label.name),
                 "",
-                f"label {label.name} has a score of 0.5 or more on every one of the newest "
-                f"{len(cosines):,} pictures",
+                f"on every one of the newest {len(cosines):,} pictures a prompt of label {label.name} is "
+                "nearer than the background",
                 "no background phrase ever beats it: say in the background what these pictures show",
             )
 

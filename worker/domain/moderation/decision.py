@@ -95,10 +95,7 @@ def _action(label: Label, score: LabelScore) -> Action:
 def _explain(label: Label, score: LabelScore) -> str:
     blocked = _action(label, score) is Action.BLOCK
     threshold = f"block at {label.block:g}" if blocked else f"review at {label.review:g}"
-    return (
-        f'{label.name} {score.score:.2f} ({threshold}): "{score.prompt}" beat "{score.background}" '
-        f"by {score.margin:.3f}{score.view}"
-    )
+    return f"{label.name} {score.score:.2f} ({threshold}): {score.contest}"
 
 
 def _nothing_found(scores: Sequence[LabelScore]) -> str:

@@ -13,11 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.domain.moderation.view import FIRST, View, Views
-from worker.domain.policies.policy import Policy
+from worker.domain.policies.policy import Label, Policy, Scoring
 
 Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]
+#: Logits: log-odds of "the picture shows the label".
+Logits = NDArray[np.float64]
 
+#: The score of a label whose prompts and background are equally like the picture.
+_EVEN: Final = 0.5
+#: How the scaled cosines of several phrases become one: `log(exp(a) + exp(b))`, or the larger one.
+_JOINS: Final[Mapping[Scoring, np.ufunc]] = {Scoring.TOGETHER: np.logaddexp, Scoring.BEST: np.maximum}
 #: If a policy has more labels, a decision keeps the flagged ones and the highest scores up to this number:
 #: a thousand rows for each picture would cost more than judging it.
 MOST_SCORES: Final = 50
@@ -25,7 +31,7 @@ MOST_SCORES: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """How strongly a picture shows one label, and which two phrases decided it."""
+    """How strongly a picture shows one label, and the two phrases that did most for and against it."""
 
     label: str
     #: 0 to 1.
@@ -43,6 +49,27 @@ class LabelScore:
     def margin(self) -> float:
         """The cosine of the label's best prompt minus that of the best background phrase."""
         return self.prompt_cosine - self.background_cosine
+
+    @property
+    def pair(self) -> str:
+        """Name both phrases and which of them is nearer to the picture, for people."""
+        return f'"{self.prompt}" {"beat" if self.margin >= 0 else "lost to"} "{self.background}"'
+
+    @property
+    def together(self) -> str:
+        """Say for people that the side without the nearest phrase won; empty if it did not.
+
+        All phrases count, those of the label together and the harmless ones together.
+        """
+        won = self.score >= _EVEN
+        if won == (self.margin >= 0):
+            return ""
+        return f", but {'all its prompts' if won else 'all harmless phrases'} together won"
+
+    @property
+    def contest(self) -> str:
+        """Say for people how the phrases compare, and in which view."""
+        return f"{self.pair} by {abs(self.margin):.3f}{self.view}{self.together}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +105,14 @@ class Scorer:
 
     def __init__(self, policy: Policy, vectors: PhraseVectors) -> None:
         self._policy, self._vectors = policy, vectors
-        self._background = [vectors.index[phrase] for phrase in policy.background]
+        self._background = [vectors.index[phrase] for phrase in dict.fromkeys(policy.background)]
         self._prompts = _Groups([label.prompts for label in policy.labels], vectors.index)
-        with_lookalikes = [n for n, label in enumerate(policy.labels) if label.lookalikes]
+        lookalikes = [own_lookalikes(policy, label) for label in policy.labels]
+        with_lookalikes = [n for n, phrases in enumerate(lookalikes) if phrases]
         self._with_lookalikes = np.array(with_lookalikes, np.intp)
-        self._lookalikes = _Groups([policy.labels[n].lookalikes for n in with_lookalikes], vectors.index)
+        self._lookalikes = _Groups([lookalikes[n] for n in with_lookalikes], vectors.index)
         self._thresholds = np.array([label.review for label in policy.labels])
+        self._join = _JOINS[policy.scoring]
 
     def __call__(
         self, embedding: Matrix, scale: float, views: Views | None = None, *, most: int | None = None
@@ -92,8 +121,10 @@ class Scorer:
 
         `embedding` holds one unit vector a view, shape (views, dimension); `views` says what each shows, by
         default a frame. `scale` is the model's factor on cosines (CLIP's `logit_scale.exp()`). A label's
-        score is `sigmoid(scale * (best prompt cosine - best background cosine))`, the largest over the views:
-        a two-way comparison, one label against the background. The model's bias cancels out in it.
+        score is the largest over the views of `sigmoid(lse(prompts) - lse(background and lookalikes))`, with
+        `lse(c) = log(sum(exp(scale * c)))` over the cosines of distinct phrases: the probability that a
+        softmax over all these phrases gives to the prompts. The model's bias cancels out in it. Policies with
+        `Scoring.BEST` use `scale * max(c)` in place of `lse(c)`.
 
         With `most`, only the labels at or above their `review`, and the `most` highest ones, are returned.
         ValueError if a vector is not finite.
@@ -102,9 +133,9 @@ class Scorer:
         if not np.isfinite(cosines).all():
             # NaN reaches no threshold: a broken model would allow everything.
             raise ValueError("the embedding of the picture or of a phrase is not finite")
-        margins = self._prompts.best(cosines) - self._others(cosines)
-        strongest = margins.argmax(axis=0)
-        found = sigmoid(scale * margins[strongest, np.arange(len(strongest))].astype(np.float64))
+        logits = self._logits(scale * cosines.astype(np.float64))
+        strongest = logits.argmax(axis=0)
+        found = sigmoid(logits[strongest, np.arange(len(strongest))])
         views, shown_in = views or Views(frames=len(embedding)), strongest.tolist()
         return tuple(
             self._label_score(
@@ -113,14 +144,18 @@ class Scorer:
             for number in self._chosen(found, most)
         )
 
-    def _others(self, cosines: Matrix) -> Matrix:
-        """Return the best background or lookalike cosine of each label, shape (views, labels)."""
-        best = cosines[:, self._background].max(axis=1, keepdims=True)
-        others = np.repeat(best, len(self._policy.labels), axis=1)
+    def _logits(self, similarities: Logits) -> Logits:
+        """Return each label's logit in each view, shape (views, labels).
+
+        `similarities` are scaled cosines, shape (views, phrases).
+        """
+        background = self._join.reduce(similarities[:, self._background], axis=1)
+        others = np.repeat(background[:, None], len(self._policy.labels), axis=1)
         if len(self._with_lookalikes):
-            lookalikes = self._lookalikes.best(cosines)
-            others[:, self._with_lookalikes] = np.maximum(others[:, self._with_lookalikes], lookalikes)
-        return others
+            lookalikes = self._lookalikes.joined(similarities, self._join)
+            others[:, self._with_lookalikes] = self._join(others[:, self._with_lookalikes], lookalikes)
+        logits: Logits = self._prompts.joined(similarities, self._join) - others
+        return logits
 
     def _chosen(self, scores: NDArray[np.float64], most: int | None) -> Sequence[int]:
         if most is None or len(scores) <= most:
@@ -154,18 +189,25 @@ class Scorer:
 
 
 class _Groups:
-    """The phrases of some labels, each with at least one, as columns of a matrix of cosines."""
+    """The distinct phrases of some labels, each with at least one, as columns of a matrix of similarities."""
 
     def __init__(self, groups: Sequence[Sequence[str]], index: Mapping[str, int]) -> None:
-        self._columns = np.array([index[phrase] for group in groups for phrase in group], np.intp)
-        self._firsts = np.cumsum([0, *map(len, groups)])[:-1]
+        distinct = [tuple(dict.fromkeys(group)) for group in groups]
+        self._columns = np.array([index[phrase] for group in distinct for phrase in group], np.intp)
+        self._firsts = np.cumsum([0, *map(len, distinct)])[:-1]
 
-    def best(self, cosines: Matrix) -> Matrix:
-        """Return the largest cosine within each group, shape (views, groups)."""
+    def joined(self, similarities: Logits, join: np.ufunc) -> Logits:
+        """Return one similarity for each group, shape (views, groups)."""
         if not len(self._firsts):
-            return np.empty((len(cosines), 0), np.float32)
-        best: Matrix = np.maximum.reduceat(cosines[:, self._columns], self._firsts, axis=1)
-        return best
+            return np.empty((len(similarities), 0))
+        joined: Logits = join.reduceat(similarities[:, self._columns], self._firsts, axis=1)
+        return joined
+
+
+def own_lookalikes(policy: Policy, label: Label) -> tuple[str, ...]:
+    """Return a label's lookalikes that are not in the background too: every phrase counts once."""
+    background = frozenset(policy.background)
+    return tuple(phrase for phrase in dict.fromkeys(label.lookalikes) if phrase not in background)
 
 
 def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:

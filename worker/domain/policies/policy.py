@@ -23,6 +23,7 @@ _LATER_DEFAULTS: Final[Mapping[str, object]] = {
     "reviewing": {},
     "on_undecodable_kinds": (),
     "on_partly_seen": "review",
+    "scoring": "best",
 }
 
 #: Used if a policy has no templates: an average over several sentences scores better than a bare noun.
@@ -35,6 +36,15 @@ class Action(StrEnum):
     ALLOW = "allow"
     REVIEW = "review"
     BLOCK = "block"
+
+
+class Scoring(StrEnum):
+    """How a label's phrases are weighed against the background; see `moderation.scoring`."""
+
+    #: The best prompt against the best other phrase: the rule until version 0.2.
+    BEST = "best"
+    #: All of them together, by log-sum-exp.
+    TOGETHER = "together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,8 @@ class Policy:
     shadow: bool = False
     #: All must pass before the policy is put in force.
     tests: tuple[PolicyTest, ...] = ()
+    #: No key of the file: versions from the database keep the rule that they decided by.
+    scoring: Scoring = Scoring.TOGETHER
 
     @cached_property
     def digest(self) -> str:

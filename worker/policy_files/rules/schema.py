@@ -64,7 +64,7 @@ class LabelEntry(_Entry):
     description: Text = Field("", description="What the label is for, for the people who review.")
     prompts: list[Phrase] = Field(
         min_length=1,
-        description="What it looks like, one phrase for each way to look. The most similar one counts.",
+        description="What it looks like, one phrase for each way to look.",
     )
     lookalikes: list[Phrase] = Field(
         [], description="Harmless things that resemble it: background phrases for this label alone."
@@ -219,7 +219,7 @@ class PolicyEntry(_Entry):
     )
     background: list[Phrase] = Field(
         min_length=1,
-        description="What harmless uploads show, in concrete phrases. A label must beat the nearest one.",
+        description="What harmless uploads show, in concrete phrases. A label must beat them together.",
     )
     labels: dict[Name, LabelEntry] = Field(
         min_length=1,

@@ -328,7 +328,7 @@ class LabelScoreRow(Row):
     label: Mapped[str]
     #: Whether the score reached a threshold of the label.
     flagged: Mapped[bool]
-    #: 0 to 1: how clearly the best prompt beat the best harmless phrase.
+    #: 0 to 1: how clearly the label's prompts beat the harmless phrases.
     score: Mapped[float]
     #: The prompt that is most similar to the picture.
     prompt: Mapped[str]

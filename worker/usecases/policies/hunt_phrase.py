@@ -22,7 +22,7 @@ from worker.store.operations.archive import ArchiveChunk, ArchivedSubmission, Sp
 
 _HUNTED: Final = "hunted"
 #: A matrix product rounds the same vector differently at another position.
-_ROUNDING: Final = 1e-5
+_ROUNDING: Final = 1e-3
 
 #: Called with the number of decisions examined so far, and the total.
 Progress = Callable[[int, int], None]
@@ -81,7 +81,7 @@ class HuntPhrase:
             total = archive.count(session, span)
             for _ in map(ranking.take, archive.stream(session, span, self.model_digest)):
                 progress(ranking.seen, total)
-            found = sorted(ranking.best.values(), key=lambda seen: seen.margin, reverse=True)
+            found = sorted(ranking.best.values(), key=lambda seen: seen.logit, reverse=True)
             submissions = archive.find(session, [seen.submission_id for seen in found])
 
         def sighting(seen: "_Candidate") -> Sighting:
@@ -124,7 +124,7 @@ def _phrase_policy(phrase: str, policy: Policy) -> Policy:
 @dataclass(slots=True)
 class _Candidate:
     sha256: str
-    margin: float
+    logit: float
     views: Views
     vectors: NDArray[np.float16]
     #: The latest upload, and how many there are.
@@ -138,7 +138,7 @@ class _Candidate:
 class _Ranking:
     """Keeps the best pictures, chunk by chunk.
 
-    The margin to beat only rises, and the same bytes always have the same margin. So a picture that is among
+    The logit to beat only rises, and the same bytes always have the same logit. So a picture that is among
     the best at the end was among them since it was first seen, and all its uploads are counted.
     """
 
@@ -156,23 +156,23 @@ class _Ranking:
         self.seen += len(chunk.submission_ids) + chunk.undecoded + chunk.of_other_models
         if not chunk.submission_ids:
             return
-        margins = self._backtest.margins(chunk.vectors, chunk.views)[0]
+        logits = self._backtest.logits(chunk.vectors, chunk.views)[0]
         least = self._heap[0][0] if len(self._heap) == self._top else -np.inf
         ends = np.cumsum(chunk.views)
-        for n in np.flatnonzero(margins >= least - _ROUNDING).tolist():
-            self._note(chunk, n, float(margins[n]), ends[n])
+        for n in np.flatnonzero(logits >= least - _ROUNDING).tolist():
+            self._note(chunk, n, float(logits[n]), ends[n])
 
-    def _note(self, chunk: ArchiveChunk, n: int, margin: float, end: int) -> None:
+    def _note(self, chunk: ArchiveChunk, n: int, logit: float, end: int) -> None:
         sha256 = chunk.sha256s[n]
         seen = self.best.get(sha256)
         if seen is None:
-            if len(self._heap) == self._top and margin <= self._heap[0][0]:
+            if len(self._heap) == self._top and logit <= self._heap[0][0]:
                 return
             # A copy: a view would keep the whole chunk alive.
             vectors = chunk.vectors[end - chunk.views[n] : end].copy()
-            seen = _Candidate(sha256, margin, chunk.views_of(n), vectors)
+            seen = _Candidate(sha256, logit, chunk.views_of(n), vectors)
             self.best[sha256] = seen
-            heapq.heappush(self._heap, (margin, sha256))
+            heapq.heappush(self._heap, (logit, sha256))
             if len(self._heap) > self._top:
                 del self.best[heapq.heappop(self._heap)[1]]
         seen.uploads += 1

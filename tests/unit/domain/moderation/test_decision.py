@@ -109,7 +109,8 @@ def test_the_reason_names_phrases_scores_and_thresholds():
     )
     assert decided(0.6, 0.35).reason == (
         'weapons 0.60 (review at 0.5): "a weapons prompt" beat "a person" by 0.040; '
-        'alcohol 0.35 (review at 0.3): "a alcohol prompt" beat "a person" by 0.040'
+        'alcohol 0.35 (review at 0.3): "a alcohol prompt" beat "a person" by 0.040, '
+        "but all harmless phrases together won"
     )
 
 

@@ -1,5 +1,6 @@
 """The laws of the score, over policies, phrases and pictures of every kind."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from worker.domain.moderation.decision import decide
 from worker.domain.moderation.scoring import PhraseVectors, Scorer, rank_labels, score, score_pairs, sigmoid
 from worker.domain.moderation.view import Views
-from worker.domain.policies.policy import Label, Policy
+from worker.domain.policies.policy import Label, Policy, Scoring
 
 DIMENSION = 6
 PHRASES = [f"phrase {n}" for n in range(12)]
@@ -30,6 +31,12 @@ def _unit_vectors(seed, rows):
     return (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
 
 
+def logit(score):
+    """Return the log-odds of a score, far from infinite ones."""
+    share = min(max(score, 1e-15), 1 - 1e-15)
+    return math.log(share) - math.log1p(-share)
+
+
 VECTORS = unit_vectors(len(PHRASES)).map(lambda matrix: PhraseVectors.of(PHRASES, matrix))
 EMBEDDINGS = st.integers(1, 4).flatmap(unit_vectors)
 SOME_PHRASES = st.lists(st.sampled_from(PHRASES), min_size=1, max_size=5).map(tuple)
@@ -44,15 +51,70 @@ LABELS = st.lists(
     max_size=4,
     unique_by=lambda label: label.name,
 )
-POLICIES = st.builds(Policy, name=st.just("p"), background=SOME_PHRASES, labels=LABELS.map(tuple))
+POLICIES = st.builds(
+    Policy,
+    name=st.just("p"),
+    background=SOME_PHRASES,
+    labels=LABELS.map(tuple),
+    scoring=st.sampled_from(Scoring),
+)
 
 
 @given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
-def test_a_score_lies_between_0_and_1_and_has_the_side_of_its_margin(policy, embedding, vectors, scale):
-    for found in score(policy, embedding, vectors, scale):
-        assert 0 <= found.score <= 1
+def test_a_score_lies_between_0_and_1(policy, embedding, vectors, scale):
+    assert all(0 <= found.score <= 1 for found in score(policy, embedding, vectors, scale))
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
+def test_by_the_best_phrases_a_score_has_the_side_of_its_margin(policy, embedding, vectors, scale):
+    by_best = replace(policy, scoring=Scoring.BEST)
+    for found in score(by_best, embedding, vectors, scale):
         assert (found.score > 0.5) <= (found.margin > 0)
         assert (found.score < 0.5) <= (found.margin < 0)
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
+def test_phrases_together_are_as_near_as_the_best_one_and_at_most_log_n_nearer(
+    policy, embedding, vectors, scale
+):
+    together = score(replace(policy, scoring=Scoring.TOGETHER), embedding, vectors, scale)
+    by_best = score(replace(policy, scoring=Scoring.BEST), embedding, vectors, scale)
+    for label, one, other in zip(policy.labels, together, by_best, strict=True):
+        low, high = (
+            sigmoid(logit(other.score) + math.log(bound))
+            for bound in (1 / len(policy.background + label.lookalikes), len(label.prompts))
+        )
+        assert low - 1e-6 <= one.score <= high + 1e-6
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES, st.data())
+def test_a_near_duplicate_of_a_prompt_adds_at_most_log_2(policy, embedding, vectors, scale, data):
+    prompt = data.draw(st.sampled_from(policy.labels[0].prompts))
+    twice = PhraseVectors.of(
+        [*PHRASES, "twin"], np.vstack([vectors.matrix, vectors.matrix[vectors.index[prompt]]])
+    )
+    first, *others = policy.labels
+    richer = replace(policy, labels=(replace(first, prompts=(*first.prompts, "twin")), *others))
+    before, after = (logit(score(one, embedding, twice, scale)[0].score) for one in (policy, richer))
+    assert before - 1e-6 <= after <= before + math.log(2) + 1e-6
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
+def test_a_lookalike_that_is_background_too_counts_once(policy, embedding, vectors, scale):
+    first, *others = policy.labels
+    again = replace(first, lookalikes=(*first.lookalikes, *policy.background))
+    repeated = replace(policy, labels=(again, *others))
+    assert score(repeated, embedding, vectors, scale) == score(policy, embedding, vectors, scale)
+
+
+@given(POLICIES, EMBEDDINGS, VECTORS, SCALES)
+def test_a_reason_never_says_that_a_phrase_beat_another_by_less_than_nothing(
+    policy, embedding, vectors, scale
+):
+    for found in score(policy, embedding, vectors, scale):
+        assert "by -" not in found.contest
+        assert (" beat " in found.contest) == (found.margin >= 0)
+        assert ("together won" in found.contest) == ((found.score >= 0.5) != (found.margin >= 0))
 
 
 @given(POLICIES, EMBEDDINGS, VECTORS, SCALES, st.integers(1, 4))
@@ -168,7 +230,22 @@ def test_the_phrases_named_are_those_that_decided(policy, embedding, vectors, sc
         assert found.background in others
         assert found.prompt_cosine == pytest.approx(max(map(cosine, label.prompts)), abs=1e-5)
         assert found.background_cosine == pytest.approx(max(map(cosine, others)), abs=1e-5)
-        assert found.score == pytest.approx(sigmoid(scale * found.margin), abs=1e-4)
+        logit_of_best = scale * found.margin
+        if policy.scoring is Scoring.BEST:
+            assert found.score == pytest.approx(sigmoid(logit_of_best), abs=1e-4)
+
+
+def test_of_phrases_together_the_score_is_their_share_of_a_softmax():
+    cosines = {"a gun": 0.24, "a rifle": 0.22, "a person": 0.20, "a drill": 0.23, "a street": 0.10}
+    vectors = PhraseVectors.of(list(cosines), np.array([[c, 0] for c in cosines.values()], np.float32))
+    label = Label("weapons", ("a gun", "a rifle"), lookalikes=("a drill",))
+    policy = Policy("p", ("a person", "a street"), (label,))
+    (found,) = score(policy, np.array([[1, 0]], np.float32), vectors, scale=100)
+    weights = {phrase: math.exp(100 * cosine) for phrase, cosine in cosines.items()}
+    assert found.score == pytest.approx(
+        (weights["a gun"] + weights["a rifle"]) / sum(weights.values()), abs=1e-4
+    )
+    assert (found.prompt, found.background) == ("a gun", "a drill")
 
 
 def test_the_score_is_the_two_way_comparison_of_the_design():
