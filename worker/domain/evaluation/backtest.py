@@ -168,18 +168,19 @@ class _Joined:
         """Return what some phrases amount to together, shape (pictures,); `rows` is remembered."""
         if rows not in self._known:
             self._known[rows] = self._total(rows)
-        total = self._known[rows]
+        total: Logits = self._known[rows]
         for row in more:
             total = self._add(total, self._values[row])
         if not self._is_sum:
             return total
         if not total.all():
             # Only with a scale above 350, which no trained model has: all these phrases vanish beside others.
-            return np.logaddexp.reduce(self._similarities[[*rows, *more]], axis=0)
+            exact: Logits = np.logaddexp.reduce(self._similarities[[*rows, *more]], axis=0)
+            return exact
         return np.log(total)
 
     def _total(self, rows: tuple[int, ...]) -> Logits:
-        total = self._values[rows[0]].copy()
+        total: Logits = self._values[rows[0]].copy()
         for row in rows[1:]:
             self._add(total, self._values[row], out=total)
         return total
