@@ -14,6 +14,8 @@ from worker.policy_files.rules.schema import (
     LabelEntry,
     PolicyEntry,
     PolicyTestEntry,
+    PrecisionEntry,
+    RecallEntry,
     ReviewsEntry,
     UndecodableEntry,
 )
@@ -24,6 +26,8 @@ from worker.policy_files.yaml_text.invisible import check_invisible, refuse_odd_
 from worker.policy_files.yaml_text.problems import Places, Problems
 
 MAX_FILE_BYTES: Final = 1024 * 1024
+#: The threshold of a label whose target has not been learned yet.
+_DEFAULT_REVIEW: Final = 0.5
 
 
 def parse_policy(
@@ -142,8 +146,11 @@ def _label(name: str, entry: LabelEntry, spelling: Spelling) -> Label:
         description=entry.description.strip(),
         prompts=_unique(entry.prompts, spelling),
         lookalikes=_unique(entry.lookalikes, spelling),
-        review=entry.review,
-        block=entry.block,
+        review=_DEFAULT_REVIEW if isinstance(entry.review, RecallEntry) else entry.review,
+        block=None if isinstance(entry.block, PrecisionEntry) else entry.block,
+        review_recall=entry.review.recall if isinstance(entry.review, RecallEntry) else None,
+        block_precision=entry.block.precision if isinstance(entry.block, PrecisionEntry) else None,
+        examples=tuple(dict.fromkeys(entry.examples)),
         severity=entry.severity,
         exclude_from_automatic_block=entry.exclude_from_automatic_block,
         reviewing=Reviewing(

@@ -17,15 +17,15 @@ def parse_stored(stored: StoredPolicy, file: Path | str) -> Policy:
     have the rule of that time: the stored digest shows which.
     """
     before = parse_policy(stored.text, file, was_in_force=True)
-    if found := _with_digest(stored.digest, before):
+    if found := _with_digest(stored, before):
         return found
     with suppress(InvalidPolicyError):
-        if found := _with_digest(stored.digest, parse_policy(stored.text, file)):
+        if found := _with_digest(stored, parse_policy(stored.text, file)):
             return found
-    return before
+    return before.with_learned(stored.learned)
 
 
-def _with_digest(digest: str, policy: Policy) -> Policy | None:
-    """Return the policy with the scoring rule that gives it this digest; None if no rule does."""
-    versions = (replace(policy, scoring=rule) for rule in Scoring)
-    return next((version for version in versions if version.digest == digest), None)
+def _with_digest(stored: StoredPolicy, policy: Policy) -> Policy | None:
+    """Return the policy with what it had learned, and the scoring rule that gives it the stored digest."""
+    versions = (replace(policy, scoring=rule).with_learned(stored.learned) for rule in Scoring)
+    return next((version for version in versions if version.digest == stored.digest), None)

@@ -3,15 +3,16 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final
 
+from worker.domain.policies.stored_policy import LearnedThresholds
 from worker.errors import UndecodableKind
 
 #: Keys that change no decision, and so are not part of the digest.
-_WITHOUT_MEANING: Final = frozenset({"tests", "shadow"})
+_WITHOUT_MEANING: Final = frozenset({"tests", "shadow", "examples", "review_recall", "block_precision"})
 #: The review queue if the policy names none.
 DEFAULT_QUEUE: Final = "default"
 #: Keys that were added after digests had been stored. A default is left out of the digest, which therefore
@@ -24,6 +25,7 @@ _LATER_DEFAULTS: Final[Mapping[str, object]] = {
     "on_undecodable_kinds": (),
     "on_partly_seen": "review",
     "scoring": "best",
+    "learned": "",
 }
 
 #: Used if a policy has no templates: an average over several sentences scores better than a bare noun.
@@ -79,6 +81,11 @@ class Label:
     #: A picture that shows this is never blocked at once, whatever else it shows: a person decides.
     exclude_from_automatic_block: bool = False
     reviewing: Reviewing = Reviewing()
+    #: Targets that learning turns into thresholds: the share that is found, that of blocks that are right.
+    review_recall: float | None = None
+    block_precision: float | None = None
+    #: SHA-256 of pictures that show the label, for learning.
+    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,22 +129,32 @@ class Policy:
     tests: tuple[PolicyTest, ...] = ()
     #: No key of the file: versions from the database keep the rule that they decided by.
     scoring: Scoring = Scoring.TOGETHER
+    #: SHA-256 of what it learned from verdicts; empty if nothing.
+    learned: str = ""
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the policy's meaning: comments, key order and layout of the file do not change it.
 
-        Neither do its tests, which decide nothing, nor `shadow`: a shadow decides what the same policy
-        would decide in force.
+        Neither do its tests, examples and targets, which decide nothing by themselves, nor `shadow`: a shadow
+        decides what the same policy would decide in force.
         """
-        meaning = {key: value for key, value in asdict(self).items() if key not in _WITHOUT_MEANING}
+        meaning = asdict(self)
         meaning["labels"] = sorted(
-            (_without_later_defaults(label) for label in meaning["labels"]),
+            (_meaning(label) for label in meaning["labels"]),
             key=lambda label: str(label["name"]),
         )
-        meaning = _without_later_defaults(meaning)
+        meaning = _meaning(meaning)
         text = json.dumps(meaning, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def with_learned(self, learned: LearnedThresholds | None) -> "Policy":
+        """Return the version that has learned this; its thresholds replace the targets they follow from."""
+        if learned is None:
+            return self
+        found = {name: (review, block) for name, review, block in learned.thresholds}
+        labels = (_with_thresholds(label, *found.get(label.name, (None, None))) for label in self.labels)
+        return replace(self, labels=tuple(labels), learned=learned.digest)
 
     def phrases(self) -> Iterator[str]:
         """Yield every phrase that needs a vector, possibly more than once."""
@@ -165,11 +182,21 @@ class Policy:
         return {label.name: place for place, label in enumerate(self.labels)}
 
 
-def _without_later_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+def _with_thresholds(label: Label, review: float | None, block: float | None) -> Label:
+    """Return the label with those of the thresholds for which it names a target."""
+    if label.review_recall is not None and review is not None:
+        label = replace(label, review=review)
+    if label.block_precision is not None and block is not None:
+        # What is blocked is at least reviewed.
+        label = replace(label, block=max(block, label.review))
+    return label
+
+
+def _meaning(values: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: value for key, value in values["reviewing"].items() if value is not None}
     values = {**values, "reviewing": given}
     return {
         key: value
         for key, value in values.items()
-        if key not in _LATER_DEFAULTS or value != _LATER_DEFAULTS[key]
+        if key not in _WITHOUT_MEANING and (key not in _LATER_DEFAULTS or value != _LATER_DEFAULTS[key])
     }

@@ -25,6 +25,13 @@ LEAVES_THE_FOLDER: Final = r"^/|(^|/)\.\.(/|$)"
 #: Tags of the two ways to write `on_undecodable`; they occur in the locations of pydantic's errors.
 BY_WORD: Final = "<by word>"
 BY_KIND: Final = "<by kind>"
+#: The same for thresholds: a score, or a target.
+BY_SCORE: Final = "<by score>"
+BY_TARGET: Final = "<by target>"
+#: An example is a picture that was judged before, named by the digest of its bytes.
+SHA256_PATTERN: Final = re.compile(r"^[0-9a-f]{64}$")
+#: Beyond these, examples no longer improve a label.
+MAX_EXAMPLES: Final = 16
 
 Name = Annotated[str, Field(pattern=f"^{POLICY_NAME_PATTERN.pattern}$")]
 #: Not only white space.
@@ -37,6 +44,8 @@ Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Threshold = Annotated[
     float, Field(ge=0, le=1, allow_inf_nan=False, json_schema_extra={"exclusiveMinimum": 0})
 ]
+#: A share that a target can name: every picture, or none, cannot be shown by counting.
+Share = Annotated[float, Field(ge=0.5, le=0.999, allow_inf_nan=False)]
 Minutes = Annotated[int, Field(ge=1, le=MAX_REVIEW_MINUTES)]
 #: Not strict: strict mode would require a member of the enumeration, and a file has only its value.
 ActionWord = Annotated[Action, Field(strict=False)]
@@ -56,6 +65,22 @@ def _never_both(schema: dict[str, Any]) -> None:
     }
 
 
+class RecallEntry(_Entry):
+    """A target of `review`: the share of what the label is for that a person should see."""
+
+    recall: Share = Field(description="0.95: 19 of 20 pictures that show it go to a person, or are blocked.")
+
+
+class PrecisionEntry(_Entry):
+    """A target of `block`: the share of automatic blocks that are right."""
+
+    precision: Share = Field(description="0.98: at most one block in fifty is wrong.")
+
+
+def _threshold_form(value: Any) -> str:
+    return BY_TARGET if isinstance(value, Mapping | RecallEntry | PrecisionEntry) else BY_SCORE
+
+
 class LabelEntry(_Entry):
     """A kind of content to look for."""
 
@@ -69,12 +94,29 @@ class LabelEntry(_Entry):
     lookalikes: list[Phrase] = Field(
         [], description="Harmless things that resemble it: background phrases for this label alone."
     )
-    review: Threshold = Field(
-        0.5, description="A person looks at a picture with this score, 0 to 1, or a higher one."
+    review: Annotated[
+        Annotated[Threshold, Tag(BY_SCORE)] | Annotated[RecallEntry, Tag(BY_TARGET)],
+        Discriminator(_threshold_form),
+    ] = Field(
+        0.5,
+        description="A person looks at a picture with this score, 0 to 1, or a higher one. Or a target for "
+        "`moderate policy learn`, such as {recall: 0.95}; until it has learned, 0.5.",
     )
-    block: Threshold | None = Field(
+    block: (
+        Annotated[
+            Annotated[Threshold, Tag(BY_SCORE)] | Annotated[PrecisionEntry, Tag(BY_TARGET)],
+            Discriminator(_threshold_form),
+        ]
+        | None
+    ) = Field(
         None,
-        description="A picture with this score or a higher one is blocked at once. Leave it out for never.",
+        description="A picture with this score or a higher one is blocked at once. Leave it out for never. "
+        "Or a target for `moderate policy learn`, such as {precision: 0.98}; until it has learned, never.",
+    )
+    examples: list[Annotated[str, Field(pattern=SHA256_PATTERN.pattern)]] = Field(
+        [],
+        max_length=MAX_EXAMPLES,
+        description="Pictures that show it, by the SHA-256 of their bytes, for `moderate policy learn`.",
     )
     severity: Annotated[int, Field(ge=1, le=5)] = Field(
         3, description="1 (trifling) to 5 (grave): graver pictures come first in the review queue."

@@ -11,6 +11,8 @@ from yaml import Node, ScalarNode
 from worker.policy_files.rules import value_errors
 from worker.policy_files.rules.schema import (
     BY_KIND,
+    BY_SCORE,
+    BY_TARGET,
     BY_WORD,
     AuditEntry,
     ExpectationEntry,
@@ -18,6 +20,8 @@ from worker.policy_files.rules.schema import (
     LimitsEntry,
     PolicyEntry,
     PolicyTestEntry,
+    PrecisionEntry,
+    RecallEntry,
     ReviewsEntry,
     UndecodableEntry,
 )
@@ -37,9 +41,12 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "audit": tuple(AuditEntry.model_fields),
     "reviews": tuple(ReviewsEntry.model_fields),
     "on_undecodable": tuple(UndecodableEntry.model_fields),
+    "review": tuple(RecallEntry.model_fields),
+    "block": tuple(PrecisionEntry.model_fields),
     "test": tuple(PolicyTestEntry.model_fields),
     "expect": tuple(ExpectationEntry.model_fields),
 }
+_TAGS: Final = frozenset({BY_WORD, BY_KIND, BY_SCORE, BY_TARGET})
 #: Where else a misplaced key may belong, likeliest first.
 _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = {
     "policy": ("reviews", "label", "limits", "audit", "test", "expect"),
@@ -48,6 +55,8 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = {
     "audit": ("limits", "reviews", "policy", "label"),
     "reviews": ("policy", "label", "limits", "audit"),
     "on_undecodable": ("policy", "label"),
+    "review": ("block", "label", "policy"),
+    "block": ("review", "label", "policy"),
     "test": ("expect",),
     "expect": ("test",),
 }
@@ -58,6 +67,8 @@ _BELONGS: Final[Mapping[str, str]] = {
     "audit": 'under "audit"',
     "reviews": 'under "reviews", or to a label',
     "on_undecodable": 'under "on_undecodable"',
+    "review": 'to "review"',
+    "block": 'to "block"',
     "test": "to a test",
     "expect": 'under "expect"',
 }
@@ -116,7 +127,7 @@ def explain_schema_errors(errors: Iterable[ErrorDetails], document: Document, pr
 
 def _subject(error: ErrorDetails, document: Document) -> tuple[Location, Node]:
     """Return what the error is about: a key, a value, or the owner of a missing key."""
-    at = tuple(part for part in error["loc"] if part not in {BY_WORD, BY_KIND})
+    at = tuple(part for part in error["loc"] if part not in _TAGS)
     match error["type"]:
         case "extra_forbidden":
             return at, document.keys[at]
@@ -141,7 +152,7 @@ def _kind(at: Location) -> str:
 
 
 def _missing(at: Location, _: Node, __: Mapping[str, Any]) -> Explanation:
-    owners = {"policy": "the policy", "test": "this test"}
+    owners = {"policy": "the policy", "test": "this test", "review": '"review"', "block": '"block"'}
     owner = owners.get(_kind(at[:-1])) or f"label {quote(at[-2])}"
     return f"{owner} has no {quote(at[-1])}", EXAMPLES.get(str(at[-1]), "")
 
@@ -185,6 +196,8 @@ def _ill_formed(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
     if at[0] == "templates":
         hint = 'a phrase takes the place of {}: "a photo of {}"'
         return f"the template {quote(written)} needs {{}} once", hint
+    if len(at) > 1 and at[-2] == "examples":
+        return f"{quote(written)} is not the SHA-256 of a picture", value_errors.EXAMPLES["examples"]
     if at[-1] == "picture":
         return value_errors.no_value(at[-1], EXAMPLES["picture"])
     return "a phrase without words", "write one, or remove the line"

@@ -18,11 +18,16 @@ Explanation = tuple[str, str]
 EXAMPLES: Final = {
     "audit": "write its key below it, indented: share_of_allowed: 0.01",
     "background": "say what harmless uploads show: background: [a person, an animal, a building]",
+    "block": "write a score, or a target: block: {precision: 0.98}",
+    "examples": "64 characters, 0 to 9 and a to f; `moderate decisions --json` shows them as sha256",
     "expect": "say what must come of the picture: expect: {action: review, labels: [weapons]}",
     "labels": "name what to look for, with a colon, and give it prompts",
     "limits": "write its key below it, indented: automatic_blocks_per_hour: 500",
     "name": "the first line of a file is its name: name: stickers",
     "on_undecodable": "or write an action for each kind of file: {default: review, pdf: allow}",
+    "precision": "write a share: block: {precision: 0.98}",
+    "recall": "write a share: review: {recall: 0.95}",
+    "review": "write a score, or a target: review: {recall: 0.95}",
     "picture": "name a file in the policy's folder: picture: cases/pistol.png",
     "prompts": "say what it looks like: prompts: [a handgun, a rifle]",
     "reviews": "write its keys below it, indented: queue: general",
@@ -36,6 +41,8 @@ _WHOLE_NUMBERS: Final = {
 }
 #: Thresholds must be above 0, since every score is at or above 0.
 _ABOVE_ZERO: Final = ("review", "block")
+#: Shares that counting can show.
+_TARGETS: Final = {"recall": "a number from 0.5 to 0.999", "precision": "a number from 0.5 to 0.999"}
 _MINUTES: Final = {"m": 1, "min": 1, "h": 60, "d": 24 * 60}
 #: Keys that set a limit, and what their absence means.
 _LEFT_OUT: Final = {
@@ -135,8 +142,8 @@ def not_true_or_false(at: Location, node: Node, _: Mapping[str, Any]) -> Explana
 def not_a_number(at: Location, node: Node, _: Mapping[str, Any]) -> Explanation:
     """Explain a threshold, share, severity, time or limit that is not a number or is out of range."""
     key = str(at[-1])
-    fraction = "a number above 0, up to 1" if key in _ABOVE_ZERO else "a number from 0 to 1"
-    expected = _WHOLE_NUMBERS.get(key, fraction)
+    above_zero = dict.fromkeys(_ABOVE_ZERO, "a number above 0, up to 1")
+    expected = (above_zero | _TARGETS | _WHOLE_NUMBERS).get(key, "a number from 0 to 1")
     if is_blank(node):
         return no_value(key, f"write {expected}, or remove the line")
     written = str(node.value) if isinstance(node, ScalarNode) else ""
@@ -164,6 +171,8 @@ def _as_number(key: str, written: str) -> str:
     if number[2] or value >= 10:
         value /= 100
     fits = value <= 1 and (value > 0 or key not in _ABOVE_ZERO)
+    if key in _TARGETS:
+        fits = 0.5 <= value <= 0.999
     return f"write {key}: {value:g}" if fits else ""
 
 

@@ -218,6 +218,63 @@ class PolicyVersionRow(Row):
     first_seen_at: Mapped[datetime] = mapped_column(default=moment())
     #: When a worker last put it in force; None if none has since this is recorded.
     last_in_force_at: Mapped[datetime | None]
+    #: What the version has learned from verdicts; None if nothing.
+    learned_digest: Mapped[str | None]
+
+
+class LearnedStateRow(Row):
+    """What a policy learned from verdicts: proposed, in force, or in force once."""
+
+    __tablename__ = "learned_states"
+    __table_args__ = (Index("ix_learned_states_policy_created_at", "policy", "created_at"),)
+
+    #: SHA-256 of `state`, in hexadecimal.
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    #: The policy's name.
+    policy: Mapped[str]
+    #: The version, without what it learned, for which it was proposed.
+    policy_digest: Mapped[str]
+    #: The model, its preprocessing and decoding; with others it does not apply.
+    model_digest: Mapped[str]
+    #: Examples, sample of the archive, head and calibration of each label; the embeddings are personal data.
+    state: Mapped[bytes] = mapped_column(LargeBinary)
+    #: The thresholds that follow from targets, by label: [review, block], each a score or null.
+    thresholds: Mapped[dict[str, Any]] = mapped_column(Names)
+    #: What was measured for the proposal, by label.
+    figures: Mapped[dict[str, Any]] = mapped_column(Names)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
+
+
+class LearnedChangeRow(Row):
+    """A state that was put in force or taken back; the newest one of a policy applies."""
+
+    __tablename__ = "learned_changes"
+    __table_args__ = (Index("ix_learned_changes_policy_id", "policy", "id"),)
+
+    id: Mapped[int] = mapped_column(Identifier, primary_key=True)
+    #: The policy's name.
+    policy: Mapped[str]
+    #: The state in force from now on; None: the policy as its file says.
+    learned_digest: Mapped[str | None] = mapped_column(ForeignKey(LearnedStateRow.digest))
+    #: Who changed it.
+    author: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=moment())
+
+
+class LabelExampleRow(Row):
+    """A picture that a person chose as an example of a label, for the next proposal."""
+
+    __tablename__ = "label_examples"
+
+    #: The policy's name.
+    policy: Mapped[str] = mapped_column(primary_key=True)
+    #: The label's name.
+    label: Mapped[str] = mapped_column(primary_key=True)
+    #: SHA-256 of the picture's bytes, in hexadecimal.
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    #: Who chose it.
+    author: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
 class PolicyStateRow(Row):

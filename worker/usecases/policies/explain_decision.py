@@ -53,20 +53,23 @@ class ExplainDecision:
         with self.database.reading() as session:
             found = submissions.named(session, name)
             recorded = decisions.of_submissions(session, [found] if found else [])
-            texts = {r.policy_digest: policy_versions.text_of(session, r.policy_digest) for r in recorded}
+            versions = {r.policy_digest: policy_versions.find(session, r.policy_digest) for r in recorded}
             kept = {r.id: self._embedding(session, r) for r in recorded}
         if not recorded:
             raise UsageError(
                 f"no decision on a submission {name!r}", hint="moderate decisions lists what was decided"
             )
-        return [self._explain(r, texts[r.policy_digest] or "", kept[r.id]) for r in recorded]
+        return [self._explain(r, versions[r.policy_digest], kept[r.id]) for r in recorded]
 
     def _embedding(self, session: Session, recorded: RecordedDecision) -> StoredEmbedding | None:
         return embeddings.find(session, recorded.sha256, self.model_digest) if recorded.sha256 else None
 
-    def _explain(self, recorded: RecordedDecision, text: str, kept: StoredEmbedding | None) -> Explanation:
+    def _explain(
+        self, recorded: RecordedDecision, stored: StoredPolicy | None, kept: StoredEmbedding | None
+    ) -> Explanation:
+        if stored is None:
+            return _unexplained(recorded, None, "the version of its policy is no longer kept")
         try:
-            stored = StoredPolicy(text, recorded.policy_digest)
             policy = parse_stored(stored, f"{recorded.policy}.yaml")
         except InvalidPolicyError as error:
             return _unexplained(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from worker.domain.policies.policy import Policy
-from worker.domain.policies.stored_policy import StoredPolicy
 from worker.errors import UsageError
 from worker.policy_files.parser import read_policy
 from worker.policy_files.stored import parse_stored
@@ -58,17 +57,18 @@ class PickPolicies:
     def _version(self, prefix: str) -> Policy:
         with self.database.reading() as session:
             found = policy_versions.starting_with(session, prefix, _SHOWN_VERSIONS)
-            versions = [(row.digest, row.name, row.text, f"{row.first_seen_at:%Y-%m-%d}") for row in found]
-        if not versions:
+        if not found:
             raise UsageError(
                 f"no policy version begins with {prefix}",
                 hint="every decision names its version: moderate decisions --json",
             )
-        if len(versions) > 1:
-            listed = ", ".join(f"{digest[:16]} ({name}, {day})" for digest, name, _, day in versions)
+        if len(found) > 1:
+            listed = ", ".join(
+                f"{one.stored.digest[:16]} ({one.name}, {one.first_seen_at:%Y-%m-%d})" for one in found
+            )
             raise UsageError(f"several policy versions begin with {prefix}: {listed}", hint="name more of it")
-        ((digest, name, text, _),) = versions
-        return parse_stored(StoredPolicy(text, digest), f"{name}.yaml")
+        (version,) = found
+        return parse_stored(version.stored, f"{version.name}.yaml")
 
 
 def _read(file: Path) -> Policy:

@@ -17,8 +17,8 @@ from worker.store.policies import policy_versions
 
 def policy_behind(session: Session, decision: RecordedDecision) -> Policy | None:
     """Return the version that decided; None if its text can no longer be parsed."""
-    text = policy_versions.text_of(session, decision.policy_digest)
-    return _parsed(StoredPolicy(text or "", decision.policy_digest), decision.policy)
+    stored = policy_versions.find(session, decision.policy_digest)
+    return _parsed(stored, decision.policy) if stored else None
 
 
 def place_again(session: Session, decision: RecordedDecision, now: datetime) -> Routing:

@@ -121,7 +121,8 @@ def _dossier(session: Session, review: Review) -> Dossier:
 
 
 def _policy(session: Session, digest: str, name: str) -> Policy | None:
-    return _parsed(StoredPolicy(policy_versions.text_of(session, digest) or "", digest), name)
+    stored = policy_versions.find(session, digest)
+    return _parsed(stored, name) if stored else None
 
 
 @lru_cache(maxsize=16)
