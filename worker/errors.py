@@ -109,6 +109,10 @@ class InvalidPolicyError(PermanentError):
         self.problems = tuple(problems)
 
 
+class InvalidLearnedError(PermanentError):
+    """What a policy learned cannot be read from the database."""
+
+
 class SourceError(PermanentError):
     """The picture cannot be read: missing, outside the root, or not the promised bytes."""
 

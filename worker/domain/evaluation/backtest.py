@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.domain.moderation.scoring import Logits, Matrix, PhraseVectors, Vector, own_lookalikes
+from worker.domain.moderation.scoring import Adjust, Logits, Matrix, PhraseVectors, Vector, own_lookalikes
 from worker.domain.policies.policy import Action, Label, Policy, Scoring
 
 #: Actions as numbers, mildest first.
@@ -53,9 +53,15 @@ class _Contest:
 class Backtest:
     """Judges pictures by their embeddings under several policies at once."""
 
-    def __init__(self, policies: Sequence[tuple[Policy, PhraseVectors]], scale: float) -> None:
+    def __init__(
+        self,
+        policies: Sequence[tuple[Policy, PhraseVectors]],
+        scale: float,
+        learned: Sequence[Adjust | None] = (),
+    ) -> None:
+        """Judge by the policies with the vectors of their phrases, and by what each of them `learned`."""
         self.policies = tuple(policy for policy, _ in policies)
-        self._scale = scale
+        self._scale, self._learned = scale, learned or [None] * len(policies)
         # A phrase's vector depends on the templates. Vectors and contests that policies share are kept once.
         rows: dict[tuple[str, tuple[str, ...]], int] = {}
         vectors: list[Vector] = []
@@ -90,18 +96,27 @@ class Backtest:
         marks pictures of which too little was judged; None marks none. ValueError if a vector is not finite
         or not a unit vector.
         """
-        scores = _sigmoid(self.logits(vectors, views))
-        pairs = zip(self.policies, self._rows_of, strict=True)
+        by_view = self._by_view(vectors)
         if partly_seen is None:
             partly_seen = np.zeros(len(views), np.bool_)
-        return [_decide(policy, scores[rows], partly_seen) for policy, rows in pairs]
+        outcomes = []
+        for policy, rows, adjust in zip(self.policies, self._rows_of, self._learned, strict=True):
+            logits = by_view[rows]
+            if adjust:
+                logits = _adjusted(logits, vectors, adjust, self._scale)
+            outcomes.append(_decide(policy, _sigmoid(_of_pictures(logits, views)), partly_seen))
+        return outcomes
 
     def logits(self, vectors: NDArray[np.float16], views: NDArray[np.intp]) -> Logits:
         """Return the largest logit of each distinct label over the views, shape (labels, pictures).
 
-        Labels with the same phrases share a row, in the order of their first mention. Arguments and errors
-        as in `judge`.
+        By phrases alone. Labels with the same phrases share a row, in the order of their first mention.
+        Arguments and errors as in `judge`.
         """
+        return _of_pictures(self._by_view(vectors), views)
+
+    def _by_view(self, vectors: NDArray[np.float16]) -> Logits:
+        """Return the logit of each distinct label in each view, shape (labels, views)."""
         logits = np.empty((len(self._contests), len(vectors)))
         for start in range(0, len(vectors), _BLOCK_ROWS):
             rows = vectors[start : start + _BLOCK_ROWS]
@@ -111,10 +126,7 @@ class Backtest:
                     "the embedding of a picture or of a phrase is not finite, or not a unit vector"
                 )
             self._add_logits(cosines, logits[:, start : start + len(rows)])
-        if len(views) == len(vectors):
-            return logits
-        firsts = np.concatenate(([0], np.cumsum(views)[:-1]))
-        return np.maximum.reduceat(logits, firsts, axis=1)
+        return logits
 
     def _add_logits(self, cosines: Matrix, logits: Logits) -> None:
         """Write the logit of each contest in each view into `logits`."""
@@ -125,6 +137,23 @@ class Backtest:
         for contest, logit in zip(self._contests, logits, strict=True):
             join = joined[contest.scoring]
             np.subtract(join(contest.prompts), join(contest.background, contest.lookalikes), out=logit)
+
+
+def _adjusted(logits: Logits, vectors: NDArray[np.float16], adjust: Adjust, scale: float) -> Logits:
+    """Return the logits of a policy's labels in the light of what it learned, shape (labels, views)."""
+    adjusted = np.empty_like(logits)
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        adjusted[:, block] = adjust(logits[:, block].T, widened(vectors[block]), scale).T
+    return adjusted
+
+
+def _of_pictures(logits: Logits, views: NDArray[np.intp]) -> Logits:
+    """Return the largest logit over the views of each picture, shape (labels, pictures)."""
+    if len(views) == logits.shape[1]:
+        return logits
+    firsts = np.concatenate(([0], np.cumsum(views)[:-1]))
+    return np.maximum.reduceat(logits, firsts, axis=1)
 
 
 def widened(vectors: NDArray[np.float16]) -> Matrix:

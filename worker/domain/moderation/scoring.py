@@ -5,8 +5,9 @@ renaming a label changes no other score, and if a picture shows none of them, no
 over the labels has neither property and is for ranking only (`rank_labels`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -20,10 +21,15 @@ Matrix = NDArray[np.float32]
 #: Logits: log-odds of "the picture shows the label".
 Logits = NDArray[np.float64]
 
-#: The score of a label whose prompts and background are equally like the picture.
-_EVEN: Final = 0.5
+#: A smaller change of a logit changes no score by more than 0.0125.
+_WORTH_SAYING: Final = 0.05
+#: Scores nearer to 0 or 1 have log-odds of this size.
+_MOST_LOG_ODDS: Final = 700.0
 #: How the scaled cosines of several phrases become one: `log(exp(a) + exp(b))`, or the larger one.
 _JOINS: Final[Mapping[Scoring, np.ufunc]] = {Scoring.TOGETHER: np.logaddexp, Scoring.BEST: np.maximum}
+#: Changes the logits of a policy's labels, shape (views, labels), given the embedding and the scale.
+Adjust = Callable[[Logits, Matrix, float], Logits]
+
 #: If a policy has more labels, a decision keeps the flagged ones and the highest scores up to this number:
 #: a thousand rows for each picture would cost more than judging it.
 MOST_SCORES: Final = 50
@@ -44,6 +50,8 @@ class LabelScore:
     background_cosine: float
     #: The view with the highest score.
     view: View = FIRST
+    #: What the label learned from verdicts added to the logit of its phrases.
+    learned: float = 0.0
 
     @property
     def margin(self) -> float:
@@ -61,15 +69,16 @@ class LabelScore:
 
         All phrases count, those of the label together and the harmless ones together.
         """
-        won = self.score >= _EVEN
+        won = _log_odds(self.score) - self.learned >= 0
         if won == (self.margin >= 0):
             return ""
         return f", but {'all its prompts' if won else 'all harmless phrases'} together won"
 
     @property
     def contest(self) -> str:
-        """Say for people how the phrases compare, and in which view."""
-        return f"{self.pair} by {abs(self.margin):.3f}{self.view}{self.together}"
+        """Say for people how the phrases compare, in which view, and what else counted."""
+        learned = f"; what it learned adds {self.learned:+.1f}" if abs(self.learned) >= _WORTH_SAYING else ""
+        return f"{self.pair} by {abs(self.margin):.3f}{self.view}{self.together}{learned}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +105,16 @@ class PhraseVectors:
 def score(
     policy: Policy, embedding: Matrix, vectors: PhraseVectors, scale: float, views: Views | None = None
 ) -> tuple[LabelScore, ...]:
-    """Score every label of `policy` on one picture, in the policy's order; see `Scorer`."""
+    """Score every label of `policy` by its phrases on one picture, in the policy's order; see `Scorer`."""
     return Scorer(policy, vectors)(embedding, scale, views)
 
 
 class Scorer:
     """Scores pictures under one policy; prepares once what does not depend on the picture."""
 
-    def __init__(self, policy: Policy, vectors: PhraseVectors) -> None:
-        self._policy, self._vectors = policy, vectors
+    def __init__(self, policy: Policy, vectors: PhraseVectors, adjust: Adjust | None = None) -> None:
+        """Score by the phrases alone, or let `adjust` change their logits by what was learned."""
+        self._policy, self._vectors, self._adjust = policy, vectors, adjust
         self._background = [vectors.index[phrase] for phrase in dict.fromkeys(policy.background)]
         self._prompts = _Groups([label.prompts for label in policy.labels], vectors.index)
         lookalikes = [own_lookalikes(policy, label) for label in policy.labels]
@@ -133,13 +143,17 @@ class Scorer:
         if not np.isfinite(cosines).all():
             # NaN reaches no threshold: a broken model would allow everything.
             raise ValueError("the embedding of the picture or of a phrase is not finite")
-        logits = self._logits(scale * cosines.astype(np.float64))
+        by_phrases = self._logits(scale * cosines.astype(np.float64))
+        logits = self._adjust(by_phrases, embedding, scale) if self._adjust else by_phrases
         strongest = logits.argmax(axis=0)
-        found = sigmoid(logits[strongest, np.arange(len(strongest))])
+        best = strongest, np.arange(len(strongest))
+        found, learned = sigmoid(logits[best]), logits[best] - by_phrases[best]
         views, shown_in = views or Views(frames=len(embedding)), strongest.tolist()
         return tuple(
-            self._label_score(
-                number, float(found[number]), views[shown_in[number]], cosines[shown_in[number]]
+            replace(
+                self._label_score(number, views[shown_in[number]], cosines[shown_in[number]]),
+                score=float(found[number]),
+                learned=float(learned[number]),
             )
             for number in self._chosen(found, most)
         )
@@ -166,14 +180,15 @@ class Scorer:
         chosen: list[int] = np.union1d(highest, flagged).tolist()
         return chosen
 
-    def _label_score(self, number: int, score: float, view: View, cosines: Vector) -> LabelScore:
+    def _label_score(self, number: int, view: View, cosines: Vector) -> LabelScore:
+        """Return the phrases that did most in a view, without the score."""
         label = self._policy.labels[number]
         others = self._policy.background + label.lookalikes
         prompt, prompt_cosine = self._nearest(label.prompts, cosines)
         other, other_cosine = self._nearest(others, cosines)
         return LabelScore(
             label=label.name,
-            score=score,
+            score=0.0,
             prompt=prompt,
             prompt_cosine=prompt_cosine,
             background=other,
@@ -214,6 +229,13 @@ def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 1 / (1 + exp(-x)) of each number, without overflow for large negative ones."""
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+
+
+def _log_odds(score: float) -> float:
+    """Return the logit of a score, bounded."""
+    if not 0 < score < 1:
+        return _MOST_LOG_ODDS if score else -_MOST_LOG_ODDS
+    return math.log(score) - math.log1p(-score)
 
 
 def rank_labels(embedding: Vector, labels: Matrix, scale: float, bias: float = 0.0) -> Vector:

@@ -1,0 +1,1 @@
+"""How a policy learns from verdicts: what fits them, whether it helps, and which thresholds follow."""
