@@ -40,6 +40,7 @@ from worker.store.engine.tables import DecisionRow, EmbeddingRow, PolicyVersionR
 from worker.store.operations import archive
 from worker.store.operations.archive import Span
 from worker.store.upgrade import schema
+from worker.usecases.moderation.load_learned import LoadLearned
 from worker.usecases.policies.compare_policies import ComparePolicies
 
 SEED = 20
@@ -266,7 +267,7 @@ def child(url: str, share: float) -> None:
     old, new = policies()
     database, idle = Database.connect(url), _peak_mb()
     started = time.perf_counter()
-    compare = ComparePolicies(cast("Encoder", RandomPhrases()), MODEL, database)
+    compare = ComparePolicies(cast("Encoder", RandomPhrases()), MODEL, database, LoadLearned(database, MODEL))
     comparison = compare(old, new, _span(share), lambda _done, _total: None)
     seconds = time.perf_counter() - started
     tally = comparison.tally

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from worker.concurrency.periodic import run_periodically
-from worker.domain.moderation.scoring import PhraseVectors, Scorer
+from worker.domain.moderation.scoring import Adjust, PhraseVectors, Scorer
 from worker.domain.policies.policy import Policy
 from worker.domain.policies.policy_state import PolicyState
 from worker.domain.policies.stored_policy import StoredPolicy
@@ -30,15 +30,33 @@ SETTLE_SECONDS: Final = 0.1
 #: A refused file is retried after this, even if it was not saved again.
 RETRY_SECONDS: Final = 10.0
 
-#: Returns a policy's vectors, given the policy, its file and the file's text; raises InvalidPolicyError to
-#: refuse it.
-Prepare = Callable[[Policy, Path, str], PhraseVectors]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A policy with all that is needed to score by it."""
+
+    #: With what it learned.
+    policy: Policy
+    vectors: PhraseVectors
+    #: How what it learned changes logits; None if it learned nothing.
+    adjust: Adjust | None = None
+
+
+#: Prepares a policy, given its file and the file's text; raises InvalidPolicyError to refuse it.
+Prepare = Callable[[Policy, Path, str], Prepared]
+#: Returns the digest of what the policy of this name should have learned; empty for nothing.
+LearnedNow = Callable[[str], str]
 #: Returns the latest good version of the policy of this name, or None if it is not known.
 LastGood = Callable[[str], StoredPolicy | None]
 
 
 def none_known(_name: str) -> None:
     """Return None: a `LastGood` without a memory of earlier versions."""
+
+
+def nothing_learned(_name: str) -> str:
+    """Return "": a `LearnedNow` without a database."""
+    return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +69,13 @@ class LivePolicy:
     text: str
     #: Since when this version is in force in this process; UTC.
     loaded_at: datetime
+    #: How what it learned changes logits; None if it learned nothing.
+    adjust: Adjust | None = None
 
     @cached_property
     def score(self) -> Scorer:
         """The scorer of this version."""
-        return Scorer(self.policy, self.vectors)
+        return Scorer(self.policy, self.vectors, self.adjust)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +95,19 @@ class PolicyLibrary:
     """
 
     def __init__(
-        self, folder: Path, prepare: Prepare, last_good: LastGood = none_known, *, default: str = ""
+        self,
+        folder: Path,
+        prepare: Prepare,
+        last_good: LastGood = none_known,
+        learned_now: LearnedNow = nothing_learned,
+        *,
+        default: str = "",
     ) -> None:
-        """Use `folder`; `default` is the policy of submissions that name none, and must not be a shadow."""
-        self._folder = folder
+        """Use `folder`; `default` is the policy of submissions that name none, and must not be a shadow.
+
+        If `learned_now` changes for a policy, it is prepared again.
+        """
+        self._folder, self._learned_now = folder, learned_now
         self._prepare = prepare
         self._last_good = last_good
         self._default = default
@@ -182,7 +211,8 @@ class PolicyLibrary:
     def _reload(self, file: Path) -> None:
         """Put the file's content in force, or refuse it, if it has changed."""
         content = _content(file)
-        if content is None or (content == self._seen.get(file) and not self._is_due_for_retry(file)):
+        is_same = content == self._seen.get(file) and not self._has_learned(file)
+        if content is None or (is_same and not self._is_due_for_retry(file)):
             return
         time.sleep(SETTLE_SECONDS)
         if _content(file) != content:
@@ -198,6 +228,13 @@ class PolicyLibrary:
             self._seen[file] = content
         except Exception as error:  # noqa: BLE001 - whatever fails here, the last good version stays in force
             self._refuse(file, f"{file}: it could not be prepared: {error!r}")
+
+    def _has_learned(self, file: Path) -> bool:
+        """Whether the policy of a file in force should have learned something else; a refused file waits."""
+        live = self._live.get(file.stem)
+        if live is None or file in self._refusals:
+            return False
+        return live.policy.learned != self._learned_now(file.stem)
 
     def _is_due_for_retry(self, file: Path) -> bool:
         """Whether to retry a refused file that has not changed: a missing test picture may be there now."""
@@ -266,7 +303,8 @@ class PolicyLibrary:
                 f"{file}: `shadow: true`, but the policy decides for all submissions that name none",
                 hint="remove that line, or let MODERATION_POLICY name another policy",
             )
-        return LivePolicy(policy, self._prepare(policy, file, text), text, datetime.now(UTC))
+        found = self._prepare(policy, file, text)
+        return LivePolicy(found.policy, found.vectors, text, datetime.now(UTC), found.adjust)
 
     def _recovered(self, file: Path) -> LivePolicy | None:
         """Return the last good version of the policy of this file, if one is known and still good.

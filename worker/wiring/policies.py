@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from worker.domain.policies.stored_policy import StoredPolicy
 from worker.encoder.protocol import Encoder
 from worker.images.processes.pool import DecoderPool
-from worker.policy_files.library import LastGood, LivePolicy, PolicyLibrary, none_known
+from worker.policy_files.library import LastGood, LivePolicy, PolicyLibrary, none_known, nothing_learned
 from worker.policy_files.parser import read_policy
 from worker.policy_files.yaml_text.folder import file_of
 from worker.settings import Settings
@@ -13,6 +13,7 @@ from worker.store.engine.database import Database
 from worker.store.policies import policy_versions
 from worker.usecases.moderation.classify_pictures import ClassifyPictures
 from worker.usecases.moderation.judge_picture import JudgePicture, vector_digest
+from worker.usecases.moderation.load_learned import LearnedInForce, LoadLearned
 from worker.usecases.moderation.scan_folder import ScanFolder
 from worker.usecases.policies.compare_policies import ComparePolicies
 from worker.usecases.policies.explain_decision import ExplainDecision
@@ -26,15 +27,19 @@ from worker.wiring.sizing import Sizing
 
 
 def open_policies(
-    settings: Settings, judge_picture: JudgePicture, last_good: LastGood = none_known
+    settings: Settings,
+    judge_picture: JudgePicture,
+    last_good: LastGood = none_known,
+    learned: LearnedInForce | None = None,
 ) -> PolicyLibrary:
-    """Read every policy file, embed its phrases, run its tests.
+    """Read every policy file, embed its phrases, find what it `learned`, run its tests.
 
     `last_good` replaces a refused file by the last text of its policy that was in force. InvalidPolicyError
     with all problems of all files if the default policy is still not in force.
     """
-    prepare = PreparePolicy(RunPolicyTests(judge_picture))
-    policies = PolicyLibrary(settings.policies, prepare, last_good, default=settings.policy)
+    prepare = PreparePolicy(RunPolicyTests(judge_picture), learned)
+    learned_now = learned.digest_of if learned else nothing_learned
+    policies = PolicyLibrary(settings.policies, prepare, last_good, learned_now, default=settings.policy)
     policies.load()
     return policies
 
@@ -59,6 +64,16 @@ def last_good_in(database: Database) -> LastGood:
     return last_good
 
 
+def learned_in_force(settings: Settings, encoder: Encoder, database: Database) -> LearnedInForce:
+    """Return the use case that finds what policies learned under this model."""
+    return LearnedInForce(load_learned(settings, encoder, database))
+
+
+def load_learned(settings: Settings, encoder: Encoder, database: Database) -> LoadLearned:
+    """Return the use case that loads what versions learned under this model."""
+    return LoadLearned(database, vector_digest(encoder, limits_of(settings)))
+
+
 def run_policy_tests(encoder: Encoder, decoder: DecoderPool) -> RunPolicyTests:
     """Return the use case that runs a policy's tests."""
     return RunPolicyTests(JudgePicture(encoder, decoder))
@@ -81,7 +96,8 @@ def pick_policies(settings: Settings, database: Database) -> PickPolicies:
 
 def compare_policies(settings: Settings, encoder: Encoder, database: Database) -> ComparePolicies:
     """Return the use case that judges the archive by two policies."""
-    return ComparePolicies(encoder, vector_digest(encoder, limits_of(settings)), database)
+    load = load_learned(settings, encoder, database)
+    return ComparePolicies(encoder, load.model_digest, database, load)
 
 
 def hunt_phrase(settings: Settings, encoder: Encoder, database: Database) -> HuntPhrase:
@@ -91,7 +107,8 @@ def hunt_phrase(settings: Settings, encoder: Encoder, database: Database) -> Hun
 
 def explain_decision(settings: Settings, encoder: Encoder, database: Database) -> ExplainDecision:
     """Return the use case that explains recorded decisions."""
-    return ExplainDecision(database, encoder, vector_digest(encoder, limits_of(settings)))
+    load = load_learned(settings, encoder, database)
+    return ExplainDecision(database, encoder, load.model_digest, load)
 
 
 def scan_folder(settings: Settings, encoder: Encoder, decoder: DecoderPool) -> ScanFolder:

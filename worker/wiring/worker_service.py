@@ -35,7 +35,7 @@ from worker.usecases.submissions.set_aside import SetAside
 from worker.wiring.components import image_reader, open_database, open_decoder, open_encoder
 from worker.wiring.notifications import default_callback
 from worker.wiring.observability import serving_probes
-from worker.wiring.policies import last_good_in, open_policies
+from worker.wiring.policies import last_good_in, learned_in_force, open_policies
 from worker.wiring.schedule import open_schedule
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,12 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         encoder = stack.enter_context(open_encoder(settings, metrics, database))
         judge_picture = JudgePicture(encoder, decoder, metrics.stage, MOST_SCORES)
         # The tests of a policy report the score of any label.
-        policies = open_policies(settings, replace(judge_picture, most_scores=None), last_good_in(database))
+        policies = open_policies(
+            settings,
+            replace(judge_picture, most_scores=None),
+            last_good_in(database),
+            learned_in_force(settings, encoder, database),
+        )
         policies.current(settings.policy)
         if not settings.fits_its_model:
             log.warning(

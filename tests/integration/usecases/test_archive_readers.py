@@ -21,6 +21,7 @@ from worker.store.operations import archive
 from worker.store.operations.archive import Span
 from worker.store.policies import policy_versions
 from worker.store.reviews import verdicts
+from worker.usecases.moderation.load_learned import LoadLearned
 from worker.usecases.policies.compare_policies import ComparePolicies
 from worker.usecases.policies.hunt_phrase import HuntPhrase
 from worker.wiring.components import open_encoder
@@ -84,7 +85,7 @@ def planned(database):
 
 def test_comparing_takes_four_statements_and_one_more_for_each_chunk_with_verdicts(database, encoder, alive):
     fill(database, encoder, 45, verdicts_on=15)
-    compare = ComparePolicies(encoder, MODEL, database)
+    compare = ComparePolicies(encoder, MODEL, database, LoadLearned(database, MODEL))
     with statements(database) as seen:
         found = compare(OLD, NEW, LONG_AGO, nobody, kept=5)
     assert (found.tally.pictures, found.tally.verdicts) == (45, 15)
@@ -118,7 +119,7 @@ def test_the_best_are_those_of_the_whole_archive_however_it_is_cut(sqlite_databa
 
 def test_the_flips_told_are_the_largest_however_the_archive_is_cut(sqlite_database, encoder, monkeypatch):
     fill(sqlite_database, encoder, 45)
-    compare, told = ComparePolicies(encoder, MODEL, sqlite_database), []
+    compare, told = ComparePolicies(encoder, MODEL, sqlite_database, LoadLearned(sqlite_database, MODEL)), []
     flooding = replace(NEW, labels=(*OLD.labels, Label("drinks", ("a cup of tea",), review=0.0, block=0.5)))
     for size in (1, 7, 100):
         monkeypatch.setattr(archive, "CHUNK", size)
@@ -135,7 +136,9 @@ def test_progress_is_told_up_to_all_there_are(sqlite_database, encoder, monkeypa
     monkeypatch.setattr(archive, "CHUNK", CHUNK)
     fill(sqlite_database, encoder, 25)
     seen = []
-    ComparePolicies(encoder, MODEL, sqlite_database)(OLD, NEW, LONG_AGO, lambda *told: seen.append(told))
+    ComparePolicies(encoder, MODEL, sqlite_database, LoadLearned(sqlite_database, MODEL))(
+        OLD, NEW, LONG_AGO, lambda *told: seen.append(told)
+    )
     assert seen == [(10, 25), (20, 25), (25, 25)]
 
 
@@ -149,7 +152,7 @@ def test_verdicts_undone_meanwhile_count_as_they_did_when_the_comparison_began(d
             for verdict_id in session.scalars(select(VerdictRow.id)):
                 verdicts.reverse(session, verdict_id, reviewer="ada", action=Action.ALLOW, reason="")
 
-    compare = ComparePolicies(encoder, MODEL, database)
+    compare = ComparePolicies(encoder, MODEL, database, LoadLearned(database, MODEL))
     assert compare(OLD, NEW, LONG_AGO, undo).tally.verdicts == 45
     assert len(alive) == 5
     assert compare(OLD, NEW, LONG_AGO, nobody).tally.verdicts == 0

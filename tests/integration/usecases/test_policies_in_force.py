@@ -16,7 +16,7 @@ from worker.domain.reviews.audit import is_drawn
 from worker.encoder.phrases import encode_phrases
 from worker.observability.metrics import Metrics
 from worker.policy_files import library as library_module
-from worker.policy_files.library import PolicyLibrary
+from worker.policy_files.library import PolicyLibrary, Prepared
 from worker.settings import Settings
 from worker.store.engine.tables import (
     DecisionRow,
@@ -81,7 +81,7 @@ def put_in_force(counting, decoder, database, tmp_path, monkeypatch):
     monkeypatch.setattr(library_module, "SETTLE_SECONDS", 0)
 
     def prepare(policy, _file, _text):
-        return encode_phrases(counting, list(policy.phrases()), policy.templates)
+        return Prepared(policy, encode_phrases(counting, list(policy.phrases()), policy.templates))
 
     def moderate_by(**policies):
         for name, text in policies.items():

@@ -66,7 +66,7 @@ def refusal(prepare, file, text):
 
 
 def test_a_policy_whose_tests_pass_gets_its_vectors(prepare, file):
-    vectors = prepared(prepare, file)
+    vectors = prepared(prepare, file).vectors
     assert set(vectors.index) == set(parse_policy(TEXT, file).phrases())
     assert np.linalg.norm(vectors.matrix, axis=1) == pytest.approx(1, abs=1e-5)
 

@@ -10,7 +10,7 @@ from support.deployment import wait_for
 
 from worker.domain.moderation.scoring import PhraseVectors
 from worker.policy_files import library as library_module
-from worker.policy_files.library import PolicyLibrary
+from worker.policy_files.library import PolicyLibrary, Prepared
 from worker.policy_files.parser import parse_policy
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import PolicyStateRow
@@ -27,7 +27,7 @@ def policy_text(name, prompt="a handgun"):
 
 def embed(policy, *_):
     phrases = list(dict.fromkeys(policy.phrases()))
-    return PhraseVectors.of(phrases, np.eye(len(phrases), dtype=np.float32))
+    return Prepared(policy, PhraseVectors.of(phrases, np.eye(len(phrases), dtype=np.float32)))
 
 
 class Clock:

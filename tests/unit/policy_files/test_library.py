@@ -4,16 +4,17 @@ import logging
 import os
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from worker.domain.moderation.scoring import PhraseVectors
-from worker.domain.policies.stored_policy import StoredPolicy
+from worker.domain.policies.stored_policy import LearnedThresholds, StoredPolicy
 from worker.errors import InvalidPolicyError, SettingsError, UnavailableError, UnknownPolicyError
 from worker.policy_files import library as module
-from worker.policy_files.library import PolicyLibrary
+from worker.policy_files.library import PolicyLibrary, Prepared
 
 
 def policy_text(name: str, prompt: str = "a handgun") -> str:
@@ -22,7 +23,7 @@ def policy_text(name: str, prompt: str = "a handgun") -> str:
 
 def embed(policy, *_):
     phrases = list(dict.fromkeys(policy.phrases()))
-    return PhraseVectors.of(phrases, np.eye(len(phrases), dtype=np.float32))
+    return Prepared(policy, PhraseVectors.of(phrases, np.eye(len(phrases), dtype=np.float32)))
 
 
 def prompt_in_force(library: PolicyLibrary, name: str = "posts") -> str:
@@ -567,3 +568,24 @@ def test_what_its_own_pictures_refused_is_tried_again_unsaved(library, file, emb
     library.refresh()
     assert prompt_in_force(library) == "a rifle"
     assert library.refusals == {}
+
+
+def test_a_policy_that_learned_something_else_is_prepared_again(folder, file):
+    learned = {"posts": ""}
+
+    def prepare(policy, *_):
+        state = LearnedThresholds(learned["posts"]) if learned["posts"] else None
+        return replace(embed(policy), policy=policy.with_learned(state))
+
+    library = PolicyLibrary(folder, prepare, learned_now=learned.get)
+    library.load()
+    before = library.current("posts")
+    library.refresh()
+    assert library.current("posts") is before
+    learned["posts"] = "a" * 64
+    library.refresh()
+    assert library.current("posts").policy.learned == "a" * 64
+    assert library.current("posts").policy.digest != before.policy.digest
+    learned["posts"] = ""
+    library.refresh()
+    assert library.current("posts").policy.digest == before.policy.digest

@@ -30,6 +30,7 @@ IN_WORDS = {
     "lookalikes": "none",
     "block": "never",
     "tests": "none",
+    "examples": "none",
     "limits": "no limit",
     "audit": "none",
     "reviews": 'queue "default", no deadline',

@@ -9,6 +9,7 @@ from rich.text import Text
 from worker.cli.terminal.console import plain_table, print_json, results, track
 from worker.domain.evaluation.expectation import DecisiveScore, decisive_scores, in_words
 from worker.domain.policies.policy import Policy
+from worker.policy_files.library import Prepared
 from worker.policy_files.parser import read_policy
 from worker.settings import Settings
 from worker.usecases.policies.prepare_policy import embed_policy
@@ -46,8 +47,8 @@ def run_own_tests(
 def _run(policy: Policy, file: Path, text: str) -> list[Outcome]:
     settings = Settings.read()
     with open_decoder(settings) as decoder, open_encoder(settings) as encoder:
-        vectors = embed_policy(encoder, policy, file, text)
-        outcomes = run_policy_tests(encoder, decoder)(policy, file.parent, vectors)
+        prepared = Prepared(policy, embed_policy(encoder, policy, file, text))
+        outcomes = run_policy_tests(encoder, decoder)(prepared, file.parent)
         return list(track(outcomes, total=len(policy.tests), what="judging"))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from worker.domain.evaluation.backtest import Backtest
 from worker.domain.evaluation.comparison import Change, Tally
 from worker.domain.moderation.decision import Decision, decide
-from worker.domain.moderation.scoring import LabelScore, Matrix, PhraseVectors, score
+from worker.domain.moderation.scoring import LabelScore, PhraseVectors, Scorer
 from worker.domain.moderation.seen import Seen
 from worker.domain.moderation.view import Views
 from worker.domain.policies.policy import Action, Policy
@@ -24,6 +24,7 @@ from worker.store.engine.database import Database
 from worker.store.operations import archive
 from worker.store.operations.archive import ArchiveChunk, ArchivedSubmission, Span
 from worker.store.reviews import verdicts
+from worker.usecases.moderation.load_learned import LoadLearned
 
 #: How many flipped submissions are listed, the largest changes first; all flips are counted.
 DEFAULT_KEPT: Final = 1000
@@ -88,13 +89,15 @@ class ComparePolicies:
     encoder: Encoder
     model_digest: str
     database: Database
+    learned: LoadLearned
 
     def __call__(
         self, old: Policy, new: Policy, span: Span, progress: Progress, kept: int = DEFAULT_KEPT
     ) -> Comparison:
         """Compare the policies over the submissions of `span`, and list at most `kept` flips."""
         old_vectors, new_vectors = self._vectors(old), self._vectors(new)
-        backtest = Backtest([(old, old_vectors), (new, new_vectors)], self.encoder.info.scale)
+        learned = self.learned(old), self.learned(new)
+        backtest = Backtest([(old, old_vectors), (new, new_vectors)], self.encoder.info.scale, learned)
         with self.database.reading(unhurried=True) as session:
             until = database_now(session)
             total = archive.count(session, span)
@@ -103,7 +106,8 @@ class ComparePolicies:
                 progress(counting.seen, total)
             found = [flip for _, _, flip in sorted(counting.kept, key=lambda flip: flip[:2], reverse=True)]
             flipped = archive.find(session, [flip.submission_id for flip in found])
-        explain = _Explain(old, old_vectors, new, new_vectors, self.encoder.info.scale)
+        scorers = Scorer(old, old_vectors, learned[0]), Scorer(new, new_vectors, learned[1])
+        explain = _Explain(old, new, *scorers, self.encoder.info.scale)
         flips = (explain(flip, flipped[flip.submission_id]) for flip in found)
         return Comparison(
             old=old,
@@ -201,15 +205,15 @@ class _Explain:
     """Makes both decisions on one submission again by the ordinary rule, with their reasons."""
 
     old: Policy
-    old_vectors: PhraseVectors
     new: Policy
-    new_vectors: PhraseVectors
+    score_old: Scorer
+    score_new: Scorer
     scale: float
 
     def __call__(self, flip: _FoundFlip, submission: ArchivedSubmission) -> Flip:
         embedding = flip.vectors.astype(np.float32)
-        old = self._decide(self.old, embedding, self.old_vectors, flip)
-        new = self._decide(self.new, embedding, self.new_vectors, flip)
+        old = decide(self.old, self.score_old(embedding, self.scale, flip.views), flip.seen)
+        new = decide(self.new, self.score_new(embedding, self.scale, flip.views), flip.seen)
         return Flip(
             submission=submission,
             sha256=flip.sha256,
@@ -218,11 +222,6 @@ class _Explain:
             new=new,
             labels=tuple(self._label_flips(old.scores, new.scores)),
         )
-
-    def _decide(
-        self, policy: Policy, embedding: Matrix, vectors: PhraseVectors, flip: _FoundFlip
-    ) -> Decision:
-        return decide(policy, score(policy, embedding, vectors, self.scale, flip.views), flip.seen)
 
     def _label_flips(self, old: Sequence[LabelScore], new: Sequence[LabelScore]) -> list[LabelFlip]:
         before, after = ({found.label: found for found in scores} for scores in (old, new))

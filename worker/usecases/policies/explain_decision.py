@@ -11,7 +11,7 @@ from worker.domain.policies.policy import Policy
 from worker.domain.policies.stored_policy import StoredPolicy
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
-from worker.errors import InvalidPolicyError, UsageError
+from worker.errors import InvalidLearnedError, InvalidPolicyError, UsageError
 from worker.policy_files.stored import parse_stored
 from worker.store.decisions import decisions, embeddings
 from worker.store.decisions.decisions import RecordedDecision
@@ -19,6 +19,7 @@ from worker.store.decisions.embeddings import StoredEmbedding
 from worker.store.engine.database import Database
 from worker.store.policies import policy_versions
 from worker.store.submissions import submissions
+from worker.usecases.moderation.load_learned import LoadLearned
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class ExplainDecision:
     encoder: Encoder
     #: The digest of this deployment's model and preprocessing, as recorded with decisions.
     model_digest: str
+    learned: LoadLearned
 
     def __call__(self, name: str) -> list[Explanation]:
         """Return an explanation of every decision on a submission, oldest first.
@@ -75,24 +77,30 @@ class ExplainDecision:
             return _unexplained(
                 recorded, None, f"this version does not understand its policy: {error.message}"
             )
-        if not recorded.scores:
-            return _unexplained(recorded, policy, "the picture was not judged, so there is nothing to derive")
-        if recorded.model_digest != self.model_digest:
-            return _unexplained(
-                recorded,
-                policy,
-                f"another model decided: digest {recorded.model_digest[:12]}, here {self.model_digest[:12]}",
-            )
-        if kept is None:
-            return _unexplained(recorded, policy, "the picture's embedding is no longer kept")
-        again = self._decide(policy, kept, held_back=recorded.held_back)
+        if (obstacle := self._obstacle(recorded)) or kept is None:
+            return _unexplained(recorded, policy, obstacle or "the picture's embedding is no longer kept")
+        try:
+            again = self._decide(policy, kept, held_back=recorded.held_back)
+        except InvalidLearnedError as problem:
+            return _unexplained(recorded, policy, problem.message)
         differing = list(differences(recorded.action, recorded.flagged, recorded.scores, again))
         if policy.digest != recorded.policy_digest:
             differing.insert(0, f"policy: recorded {recorded.policy_digest[:12]}, now {policy.digest[:12]}")
         return Explanation(recorded, policy, again, "", tuple(differing))
 
+    def _obstacle(self, recorded: RecordedDecision) -> str:
+        """Return why a decision cannot be made again; empty if it can."""
+        if not recorded.scores:
+            return "the picture was not judged, so there is nothing to derive"
+        if recorded.model_digest != self.model_digest:
+            return (
+                f"another model decided: digest {recorded.model_digest[:12]}, here {self.model_digest[:12]}"
+            )
+        return ""
+
     def _decide(self, policy: Policy, kept: StoredEmbedding, *, held_back: bool) -> Decision:
-        score = Scorer(policy, encode_phrases(self.encoder, list(policy.phrases()), policy.templates))
+        vectors = encode_phrases(self.encoder, list(policy.phrases()), policy.templates)
+        score = Scorer(policy, vectors, self.learned(policy))
         scores = score(kept.embedding, self.encoder.info.scale, kept.views, most=MOST_SCORES)
         decision = decide(policy, scores, kept.facts.seen)
         limit = policy.automatic_blocks_per_hour

@@ -18,7 +18,7 @@ from worker.encoder.towers.transformers_encoder import TransformersEncoder
 from worker.errors import SourceError, UndecodablePictureError, UsageError
 from worker.images.processes.pool import DecoderPool, PreparedPicture
 from worker.images.sources.reader import read_named_file
-from worker.policy_files.library import LivePolicy
+from worker.policy_files.library import LivePolicy, Prepared
 from worker.usecases.moderation.judge_picture import EmbeddedPicture, JudgePicture
 from worker.usecases.policies.run_policy_tests import RunPolicyTests
 
@@ -161,7 +161,7 @@ class ExportInt8:
             DecisionFlip(str(s.file), judge(live, s.precise).decision, judge(live, s.int8).decision)
             for s in seen
         ]
-        outcomes = tests(live.policy, self.policy_folder, live.vectors)
+        outcomes = tests(Prepared(live.policy, live.vectors), self.policy_folder)
         return PolicyDrift(
             live.policy.name,
             live.policy.digest,

@@ -11,8 +11,11 @@ from worker.domain.moderation.scoring import PhraseVectors
 from worker.domain.policies.policy import Policy
 from worker.encoder.phrases import encode_phrases, phrases_beyond_window
 from worker.encoder.protocol import Encoder
+from worker.errors import InvalidLearnedError, InvalidPolicyError
 from worker.policy_files.findings import Findings
+from worker.policy_files.library import Prepared
 from worker.policy_files.yaml_text.problems import PolicyProblem, quote
+from worker.usecases.moderation.load_learned import LearnedInForce
 from worker.usecases.policies.read_phrases import find_unreadable
 from worker.usecases.policies.run_policy_tests import Outcome, RunPolicyTests
 
@@ -24,11 +27,13 @@ class PreparePolicy:
     """Embed the phrases of a policy, and refuse it if a check fails."""
 
     run_tests: RunPolicyTests
+    #: Finds what policies learned; None: they have learned nothing.
+    learned: LearnedInForce | None = None
     #: The text of each file at its last warning: a refused file is prepared again and again.
     _warned_of: dict[Path, str] = field(default_factory=dict, repr=False)
 
-    def __call__(self, policy: Policy, file: Path, text: str) -> PhraseVectors:
-        """Return the vectors of the policy described by `text`, the content of `file`.
+    def __call__(self, policy: Policy, file: Path, text: str) -> Prepared:
+        """Return the policy described by `text`, the content of `file`, with its vectors and what it learned.
 
         InvalidPolicyError with every phrase that the model would cut off, or every test that fails, each
         with its place in the text. Phrases that the model cannot read are logged as a warning, once for each
@@ -40,12 +45,23 @@ class PreparePolicy:
             # Before the tests: unreadable phrases may be why they fail.
             _warn(policy, file, find_unreadable(encoder, policy, vectors, Findings(file, text)).problems())
             self._warned_of[file] = text
+        prepared = self._with_learned(policy, vectors)
         failures = Findings(file, text)
-        for number, outcome in enumerate(self.run_tests(policy, file.parent, vectors)):
+        for number, outcome in enumerate(self.run_tests(prepared, file.parent)):
             if not outcome.passed:
-                failures.add(("tests", number, "picture"), *_explain(policy, outcome, file))
+                failures.add(("tests", number, "picture"), *_explain(prepared.policy, outcome, file))
         failures.raise_if_any()
-        return vectors
+        return prepared
+
+    def _with_learned(self, policy: Policy, vectors: PhraseVectors) -> Prepared:
+        """Return the policy with what it learned: what its version names, or else what is in force."""
+        if self.learned is None:
+            return Prepared(policy, vectors)
+        try:
+            version = policy if policy.learned else self.learned.learn(policy)
+            return Prepared(version, vectors, self.learned.load(version))
+        except InvalidLearnedError as problem:
+            raise InvalidPolicyError(problem.message, hint=problem.hint) from problem
 
 
 def embed_policy(encoder: Encoder, policy: Policy, file: Path, text: str) -> PhraseVectors:

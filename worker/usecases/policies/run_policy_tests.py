@@ -9,11 +9,10 @@ from pathlib import Path
 from worker.domain.evaluation.expectation import meets
 from worker.domain.moderation.decision import Decision, decide_undecodable
 from worker.domain.moderation.picture import PictureFacts
-from worker.domain.moderation.scoring import PhraseVectors
-from worker.domain.policies.policy import Policy, PolicyTest
+from worker.domain.policies.policy import PolicyTest
 from worker.errors import SourceError, UnavailableError, UndecodablePictureError
 from worker.images.sources.local_folder import LocalFolder
-from worker.policy_files.library import LivePolicy
+from worker.policy_files.library import LivePolicy, Prepared
 from worker.usecases.moderation.judge_picture import EmbeddedPicture, JudgePicture
 
 
@@ -43,9 +42,10 @@ class RunPolicyTests:
     #: Embedded pictures by SHA-256; 2 KB for each picture that a test ever named.
     known: dict[str, EmbeddedPicture] = field(default_factory=dict)
 
-    def __call__(self, policy: Policy, folder: Path, vectors: PhraseVectors) -> Iterator[Outcome]:
+    def __call__(self, prepared: Prepared, folder: Path) -> Iterator[Outcome]:
         """Yield the outcome of every test, in the order of the file; the pictures are in `folder`."""
-        live = LivePolicy(policy=policy, vectors=vectors, text="", loaded_at=datetime.now(UTC))
+        policy = prepared.policy
+        live = LivePolicy(policy, prepared.vectors, "", datetime.now(UTC), prepared.adjust)
         pictures = LocalFolder(folder, self.judge_picture.decoder.limits, name="the policy's folder")
         for test in policy.tests:
             try:
