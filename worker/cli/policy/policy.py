@@ -6,6 +6,7 @@ from worker.cli.policy import (
     policy_check,
     policy_compare,
     policy_hunt,
+    policy_learn,
     policy_schema,
     policy_shadow,
     policy_status,
@@ -17,6 +18,7 @@ app.command("check", epilog=policy_check.EPILOG)(policy_check.check)
 app.command("test", epilog=policy_test.EPILOG)(policy_test.run_own_tests)
 app.command("compare", epilog=policy_compare.EPILOG)(policy_compare.compare)
 app.command("hunt", epilog=policy_hunt.EPILOG)(policy_hunt.hunt)
+app.command("learn", epilog=policy_learn.EPILOG)(policy_learn.learn)
 app.command("schema", epilog=policy_schema.EPILOG)(policy_schema.schema)
 app.command("status", epilog=policy_status.EPILOG)(policy_status.status)
 app.command("shadow", epilog=policy_shadow.EPILOG)(policy_shadow.shadow)

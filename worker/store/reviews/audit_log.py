@@ -26,6 +26,8 @@ PICTURE_SHOWN: Final = "picture.shown"
 PICTURE_CHANGED: Final = "picture.changed"
 GOLDEN_ADDED: Final = "golden.added"
 GOLDEN_RETIRED: Final = "golden.retired"
+EXAMPLE_ADDED: Final = "example.added"
+EXAMPLE_REMOVED: Final = "example.removed"
 
 
 @dataclass(frozen=True, slots=True)

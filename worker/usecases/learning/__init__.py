@@ -1,0 +1,1 @@
+"""Learning from verdicts: propose, accept, take back; examples that people choose."""
