@@ -19,6 +19,7 @@ from worker.policy_files.library import Prepared
 from worker.policy_files.parser import read_policy
 from worker.policy_files.yaml_text.folder import SUFFIXES, file_of
 from worker.reports import wording
+from worker.reports.figures import comparison_figures
 from worker.settings import Settings
 from worker.store.engine.clock import now_at
 from worker.store.engine.database import Database
