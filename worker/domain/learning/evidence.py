@@ -68,7 +68,8 @@ class Evidence:
         """
         weights = 1 / probabilities
         near, standardised = nearest(vectors, archive.vectors), archive.standard(vectors)
-        return cls(logits, vectors, truth, weights / weights.mean(), groups, near, standardised)
+        mean = weights.mean() if len(weights) else 1.0
+        return cls(logits, vectors, truth, weights / mean, groups, near, standardised)
 
     def __len__(self) -> int:
         return len(self.truth)

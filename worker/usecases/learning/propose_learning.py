@@ -156,7 +156,7 @@ class _Labelled:
         dimension = vectors.matrix.shape[1]
         views = [one.embedding.embedding for one in pictures]
         stacked = np.concatenate(views) if views else np.empty((0, dimension), np.float32)
-        firsts = np.cumsum([0, *map(len, views)])[:-1].astype(np.intp)
+        firsts = np.cumsum([0, *map(len, views)])[: len(views)].astype(np.intp)
         alone = [(replace(policy, labels=(label,)), vectors) for label in policy.labels]
         one_view_each = np.ones(len(stacked), np.intp)
         logits = {
@@ -168,7 +168,7 @@ class _Labelled:
     def evidence(self, label: str, archive: Archive) -> Evidence:
         """Return the evidence about a label: of each picture, the view that shows it most."""
         logits = self.logits[label]
-        ends = np.append(self.firsts[1:], len(logits))
+        ends = np.append(self.firsts[1:], len(logits))[: len(self.pictures)]
         best = np.array(
             [first + int(logits[first:end].argmax()) for first, end in zip(self.firsts, ends, strict=True)],
             np.intp,
