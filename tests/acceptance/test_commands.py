@@ -19,6 +19,7 @@ POLICIES = resources.folder("policies")
 COMMANDS = (
     ["classify"],
     ["scan"],
+    ["evaluate"],
     ["submit"],
     ["worker"],
     ["decisions"],
