@@ -1,5 +1,6 @@
 """Labelled pictures are read from folders and tables; what is wrong with them is said, with the way out."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,17 @@ def test_the_same_bytes_in_several_folders_are_one_picture_with_several_labels(t
     read = read_labelled(tmp_path, POLICY)
     assert labels_of(read) == {"x.jpg": ["drugs", "weapons"], "b.jpg": ["weapons"]}
     assert read.copies == 2
+
+
+def test_files_that_cannot_be_read_are_no_copies_of_each_other(tmp_path: Path, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(hashlib, "file_digest", fail)
+    # Of the same size, so that their bytes would be compared.
+    read = read_labelled(write(tmp_path, "weapons/a.jpg", "safe/bcde.jpg"), POLICY)
+    assert labels_of(read) == {"a.jpg": ["weapons"], "bcde.jpg": []}
+    assert read.copies == 0
 
 
 def test_the_same_bytes_among_the_harmless_ones_contradict_the_label(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def _without_copies(named: Sequence[NamedPicture]) -> Iterator[NamedPicture]:
     for size, pictures in _by_size(named).items():
         for one in pictures:
             # Few files have the size of another: the others need not be read twice.
-            same[size if len(pictures) == 1 else _sha256(one.file)].append(one)
+            same[size if len(pictures) == 1 else _content(one.file)].append(one)
     for pictures in same.values():
         yield replace(pictures[0], names=frozenset().union(*(one.names or {SAFE} for one in pictures)))
 
@@ -90,6 +90,10 @@ def _by_size(named: Iterable[NamedPicture]) -> Mapping[int, list[NamedPicture]]:
     return found
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def _content(file: Path) -> str | Path:
+    """Return the SHA-256 of a file; the file itself if it cannot be read, which judging it will report."""
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return file
