@@ -19,6 +19,7 @@ POLICIES = resources.folder("policies")
 COMMANDS = (
     ["classify"],
     ["scan"],
+    ["evaluate"],
     ["submit"],
     ["worker"],
     ["decisions"],
@@ -131,6 +132,8 @@ def test_scan_judges_by_the_policy(moderate):
     assert (judged["empty.png"]["action"], judged["empty.png"]["scores"]) == ("review", [])
     assert "not judged" in judged["not-a-picture.jpg"]["reason"]
     assert judged["violin-that-is-a-png.jpg"]["scores"]
+    swords = {score["label"]: score for score in judged["crossed-swords.webp"]["scores"]}["weapons"]
+    assert f'"{swords["prompt"]}" beat "{swords["background"]}"' in judged["crossed-swords.webp"]["reason"]
 
 
 def test_scan_prints_a_table_and_a_sum(moderate):

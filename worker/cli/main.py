@@ -36,6 +36,10 @@ COMMANDS: Final = {
         "Rank labels on pictures: which of these is it? Whether it is there at all, [bold]scan[/] says.",
     ),
     "scan": ("pictures.scan", "Judge files by a policy here and now; nothing is enqueued or stored."),
+    "evaluate": (
+        "pictures.evaluate",
+        "Measure a policy on pictures whose labels are known: recall, false positives, thresholds.",
+    ),
     "submit": (
         "pictures.submit",
         "Enqueue pictures; workers judge them, [bold]moderate decisions[/] shows what they decided.",

@@ -1,1 +1,1 @@
-"""Reports of a comparison, a hunt or a scan: self-contained HTML files and JSON."""
+"""Reports of a comparison, a hunt, a scan or an evaluation: self-contained HTML files and JSON."""

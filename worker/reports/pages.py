@@ -36,7 +36,7 @@ def comparison_page(comparison: Comparison, thumbnails: Thumbnails, progress: Pr
     pictures = _pictures(
         thumbnails, ((f.submission, f.sha256, _view(f)) for f in flips), len(flips), progress
     )
-    return _render(
+    return render(
         "comparison.html",
         comparison=comparison,
         tally=tally,
@@ -56,7 +56,7 @@ def hunt_page(hunt: Hunt, thumbnails: Thumbnails, progress: Progress) -> str:
     pictures = _pictures(
         thumbnails, ((s.submission, s.sha256, s.score.view) for s in found), len(found), progress
     )
-    return _render("hunt.html", hunt=hunt, sightings=list(zip(found, pictures, strict=True)))
+    return render("hunt.html", hunt=hunt, sightings=list(zip(found, pictures, strict=True)))
 
 
 def scan_page(
@@ -69,7 +69,12 @@ def scan_page(
         found.append(((file, judgement), address))
         progress(number + 1, len(judged))
     counts = Counter(judgement.decision.action.value for _, judgement in judged)
-    return _render("scan.html", policy=policy, found=found, counts=counts, actions=reversed(ACTIONS))
+    return render("scan.html", policy=policy, found=found, counts=counts, actions=reversed(ACTIONS))
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page; values that are texts are escaped."""
+    return _environment().get_template(template).render(wording=wording, most_thumbnails=MOST, **values)
 
 
 def write_page(page: str, file: Path) -> None:
@@ -118,10 +123,6 @@ def _view(flip: Flip) -> View:
     """Return the view that made the submission flip."""
     scores = [label.new or label.old for label in flip.labels]
     return next((found.view for found in scores if found), FIRST)
-
-
-def _render(template: str, **values: Any) -> str:
-    return _environment().get_template(template).render(wording=wording, most_thumbnails=MOST, **values)
 
 
 @cache

@@ -1,13 +1,17 @@
 """Assembles policies: the library in force, and the use cases for their authors."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
 
+from worker.domain.policies.policy import Policy
 from worker.domain.policies.stored_policy import StoredPolicy
 from worker.encoder.protocol import Encoder
 from worker.images.processes.pool import DecoderPool
 from worker.policy_files.library import LastGood, LivePolicy, PolicyLibrary, none_known, nothing_learned
 from worker.policy_files.parser import read_policy
-from worker.policy_files.yaml_text.folder import file_of
+from worker.policy_files.yaml_text.folder import SUFFIXES, file_of
 from worker.settings import Settings
 from worker.store.engine.database import Database
 from worker.store.policies import policy_versions
@@ -49,9 +53,31 @@ def open_policy(settings: Settings, encoder: Encoder, name: str) -> LivePolicy:
 
     UsageError if there is no policy of this name; InvalidPolicyError with all its problems.
     """
-    file = file_of(settings.policies, name)
-    policy, text = read_policy(file, with_pictures=False)
-    return LivePolicy(policy, embed_policy(encoder, policy, file, text), text, datetime.now(UTC))
+    return PolicyDraft.of(settings, name).open(encoder)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDraft:
+    """A policy to try out: its tests need not pass."""
+
+    policy: Policy
+    file: Path
+    text: str
+
+    @classmethod
+    def of(cls, settings: Settings, name: str) -> Self:
+        """Read a policy by its name, or by the path of its file, which ends in .yaml or .yml.
+
+        UsageError if there is no policy of this name; InvalidPolicyError with all its problems.
+        """
+        file = Path(name) if name.endswith(SUFFIXES) else file_of(settings.policies, name)
+        policy, text = read_policy(file, with_pictures=False)
+        return cls(policy, file, text)
+
+    def open(self, encoder: Encoder) -> LivePolicy:
+        """Embed its phrases; InvalidPolicyError if the model would cut one off."""
+        vectors = embed_policy(encoder, self.policy, self.file, self.text)
+        return LivePolicy(self.policy, vectors, self.text, datetime.now(UTC))
 
 
 def last_good_in(database: Database) -> LastGood:

@@ -16,15 +16,13 @@ from worker.cli.terminal.console import (
     results,
     track,
 )
-from worker.domain.moderation.view import View
 from worker.domain.policies.policy import Policy
-from worker.errors import PermanentError, UsageError
+from worker.errors import UsageError
 from worker.images.processes.pool import DecoderPool
 from worker.images.sources.folder import find_files
-from worker.images.sources.reader import read_named_file, verify_sha256
 from worker.printable import printable
 from worker.reports.pages import scan_page, write_page
-from worker.reports.thumbnails import thumbnail
+from worker.reports.thumbnails import FileThumbnails
 from worker.settings import Settings
 from worker.usecases.moderation.judge_picture import Judgement
 from worker.wiring.components import open_decoder, open_encoder
@@ -81,16 +79,7 @@ def scan(
 
 def _write(policy: Policy, judged: Judged, decoder: DecoderPool, html: Path) -> None:
     judged_bytes = {file: one.picture.facts.sha256 for file, one in judged if one.picture}
-
-    def draw(file: Path, view: View) -> str | None:
-        try:
-            data = read_named_file(file, decoder.limits)
-            # The file may have been overwritten since it was judged.
-            verify_sha256(data, judged_bytes.get(file))
-            return thumbnail(decoder, data, view)
-        except PermanentError:
-            return None
-
+    draw = FileThumbnails(decoder, judged_bytes)
     with counting("drawing") as progress:
         page = scan_page(policy, judged, draw, progress)
     write_page(page, html)
@@ -110,6 +99,7 @@ def _as_json(file: Path, judgement: Judgement) -> dict[str, Any]:
                 "label": s.label,
                 "score": s.score,
                 "prompt": s.prompt,
+                "background": s.background,
                 **s.view.as_json(),
             }
             for s in decision.scores

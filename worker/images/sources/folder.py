@@ -21,13 +21,14 @@ def _find(named: list[Path]) -> list[Path]:
     missing = [str(path) for path in named if not path.exists()]
     if missing:
         raise UsageError(f"no such file or folder: {', '.join(missing)}")
-    files = list(dict.fromkeys(file for path in named for file in _files_below(path)))
+    files = list(dict.fromkeys(file for path in named for file in files_below(path)))
     if not files:
         raise UsageError(f"no files in {', '.join(map(str, named))}")
     return files
 
 
-def _files_below(path: Path) -> Iterator[Path]:
+def files_below(path: Path) -> Iterator[Path]:
+    """Yield a file itself, or the files below a folder, sorted, without hidden ones."""
     if not path.is_dir():
         yield path
         return

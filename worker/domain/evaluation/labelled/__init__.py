@@ -1,0 +1,1 @@
+"""Measures a policy on pictures whose labels are known."""

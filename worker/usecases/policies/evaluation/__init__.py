@@ -1,0 +1,1 @@
+"""Measure a policy on pictures whose labels are known."""
