@@ -12,6 +12,7 @@ from prometheus_client.core import Metric
 
 from docgen import markdown as md
 from worker.domain.operations.backlog import Backlog, PendingCount
+from worker.domain.operations.score_drift import DriftKind, LabelReport, PolicyReport, ScoreDrift
 from worker.domain.reviews.review import ReviewKind
 from worker.observability.metrics import Metrics, PolicyReading, WebMetrics
 from worker.observability.metrics.process import ProcessMetrics
@@ -70,7 +71,10 @@ def after_everything() -> tuple[Metrics, WebMetrics]:
     backlog = Backlog(
         at=now, reviews=dict.fromkeys(ReviewKind, waiting), waiting_for={"the media root": waiting}
     )
+    drift = ScoreDrift(DriftKind.MORE, now, 0.18, 0.01, 0.99, 0.8, 0.3)
+    label = LabelReport("weapons", 0.18, 0.01, (0.01, 0.1, 0.8), drift)
     for process in (worker, web):
+        process.follow_labels(lambda: [PolicyReport("posts", "aaa", None, 1000, (label,))])
         process.follow_backlog(lambda: backlog)
         process.follow_queue(lambda: QueueDepth(1, 1))
     return worker, web

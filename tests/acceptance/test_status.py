@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from moderation_client import LocalFile
 from moderation_client.submission import Submission
@@ -13,7 +14,7 @@ from worker.domain.policies.policy_state import PolicyState
 from worker.domain.reviews.review import ReviewKind
 from worker.stage.redis_server import running_redis
 from worker.store.engine.column_types import utc_now
-from worker.store.engine.tables import SubmissionConflictRow, SubmissionRow
+from worker.store.engine.tables import LabelActivityRow, SubmissionConflictRow, SubmissionRow
 from worker.store.policies import policy_states
 from worker.store.submissions import accepting
 
@@ -126,6 +127,35 @@ def test_tables_of_another_version_name_the_command(status, tmp_path):
     result = status(database_url=f"sqlite:///{tmp_path}/none.db")
     assert result.exit_code == 3
     assert "moderate db upgrade" in result.out
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_label_that_suddenly_flags_a_lot_is_named_with_its_share_and_what_to_run(status, deployment):
+    now = utc_now().replace(minute=0, second=0, microsecond=0)
+    with deployment.database.transaction() as session:
+        for ago in range(9 * 24):
+            flagged = 180 if ago < 36 else 10
+            counts = np.array([flagged, 1000 - flagged, *[0] * 18, flagged], "<u4").tobytes()
+            what = {
+                "policy_digest": "1" * 64,
+                "policy": "stickers",
+                "uploads": 1000,
+                "labels": ["explosives"],
+            }
+            session.add(LabelActivityRow(hour=now - timedelta(hours=ago), counts=counts, **what))
+    since = now - timedelta(hours=35)
+    result = status()
+    assert result.exit_code == 1
+    said, way_out = (" ".join(line.split()) for line in result.out.splitlines()[:2])
+    assert said == (
+        f"not well policy stickers: explosives flags 18% of uploads since {since:%A %H:%M} UTC, 1% before"
+    )
+    assert way_out.startswith("-> see what it flags: moderate decisions --label explosives")
+    told = json.loads(status("--json").out)
+    assert told["concerns"][0]["what"] in said
+    (drift,) = told["database"]["drifts"]
+    assert (drift["kind"], drift["label"], drift["since"]) == ("more", "explosives", since.isoformat())
+    assert (drift["share"], drift["share_before"], drift["by_version"]) == (0.18, 0.01, False)
 
 
 @pytest.mark.usefixtures("alive")

@@ -12,6 +12,7 @@ from worker.domain.moderation.decision import Decision
 from worker.domain.moderation.picture import PictureFacts
 from worker.domain.moderation.scoring import LabelScore, Matrix
 from worker.domain.moderation.view import View
+from worker.domain.operations.label_activity import Activity
 from worker.domain.policies.policy import DEFAULT_QUEUE, Action, Label, Policy
 from worker.domain.reviews.review import ReviewKind, Routing
 from worker.domain.submissions.dropped_message import DroppedMessage, DropReason
@@ -38,6 +39,7 @@ from worker.store.engine.tables import (
     VerdictRow,
 )
 from worker.store.notifications import outbox
+from worker.store.operations import label_activity
 from worker.store.policies import text_vectors
 from worker.store.reviews import review_sources, reviews, verdicts
 from worker.store.submissions import accepting, dropped_messages
@@ -139,6 +141,9 @@ def record_everything(database: Database) -> None:
             )
         )
         dropped_messages.keep(session, [DroppedMessage.of(DropReason.NO_ID, "it has no id", "{}")])
+        activity = Activity()
+        activity.count(REVIEW)
+        label_activity.add(session, {(POLICY.name, POLICY.digest): activity})
         text_vectors.keep(session, MODEL_DIGEST, {"a photo of a handgun": EMBEDDING[0]})
     _review_everything(database, decision_id)
     _enter_the_desk(database)

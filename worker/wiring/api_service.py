@@ -21,7 +21,7 @@ from worker.usecases.submissions.find_submission import FindSubmission
 from worker.usecases.submissions.publish_submissions import PublishSubmissions
 from worker.wiring.components import allowed_sources, limits_of, open_database
 from worker.wiring.notifications import allowed_callbacks
-from worker.wiring.observability import recent_backlog
+from worker.wiring.observability import recent_backlog, recent_scores
 from worker.wiring.review_desk import ReviewDesk, review_desk
 
 _SWEEP_SECONDS: Final = 60.0
@@ -61,6 +61,7 @@ def open_api_service(settings: Settings) -> Iterator[ApiService]:
             run_periodically(sweep, _SWEEP_SECONDS, name="deleting uploads that were not accepted")
         )
         metrics.follow_backlog(recent_backlog(database))
+        metrics.follow_labels(recent_scores(database))
         metrics.follow_queue(Recent(broker.depth, "the queue"))
         publish = PublishSubmissions(broker)
         yield ApiService(

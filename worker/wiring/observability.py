@@ -2,22 +2,28 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Final
 
 from moderation_client import Client
 from prometheus_client import make_wsgi_app
 
 from worker.domain.operations.backlog import Backlog
+from worker.domain.operations.score_drift import LOOKBACK, PolicyReport, report_scores
 from worker.observability.metrics import Metrics, Recent
 from worker.observability.probes import serving, verdict_of
 from worker.observability.progress import Progress
 from worker.settings import Settings
+from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
-from worker.store.operations import overview
+from worker.store.operations import label_activity, overview
 from worker.usecases.operations.check_progress import CheckProgress
 from worker.usecases.operations.check_readiness import CheckReadiness
 from worker.usecases.operations.leave_when_stuck import LeaveWhenStuck
 from worker.usecases.operations.survey_deployment import SurveyDeployment
 from worker.wiring.components import open_database
+
+#: Hours and days are compared, and every process reads what a thousand labels did.
+_SCORES_SECONDS: Final = 300.0
 
 
 @contextmanager
@@ -27,6 +33,7 @@ def serving_probes(
     """Serve metrics and health checks from before the model is loaded until the process ends."""
     depth = Recent(readiness.broker.depth, "the queue")
     metrics.follow_backlog(recent_backlog(readiness.database))
+    metrics.follow_labels(recent_scores(readiness.database))
     metrics.follow_queue(depth)
     metrics.follow_progress(progress)
     health = CheckProgress(progress, depth, settings.stuck_seconds)
@@ -60,6 +67,17 @@ def recent_backlog(database: Database) -> Recent[Backlog]:
             return overview.backlog(session)
 
     return Recent(read, "the backlog")
+
+
+def recent_scores(database: Database) -> Recent[list[PolicyReport]]:
+    """Return a reader of what policies flag, which queries the database at most every few minutes."""
+
+    def read() -> list[PolicyReport]:
+        with database.reading() as session:
+            now = database_now(session)
+            return report_scores(label_activity.since(session, now - LOOKBACK), now)
+
+    return Recent(read, "what policies flag", keep_seconds=_SCORES_SECONDS)
 
 
 @contextmanager

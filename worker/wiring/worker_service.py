@@ -27,6 +27,7 @@ from worker.usecases.moderation.recall_embeddings import RecallEmbeddings
 from worker.usecases.moderation.record_decisions import RecordDecisions
 from worker.usecases.moderation.settle_submissions import SettleSubmissions
 from worker.usecases.operations.check_readiness import CheckReadiness
+from worker.usecases.operations.count_labels import CountLabels
 from worker.usecases.policies.report_policies import PolicyReporter, ReportPolicies, process_name
 from worker.usecases.submissions.claim_submissions import ClaimSubmissions
 from worker.usecases.submissions.keep_dropped import KeepDropped
@@ -102,6 +103,8 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
         decoder.wait_until_ready()
         inherit = InheritVerdict(settings.review_inherit)
         record = RecordDecisions(database, judge_picture, default_callback(settings), inherit)
+        count_labels = CountLabels(database)
+        stack.enter_context(count_labels.counting())
         moderate_image = ModerateImage(
             policies,
             settings.policy,
@@ -111,6 +114,7 @@ def open_service(settings: Settings, progress: Progress | None = None) -> Iterat
             metrics,
             recall=_batched(stack, RecallEmbeddings(database, judge_picture), "reading embeddings"),
             record=_batched(stack, record, "recording decisions"),
+            count=count_labels,
         )
         dropped = KeepDropped(database, metrics.dropped)
         stack.enter_context(dropped.keeping())

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from moderation_client.callback import WebhookCallback
@@ -14,7 +15,9 @@ from worker.errors import InvalidSubmissionError, UnknownPolicyError, UsageError
 from worker.resources import folder
 from worker.settings import Settings
 from worker.store.decisions import decisions
+from worker.store.engine.clock import database_now
 from worker.store.engine.tables import OutboxRow, ReviewRow, SubmissionRow
+from worker.store.operations import label_activity
 from worker.store.submissions import submissions
 from worker.usecases.moderation.record_decisions import RecordDecisions
 from worker.usecases.submissions.refuse_submission import RefuseSubmission
@@ -151,3 +154,19 @@ def test_a_version_that_did_not_claim_a_submission_does_not_decide_it(service):
     assert service.moderate_image(submission, live) is not None
     assert service.moderate_image(submission, later) is None
     assert len(recorded(service, "post-15")) == 1
+
+
+def test_each_recorded_decision_on_a_judged_picture_is_counted_by_label_once(service):
+    def counted():
+        service.moderate_image.count.write()
+        with service.database.reading() as session:
+            hours = label_activity.since(session, database_now(session) - timedelta(days=1))
+        ours = [hour.activity for hour in hours if hour.policy == "default"]
+        return sum(one.uploads for one in ours), sum(one.counts[0, 1:].sum() for one in ours)
+
+    uploads, scores = counted()
+    for _ in range(2):
+        service.moderate_image(Submission("post-20", InlineBytes(PICTURE), policy="default"))
+    service.moderate_image(Submission("post-21", InlineBytes(PICTURE), policy="default"))
+    service.moderate_image(Submission("post-22", InlineBytes(b"no picture"), policy="default"))
+    assert counted() == (uploads + 2, scores + 2)

@@ -149,6 +149,14 @@ JUMPS = {
     'moderation_decisions_total{policy="s",version="v",action="allow"}': "0+100x1560",
     'moderation_decisions_total{policy="s",version="v",action="block"}': "0+5x1560",
     'moderation_flagged_total{policy="s",label="weapons",action="block"}': "0+5x1560",
+    # Two processes export the same; of p the label weapons drifts, of s none.
+    'moderation_label_flagged_share{policy="p",label="weapons",window="day",instance="a"}': "0.01x1500 0.18x60",
+    'moderation_label_flagged_share{policy="p",label="weapons",window="day",instance="b"}': "0.01x1500 0.18x60",
+    'moderation_label_flagged_share{policy="p",label="weapons",window="before",instance="a"}': "0.01x1560",
+    'moderation_label_flagged_share{policy="s",label="weapons",window="day",instance="a"}': "0.05x1560",
+    'moderation_label_drift{policy="p",label="weapons",instance="a"}': "0x1500 1x60",
+    'moderation_label_drift{policy="p",label="weapons",instance="b"}': "0x1500 1x60",
+    'moderation_label_drift{policy="s",label="weapons",instance="a"}': "0x1560",
 }
 
 
@@ -158,9 +166,10 @@ JUMPS = {
     [
         ("ModerationBlocksJump", [{"policy": "p"}, {"policy": "q"}]),
         ("ModerationFlagsJump", [{"policy": "p", "label": "weapons"}, {"policy": "q", "label": "gambling"}]),
+        ("ModerationLabelDrifts", [{"policy": "p", "label": "weapons"}]),
     ],
 )
-def test_an_alert_fires_if_blocks_or_flags_jump_and_else_not(tmp_path, alert, who):
+def test_an_alert_fires_if_blocks_or_flags_jump_or_a_label_drifts_and_else_not(tmp_path, alert, who):
     (rule,) = (rule for rule in RULES if rule["alert"] == alert)
     rules, cases = tmp_path / "rules.yml", tmp_path / "cases.yml"
     rules.write_text(json.dumps({"groups": [{"name": "one", "rules": [rule | {"annotations": {}}]}]}))

@@ -7,9 +7,11 @@ import pytest
 from moderation_client.queue_depth import QueueDepth
 
 from worker.domain.operations.backlog import Backlog, PendingCount
+from worker.domain.operations.score_drift import DriftKind, LabelReport, PolicyReport, ScoreDrift
 from worker.domain.reviews.review import ReviewKind
 from worker.errors import DatabaseUnavailableError
 from worker.observability.metrics import Metrics, PolicyReading, Recent, WebMetrics
+from worker.observability.metrics.labels import MOST_LABELS
 from worker.observability.progress import Progress
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -120,6 +122,39 @@ def test_what_waits_is_told_and_a_database_that_is_away_is_told_too():
     assert (told["moderation_outbox_pending"], told["moderation_workers"]) == ("0.0", "4.0")
     away = lines_of(metrics, "moderation_database", "moderation_undecided", "moderation_reviews")
     assert away == ["moderation_database_up 0.0"]
+
+
+def test_labels_are_reported_with_what_they_did_before_and_no_more_of_them_than_fit():
+    drift = ScoreDrift(DriftKind.FEWER, SINCE, 0, 0.01, 0.5, 0.1, 0.2)
+    labels = [
+        LabelReport("weapons", 0.0, 0.01, (0.1, 0.2, 0.3), drift),
+        LabelReport("new", 0.5, None, (0.1,) * 3),
+    ]
+    many = [LabelReport(f"label {n}", 0.0, 0.0, (0.1,) * 3) for n in range(1000)]
+    answers = [
+        [
+            PolicyReport("posts", "a", None, 9, tuple(labels)),
+            PolicyReport("large", "b", None, 9, tuple(many)),
+        ],
+        None,
+        [],
+    ]
+    metrics = WebMetrics()
+    metrics.follow_labels(lambda: answers.pop(0))
+    lines = lines_of(metrics, "moderation_label_")
+    assert [line for line in lines if 'policy="posts"' in line] == [
+        'moderation_label_flagged_share{label="weapons",policy="posts",window="day"} 0.0',
+        'moderation_label_flagged_share{label="weapons",policy="posts",window="before"} 0.01',
+        'moderation_label_flagged_share{label="new",policy="posts",window="day"} 0.5',
+        'moderation_label_score{label="weapons",percentile="50",policy="posts"} 0.1',
+        'moderation_label_score{label="weapons",percentile="90",policy="posts"} 0.2',
+        'moderation_label_score{label="weapons",percentile="99",policy="posts"} 0.3',
+        *(f'moderation_label_score{{label="new",percentile="{n}",policy="posts"}} 0.1' for n in (50, 90, 99)),
+        'moderation_label_drift{label="weapons",policy="posts"} 1.0',
+        'moderation_label_drift{label="new",policy="posts"} 0.0',
+    ]
+    assert len([line for line in lines if 'policy="large"' in line]) == MOST_LABELS * 6
+    assert lines_of(metrics, "moderation_label_") == lines_of(metrics, "moderation_label_") == []
 
 
 def test_the_queue_is_told_as_far_as_the_broker_tells():

@@ -15,6 +15,7 @@ from worker.cli.policy.policy_status import short_process
 from worker.cli.terminal.console import ACTION_STYLES, messages, print_json, results
 from worker.domain.evaluation.wording import age
 from worker.domain.operations.backlog import PendingCount
+from worker.domain.operations.score_drift import PolicyReport, ScoreDrift
 from worker.domain.policies.policy import Action
 from worker.errors import ModerationError
 from worker.settings import Settings
@@ -241,10 +242,28 @@ def _database_figures(records: Records | ModerationError) -> dict[str, Any]:
         "tried_again": _lately_figures(happened.tried_again),
         "refused": _lately_figures(happened.refused),
         "conflicts": _lately_figures(happened.conflicts),
+        "drifts": [_drift_figures(report, *one) for report in records.scores for one in report.drifts],
         "dropped": {
             "last_day": {reason.value: count for reason, count in records.dropped.last_day.items()},
             "since": records.dropped.since and records.dropped.since.isoformat(),
         },
+    }
+
+
+def _drift_figures(report: PolicyReport, label: str, drift: ScoreDrift) -> dict[str, Any]:
+    return {
+        "policy": report.policy,
+        "version": report.version,
+        "version_before": report.version_before,
+        "label": label,
+        "kind": drift.kind.value,
+        "since": drift.since.isoformat(),
+        "by_version": drift.by_version,
+        "share": drift.share,
+        "share_before": drift.share_before,
+        "moved": drift.moved,
+        "quantile": drift.quantile,
+        "quantile_before": drift.quantile_before,
     }
 
 

@@ -1,12 +1,14 @@
 """The metrics that worker and web processes have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from moderation_client.queue_depth import QueueDepth
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
 
 from worker.domain.operations.backlog import Backlog
+from worker.domain.operations.score_drift import PolicyReport
 from worker.observability.metrics.backlog import DatabaseBacklog, QueueBacklog
+from worker.observability.metrics.labels import Labels
 
 
 class ProcessMetrics:
@@ -31,6 +33,10 @@ class ProcessMetrics:
     def follow_queue(self, read: Callable[[], QueueDepth | None]) -> None:
         """Report what `read` returns of the broker at each scrape; None while it is unavailable."""
         self.registry.register(QueueBacklog(read))
+
+    def follow_labels(self, read: Callable[[], Sequence[PolicyReport] | None]) -> None:
+        """Report what `read` returns of the database at each scrape; None while it is unavailable."""
+        self.registry.register(Labels(read))
 
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus."""

@@ -577,6 +577,25 @@ class ShadowDecisionRow(Row):
     created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
+class LabelActivityRow(Row):
+    """What a policy version did with the uploads of an hour; a sum, which outlives its decisions."""
+
+    __tablename__ = "label_activity"
+
+    #: The start of the hour.
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    policy_digest: Mapped[str] = mapped_column(primary_key=True)
+    #: The policy's name.
+    policy: Mapped[str]
+    #: Pictures that it judged.
+    uploads: Mapped[int] = mapped_column(BigInteger)
+    #: The labels that were seen.
+    labels: Mapped[list[str]] = mapped_column(Names)
+    #: uint32, little-endian, shape (labels, 21): how often each was flagged, then a histogram of its scores.
+    #: Bins are one unit of the score's logit wide, from -9 to 9, with an open bin at each end.
+    counts: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class VerdictRow(Row):
     """A person's answer to a review: the truth about the picture; rows are added, never changed."""
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from moderation_client.submission import Submission
 
 from worker.domain.moderation.decision import Decision, decide_poison, decide_undecodable, decide_unreadable
+from worker.domain.policies.policy import Policy
 from worker.domain.reviews.review import ReviewKind
 from worker.errors import SourceError, SourceNotReadyError, UndecodablePictureError
 from worker.images.sources.reader import ImageReader, verify_sha256
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: `RecordDecisions`, batched: records decisions, and returns the result of each.
 Record = Callable[[Sequence[JudgedSubmission]], Sequence[RecordResult]]
+#: Counts a decision that was recorded, for the operator.
+Count = Callable[[Policy, Decision], object]
 #: `RecallEmbeddings`, batched: returns the stored embeddings of the same bytes under this model.
 Recall = Callable[[Sequence[str]], Sequence[EmbeddedPicture | None]]
 
@@ -39,6 +42,7 @@ class ModerateImage:
     metrics: Metrics
     recall: Recall
     record: Record
+    count: Count = lambda _policy, _decision: None
 
     def __call__(
         self, submission: Submission, live: LivePolicy | None = None, *, is_last_try: bool = True
@@ -168,5 +172,6 @@ class ModerateImage:
         self.metrics.decided(
             live.policy.name, version, decision.action, decision.flagged, held_back=decision.held_back
         )
+        self.count(live.policy, decision)
         for shadow, would_be in shadows:
             self.metrics.shadow_decided(shadow.policy.name, would_be.action)

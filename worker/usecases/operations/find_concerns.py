@@ -13,6 +13,7 @@ from worker.domain.reviews.review import ReviewKind
 from worker.errors import ModerationError
 from worker.store.policies.policy_states import disagreements
 from worker.store.submissions.dropped_messages import MOST_KEPT, DroppedSummary
+from worker.usecases.operations.drift_wording import way_out_of_drift, what_drifts
 from worker.usecases.operations.survey_deployment import Records, Survey
 
 #: A submission is decided in seconds; after this long something is wrong.
@@ -44,6 +45,7 @@ def find_concerns(survey: Survey) -> list[Concern]:
         found += _of_work(survey.records, depth)
         found += _of_resources(survey.records)
         found += _of_policies(survey.records)
+        found += _of_scores(survey.records)
         found += _of_deliveries(survey.records, survey.at)
         found += _of_rejected_submissions(survey.records)
         found += _of_dropped_messages(survey.records.dropped)
@@ -129,6 +131,13 @@ def _of_policies(records: Records) -> Iterator[Concern]:
             )
     if split := sorted(disagreements(records.awake)):
         yield Concern(f"workers disagree about {', '.join(split)}", "moderate policy status")
+
+
+def _of_scores(records: Records) -> Iterator[Concern]:
+    now = records.backlog.at
+    for report in records.scores:
+        if report.drifts:
+            yield Concern(what_drifts(report, now), way_out_of_drift(report, now))
 
 
 def _of_deliveries(records: Records, now: datetime) -> Iterator[Concern]:

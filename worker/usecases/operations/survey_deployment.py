@@ -1,6 +1,6 @@
 """Surveys a whole deployment: the state of its broker and its database at one moment."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -9,10 +9,11 @@ from moderation_client import Client
 from moderation_client.queue_depth import QueueDepth
 
 from worker.domain.operations.backlog import Backlog
+from worker.domain.operations.score_drift import LOOKBACK, PolicyReport, report_scores
 from worker.errors import ModerationError, SchemaError, UnavailableError
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.database import Database
-from worker.store.operations import overview
+from worker.store.operations import label_activity, overview
 from worker.store.operations.overview import Happenings
 from worker.store.policies import policy_states
 from worker.store.policies.policy_states import ReportedState
@@ -37,6 +38,8 @@ class Records:
     why_waiting: Mapping[str, str] = field(default_factory=dict)
     #: Messages that no worker could process.
     dropped: DroppedSummary = field(default_factory=DroppedSummary)
+    #: What each policy's labels flag and score, compared with the days before.
+    scores: Sequence[PolicyReport] = ()
 
     @property
     def awake(self) -> list[ReportedState]:
@@ -76,6 +79,7 @@ class SurveyDeployment:
                 policy_states.all_states(session),
                 {resource: overview.why_waiting(session, resource) for resource in backlog.waiting_for},
                 dropped_messages.summary(session),
+                report_scores(label_activity.since(session, backlog.at - LOOKBACK), backlog.at),
             )
 
 

@@ -1,4 +1,4 @@
-"""Deletes what has expired: desk sessions, failed logins, kept sources, events, text vectors."""
+"""Deletes what has expired: desk sessions, failed logins, kept sources, events, text vectors, counts."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,7 +12,7 @@ from worker.concurrency.periodic import run_periodically
 from worker.store.accounts import desk_sessions, login_failures
 from worker.store.engine.database import Database
 from worker.store.notifications import outbox
-from worker.store.operations import leases
+from worker.store.operations import label_activity, leases
 from worker.store.policies import text_vectors
 from worker.store.reviews import review_sources
 from worker.store.submissions import dropped_messages
@@ -43,6 +43,7 @@ class TidyUp:
         self._delete(desk_sessions.is_any_ended, lambda s: desk_sessions.forget_ended(s, limit=CHUNK))
         self._delete(login_failures.is_any_old, lambda s: login_failures.forget_old(s, limit=CHUNK))
         self._delete(dropped_messages.is_any_old, lambda s: dropped_messages.forget_old(s, limit=CHUNK))
+        self._delete(label_activity.is_any_old, lambda s: label_activity.forget_old(s, limit=CHUNK))
         self._delete(
             lambda s: text_vectors.is_any_unused(s, older_than=PHRASES_KEPT),
             lambda s: text_vectors.forget_unused(s, older_than=PHRASES_KEPT, limit=CHUNK),

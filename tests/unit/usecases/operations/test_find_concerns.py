@@ -7,6 +7,7 @@ import pytest
 from moderation_client.queue_depth import QueueDepth
 
 from worker.domain.operations.backlog import Backlog, PendingCount
+from worker.domain.operations.score_drift import DriftKind, LabelReport, PolicyReport, ScoreDrift
 from worker.domain.policies.policy_state import PolicyState
 from worker.domain.reviews.review import ReviewKind
 from worker.errors import BrokerUnavailableError, SchemaError
@@ -169,3 +170,16 @@ def test_an_outage_comes_first_and_the_other_half_is_still_looked_at():
     behind = SchemaError("the tables are at 0004", hint="run `moderate db upgrade`")
     (only,) = find_concerns(Survey(NOW, QueueDepth(7, 0), behind))
     assert only.is_outage
+
+
+def test_a_label_that_drifts_is_a_concern_and_a_steady_one_is_not():
+    steady = LabelReport("steady", 0.1, 0.1, ())
+    drift = ScoreDrift(DriftKind.MORE, since(hours=12), 0.18, 0.01, 0.5, 0.4, 0.1)
+    drifting = LabelReport("explosives", 0.18, 0.01, (), drift)
+    reports = [
+        PolicyReport("avatars", "1" * 64, None, 500, (steady,)),
+        PolicyReport("default", "2" * 64, None, 500, (drifting, steady)),
+    ]
+    ((what, way_out),) = told(records=Records("0021", BACKLOG, HAPPENINGS, [], scores=reports))
+    assert what == ("policy default: explosives flags 18% of uploads since Wednesday 15:00 UTC, 1% before")
+    assert "moderate decisions --label explosives" in way_out
