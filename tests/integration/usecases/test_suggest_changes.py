@@ -19,6 +19,7 @@ from worker.store.engine.tables import DecisionRow
 from worker.store.operations import archive
 from worker.store.operations.archive import Span
 from worker.store.reviews import reviews, verdicts
+from worker.usecases.policies.suggesting import sampling
 from worker.usecases.policies.suggesting.sampling import Sampling
 from worker.usecases.policies.suggesting.suggest_changes import SuggestChanges
 from worker.wiring.components import open_encoder
@@ -44,10 +45,10 @@ def suggested(database, encoder, policy=POLICY, **settings):
 
 def sampled(database, most=1000):
     with database.reading() as session:
-        sampling = Sampling(session, most)
+        drawing = Sampling(session, most)
         for chunk in archive.stream(session, LONG_AGO, MODEL):
-            sampling.take(chunk)
-        return sampling.sample(POLICY)
+            drawing.take(chunk)
+        return drawing.sample(POLICY)
 
 
 def say(session, submission_id, labels, **details):
@@ -99,6 +100,8 @@ def test_the_sample_is_the_same_however_the_archive_is_cut_and_has_all_verdicts(
         samples.append(sampled(sqlite_database, most=15))
     assert samples[0].sha256s == samples[1].sha256s == samples[2].sha256s
     assert {int(sample.drawn.sum()) for sample in samples} == {15}
+    monkeypatch.setattr(sampling, "MOST_VIEWS", 15)
+    assert sampled(sqlite_database).sha256s == samples[0].sha256s
     for sample in samples:
         assert int(sample.has_verdict.sum()) == 80
         np.testing.assert_array_equal(sample.vectors, samples[0].vectors)
