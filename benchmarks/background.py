@@ -13,7 +13,7 @@ one that takes away most flags on half of the harmless pictures; the share flagg
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -26,11 +26,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from worker import resources
 from worker.domain.evaluation.backtest import Backtest
 from worker.domain.policies.policy import Policy, Scoring
 from worker.encoder.phrases import encode_phrases
 from worker.encoder.protocol import Encoder
+from worker.policy_files.nouns import concrete_nouns
 from worker.policy_files.parser import read_policy
 from worker.settings import Settings
 from worker.usecases.moderation.judge_picture import JudgePicture
@@ -142,7 +142,7 @@ def _prompts(encoder: Encoder, policy: Policy, pictures: Pictures) -> dict[str, 
 
 def _choose(encoder: Encoder, policy: Policy, pictures: Pictures, count: int) -> dict[str, Any]:
     """Choose phrases on one half of the harmless pictures, and measure them on the other, several times."""
-    candidates = [phrase for phrase in _nouns() if phrase not in set(policy.phrases())]
+    candidates = [phrase for phrase in concrete_nouns() if phrase not in set(policy.phrases())]
     picked: Counter[str] = Counter()
     runs = []
     for seed in range(_SEEDS):
@@ -155,13 +155,6 @@ def _choose(encoder: Encoder, policy: Policy, pictures: Pictures, count: int) ->
         "flagged of the other half, after": float(np.mean([run[1] for run in runs])),
         "picked in most runs": picked.most_common(count),
     }
-
-
-def _nouns() -> Iterator[str]:
-    file = resources.folder("policies") / "concrete-nouns.txt"
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            yield line
 
 
 def _greedy(  # noqa: PLR0913, PLR0917 - one step of the search

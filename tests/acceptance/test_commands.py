@@ -31,6 +31,7 @@ COMMANDS = (
     ["policy", "schema"],
     ["policy", "compare"],
     ["policy", "hunt"],
+    ["policy", "suggest"],
     ["model", "export"],
     ["db", "upgrade"],
     ["demo"],

@@ -10,6 +10,7 @@ from worker.cli.policy import (
     policy_schema,
     policy_shadow,
     policy_status,
+    policy_suggest,
     policy_test,
 )
 
@@ -19,6 +20,7 @@ app.command("test", epilog=policy_test.EPILOG)(policy_test.run_own_tests)
 app.command("compare", epilog=policy_compare.EPILOG)(policy_compare.compare)
 app.command("hunt", epilog=policy_hunt.EPILOG)(policy_hunt.hunt)
 app.command("learn", epilog=policy_learn.EPILOG)(policy_learn.learn)
+app.command("suggest", epilog=policy_suggest.EPILOG)(policy_suggest.suggest)
 app.command("schema", epilog=policy_schema.EPILOG)(policy_schema.schema)
 app.command("status", epilog=policy_status.EPILOG)(policy_status.status)
 app.command("shadow", epilog=policy_shadow.EPILOG)(policy_shadow.shadow)

@@ -121,6 +121,20 @@ def latest_of(session: Session, submission_ids: Sequence[str]) -> dict[str, Verd
     }
 
 
+def audited(session: Session, submission_ids: Sequence[str]) -> dict[str, float]:
+    """Return the probability with which the audit drew each of these submissions that it drew."""
+    query = (
+        select(DecisionRow.submission_id, DecisionRow.audit_probability)
+        .join(ReviewRow, ReviewRow.decision_id == DecisionRow.id)
+        .where(
+            DecisionRow.submission_id.in_(submission_ids),
+            DecisionRow.audit_probability > 0,
+            ReviewRow.kind == ReviewKind.AUDIT,
+        )
+    )
+    return {submission_id: probability or 1.0 for submission_id, probability in session.execute(query)}
+
+
 def find(session: Session, verdict_id: int) -> RecordedVerdict | None:
     """Return a verdict, reversed or not, if there is one with this id."""
     return next(iter(_read(session, _verdicts().where(VerdictRow.id == verdict_id))), None)

@@ -43,10 +43,13 @@ class PickPolicies:
         """Return the policy of this name from its current file; errors as in `__call__`."""
         return _read(file_of(self.folder, name))
 
+    def file_or_name(self, word: str) -> Policy:
+        """Return the policy of a file, or of this name from its current file; errors as in `__call__`."""
+        return _read(Path(word)) if _is_file(word) else self.named(word)
+
     def _pick(self, word: str) -> Policy:
-        file = Path(word)
-        if file.suffix in SUFFIXES or file.is_file():
-            return _read(file)
+        if _is_file(word):
+            return _read(Path(word))
         if _DIGEST_PREFIX.fullmatch(word):
             return self._version(word)
         raise UsageError(
@@ -69,6 +72,10 @@ class PickPolicies:
             raise UsageError(f"several policy versions begin with {prefix}: {listed}", hint="name more of it")
         (version,) = found
         return parse_stored(version.stored, f"{version.name}.yaml")
+
+
+def _is_file(word: str) -> bool:
+    return Path(word).suffix in SUFFIXES or Path(word).is_file()
 
 
 def _read(file: Path) -> Policy:

@@ -1,0 +1,1 @@
+"""Suggest changes of a policy from the archive and its verdicts."""
