@@ -40,7 +40,7 @@ from worker.store.engine.tables import (
 from worker.store.notifications import outbox
 from worker.store.policies import text_vectors
 from worker.store.reviews import review_sources, reviews, verdicts
-from worker.store.submissions import accepting, dropped_messages
+from worker.store.submissions import accepting, captions, dropped_messages
 
 POLICY = Policy(
     name="default",
@@ -107,6 +107,7 @@ def record_everything(database: Database) -> None:
             )
         )
         session.add(PolicyStateRow(process="host:1:1", policy="default", shadow=False, seen_at=utc_now()))
+        captions.keep(session, MODEL_DIGEST, {"upload-1": EMBEDDING[0]})
         api_keys.add(session, new_api_key("platform", [Scope.READ]))
         outbox.add(
             session,

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.moderation.additions import capped
 from worker.domain.moderation.scoring import Logits, Matrix, PhraseVectors, Vector, own_lookalikes
 from worker.domain.policies.policy import Action, Label, Policy, Scoring
 
@@ -81,20 +82,29 @@ class Backtest:
         return len(self._phrases)
 
     def judge(
-        self, vectors: NDArray[np.float16], views: NDArray[np.intp], partly_seen: Flags | None = None
+        self,
+        vectors: NDArray[np.float16],
+        views: NDArray[np.intp],
+        partly_seen: Flags | None = None,
+        additions: Sequence[Logits | None] = (),
     ) -> list[PolicyOutcome]:
         """Judge pictures under each policy.
 
         `vectors` holds one unit vector a view, float16, shape (sum of `views`, dimension); `views`, at
         least 1 each, is the number of its rows that belong to each picture, shape (pictures,). `partly_seen`
-        marks pictures of which too little was judged; None marks none. ValueError if a vector is not finite
-        or not a unit vector.
+        marks pictures of which too little was judged; None marks none. `additions` holds what texts add under
+        each policy, shape (labels, pictures), or None; leave it out if there are no texts. ValueError if a
+        vector is not finite or not a unit vector.
         """
-        scores = _sigmoid(self.logits(vectors, views))
-        pairs = zip(self.policies, self._rows_of, strict=True)
+        logits = self.logits(vectors, views)
+        alone = _sigmoid(logits)
+        added = additions or [None] * len(self.policies)
         if partly_seen is None:
             partly_seen = np.zeros(len(views), np.bool_)
-        return [_decide(policy, scores[rows], partly_seen) for policy, rows in pairs]
+        return [
+            _decide(policy, alone[rows], _with_text(policy, logits[rows], alone[rows], texts), partly_seen)
+            for policy, rows, texts in zip(self.policies, self._rows_of, added, strict=True)
+        ]
 
     def logits(self, vectors: NDArray[np.float16], views: NDArray[np.intp]) -> Logits:
         """Return the largest logit of each distinct label over the views, shape (labels, pictures).
@@ -186,16 +196,27 @@ class _Joined:
         return total
 
 
-def _decide(policy: Policy, scores: Scores, partly_seen: Flags) -> PolicyOutcome:
-    def thresholds(values: list[float]) -> Scores:
-        return np.array(values, np.float64)[:, None]
+def _with_text(policy: Policy, logits: Logits, alone: Scores, added: Logits | None) -> Scores:
+    return alone if added is None else capped(alone, _sigmoid(logits + added), _blocks(policy))
 
-    flagged = scores >= thresholds([label.review for label in policy.labels])
-    blocks = thresholds([np.inf if label.block is None else label.block for label in policy.labels])
-    excludes = thresholds([float(label.exclude_from_automatic_block) for label in policy.labels]) > 0
+
+def _blocks(policy: Policy) -> Scores:
+    return _column([np.inf if label.block is None else label.block for label in policy.labels])
+
+
+def _column(values: list[float]) -> Scores:
+    return np.array(values, np.float64)[:, None]
+
+
+def _decide(policy: Policy, alone: Scores, scores: Scores, partly_seen: Flags) -> PolicyOutcome:
+    """Decide by the scores; `alone` are those of the pictures without their texts."""
+    reviews, blocks = _column([label.review for label in policy.labels]), _blocks(policy)
+    flagged = scores >= reviews
+    excludes = _column([float(label.exclude_from_automatic_block) for label in policy.labels]) > 0
     by_scores = np.where((flagged & (scores >= blocks)).any(axis=0), BLOCK, REVIEW * flagged.any(axis=0))
     at_least = np.where(partly_seen, ACTIONS.index(policy.on_partly_seen), ALLOW)
-    at_most = np.where((flagged & excludes).any(axis=0), REVIEW, BLOCK)
+    # Only the picture can keep itself from being blocked at once, not its text.
+    at_most = np.where(((alone >= reviews) & excludes).any(axis=0), REVIEW, BLOCK)
     actions = np.minimum(np.maximum(by_scores, at_least), at_most).astype(np.uint8)
     return PolicyOutcome(scores, flagged, actions)
 

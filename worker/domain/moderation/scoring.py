@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.moderation.additions import Additions, TextPart, capped, sigmoid
 from worker.domain.moderation.view import FIRST, View, Views
 from worker.domain.policies.policy import Label, Policy, Scoring
 
@@ -44,6 +45,8 @@ class LabelScore:
     background_cosine: float
     #: The view with the highest score.
     view: View = FIRST
+    #: What the submission's text added; None if it added nothing.
+    text: TextPart | None = None
 
     @property
     def margin(self) -> float:
@@ -61,15 +64,21 @@ class LabelScore:
 
         All phrases count, those of the label together and the harmless ones together.
         """
-        won = self.score >= _EVEN
+        won = self.alone >= _EVEN
         if won == (self.margin >= 0):
             return ""
         return f", but {'all its prompts' if won else 'all harmless phrases'} together won"
 
     @property
+    def alone(self) -> float:
+        """The score of the picture without its text."""
+        return self.text.alone if self.text else self.score
+
+    @property
     def contest(self) -> str:
         """Say for people how the phrases compare, and in which view."""
-        return f"{self.pair} by {abs(self.margin):.3f}{self.view}{self.together}"
+        text = f"; {self.text}" if self.text else ""
+        return f"{self.pair} by {abs(self.margin):.3f}{self.view}{self.together}{text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,9 @@ class PhraseVectors:
 
     index: Mapping[str, int]
     matrix: Matrix
+    #: Of a policy's neutral captions, which only texts are compared with, shape (captions, dimension); None
+    #: if the policy reads no texts.
+    captions: Matrix | None = None
 
     @classmethod
     def of(cls, phrases: Sequence[str], matrix: Matrix) -> "PhraseVectors":
@@ -104,7 +116,7 @@ class Scorer:
     """Scores pictures under one policy; prepares once what does not depend on the picture."""
 
     def __init__(self, policy: Policy, vectors: PhraseVectors) -> None:
-        self._policy, self._vectors = policy, vectors
+        self.policy, self._vectors = policy, vectors
         self._background = [vectors.index[phrase] for phrase in dict.fromkeys(policy.background)]
         self._prompts = _Groups([label.prompts for label in policy.labels], vectors.index)
         lookalikes = [own_lookalikes(policy, label) for label in policy.labels]
@@ -112,10 +124,17 @@ class Scorer:
         self._with_lookalikes = np.array(with_lookalikes, np.intp)
         self._lookalikes = _Groups([lookalikes[n] for n in with_lookalikes], vectors.index)
         self._thresholds = np.array([label.review for label in policy.labels])
+        self._blocks = np.array([np.inf if label.block is None else label.block for label in policy.labels])
         self._join = _JOINS[policy.scoring]
 
     def __call__(
-        self, embedding: Matrix, scale: float, views: Views | None = None, *, most: int | None = None
+        self,
+        embedding: Matrix,
+        scale: float,
+        views: Views | None = None,
+        *,
+        most: int | None = None,
+        additions: Additions | None = None,
     ) -> tuple[LabelScore, ...]:
         """Return the scores of the labels, in the policy's order.
 
@@ -126,6 +145,8 @@ class Scorer:
         softmax over all these phrases gives to the prompts. The model's bias cancels out in it. Policies with
         `Scoring.BEST` use `scale * max(c)` in place of `lse(c)`.
 
+        `additions` is what the picture's text adds to these logits; it lifts no score to the label's `block`.
+
         With `most`, only the labels at or above their `review`, and the `most` highest ones, are returned.
         ValueError if a vector is not finite.
         """
@@ -135,11 +156,19 @@ class Scorer:
             raise ValueError("the embedding of the picture or of a phrase is not finite")
         logits = self._logits(scale * cosines.astype(np.float64))
         strongest = logits.argmax(axis=0)
-        found = sigmoid(logits[strongest, np.arange(len(strongest))])
+        best = logits[strongest, np.arange(len(strongest))]
+        alone = sigmoid(best)
+        found = alone if additions is None else capped(alone, sigmoid(best + additions.logits), self._blocks)
         views, shown_in = views or Views(frames=len(embedding)), strongest.tolist()
         return tuple(
             self._label_score(
-                number, float(found[number]), views[shown_in[number]], cosines[shown_in[number]]
+                number,
+                float(found[number]),
+                views[shown_in[number]],
+                cosines[shown_in[number]],
+                additions.part(number, float(best[number]), float(self._blocks[number]))
+                if additions
+                else None,
             )
             for number in self._chosen(found, most)
         )
@@ -150,7 +179,7 @@ class Scorer:
         `similarities` are scaled cosines, shape (views, phrases).
         """
         background = self._join.reduce(similarities[:, self._background], axis=1)
-        others = np.repeat(background[:, None], len(self._policy.labels), axis=1)
+        others = np.repeat(background[:, None], len(self.policy.labels), axis=1)
         if len(self._with_lookalikes):
             lookalikes = self._lookalikes.joined(similarities, self._join)
             others[:, self._with_lookalikes] = self._join(others[:, self._with_lookalikes], lookalikes)
@@ -166,9 +195,11 @@ class Scorer:
         chosen: list[int] = np.union1d(highest, flagged).tolist()
         return chosen
 
-    def _label_score(self, number: int, score: float, view: View, cosines: Vector) -> LabelScore:
-        label = self._policy.labels[number]
-        others = self._policy.background + label.lookalikes
+    def _label_score(
+        self, number: int, score: float, view: View, cosines: Vector, text: TextPart | None
+    ) -> LabelScore:
+        label = self.policy.labels[number]
+        others = self.policy.background + label.lookalikes
         prompt, prompt_cosine = self._nearest(label.prompts, cosines)
         other, other_cosine = self._nearest(others, cosines)
         return LabelScore(
@@ -179,6 +210,7 @@ class Scorer:
             background=other,
             background_cosine=other_cosine,
             view=view,
+            text=text,
         )
 
     def _nearest(self, phrases: Sequence[str], cosines: Vector) -> tuple[str, float]:
@@ -208,12 +240,6 @@ def own_lookalikes(policy: Policy, label: Label) -> tuple[str, ...]:
     """Return a label's lookalikes that are not in the background too: every phrase counts once."""
     background = frozenset(policy.background)
     return tuple(phrase for phrase in dict.fromkeys(label.lookalikes) if phrase not in background)
-
-
-def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(-x)) of each number, without overflow for large negative ones."""
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
 
 
 def rank_labels(embedding: Vector, labels: Matrix, scale: float, bias: float = 0.0) -> Vector:

@@ -10,8 +10,7 @@ from yaml import Node, ScalarNode
 
 from worker.policy_files.rules import value_errors
 from worker.policy_files.rules.schema import (
-    BY_KIND,
-    BY_WORD,
+    TAGS,
     AuditEntry,
     ExpectationEntry,
     LabelEntry,
@@ -19,6 +18,7 @@ from worker.policy_files.rules.schema import (
     PolicyEntry,
     PolicyTestEntry,
     ReviewsEntry,
+    TextEntry,
     UndecodableEntry,
 )
 from worker.policy_files.rules.value_errors import EXAMPLES, Explanation
@@ -36,6 +36,7 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "limits": tuple(LimitsEntry.model_fields),
     "audit": tuple(AuditEntry.model_fields),
     "reviews": tuple(ReviewsEntry.model_fields),
+    "text": tuple(TextEntry.model_fields),
     "on_undecodable": tuple(UndecodableEntry.model_fields),
     "test": tuple(PolicyTestEntry.model_fields),
     "expect": tuple(ExpectationEntry.model_fields),
@@ -47,6 +48,7 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = {
     "limits": ("audit", "reviews", "policy", "label"),
     "audit": ("limits", "reviews", "policy", "label"),
     "reviews": ("policy", "label", "limits", "audit"),
+    "text": ("label", "policy"),
     "on_undecodable": ("policy", "label"),
     "test": ("expect",),
     "expect": ("test",),
@@ -57,6 +59,7 @@ _BELONGS: Final[Mapping[str, str]] = {
     "limits": 'under "limits"',
     "audit": 'under "audit"',
     "reviews": 'under "reviews", or to a label',
+    "text": 'under "text"',
     "on_undecodable": 'under "on_undecodable"',
     "test": "to a test",
     "expect": 'under "expect"',
@@ -69,6 +72,9 @@ _SYNONYMS: Final = {
     "exceptions": "lookalikes",
     "exclude": "lookalikes",
     "harmless": "background",
+    "caption": "text",
+    "captions": "text",
+    "keywords": "words",
     "negatives": "lookalikes",
     "neutral": "background",
     "phrases": "prompts",
@@ -116,7 +122,7 @@ def explain_schema_errors(errors: Iterable[ErrorDetails], document: Document, pr
 
 def _subject(error: ErrorDetails, document: Document) -> tuple[Location, Node]:
     """Return what the error is about: a key, a value, or the owner of a missing key."""
-    at = tuple(part for part in error["loc"] if part not in {BY_WORD, BY_KIND})
+    at = tuple(part for part in error["loc"] if part not in TAGS)
     match error["type"]:
         case "extra_forbidden":
             return at, document.keys[at]

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from worker.domain.moderation.caption import Caption, CaptionRule
 from worker.domain.moderation.decision import Decision, decide, hold_back
 from worker.domain.moderation.rederivation import differences
 from worker.domain.moderation.scoring import MOST_SCORES, Scorer
 from worker.domain.policies.policy import Policy
 from worker.domain.policies.stored_policy import StoredPolicy
-from worker.encoder.phrases import encode_phrases
+from worker.encoder.phrases import encode_policy
 from worker.encoder.protocol import Encoder
 from worker.errors import InvalidPolicyError, UsageError
 from worker.policy_files.stored import parse_stored
@@ -19,6 +20,7 @@ from worker.store.decisions.embeddings import StoredEmbedding
 from worker.store.engine.database import Database
 from worker.store.policies import policy_versions
 from worker.store.submissions import submissions
+from worker.usecases.moderation.recall_captions import RecallCaptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +57,20 @@ class ExplainDecision:
             recorded = decisions.of_submissions(session, [found] if found else [])
             texts = {r.policy_digest: policy_versions.text_of(session, r.policy_digest) for r in recorded}
             kept = {r.id: self._embedding(session, r) for r in recorded}
+            recall = RecallCaptions(self.encoder, self.model_digest)
+            caption = recall(session, [found]).get(found) if found else None
         if not recorded:
             raise UsageError(
                 f"no decision on a submission {name!r}", hint="moderate decisions lists what was decided"
             )
-        return [self._explain(r, texts[r.policy_digest] or "", kept[r.id]) for r in recorded]
+        return [self._explain(r, texts[r.policy_digest] or "", kept[r.id], caption) for r in recorded]
 
     def _embedding(self, session: Session, recorded: RecordedDecision) -> StoredEmbedding | None:
         return embeddings.find(session, recorded.sha256, self.model_digest) if recorded.sha256 else None
 
-    def _explain(self, recorded: RecordedDecision, text: str, kept: StoredEmbedding | None) -> Explanation:
+    def _explain(
+        self, recorded: RecordedDecision, text: str, kept: StoredEmbedding | None, caption: Caption | None
+    ) -> Explanation:
         try:
             stored = StoredPolicy(text, recorded.policy_digest)
             policy = parse_stored(stored, f"{recorded.policy}.yaml")
@@ -82,15 +88,21 @@ class ExplainDecision:
             )
         if kept is None:
             return _unexplained(recorded, policy, "the picture's embedding is no longer kept")
-        again = self._decide(policy, kept, held_back=recorded.held_back)
+        if caption is None and any(score.text for score in recorded.scores):
+            return _unexplained(recorded, policy, "the text that added to its scores is no longer kept")
+        again = self._decide(policy, kept, caption, held_back=recorded.held_back)
         differing = list(differences(recorded.action, recorded.flagged, recorded.scores, again))
         if policy.digest != recorded.policy_digest:
             differing.insert(0, f"policy: recorded {recorded.policy_digest[:12]}, now {policy.digest[:12]}")
         return Explanation(recorded, policy, again, "", tuple(differing))
 
-    def _decide(self, policy: Policy, kept: StoredEmbedding, *, held_back: bool) -> Decision:
-        score = Scorer(policy, encode_phrases(self.encoder, list(policy.phrases()), policy.templates))
-        scores = score(kept.embedding, self.encoder.info.scale, kept.views, most=MOST_SCORES)
+    def _decide(
+        self, policy: Policy, kept: StoredEmbedding, caption: Caption | None, *, held_back: bool
+    ) -> Decision:
+        vectors, scale = encode_policy(self.encoder, policy), self.encoder.info.scale
+        additions = CaptionRule(policy, vectors)(caption, scale) if policy.captions and caption else None
+        score = Scorer(policy, vectors)
+        scores = score(kept.embedding, scale, kept.views, most=MOST_SCORES, additions=additions)
         decision = decide(policy, scores, kept.facts.seen)
         limit = policy.automatic_blocks_per_hour
         return hold_back(decision, limit) if held_back and limit is not None else decision

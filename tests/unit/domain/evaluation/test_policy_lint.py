@@ -124,7 +124,9 @@ def test_lookalikes_do_not_take_the_backgrounds_place():
 def test_a_label_that_nothing_ever_beats_is_named():
     findings = on_pictures(uploads(near("gun", 0.9, "person"), near("gun", 0.9, "sky")))
     assert places(findings) == [(("labels", "weapons"), "")]
-    assert "on every one of the newest 200 pictures a prompt of label weapons is nearer" in findings[0].message
+    assert (
+        "on every one of the newest 200 pictures a prompt of label weapons is nearer" in findings[0].message
+    )
 
 
 def test_a_single_picture_on_which_the_background_wins_is_enough():

@@ -99,4 +99,7 @@ def test_its_tests_and_whether_it_is_a_shadow_do_not_change_the_digest():
 
 
 def test_digests_that_are_stored_already_stay_what_they_are():
-    assert replace(POLICY, scoring=Scoring.BEST).digest == "3fd6b104c394d4ceb25a8c0c002fdac84f98ba6a2bb9e5d1867eb3df2f7d5fe9"
+    assert (
+        replace(POLICY, scoring=Scoring.BEST).digest
+        == "3fd6b104c394d4ceb25a8c0c002fdac84f98ba6a2bb9e5d1867eb3df2f7d5fe9"
+    )
