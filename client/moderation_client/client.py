@@ -43,13 +43,14 @@ class Client:
         context: dict[str, Any] | None = None,
         callback: Callback | None = None,
         again: str | None = None,
+        text: str = "",
         traceparent: str | None = None,
     ) -> str:
         """Enqueue one picture and return the submission's id.
 
         `id` is the idempotency key, random by default: submitting the same id again changes nothing. `again`
-        asks for a second judgement by the policy as it is now; its value names this request. `traceparent`
-        is the trace of the submission's log lines and events.
+        asks for a second judgement by the policy as it is now; its value names this request. `text` is the
+        picture's caption or file name. `traceparent` is the trace of the submission's log lines and events.
 
         Raises InvalidSubmissionError if a field is malformed, before anything is sent, and
         BrokerUnavailableError if the broker is unavailable.
@@ -63,6 +64,7 @@ class Client:
             context,
             callback,
             again,
+            text,
             traceparent,
         )
         self._send(TASK, to_message(submission), [submission.id], traceparent)

@@ -54,6 +54,7 @@ def to_message(submission: Submission) -> Message:
         "callback": callback_record(submission.callback),
         # Omitted if unset: workers of an earlier version refuse unknown fields.
         **({} if submission.again is None else {"again": submission.again}),
+        **({"text": submission.text} if submission.text else {}),
     }
 
 
@@ -99,6 +100,7 @@ def from_message(message: Mapping[str, Any], positional: tuple[Any, ...] = ()) -
         context=message.get("context"),
         callback=callback_of(message.get("callback")),
         again=message.get("again"),
+        text=message.get("text") or "",
     )
 
 

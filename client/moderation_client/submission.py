@@ -27,6 +27,8 @@ POLICY_NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 SHA256_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 STORE_NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 MAX_REFERENCE_CHARACTERS: Final = 512
+#: A long caption; a model reads only the beginning, but words are looked for in all of it.
+MAX_TEXT_CHARACTERS: Final = 2000
 MAX_PATH_CHARACTERS: Final = 1024
 #: A larger picture makes the broker the bottleneck: submit a path instead.
 MAX_INLINE_BYTES: Final = 256 * 1024
@@ -166,6 +168,8 @@ class Submission:
     #: Judges a decided picture once more, by the policy as it is now. The value names this request: copies
     #: with the same value are one request.
     again: str | None = None
+    #: What accompanies the picture, such as a caption, alt text or file name; at most 2,000 characters.
+    text: str = ""
     #: The trace of its log lines and events, as a W3C traceparent.
     traceparent: str | None = field(default=None, compare=False)
     #: When it was accepted over HTTP or enqueued; None if unknown.
@@ -185,13 +189,8 @@ class Submission:
             _check_policy(self.policy)
         if self.again is not None:
             _check_again(self.again)
-        _require_text(self.reference, "a reference", "reference")
-        if len(self.reference) > MAX_REFERENCE_CHARACTERS:
-            raise InvalidSubmissionError(
-                f"a reference has at most {MAX_REFERENCE_CHARACTERS} characters, not {len(self.reference):,}",
-                field="reference",
-            )
-        _refuse_unstorable(self.reference, "a reference", "reference")
+        _check_short(self.reference, "a reference", "reference", MAX_REFERENCE_CHARACTERS)
+        _check_short(self.text, "a text", "text", MAX_TEXT_CHARACTERS)
         if self.sha256 is not None:
             _check_sha256(self.sha256, self.source)
         if self.context is not None:
@@ -235,6 +234,16 @@ def _check_source(source: object) -> None:
         hint=f"write {meant}",
         field="source",
     )
+
+
+def _check_short(text: object, what: str, field_name: str, most: int) -> None:
+    """Refuse what is not text, what has more than `most` characters, and what no database can store."""
+    _require_text(text, what, field_name)
+    if len(str(text)) > most:
+        raise InvalidSubmissionError(
+            f"{what} has at most {most:,} characters, not {len(str(text)):,}", field=field_name
+        )
+    _refuse_unstorable(str(text), what, field_name)
 
 
 def _check_policy(policy: object) -> None:

@@ -20,6 +20,7 @@ from moderation_client.submission import (
     MAX_KEY_BYTES,
     MAX_PATH_CHARACTERS,
     MAX_REFERENCE_CHARACTERS,
+    MAX_TEXT_CHARACTERS,
     POLICY_NAME_PATTERN,
     SHA256_PATTERN,
     STORE_NAME_PATTERN,
@@ -173,5 +174,11 @@ SUBMISSION_FIELDS: Final[Mapping[str, Schema]] = {
         "pattern": f"^{SUBMISSION_ID_PATTERN.pattern}$",
         "description": "Judges a decided submission once more, by its policy as it is now. The value "
         "names this request: sent twice with the same name, it is one request.",
+    },
+    "text": {
+        "type": ["string", "null"],
+        "maxLength": MAX_TEXT_CHARACTERS,
+        "description": "What accompanies the picture, such as a caption, alt text or the file's name. If the "
+        "policy says `text`, it can raise a score, never lower one. It is part of the submission's identity.",
     },
 }

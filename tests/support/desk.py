@@ -36,6 +36,7 @@ labels:
   weapons:
     description: Firearms and blades.
     prompts: [a handgun, a knife held as a weapon]
+    words: [ak-47, ammunition]
     review: 0.5
     block: 0.95
     severity: 5
@@ -49,6 +50,7 @@ labels:
     review: 0.6
     severity: 3
     needs_reason: true
+text: true
 """
 POLICY: Policy = parse_policy(POLICY_TEXT, "default.yaml")
 

@@ -27,6 +27,9 @@ class FakeEncoder:
     def encode_texts(self, texts):
         return np.full((len(texts), 2), 3, np.float32)
 
+    def encode_captions(self, texts):
+        return self.encode_texts(texts)
+
     def count_tokens(self, texts):
         return [len(text) for text in texts]
 

@@ -42,7 +42,7 @@ from worker.store.notifications import outbox
 from worker.store.operations import label_activity
 from worker.store.policies import text_vectors
 from worker.store.reviews import review_sources, reviews, verdicts
-from worker.store.submissions import accepting, dropped_messages
+from worker.store.submissions import accepting, captions, dropped_messages
 
 POLICY = Policy(
     name="default",
@@ -109,6 +109,7 @@ def record_everything(database: Database) -> None:
             )
         )
         session.add(PolicyStateRow(process="host:1:1", policy="default", shadow=False, seen_at=utc_now()))
+        captions.keep(session, MODEL_DIGEST, {"upload-1": EMBEDDING[0]})
         api_keys.add(session, new_api_key("platform", [Scope.READ]))
         outbox.add(
             session,

@@ -1,11 +1,12 @@
 """Encodes a policy's phrases: one vector for each, averaged over the templates (prompt ensembling)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from worker.domain.moderation.scoring import PhraseVectors
+from worker.domain.policies.policy import Policy
 from worker.encoder.protocol import Encoder
 
 
@@ -31,6 +32,15 @@ def phrases_beyond_window(
         if max(own) > encoder.info.window:
             too_long[phrase] = TooLong(max(own), encoder.info.window, templates[own.index(max(own))])
     return too_long
+
+
+def encode_policy(encoder: Encoder, policy: Policy) -> PhraseVectors:
+    """Return the vectors of a policy's phrases, and of its neutral captions.
+
+    Captions are encoded without a template, as the texts of submissions: they do not name a thing.
+    """
+    vectors = encode_phrases(encoder, list(policy.phrases()), policy.templates)
+    return replace(vectors, captions=encoder.encode_texts(policy.neutral_captions))
 
 
 def encode_phrases(encoder: Encoder, phrases: Sequence[str], templates: Sequence[str]) -> PhraseVectors:

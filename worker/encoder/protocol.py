@@ -45,6 +45,12 @@ class Encoder(Protocol):
     def encode_texts(self, texts: Sequence[str]) -> Matrix:
         """Return unit vectors of phrases, shape (texts, dimension), float32."""
 
+    def encode_captions(self, texts: Sequence[str]) -> Matrix:
+        """Return unit vectors of the texts of submissions, shape (texts, dimension), float32.
+
+        As `encode_texts`, but nothing is stored: these are personal data, and hardly one is seen again.
+        """
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has, special tokens included, before anything is cut off."""
 

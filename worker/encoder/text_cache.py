@@ -13,6 +13,8 @@ from worker.images.preprocessing import Pixels
 
 #: At 768 numbers a vector this is 200 MB; a large policy has some thousands of texts.
 DEFAULT_CAPACITY: Final = 65_536
+#: Captions of about the submissions in flight.
+CAPTION_CAPACITY: Final = 1024
 
 
 class VectorStore(Protocol):
@@ -39,6 +41,8 @@ class TextCache:
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
         # Held while encoding too: a thread that needs the same phrases waits for these vectors.
         self._lock = Lock()
+        self._captions: OrderedDict[str, Vector] = OrderedDict()
+        self._captions_lock = Lock()
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors of prepared pictures, shape (images, dimension); not cached."""
@@ -52,6 +56,22 @@ class TextCache:
             if unknown:
                 known |= self._recalled_or_encoded(unknown)
             self._keep(known)
+        rows = [known[text] for text in texts]
+        return np.stack(rows) if rows else np.empty((0, self.info.dimension), np.float32)
+
+    def encode_captions(self, texts: Sequence[str]) -> Matrix:
+        """Return unit vectors of submissions' texts, shape (texts, dimension).
+
+        The last ones are cached in memory, since shadows judge by the same text; none is stored.
+        """
+        with self._captions_lock:
+            known = {text: self._captions[text] for text in texts if text in self._captions}
+        if unknown := list(dict.fromkeys(text for text in texts if text not in known)):
+            # Without the lock: callers share a batch.
+            encoded = self._encoder.encode_captions(unknown)
+            known |= {text: row.copy() for text, row in zip(unknown, encoded, strict=True)}
+        with self._captions_lock:
+            _use(self._captions, known, CAPTION_CAPACITY)
         rows = [known[text] for text in texts]
         return np.stack(rows) if rows else np.empty((0, self.info.dimension), np.float32)
 
@@ -77,9 +97,15 @@ class TextCache:
         return known
 
     def _keep(self, used: dict[str, Vector]) -> None:
-        for text, vector in used.items():
-            # A copy: a view would keep its whole batch in memory.
-            self._vectors.setdefault(text, vector.copy())
-            self._vectors.move_to_end(text)
-        while len(self._vectors) > self._capacity:
-            self._vectors.popitem(last=False)
+        # A copy: a view would keep its whole batch in memory.
+        new = {text: vector.copy() for text, vector in used.items() if text not in self._vectors}
+        _use(self._vectors, used | new, self._capacity)
+
+
+def _use(cache: OrderedDict[str, Vector], used: Mapping[str, Vector], capacity: int) -> None:
+    """Add what was used to a cache, and evict what was not used for the longest time."""
+    for text, vector in used.items():
+        cache.setdefault(text, vector)
+        cache.move_to_end(text)
+    while len(cache) > capacity:
+        cache.popitem(last=False)

@@ -14,6 +14,7 @@ def decision_fields(decision: RecordedDecision) -> dict[str, Any]:
         "submission": decision.submission_id,
         "reference": decision.reference,
         "context": decision.context,
+        "text": decision.text,
         "policy": decision.policy,
         "policy_digest": decision.policy_digest,
         "model_digest": decision.model_digest,
@@ -46,4 +47,5 @@ def _score_fields(score: LabelScore) -> dict[str, Any]:
         "background": score.background,
         "background_cosine": score.background_cosine,
         **score.view.as_json(),
+        "text_added": score.text.added if score.text else 0.0,
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from worker.concurrency.periodic import run_periodically
+from worker.domain.moderation.caption import CaptionRule
 from worker.domain.moderation.scoring import Adjust, PhraseVectors, Scorer
 from worker.domain.policies.policy import Policy
 from worker.domain.policies.policy_state import PolicyState
@@ -76,6 +77,11 @@ class LivePolicy:
     def score(self) -> Scorer:
         """The scorer of this version."""
         return Scorer(self.policy, self.vectors, self.adjust)
+
+    @cached_property
+    def captions(self) -> CaptionRule | None:
+        """What texts add under this version; None if it reads no texts."""
+        return None if self.policy.captions is None else CaptionRule(self.policy, self.vectors)
 
 
 @dataclass(frozen=True, slots=True)

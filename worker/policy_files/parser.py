@@ -5,7 +5,15 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from worker.domain.policies.policy import DEFAULT_QUEUE, Action, Label, Policy, PolicyTest, Reviewing
+from worker.domain.policies.policy import (
+    DEFAULT_QUEUE,
+    Action,
+    Captions,
+    Label,
+    Policy,
+    PolicyTest,
+    Reviewing,
+)
 from worker.errors import UndecodableKind
 from worker.policy_files.rules.later_rules import check_later_rules
 from worker.policy_files.rules.rules import check_rules
@@ -17,6 +25,7 @@ from worker.policy_files.rules.schema import (
     PrecisionEntry,
     RecallEntry,
     ReviewsEntry,
+    TextEntry,
     UndecodableEntry,
 )
 from worker.policy_files.rules.schema_errors import explain_schema_errors
@@ -128,6 +137,7 @@ def _policy(entry: PolicyEntry, spelling: Spelling) -> Policy:
         templates=_unique(entry.templates, spelling),
         background=_unique(entry.background, spelling),
         labels=tuple(_label(name, label, spelling) for name, label in entry.labels.items()),
+        captions=_captions(entry.text, spelling),
         on_undecodable=default,
         on_undecodable_kinds=kinds,
         on_error=entry.on_error,
@@ -146,6 +156,7 @@ def _label(name: str, entry: LabelEntry, spelling: Spelling) -> Label:
         description=entry.description.strip(),
         prompts=_unique(entry.prompts, spelling),
         lookalikes=_unique(entry.lookalikes, spelling),
+        words=_unique(entry.words, spelling),
         review=_DEFAULT_REVIEW if isinstance(entry.review, RecallEntry) else entry.review,
         block=None if isinstance(entry.block, PrecisionEntry) else entry.block,
         review_recall=entry.review.recall if isinstance(entry.review, RecallEntry) else None,
@@ -157,6 +168,12 @@ def _label(name: str, entry: LabelEntry, spelling: Spelling) -> Label:
             entry.queue, entry.review_within_minutes, entry.needs_reason, entry.second_review
         ),
     )
+
+
+def _captions(entry: bool | TextEntry, spelling: Spelling) -> Captions | None:
+    if isinstance(entry, bool):
+        return Captions() if entry else None
+    return Captions(_unique(entry.background, spelling))
 
 
 def _reviewing(entry: ReviewsEntry) -> Reviewing:

@@ -72,6 +72,7 @@ def test_a_decision_comes_back_as_it_was_written(database):
         submission_id="upload-1",
         reference="post-42",
         context=None,
+        text="",
         policy="default",
         policy_digest=POLICY.digest,
         model_digest=MODEL_DIGEST,

@@ -557,8 +557,25 @@ def pages(browser):
     yield browser.get(f"/review/items/{number}", params={"shown": SCRIPT, "with": SCRIPT, "frame": SCRIPT})
 
 
+def test_the_policy_s_words_are_marked_in_the_text_beside_the_picture(rows, ada):
+    rows.item("one", text="<b>cheap</b> AK_47\x1b[2J, with ammunition")
+    _, page = ada.take()
+    marked = "&lt;b&gt;cheap&lt;/b&gt; <mark>AK_47</mark>\\x1b[2J, with <mark>ammunition</mark></blockquote>"
+    assert marked in page.text
+
+
+def test_a_picture_without_a_text_has_no_place_for_one(rows, ada):
+    rows.item("one")
+    assert "<blockquote" not in ada.take()[1].text
+
+
 def test_what_the_platform_sends_stays_text_and_no_page_has_a_script_or_style_of_its_own(rows, app):
-    rows.item("one", reference=f"{SCRIPT}.png", context={SCRIPT: ["'><img src=x onerror=alert(1)>"]})
+    rows.item(
+        "one",
+        reference=f"{SCRIPT}.png",
+        context={SCRIPT: ["'><img src=x onerror=alert(1)>"]},
+        text=f"{SCRIPT} <b>AK_47</b>\x1b[2J",
+    )
     lea = Browser(app)
     lea.login("lea")
     seen = 0

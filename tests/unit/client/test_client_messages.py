@@ -46,6 +46,11 @@ def test_optional_fields_may_be_left_out_or_null():
     assert (submission.policy, submission.reference, submission.sha256) == (None, "", None)
 
 
+def test_a_message_without_a_text_is_what_workers_before_texts_accept():
+    assert "text" not in to_message(Submission("1", LocalFile("a.png")))
+    assert from_message(to_message(Submission("1", LocalFile("a.png"), text="a cat"))).text == "a cat"
+
+
 def test_every_problem_is_named_at_once():
     with pytest.raises(InvalidSubmissionError) as error:
         from_message(

@@ -13,6 +13,7 @@ from moderation_client.submission import (
     MAX_INLINE_BYTES,
     MAX_PATH_CHARACTERS,
     MAX_REFERENCE_CHARACTERS,
+    MAX_TEXT_CHARACTERS,
     SUBMISSION_ID_PATTERN,
     ImageUrl,
     InlineBytes,
@@ -60,6 +61,15 @@ def test_a_refused_id_is_cut_in_the_message():
 def test_a_policy_is_named_like_a_file(bad):
     with pytest.raises(InvalidSubmissionError, match="is not a policy name"):
         Submission("1", FILE, policy=bad)
+
+
+def test_a_text_has_its_limit_and_may_have_several_lines():
+    assert Submission("1", FILE, text="a cat\n\tand a dog\r\n" + "x" * 1980)
+    with pytest.raises(
+        InvalidSubmissionError, match=r"a text has at most 2,000 characters, not 2,001"
+    ) as error:
+        Submission("1", FILE, text="x" * (MAX_TEXT_CHARACTERS + 1))
+    assert error.value.field == "text"
 
 
 def test_a_reference_has_its_limit():
@@ -133,6 +143,10 @@ def test_any_other_path_is_taken(path):
         (lambda: InlineBytes("a.jpg"), "source", "takes a picture's bytes"),
         (lambda: InlineBytes(bytearray(b"a")), "source", "bytearray"),
         (lambda: Submission("1", FILE, policy=7), "policy", "a policy name is text"),
+        (lambda: Submission("1", FILE, text=7), "text", "a text is text, not a value of the type int"),
+        (lambda: Submission("1", FILE, text=None), "text", "a text is text, not None"),
+        (lambda: Submission("1", FILE, text="\ud800"), "text", "valid Unicode"),
+        (lambda: Submission("1", FILE, text="a\0b"), "text", "NUL"),
         (lambda: Submission("1", FILE, reference=7), "reference", "a reference is text"),
         (lambda: Submission("1", FILE, reference=None), "reference", "a reference is text"),
         (lambda: Submission("1", FILE, reference="\ud800"), "reference", "valid Unicode"),

@@ -41,6 +41,7 @@ FULL = Submission(
     {"author": 7},
     WebhookCallback("https://platform.example/moderated"),
     "again-1",
+    "look at my cat",
 )
 every_kind = pytest.mark.parametrize("kind", SOURCE_KINDS, ids=lambda kind: kind.name)
 

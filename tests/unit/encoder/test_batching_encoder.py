@@ -207,3 +207,28 @@ def test_everything_else_is_the_encoders_own(open_batcher):
     assert batcher.count_tokens(["a", "bb"]) == [1, 2]
     assert batcher.pieces(["a", "bb"]) == [["a"], ["b", "b"]]
     assert batcher.vocabulary() == {"a"}
+
+
+class CaptionEncoder(GatedEncoder):
+    def encode_captions(self, texts):
+        return self.encode_images([len(text) for text in texts])
+
+
+def test_captions_that_arrive_during_a_batch_form_the_next_one(open_batcher, callers):
+    encoder = CaptionEncoder(gate_open=False)
+    batcher = open_batcher(encoder)
+    first = callers.submit(batcher.encode_captions, ["a"])
+    assert encoder.entered.acquire(timeout=10)
+    others = [callers.submit(batcher.encode_captions, [text]) for text in ("bb", "ccc")]
+    queue = batcher._captions
+    with queue._changed:
+        assert queue._changed.wait_for(lambda: len(queue._queue) == 2, timeout=10)
+    encoder.gate.set()
+
+    assert [one.result()[0, 0] for one in (first, *others)] == [1, 2, 3]
+    assert encoder.passes[0] == [1]
+    assert sorted(encoder.passes[1]) == [2, 3]
+    assert batcher.encode_captions([]).shape == (0, 2)
+    batcher.close()
+    with pytest.raises(UnavailableError):
+        batcher.encode_captions(["late"])

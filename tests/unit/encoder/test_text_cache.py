@@ -112,3 +112,40 @@ def test_everything_else_is_the_encoders_own(encoder):
     assert cache.count_tokens(["a", "bb"]) == [1, 2]
     assert cache.pieces(["a", "bb"]) == [["a"], ["b", "b"]]
     assert cache.vocabulary() == {"a"}
+
+
+class Memory:
+    """Notes every text that was looked up or stored."""
+
+    def __init__(self):
+        self.seen = set()
+
+    def recall(self, texts):
+        self.seen |= set(texts)
+        return {}
+
+    def keep(self, vectors):
+        self.seen |= set(vectors)
+
+
+def test_captions_are_remembered_for_a_while_and_never_stored(encoder):
+    memory = Memory()
+    cache = TextCache(encoder, capacity=2, memory=memory)
+    cache.encode_texts(["a phrase", "another"])
+    first = cache.encode_captions(["a caption", "bb", "a caption"])
+
+    assert cache.encode_captions(["bb"]).tolist() == [[2, 1]]
+    cache.encode_texts(["a phrase", "another"])
+
+    assert encoder.calls == [["a phrase", "another"], ["a caption", "bb"]]
+    assert first[:, 0].tolist() == [9, 2, 9]
+    assert memory.seen == {"a phrase", "another"}
+    assert cache.encode_captions([]).shape == (0, 2)
+
+
+def test_only_the_last_captions_are_remembered(encoder, monkeypatch):
+    monkeypatch.setattr("worker.encoder.text_cache.CAPTION_CAPACITY", 1)
+    cache = TextCache(encoder)
+    for caption in ("a", "bb", "bb", "a"):
+        cache.encode_captions([caption])
+    assert encoder.calls == [["a"], ["bb"], ["a"]]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from worker.domain.policies.policy import DEFAULT_TEMPLATES, Action, Label, Policy, PolicyTest
+from worker.domain.policies.policy import DEFAULT_TEMPLATES, Action, Captions, Label, Policy, PolicyTest
 from worker.errors import InvalidPolicyError, UndecodableKind
 from worker.policy_files.parser import MAX_FILE_BYTES, parse_policy, read_policy
 from worker.policy_files.rules.schema import (
@@ -95,10 +95,12 @@ def test_every_key_is_read():
           - "a sword:
             sharp"
         lookalikes: [a toy]
+        words: [AK-47, "\uff17\uff16", 枪]
         review: 0.1
         block: 1
         severity: 5
       alcohol: {prompts: [a beer], review: .25, exclude_from_automatic_block: yes}
+    text: {background: [nice day, nice day, "no"]}
     on_undecodable: block
     on_error: allow
     on_partly_seen: block
@@ -117,7 +119,16 @@ def test_every_key_is_read():
         templates=("{}", "a drawing of {}"),
         background=("a person", "no"),
         labels=(
-            Label("weapons", ("a handgun", "a sword: sharp"), "Guns.", ("a toy",), 0.1, 1.0, 5),
+            Label(
+                "weapons",
+                ("a handgun", "a sword: sharp"),
+                "Guns.",
+                ("a toy",),
+                0.1,
+                1.0,
+                5,
+                words=("AK-47", "76", "枪"),
+            ),
             Label("alcohol", ("a beer",), review=0.25, exclude_from_automatic_block=True),
         ),
         on_undecodable=Action.BLOCK,
@@ -131,7 +142,13 @@ def test_every_key_is_read():
             PolicyTest("b.png", None, frozenset()),
             PolicyTest("c.png", Action.ALLOW, None),
         ),
+        captions=Captions(("nice day", "no")),
     )
+
+
+@pytest.mark.parametrize(("line", "captions"), [("true", Captions()), ("false", None), ("{}", Captions())])
+def test_a_switch_turns_texts_on_with_the_shipped_captions(line, captions):
+    assert parse_policy(f"{SMALL}text: {line}\n", "small.yaml").captions == captions
 
 
 TESTED = SMALL + "tests: [{picture: cases/a.png, expect: {action: allow}}]\n"

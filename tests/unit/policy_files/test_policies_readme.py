@@ -20,6 +20,7 @@ from worker.policy_files.rules.schema import (
     PolicyEntry,
     PolicyTestEntry,
     ReviewsEntry,
+    TextEntry,
 )
 
 README = (Path(__file__).parents[3] / "policies" / "README.md").read_text(encoding="utf-8")
@@ -28,6 +29,7 @@ EXAMPLE, NEW_CATEGORY, *ADDITIONS = re.findall(r"```yaml\n(.*?)```", README, re.
 IN_WORDS = {
     "description": "empty",
     "lookalikes": "none",
+    "words": "none",
     "block": "never",
     "tests": "none",
     "examples": "none",
@@ -39,6 +41,8 @@ IN_WORDS = {
     "action": "any will do",
     "labels": "any will do",
 }
+#: Of `text` alone: the policy's own background must be there.
+CAPTIONS_IN_WORDS = "thirty in English"
 #: Some keys are a label's, and the policy's for all labels that leave them out.
 INHERITED = {"queue", "review_within_minutes", "needs_reason", "second_review"}
 
@@ -63,6 +67,8 @@ def test_all_that_it_adds_to_the_example_makes_one_policy():
         "urgent", 30, needs_reason=True, second_share=1
     )
     assert policy.reviewing == Reviewing("general", 1440, second_share=0.05)
+    assert policy.label("drugs").words == ("mdma", "ketamine", "party pills", "毒品")
+    assert policy.captions.background[0] == "bonne journée"
     assert (policy.automatic_blocks_per_hour, policy.share_of_allowed, len(policy.tests)) == (500, 0.01, 2)
 
 
@@ -88,7 +94,16 @@ def test_the_warning_is_what_a_lookalike_inside_a_label_gives():
 
 @pytest.mark.parametrize(
     "entry",
-    [PolicyEntry, LabelEntry, LimitsEntry, AuditEntry, ReviewsEntry, PolicyTestEntry, ExpectationEntry],
+    [
+        PolicyEntry,
+        LabelEntry,
+        TextEntry,
+        LimitsEntry,
+        AuditEntry,
+        ReviewsEntry,
+        PolicyTestEntry,
+        ExpectationEntry,
+    ],
 )
 def test_the_tables_list_every_key_with_its_default(entry):
     tables = [re.findall(r"\| `(\w+)` \|.*\| (.*) \|", table) for table in README.split("\n\n")]
@@ -98,6 +113,9 @@ def test_the_tables_list_every_key_with_its_default(entry):
             assert rows[name] == "it must be there"
         elif entry is LabelEntry and name in INHERITED:
             assert rows[name] == "as under `reviews`"
+        elif entry is TextEntry:
+            assert rows[name] == CAPTIONS_IN_WORDS
+            assert len(key.default) == 30
         elif name == "templates":
             assert rows[name] == " and ".join(f'"{template}"' for template in key.default)
         elif isinstance(key.default, bool | str | int | float) and key.default != "":

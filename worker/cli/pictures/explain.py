@@ -65,6 +65,8 @@ def _print(explanation: Explanation) -> None:
     parts = [Text.assemble((f"{name} ", "dim"), one_line(value)) for name, value in facts.items() if value]
     console.print(Text("  ").join(parts), soft_wrap=True)
     console.print(Text.assemble(action_text(recorded.action), f"  {recorded.reason}"), soft_wrap=True)
+    if recorded.text:
+        console.print(Text.assemble(("text ", "dim"), one_line(recorded.text)), soft_wrap=True)
     scores = explanation.again.scores if explanation.again else recorded.scores
     if scores:
         _print_scores(explanation.policy, scores)
@@ -73,7 +75,9 @@ def _print(explanation: Explanation) -> None:
 
 
 def _print_scores(policy: Policy | None, scores: tuple[LabelScore, ...]) -> None:
-    table = plain_table("label", "score", "review", "block", "best phrase", "best background", "margin")
+    with_text = ["text"] if any(score.text for score in scores) else []
+    columns = ("label", "score", "review", "block", "best phrase", "best background", "margin")
+    table = plain_table(*columns, *with_text)
     for score in sorted(scores, key=lambda s: -s.score):
         label = policy.label(score.label) if policy else None
         review, block = _thresholds(label)
@@ -85,6 +89,7 @@ def _print_scores(policy: Policy | None, scores: tuple[LabelScore, ...]) -> None
             f"{score.prompt}  {score.prompt_cosine:.3f}{score.view}",
             f"{score.background}  {score.background_cosine:.3f}",
             f"{score.margin:+.3f}",
+            *(f"+{score.text.added:.2f}  {score.text.word}" if score.text else "" for _ in with_text),
         )
     results().print(table)
 
@@ -108,6 +113,7 @@ def _as_json(explanation: Explanation, state: InForce) -> dict[str, Any]:
     return {
         "submission": recorded.submission_id,
         "reference": recorded.reference,
+        "text": recorded.text,
         "policy": recorded.policy,
         "policy_digest": recorded.policy_digest,
         "model_digest": recorded.model_digest,
@@ -127,5 +133,6 @@ def _as_json(explanation: Explanation, state: InForce) -> dict[str, Any]:
 
 def _score_as_json(score: LabelScore) -> dict[str, Any]:
     fields = asdict(score) | {"margin": score.margin} | score.view.as_json()
-    del fields["view"]
-    return fields
+    del fields["view"], fields["text"]
+    text = score.text
+    return fields | {"text_added": text.added if text else 0.0, "text_word": text.word if text else ""}

@@ -41,6 +41,8 @@ EPILOG = """Examples:
 
 [bold]moderate submit --store uploads 2026/07/cat.jpg[/]
 
+[bold]moderate submit cat.jpg --text "look at my new cat"[/]
+
 [bold]moderate submit cat.jpg --id upload-7 --again since-the-edit[/]
 
 [bold]moderate submit ~/Downloads/cat.jpg --inline --reference post-42[/]
@@ -64,6 +66,9 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
     ] = "",
     context: Annotated[
         str, typer.Option(metavar="JSON", help="A small JSON object, returned with the decision.")
+    ] = "",
+    text: Annotated[
+        str, typer.Option(metavar="TEXT", help="What accompanies the pictures, such as a caption.")
     ] = "",
     store: Annotated[
         str | None, typer.Option(metavar="NAME", help="The pictures are keys in this object store.")
@@ -108,6 +113,7 @@ def submit(  # noqa: PLR0913, PLR0917 - an option each
             context=context_fields,
             callback=notified,
             again=again,
+            text=text,
         )
         for name, source in found
         if not isinstance(source, InvalidSubmissionError)
@@ -147,6 +153,7 @@ def _enqueue(client: Client, submissions: list[Submission]) -> None:
                     context=one.context,
                     callback=one.callback,
                     again=one.again,
+                    text=one.text,
                 )
             typer.echo("\n".join(submission.id for submission in group))
             progress.advance(bar, len(group))

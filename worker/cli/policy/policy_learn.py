@@ -12,7 +12,7 @@ from worker.cli.policy.policy_compare import print_comparison
 from worker.cli.terminal.console import counting, messages, plain_table, print_json, results
 from worker.cli.terminal.durations import parse_since
 from worker.domain.policies.policy import Policy
-from worker.encoder.phrases import encode_phrases
+from worker.encoder.phrases import encode_policy
 from worker.encoder.protocol import Encoder
 from worker.errors import InvalidPolicyError, UsageError
 from worker.policy_files.library import Prepared
@@ -149,7 +149,7 @@ class _Session:
         )
 
     def _check_tests(self, after: Policy) -> None:
-        vectors = encode_phrases(self.encoder, list(after.phrases()), after.templates)
+        vectors = encode_policy(self.encoder, after)
         prepared = Prepared(after, vectors, self._load(after))
         with open_decoder(self.settings) as decoder:
             outcomes = run_policy_tests(self.encoder, decoder)(prepared, self.file.parent)

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.moderation.additions import capped
 from worker.domain.moderation.scoring import Adjust, Logits, Matrix, PhraseVectors, Vector, own_lookalikes
 from worker.domain.policies.policy import Action, Label, Policy, Scoring
 
@@ -87,24 +88,33 @@ class Backtest:
         return len(self._phrases)
 
     def judge(
-        self, vectors: NDArray[np.float16], views: NDArray[np.intp], partly_seen: Flags | None = None
+        self,
+        vectors: NDArray[np.float16],
+        views: NDArray[np.intp],
+        partly_seen: Flags | None = None,
+        additions: Sequence[Logits | None] = (),
     ) -> list[PolicyOutcome]:
         """Judge pictures under each policy.
 
         `vectors` holds one unit vector a view, float16, shape (sum of `views`, dimension); `views`, at
         least 1 each, is the number of its rows that belong to each picture, shape (pictures,). `partly_seen`
-        marks pictures of which too little was judged; None marks none. ValueError if a vector is not finite
-        or not a unit vector.
+        marks pictures of which too little was judged; None marks none. `additions` holds what texts add under
+        each policy, shape (labels, pictures), or None; leave it out if there are no texts. ValueError if a
+        vector is not finite or not a unit vector.
         """
-        by_view = self._by_view(vectors)
+        by_view, outcomes = self._by_view(vectors), []
         if partly_seen is None:
             partly_seen = np.zeros(len(views), np.bool_)
-        outcomes = []
-        for policy, rows, adjust in zip(self.policies, self._rows_of, self._learned, strict=True):
-            logits = by_view[rows]
+        added = additions or [None] * len(self.policies)
+        pairs = zip(self.policies, self._rows_of, self._learned, added, strict=True)
+        for policy, rows, adjust, texts in pairs:
+            in_views = by_view[rows]
             if adjust:
-                logits = _adjusted(logits, vectors, adjust, self._scale)
-            outcomes.append(_decide(policy, _sigmoid(_of_pictures(logits, views)), partly_seen))
+                in_views = _adjusted(in_views, vectors, adjust, self._scale)
+            logits = _of_pictures(in_views, views)
+            alone = _sigmoid(logits)
+            scores = _with_text(policy, logits, alone, texts)
+            outcomes.append(_decide(policy, alone, scores, partly_seen))
         return outcomes
 
     def logits(self, vectors: NDArray[np.float16], views: NDArray[np.intp]) -> Logits:
@@ -215,16 +225,27 @@ class _Joined:
         return total
 
 
-def _decide(policy: Policy, scores: Scores, partly_seen: Flags) -> PolicyOutcome:
-    def thresholds(values: list[float]) -> Scores:
-        return np.array(values, np.float64)[:, None]
+def _with_text(policy: Policy, logits: Logits, alone: Scores, added: Logits | None) -> Scores:
+    return alone if added is None else capped(alone, _sigmoid(logits + added), _blocks(policy))
 
-    flagged = scores >= thresholds([label.review for label in policy.labels])
-    blocks = thresholds([np.inf if label.block is None else label.block for label in policy.labels])
-    excludes = thresholds([float(label.exclude_from_automatic_block) for label in policy.labels]) > 0
+
+def _blocks(policy: Policy) -> Scores:
+    return _column([np.inf if label.block is None else label.block for label in policy.labels])
+
+
+def _column(values: list[float]) -> Scores:
+    return np.array(values, np.float64)[:, None]
+
+
+def _decide(policy: Policy, alone: Scores, scores: Scores, partly_seen: Flags) -> PolicyOutcome:
+    """Decide by the scores; `alone` are those of the pictures without their texts."""
+    reviews, blocks = _column([label.review for label in policy.labels]), _blocks(policy)
+    flagged = scores >= reviews
+    excludes = _column([float(label.exclude_from_automatic_block) for label in policy.labels]) > 0
     by_scores = np.where((flagged & (scores >= blocks)).any(axis=0), BLOCK, REVIEW * flagged.any(axis=0))
     at_least = np.where(partly_seen, ACTIONS.index(policy.on_partly_seen), ALLOW)
-    at_most = np.where((flagged & excludes).any(axis=0), REVIEW, BLOCK)
+    # Only the picture can keep itself from being blocked at once, not its text.
+    at_most = np.where(((alone >= reviews) & excludes).any(axis=0), REVIEW, BLOCK)
     actions = np.minimum(np.maximum(by_scores, at_least), at_most).astype(np.uint8)
     return PolicyOutcome(scores, flagged, actions)
 

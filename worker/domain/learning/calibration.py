@@ -6,7 +6,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from worker.domain.learning.evidence import Truth, Weights
-from worker.domain.moderation.scoring import Logits, sigmoid
+from worker.domain.moderation.additions import sigmoid
+from worker.domain.moderation.scoring import Logits
 
 #: Standard deviations of the priors of ln(slope) and of the intercept: the model's own scale is a good guess.
 _SLOPE_SPREAD: Final = 0.5

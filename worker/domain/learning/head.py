@@ -7,7 +7,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from worker.domain.learning.evidence import Truth
-from worker.domain.moderation.scoring import Logits, Matrix, Vector, sigmoid
+from worker.domain.moderation.additions import sigmoid
+from worker.domain.moderation.scoring import Logits, Matrix, Vector
 
 #: Below this number of verdicts, or this many of either answer, a head learns chance.
 LEAST_VERDICTS: Final = 50

@@ -32,6 +32,11 @@ class Decision:
     #: Whether a block became a review because the hourly limit of automatic blocks was reached.
     held_back: bool = False
 
+    @property
+    def is_flagged_by_text(self) -> bool:
+        """Whether the submission's text added to the score of a flagged label."""
+        return any(score.text is not None for score in self.scores if score.label in self.flagged)
+
 
 def decide(policy: Policy, scores: Sequence[LabelScore], seen: Seen = WHOLE) -> Decision:
     """Apply the policy's thresholds to its labels' scores, and `on_partly_seen` if too little was seen."""
@@ -47,7 +52,7 @@ def _decide_by_scores(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
         return Decision(Action.ALLOW, _nothing_found(scores), tuple(scores))
     flagged.sort(key=lambda pair: (_action(*pair) is not Action.BLOCK, -pair[0].severity, -pair[1].score))
     action, reason = _action(*flagged[0]), "; ".join(_explain(label, score) for label, score in flagged)
-    excluding = [label.name for label, _ in flagged if label.exclude_from_automatic_block]
+    excluding = [label.name for label, score in flagged if _excludes(label, score)]
     if action is Action.BLOCK and excluding:
         action, reason = Action.REVIEW, f"{reason}; not blocked at once because of {', '.join(excluding)}"
     return Decision(
@@ -62,7 +67,7 @@ def _decide_by_scores(policy: Policy, scores: Sequence[LabelScore]) -> Decision:
 def _apply_partly_seen(policy: Policy, decision: Decision) -> Decision:
     """Apply the policy's action for partly seen pictures if it is graver."""
     action = max(decision.action, policy.on_partly_seen, key=_ACTIONS.index)
-    if any(policy.label(name).exclude_from_automatic_block for name in decision.flagged):
+    if any(_excludes(policy.label(score.label), score) for score in decision.scores):
         action = Action.REVIEW
     return replace(decision, action=action)
 
@@ -86,6 +91,11 @@ def decide_unreadable(policy: Policy, problem: str) -> Decision:
 def decide_poison(crashes: int) -> Decision:
     """Send a picture that crashed `crashes` worker processes to review."""
     return Decision(Action.REVIEW, f"{QUARANTINED}: {crashes} workers died while processing it")
+
+
+def _excludes(label: Label, score: LabelScore) -> bool:
+    """Whether a label keeps the picture from being blocked at once: only the picture can, never its text."""
+    return label.exclude_from_automatic_block and score.alone >= label.review
 
 
 def _action(label: Label, score: LabelScore) -> Action:

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.domain.moderation.additions import Additions, TextPart, capped, sigmoid
 from worker.domain.moderation.view import FIRST, View, Views
 from worker.domain.policies.policy import Label, Policy, Scoring
 
@@ -52,6 +53,8 @@ class LabelScore:
     view: View = FIRST
     #: What the label learned from verdicts added to the logit of its phrases.
     learned: float = 0.0
+    #: What the submission's text added; None if it added nothing.
+    text: TextPart | None = None
 
     @property
     def margin(self) -> float:
@@ -69,16 +72,22 @@ class LabelScore:
 
         All phrases count, those of the label together and the harmless ones together.
         """
-        won = _log_odds(self.score) - self.learned >= 0
+        won = _log_odds(self.alone) - self.learned >= 0
         if won == (self.margin >= 0):
             return ""
         return f", but {'all its prompts' if won else 'all harmless phrases'} together won"
 
     @property
+    def alone(self) -> float:
+        """The score of the picture without its text."""
+        return self.text.alone if self.text else self.score
+
+    @property
     def contest(self) -> str:
         """Say for people how the phrases compare, in which view, and what else counted."""
         learned = f"; what it learned adds {self.learned:+.1f}" if abs(self.learned) >= _WORTH_SAYING else ""
-        return f"{self.pair} by {abs(self.margin):.3f}{self.view}{self.together}{learned}"
+        text = f"; {self.text}" if self.text else ""
+        return f"{self.pair} by {abs(self.margin):.3f}{self.view}{self.together}{learned}{text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,9 @@ class PhraseVectors:
 
     index: Mapping[str, int]
     matrix: Matrix
+    #: Of a policy's neutral captions, which only texts are compared with, shape (captions, dimension); None
+    #: if the policy reads no texts.
+    captions: Matrix | None = None
 
     @classmethod
     def of(cls, phrases: Sequence[str], matrix: Matrix) -> "PhraseVectors":
@@ -114,7 +126,7 @@ class Scorer:
 
     def __init__(self, policy: Policy, vectors: PhraseVectors, adjust: Adjust | None = None) -> None:
         """Score by the phrases alone, or let `adjust` change their logits by what was learned."""
-        self._policy, self._vectors, self._adjust = policy, vectors, adjust
+        self.policy, self._vectors, self._adjust = policy, vectors, adjust
         self._background = [vectors.index[phrase] for phrase in dict.fromkeys(policy.background)]
         self._prompts = _Groups([label.prompts for label in policy.labels], vectors.index)
         lookalikes = [own_lookalikes(policy, label) for label in policy.labels]
@@ -122,10 +134,17 @@ class Scorer:
         self._with_lookalikes = np.array(with_lookalikes, np.intp)
         self._lookalikes = _Groups([lookalikes[n] for n in with_lookalikes], vectors.index)
         self._thresholds = np.array([label.review for label in policy.labels])
+        self._blocks = np.array([np.inf if label.block is None else label.block for label in policy.labels])
         self._join = _JOINS[policy.scoring]
 
     def __call__(
-        self, embedding: Matrix, scale: float, views: Views | None = None, *, most: int | None = None
+        self,
+        embedding: Matrix,
+        scale: float,
+        views: Views | None = None,
+        *,
+        most: int | None = None,
+        additions: Additions | None = None,
     ) -> tuple[LabelScore, ...]:
         """Return the scores of the labels, in the policy's order.
 
@@ -135,6 +154,8 @@ class Scorer:
         `lse(c) = log(sum(exp(scale * c)))` over the cosines of distinct phrases: the probability that a
         softmax over all these phrases gives to the prompts. The model's bias cancels out in it. Policies with
         `Scoring.BEST` use `scale * max(c)` in place of `lse(c)`.
+
+        `additions` is what the picture's text adds to these logits; it lifts no score to the label's `block`.
 
         With `most`, only the labels at or above their `review`, and the `most` highest ones, are returned.
         ValueError if a vector is not finite.
@@ -146,14 +167,19 @@ class Scorer:
         by_phrases = self._logits(scale * cosines.astype(np.float64))
         logits = self._adjust(by_phrases, embedding, scale) if self._adjust else by_phrases
         strongest = logits.argmax(axis=0)
-        best = strongest, np.arange(len(strongest))
-        found, learned = sigmoid(logits[best]), logits[best] - by_phrases[best]
+        at_best = strongest, np.arange(len(strongest))
+        best = logits[at_best]
+        alone, learned = sigmoid(best), best - by_phrases[at_best]
+        found = alone if additions is None else capped(alone, sigmoid(best + additions.logits), self._blocks)
         views, shown_in = views or Views(frames=len(embedding)), strongest.tolist()
         return tuple(
             replace(
                 self._label_score(number, views[shown_in[number]], cosines[shown_in[number]]),
                 score=float(found[number]),
                 learned=float(learned[number]),
+                text=additions.part(number, float(best[number]), float(self._blocks[number]))
+                if additions
+                else None,
             )
             for number in self._chosen(found, most)
         )
@@ -164,7 +190,7 @@ class Scorer:
         `similarities` are scaled cosines, shape (views, phrases).
         """
         background = self._join.reduce(similarities[:, self._background], axis=1)
-        others = np.repeat(background[:, None], len(self._policy.labels), axis=1)
+        others = np.repeat(background[:, None], len(self.policy.labels), axis=1)
         if len(self._with_lookalikes):
             lookalikes = self._lookalikes.joined(similarities, self._join)
             others[:, self._with_lookalikes] = self._join(others[:, self._with_lookalikes], lookalikes)
@@ -182,8 +208,8 @@ class Scorer:
 
     def _label_score(self, number: int, view: View, cosines: Vector) -> LabelScore:
         """Return the phrases that did most in a view, without the score."""
-        label = self._policy.labels[number]
-        others = self._policy.background + label.lookalikes
+        label = self.policy.labels[number]
+        others = self.policy.background + label.lookalikes
         prompt, prompt_cosine = self._nearest(label.prompts, cosines)
         other, other_cosine = self._nearest(others, cosines)
         return LabelScore(
@@ -223,12 +249,6 @@ def own_lookalikes(policy: Policy, label: Label) -> tuple[str, ...]:
     """Return a label's lookalikes that are not in the background too: every phrase counts once."""
     background = frozenset(policy.background)
     return tuple(phrase for phrase in dict.fromkeys(label.lookalikes) if phrase not in background)
-
-
-def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(-x)) of each number, without overflow for large negative ones."""
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
 
 
 def _log_odds(score: float) -> float:

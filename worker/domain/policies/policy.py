@@ -26,10 +26,47 @@ _LATER_DEFAULTS: Final[Mapping[str, object]] = {
     "on_partly_seen": "review",
     "scoring": "best",
     "learned": "",
+    "captions": None,
+    "words": (),
 }
 
 #: Used if a policy has no templates: an average over several sentences scores better than a bare noun.
 DEFAULT_TEMPLATES = ("a photo of {}", "a picture of {}")
+
+#: Captions without content, if a policy that reads texts names none. Every language that is common among the
+#: uploads belongs here. A change of this list changes what `text: true` means, and so the digest.
+DEFAULT_CAPTIONS: Final = (
+    "nice day",
+    "good morning",
+    "good night",
+    "hello everyone",
+    "what do you think?",
+    "check this out",
+    "look at this",
+    "love it",
+    "so happy",
+    "no words",
+    "new post",
+    "new profile picture",
+    "throwback",
+    "finally weekend",
+    "happy birthday",
+    "thank you",
+    "best day ever",
+    "just for fun",
+    "link in bio",
+    "follow me for more",
+    "for sale",
+    "price on request",
+    "out now",
+    "my new photo",
+    "a picture",
+    "untitled",
+    "screenshot",
+    "IMG_1234.jpg",
+    "photo 1 of 3",
+    "lol",
+)
 
 
 class Action(StrEnum):
@@ -86,6 +123,8 @@ class Label:
     block_precision: float | None = None
     #: SHA-256 of pictures that show the label, for learning.
     examples: tuple[str, ...] = ()
+    #: Raise the score if a submission's text contains one of them; only in a policy that reads texts.
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +137,14 @@ class PolicyTest:
     action: Action | None = None
     #: Exactly the flagged labels, in any order; None if any labels pass.
     labels: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Captions:
+    """How a policy reads the texts of submissions."""
+
+    #: Texts without content: what a text says must be nearer to a label than to these.
+    background: tuple[str, ...] = DEFAULT_CAPTIONS
 
 
 @dataclass(frozen=True)
@@ -131,6 +178,8 @@ class Policy:
     scoring: Scoring = Scoring.TOGETHER
     #: SHA-256 of what it learned from verdicts; empty if nothing.
     learned: str = ""
+    #: None: texts of submissions are ignored.
+    captions: Captions | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -160,6 +209,11 @@ class Policy:
         """Yield every phrase that needs a vector, possibly more than once."""
         for _, phrases in self.phrase_lists():
             yield from phrases
+
+    @property
+    def neutral_captions(self) -> tuple[str, ...]:
+        """Texts without content, which need a vector too; empty if the policy reads no texts."""
+        return self.captions.background if self.captions else ()
 
     def phrase_lists(self) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
         """Yield each list of phrases with its path in the policy: ("labels", "weapons", "prompts")."""

@@ -8,12 +8,14 @@ from moderation_client.submission import InlineBytes, Submission
 
 
 def fingerprint(submission: Submission) -> str:
-    """Return a SHA-256 in hexadecimal, equal for the same picture under the same policy.
+    """Return a SHA-256 in hexadecimal, equal for the same picture and text under the same policy.
 
     A picture is identified by its digest if that is known, so that a URL that is signed anew is the same
     picture, and by its source otherwise.
     """
-    what = json.dumps([submission.policy, _picture(submission)])
+    # Fingerprints without a text stay what they were before there were texts.
+    text = [submission.text] if submission.text else []
+    what = json.dumps([submission.policy, _picture(submission), *text])
     return hashlib.sha256(what.encode()).hexdigest()
 
 

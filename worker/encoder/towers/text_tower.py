@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 #: Part of the key of stored vectors: increase it with every change of how texts are encoded, here or in the
 #: libraries, so that older vectors are not used.
 READING_VERSION: Final = 2
-#: After this long without a phrase, no policy is being edited.
+#: After this long without a phrase or caption, no policy is being edited, and hardly any text comes.
 IDLE_SECONDS: Final = 60.0
 #: How vocabularies mark the ends and beginnings of words: CLIP's, SentencePiece's, GPT-2's, BERT's.
 _WORD_ENDS: Final = ("</w>",)
@@ -106,7 +106,7 @@ class TextTower:
         with self._lock:
             if self._model is not None and self._clock() - self._used_at >= IDLE_SECONDS:
                 self._model = None
-                log.info("the text tower is unloaded; it is loaded again when a policy is saved")
+                log.info("the text tower is unloaded; it is loaded again for the next phrase or caption")
 
     def _encode(self, texts: Sequence[str]) -> Matrix:
         inputs = self._tokenizer(

@@ -132,6 +132,10 @@ class TransformersEncoder:
             return np.empty((0, self.info.dimension), np.float32)
         return _unit(self.texts(texts))
 
+    def encode_captions(self, texts: Sequence[str]) -> Matrix:
+        """Return unit vectors of submissions' texts, as `encode_texts` does."""
+        return self.encode_texts(texts)
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has, special tokens included, before anything is cut off."""
         return self.texts.count_tokens(texts) if texts else []

@@ -7,7 +7,8 @@ from typing import Any
 from moderation_client.submission import POLICY_NAME_PATTERN
 from yaml import ScalarNode
 
-from worker.policy_files.rules.schema import MAX_PHRASES
+from worker.domain.moderation.words import is_word
+from worker.policy_files.rules.schema import MAX_ALL_WORDS, MAX_PHRASES
 from worker.policy_files.text.phrase_text import Spelling
 from worker.policy_files.yaml_text.document import Document, Location, as_mapping
 from worker.policy_files.yaml_text.folder import SUFFIXES
@@ -22,7 +23,9 @@ def check_rules(document: Document, file: PurePath, spelling: Spelling, problems
     _check_name(document, file, problems)
     labels = as_mapping(as_mapping(document.data).get("labels"))
     background = dict(_phrases(document.data, ("background",)))
+    captions = as_mapping(document.data).get("text")
     phrases = list(background)
+    words: list[Location] = []
 
     def folded(phrase: str) -> str:
         return spelling(phrase).casefold()
@@ -35,10 +38,13 @@ def check_rules(document: Document, file: PurePath, spelling: Spelling, problems
         _check_exclusion(label, at, document, problems)
         _check_contradictions(prompts, background | lookalikes, folded, document, problems)
         phrases += [*lookalikes, *prompts]
-    for place in phrases:
+        words += _check_words(label, at, captions, document, problems)
+    for place in [*phrases, *words, *dict(_phrases(captions, ("text", "background")))]:
         _check_one_line(place, document, problems)
     if len(phrases) > MAX_PHRASES:
         problems.add_for_file(f"the policy has {len(phrases):,} phrases; at most {MAX_PHRASES:,} are allowed")
+    if len(words) > MAX_ALL_WORDS:
+        problems.add_for_file(f"the policy has {len(words):,} words; at most {MAX_ALL_WORDS:,} are allowed")
 
 
 def _check_name(document: Document, file: PurePath, problems: Problems) -> None:
@@ -83,6 +89,28 @@ def _check_exclusion(label: Any, at: Location, document: Document, problems: Pro
         f"label {quote(at[-1])} has a block threshold, and excludes every block",
         f"a picture that shows it goes to a person: remove this line, or block on line {line}",
     )
+
+
+def _check_words(
+    label: Any, at: Location, captions: object, document: Document, problems: Problems
+) -> list[Location]:
+    """Refuse words that no text can contain, and words in a policy that reads no texts; return all places."""
+    words = dict(_phrases(label, (*at, "words")))
+    for place, word in words.items():
+        # A blank one is left to the schema.
+        if word.strip() and not is_word(word):
+            problems.add(
+                document.values[place].start_mark,
+                f"the word {quote(word)} has no letter, digit or symbol, so no text contains it",
+                "write a word, or remove the line",
+            )
+    if words and (captions is None or captions is False):
+        problems.add(
+            document.keys[*at, "words"].start_mark,
+            f"label {quote(at[-1])} has words, but the policy reads no texts",
+            "add a line `text: true` to the policy, beside `labels`",
+        )
+    return list(words)
 
 
 def _check_contradictions(

@@ -7,13 +7,19 @@ from typing import Annotated, Any, Final
 from moderation_client.submission import POLICY_NAME_PATTERN
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from worker.domain.policies.policy import DEFAULT_QUEUE, DEFAULT_TEMPLATES, Action
+from worker.domain.policies.policy import DEFAULT_CAPTIONS, DEFAULT_QUEUE, DEFAULT_TEMPLATES, Action
 
 MAX_PHRASE_CHARACTERS: Final = 300
 MAX_DESCRIPTION_CHARACTERS: Final = 4000
 #: Over all labels and the background: more would slow down every picture, and be hard to maintain.
 MAX_PHRASES: Final = 10_000
 MAX_LABELS: Final = 1_000
+#: Texts without content need no thousands, and each is compared with every text.
+MAX_CAPTIONS: Final = 500
+MAX_WORD_CHARACTERS: Final = 100
+#: Of one label, and over all labels: each is looked for in every text.
+MAX_WORDS: Final = 500
+MAX_ALL_WORDS: Final = 5_000
 #: The number that CLIP's authors used for ImageNet.
 MAX_TEMPLATES: Final = 80
 #: Each test's picture is judged whenever the file is saved.
@@ -22,12 +28,15 @@ MAX_TESTS: Final = 500
 MAX_REVIEW_MINUTES: Final = 365 * 24 * 60
 #: An absolute path, or one with `..`: a test's picture must be in the folder of its policy.
 LEAVES_THE_FOLDER: Final = r"^/|(^|/)\.\.(/|$)"
-#: Tags of the two ways to write `on_undecodable`; they occur in the locations of pydantic's errors.
+#: Tags of the two ways to write `on_undecodable`, and `text`; the locations of pydantic's errors have them.
 BY_WORD: Final = "<by word>"
 BY_KIND: Final = "<by kind>"
+AS_SWITCH: Final = "<as switch>"
+AS_KEYS: Final = "<as keys>"
 #: The same for thresholds: a score, or a target.
 BY_SCORE: Final = "<by score>"
 BY_TARGET: Final = "<by target>"
+TAGS: Final = frozenset({BY_WORD, BY_KIND, AS_SWITCH, AS_KEYS, BY_SCORE, BY_TARGET})
 #: An example is a picture that was judged before, named by the digest of its bytes.
 SHA256_PATTERN: Final = re.compile(r"^[0-9a-f]{64}$")
 #: Beyond these, examples no longer improve a label.
@@ -38,6 +47,7 @@ Name = Annotated[str, Field(pattern=f"^{POLICY_NAME_PATTERN.pattern}$")]
 Phrase = Annotated[str, Field(pattern=r"\S", max_length=MAX_PHRASE_CHARACTERS)]
 TEMPLATE_PATTERN: Final = re.compile(r"^[^{}]*\{\}[^{}]*$")
 Template = Annotated[str, Field(pattern=TEMPLATE_PATTERN.pattern, max_length=MAX_PHRASE_CHARACTERS)]
+Word = Annotated[str, Field(pattern=r"\S", max_length=MAX_WORD_CHARACTERS)]
 Text = Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARACTERS)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 #: 0 is refused by `later_rules`, which does not apply to policies that were in force before.
@@ -93,6 +103,12 @@ class LabelEntry(_Entry):
     )
     lookalikes: list[Phrase] = Field(
         [], description="Harmless things that resemble it: background phrases for this label alone."
+    )
+    words: list[Word] = Field(
+        [],
+        max_length=MAX_WORDS,
+        description="Words in a submission's text that make the label likelier: whole words, in any case. "
+        "They need `text` in the policy.",
     )
     review: Annotated[
         Annotated[Threshold, Tag(BY_SCORE)] | Annotated[RecallEntry, Tag(BY_TARGET)],
@@ -212,6 +228,22 @@ class UndecodableEntry(_Entry):
     other: ActionWord | None = Field(None, description="Anything else.")
 
 
+class TextEntry(_Entry):
+    """How the texts of submissions are read."""
+
+    background: list[Phrase] = Field(
+        list(DEFAULT_CAPTIONS),
+        min_length=1,
+        max_length=MAX_CAPTIONS,
+        description="Captions without content, as your users write them. A text that is nearest to one of "
+        "these adds nothing.",
+    )
+
+
+def _text_form(value: Any) -> str:
+    return AS_KEYS if isinstance(value, Mapping | TextEntry) else AS_SWITCH
+
+
 def _form(value: Any) -> str:
     return BY_KIND if isinstance(value, Mapping | UndecodableEntry) else BY_WORD
 
@@ -267,6 +299,13 @@ class PolicyEntry(_Entry):
         min_length=1,
         max_length=MAX_LABELS,
         description="What to look for. Labels do not influence each other.",
+    )
+    text: Annotated[
+        Annotated[bool, Tag(AS_SWITCH)] | Annotated[TextEntry, Tag(AS_KEYS)], Discriminator(_text_form)
+    ] = Field(
+        False,
+        description="true: the text that comes with a picture, such as its caption, can raise a score, and "
+        "never lowers one. Or a mapping with captions of your own.",
     )
     on_undecodable: Annotated[
         Annotated[ActionWord, Tag(BY_WORD)] | Annotated[UndecodableEntry, Tag(BY_KIND)], Discriminator(_form)

@@ -10,10 +10,7 @@ from yaml import Node, ScalarNode
 
 from worker.policy_files.rules import value_errors
 from worker.policy_files.rules.schema import (
-    BY_KIND,
-    BY_SCORE,
-    BY_TARGET,
-    BY_WORD,
+    TAGS,
     AuditEntry,
     ExpectationEntry,
     LabelEntry,
@@ -23,6 +20,7 @@ from worker.policy_files.rules.schema import (
     PrecisionEntry,
     RecallEntry,
     ReviewsEntry,
+    TextEntry,
     UndecodableEntry,
 )
 from worker.policy_files.rules.value_errors import EXAMPLES, Explanation
@@ -40,13 +38,13 @@ _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "limits": tuple(LimitsEntry.model_fields),
     "audit": tuple(AuditEntry.model_fields),
     "reviews": tuple(ReviewsEntry.model_fields),
+    "text": tuple(TextEntry.model_fields),
     "on_undecodable": tuple(UndecodableEntry.model_fields),
     "review": tuple(RecallEntry.model_fields),
     "block": tuple(PrecisionEntry.model_fields),
     "test": tuple(PolicyTestEntry.model_fields),
     "expect": tuple(ExpectationEntry.model_fields),
 }
-_TAGS: Final = frozenset({BY_WORD, BY_KIND, BY_SCORE, BY_TARGET})
 #: Where else a misplaced key may belong, likeliest first.
 _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = {
     "policy": ("reviews", "label", "limits", "audit", "test", "expect"),
@@ -54,6 +52,7 @@ _ELSEWHERE: Final[Mapping[str, tuple[str, ...]]] = {
     "limits": ("audit", "reviews", "policy", "label"),
     "audit": ("limits", "reviews", "policy", "label"),
     "reviews": ("policy", "label", "limits", "audit"),
+    "text": ("label", "policy"),
     "on_undecodable": ("policy", "label"),
     "review": ("block", "label", "policy"),
     "block": ("review", "label", "policy"),
@@ -66,6 +65,7 @@ _BELONGS: Final[Mapping[str, str]] = {
     "limits": 'under "limits"',
     "audit": 'under "audit"',
     "reviews": 'under "reviews", or to a label',
+    "text": 'under "text"',
     "on_undecodable": 'under "on_undecodable"',
     "review": 'to "review"',
     "block": 'to "block"',
@@ -80,6 +80,9 @@ _SYNONYMS: Final = {
     "exceptions": "lookalikes",
     "exclude": "lookalikes",
     "harmless": "background",
+    "caption": "text",
+    "captions": "text",
+    "keywords": "words",
     "negatives": "lookalikes",
     "neutral": "background",
     "phrases": "prompts",
@@ -127,7 +130,7 @@ def explain_schema_errors(errors: Iterable[ErrorDetails], document: Document, pr
 
 def _subject(error: ErrorDetails, document: Document) -> tuple[Location, Node]:
     """Return what the error is about: a key, a value, or the owner of a missing key."""
-    at = tuple(part for part in error["loc"] if part not in _TAGS)
+    at = tuple(part for part in error["loc"] if part not in TAGS)
     match error["type"]:
         case "extra_forbidden":
             return at, document.keys[at]

@@ -31,6 +31,7 @@ EXAMPLES: Final = {
     "picture": "name a file in the policy's folder: picture: cases/pistol.png",
     "prompts": "say what it looks like: prompts: [a handgun, a rifle]",
     "reviews": "write its keys below it, indented: queue: general",
+    "text": "write text: true, or captions without content: text: {background: [nice day, look at this]}",
     "templates": 'leave the key out, or write some: templates: ["a photo of {}"]',
 }
 #: Keys with whole numbers, and their range.
@@ -135,7 +136,7 @@ def not_true_or_false(at: Location, node: Node, _: Mapping[str, Any]) -> Explana
         return no_value(key, "write true or false, or remove the line")
     written = str(node.value) if isinstance(node, ScalarNode) else ""
     meant = {"true": "true", "yes": "true", "false": "false", "no": "false"}.get(written.lower())
-    hint = f"write {key}: {meant}" if meant else ""
+    hint = f"write {key}: {meant}" if meant else EXAMPLES.get(key, "")
     return f"{quote(key)} is true or false, not {quote(written) if written else describe(node)}", hint
 
 
@@ -204,6 +205,11 @@ def too_many(at: Location, node: Node, limits: Mapping[str, Any]) -> Explanation
 
 def too_long(at: Location, node: Node, limits: Mapping[str, Any]) -> Explanation:
     """Explain text beyond its limit."""
+    if len(at) > 1 and at[-2] == "words":
+        return (
+            f"this word has {len(node.value):,} characters; at most {limits['max_length']:,} are allowed",
+            "a word is found only as it stands here: what a picture shows belongs to the prompts",
+        )
     hint = (
         ""
         if at[-1] == "description"

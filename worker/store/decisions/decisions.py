@@ -10,6 +10,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy import insert as bulk_insert
 from sqlalchemy.orm import Session
 
+from worker.domain.moderation.additions import TextPart
 from worker.domain.moderation.decision import Decision
 from worker.domain.moderation.picture import PictureFacts
 from worker.domain.moderation.scoring import LabelScore
@@ -21,6 +22,7 @@ from worker.store.engine.tables import DecisionRow, LabelScoreRow, SubmissionRow
 
 #: Key of an advisory lock: any number that no other lock in this database uses.
 _BLOCKS_LOCK: Final = 712_026
+_Decisions = Select[DecisionRow, str, dict[str, Any] | None, str | None]
 _NO_FACTS: Final[dict[str, None]] = dict.fromkeys(field.name for field in fields(PictureFacts))
 
 
@@ -33,6 +35,8 @@ class RecordedDecision:
     reference: str
     #: What the platform gets back with the decision; None if it sent nothing.
     context: dict[str, Any] | None
+    #: What accompanies the picture; empty if nothing does, or if it was erased.
+    text: str
     policy: str
     policy_digest: str
     model_digest: str
@@ -202,20 +206,22 @@ def _score_rows(decision_id: int, made: NewDecision) -> Iterable[dict[str, Any]]
             "frame": score.view.frame,
             "on_black": score.view.on_black,
             "part": score.view.part,
+            "text_added": score.text.added if score.text else 0.0,
         }
 
 
-def _decisions() -> Select[DecisionRow, str, dict[str, Any] | None]:
-    return select(DecisionRow, SubmissionRow.reference, SubmissionRow.context).join(
+def _decisions() -> _Decisions:
+    return select(DecisionRow, SubmissionRow.reference, SubmissionRow.context, SubmissionRow.text).join(
         SubmissionRow, SubmissionRow.id == DecisionRow.submission_id
     )
 
 
-def _read(session: Session, query: Select[DecisionRow, str, dict[str, Any] | None]) -> list[RecordedDecision]:
+def _read(session: Session, query: _Decisions) -> list[RecordedDecision]:
     found = session.execute(query).all()
     scores = _scores(session, [row for row, *_ in found])
     return [
-        _recorded(row, reference, context, tuple(scores.get(row.id, ()))) for row, reference, context in found
+        _recorded(row, tuple(scores.get(row.id, ())), reference, context, text)
+        for row, reference, context, text in found
     ]
 
 
@@ -243,17 +249,23 @@ def _score(row: LabelScoreRow, decision: DecisionRow) -> LabelScore:
             decision.parts or 1,
             (decision.height or 0) > (decision.width or 0),
         ),
+        text=TextPart.recorded(row.score, row.text_added),
     )
 
 
 def _recorded(
-    row: DecisionRow, reference: str, context: dict[str, Any] | None, scores: tuple[LabelScore, ...]
+    row: DecisionRow,
+    scores: tuple[LabelScore, ...],
+    reference: str,
+    context: dict[str, Any] | None,
+    text: str | None,
 ) -> RecordedDecision:
     return RecordedDecision(
         id=row.id,
         submission_id=row.submission_id,
         reference=reference,
         context=context,
+        text=text or "",
         policy=row.policy,
         policy_digest=row.policy_digest,
         model_digest=row.model_digest,

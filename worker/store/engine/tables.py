@@ -145,6 +145,9 @@ class SubmissionRow(Row):
     policy_digest: Mapped[str | None]
     #: The name of the last request for a second judgement; None if there was none.
     again: Mapped[str | None]
+    #: What accompanies the picture, such as its caption: personal data. None if nothing does, or if it was
+    #: erased.
+    text: Mapped[str | None]
     #: How often it was published again.
     published_again: Mapped[int] = mapped_column(server_default="0")
     #: How often a worker began to judge it, counted before the picture is read.
@@ -401,6 +404,8 @@ class LabelScoreRow(Row):
     on_black: Mapped[bool | None]
     #: The square along the picture's long side, from 0.
     part: Mapped[int] = mapped_column(server_default=text("0"))
+    #: What the submission's text added to the label's logit; 0 if it added nothing.
+    text_added: Mapped[float] = mapped_column(server_default=text("0"))
 
 
 class EmbeddingRow(Row):
@@ -422,6 +427,18 @@ class EmbeddingRow(Row):
     dimension: Mapped[int]
     #: float16, little-endian, shape (views, dimension).
     vectors: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(default=moment())
+
+
+class CaptionVectorRow(Row):
+    """A model's embedding of a submission's text; personal data, like the text."""
+
+    __tablename__ = "caption_vectors"
+
+    submission_id: Mapped[str] = mapped_column(ForeignKey(SubmissionRow.id), primary_key=True)
+    model_digest: Mapped[str] = mapped_column(primary_key=True)
+    #: float16, little-endian.
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
@@ -646,7 +663,8 @@ class VerdictRow(Row):
     #: The verdict about the same bytes that this one repeats.
     inherited_from: Mapped[int | None] = mapped_column(Identifier, ForeignKey("verdicts.id"))
     #: What the person judged: the decision's bytes and policy version, copied for the index.
-    #: None if it is inherited, if the person saw other bytes or none, or if a version before 0016 wrote it.
+    #: None if it is inherited, if the person saw other bytes or none, if the submission's text added to a
+    #: flagged score, or if a version before 0016 wrote it.
     sha256: Mapped[str | None]
     policy_digest: Mapped[str | None]
     #: Whether it decides about the submission; a blind second look and a golden item only measure.

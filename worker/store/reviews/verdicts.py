@@ -10,7 +10,14 @@ from sqlalchemy.orm import Session
 
 from worker.domain.policies.policy import Action
 from worker.domain.reviews.review import ReviewKind
-from worker.store.engine.tables import GIVEN, DecisionRow, ReversalRow, ReviewRow, VerdictRow
+from worker.store.engine.tables import (
+    GIVEN,
+    DecisionRow,
+    LabelScoreRow,
+    ReversalRow,
+    ReviewRow,
+    VerdictRow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +217,16 @@ def lock(session: Session, verdict_ids: Iterable[int], *, shared: bool = False) 
 
 
 def _judged_by(decision_id: int) -> dict[str, Any]:
-    """Return the columns for the bytes and the policy version of a decision."""
+    """Return the columns for the bytes and the policy version of a decision.
+
+    None if the submission's text added to a flagged score: the answer is not about the bytes alone.
+    """
     columns = (DecisionRow.sha256, DecisionRow.policy_digest)
+    by_text = exists().where(
+        LabelScoreRow.decision_id == decision_id, LabelScoreRow.flagged, LabelScoreRow.text_added > 0
+    )
     return {
-        column.key: select(column).where(DecisionRow.id == decision_id).scalar_subquery()
+        column.key: select(column).where(DecisionRow.id == decision_id, ~by_text).scalar_subquery()
         for column in columns
     }
 

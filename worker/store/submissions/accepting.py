@@ -63,6 +63,7 @@ def entry(
         "refuse_at": None,
         "policy_digest": None,
         "again": submission.again,
+        "text": submission.text or None,
         "attempts": 0,
         "crashes": 0,
         "waits_for": None,
@@ -110,7 +111,9 @@ def ask_again(
         is_decided,
         is_new,
         again=submission.again,
-        # As in the message: republishing reads these columns, and the first decision overwrote them.
+        # As in the message: republishing reads these columns, and the first decision overwrote them, or the
+        # text was erased.
+        text=submission.text or None,
         policy=submission.policy,
         sha256=submission.sha256,
         source=source,

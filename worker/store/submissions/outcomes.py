@@ -141,6 +141,7 @@ def _decided_row(decided: DecidedSubmission) -> dict[str, Any]:
         "source": decided.source,
         "context": submission.context,
         "callback": callback_record(submission.callback),
+        "text": submission.text or None,
         "error": None,
     }
 

@@ -27,6 +27,7 @@ class PendingSubmission:
     context: dict[str, Any] | None
     callback: dict[str, Any] | None
     again: str | None
+    text: str
 
 
 def publish_soon(session: Session, ids: Iterable[str]) -> None:
@@ -113,6 +114,7 @@ def _take(
             context=row.context,
             callback=row.callback,
             again=row.again,
+            text=row.text or "",
         )
         for row in rows
     ]

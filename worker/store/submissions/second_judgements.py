@@ -31,12 +31,14 @@ def request_columns(arrivals: Iterable[Arrival], locked: Mapping[str, Known]) ->
 def _new_requests(requests: Sequence[Arrival]) -> dict[str, Any]:
     """Return the columns of second judgements that are requested only now; other rows keep their values.
 
-    Restores from the message what the first decision cleared or overwrote: republishing reads these columns.
+    Restores from the message what the first decision cleared or overwrote, and a text that was erased:
+    republishing reads these columns.
     """
     are_new = SubmissionRow.id.in_([one.submission.id for one in requests])
     requested: dict[InstrumentedAttribute[Any], dict[str, Any]] = {
         SubmissionRow.policy: {one.submission.id: one.submission.policy for one in requests},
         SubmissionRow.sha256: {one.submission.id: one.submission.sha256 for one in requests},
+        SubmissionRow.text: {one.submission.id: one.submission.text or None for one in requests},
         SubmissionRow.pending_source: {one.submission.id: one.pending_source for one in requests},
     }
     columns: dict[str, Any] = {

@@ -27,6 +27,8 @@ class LedgerEntry:
     #: As in the message, a URL without its query; None if the picture came inside the message.
     source: dict[str, Any] | None
     context: dict[str, Any] | None
+    #: What accompanies the picture; empty if nothing does, or if it was erased.
+    text: str
     #: accepted, decided or refused.
     state: str
     #: Why it was refused or, while it is undecided, why it waits.
@@ -49,6 +51,7 @@ def find(session: Session, submission_id: str) -> LedgerEntry | None:
         sha256=row.sha256,
         source=row.source,
         context=row.context,
+        text=row.text or "",
         state=row.state,
         error=row.error,
         fingerprint=row.fingerprint,

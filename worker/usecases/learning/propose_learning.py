@@ -11,8 +11,9 @@ from worker.domain.evaluation.backtest import Backtest
 from worker.domain.learning.evidence import Archive, Evidence
 from worker.domain.learning.guard import Proposal, propose
 from worker.domain.learning.thresholds import Threshold, precision_threshold, recall_threshold
+from worker.domain.moderation.additions import sigmoid
 from worker.domain.moderation.learned import ARCHIVE_SIZE, Learned, contest_digest
-from worker.domain.moderation.scoring import Logits, Matrix, PhraseVectors, sigmoid
+from worker.domain.moderation.scoring import Logits, Matrix, PhraseVectors
 from worker.domain.policies.policy import Label, Policy
 from worker.domain.policies.stored_policy import LearnedThresholds
 from worker.encoder.phrases import encode_phrases

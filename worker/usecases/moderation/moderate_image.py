@@ -97,7 +97,10 @@ class ModerateImage:
             return Judgement(decide_undecodable(live.policy, refusal))
         sha256 = hashlib.sha256(data).hexdigest()
         (known,) = self.recall([sha256])
-        judgement = self.judge_picture.judge(live, known) if known else self.judge_picture(live, data)
+        text = submission.text
+        judgement = (
+            self.judge_picture.judge(live, known, text) if known else self.judge_picture(live, data, text)
+        )
         return replace(judgement, sha256=sha256)
 
     def _record_decision(
@@ -114,7 +117,7 @@ class ModerateImage:
         `review` is why a person is asked, if that does not follow from the decision.
         """
         started = time.monotonic() if started is None else started
-        shadows = self._judge_by_shadows(judgement.picture)
+        shadows = self._judge_by_shadows(judgement.picture, submission.text)
         with self.metrics.stage("record"):
             (recorded,) = self.record([JudgedSubmission(submission, live, judgement, shadows, review)])
         if recorded.decision_id is None:
@@ -124,14 +127,14 @@ class ModerateImage:
             self._log_decision(submission, live, recorded, time.monotonic() - started)
         return recorded.decision_id
 
-    def _judge_by_shadows(self, picture: EmbeddedPicture | None) -> list[ShadowJudgement]:
-        """Return what each shadow policy would decide by the same embedding; leave out those that fail."""
+    def _judge_by_shadows(self, picture: EmbeddedPicture | None, text: str) -> list[ShadowJudgement]:
+        """Return what each shadow policy would decide by the same embeddings; leave out those that fail."""
         judged: list[ShadowJudgement] = []
         if picture is None:
             return judged
         for shadow in self.policies.shadows:
             try:
-                judged.append((shadow, self.judge_picture.judge(shadow, picture).decision))
+                judged.append((shadow, self.judge_picture.judge(shadow, picture, text).decision))
             except Exception:
                 log.exception(
                     "shadow policy %s failed on this picture; its decision is not recorded",

@@ -22,7 +22,7 @@ from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
 from worker.store.policies import policy_versions
 from worker.store.reviews import review_sources, reviews
-from worker.store.submissions import outcomes
+from worker.store.submissions import captions, outcomes
 from worker.usecases.moderation.decision_events import write_decision_events
 from worker.usecases.moderation.inherit_verdict import Heir, InheritVerdict
 from worker.usecases.moderation.judge_picture import Judgement, JudgePicture
@@ -127,12 +127,15 @@ class RecordDecisions:
         """Write embeddings, reviews and events for newly inserted decisions."""
         pictures = [one.judgement.picture for one, _ in made if one.judgement.picture]
         embeddings.keep(session, self.judge_picture.digest, [(one.facts, one.embedding) for one in pictures])
+        read = {one.submission.id: one.judgement.caption for one, _ in made if one.judgement.caption}
+        captions.keep(session, self.judge_picture.digest, {name: one.vector for name, one in read.items()})
         inherited = self.inherit(
             session,
             [
                 Heir(one.submission.id, decision_id, one.facts.sha256, one.policy.digest)
                 for one, decision_id in made
-                if one.facts
+                # A verdict on the bytes says nothing about what a text added.
+                if one.facts and not one.decision.is_flagged_by_text
             ],
         )
         _ask_for_reviews(

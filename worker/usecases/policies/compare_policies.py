@@ -1,7 +1,7 @@
 """Compares what two policies would decide about past uploads, from stored embeddings."""
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from worker.domain.evaluation.backtest import Backtest
 from worker.domain.evaluation.comparison import Change, Tally
+from worker.domain.moderation.caption import Caption, CaptionRule
 from worker.domain.moderation.decision import Decision, decide
-from worker.domain.moderation.scoring import LabelScore, PhraseVectors, Scorer
+from worker.domain.moderation.scoring import LabelScore, Logits, PhraseVectors, Scorer
 from worker.domain.moderation.seen import Seen
 from worker.domain.moderation.view import Views
 from worker.domain.policies.policy import Action, Policy
-from worker.encoder.phrases import encode_phrases
+from worker.encoder.phrases import encode_policy
 from worker.encoder.protocol import Encoder
 from worker.store.engine.clock import database_now
 from worker.store.engine.database import Database
@@ -25,6 +26,7 @@ from worker.store.operations import archive
 from worker.store.operations.archive import ArchiveChunk, ArchivedSubmission, Span
 from worker.store.reviews import verdicts
 from worker.usecases.moderation.load_learned import LoadLearned
+from worker.usecases.moderation.recall_captions import RecallCaptions
 
 #: How many flipped submissions are listed, the largest changes first; all flips are counted.
 DEFAULT_KEPT: Final = 1000
@@ -96,18 +98,22 @@ class ComparePolicies:
     ) -> Comparison:
         """Compare the policies over the submissions of `span`, and list at most `kept` flips."""
         old_vectors, new_vectors = self._vectors(old), self._vectors(new)
+        rules = [_rule(old, old_vectors), _rule(new, new_vectors)]
         learned = self.learned(old), self.learned(new)
         backtest = Backtest([(old, old_vectors), (new, new_vectors)], self.encoder.info.scale, learned)
         with self.database.reading(unhurried=True) as session:
             until = database_now(session)
             total = archive.count(session, span)
-            counting = _Counting(session, backtest, kept)
+            texts = _Texts(
+                session, RecallCaptions(self.encoder, self.model_digest), rules, self.encoder.info.scale
+            )
+            counting = _Counting(session, backtest, kept, texts)
             for _ in map(counting.take, archive.stream(session, span, self.model_digest)):
                 progress(counting.seen, total)
             found = [flip for _, _, flip in sorted(counting.kept, key=lambda flip: flip[:2], reverse=True)]
             flipped = archive.find(session, [flip.submission_id for flip in found])
         scorers = Scorer(old, old_vectors, learned[0]), Scorer(new, new_vectors, learned[1])
-        explain = _Explain(old, new, *scorers, self.encoder.info.scale)
+        explain = _Explain(old, new, *scorers, self.encoder.info.scale, rules)
         flips = (explain(flip, flipped[flip.submission_id]) for flip in found)
         return Comparison(
             old=old,
@@ -123,7 +129,40 @@ class ComparePolicies:
         )
 
     def _vectors(self, policy: Policy) -> PhraseVectors:
-        return encode_phrases(self.encoder, list(policy.phrases()), policy.templates)
+        return encode_policy(self.encoder, policy)
+
+
+def _rule(policy: Policy, vectors: PhraseVectors) -> CaptionRule | None:
+    return CaptionRule(policy, vectors) if policy.captions else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """What the texts of submissions add under each policy."""
+
+    session: Session
+    recall: RecallCaptions
+    #: One for each policy; None if it reads no texts.
+    rules: Sequence[CaptionRule | None]
+    scale: float
+
+    def captions(self, ids: Sequence[str]) -> dict[str, Caption]:
+        """Return the captions of these submissions, those that have one; none if no policy reads texts."""
+        return self.recall(self.session, ids) if any(self.rules) else {}
+
+    def additions(self, ids: Sequence[str], captions: Mapping[str, Caption]) -> list[Logits | None]:
+        """Return what is added to the logits under each policy, shape (labels, pictures)."""
+        return [self._additions(rule, ids, captions) if captions else None for rule in self.rules]
+
+    def _additions(
+        self, rule: CaptionRule | None, ids: Sequence[str], captions: Mapping[str, Caption]
+    ) -> Logits | None:
+        if rule is None:
+            return None
+        found = zip(captions, rule.of_many(list(captions.values()), self.scale), strict=True)
+        added = {name: additions.logits for name, additions in found}
+        nothing = np.zeros_like(next(iter(added.values())))
+        return np.stack([added.get(name, nothing) for name in ids], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +175,18 @@ class _FoundFlip:
     views: Views
     seen: Seen
     vectors: NDArray[np.float16]
+    caption: Caption | None
 
 
 class _Counting:
     """Counts changes chunk by chunk, and keeps the largest flips in a heap of bounded size."""
 
-    def __init__(self, session: Session, backtest: Backtest, most: int) -> None:
+    def __init__(self, session: Session, backtest: Backtest, most: int, texts: _Texts) -> None:
         self.tally = Tally.of(*backtest.policies)
         self.seen = self.undecoded = self.of_other_models = 0
         #: A heap of (size of the change, id of the decision, flip), the smallest first.
         self.kept: list[tuple[float, int, _FoundFlip]] = []
-        self._session, self._backtest, self._most = session, backtest, most
+        self._session, self._backtest, self._most, self._texts = session, backtest, most, texts
 
     def take(self, chunk: ArchiveChunk) -> None:
         """Judge a chunk by both policies and count the changes."""
@@ -155,12 +195,14 @@ class _Counting:
         self.seen += len(chunk.submission_ids) + chunk.undecoded + chunk.of_other_models
         if not chunk.submission_ids:
             return
-        judged = self._backtest.judge(chunk.vectors, chunk.views, chunk.partly_seen)
+        captions = self._texts.captions(chunk.submission_ids)
+        additions = self._texts.additions(chunk.submission_ids, captions)
+        judged = self._backtest.judge(chunk.vectors, chunk.views, chunk.partly_seen, additions)
         old, new = zip(self._backtest.policies, judged, strict=True)
         change = Change.between(old, new)
         self.tally.add(change, chunk.decided_at)
         self._add_verdicts(chunk, change)
-        self._keep(chunk, change)
+        self._keep(chunk, change, captions)
 
     def _add_verdicts(self, chunk: ArchiveChunk, change: Change) -> None:
         asked = np.flatnonzero(chunk.has_verdict).tolist()
@@ -177,7 +219,7 @@ class _Counting:
         true = np.array([[label.name in answer.labels for answer in answers] for label in self.tally.labels])
         self.tally.add_verdicts(change, judged, blocked, true)
 
-    def _keep(self, chunk: ArchiveChunk, change: Change) -> None:
+    def _keep(self, chunk: ArchiveChunk, change: Change, captions: Mapping[str, Caption]) -> None:
         flipped = np.flatnonzero(change.changed)
         sizes = change.sizes(flipped)
         if len(self.kept) == self._most:
@@ -194,6 +236,7 @@ class _Counting:
                 chunk.views_of(n),
                 chunk.seen(n),
                 vectors,
+                captions.get(chunk.submission_ids[n]),
             )
             heapq.heappush(self.kept, (size, chunk.decision_ids[n], flip))
             if len(self.kept) > self._most:
@@ -209,11 +252,12 @@ class _Explain:
     score_old: Scorer
     score_new: Scorer
     scale: float
+    rules: Sequence[CaptionRule | None]
 
     def __call__(self, flip: _FoundFlip, submission: ArchivedSubmission) -> Flip:
-        embedding = flip.vectors.astype(np.float32)
-        old = decide(self.old, self.score_old(embedding, self.scale, flip.views), flip.seen)
-        new = decide(self.new, self.score_new(embedding, self.scale, flip.views), flip.seen)
+        old_rule, new_rule = self.rules
+        old = self._decide(self.score_old, old_rule, flip)
+        new = self._decide(self.score_new, new_rule, flip)
         return Flip(
             submission=submission,
             sha256=flip.sha256,
@@ -221,6 +265,13 @@ class _Explain:
             old=old,
             new=new,
             labels=tuple(self._label_flips(old.scores, new.scores)),
+        )
+
+    def _decide(self, scorer: Scorer, rule: CaptionRule | None, flip: _FoundFlip) -> Decision:
+        additions = rule(flip.caption, self.scale) if rule and flip.caption else None
+        embedding = flip.vectors.astype(np.float32)
+        return decide(
+            scorer.policy, scorer(embedding, self.scale, flip.views, additions=additions), flip.seen
         )
 
     def _label_flips(self, old: Sequence[LabelScore], new: Sequence[LabelScore]) -> list[LabelFlip]:

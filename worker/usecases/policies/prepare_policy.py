@@ -9,7 +9,7 @@ from worker.domain.evaluation.expectation import decisive_scores, in_words
 from worker.domain.evaluation.wording import counted
 from worker.domain.moderation.scoring import PhraseVectors
 from worker.domain.policies.policy import Policy
-from worker.encoder.phrases import encode_phrases, phrases_beyond_window
+from worker.encoder.phrases import encode_policy, phrases_beyond_window
 from worker.encoder.protocol import Encoder
 from worker.errors import InvalidLearnedError, InvalidPolicyError
 from worker.policy_files.findings import Findings
@@ -77,8 +77,16 @@ def embed_policy(encoder: Encoder, policy: Policy, file: Path, text: str) -> Phr
             )
             hint = "it would be cut off: say it in fewer words, or make several phrases of it"
             problems.add(at, message, hint, phrase=phrase)
+    too_long = phrases_beyond_window(encoder, policy.neutral_captions, ("{}",))
+    for caption, found in too_long.items():
+        problems.add(
+            ("text", "background"),
+            f"this caption has {found.tokens} tokens; the model reads {found.window}",
+            "it would be cut off: say it in fewer words",
+            phrase=caption,
+        )
     problems.raise_if_any()
-    return encode_phrases(encoder, list(policy.phrases()), policy.templates)
+    return encode_policy(encoder, policy)
 
 
 def _warn(policy: Policy, file: Path, found: Sequence[PolicyProblem]) -> None:

@@ -153,5 +153,5 @@ def _accept(session: Session, submission: Submission) -> Acceptance | PermanentE
         return Acceptance(submission.id, is_new=asked)
     return SubmissionConflictError(
         f"the id {submission.id!r} belongs to another submission",
-        hint="the same id with the same source, sha256 and policy is the same submission; else take a new id",
+        hint="with the same source, sha256, text and policy it is the same submission; else take a new id",
     )

@@ -67,5 +67,6 @@ def _submission(pending: PendingSubmission) -> Submission:
             "context": pending.context,
             "callback": pending.callback,
             "again": pending.again,
+            "text": pending.text,
         }
     )

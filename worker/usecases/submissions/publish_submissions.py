@@ -55,6 +55,7 @@ class PublishSubmissions:
             context=one.context,
             callback=one.callback,
             again=one.again,
+            text=one.text,
             traceparent=one.traceparent,
         )
 

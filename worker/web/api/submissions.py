@@ -86,8 +86,8 @@ async def submit(
 ) -> SubmissionView:
     """Submit one picture: as JSON that says where it is, or as a form with the picture itself.
 
-    The same id with the same source, sha256 and policy is the same submission, however often it is sent; with
-    others it is a conflict. If a submission is repeated, the first callback counts. `again` has a decided
+    The same id with the same source, sha256, text and policy is the same submission, however often it is
+    sent; with others it is a conflict. If one is repeated, the first callback counts. `again` has a decided
     submission judged once more.
     """
     accepted = await _accept_one(request, service, traceparent_of(traceparent))

@@ -23,12 +23,14 @@ _SCORE = {
     "frame": 0,
     "on_black": False,
     "part": 0,
+    "text_added": 0.0,
 }
 _DECISION = {
     "id": 1042,
     "submission": "upload-7",
     "reference": "post-42",
     "context": {"author": 7},
+    "text": "look at my new knife",
     "policy": "default",
     "policy_digest": "9f2c" * 16,
     "model_digest": "41b7" * 16,
@@ -60,6 +62,7 @@ EXAMPLES: Final[dict[str, Any]] = {
         "sha256": "c0ffee00" * 8,
         "source": {"kind": "url", "url": "https://cdn.example.com/cat.jpg", "query": "removed"},
         "context": {"author": 7},
+        "text": "look at my new knife",
         "error": None,
         "created_at": "2026-07-01T12:00:00Z",
         "updated_at": "2026-07-01T12:00:00.250000Z",
@@ -145,6 +148,10 @@ class ScoreView(BaseModel):
     part: int = Field(
         description="Of a wide or tall picture: the part that scored highest; 0 is the left or top one."
     )
+    text_added: float = Field(
+        description="What the submission's text added to the label's logit, the number of which the score is "
+        "the sigmoid; 0 if it added nothing."
+    )
 
 
 class DecisionView(BaseModel):
@@ -154,6 +161,7 @@ class DecisionView(BaseModel):
     submission: str
     reference: str
     context: dict[str, Any] | None = Field(description="The submission's context.")
+    text: str = Field(description="The submission's text; empty if it has none, or if it was erased.")
     policy: str
     policy_digest: str
     model_digest: str
@@ -220,6 +228,10 @@ class SubmissionView(BaseModel):
         description="Where the picture is, a URL without its query; null if it came with the submission."
     )
     context: dict[str, Any] | None
+    text: str = Field(
+        description="What accompanies the picture, such as its caption; empty if nothing does, or if it was "
+        "erased."
+    )
     error: str | None = Field(description="Why it was refused; null otherwise.")
     created_at: datetime
     updated_at: datetime
@@ -284,6 +296,7 @@ def submission_view(known: KnownSubmission) -> SubmissionView:
         sha256=entry.sha256,
         source=entry.source,
         context=entry.context,
+        text=entry.text,
         # Only operators see why a submission is not judged yet.
         error=entry.error if known.state == "refused" else None,
         created_at=entry.created_at,

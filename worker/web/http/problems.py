@@ -37,8 +37,8 @@ class Problem(BaseModel):
                     "title": "Conflict",
                     "status": 409,
                     "detail": "the id 'upload-7' belongs to another submission",
-                    "hint": "the same id with the same source, sha256 and policy is the same submission; "
-                    "otherwise use a new id",
+                    "hint": "with the same source, sha256, text and policy it is the same submission; "
+                    "else take a new id",
                     "request_id": "5f1c2b7e9d3a4c60",
                 }
             ]

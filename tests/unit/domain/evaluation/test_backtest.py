@@ -11,8 +11,9 @@ from hypothesis.extra import numpy as arrays
 
 from worker.domain.evaluation.backtest import ACTIONS, Backtest, PolicyOutcome, widened
 from worker.domain.evaluation.comparison import BINS, Change, Tally, days_of
+from worker.domain.moderation.additions import Additions
 from worker.domain.moderation.decision import decide
-from worker.domain.moderation.scoring import PhraseVectors, score
+from worker.domain.moderation.scoring import PhraseVectors, Scorer, score
 from worker.domain.moderation.seen import WHOLE, Seen
 from worker.domain.policies.policy import Action, Label, Policy
 
@@ -102,6 +103,27 @@ def test_every_picture_is_decided_as_by_the_ordinary_rule(old, new, seed, frames
                 label.name for label, is_it in zip(policy.labels, many.flagged[:, n], strict=True) if is_it
             }
             assert flagged == set(one.flagged)
+
+
+@given(POLICIES.filter(lambda policy: policy.labels), SEEDS, FRAMES, SCALES)
+def test_texts_add_as_by_the_ordinary_rule(policy, seed, frames, scale):
+    embeddings, vectors = pictures(seed, frames), vectors_of(policy, seed + 1)
+    shape = (len(policy.labels), len(frames))
+    added = np.maximum(np.random.default_rng(seed).normal(0, 3, shape), 0)
+    (many,) = Backtest([(policy, vectors)], scale).judge(embeddings, np.array(frames), None, [added])
+    ends, words = np.cumsum(frames), ("",) * len(policy.labels)
+    for n, (count, end) in enumerate(zip(frames, ends, strict=True)):
+        embedding = embeddings[end - count : end].astype(np.float32)
+        one = decide(
+            policy, Scorer(policy, vectors)(embedding, scale, additions=Additions(added[:, n], words))
+        )
+        np.testing.assert_allclose(many.scores[:, n], [s.score for s in one.scores], atol=ROUNDING)
+        if not (on_a_threshold(policy, one) or on_a_threshold(policy, decide(policy, alone(one.scores)))):
+            assert ACTIONS[many.actions[n]] is one.action
+
+
+def alone(scores):
+    return [replace(score, score=score.alone, text=None) for score in scores]
 
 
 @given(POLICIES, POLICIES, SEEDS, FRAMES, st.integers(1, 5))

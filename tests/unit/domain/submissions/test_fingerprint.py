@@ -27,3 +27,10 @@ def test_a_known_digest_tells_the_picture_wherever_it_lies():
     assert fingerprint(first) == fingerprint(second)
     assert fingerprint(first) == fingerprint(replace(FILE, source=InlineBytes(b"cat")))
     assert fingerprint(replace(FILE, source=signed[0])) != fingerprint(replace(FILE, source=signed[1]))
+
+
+def test_a_text_counts_and_fingerprints_without_one_stay_what_they_were():
+    with_text = [replace(FILE, text=text) for text in ("a cat", "a dog", " ")]
+    assert len({fingerprint(one) for one in [FILE, *with_text]}) == 4
+    # As the ledger has it since 0004.
+    assert fingerprint(FILE) == "bfe61a055d0fe2998d5de28740360ca1fe53f207c2d8074a97dfa37a0ddefcd7"

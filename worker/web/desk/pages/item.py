@@ -17,6 +17,7 @@ from worker.usecases.reviews.held_claims import HeldReviews
 from worker.usecases.reviews.look_at_review import Dossier
 from worker.usecases.reviews.show_picture import Page, Variant
 from worker.web.desk.rendering import bars
+from worker.web.desk.rendering.caption import pieces
 from worker.web.desk.rendering.outline import outline
 from worker.web.desk.rendering.pages import page
 from worker.web.desk.request.access import Desk, Post, ReviewNumber, SignedIn, Visitor
@@ -107,6 +108,7 @@ def item_page(  # noqa: PLR0913, PLR0917 - what the page shows, and to whom
         dossier=first,
         picture=_picture_urls(desk, visitor, first, now),
         others=[(other, _picture_urls(desk, visitor, other, now)) for other in others],
+        caption=pieces(main.decision.text, first.policy),
         bars=[bars.bar(one) for one in first.evidence],
         clear=visitor.account.shows_clear or query.get("shown") == "clear",
         asked=_asked_view(query, first),
