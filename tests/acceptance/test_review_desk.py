@@ -97,6 +97,18 @@ def answers(rows, table=VerdictRow):
         return list(session.scalars(select(table).order_by(table.created_at)))
 
 
+def test_the_whole_picture_is_in_its_frame_whatever_its_shape(rows, sign_in):
+    for name, size in (("wide", (640, 200)), ("usual", (640, 480)), ("tall", (300, 900))):
+        rows.item(name, data=encoded(Image.new("RGB", size, "teal"), "PNG"), size=size)
+    page = sign_in("ada", viewport={"width": 1440, "height": 900})
+    take_next(page)
+    for _ in range(3):
+        loaded(page)
+        frame, shown = (page.locator(name).bounding_box() for name in ("#frame", "#picture"))
+        assert (shown["y"], shown["height"]) == pytest.approx((frame["y"], frame["height"]), abs=1)
+        go(page, "b")
+
+
 def test_the_part_that_showed_a_label_is_named_and_outlined(rows, sign_in):
     tall = Image.new("RGB", (270, 600), "teal")
     tall.paste("orange", (0, 330, 270, 600))
