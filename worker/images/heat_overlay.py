@@ -28,6 +28,7 @@ _WIDE_FROM: Final = 300
 _WIDE, _THIN = (3, 7), (1, 3)
 #: A drawing has about this number of pixels.
 _PIXELS: Final = 960 * 720
+_NOT_TINTED: Final = "; what has no tint did not decide"
 _INK, _PAPER = (28, 33, 38), (255, 255, 255)
 _LEGEND_HEIGHT: Final = 64
 _BAR: Final = (16, 34, 216, 50)
@@ -62,11 +63,12 @@ def drawn_over(picture: Image.Image, layer: Image.Image, title: str) -> Image.Im
     shown.alpha_composite(layer)
     page = Image.new("RGB", (max(layer.width, 360), layer.height + _LEGEND_HEIGHT), _PAPER)
     page.paste(shown.convert("RGB"))
-    _draw_legend(page, layer.height, title)
+    is_part = layer.getchannel("A").getextrema()[0] == 0
+    _draw_legend(page, layer.height, title, _NOT_TINTED if is_part else "")
     return page
 
 
-def _draw_legend(page: Image.Image, top: int, title: str) -> None:
+def _draw_legend(page: Image.Image, top: int, title: str, remark: str) -> None:
     draw = ImageDraw.Draw(page)
     font, small = ImageFont.load_default(16), ImageFont.load_default(13)
     left, bar_top, right, bar_bottom = _BAR
@@ -76,7 +78,7 @@ def _draw_legend(page: Image.Image, top: int, title: str) -> None:
     for level in LEVELS:
         x = left + round(level * (right - left))
         draw.line((x, top + bar_top, x, top + bar_bottom), _PAPER, 2)
-    draw.text((right + 10, top + bar_top), "least to most; what has no tint did not decide", _INK, small)
+    draw.text((right + 10, top + bar_top), f"least to most{remark}", _INK, small)
 
 
 def _scaled(size: tuple[int, int]) -> tuple[int, int]:

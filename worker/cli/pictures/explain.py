@@ -49,7 +49,7 @@ def explain(
         str, typer.Option(help="The heat map's label; by default the gravest flagged one.")
     ] = "",
     veiled: Annotated[
-        bool, typer.Option(help="Blur the picture below the heat map, as the review desk does.")
+        bool, typer.Option("--veiled", help="Blur the picture below the heat map, as the review desk does.")
     ] = False,
 ) -> None:
     """Recompute a submission's decisions from policy text and stored embedding, and compare."""
