@@ -94,6 +94,12 @@ class PictureChangedError(ReviewConflictError):
     """The source of a picture no longer has the bytes that were judged."""
 
 
+class NoHeatMapError(PermanentError):
+    """A decision cannot be explained by a heat map: it was not judged, or by another model."""
+
+    http_status = 410
+
+
 class ReviewNotAllowedError(PermanentError):
     """This person may not answer this review, or may not reverse this verdict."""
 

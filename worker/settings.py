@@ -310,6 +310,13 @@ class Settings(BaseSettings):
     review_desk: bool = Field(
         True, description="Whether `moderate web` serves the review desk too, at `/review`."
     )
+    review_heat_map_memory_bytes: int = Field(
+        1_610_612_736,
+        ge=0,
+        description="Memory of the process that holds the model while people ask for heat maps at the desk, "
+        "at most; it takes about 400 MiB and the model's weights in float32. 0 turns heat maps at the desk "
+        "off.",
+    )
     reviewer_header: str = Field(
         "",
         pattern=r"^[A-Za-z0-9-]*$",

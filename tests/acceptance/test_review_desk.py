@@ -1,12 +1,14 @@
 """The review desk as a person works it, in a real Chromium: look, decide by keyboard, undo, disagree."""
 
 import re
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 
 import pytest
-from moderation_client.submission import InlineBytes
+from moderation_client.submission import InlineBytes, LocalFile, Submission
+from moderation_demo import PICTURES
 from PIL import Image
 from playwright.sync_api import expect
 from sqlalchemy import select
@@ -20,7 +22,16 @@ from worker.domain.moderation.view import View
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import AuditLogRow, ReversalRow, ReviewRow, VerdictRow
 from worker.store.reviews import review_claims, reviews, verdicts
+from worker.wiring.worker_service import open_service
 
+DAGGERS_AND_ROSES = """name: stickers
+description: Stickers.
+templates: ["a sticker of {}", "{}"]
+background: [an ordinary picture, something else]
+labels:
+  weapons: {prompts: [a dagger], review: 0.5, severity: 4}
+  flowers: {prompts: [a rose], review: 0.5, severity: 1}
+"""
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 SAME = [1.0] + [0.0] * 15
 
@@ -95,6 +106,72 @@ def loaded(page):
 def answers(rows, table=VerdictRow):
     with rows.database.reading() as session:
         return list(session.scalars(select(table).order_by(table.created_at)))
+
+
+def test_the_whole_picture_is_in_its_frame_whatever_its_shape(rows, sign_in):
+    for name, size in (("wide", (640, 200)), ("usual", (640, 480)), ("tall", (300, 900))):
+        rows.item(name, data=encoded(Image.new("RGB", size, "teal"), "PNG"), size=size)
+    page = sign_in("ada", viewport={"width": 1440, "height": 900})
+    take_next(page)
+    for _ in range(3):
+        loaded(page)
+        frame, shown = (page.locator(name).bounding_box() for name in ("#frame", "#picture"))
+        assert (shown["y"], shown["height"]) == pytest.approx((frame["y"], frame["height"]), abs=1)
+        go(page, "b")
+
+
+def test_a_heat_map_shows_where_each_flagged_label_comes_from(rows, sign_in, tmp_path):
+    judge(rows, tmp_path / "policies", "dagger-and-rose.jpg")
+    page = sign_in("ada", viewport={"width": 1440, "height": 900})
+    take_next(page)
+    expect(page.locator("#heat")).to_be_hidden()
+    page.keyboard.press("h")
+    expect(page.locator("#heat-says")).to_contain_text("being computed")
+    expect(page.locator("#heat")).to_be_visible(timeout=120_000)
+    expect(page.locator("#heat-says")).to_have_text(
+        "weapons, 1 of 2: “a dagger” against “something else”, by Grad-ECLIP"
+    )
+    expect(page.get_by_role("button", name="Heat map")).to_have_attribute("aria-pressed", "true")
+    # Exactly over the picture as it is shown, and the veil stays.
+    boxes = [page.locator(name).bounding_box() for name in ("#picture", "#heat")]
+    assert boxes[0] == pytest.approx(boxes[1], abs=1)
+    assert "/veiled/" in loaded(page)[0]
+    ratios = page.locator(".frame img").evaluate_all(
+        "all => all.map((one) => one.naturalWidth / one.naturalHeight)"
+    )
+    assert ratios[0] == pytest.approx(ratios[1], rel=0.01)
+    assert barriers(page) == []
+    page.keyboard.press("h")
+    expect(page.locator("#heat-says")).to_contain_text("flowers, 2 of 2: “a rose”")
+    expect(page.locator("#heat")).to_be_visible()
+    page.keyboard.press("h")
+    expect(page.locator("#heat")).to_be_hidden()
+    expect(page.locator("#heat-legend")).to_be_hidden()
+    with rows.database.reading() as session:
+        entries = session.scalars(select(AuditLogRow).where(AuditLogRow.what == "heat_map.shown"))
+        shown = [(one.actor, one.details) for one in entries]
+    assert shown == [("ada", {"label": "weapons"}), ("ada", {"label": "flowers"})]
+
+
+def test_the_desk_says_why_there_is_no_heat_map(rows, sign_in):
+    rows.item("knife")
+    (rows.settings.media_root / ".keep").touch()
+    page = sign_in("ada")
+    take_next(page)
+    (rows.settings.media_root / "knife.png").unlink()
+    page.keyboard.press("h")
+    expect(page.locator("#heat-says")).to_contain_text("weapons, no heat map: ")
+    expect(page.locator("#heat-says")).to_contain_text("knife.png")
+    expect(page.locator("#heat")).to_be_hidden()
+
+
+def judge(rows, policies, name):
+    """Judge one of the sample pictures as a worker does, by a policy that asks people about daggers and roses."""
+    policies.mkdir()
+    (policies / "stickers.yaml").write_text(DAGGERS_AND_ROSES)
+    shutil.copy(PICTURES / name, rows.settings.media_root)
+    with open_service(rows.settings.model_copy(update={"policies": policies})) as service:
+        service.moderate_image(Submission("upload", LocalFile(name)))
 
 
 def test_the_part_that_showed_a_label_is_named_and_outlined(rows, sign_in):

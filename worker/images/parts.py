@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from worker.images.preprocessing import Preprocessing, bounded
+from worker.images.preprocessing import Preprocessing, bounded, crop_boxes
 
 #: Up to this aspect ratio one crop is enough, which leaves out at most a quarter: 4:3 has one part.
 _CROPPED_UP_TO: Final = 1.34
@@ -27,6 +27,19 @@ MOST_PARTS: Final = 6
 MOST_VIEWS: Final = 32
 #: Parts that a picture may have whatever its number of frames; they cover 16:9.
 LEAST_PARTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A rectangle in a picture, as shares of its width and height from the left and the top.
+
+    It exceeds 0..1 if a model pads small pictures.
+    """
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 1.0
+    bottom: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,14 @@ class Parts:
         shape = (squeezed, short) if size[0] >= size[1] else (short, squeezed)
         squeeze = long / squeezed * max(size) / max(bounded(size))
         return cls(count, min(1.0, SQUASHED_UP_TO / squeeze) * across, crops, shape)
+
+    def place(self, part: int) -> Place:
+        """Return where a part lies in the whole picture."""
+        if not self.preprocessing.crop_width:
+            return Place()
+        left, top, right, bottom = crop_boxes(self.resized, self.preprocessing, self.count)[part]
+        width, height = self.resized
+        return Place(left / width, top / height, right / width, bottom / height)
 
 
 def _as_crops(size: tuple[int, int], preprocessing: Preprocessing) -> Preprocessing:

@@ -89,7 +89,7 @@ def prepare_parts(
     image = image.resize(target, Image.Resampling(preprocessing.resample))
     if not preprocessing.crop_width:
         return [np.asarray(image)]
-    return [np.asarray(image.crop(box)) for box in _boxes(image.size, preprocessing, count)]
+    return [np.asarray(image.crop(box)) for box in crop_boxes(image.size, preprocessing, count)]
 
 
 def bounded(size: tuple[int, int]) -> tuple[int, int]:
@@ -98,9 +98,10 @@ def bounded(size: tuple[int, int]) -> tuple[int, int]:
     return min(size[0], longest), min(size[1], longest)
 
 
-def _boxes(
+def crop_boxes(
     size: tuple[int, int], preprocessing: Preprocessing, count: int
 ) -> list[tuple[int, int, int, int]]:
+    """Return left, top, right and bottom of `count` crops of a resized picture; they may exceed it."""
     width, height = preprocessing.crop_width, preprocessing.crop_height
     free = size[0] - width, size[1] - height
     lefts, tops = [free[0] // 2] * count, [free[1] // 2] * count

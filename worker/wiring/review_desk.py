@@ -17,6 +17,7 @@ from worker.usecases.moderation.judged_pictures import CheckPictures, ReadJudged
 from worker.usecases.reviews.appeals import Appeals
 from worker.usecases.reviews.browse_reviews import BrowseReviews
 from worker.usecases.reviews.claim_review import ClaimReview
+from worker.usecases.reviews.draw_heat_map import DrawHeatMap
 from worker.usecases.reviews.golden_items import GoldenItems
 from worker.usecases.reviews.held_claims import HeldClaims
 from worker.usecases.reviews.last_verdict import LastVerdict
@@ -28,6 +29,7 @@ from worker.usecases.reviews.show_picture import ShowPicture
 from worker.usecases.reviews.submission_history import SubmissionHistory
 from worker.usecases.submissions.find_submission import FindSubmission
 from worker.wiring.components import image_reader, open_decoder
+from worker.wiring.explaining import open_heat_maps
 from worker.wiring.notifications import default_callback
 
 
@@ -60,6 +62,8 @@ class DeskComponents:
     look: LookAtReview
     last_verdict: LastVerdict
     show_picture: ShowPicture
+    #: None if heat maps are turned off.
+    draw_heat_map: DrawHeatMap | None
     #: Signs the URLs of pictures, and the tokens of known browsers.
     picture_key: bytes = field(repr=False)
 
@@ -91,7 +95,10 @@ def open_desk_components(
     settings: Settings, database: Database, queue: ReviewDesk
 ) -> Iterator[DeskComponents]:
     """Assemble the use cases of the desk's pages."""
-    with open_decoder(settings, database, lazy=True) as decoder:
+    with (
+        open_decoder(settings, database, lazy=True) as decoder,
+        open_heat_maps(settings, database, queue.read_picture, decoder) as draw_heat_map,
+    ):
         yield DeskComponents(
             queue=queue,
             sign_in=SignIn(database),
@@ -100,5 +107,6 @@ def open_desk_components(
             look=LookAtReview(database),
             last_verdict=LastVerdict(database),
             show_picture=ShowPicture(database, queue.read_picture, decoder),
+            draw_heat_map=draw_heat_map,
             picture_key=DeskKeys(database).pictures(),
         )

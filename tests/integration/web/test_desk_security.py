@@ -16,11 +16,14 @@ from support.desk_browser import HTML, Browser, form_token, held_token, picture_
 from support.pictures import encoded
 
 from worker.domain.accounts.reviewer import Role
+from worker.encoder.explaining.protocol import Method
+from worker.errors import UnavailableError
 from worker.store.accounts import passwords, reviewers
 from worker.store.engine.column_types import utc_now
 from worker.store.engine.tables import AuditLogRow, DeskSessionRow, LoginFailureRow
 from worker.store.reviews import review_claims, review_search, review_sources
 from worker.usecases.reviews import held_claims
+from worker.usecases.reviews.draw_heat_map import DrawHeatMap, DrawnHeatMap
 from worker.web.api.service import open_web_service
 from worker.web.app import create_app
 from worker.web.desk.application import PAGES
@@ -404,6 +407,55 @@ def test_an_address_holds_for_its_picture_its_session_and_a_while_alone(rows, ad
     expired = ada.get(address)
     assert expired.status_code == 403
     assert "load the page again" in expired.text
+
+
+def test_a_heat_map_is_for_who_holds_the_item_by_its_signed_address_alone(rows, ada, bob, monkeypatch):
+    drawn = DrawnHeatMap(b"a map", Method.OCCLUSION)
+    asked = []
+    monkeypatch.setattr(DrawHeatMap, "__call__", lambda _self, request: asked.append(request) or drawn)
+    rows.item("knife")
+    number, page = ada.take()
+    address = heat_map_address(page)
+    assert f"/pictures/{number}/heat/weapons?" in address
+    answer = ada.get(address)
+    assert (answer.status_code, answer.content) == (200, b"a map")
+    assert answer.headers["X-Heat-Map-Method"] == "occlusion"
+    assert re.fullmatch(r"private, max-age=\d+", answer.headers["Cache-Control"])
+    assert [one.label for one in asked] == ["weapons"]
+    for other in (address.replace("weapons", "nudity"), re.sub("key=..", "key=00", address)):
+        assert ada.get(other).status_code == 403
+    assert bob.get(address).status_code == 403
+    ada.send(f"/review/items/{number}/release", {"token": held_token(page)})
+    assert ada.get(address).status_code == 403
+    assert len(asked) == 1
+    with rows.database.reading() as session:
+        noted = session.scalars(select(AuditLogRow.what).where(AuditLogRow.what == "heat_map.shown")).all()
+    assert noted == ["heat_map.shown"]
+
+
+def test_the_desk_says_why_the_model_does_not_explain(rows, ada, monkeypatch):
+    def fail(_self, _request):
+        raise UnavailableError("the heat map needs the model: it took too long", hint="use the command")
+
+    monkeypatch.setattr(DrawHeatMap, "__call__", fail)
+    rows.item("knife")
+    _, page = ada.take()
+    answer = ada.get(heat_map_address(page), headers={"Accept": "text/plain"})
+    assert (answer.status_code, answer.text) == (410, "the heat map needs the model: it took too long")
+
+
+def test_heat_maps_can_be_turned_off(rows):
+    rows.item("knife")
+    with app_with(rows, review_heat_map_memory_bytes=0) as app:
+        browser = Browser(app)
+        browser.login("ada")
+        _, page = browser.take()
+    assert "heat-key" not in page.text
+    assert "/heat/" not in page.text
+
+
+def heat_map_address(page):
+    return re.search(r'"url": "(/review/pictures/[^"]+/heat/[^"]+)"', page.text)[1].replace("\\u0026", "&")
 
 
 def test_a_picture_is_shown_as_long_as_the_item_is_in_hand(rows, ada):

@@ -120,3 +120,21 @@ def test_a_strip_fills_no_memory():
     assert parts.resized == (6 * 224, 224)
     made = prepare_parts(strip, parts.preprocessing, parts.resized, parts.count)
     assert [(one.shape, one[..., 0].min()) for one in made] == [((224, 224, 3), 255)] * 6
+
+
+@pytest.mark.parametrize("size", [(400, 300), (1200, 300), (300, 1100), (640, 480), (4000, 300)])
+@pytest.mark.parametrize("preprocessing", [CLIP, ROOMY, SQUASHED], ids=["crops", "crops more", "squashes"])
+def test_a_parts_place_is_where_its_pixels_come_from(size, preprocessing):
+    # Red grows from left to right, green from top to bottom.
+    across = Image.linear_gradient("L").rotate(90).resize(size)
+    down = Image.linear_gradient("L").resize(size)
+    image = Image.merge("RGB", (across, down, Image.new("L", size)))
+    parts = Parts.of(size, preprocessing)
+    crops = prepare_parts(image, parts.preprocessing, parts.resized, parts.count)
+    for number, crop in enumerate(crops):
+        place = parts.place(number)
+        shares = crop[:, :, 0].mean() / 255, crop[:, :, 1].mean() / 255
+        middle = (place.left + place.right) / 2, (place.top + place.bottom) / 2
+        assert shares == pytest.approx(middle, abs=0.02)
+        spread = crop[:, :, 0].max() / 255 - crop[:, :, 0].min() / 255
+        assert spread == pytest.approx(place.right - place.left, abs=0.03)

@@ -1,12 +1,14 @@
 """`moderate explain`: recomputes a submission's decisions from stored data and shows their reasons."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from worker.cli.terminal.console import action_text, plain_table, print_json, results
+from worker.cli.pictures.heat_map import check_options, described, write_heat_map
+from worker.cli.terminal.console import action_text, announce, plain_table, print_json, results
 from worker.domain.moderation.in_force import InForce
 from worker.domain.moderation.scoring import LabelScore
 from worker.domain.policies.policy import Label, Policy
@@ -15,8 +17,8 @@ from worker.settings import Settings
 from worker.store.upgrade import schema
 from worker.usecases.policies.explain_decision import Explanation
 from worker.usecases.submissions.find_submission import FindSubmission
-from worker.wiring.components import open_database, open_encoder
-from worker.wiring.policies import explain_decision
+from worker.wiring.components import open_database
+from worker.wiring.explaining import open_explaining
 
 EPILOG = """Examples:
 
@@ -24,8 +26,12 @@ EPILOG = """Examples:
 
 [bold]moderate explain 3f2a9c --json[/]
 
-Exit codes: 0 every decision is the same, 1 something differs, 2 wrong usage, 3 the model or the
-database is not usable."""
+[bold]moderate explain post-42 --heatmap why.png --label weapons[/]
+
+A heat map shows which places of the picture spoke for a label in the newest decision. The picture is read
+again from its source, and must have the same bytes.
+Exit codes: 0 every decision is the same, 1 something differs or there is no heat map, 2 wrong usage, 3 the
+model or the database is not usable."""
 
 
 def explain(
@@ -33,22 +39,39 @@ def explain(
         str, typer.Argument(help="A submission's id, or its reference if no other has it.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    heatmap: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", help="Write the picture with a heat map: the places that spoke for a label."
+        ),
+    ] = None,
+    label: Annotated[
+        str, typer.Option(help="The heat map's label; by default the gravest flagged one.")
+    ] = "",
+    veiled: Annotated[
+        bool, typer.Option("--veiled", help="Blur the picture below the heat map, as the review desk does.")
+    ] = False,
 ) -> None:
     """Recompute a submission's decisions from policy text and stored embedding, and compare."""
+    check_options(heatmap, label, veiled=veiled)
     settings = Settings.read()
     database = open_database(settings)
     try:
         schema.check(database)
-        with open_encoder(settings) as encoder:
-            explanations = explain_decision(settings, encoder, database)(submission)
-        (state,) = FindSubmission(database).in_force([explanations[0].recorded.submission_id]).values()
+        with open_explaining(settings, database) as using:
+            explanations = using.explain(submission)
+            newest = explanations[-1].recorded
+            (state,) = FindSubmission(database).in_force([newest.submission_id]).values()
+            if as_json:
+                print_json([_as_json(explanation, state) for explanation in explanations])
+            else:
+                for explanation in explanations:
+                    _print(explanation)
+            if heatmap:
+                found = write_heat_map(using, newest, heatmap, label, veiled=veiled)
+                announce(described(found, heatmap))
     finally:
         database.dispose()
-    if as_json:
-        print_json([_as_json(explanation, state) for explanation in explanations])
-    else:
-        for explanation in explanations:
-            _print(explanation)
     if any(explanation.differences for explanation in explanations):
         raise typer.Exit(1)
 

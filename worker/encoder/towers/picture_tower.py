@@ -32,9 +32,13 @@ class TorchTower:
 
     def __call__(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the vectors of a model's inputs, shape (pictures, dimension), in the tower's dtype."""
-        moved = {name: self._moved(values) for name, values in inputs.items()}
-        vectors: torch.Tensor = self.model.get_image_features(**moved).pooler_output
+        vectors: torch.Tensor = self.outputs(inputs).pooler_output
         return vectors.cpu()
+
+    def outputs(self, inputs: Mapping[str, torch.Tensor]) -> Any:
+        """Return all that the tower computes of a model's inputs, on its device: what it pools, too."""
+        moved = {name: self._moved(values) for name, values in inputs.items()}
+        return self.model.get_image_features(**moved)
 
     def _moved(self, values: torch.Tensor) -> torch.Tensor:
         if values.is_floating_point():

@@ -53,7 +53,7 @@ class TransformersEncoder:
     ) -> None:
         """Assemble an encoder from the text half `model`, the picture tower, and their preprocessors."""
         self.folder, self.tower, self.image_processor = folder, tower, image_processor
-        files = model_files.digest(folder)
+        self.files = files = model_files.digest(folder)
         self.family = model.config.model_type
         pairwise = self.family in PAIRWISE
         window = _text_window(model, tokenizer, pairwise=pairwise)
@@ -114,6 +114,11 @@ class TransformersEncoder:
 
             tower = build_tower(build, precision, accelerator, processor)
             return cls(name, folder, text_half, tower, processor, tokenizer)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The digests of the same files in every precision; that of `info` is among them."""
+        return tuple(_digest(self.files, dtype) for dtype in (torch.float32, torch.bfloat16))
 
     def encode_images(self, images: Sequence[Pixels]) -> Matrix:
         """Return unit vectors of pictures prepared by `preprocessing`, shape (images, dimension), float32."""

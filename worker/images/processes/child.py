@@ -5,13 +5,10 @@ It imports only Pillow and numpy, opens nothing, and reads no setting of the ser
 
 import json
 import math
-import os
 import resource
-import select
 import signal
 import socket
 import sys
-import threading
 from contextlib import suppress
 from typing import Any, Final
 
@@ -24,6 +21,7 @@ from worker.images.limits import Limits
 from worker.images.parts import Parts
 from worker.images.preprocessing import Pixels, Preprocessing, prepare_parts
 from worker.images.processes.messages import receive, send
+from worker.images.processes.own_limits import at_most, exit_with_parent, limit
 
 #: Standard streams, the connection, and a few for Python's imports.
 _MAX_FILES: Final = 16
@@ -34,15 +32,15 @@ def main() -> None:
     """Serve the parent at the other end of standard input until it closes the connection."""
     connection = socket.socket(fileno=0)
     settings = json.loads(sys.argv[1])
-    _exit_with_parent(connection)
+    exit_with_parent(connection)
     # The parent stops this process: signals to its process group must not interrupt a picture in flight.
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     if sys.platform == "linux":  # elsewhere this limit is refused or has no effect
-        _limit(resource.RLIMIT_AS, settings["memory_bytes"])
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_NOFILE, _MAX_FILES)
+        limit(resource.RLIMIT_AS, settings["memory_bytes"])
+    limit(resource.RLIMIT_FSIZE, 0)
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_NOFILE, _MAX_FILES)
     # Replaces Pillow's own limit, which also applies to frames that are only skipped.
     Image.MAX_IMAGE_PIXELS = settings["limits"]["max_pixels"]
     with suppress(EOFError, ConnectionError):
@@ -97,33 +95,12 @@ def _pixels(picture: Picture, preprocessing: Preprocessing, most_parts: int) -> 
     return np.stack([frame[part] for frames in pages for part in range(parts.count) for frame in frames])
 
 
-def _exit_with_parent(connection: socket.socket) -> None:
-    """Exit as soon as the parent closes its end or dies, even while a picture is decoded."""
-    poll = select.poll()
-    poll.register(connection, getattr(select, "POLLRDHUP", select.POLLHUP))
-
-    def exit_on_hangup() -> None:
-        poll.poll()
-        os._exit(0)
-
-    threading.Thread(target=exit_on_hangup, daemon=True).start()
-
-
-def _limit(kind: int, most: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    resource.setrlimit(kind, (_at_most(most, hard), _at_most(most, hard)))
-
-
-def _at_most(wanted: int, hard: int) -> int:
-    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-
-
 def _limit_cpu_time(seconds: float) -> None:
     """Have the kernel kill this process if the next picture takes longer, even without a watching parent."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     soft = math.ceil(used.ru_utime + used.ru_stime + seconds)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (_at_most(soft, hard), hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (at_most(soft, hard), hard))
 
 
 if __name__ == "__main__":

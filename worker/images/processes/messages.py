@@ -1,4 +1,4 @@
-"""The protocol between a worker and its decoding children: a JSON header followed by bytes.
+"""The protocol between a process and its children: a JSON header followed by bytes.
 
 Nothing is pickled: a compromised child can lie about its picture, and do nothing else to the parent.
 """
@@ -10,7 +10,7 @@ import time
 from typing import Any, Final
 
 _LENGTHS: Final = struct.Struct("!II")
-_MAX_HEADER_BYTES: Final = 4096
+MAX_HEADER_BYTES: Final = 4096
 
 
 class BrokenMessageError(Exception):
@@ -30,14 +30,18 @@ def send(connection: socket.socket, header: dict[str, Any], body: Any = b"", *, 
 
 
 def receive(
-    connection: socket.socket, *, most_bytes: int | None = None, deadline: float = 0
+    connection: socket.socket,
+    *,
+    most_bytes: int | None = None,
+    most_header_bytes: int = MAX_HEADER_BYTES,
+    deadline: float = 0,
 ) -> tuple[dict[str, Any], bytearray]:
     """Return the next message; raises as `send` does, and EOFError if the other end is closed.
 
     BrokenMessageError if it is invalid, or has more than `most_bytes` after its header.
     """
     header_bytes, body_bytes = _LENGTHS.unpack(_read(connection, _LENGTHS.size, deadline))
-    if header_bytes > _MAX_HEADER_BYTES or (most_bytes is not None and body_bytes > most_bytes):
+    if header_bytes > most_header_bytes or (most_bytes is not None and body_bytes > most_bytes):
         raise BrokenMessageError
     try:
         header = json.loads(_read(connection, header_bytes, deadline))

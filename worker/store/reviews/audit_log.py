@@ -22,6 +22,8 @@ VERDICT_REVERSED: Final = "verdict.reversed"
 APPEAL_OPENED: Final = "appeal.opened"
 #: A person saw a picture without its veil.
 PICTURE_SHOWN: Final = "picture.shown"
+#: A person asked which places of a picture spoke for a label.
+HEAT_MAP_SHOWN: Final = "heat_map.shown"
 #: The source no longer has the bytes that were judged.
 PICTURE_CHANGED: Final = "picture.changed"
 GOLDEN_ADDED: Final = "golden.added"

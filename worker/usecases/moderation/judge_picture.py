@@ -28,7 +28,12 @@ DECODING_VERSION: Final = 3
 
 def vector_digest(encoder: Encoder, limits: Limits) -> str:
     """Return the SHA-256 of all that a vector depends on: weights, preprocessing, decoding, frame limit."""
-    parts = (encoder.info.digest, str(DECODING_VERSION), str(limits.max_frames))
+    return vector_digest_of(encoder.info.digest, limits)
+
+
+def vector_digest_of(model: str, limits: Limits) -> str:
+    """Return the same of a model's digest, for a model in another process."""
+    parts = (model, str(DECODING_VERSION), str(limits.max_frames))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -24,13 +24,15 @@ from worker.web.desk.request.access import Desk, Post, ReviewNumber, SignedIn, V
 from worker.web.desk.request.addresses import address_of, ids_in
 from worker.web.desk.request.filters import DeskFilters
 from worker.web.desk.request.forms import Form
-from worker.web.desk.request.picture_links import PictureView
+from worker.web.desk.request.picture_links import HeatMapView, PictureView
 from worker.web.desk.request.service import DeskService
 
 router = APIRouter()
 
 #: Frames of an animation that get a button.
 _MAX_FRAMES: Final = 64
+#: As many labels as the page shows open.
+_MAPS_IF_NONE_IS_FLAGGED: Final = 2
 _CHANGED: Final = "it changed after it was judged"
 
 
@@ -112,6 +114,7 @@ def item_page(  # noqa: PLR0913, PLR0917 - what the page shows, and to whom
         bars=[bars.bar(one) for one in first.evidence],
         clear=visitor.account.shows_clear or query.get("shown") == "clear",
         asked=_asked_view(query, first),
+        heat_maps=_heat_maps(desk, visitor, first, now),
         outline=outline(first.first_view, first.size, main.decision.area_share),
         sent=sent.form if sent else None,
         problem=sent.problem if sent else "",
@@ -197,6 +200,25 @@ def _picture_urls(desk: DeskService, visitor: Visitor, dossier: Dossier, now: da
         _CHANGED if changed else desk.parts.show_picture.obstacle(review.decision.submission_id),
         changed,
     )
+
+
+def _heat_maps(desk: DeskService, visitor: Visitor, dossier: Dossier, now: datetime) -> list[dict[str, Any]]:
+    """Return the heat maps that the script can show, in their order; none if the picture was not judged."""
+    if desk.heat_maps is None or not dossier.is_judged:
+        return []
+    flagged = [one.score for one in dossier.evidence if one.flagged]
+    unflagged = [one.score for one in dossier.evidence][:_MAPS_IF_NONE_IS_FLAGGED]
+    last = _frames(dossier) - 1
+    return [
+        {
+            "label": score.label,
+            "why": f"“{score.prompt}” against “{score.background}”{score.view}",
+            "url": desk.links.make(visitor.session_id, HeatMapView(dossier.review.id, score.label), now),
+            "frame": min(score.view.frame, last),
+            "page": int(score.view.on_black),
+        }
+        for score in flagged or unflagged
+    ]
 
 
 def _lifts_a_flag_unseen(review: Review) -> bool:

@@ -48,7 +48,12 @@ def _desk(request: Request) -> DeskService:
 
 
 #: Routes that the page's script calls: they do not count as activity of the person.
-_BY_SCRIPT: Final = {"/renew", "/ahead", "/pictures/{review_id}/{variant}/{page}/{frame}"}
+_BY_SCRIPT: Final = {
+    "/renew",
+    "/ahead",
+    "/pictures/{review_id}/{variant}/{page}/{frame}",
+    "/pictures/{review_id}/heat/{label}",
+}
 
 Desk = Annotated[DeskService, Depends(_desk)]
 #: The id of a review, within the range of a BIGINT.

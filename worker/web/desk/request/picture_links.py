@@ -5,6 +5,7 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from urllib.parse import quote
 
 from worker.usecases.reviews.show_picture import Page, Variant
 
@@ -26,6 +27,17 @@ class PictureView:
 
 
 @dataclass(frozen=True, slots=True)
+class HeatMapView:
+    """The heat map of a label on a review's picture."""
+
+    review_id: int
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.review_id}/heat/{quote(self.label, safe='')}"
+
+
+@dataclass(frozen=True, slots=True)
 class PictureLinks:
     """Signs and verifies URLs with the key that all processes share."""
 
@@ -33,14 +45,20 @@ class PictureLinks:
     #: The path of the desk.
     root: str = "/review"
 
-    def make(self, session_id: str, view: PictureView, now: datetime) -> str:
+    def make(self, session_id: str, view: PictureView | HeatMapView, now: datetime) -> str:
         """Return the URL of a view for this session; `now` is the database's time."""
         until = (int(now.timestamp()) // STEP_SECONDS + 2) * STEP_SECONDS
         signature = self._sign(session_id, view, until)
         return f"{self.root}/pictures/{view}?until={until}&key={signature}"
 
     def seconds_left(
-        self, session_id: str, view: PictureView, until: int, signature: str, *, now: datetime
+        self,
+        session_id: str,
+        view: PictureView | HeatMapView,
+        until: int,
+        signature: str,
+        *,
+        now: datetime,
     ) -> int:
         """Return how long a URL is still valid; 0 if it has expired or its signature is wrong."""
         expected = self._sign(session_id, view, until)
@@ -48,6 +66,6 @@ class PictureLinks:
             return 0
         return max(0, until - int(now.timestamp()))
 
-    def _sign(self, session_id: str, view: PictureView, until: int) -> str:
+    def _sign(self, session_id: str, view: PictureView | HeatMapView, until: int) -> str:
         text = f"{session_id}|{view}|{until}"
         return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()

@@ -1,12 +1,11 @@
 """Renders pictures in a separate, small thread pool; equal requests share one rendering."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, TypeVar
 
 import anyio
 
-from worker.usecases.reviews.show_picture import PictureRequest, ShownPicture
 from worker.web.http.problems import ProblemError
 
 #: Views that are queued or being rendered; a page with a group shows thirty.
@@ -15,19 +14,23 @@ MOST_WAITING: Final = 96
 RETRY_SECONDS: Final = 2
 
 
-class PictureQueue:
+Request = TypeVar("Request", bound=Hashable)
+Shown = TypeVar("Shown")
+
+
+class PictureQueue(Generic[Request, Shown]):
     """Limits concurrent renderings, so that they never take the threads that submissions need.
 
     Belongs to one event loop.
     """
 
-    def __init__(self, show: Callable[[PictureRequest], ShownPicture], at_once: int) -> None:
+    def __init__(self, show: Callable[[Request], Shown], at_once: int) -> None:
         self._show = show
         # Separate from Starlette's forty threads, which serve everything else.
         self._threads = anyio.CapacityLimiter(at_once)
-        self._in_flight: dict[PictureRequest, asyncio.Task[ShownPicture]] = {}
+        self._in_flight: dict[Request, asyncio.Task[Shown]] = {}
 
-    async def show(self, request: PictureRequest) -> ShownPicture:
+    async def show(self, request: Request) -> Shown:
         """Return the picture; ProblemError if the queue is full, or the error of the rendering."""
         task = self._in_flight.get(request)
         if task is None:
@@ -43,7 +46,7 @@ class PictureQueue:
         # A browser that disconnects must not cancel a rendering that others wait for.
         return await asyncio.shield(task)
 
-    def _forget(self, request: PictureRequest, done: asyncio.Task[ShownPicture]) -> None:
+    def _forget(self, request: Request, done: asyncio.Task[Shown]) -> None:
         self._in_flight.pop(request, None)
         if not done.cancelled():
             # If all browsers disconnected, nothing else retrieves the exception.

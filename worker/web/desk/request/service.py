@@ -7,6 +7,8 @@ from typing import Final
 
 from worker.settings import Settings
 from worker.store.engine.database import Database
+from worker.usecases.reviews.draw_heat_map import DrawnHeatMap, HeatMapRequest
+from worker.usecases.reviews.show_picture import PictureRequest, ShownPicture
 from worker.web.desk.request.clients import TrustedProxies
 from worker.web.desk.request.known_browsers import KnownBrowsers
 from worker.web.desk.request.picture_links import PictureLinks
@@ -30,7 +32,9 @@ class DeskService:
     links: PictureLinks
     browsers: KnownBrowsers
     parts: DeskComponents
-    pictures: PictureQueue
+    pictures: PictureQueue[PictureRequest, ShownPicture]
+    #: None if heat maps are turned off.
+    heat_maps: PictureQueue[HeatMapRequest, DrawnHeatMap] | None
 
     @property
     def work(self) -> ReviewDesk:
@@ -52,4 +56,6 @@ def open_desk_service(settings: Settings, database: Database, queue: ReviewDesk)
             KnownBrowsers(parts.picture_key),
             parts,
             PictureQueue(parts.show_picture, _PICTURES_AT_ONCE),
+            # One at a time: the process that holds the model answers one request at a time.
+            PictureQueue(parts.draw_heat_map, 1) if parts.draw_heat_map else None,
         )

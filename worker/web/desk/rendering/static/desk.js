@@ -34,6 +34,7 @@ function show() {
   if (black) black.setAttribute("aria-pressed", String(picture.dataset.page === "1"));
   const outline = one(".outline");
   if (outline) outline.classList.toggle("elsewhere", outline.dataset.frame !== picture.dataset.frame);
+  if (mapShown >= 0 && String(maps[mapShown].frame) !== picture.dataset.frame) hideMap();
 }
 
 function toggleVeil() {
@@ -82,9 +83,59 @@ async function showLoadProblem() {
   picture.hidden = true;
 }
 
+// ---------------------------------------------------------------- the heat map
+
+const heat = one("#heat");
+const maps = heat ? JSON.parse(heat.dataset.maps) : [];
+let mapShown = -1;
+
+function sayOfMap(text, hasScale) {
+  const legend = one("#heat-legend");
+  legend.hidden = false;
+  legend.classList.toggle("bare", !hasScale);
+  one("#heat-says").textContent = text;
+}
+
+function hideMap() {
+  mapShown = -1;
+  heat.hidden = true;
+  figure.classList.remove("mapped");
+  one("#heat-legend").hidden = true;
+  one("#heat-key").setAttribute("aria-pressed", "false");
+}
+
+// Show the map of the next label, and after the last one none.
+async function nextMap() {
+  const next = mapShown + 1;
+  if (next >= maps.length) return hideMap();
+  const map = maps[next];
+  mapShown = next;
+  heat.hidden = true;
+  figure.classList.remove("mapped");
+  one("#heat-key").setAttribute("aria-pressed", "true");
+  picture.dataset.frame = map.frame;
+  picture.dataset.page = map.page;
+  figure.classList.toggle("on-black", map.page === 1);
+  show();
+  const label = map.label.replaceAll(/[_-]/g, " ");
+  sayOfMap(`${label}: the heat map is being computed. The first one takes some seconds, in which the model is loaded.`, false);
+  const answer = await fetch(map.url, { headers: { Accept: "text/plain" } }).catch(() => null);
+  if (mapShown !== next) return;
+  if (answer && answer.status === CHANGED) return location.reload();
+  if (!answer || !answer.ok) return sayOfMap(`${label}, no heat map: ` + (answer ? await answer.text() : "the desk does not answer"), false);
+  // From the browser's cache.
+  heat.src = map.url;
+  heat.alt = `Heat map of ${label}`;
+  heat.hidden = false;
+  // It tints the part that decided, which for each label may be another.
+  figure.classList.add("mapped");
+  sayOfMap(`${label}, ${next + 1} of ${maps.length}: ${map.why}, by ${answer.headers.get("X-Heat-Map-Method")}`, true);
+}
+
 if (picture) {
   one("#veil").addEventListener("click", (event) => { event.preventDefault(); toggleVeil(); });
   one("#zoom").addEventListener("click", toggleZoom);
+  if (heat) one("#heat-key").addEventListener("click", nextMap);
   if (one("#black")) one("#black").addEventListener("click", toggleBlack);
   all(".frames .button").forEach((button) =>
     button.addEventListener("click", (event) => { event.preventDefault(); goToFrame(Number(button.dataset.frame)); }));
@@ -192,6 +243,7 @@ if (picture) {
     v: toggleVeil,
     z: toggleZoom,
     k: press("#black"),
+    h: press("#heat-key"),
     f: () => goToFrame(Number(picture.dataset.frame) + 1),
     F: () => goToFrame(Number(picture.dataset.frame) - 1),
   });

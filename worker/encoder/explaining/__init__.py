@@ -1,0 +1,1 @@
+"""Finds the places in a picture that speak for a label: heat maps."""
