@@ -40,7 +40,7 @@ from worker.store.engine.tables import DecisionRow, EmbeddingRow, PolicyVersionR
 from worker.store.operations import archive
 from worker.store.operations.archive import Span
 from worker.store.upgrade import schema
-from worker.usecases.moderation.load_learned import LoadLearned
+from worker.usecases.learning.load_learned import LoadLearned
 from worker.usecases.policies.compare_policies import ComparePolicies
 
 SEED = 20

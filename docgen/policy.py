@@ -35,8 +35,10 @@ shadow: false""",
     description: Weapons, but not toys.
     prompts: [a handgun, an assault rifle, a sword]
     lookalikes: [a toy water pistol]
+    words: [ak47, glock]
     review: 0.5
     block: 0.95
+    examples: [5f1d0e7a3b9c24687d0f5e1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e]
     severity: 4
     queue: urgent
     review_within_minutes: 60
@@ -45,6 +47,23 @@ shadow: false""",
   medical:
     prompts: [a wound, a surgery]
     exclude_from_automatic_block: true""",
+    ),
+    "A target for review": Part(
+        "RecallEntry",
+        """  nudity:
+    prompts: [a naked person]
+    review: {recall: 0.95}""",
+    ),
+    "A target for block": Part(
+        "PrecisionEntry",
+        """  tobacco:
+    prompts: [a lit cigarette]
+    block: {precision: 0.98}""",
+    ),
+    "Texts beside pictures": Part(
+        "TextEntry",
+        """text:
+  background: [look at this, a nice day, for sale]""",
     ),
     "Files that cannot be judged": Part(
         "UndecodableEntry",

@@ -15,9 +15,9 @@ from worker.policy_files.yaml_text.folder import SUFFIXES, file_of
 from worker.settings import Settings
 from worker.store.engine.database import Database
 from worker.store.policies import policy_versions
+from worker.usecases.learning.load_learned import LearnedInForce, LoadLearned
 from worker.usecases.moderation.classify_pictures import ClassifyPictures
 from worker.usecases.moderation.judge_picture import JudgePicture, vector_digest
-from worker.usecases.moderation.load_learned import LearnedInForce, LoadLearned
 from worker.usecases.moderation.scan_folder import ScanFolder
 from worker.usecases.policies.compare_policies import ComparePolicies
 from worker.usecases.policies.explain_decision import ExplainDecision

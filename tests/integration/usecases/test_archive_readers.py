@@ -21,7 +21,7 @@ from worker.store.operations import archive
 from worker.store.operations.archive import Span
 from worker.store.policies import policy_versions
 from worker.store.reviews import verdicts
-from worker.usecases.moderation.load_learned import LoadLearned
+from worker.usecases.learning.load_learned import LoadLearned
 from worker.usecases.policies.compare_policies import ComparePolicies
 from worker.usecases.policies.hunt_phrase import HuntPhrase
 from worker.wiring.components import open_encoder

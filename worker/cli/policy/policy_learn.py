@@ -27,7 +27,7 @@ from worker.store.operations.archive import Span
 from worker.store.policies.learned_states import LearnedState
 from worker.store.upgrade import schema
 from worker.usecases.learning.accept_learning import AcceptLearning
-from worker.usecases.moderation.load_learned import LoadLearned
+from worker.usecases.learning.load_learned import LoadLearned
 from worker.usecases.policies.compare_policies import Comparison
 from worker.wiring.components import open_database, open_decoder, open_encoder
 from worker.wiring.policies import compare_policies, load_learned, run_policy_tests
@@ -115,7 +115,7 @@ class _Session:
         if is_accepting and (known := self.accepting.proposal(self.policy)):
             return known
         # scikit-learn takes a second to import, and the other commands do without.
-        from worker.wiring.learning import propose_learning  # noqa: PLC0415
+        from worker.wiring.evaluating import propose_learning  # noqa: PLC0415
 
         propose = propose_learning(self.settings, self.encoder, self.database)
         with counting("learning") as progress:

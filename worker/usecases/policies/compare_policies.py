@@ -25,7 +25,7 @@ from worker.store.engine.database import Database
 from worker.store.operations import archive
 from worker.store.operations.archive import ArchiveChunk, ArchivedSubmission, Span
 from worker.store.reviews import verdicts
-from worker.usecases.moderation.load_learned import LoadLearned
+from worker.usecases.learning.load_learned import LoadLearned
 from worker.usecases.moderation.recall_captions import RecallCaptions
 
 #: How many flipped submissions are listed, the largest changes first; all flips are counted.

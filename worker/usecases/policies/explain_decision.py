@@ -20,7 +20,7 @@ from worker.store.decisions.embeddings import StoredEmbedding
 from worker.store.engine.database import Database
 from worker.store.policies import policy_versions
 from worker.store.submissions import submissions
-from worker.usecases.moderation.load_learned import LoadLearned
+from worker.usecases.learning.load_learned import LoadLearned
 from worker.usecases.moderation.recall_captions import RecallCaptions
 
 

@@ -15,7 +15,7 @@ from worker.errors import InvalidLearnedError, InvalidPolicyError
 from worker.policy_files.findings import Findings
 from worker.policy_files.library import Prepared
 from worker.policy_files.yaml_text.problems import PolicyProblem, quote
-from worker.usecases.moderation.load_learned import LearnedInForce
+from worker.usecases.learning.load_learned import LearnedInForce
 from worker.usecases.policies.read_phrases import find_unreadable
 from worker.usecases.policies.run_policy_tests import Outcome, RunPolicyTests
 
