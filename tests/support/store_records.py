@@ -14,6 +14,7 @@ from worker.domain.moderation.scoring import LabelScore, Matrix
 from worker.domain.moderation.view import View
 from worker.domain.operations.label_activity import Activity
 from worker.domain.policies.policy import DEFAULT_QUEUE, Action, Label, Policy
+from worker.domain.policies.stored_policy import LearnedThresholds
 from worker.domain.reviews.review import ReviewKind, Routing
 from worker.domain.submissions.dropped_message import DroppedMessage, DropReason
 from worker.store.accounts import api_keys
@@ -40,7 +41,8 @@ from worker.store.engine.tables import (
 )
 from worker.store.notifications import outbox
 from worker.store.operations import label_activity
-from worker.store.policies import text_vectors
+from worker.store.policies import label_examples, learned_states, text_vectors
+from worker.store.policies.learned_states import LearnedState
 from worker.store.reviews import review_sources, reviews, verdicts
 from worker.store.submissions import accepting, captions, dropped_messages
 
@@ -146,8 +148,18 @@ def record_everything(database: Database) -> None:
         activity.count(REVIEW)
         label_activity.add(session, {(POLICY.name, POLICY.digest): activity})
         text_vectors.keep(session, MODEL_DIGEST, {"a photo of a handgun": EMBEDDING[0]})
+        learned_states.keep(session, b"state", learned_state("a" * 64))
+        learned_states.change(session, POLICY.name, "a" * 64, "robin")
+        label_examples.add(session, POLICY.name, "weapons", "b" * 64, "ada")
     _review_everything(database, decision_id)
     _enter_the_desk(database)
+
+
+def learned_state(digest: str, model_digest: str = MODEL_DIGEST) -> LearnedState:
+    """Return the description of a learned state with a threshold."""
+    thresholds = LearnedThresholds(digest, (("weapons", 0.4, None),))
+    figures = {"weapons": {"verdicts": 30}}
+    return LearnedState(digest, POLICY.name, POLICY.digest, model_digest, thresholds, figures, utc_now())
 
 
 def _review_everything(database: Database, decision_id: int) -> None:
