@@ -69,7 +69,7 @@ def rows(tmp_path):
         yield made
 
 
-@pytest.mark.parametrize("cuts", [True, False])
+@pytest.mark.parametrize("cuts", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_the_whole_desk_works_under_a_path(rows, cuts):
     for name in ("one", "two", "three"):
         rows.item(name, scores(weapons=0.8))

@@ -139,6 +139,7 @@ def test_what_it_cannot_serve_is_one_line(moderate, arguments, said):
     assert said in result.err
 
 
+@pytest.mark.exhaustive
 def test_a_folder_without_a_picture_is_told_with_the_reason(moderate, tmp_path, redis_url):
     (tmp_path / "empty").mkdir()
     result = moderate("bench", "--pictures", tmp_path / "empty", broker_url=redis_url)

@@ -25,8 +25,9 @@ CAPTION = "Cheap AK_47 for sale"
 WHY = '; its text adds 2.0 (the word "ak-47")'
 
 
-@pytest.fixture
-def deployment(tmp_path, redis_url, database_url):
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.exhaustive)])
+def deployment(request, tmp_path, redis_url):
+    database_url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
     made = deploy(tmp_path, redis_url, database_url, policy="captioned")
     made.policy_file.write_text(POLICY, encoding="utf-8")
     yield made

@@ -45,7 +45,7 @@ def commands(redis_url):
         yield since
 
 
-@pytest.mark.parametrize(("many", "most"), [(False, 10), (True, 1)])
+@pytest.mark.parametrize(("many", "most"), [pytest.param(False, 10, marks=pytest.mark.exhaustive), (True, 1)])
 def test_a_picture_costs_few_commands_to_redis_and_one_in_a_message_of_many_hardly_any(
     tmp_path, redis_url, commands, many, most
 ):

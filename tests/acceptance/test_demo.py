@@ -71,7 +71,7 @@ def test_the_demo_judges_uploads_and_takes_a_new_category_without_restart(tmp_pa
     assert processes_of(folder) == []
 
 
-@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("way", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive)])
 def test_interrupted_it_leaves_no_process_behind(tmp_path, environment, way):
     folder = tmp_path / "demo"
     with demo(folder, environment) as process:

@@ -34,7 +34,14 @@ PROCESSES = {
 }
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+#: They log by the same code as the others.
+ALIKE = {"moderate worker", "moderate schedule"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.exhaustive if name in ALIKE else ()) for name in PROCESSES],
+)
 def test_a_process_logs_json_from_its_start_to_its_end(name, deployment):
     command, ready = PROCESSES[name]
     log = deployment.folder / "process.log"

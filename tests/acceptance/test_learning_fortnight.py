@@ -64,9 +64,10 @@ def as_drawn_by_another(picture, rng):
     return file.getvalue()
 
 
-@pytest.fixture
-def deployment(tmp_path, redis_url, database_url):
-    made = deploy(tmp_path, redis_url, database_url)
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.exhaustive)])
+def deployment(request, tmp_path, redis_url):
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
+    made = deploy(tmp_path, redis_url, url)
     made.policy_file.write_text(WORDS, encoding="utf-8")
     yield made
     made.database.dispose()

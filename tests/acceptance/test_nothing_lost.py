@@ -33,9 +33,11 @@ def deployment(database_url, tmp_path, redis_url):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("database_url", "way"),
-    [("sqlite", "one by one"), ("postgresql", "many at once")],
+    [
+        pytest.param("sqlite", "one by one", marks=pytest.mark.exhaustive, id="sqlite, one by one"),
+        pytest.param("postgresql", "many at once", id="postgresql, many at once"),
+    ],
     indirect=["database_url"],
-    ids=["sqlite, one by one", "postgresql, many at once"],
 )
 def test_a_killed_worker_loses_nothing_and_nothing_is_decided_twice(deployment, way, monkeypatch):
     # What Redis gave the killed worker, but the worker not yet the ledger, comes again after this.

@@ -94,6 +94,7 @@ def test_a_worker_that_is_ready_names_all_it_needs(worker, deployment):
     assert re.fullmatch("[0-9a-f]{12}", said["policies"]["in_force"][0]["version"])
 
 
+@pytest.mark.exhaustive
 def test_what_a_worker_did_is_in_its_metrics_and_each_line_about_it_names_it(worker, deployment):
     log, port, _ = worker
     with deployment.client() as client:

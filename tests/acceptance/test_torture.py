@@ -84,6 +84,7 @@ def peak_bytes(pid):
     return int(status["VmHWM"].split()[0]) * 1024
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(280)
 def test_the_command_line_judges_every_hostile_file(files, moderate):
     result = moderate("scan", TORTURE, "--json")

@@ -18,7 +18,7 @@ def deployment(tmp_path, redis_url):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="on Linux alone the kernel tells of every child")
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("end", [pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive), signal.SIGKILL])
 def test_decoders_start_with_the_worker_and_never_outlive_it(deployment, end):
     name = deployment.save_picture("drawing.png", encoded(drawing(), "PNG"))
     with deployment.worker(from_scratch=True) as worker:

@@ -152,6 +152,7 @@ def in_hand(deployment):
         return session.scalar(query)
 
 
+@pytest.mark.exhaustive
 def test_a_pool_that_cannot_share_the_model_is_refused(deployment):
     command = plain_celery("-P", "solo")
     run = subprocess.run(
@@ -163,6 +164,7 @@ def test_a_pool_that_cannot_share_the_model_is_refused(deployment):
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.exhaustive
 def test_plain_celery_says_in_a_line_why_it_cannot_start(deployment, tmp_path):
     command = plain_celery("-P", "threads")
     environment = deployment.environment | {"MODERATION_DATABASE_URL": f"sqlite:///{tmp_path}/none.db"}

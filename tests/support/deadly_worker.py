@@ -26,12 +26,12 @@ HANGING = b"hanging"
 _judge = JudgePicture.__call__
 
 
-def judge(self, live, data):
+def judge(self, live, data, *caption):
     if data.endswith(POISON):
         os.kill(os.getpid(), signal.SIGKILL)
     if data.endswith(HANGING):
         threading.Event().wait()
-    return _judge(self, live, data)
+    return _judge(self, live, data, *caption)
 
 
 def supervise() -> None:

@@ -48,6 +48,7 @@ def limits_of(database: Database) -> list[str]:
         return [session.scalar(text(f"SHOW {name}")) for name in LIMITS]
 
 
+@pytest.mark.exhaustive
 def test_hundreds_of_decisions_through_a_few_shared_connections_all_succeed(pooled):
     start = threading.Barrier(THREADS)
 
@@ -85,6 +86,7 @@ def test_nothing_of_a_transaction_stays_on_the_shared_connection(pooled, postgre
     assert left == ["0", "0", "0", "read committed"]
 
 
+@pytest.mark.exhaustive
 def test_limits_that_the_operator_named_hold_though_pgbouncer_drops_them(
     program, postgres_server, postgres_url, monkeypatch
 ):
@@ -104,6 +106,7 @@ def test_a_pgbouncer_that_refuses_options_is_named_with_the_way_out(program, pos
     assert "ignore_startup_parameters" in caught.value.hint
 
 
+@pytest.mark.exhaustive
 def test_a_pgbouncer_that_was_restarted_is_not_noticed_by_the_next_transaction(pooled, bouncer):
     assert record(pooled, submission("upload-1")) is not None
     bouncer.stop()

@@ -24,7 +24,7 @@ CAT = encoded(drawing(40, 40), "PNG")
 WEBHOOK = "https://platform.example/moderated"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=[pytest.param("sqlite", marks=pytest.mark.exhaustive), "postgresql"])
 def deployment(request, tmp_path_factory, redis_url) -> Iterator[Deployment]:
     folder = tmp_path_factory.mktemp("deployment")
     options = {"policy_wait_seconds": 8, "concurrency": 4, "url_hosts": "any-public"}

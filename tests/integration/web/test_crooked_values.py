@@ -165,6 +165,7 @@ def test_no_address_of_the_api_fails_us(api, crooked):
             assert answer.status_code < 500, (address, answer.text)
 
 
+@pytest.mark.exhaustive
 def test_no_body_of_the_api_fails_us(api):
     assert set(paths(API_PARTS, "POST")) == set(BODIES)
     headers = {"Content-Type": "application/json"}

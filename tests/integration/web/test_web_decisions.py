@@ -100,6 +100,7 @@ def test_a_decision_tells_all_that_is_recorded(database, api):
             "frame": 1,
             "on_black": False,
             "part": 0,
+            "text_added": 0.0,
         }
     ]
     assert (decision["action"], decision["labels"], decision["severity"]) == ("review", ["weapons"], 4)

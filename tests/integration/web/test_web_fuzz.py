@@ -65,6 +65,7 @@ def test_every_operation_is_fuzzed(served):
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_no_request_fails_us(served, path, method, mode):

@@ -33,7 +33,7 @@ def _unit_vectors(seed, rows):
 
 def logit(score):
     """Return the log-odds of a score, far from infinite ones."""
-    share = min(max(score, 1e-15), 1 - 1e-15)
+    share = min(max(score, 1e-9), 1 - 1e-9)
     return math.log(share) - math.log1p(-share)
 
 
