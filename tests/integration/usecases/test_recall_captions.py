@@ -15,6 +15,7 @@ from worker.store.engine.database import Database
 from worker.store.reviews import verdicts
 from worker.store.reviews.verdicts import Verdict
 from worker.store.submissions import captions
+from worker.usecases.learning.load_learned import LoadLearned
 from worker.usecases.policies.explain_decision import ExplainDecision, Explanation
 from worker.wiring.worker_service import Service, open_service
 
@@ -75,7 +76,9 @@ def stored(service: Service, name: str) -> tuple[str, np.ndarray | None]:
 
 
 def explained(service: Service, name: str) -> Explanation:
-    explain = ExplainDecision(service.database, service.encoder, service.moderate_image.judge_picture.digest)
+    digest = service.moderate_image.judge_picture.digest
+    learned = LoadLearned(service.database, digest)
+    explain = ExplainDecision(service.database, service.encoder, digest, learned)
     (explanation,) = explain(name)
     return explanation
 
