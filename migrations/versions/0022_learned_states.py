@@ -1,4 +1,4 @@
-"""Store what policies learn from verdicts, who put it in force, and the examples that people chose.
+"""Store what policies learn from verdicts and who put it in force.
 
 Safety: the version before this one keeps running while this migration is applied, so it only expands: new
 tables, and a column that is nullable. Versions in force before have learned nothing.
@@ -45,19 +45,10 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_learned_changes_policy_id", "learned_changes", ["policy", "id"])
-    op.create_table(
-        "label_examples",
-        sa.Column("policy", sa.Text, nullable=False),
-        sa.Column("label", sa.Text, nullable=False),
-        sa.Column("sha256", sa.Text, nullable=False),
-        sa.Column("author", sa.Text, nullable=False),
-        sa.Column("created_at", MOMENT, nullable=False),
-        sa.PrimaryKeyConstraint("policy", "label", "sha256", name="pk_label_examples"),
-    )
     op.add_column("policy_versions", sa.Column("learned_digest", sa.Text))
 
 
 def downgrade() -> None:
     op.drop_column("policy_versions", "learned_digest")
-    for table in ("label_examples", "learned_changes", "learned_states"):
+    for table in ("learned_changes", "learned_states"):
         op.drop_table(table)

@@ -41,7 +41,7 @@ from worker.store.engine.tables import (
 )
 from worker.store.notifications import outbox
 from worker.store.operations import label_activity
-from worker.store.policies import label_examples, learned_states, text_vectors
+from worker.store.policies import learned_states, text_vectors
 from worker.store.policies.learned_states import LearnedState
 from worker.store.reviews import review_sources, reviews, verdicts
 from worker.store.submissions import accepting, captions, dropped_messages
@@ -150,7 +150,6 @@ def record_everything(database: Database) -> None:
         text_vectors.keep(session, MODEL_DIGEST, {"a photo of a handgun": EMBEDDING[0]})
         learned_states.keep(session, b"state", learned_state("a" * 64))
         learned_states.change(session, POLICY.name, "a" * 64, "robin")
-        label_examples.add(session, POLICY.name, "weapons", "b" * 64, "ada")
     _review_everything(database, decision_id)
     _enter_the_desk(database)
 

@@ -123,7 +123,7 @@ class _Session:
         if found.is_something:
             return self.accepting.proposal(self.policy)
         _print_labels(found.figures)
-        messages().print("there is nothing to learn yet: collect verdicts, or choose examples on the desk")
+        messages().print("there is nothing to learn yet: collect verdicts, or name `examples` in the policy")
         return None
 
     def versions(self, state: LearnedState) -> tuple[Policy, Policy]:

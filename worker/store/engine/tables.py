@@ -264,22 +264,6 @@ class LearnedChangeRow(Row):
     created_at: Mapped[datetime] = mapped_column(default=moment())
 
 
-class LabelExampleRow(Row):
-    """A picture that a person chose as an example of a label, for the next proposal."""
-
-    __tablename__ = "label_examples"
-
-    #: The policy's name.
-    policy: Mapped[str] = mapped_column(primary_key=True)
-    #: The label's name.
-    label: Mapped[str] = mapped_column(primary_key=True)
-    #: SHA-256 of the picture's bytes, in hexadecimal.
-    sha256: Mapped[str] = mapped_column(primary_key=True)
-    #: Who chose it.
-    author: Mapped[str]
-    created_at: Mapped[datetime] = mapped_column(default=moment())
-
-
 class PolicyStateRow(Row):
     """The state of each policy file in each worker process, for `moderate policy status`."""
 

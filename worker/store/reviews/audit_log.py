@@ -28,8 +28,6 @@ HEAT_MAP_SHOWN: Final = "heat_map.shown"
 PICTURE_CHANGED: Final = "picture.changed"
 GOLDEN_ADDED: Final = "golden.added"
 GOLDEN_RETIRED: Final = "golden.retired"
-EXAMPLE_ADDED: Final = "example.added"
-EXAMPLE_REMOVED: Final = "example.removed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""Learning from verdicts: propose, accept, take back; examples that people choose."""
+"""Learning from verdicts: propose, accept, take back."""

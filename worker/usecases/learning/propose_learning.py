@@ -25,7 +25,7 @@ from worker.store.engine.database import Database
 from worker.store.operations import labelled_pictures
 from worker.store.operations.archive import Span
 from worker.store.operations.labelled_pictures import LabelledPicture
-from worker.store.policies import label_examples, learned_states
+from worker.store.policies import learned_states
 from worker.store.policies.learned_states import LearnedState
 
 #: Verdicts beyond these are older ones, and hardly improve what is learned.
@@ -127,15 +127,19 @@ class ProposeLearning:
         return encode_phrases(self.encoder, list(policy.phrases()), policy.templates)
 
     def _examples(self, session: Any, policy: Policy) -> Mapping[str, Matrix]:
-        """Return the vectors of the examples that people chose, on the desk or in the file, by label."""
-        chosen = label_examples.of_policy(session, policy.name)
+        """Return the vectors of the policy's examples by label; UsageError if one is unknown."""
         found = {}
         for label in policy.labels:
-            named = list(dict.fromkeys([*label.examples, *chosen.get(label.name, [])]))
-            stored = embeddings.find_all(session, named, self.model_digest) if named else []
-            vectors = [one.embedding[0] for one in stored if one]
-            if vectors:
-                found[label.name] = np.stack(vectors)
+            if not label.examples:
+                continue
+            stored = embeddings.find_all(session, label.examples, self.model_digest)
+            missing = [name for name, one in zip(label.examples, stored, strict=True) if one is None]
+            if missing:
+                raise UsageError(
+                    f"label {label.name} names an example that this model never judged: {missing[0]}",
+                    hint="submit the picture, or remove the line from the policy",
+                )
+            found[label.name] = np.stack([one.embedding[0] for one in stored if one])
         return found
 
 
