@@ -43,6 +43,7 @@ def test_the_category_that_is_commented_out_works(started, moderate):
     assert (tested.exit_code, tested.out.splitlines()[-1]) == (0, "3 of 3 tests passed")
 
 
+@pytest.mark.exhaustive
 def test_its_settings_choose_its_policy(started, monkeypatch):
     monkeypatch.setenv("PATH", sysconfig.get_path("scripts"), prepend=os.pathsep)
     script = "set -a; . ./.env; moderate scan policies/cases --json"

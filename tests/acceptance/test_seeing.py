@@ -142,6 +142,7 @@ def test_a_worker_that_cannot_start_says_so_in_json_too(deployment, tmp_path):
     assert "moderate db upgrade" in told[-1]["message"]
 
 
+@pytest.mark.exhaustive
 def test_a_web_process_logs_json_and_tells_what_waits(deployment):
     port, log = free_port(), deployment.folder / "web.log"
     command = [sys.executable, "-m", "worker", "web", "--port", str(port)]

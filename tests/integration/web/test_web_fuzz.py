@@ -58,6 +58,7 @@ def served(tmp_path_factory, redis_url):
     made.database.dispose()
 
 
+@pytest.mark.exhaustive
 def test_every_operation_is_fuzzed(served):
     schema, _ = served
     assert {(one.ok().path, one.ok().method.upper()) for one in schema.get_all_operations()} == set(
